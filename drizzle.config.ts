@@ -1,0 +1,23 @@
+import { defineConfig } from "drizzle-kit";
+
+/**
+ * The database is shared with other services, so drizzle-kit is confined to our own tables: without `tablesFilter`,
+ * a push would offer to drop theirs. The bookkeeping of applied migrations has a schema of its own for the same reason.
+ */
+export default defineConfig({
+  dialect: "postgresql",
+  schema: "./src/db/schema.ts",
+  out: "./migrations",
+  schemaFilter: ["public"],
+  tablesFilter: [
+    "llm_tasks",
+    "leases",
+    "workers",
+    "runtime_artifacts",
+    "llm_results",
+    "audit_logs",
+    "runtime_settings",
+  ],
+  migrations: { schema: "bloom_runtime", table: "migrations" },
+  dbCredentials: { url: process.env.DATABASE_URL ?? "" },
+});

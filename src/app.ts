@@ -1,0 +1,57 @@
+import cors from "cors";
+import express, { type Express } from "express";
+import helmet from "helmet";
+import type { Logger } from "pino";
+import type { Config } from "./config.ts";
+import type { Db } from "./db/client.ts";
+import type { Membridge } from "./fleet/membridge.ts";
+import { accessLog } from "./http/access-log.ts";
+import { requireKey } from "./http/auth.ts";
+import { errorHandler, notFound } from "./http/errors.ts";
+import { redirectToHttps } from "./http/https.ts";
+import { jsonBody } from "./http/json-body.ts";
+import { membridgeRoutes } from "./http/membridge.ts";
+import { rateLimits } from "./http/rate-limits.ts";
+import { recordRoutes } from "./http/records.ts";
+import { runtimeRoutes } from "./http/runtime.ts";
+import { taskRoutes } from "./http/tasks.ts";
+import { workerRoutes } from "./http/workers.ts";
+import type { Settings } from "./settings/settings.ts";
+import type { ArtifactStore } from "./storage/artifact-store.ts";
+
+export interface AppDeps {
+  config: Config;
+  log: Logger;
+  db: Db;
+  settings: Settings;
+  membridge: Membridge;
+  store: ArtifactStore;
+}
+
+const API = ["/api/runtime", "/api/membridge"];
+const EXPOSED_HEADERS = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"];
+
+/** The HTTP side of the service: middleware and routers in their order, nothing else. */
+export function createApp({ config, log, db, settings, membridge, store }: AppDeps): Express {
+  const app = express();
+  app.disable("x-powered-by");
+  app.set("trust proxy", config.trustProxyHops);
+
+  app.use(helmet());
+  app.use(API, accessLog(log));
+  if (config.production) app.use(redirectToHttps);
+  if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
+  for (const limiter of rateLimits(config.limits)) app.use(API, limiter);
+  app.use(API, requireKey(config.apiKey));
+  app.use(API, jsonBody(config.limits.bodyBytes));
+
+  app.use("/api/runtime", runtimeRoutes(db, settings, membridge, log));
+  app.use("/api/runtime", recordRoutes(db));
+  app.use("/api/runtime/workers", workerRoutes(db));
+  app.use("/api/runtime/llm-tasks", taskRoutes(db, store));
+  app.use("/api/membridge", membridgeRoutes(db, membridge));
+
+  app.use(notFound);
+  app.use(errorHandler(log));
+  return app;
+}

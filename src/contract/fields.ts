@@ -1,0 +1,43 @@
+import { z } from "zod";
+import { isHttpUrl } from "../config.ts";
+
+/** PostgreSQL stores neither NUL nor half a surrogate pair, in text or in jsonb. */
+function isStorable(value: string): boolean {
+  return !value.includes("\0") && value.isWellFormed();
+}
+
+/** A string that PostgreSQL can store, of at most `maxLength` UTF-16 units. */
+export function text(maxLength: number) {
+  return z
+    .string()
+    .max(maxLength)
+    .refine(isStorable, "must not contain NUL characters or unpaired surrogates: they cannot be stored");
+}
+
+/** Text that clients leave out or send as null where they have none; stored as "". */
+export function textOrEmpty(maxLength: number) {
+  return text(maxLength)
+    .nullish()
+    .transform((value) => value ?? "");
+}
+
+/** Text that is bounded only by the size of the request's body. */
+export const longText = text(Number.MAX_SAFE_INTEGER);
+
+/** A list of at most `maxItems` strings of at most `maxLength` units; none given is an empty list. */
+export function texts(maxItems: number, maxLength: number) {
+  return z.array(text(maxLength)).max(maxItems).default([]);
+}
+
+export const httpUrl = text(2_048).refine(
+  isHttpUrl,
+  "must be an http:// or https:// address without user name and fragment",
+);
+
+/** A lease's time to live, in whole seconds up to a day. */
+export const ttlSeconds = z.int().min(1).max(86_400);
+
+/** For optional fields that clients also send as null: both mean that none was given. */
+export function optional<T extends z.ZodType>(schema: T) {
+  return schema.nullish().transform((value) => value ?? undefined);
+}

@@ -1,0 +1,88 @@
+/**
+ * What clients may send (contract.md, "Runtime API"), checked once, here. Fields that are columns take their types from the tables.
+ * Unknown fields are dropped. Bounds are generous; the README's API table states them.
+ */
+import { createInsertSchema } from "drizzle-zod";
+import { z } from "zod";
+import { headerValue } from "../config.ts";
+import { LEASE_STATUSES, llmResults, llmTasks, TASK_STATUSES, workers } from "../db/schema.ts";
+import { httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds } from "./fields.ts";
+
+export const createTask = createInsertSchema(llmTasks, {
+  context_id: text(512).min(1),
+  agent_slug: text(256).min(1),
+  prompt: longText.min(1),
+  context_hints: texts(1_000, 10_000),
+  policy: z
+    .object({ timeout_sec: z.number().min(1).max(3_600).default(120), budget: z.number().min(0).default(0) })
+    .prefault({}),
+  desired_format: (column) => column.default("text"),
+  max_attempts: z.int().min(1).max(10).default(3),
+}).pick({
+  context_id: true,
+  agent_slug: true,
+  prompt: true,
+  context_hints: true,
+  policy: true,
+  desired_format: true,
+  max_attempts: true,
+});
+
+export const leaseTask = z.object({ worker_id: optional(text(128)), ttl_seconds: optional(ttlSeconds) });
+
+export const completeTask = createInsertSchema(llmResults, {
+  output: longText.nullable().default(null),
+  error_message: text(1_000_000).nullable().default(null),
+  metrics: z
+    .object({ duration_ms: z.int().min(0), tokens_used: z.int().min(0).nullish() })
+    // The node agents send `"tokens_used": null`; stored, it is absent.
+    .transform(({ duration_ms, tokens_used }) =>
+      tokens_used == null ? { duration_ms } : { duration_ms, tokens_used },
+    ),
+})
+  .pick({ status: true, output: true, error_message: true, metrics: true })
+  .extend({ artifact_type: text(128).min(1).default("LLM_RESULT"), artifact_tags: texts(1_000, 256) });
+
+export const registerWorker = createInsertSchema(workers, {
+  status: (column) => column.default("online"),
+  capabilities: z
+    .object({
+      claude_cli: z.boolean().default(true),
+      max_concurrency: z.int().min(1).max(32).default(1),
+      labels: texts(100, 128),
+    })
+    .prefault({}),
+  ip_addrs: texts(64, 64),
+  agent_version: textOrEmpty(256),
+  os_info: textOrEmpty(1_024),
+  install_method: textOrEmpty(256),
+})
+  .pick({ status: true, capabilities: true, ip_addrs: true, agent_version: true, os_info: true, install_method: true })
+  .extend({ name: text(128).min(1), url: optional(z.union([z.literal(""), httpUrl])) });
+
+export const saveConfig = z.object({
+  membridge_server_url: httpUrl,
+  admin_key: headerValue.max(4_096),
+});
+
+/** Passed on as it is: Membridge itself says what is wrong with it. The name is checked because it goes into the audit log. */
+export const selectLeadership = z.looseObject({ primary_node_id: text(256).optional() });
+
+/** A query value that is given but empty counts as absent: `?status=` lists everything. */
+const query = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (value === "" ? undefined : value), schema.optional());
+const positiveInteger = z
+  .string()
+  .regex(/^0*[1-9]\d{0,8}$/, "must be a positive whole number")
+  .transform(Number);
+
+export const taskFilter = z.object({ status: query(z.enum(TASK_STATUSES)) });
+export const leaseFilter = z.object({ status: query(z.enum(LEASE_STATUSES)) });
+export const artifactFilter = z.object({ task_id: query(z.guid("must be a UUID")) });
+export const auditFilter = z.object({ limit: query(positiveInteger.transform((limit) => Math.min(limit, 1_000))) });
+
+export type CreateTask = z.output<typeof createTask>;
+export type LeaseTask = z.output<typeof leaseTask>;
+export type CompleteTask = z.output<typeof completeTask>;
+export type RegisterWorker = z.output<typeof registerWorker>;
+export type SaveConfig = z.output<typeof saveConfig>;

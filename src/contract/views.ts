@@ -1,0 +1,29 @@
+/** What travels: the only place where a row becomes the record of contract.md. Column names are field names, so most rows are their record. */
+import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/schema.ts";
+
+export type Task = TaskRow;
+export type Lease = LeaseRow;
+export type Artifact = ArtifactRow;
+export type Result = ResultRow;
+export type AuditEntry = AuditRow;
+
+/** A worker as stored, with the number of its leases that are active now. */
+export type WorkerWithLoad = WorkerRow & { active_leases: number };
+export type Worker = Omit<WorkerWithLoad, "self_registered">;
+
+export function workerView({ self_registered: _internal, ...worker }: WorkerWithLoad): Worker {
+  return worker;
+}
+
+export interface RuntimeConfig {
+  membridge_server_url: string;
+  admin_key_masked: string;
+  connected: boolean;
+  last_test: number | null;
+}
+
+/** The first and last 4 characters around `****`; less than 16 characters would be given away by that, and are all hidden. No key is "". */
+export function maskKey(key: string): string {
+  if (key === "") return "";
+  return key.length < 16 ? "****" : `${key.slice(0, 4)}****${key.slice(-4)}`;
+}

@@ -1,0 +1,20 @@
+import { desc } from "drizzle-orm";
+import type { AuditEntry } from "../contract/views.ts";
+import type { Db } from "./client.ts";
+import { nowMs } from "./clock.ts";
+import { newId } from "./ids.ts";
+import { auditLogs } from "./schema.ts";
+
+/** Who did what to which thing, in the words of contract.md. */
+export type AuditFact = Pick<AuditEntry, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
+
+/** Writes the facts down. `tx` is the transaction of the change itself: both commit, or neither (lifecycle.md, invariant 15). */
+export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
+  if (facts.length === 0) return;
+  await tx.insert(auditLogs).values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact })));
+}
+
+/** The newest `limit` entries, newest first. */
+export function listAudit(db: Db, limit: number): Promise<AuditEntry[]> {
+  return db.select().from(auditLogs).orderBy(desc(auditLogs.timestamp), desc(auditLogs.id)).limit(limit);
+}

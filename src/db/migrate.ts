@@ -1,0 +1,45 @@
+import { fileURLToPath } from "node:url";
+import { sql } from "drizzle-orm";
+import { readMigrationFiles } from "drizzle-orm/migrator";
+import { drizzle } from "drizzle-orm/node-postgres";
+import pg from "pg";
+
+const MIGRATIONS_FOLDER = fileURLToPath(new URL("../../migrations", import.meta.url));
+/** Any number that no other program takes for its advisory lock on this database. */
+const LOCK = 0x626c6f6f6d;
+
+/**
+ * Applies the migrations that the database does not have yet, all in one transaction, and gives their number.
+ * Instances that start together wait for each other on an advisory lock, which ends with the transaction: a session's lock would not
+ * survive PgBouncer in transaction mode. That is why this is not drizzle's `migrate()`, which takes no lock and creates its bookkeeping
+ * table outside its transaction; table and format are the same, so `drizzle-kit migrate` agrees with it.
+ */
+export async function migrate(url: string): Promise<number> {
+  const client = new pg.Client({ connectionString: url, application_name: "bloom-runtime migrate" });
+  await client.connect();
+  try {
+    return await drizzle(client).transaction(async (tx) => {
+      await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
+      await tx.execute(sql`create schema if not exists bloom_runtime`);
+      await tx.execute(
+        sql`create table if not exists bloom_runtime.migrations (id serial primary key, hash text not null, created_at bigint)`,
+      );
+      const { rows } = await tx.execute<{ last: string | null }>(
+        sql`select max(created_at) as last from bloom_runtime.migrations`,
+      );
+      const last = Number(rows[0]?.last ?? 0);
+      const pending = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).filter(
+        (file) => file.folderMillis > last,
+      );
+      for (const file of pending) {
+        for (const statement of file.sql) await tx.execute(sql.raw(statement));
+        await tx.execute(
+          sql`insert into bloom_runtime.migrations (hash, created_at) values (${file.hash}, ${file.folderMillis})`,
+        );
+      }
+      return pending.length;
+    });
+  } finally {
+    await client.end();
+  }
+}

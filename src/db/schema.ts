@@ -1,0 +1,159 @@
+/**
+ * The tables. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
+ * Times are epoch milliseconds by the database's clock (lifecycle.md, invariant 6). There are no foreign keys: adopted databases hold
+ * rows whose task or worker is gone, and every row is kept. Indexes for "newest first" are ascending and read backwards:
+ * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
+ */
+import { sql } from "drizzle-orm";
+import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+
+export const TASK_STATUSES = ["queued", "leased", "running", "completed", "failed", "dead"] as const;
+export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
+export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
+export const DESIRED_FORMATS = ["json", "text"] as const;
+export const RESULT_STATUSES = ["success", "error"] as const;
+
+/** `timeout_sec` bounds one execution, `budget` is the caller's own figure; the runtime only passes it on. */
+export type Policy = { timeout_sec: number; budget: number };
+export type Capabilities = { claude_cli: boolean; max_concurrency: number; labels: string[] };
+export type Metrics = { duration_ms: number; tokens_used?: number };
+
+const epochMs = (name: string) => bigint(name, { mode: "number" });
+const quoted = (values: readonly string[]) => sql.raw(values.map((value) => `'${value}'`).join(", "));
+
+export const llmTasks = pgTable(
+  "llm_tasks",
+  {
+    id: uuid().primaryKey(),
+    context_id: text().notNull(),
+    agent_slug: text().notNull(),
+    prompt: text().notNull(),
+    context_hints: jsonb().$type<string[]>().notNull(),
+    policy: jsonb().$type<Policy>().notNull(),
+    desired_format: text({ enum: DESIRED_FORMATS }).notNull(),
+    status: text({ enum: TASK_STATUSES }).notNull(),
+    created_at: epochMs("created_at").notNull(),
+    updated_at: epochMs("updated_at").notNull(),
+    lease_id: uuid(),
+    worker_id: text(),
+    attempts: integer().notNull(),
+    max_attempts: integer().notNull(),
+  },
+  (task) => [
+    check("llm_tasks_status_known", sql`${task.status} in (${quoted(TASK_STATUSES)})`),
+    check("llm_tasks_held_has_lease", sql`${task.status} not in ('leased', 'running') or ${task.lease_id} is not null`),
+    check("llm_tasks_queued_has_no_lease", sql`${task.status} <> 'queued' or ${task.lease_id} is null`),
+    // listTasks without a filter, and the runs: newest first
+    index("llm_tasks_newest").on(task.created_at, task.id),
+    // listTasks by status, and the counts of the stats
+    index("llm_tasks_by_status").on(task.status, task.created_at, task.id),
+  ],
+);
+
+export const leases = pgTable(
+  "leases",
+  {
+    id: uuid().primaryKey(),
+    task_id: uuid().notNull(),
+    worker_id: text().notNull(),
+    started_at: epochMs("started_at").notNull(),
+    expires_at: epochMs("expires_at").notNull(),
+    ttl_seconds: integer().notNull(),
+    status: text({ enum: LEASE_STATUSES }).notNull(),
+    last_heartbeat: epochMs("last_heartbeat").notNull(),
+    context_id: text(),
+  },
+  (lease) => [
+    check("leases_status_known", sql`${lease.status} in (${quoted(LEASE_STATUSES)})`),
+    // One holder (lifecycle.md, invariant 1).
+    uniqueIndex("leases_one_active_per_task").on(lease.task_id).where(sql`${lease.status} = 'active'`),
+    // Capacity: the active leases of a worker
+    index("leases_active_by_worker").on(lease.worker_id).where(sql`${lease.status} = 'active'`),
+    // Sweep: the overdue ones
+    index("leases_active_by_expiry").on(lease.expires_at).where(sql`${lease.status} = 'active'`),
+    // listLeases, newest first, without and with a status
+    index("leases_newest").on(lease.started_at, lease.id),
+    index("leases_by_status").on(lease.status, lease.started_at, lease.id),
+  ],
+);
+
+export const workers = pgTable("workers", {
+  id: text().primaryKey(),
+  node_id: text().notNull(),
+  url: text().notNull().default(""),
+  status: text({ enum: WORKER_STATUSES }).notNull(),
+  capabilities: jsonb().$type<Capabilities>().notNull(),
+  last_heartbeat: epochMs("last_heartbeat"),
+  ip_addrs: jsonb().$type<string[]>().notNull().default([]),
+  obs_count: integer().notNull().default(0),
+  db_sha: text().notNull().default(""),
+  registered_at: epochMs("registered_at").notNull(),
+  agent_version: text().notNull().default(""),
+  os_info: text().notNull().default(""),
+  install_method: text().notNull().default(""),
+  /** It has registered over the API, so that Membridge's word may add to what it said of itself, but never lower it. */
+  self_registered: boolean().notNull().default(false),
+});
+
+export const runtimeArtifacts = pgTable(
+  "runtime_artifacts",
+  {
+    id: uuid().primaryKey(),
+    task_id: uuid().notNull(),
+    job_id: text(),
+    type: text().notNull(),
+    created_at: epochMs("created_at").notNull(),
+    finalized: boolean().notNull(),
+    url: text(),
+    entity_refs: jsonb().$type<string[]>().notNull().default([]),
+    tags: jsonb().$type<string[]>().notNull().default([]),
+    content: text(),
+  },
+  (artifact) => [
+    // listArtifacts, newest first, without and with a task
+    index("runtime_artifacts_newest").on(artifact.created_at, artifact.id),
+    index("runtime_artifacts_by_task").on(artifact.task_id, artifact.created_at, artifact.id),
+  ],
+);
+
+export const llmResults = pgTable("llm_results", {
+  id: uuid().primaryKey(),
+  task_id: uuid().notNull(),
+  worker_id: text().notNull(),
+  artifact_id: uuid().notNull(),
+  status: text({ enum: RESULT_STATUSES }).notNull(),
+  /** Filled in adopted rows only: the output of a new result is stored once, in its artifact. */
+  output: text(),
+  error_message: text(),
+  metrics: jsonb().$type<Metrics>().notNull(),
+  completed_at: epochMs("completed_at").notNull(),
+});
+
+export const auditLogs = pgTable(
+  "audit_logs",
+  {
+    id: uuid().primaryKey(),
+    timestamp: epochMs("timestamp").notNull(),
+    action: text().notNull(),
+    entity_type: text().notNull(),
+    entity_id: text().notNull(),
+    actor: text().notNull(),
+    detail: text().notNull(),
+  },
+  (entry) => [
+    // listAudit, newest first
+    index("audit_logs_newest").on(entry.timestamp, entry.id),
+  ],
+);
+
+export const runtimeSettings = pgTable("runtime_settings", {
+  key: text().primaryKey(),
+  value: text().notNull(),
+});
+
+export type TaskRow = typeof llmTasks.$inferSelect;
+export type LeaseRow = typeof leases.$inferSelect;
+export type WorkerRow = typeof workers.$inferSelect;
+export type ArtifactRow = typeof runtimeArtifacts.$inferSelect;
+export type ResultRow = typeof llmResults.$inferSelect;
+export type AuditRow = typeof auditLogs.$inferSelect;

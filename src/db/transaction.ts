@@ -1,0 +1,33 @@
+import { DatabaseError } from "pg";
+import type { Db } from "./client.ts";
+
+const ATTEMPTS = 4;
+const SERIALIZATION_FAILURE = "40001";
+const DEADLOCK_DETECTED = "40P01";
+
+/** Thrown inside a transaction to roll it back and run it again from its start, on a newer view of the data. */
+export class StaleView extends Error {}
+
+/** The driver's error under what Drizzle wraps around it, if there is one. */
+export function databaseErrorOf(error: unknown): DatabaseError | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof DatabaseError) return cause;
+  }
+  return undefined;
+}
+
+/**
+ * Runs `work` in one READ COMMITTED transaction (lifecycle.md, invariant 3). A deadlock, a serialization failure or a StaleView has rolled
+ * everything back, so `work` runs again, four times in all; it must therefore do nothing that the transaction does not undo.
+ */
+export async function inTransaction<T>(db: Db, work: (tx: Db) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await db.transaction(work);
+    } catch (error) {
+      const code = databaseErrorOf(error)?.code;
+      const repeatable = error instanceof StaleView || code === SERIALIZATION_FAILURE || code === DEADLOCK_DETECTED;
+      if (!repeatable || attempt === ATTEMPTS) throw error;
+    }
+  }
+}

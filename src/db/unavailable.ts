@@ -1,0 +1,27 @@
+import { databaseErrorOf } from "./transaction.ts";
+
+const NETWORK_CODES = new Set([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "EPIPE",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ETIMEDOUT",
+  "EHOSTUNREACH",
+]);
+/** What pg and pg-pool say, without a code, of a connection that could not be made or went away. */
+const CONNECTION_LOST =
+  /timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error/;
+
+/** True when the error means that the database could not be asked, as opposed to: it was asked and refused. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  const code = databaseErrorOf(error)?.code;
+  // Connection exceptions, too many connections, and a server that is shutting down or starting.
+  if (code !== undefined) return code.startsWith("08") || code.startsWith("57P") || code === "53300";
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (CONNECTION_LOST.test(cause.message)) return true;
+    if ("code" in cause && NETWORK_CODES.has(String(cause.code))) return true;
+    if (cause instanceof AggregateError && cause.errors.some(isDatabaseUnavailable)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,29 @@
+/** Named refusals: the errors that the domain throws on purpose. `http/errors.ts` is the one place that renders them. */
+
+/** A refusal of a request: `message` is the sentence that the client reads, `status` the HTTP status it comes with. */
+export abstract class Refusal extends Error {
+  abstract readonly status: number;
+}
+
+/** The thing that the request names does not exist (404). */
+export class NotFound extends Refusal {
+  readonly status = 404;
+}
+
+/** The thing exists, but is not in a state that allows the request (409). */
+export class Conflict extends Refusal {
+  readonly status = 409;
+}
+
+/** Nobody can do it now; the same request may succeed later (503). */
+export class Unavailable extends Refusal {
+  readonly status = 503;
+}
+
+/** The process cannot start, or cannot go on; `message` tells the operator what is wrong and what to do. Shown without a stack. */
+export class StartError extends Error {}
+
+/** The text of anything thrown, for logs and sentences. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,62 @@
+/** What Membridge's `GET /agents` says, read as far as it makes sense: other versions leave fields out, add some, or type them otherwise. */
+import { z } from "zod";
+import { httpUrl, text } from "../contract/fields.ts";
+import { WORKER_STATUSES } from "../db/schema.ts";
+
+/** A field that counts as not reported when it is missing, null or of another type. */
+const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
+const name = lenient(text(128).min(1));
+const list = lenient(z.array(text(256)).max(100));
+const maxConcurrency = lenient(z.int().min(1).max(32));
+
+const agent = z
+  .object({
+    name,
+    node_id: name,
+    id: name,
+    url: lenient(httpUrl),
+    status: lenient(z.enum(WORKER_STATUSES)),
+    // Float seconds.
+    last_seen: lenient(z.number().min(0).max(1e11)),
+    capabilities: lenient(
+      z.object({ claude_cli: lenient(z.boolean()), max_concurrency: maxConcurrency, labels: list }),
+    ),
+    max_concurrency: maxConcurrency,
+    labels: list,
+    ip_addrs: list,
+    obs_count: lenient(z.int().min(0).max(2_147_483_647)),
+    db_sha: lenient(text(256)),
+  })
+  .transform(({ name, node_id, id, last_seen, capabilities, ...reported }) => ({
+    name: name ?? node_id ?? id,
+    url: reported.url,
+    status: reported.status,
+    lastSeenMs: last_seen === undefined ? undefined : Math.floor(last_seen * 1_000),
+    claudeCli: capabilities?.claude_cli,
+    maxConcurrency: capabilities?.max_concurrency ?? reported.max_concurrency,
+    labels: capabilities?.labels ?? reported.labels,
+    ipAddrs: reported.ip_addrs,
+    obsCount: reported.obs_count,
+    dbSha: reported.db_sha,
+  }));
+
+/** One agent as reported; undefined stands for what was not. */
+export type Agent = z.output<typeof agent> & { name: string };
+
+/** The agents by name, of two with one name the one seen last, and how many entries could not be read. Undefined when `json` is no list. */
+export function readAgents(json: unknown): { agents: Map<string, Agent>; unreadable: number } | undefined {
+  if (!Array.isArray(json)) return undefined;
+  const agents = new Map<string, Agent>();
+  let unreadable = 0;
+  for (const entry of json) {
+    const read = agent.safeParse(entry);
+    if (!read.success || read.data.name === undefined) {
+      unreadable += 1;
+      continue;
+    }
+    const found = { ...read.data, name: read.data.name };
+    const other = agents.get(found.name);
+    if (!other || (other.lastSeenMs ?? 0) <= (found.lastSeenMs ?? 0)) agents.set(found.name, found);
+  }
+  return { agents, unreadable };
+}

@@ -1,0 +1,73 @@
+/** An HTTP call that never came to an answer that can be used. `sent` is false when it certainly did not reach the server. */
+export class NetworkFault extends Error {
+  readonly sent: boolean;
+  constructor(message: string, sent: boolean, options?: ErrorOptions) {
+    super(message, options);
+    this.sent = sent;
+  }
+}
+
+export interface FetchOptions {
+  method: "GET" | "POST";
+  headers: Record<string, string>;
+  body?: string;
+  timeoutMs: number;
+  /** The longest answer that is read, in bytes after decompression. */
+  maxBytes: number;
+}
+
+const NEVER_CONNECTED = new Set([
+  "ECONNREFUSED",
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "UND_ERR_CONNECT_TIMEOUT",
+]);
+
+/**
+ * Calls `url` and reads the whole answer, within `timeoutMs` and `maxBytes`. A redirect is never followed: the headers may carry a key.
+ * Throws a NetworkFault when there is no answer, or one that is a redirect or too long.
+ */
+export async function boundedFetch(url: string, options: FetchOptions): Promise<{ status: number; text: string }> {
+  const { method, headers, body, timeoutMs, maxBytes } = options;
+  try {
+    const response = await fetch(url, {
+      method,
+      headers,
+      redirect: "manual",
+      signal: AbortSignal.timeout(timeoutMs),
+      ...(body !== undefined && { body }),
+    });
+    if (response.status >= 300 && response.status < 400) {
+      await response.body?.cancel();
+      throw new NetworkFault(`it answered with a redirect (${response.status}), which is not followed`, true);
+    }
+    return { status: response.status, text: await readText(response, maxBytes) };
+  } catch (error) {
+    if (error instanceof NetworkFault) throw error;
+    throw new NetworkFault(...describe(error, timeoutMs), { cause: error });
+  }
+}
+
+async function readText(response: Response, maxBytes: number): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > maxBytes) throw new NetworkFault(`its answer is longer than ${maxBytes} bytes`, true);
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** The sentence for a failed fetch, and whether the request may have been sent. */
+function describe(error: unknown, timeoutMs: number): [message: string, sent: boolean] {
+  if (error instanceof Error && error.name === "TimeoutError") return [`no answer within ${timeoutMs / 1_000} s`, true];
+  // fetch says "fetch failed"; why is in its cause, and for a name with several addresses in the causes of that.
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  const reason = (cause instanceof Error && cause.message) || code || String(cause);
+  return [reason, !NEVER_CONNECTED.has(code)];
+}

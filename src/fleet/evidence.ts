@@ -1,0 +1,58 @@
+import { sql } from "drizzle-orm";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/schema.ts";
+
+/** Without a sign of life for this long, a worker is offline (lifecycle.md, "When is a worker online?"). */
+export const OFFLINE_AFTER_MS = 60_000;
+
+/**
+ * Takes down a sign of life of the worker; one that was offline or unknown is online again, which is audited once.
+ * An unknown id is no fault: the worker may have been removed while it worked. Locks the worker: after the task, before the lease.
+ */
+export async function seen(tx: Db, workerId: string, evidence: string): Promise<void> {
+  const { rows } = await tx.execute<{ was: string }>(sql`
+    with before as (select id, status from ${workers} where id = ${workerId} for no key update)
+    update ${workers} as w
+    set last_heartbeat = ${nowMs},
+      status = case when before.status in ('offline', 'unknown') then 'online' else before.status end
+    from before where w.id = before.id
+    returning before.status as was`);
+  const was = rows[0]?.was;
+  if (was !== "offline" && was !== "unknown") return;
+  await audit(tx, {
+    action: "worker_online",
+    entity_type: "worker",
+    entity_id: workerId,
+    actor: "runtime",
+    detail: `Worker ${workerId} was ${was} and is online: ${evidence}`,
+  });
+}
+
+/**
+ * Marks the workers offline that have shown no sign of life for a minute, each once, and gives their names. Workers that are locked
+ * are just now showing one, and are left for the next pass.
+ */
+export async function markSilentOffline(tx: Db): Promise<string[]> {
+  const { rows } = await tx.execute<{ id: string; was: string }>(sql`
+    with silent as (
+      select id, status from ${workers}
+      where status in ('online', 'syncing', 'error') and coalesce(last_heartbeat, 0) < ${nowMs} - ${OFFLINE_AFTER_MS}
+      order by id for no key update skip locked
+    )
+    update ${workers} as w set status = 'offline'
+    from silent where w.id = silent.id
+    returning w.id, silent.status as was`);
+  await audit(
+    tx,
+    ...rows.map(({ id, was }) => ({
+      action: "worker_offline",
+      entity_type: "worker",
+      entity_id: id,
+      actor: "runtime",
+      detail: `Worker ${id} was ${was} and gave no sign of life for ${OFFLINE_AFTER_MS / 1_000} s`,
+    })),
+  );
+  return rows.map(({ id }) => id);
+}

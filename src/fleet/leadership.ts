@@ -1,0 +1,38 @@
+import { z } from "zod";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import type { Membridge, MembridgeAnswer } from "./membridge.ts";
+
+/**
+ * Asks Membridge to make a node the primary of a project; a success is audited. `body` is passed on as it is.
+ * Throws MembridgeUnreachable.
+ */
+export async function selectLeader(
+  db: Db,
+  membridge: Membridge,
+  projectId: string,
+  body: { primary_node_id?: string | undefined },
+): Promise<MembridgeAnswer> {
+  const answer = await membridge.call(["projects", projectId, "leadership", "select"], { method: "POST", body });
+  if (answer.status < 400) {
+    await audit(db, {
+      action: "leadership_promote",
+      entity_type: "membridge_project",
+      entity_id: projectId,
+      actor: "admin",
+      detail: `Promoted primary to ${body.primary_node_id} for project ${projectId}`,
+    });
+  }
+  return answer;
+}
+
+const ownError = z.union([
+  z.object({ error: z.string().min(1) }).transform((body) => body.error),
+  z.object({ detail: z.string().min(1) }).transform((body) => body.detail),
+  z.object({ detail: z.array(z.unknown()) }).transform((body) => JSON.stringify(body.detail)),
+]);
+
+/** What Membridge itself says went wrong, in its `error` or `detail`; else its status. */
+export function errorTextOf({ status, json }: MembridgeAnswer): string {
+  return ownError.safeParse(json).data ?? `Membridge returned ${status}`;
+}

@@ -1,0 +1,126 @@
+import { DelegateBackoff, handleWhen, retry } from "cockatiel";
+import type { Settings } from "../settings/settings.ts";
+import { boundedFetch, NetworkFault } from "./bounded-fetch.ts";
+
+const TIMEOUT_MS = 10_000;
+const MAX_ANSWER_BYTES = 5 * 1024 * 1024;
+const FIRST_BACKOFF_MS = 500;
+const BACKOFF_JITTER = 0.3;
+export const DEFAULT_RETRIES = 3;
+
+/** Membridge gave no answer that can be used: not reachable, too slow, a redirect, or no JSON. `message` is a sentence for the client. */
+export class MembridgeUnreachable extends Error {}
+
+/** An HTTP answer of Membridge. `json` is undefined when the status says that it failed and the body is no JSON. */
+export interface MembridgeAnswer {
+  status: number;
+  json: unknown;
+}
+
+export interface MembridgeCall {
+  method?: "GET" | "POST";
+  /** Sent as JSON. */
+  body?: unknown;
+  /** How often a 5xx or a network fault is tried again, a POST only while it cannot have reached Membridge. */
+  retries?: number;
+}
+
+/** How the calls of this process went, for the health answer. Times in epoch milliseconds. */
+export interface MembridgeState {
+  consecutiveFailures: number;
+  lastSuccess: number | null;
+  lastError: string | null;
+  connected: boolean;
+}
+
+export interface Membridge {
+  /** Calls the path of these segments, each of which is encoded. Throws MembridgeUnreachable. */
+  call(segments: string[], options?: MembridgeCall): Promise<MembridgeAnswer>;
+  state(): MembridgeState;
+}
+
+/** The client of the Membridge control plane. Address and admin key come from the settings at every call. */
+export function createMembridge(settings: Settings): Membridge {
+  const state: MembridgeState = { consecutiveFailures: 0, lastSuccess: null, lastError: null, connected: false };
+
+  async function attempt(segments: string[], { method = "GET", body }: MembridgeCall): Promise<MembridgeAnswer> {
+    const { url, adminKey } = await settings.membridgeAddress();
+    const { status, text } = await boundedFetch(addressOf(url, segments), {
+      method,
+      headers: {
+        accept: "application/json",
+        ...(adminKey && { "x-membridge-admin": adminKey }),
+        ...(body !== undefined && { "content-type": "application/json" }),
+      },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+      timeoutMs: TIMEOUT_MS,
+      maxBytes: MAX_ANSWER_BYTES,
+    });
+    const json = parseJson(adminKey ? withoutKey(text, adminKey) : text);
+    if (status >= 500) throw new ServerFault({ status, json });
+    if (status < 400 && json === undefined) throw new NotJson("its answer is not JSON");
+    return { status, json };
+  }
+
+  return {
+    async call(segments, options = {}) {
+      try {
+        const answer = await retrying(options).execute(() => attempt(segments, options));
+        Object.assign(state, { consecutiveFailures: 0, lastSuccess: Date.now(), connected: true });
+        await settings.recordConnection(true);
+        return answer;
+      } catch (error) {
+        if (!(error instanceof NetworkFault || error instanceof ServerFault || error instanceof NotJson)) throw error;
+        state.consecutiveFailures += 1;
+        state.lastError = error.message;
+        state.connected = false;
+        await settings.recordConnection(false);
+        if (error instanceof ServerFault) return error.answer;
+        throw new MembridgeUnreachable(`Membridge could not be reached: ${error.message}`, { cause: error });
+      }
+    },
+    state: () => ({ ...state }),
+  };
+}
+
+/** An answer with a 5xx status: tried again, and at last given to the caller. */
+class ServerFault extends Error {
+  readonly answer: MembridgeAnswer;
+  constructor(answer: MembridgeAnswer) {
+    super(`Membridge returned ${answer.status}`);
+    this.answer = answer;
+  }
+}
+
+/** An answer that another try would give again. */
+class NotJson extends Error {}
+
+function retrying({ method = "GET", retries = DEFAULT_RETRIES }: MembridgeCall) {
+  const repeatable = (error: Error) =>
+    method === "GET"
+      ? error instanceof ServerFault || error instanceof NetworkFault
+      : error instanceof NetworkFault && !error.sent;
+  const backoff = new DelegateBackoff(
+    ({ attempt }: { attempt: number }) => FIRST_BACKOFF_MS * 2 ** (attempt - 1) * (1 + Math.random() * BACKOFF_JITTER),
+  );
+  return retry(handleWhen(repeatable), { maxAttempts: retries, backoff });
+}
+
+/** `base` may have a path and end in "/"; "." and ".." as a segment are refused before, since no encoding keeps them from being resolved. */
+function addressOf(base: string, segments: string[]): string {
+  return [base.replace(/\/+$/, ""), ...segments.map(encodeURIComponent)].join("/");
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The caller decides by the status whether that is a fault.
+    return undefined;
+  }
+}
+
+/** What Membridge says must not carry the key back to a client, as itself or escaped in JSON (lifecycle.md, invariant 14). */
+function withoutKey(text: string, key: string): string {
+  return text.replaceAll(key, "****").replaceAll(JSON.stringify(key).slice(1, -1), "****");
+}

@@ -1,0 +1,57 @@
+import type { WorkerRow } from "../db/schema.ts";
+import type { Agent } from "./agents.ts";
+import { OFFLINE_AFTER_MS } from "./evidence.ts";
+
+/** The row of a worker that Membridge lists and that was not known before. `now` is the database's time in epoch milliseconds. */
+export function newWorker(agent: Agent, now: number): WorkerRow {
+  const nobody: WorkerRow = {
+    id: agent.name,
+    node_id: agent.name,
+    url: "",
+    status: agent.lastSeenMs === undefined ? "unknown" : "offline",
+    capabilities: { claude_cli: true, max_concurrency: 1, labels: [] },
+    last_heartbeat: null,
+    ip_addrs: [],
+    obs_count: 0,
+    db_sha: "",
+    registered_at: now,
+    agent_version: "",
+    os_info: "",
+    install_method: "",
+    self_registered: false,
+  };
+  return merge(nobody, agent, now);
+}
+
+/**
+ * What is known of a worker after Membridge's report. What it does not report keeps its value, and it never lowers what the node itself
+ * registered (lifecycle.md, "When is a worker online?").
+ */
+export function merge(known: WorkerRow, agent: Agent, now: number): WorkerRow {
+  const { claude_cli, max_concurrency, labels } = known.capabilities;
+  const own = known.self_registered;
+  const lastSeen = Math.min(agent.lastSeenMs ?? 0, now);
+  return {
+    ...known,
+    url: (own && known.url) || (agent.url ?? known.url),
+    status: statusAfter(known, agent, lastSeen, now),
+    capabilities: {
+      claude_cli: own ? claude_cli || (agent.claudeCli ?? false) : (agent.claudeCli ?? claude_cli),
+      max_concurrency: own
+        ? Math.max(max_concurrency, agent.maxConcurrency ?? 0)
+        : (agent.maxConcurrency ?? max_concurrency),
+      labels: own ? [...new Set([...labels, ...(agent.labels ?? [])])] : (agent.labels ?? labels),
+    },
+    last_heartbeat: Math.max(known.last_heartbeat ?? 0, lastSeen) || null,
+    ip_addrs: own && known.ip_addrs.length > 0 ? known.ip_addrs : (agent.ipAddrs ?? known.ip_addrs),
+    obs_count: agent.obsCount ?? known.obs_count,
+    db_sha: agent.dbSha ?? known.db_sha,
+  };
+}
+
+/** Only a fresh `last_seen` that is news is evidence; the status that Membridge states without one is not. */
+function statusAfter(known: WorkerRow, agent: Agent, lastSeen: number, now: number): WorkerRow["status"] {
+  const isNews = lastSeen > (known.last_heartbeat ?? 0) && lastSeen > now - OFFLINE_AFTER_MS;
+  if (!isNews || (known.self_registered && known.status === "online")) return known.status;
+  return agent.status === "syncing" || agent.status === "error" ? agent.status : "online";
+}

@@ -1,0 +1,125 @@
+import { isDeepStrictEqual } from "node:util";
+import { asc, getTableColumns, inArray, sql } from "drizzle-orm";
+import type { Logger } from "pino";
+import { type AuditFact, audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { type WorkerRow, workers } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { type Agent, readAgents } from "./agents.ts";
+import { markSilentOffline } from "./evidence.ts";
+import type { Membridge } from "./membridge.ts";
+import { MembridgeUnreachable } from "./membridge.ts";
+import { merge, newWorker } from "./merge.ts";
+
+/** Agents in one transaction: keeps the locks short and the statement below PostgreSQL's 65,535 parameters. */
+const BATCH = 1_000;
+
+/** What a pass changed: workers added, workers with other data than before, workers that went offline. */
+export interface Synced {
+  added: number;
+  changed: number;
+  offline: number;
+}
+
+/** One pass: what Membridge says of its agents, then who has gone silent. Membridge being away changes nothing by itself. */
+export async function syncOnce(db: Db, membridge: Membridge, log: Logger): Promise<Synced> {
+  const synced = { added: 0, changed: 0, offline: 0 };
+  try {
+    const agents = [...(await fetchAgents(membridge, log)).values()];
+    for (let start = 0; start < agents.length; start += BATCH) {
+      const batch = await inTransaction(db, (tx) => mergeAgents(tx, agents.slice(start, start + BATCH)));
+      synced.added += batch.added;
+      synced.changed += batch.changed;
+    }
+  } finally {
+    synced.offline = (await inTransaction(db, markSilentOffline)).length;
+  }
+  return synced;
+}
+
+async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<string, Agent>> {
+  const none = new Map<string, Agent>();
+  try {
+    // The next pass comes soon, so it is the retry.
+    const { status, json } = await membridge.call(["agents"], { retries: 0 });
+    const read = status < 300 ? readAgents(json) : undefined;
+    if (!read) log.warn({ status }, "Membridge gave no list of agents; workers stay as they are");
+    else if (read.unreadable > 0)
+      log.warn({ entries: read.unreadable }, "Membridge listed agents without a usable name; skipped");
+    return read?.agents ?? none;
+  } catch (error) {
+    if (!(error instanceof MembridgeUnreachable)) throw error;
+    // Said once when it goes away, not at every pass.
+    const level = membridge.state().consecutiveFailures === 1 ? "warn" : "debug";
+    log[level]({ reason: error.message }, "workers are not synced");
+    return none;
+  }
+}
+
+async function mergeAgents(tx: Db, agents: Agent[]): Promise<Omit<Synced, "offline">> {
+  const ids = agents.map((agent) => agent.name);
+  const known = await tx
+    .select({ ...getTableColumns(workers) })
+    .from(workers)
+    .where(inArray(workers.id, ids))
+    .orderBy(asc(workers.id))
+    .for("no key update");
+  const byId = new Map(known.map((worker) => [worker.id, worker]));
+  const now = await databaseTime(tx);
+
+  const fresh: WorkerRow[] = [];
+  const changed: WorkerRow[] = [];
+  const facts: AuditFact[] = [];
+  for (const agent of agents) {
+    const before = byId.get(agent.name);
+    if (!before) {
+      fresh.push(newWorker(agent, now));
+      continue;
+    }
+    const after = merge(before, agent, now);
+    if (isDeepStrictEqual(before, after)) continue;
+    changed.push(after);
+    facts.push(...changesIn(before, after));
+  }
+  const added = fresh.length === 0 ? [] : await tx.insert(workers).values(fresh).onConflictDoNothing().returning();
+  facts.push(...added.map((worker) => fact("worker_registered", worker, "registered")));
+  await update(tx, changed);
+  await audit(tx, ...facts);
+  return { added: added.length, changed: changed.length };
+}
+
+/** Rows are locked, so that each still exists: the insert always ends as an update, in one statement for all of them. */
+async function update(tx: Db, rows: WorkerRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const columns = Object.entries(getTableColumns(workers)).filter(([name]) => name !== "id");
+  const set = Object.fromEntries(columns.map(([name, column]) => [name, sql`excluded.${sql.identifier(column.name)}`]));
+  await tx.insert(workers).values(rows).onConflictDoUpdate({ target: workers.id, set });
+}
+
+/** A sign of life alone is not audited; a new status and new data are. */
+function changesIn(before: WorkerRow, after: WorkerRow): AuditFact[] {
+  if (before.status !== "online" && after.status === "online")
+    return [fact("worker_online", after, `was ${before.status} and was seen by Membridge`)];
+  const { last_heartbeat: _seen, obs_count: _observed, db_sha: _sha, ...data } = before;
+  const same = Object.entries(data).every(([name, value]) =>
+    isDeepStrictEqual(value, after[name as keyof typeof data]),
+  );
+  return same ? [] : [fact("worker_updated", after, "updated")];
+}
+
+function fact(action: string, worker: WorkerRow, verb: string): AuditFact {
+  return {
+    action,
+    entity_type: "worker",
+    entity_id: worker.id,
+    actor: "membridge",
+    detail: `Worker ${worker.id} ${verb}, status=${worker.status}, max_concurrency=${worker.capabilities.max_concurrency}`,
+  };
+}
+
+async function databaseTime(tx: Db): Promise<number> {
+  const [clock] = await tx.select({ now: nowMs }).from(sql`(select) as one`);
+  if (!clock) throw new Error("The database gave no time.");
+  return clock.now;
+}

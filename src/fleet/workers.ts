@@ -1,0 +1,28 @@
+import { and, count, eq, getTableColumns } from "drizzle-orm";
+import type { WorkerWithLoad } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { leases, workers } from "../db/schema.ts";
+import { NotFound } from "../errors.ts";
+
+export const workerNotFound = () => new NotFound("Worker not found");
+
+/** All workers by name, each with the number of its leases that are active now. */
+export function listWorkers(db: Db): Promise<WorkerWithLoad[]> {
+  return selectWorkers(db).orderBy(workers.id);
+}
+
+/** The worker with the number of its active leases. NotFound: no such worker. */
+export async function getWorker(db: Db, id: string): Promise<WorkerWithLoad> {
+  const [worker] = await selectWorkers(db).where(eq(workers.id, id));
+  if (!worker) throw workerNotFound();
+  return worker;
+}
+
+function selectWorkers(db: Db) {
+  return db
+    .select({ ...getTableColumns(workers), active_leases: count(leases.id) })
+    .from(workers)
+    .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
+    .groupBy(workers.id)
+    .$dynamic();
+}

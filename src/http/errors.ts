@@ -1,0 +1,58 @@
+import type { ErrorRequestHandler, RequestHandler } from "express";
+import type { Logger } from "pino";
+import { isDatabaseUnavailable } from "../db/unavailable.ts";
+import { Refusal } from "../errors.ts";
+import { InvalidBody, InvalidValue } from "./input.ts";
+
+const RETRY_AFTER_SECONDS = 2;
+
+/** The last route: every other path is a 404 in JSON. */
+export const notFound: RequestHandler = (request, response) => {
+  response.status(404).json({ error: `Nothing is served at ${request.method} ${request.path}` });
+};
+
+/** The one place where an error becomes an answer. What nobody foresaw is logged whole and answered without internals. */
+export function errorHandler(log: Logger): ErrorRequestHandler {
+  return (error, request, response, next) => {
+    if (response.headersSent) {
+      next(error);
+    } else if (error instanceof Refusal) {
+      response.status(error.status).json({ error: error.message });
+    } else if (error instanceof InvalidBody) {
+      response.status(400).json({ error: error.problems });
+    } else if (error instanceof InvalidValue) {
+      response.status(400).json({ error: error.message });
+    } else if (isDatabaseUnavailable(error)) {
+      log.warn({ err: error, path: request.path }, "the database cannot be reached");
+      response
+        .status(503)
+        .set("Retry-After", String(RETRY_AFTER_SECONDS))
+        .json({ error: "The database cannot be reached now. Nothing was changed; try again shortly." });
+    } else if (isClientFault(error)) {
+      const message = sentenceFor(error);
+      response.status(error.status).json({ error: message, message });
+    } else {
+      log.error({ err: error, method: request.method, path: request.path }, "request failed");
+      const message = "Something went wrong in BLOOM Runtime; its log says what.";
+      response.status(500).json({ error: "Internal server error", message });
+    }
+  };
+}
+
+/** What Express and its body parser throw when the request itself is at fault. */
+interface ClientFault {
+  status: number;
+  type?: string;
+}
+
+function isClientFault(error: unknown): error is ClientFault {
+  const status = typeof error === "object" && error !== null && "status" in error ? error.status : undefined;
+  return typeof status === "number" && status >= 400 && status < 500;
+}
+
+function sentenceFor({ status, type }: ClientFault): string {
+  if (type === "entity.parse.failed") return "The body is not valid JSON.";
+  if (status === 413) return "The body is too large; MAX_BODY_MB sets the limit.";
+  if (status === 415) return "The body must be JSON in UTF-8: send Content-Type: application/json.";
+  return "The request could not be read: its path or its body is malformed.";
+}

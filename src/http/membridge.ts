@@ -1,0 +1,61 @@
+import { type Response, Router } from "express";
+import { text } from "../contract/fields.ts";
+import * as requests from "../contract/requests.ts";
+import type { Db } from "../db/client.ts";
+import { errorTextOf, selectLeader } from "../fleet/leadership.ts";
+import { type Membridge, type MembridgeAnswer, MembridgeUnreachable } from "../fleet/membridge.ts";
+import { bodyOf, InvalidValue } from "./input.ts";
+
+/** How an answer of Membridge that says it failed is passed on: its status and its error text, unless told otherwise. */
+interface Failure {
+  status?: number;
+  text?: (answer: MembridgeAnswer) => string;
+}
+
+/** `/api/membridge`: the control plane, called with the admin key that clients never see. */
+export function membridgeRoutes(db: Db, membridge: Membridge): Router {
+  const router = Router();
+
+  router.get("/health", (_request, response) =>
+    relay(response, membridge.call(["health"], { retries: 1 }), { status: 502 }),
+  );
+
+  router.get("/projects", (_request, response) => relay(response, membridge.call(["projects"]), { status: 502 }));
+
+  router.get("/projects/:cid/leadership", (request, response) =>
+    relay(response, membridge.call(["projects", projectId(request.params.cid), "leadership"])),
+  );
+
+  router.get("/projects/:cid/nodes", (request, response) =>
+    relay(response, membridge.call(["projects", projectId(request.params.cid), "nodes"])),
+  );
+
+  router.post("/projects/:cid/leadership/select", (request, response) => {
+    const body = bodyOf(requests.selectLeadership, request);
+    return relay(response, selectLeader(db, membridge, projectId(request.params.cid), body), { text: errorTextOf });
+  });
+
+  return router;
+}
+
+/** Passes the answer's JSON on. No answer is a 502. */
+async function relay(response: Response, calling: Promise<MembridgeAnswer>, failure: Failure = {}): Promise<void> {
+  try {
+    const answer = await calling;
+    if (answer.status < 400) response.json(answer.json);
+    else
+      response
+        .status(failure.status ?? answer.status)
+        .json({ error: failure.text?.(answer) ?? `Membridge returned ${answer.status}` });
+  } catch (error) {
+    if (!(error instanceof MembridgeUnreachable)) throw error;
+    response.status(502).json({ error: error.message });
+  }
+}
+
+/** A project's id becomes one segment of a path; a dot segment would be resolved away, whatever its encoding. */
+function projectId(cid: string): string {
+  if (cid === "." || cid === ".." || !text(256).safeParse(cid).success)
+    throw new InvalidValue("The project id is not valid: it has at most 256 characters and is no dot segment.");
+  return cid;
+}

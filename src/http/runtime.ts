@@ -1,0 +1,40 @@
+import { Router } from "express";
+import type { Logger } from "pino";
+import * as requests from "../contract/requests.ts";
+import type { Db } from "../db/client.ts";
+import { ping } from "../db/ping.ts";
+import type { Membridge } from "../fleet/membridge.ts";
+import { testConnection } from "../fleet/test-connection.ts";
+import type { Settings } from "../settings/settings.ts";
+import { bodyOf } from "./input.ts";
+
+/** `/api/runtime/…`: the service itself, its health and its configuration. */
+export function runtimeRoutes(db: Db, settings: Settings, membridge: Membridge, log: Logger): Router {
+  const router = Router();
+
+  router.get("/health", async (_request, response) => {
+    const healthy = await ping(db, log);
+    response.status(healthy ? 200 : 503).json({
+      status: healthy ? "ok" : "degraded",
+      service: "bloom-runtime",
+      uptime: Math.floor(process.uptime()),
+      storage: "postgresql",
+      membridge: membridge.state(),
+    });
+  });
+
+  router.get("/config", async (_request, response) => {
+    response.json(await settings.view());
+  });
+
+  router.post("/config", async (request, response) => {
+    await settings.save(bodyOf(requests.saveConfig, request));
+    response.json(await settings.view());
+  });
+
+  router.post("/test-connection", async (_request, response) => {
+    response.json(await testConnection(db, settings, membridge));
+  });
+
+  return router;
+}

@@ -1,0 +1,50 @@
+import { Router } from "express";
+import * as requests from "../contract/requests.ts";
+import { workerView } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { completeTask, requireHeld } from "../queue/complete.ts";
+import { heartbeat } from "../queue/heartbeat.ts";
+import { leaseTask } from "../queue/lease.ts";
+import { requeueTask } from "../queue/requeue.ts";
+import { createTask, getTask, listTasks } from "../queue/tasks.ts";
+import type { ArtifactStore } from "../storage/artifact-store.ts";
+import { bodyOf, queryOf } from "./input.ts";
+
+/** `/api/runtime/llm-tasks`: a task from its creation to its end. */
+export function taskRoutes(db: Db, store: ArtifactStore): Router {
+  const router = Router();
+
+  router.post("/", async (request, response) => {
+    response.status(201).json(await createTask(db, bodyOf(requests.createTask, request)));
+  });
+
+  router.get("/", async (request, response) => {
+    response.json(await listTasks(db, queryOf(requests.taskFilter, request).status));
+  });
+
+  router.get("/:id", async (request, response) => {
+    response.json(await getTask(db, request.params.id));
+  });
+
+  router.post("/:id/lease", async (request, response) => {
+    const { lease, worker } = await leaseTask(db, request.params.id, bodyOf(requests.leaseTask, request));
+    response.status(201).json({ lease, worker: workerView(worker) });
+  });
+
+  router.post("/:id/heartbeat", async (request, response) => {
+    const lease = await heartbeat(db, request.params.id);
+    response.json({ lease, expires_at: lease.expires_at });
+  });
+
+  router.post("/:id/complete", async (request, response) => {
+    // 404 and 409 come before 400 here (contract.md).
+    const task = await requireHeld(db, request.params.id);
+    response.json(await completeTask(db, store, task, bodyOf(requests.completeTask, request)));
+  });
+
+  router.post("/:id/requeue", async (request, response) => {
+    response.json(await requeueTask(db, request.params.id));
+  });
+
+  return router;
+}

@@ -1,0 +1,36 @@
+import { Router } from "express";
+import * as requests from "../contract/requests.ts";
+import { workerView } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { registerWorker } from "../fleet/register.ts";
+import { getWorker, listWorkers } from "../fleet/workers.ts";
+import { activeLeasesOf } from "../queue/leases.ts";
+import { removeWorker } from "../queue/remove-worker.ts";
+import { bodyOf } from "./input.ts";
+
+/** `/api/runtime/workers`: who can work. */
+export function workerRoutes(db: Db): Router {
+  const router = Router();
+
+  router.get("/", async (_request, response) => {
+    response.json((await listWorkers(db)).map(workerView));
+  });
+
+  router.get("/:id", async (request, response) => {
+    const worker = await getWorker(db, request.params.id);
+    response.json({ ...workerView(worker), leases: await activeLeasesOf(db, worker.id) });
+  });
+
+  router.post("/", async (request, response) => {
+    const { worker, isNew } = await registerWorker(db, bodyOf(requests.registerWorker, request));
+    response.status(isNew ? 201 : 200).json(workerView(worker));
+  });
+
+  router.delete("/:id", async (request, response) => {
+    const { id } = request.params;
+    await removeWorker(db, id);
+    response.json({ removed: true, id });
+  });
+
+  return router;
+}

@@ -1,0 +1,35 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+
+/** A running loop. `stop()` lets a pass in flight end and then resolves; calling it twice is harmless. */
+export interface Loop {
+  stop(): Promise<void>;
+}
+
+/**
+ * Runs `pass` now and then every `intervalMs` milliseconds, never two at once: the next wait begins when the pass has ended.
+ * The wait varies by up to 10 %, so that instances that were started together do not stay in step.
+ * A pass that throws is logged, and the loop goes on.
+ */
+export function every(intervalMs: number, name: string, log: Logger, pass: () => Promise<unknown>): Loop {
+  const stopped = new AbortController();
+  const run = async () => {
+    while (!stopped.signal.aborted) {
+      try {
+        await pass();
+      } catch (error) {
+        log.error({ err: error, loop: name }, "loop pass failed");
+      }
+      const jitter = 0.9 + Math.random() * 0.2;
+      // An aborted wait is how stop() ends the loop, not a fault.
+      await delay(intervalMs * jitter, undefined, { signal: stopped.signal }).catch(() => {});
+    }
+  };
+  const done = run();
+  return {
+    stop() {
+      stopped.abort();
+      return done;
+    },
+  };
+}

@@ -1,0 +1,36 @@
+import { and, eq, inArray, sql } from "drizzle-orm";
+import type { Lease } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { leases, llmTasks } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { NotFound } from "../errors.ts";
+import { seen } from "../fleet/evidence.ts";
+import { lockTask } from "./tasks.ts";
+
+const noLease = () => new NotFound("Task or lease not found");
+
+/**
+ * One transition: leased or running -> running. The task's lease is renewed to now and its own TTL, also when it is overdue but not yet
+ * swept (lifecycle.md, invariant 8). NotFound: no task, never leased, or its lease is not active.
+ */
+export function heartbeat(db: Db, taskId: string): Promise<Lease> {
+  return inTransaction(db, async (tx) => {
+    const task = await lockTask(tx, taskId).catch((error) => {
+      throw error instanceof NotFound ? noLease() : error;
+    });
+    if (!task.lease_id || !task.worker_id) throw noLease();
+    await seen(tx, task.worker_id, `heartbeat of task ${taskId}`);
+    const [lease] = await tx
+      .update(leases)
+      .set({ last_heartbeat: nowMs, expires_at: sql`${nowMs} + ${leases.ttl_seconds} * 1000::bigint` })
+      .where(and(eq(leases.id, task.lease_id), eq(leases.status, "active")))
+      .returning();
+    if (!lease) throw new NotFound("Lease not found or already expired");
+    await tx
+      .update(llmTasks)
+      .set({ status: "running", updated_at: nowMs })
+      .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, ["leased", "running"])));
+    return lease;
+  });
+}

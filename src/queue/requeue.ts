@@ -1,0 +1,30 @@
+import { and, eq, inArray } from "drizzle-orm";
+import type { Task } from "../contract/views.ts";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { llmTasks } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { Conflict } from "../errors.ts";
+import { lockTask } from "./tasks.ts";
+
+/** One transition: failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
+export function requeueTask(db: Db, taskId: string): Promise<Task> {
+  return inTransaction(db, async (tx) => {
+    const { status: was } = await lockTask(tx, taskId);
+    const [task] = await tx
+      .update(llmTasks)
+      .set({ status: "queued", attempts: 0, lease_id: null, worker_id: null, updated_at: nowMs })
+      .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, ["failed", "dead"])))
+      .returning();
+    if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);
+    await audit(tx, {
+      action: "task_requeued",
+      entity_type: "llm_task",
+      entity_id: taskId,
+      actor: "admin",
+      detail: `Requeued from ${was}`,
+    });
+    return task;
+  });
+}

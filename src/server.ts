@@ -1,0 +1,40 @@
+/** The process: environment in, exit code out. `npm start` runs this file. */
+import { existsSync } from "node:fs";
+import { loadConfig } from "./config.ts";
+import { StartError } from "./errors.ts";
+import { createLog } from "./log.ts";
+import { startService } from "./service.ts";
+
+async function main(): Promise<void> {
+  if (existsSync(".env")) process.loadEnvFile(".env");
+  const config = loadConfig(process.env);
+  const log = createLog(config.logLevel);
+  const starting = startService(config, log);
+
+  let asked = false;
+  const stop = async (signal: NodeJS.Signals) => {
+    // The operator does not want to wait: the database is safe, requests in flight are not.
+    if (asked) process.exit(1);
+    asked = true;
+    log.info({ signal }, "stopping");
+    const service = await starting;
+    await service.stop();
+    log.info("stopped");
+    process.exit(0);
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+
+  const { port } = await starting;
+  log.info(
+    { port, database: config.databaseUrl ? "DATABASE_URL" : "embedded" },
+    `BLOOM Runtime listens on http://localhost:${port}`,
+  );
+}
+
+main().catch((error: unknown) => {
+  // A StartError is a sentence for the operator; anything else is a fault of ours, and its stack helps.
+  process.stderr.write(
+    `${error instanceof StartError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
+  );
+  process.exit(1);
+});

@@ -1,0 +1,104 @@
+import { createServer, type Server as HttpServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import { createApp } from "./app.ts";
+import type { Config } from "./config.ts";
+import { openDatabase } from "./db/client.ts";
+import { connectServer, migrateServer } from "./db/connect.ts";
+import { StartError } from "./errors.ts";
+import { createMembridge } from "./fleet/membridge.ts";
+import { syncOnce } from "./fleet/sync.ts";
+import { every } from "./loop.ts";
+import { sweepOnce } from "./queue/sweep.ts";
+import { createSecretBox, settingsSecret } from "./settings/secret-box.ts";
+import { createSettings } from "./settings/settings.ts";
+import { inDatabase } from "./storage/artifact-store.ts";
+import { createMinioStore } from "./storage/minio-store.ts";
+
+/** Requests in flight at a stop have this long to end. */
+const DRAIN_MS = 10_000;
+
+/** The running service. */
+export interface Service {
+  port: number;
+  /** Stops in order: no new requests, the ones in flight end, loops, pool, embedded database. Twice is once. */
+  stop(): Promise<void>;
+}
+
+/** Starts everything, and stops again what it has started if a later part fails. Throws a StartError for what the operator can mend. */
+export async function startService(config: Config, log: Logger): Promise<Service> {
+  const started: (() => Promise<void>)[] = [];
+  let stopping: Promise<void> | undefined;
+  const stop = () => {
+    stopping ??= stopAll(started.reverse(), log);
+    return stopping;
+  };
+
+  try {
+    const server = await connectServer(config.databaseUrl, config.dataDir, log);
+    started.push(() => server.stop());
+    await migrateServer(server, log);
+    const { db, close } = openDatabase({ url: server.url, poolMax: config.databasePoolMax }, log);
+    started.push(close);
+
+    const box = createSecretBox(await settingsSecret(config.settingsKey, config.dataDir, log));
+    const settings = createSettings(db, box, config.membridge, log);
+    await settings.sealPlainKey();
+    const membridge = createMembridge(settings);
+    const bucket = config.minio && createMinioStore(config.minio, log);
+    await bucket?.checkBucket();
+
+    const loops = [
+      every(config.workerSyncIntervalMs, "worker sync", log, () => syncOnce(db, membridge, log)),
+      every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
+    ];
+    started.push(async () => {
+      await Promise.all(loops.map((loop) => loop.stop()));
+    });
+
+    const http = createServer(createApp({ config, log, db, settings, membridge, store: bucket ?? inDatabase }));
+    const port = await listen(http, config.port);
+    started.push(() => drain(http));
+    return { port, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<void> {
+  for (const step of steps) {
+    // A step that fails must not keep the next ones from stopping.
+    await step().catch((error) => log.error({ err: error }, "stopping failed"));
+  }
+}
+
+function listen(server: HttpServer, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE")
+        reject(
+          new StartError(
+            `Port ${port} is in use. Stop the program that uses it, or set BLOOM_RUNTIME_PORT to another.`,
+          ),
+        );
+      else if (error.code === "EACCES")
+        reject(new StartError(`Port ${port} is not allowed to this user. Set BLOOM_RUNTIME_PORT to one above 1023.`));
+      else reject(error);
+    });
+    server.listen(port, () => resolve((server.address() as AddressInfo).port));
+  });
+}
+
+/** Takes no new connection, lets the requests in flight end for up to 10 s, then cuts them off. */
+async function drain(server: HttpServer): Promise<void> {
+  const ended = new AbortController();
+  const closed = new Promise<void>((resolve) => server.close(() => resolve())).finally(() => ended.abort());
+  const tooLate = delay(DRAIN_MS, undefined, { signal: ended.signal }).then(
+    () => server.closeAllConnections(),
+    () => {},
+  );
+  await closed;
+  await tooLate;
+}

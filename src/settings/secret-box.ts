@@ -1,0 +1,67 @@
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
+import { link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+
+const PREFIX = "enc:v1:";
+const IV_BYTES = 12;
+const TAG_BYTES = 16;
+
+/** Encrypts what must not lie in the database in plain text (lifecycle.md, invariant 14): AES-256-GCM, bound to the setting's name. */
+export interface SecretBox {
+  seal(name: string, plain: string): string;
+  /** The plain text, or undefined when it was sealed with another key or damaged. */
+  open(name: string, sealed: string): string | undefined;
+}
+
+/** True for what `seal` made; anything else that is stored is still plain text. */
+export function isSealed(value: string): boolean {
+  return value.startsWith(PREFIX);
+}
+
+export function createSecretBox(secret: string): SecretBox {
+  const key = Buffer.from(hkdfSync("sha256", secret, "", "bloom-runtime settings v1", 32));
+  return {
+    seal(name, plain) {
+      const iv = randomBytes(IV_BYTES);
+      const cipher = createCipheriv("aes-256-gcm", key, iv).setAAD(Buffer.from(name));
+      const sealed = Buffer.concat([iv, cipher.update(plain, "utf8"), cipher.final(), cipher.getAuthTag()]);
+      return PREFIX + sealed.toString("base64");
+    },
+    open(name, sealed) {
+      const bytes = Buffer.from(sealed.slice(PREFIX.length), "base64");
+      if (!isSealed(sealed) || bytes.length < IV_BYTES + TAG_BYTES) return undefined;
+      const decipher = createDecipheriv("aes-256-gcm", key, bytes.subarray(0, IV_BYTES))
+        .setAAD(Buffer.from(name))
+        .setAuthTag(bytes.subarray(-TAG_BYTES));
+      try {
+        return decipher.update(bytes.subarray(IV_BYTES, -TAG_BYTES), undefined, "utf8") + decipher.final("utf8");
+      } catch {
+        // Authentication failed: that is the answer, not a fault.
+        return undefined;
+      }
+    },
+  };
+}
+
+/**
+ * The secret that settings are sealed with: `settingsKey`, or else the content of `<dataDir>/settings.key`, which is made at the first
+ * start (mode 600) and named in the log. Instances on several machines need the same SETTINGS_KEY.
+ */
+export async function settingsSecret(settingsKey: string | undefined, dataDir: string, log: Logger): Promise<string> {
+  if (settingsKey !== undefined) return settingsKey;
+  const path = join(dataDir, "settings.key");
+  await mkdir(dataDir, { recursive: true });
+  // Written aside and linked: whoever reads the name finds a whole key, and of two who make one the first wins.
+  const draft = `${path}.${process.pid}`;
+  await writeFile(draft, `${randomBytes(32).toString("base64")}\n`, { mode: 0o600 });
+  try {
+    await link(draft, path);
+    log.info({ path }, "made the key that settings are encrypted with; keep it, or set SETTINGS_KEY");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  } finally {
+    await unlink(draft);
+  }
+  return (await readFile(path, "utf8")).trim();
+}

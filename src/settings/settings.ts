@@ -1,0 +1,122 @@
+import { and, eq, or, sql } from "drizzle-orm";
+import type { Logger } from "pino";
+import type { SaveConfig } from "../contract/requests.ts";
+import { maskKey, type RuntimeConfig } from "../contract/views.ts";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { runtimeSettings } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { isSealed, type SecretBox } from "./secret-box.ts";
+
+/** Where Membridge is, and the key that only the server may know. */
+export interface MembridgeAddress {
+  url: string;
+  adminKey: string;
+}
+
+/** How often an unchanged connection state is written again. */
+const REFRESH_MS = 30_000;
+
+/**
+ * The saved configuration. Every read asks the database, so that what one instance saves, all others use (lifecycle.md, invariant 11).
+ * `defaults` come from the environment and hold until something was saved.
+ */
+export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddress, log: Logger) {
+  async function read() {
+    const rows = await db.select().from(runtimeSettings);
+    return new Map(rows.map((row) => [row.key, row.value]));
+  }
+
+  function addressIn(saved: Map<string, string>): MembridgeAddress {
+    const stored = saved.get("admin_key");
+    let adminKey = defaults.adminKey;
+    if (stored !== undefined) {
+      const opened = isSealed(stored) ? box.open("admin_key", stored) : stored;
+      if (opened === undefined)
+        log.error("the saved admin key was encrypted with another SETTINGS_KEY; save the configuration again");
+      adminKey = opened ?? "";
+    }
+    return { url: saved.get("membridge_server_url") ?? defaults.url, adminKey };
+  }
+
+  function put(tx: Db, key: string, value: unknown) {
+    return tx
+      .insert(runtimeSettings)
+      .values({ key, value: sql`${value}` })
+      .onConflictDoUpdate({ target: runtimeSettings.key, set: { value: sql`excluded.value` } });
+  }
+
+  return {
+    async membridgeAddress(): Promise<MembridgeAddress> {
+      return addressIn(await read());
+    },
+
+    /** What clients may see of it; the key only masked. */
+    async view(): Promise<RuntimeConfig> {
+      const saved = await read();
+      const { url, adminKey } = addressIn(saved);
+      const lastTest = saved.get("last_test");
+      return {
+        membridge_server_url: url,
+        admin_key_masked: maskKey(adminKey),
+        connected: saved.get("connected") === "true",
+        last_test: lastTest ? Number(lastTest) : null,
+      };
+    },
+
+    async save({ membridge_server_url, admin_key }: SaveConfig): Promise<void> {
+      await inTransaction(db, async (tx) => {
+        // In the order of the keys, as everywhere, so that two saves cannot wait for each other.
+        await put(tx, "admin_key", box.seal("admin_key", admin_key));
+        await put(tx, "membridge_server_url", membridge_server_url);
+        await audit(tx, {
+          action: "config_updated",
+          entity_type: "runtime_config",
+          entity_id: "singleton",
+          actor: "admin",
+          detail: `Updated membridge URL to ${membridge_server_url}`,
+        });
+      });
+    },
+
+    /** Takes down whether Membridge could be reached now. Unless it is `asked` for, an unchanged state is written every 30 s at most. */
+    async recordConnection(connected: boolean, { asked = false } = {}): Promise<void> {
+      await inTransaction(db, async (tx) => {
+        const fresh = await tx
+          .select({ key: runtimeSettings.key })
+          .from(runtimeSettings)
+          .where(
+            or(
+              and(eq(runtimeSettings.key, "connected"), eq(runtimeSettings.value, String(connected))),
+              and(
+                eq(runtimeSettings.key, "last_test"),
+                sql`${runtimeSettings.value} > (${nowMs} - ${REFRESH_MS})::text`,
+              ),
+            ),
+          );
+        if (fresh.length === 2 && !asked) return;
+        await put(tx, "connected", String(connected));
+        await put(tx, "last_test", sql`${nowMs}::text`);
+      });
+    },
+
+    /** Encrypts in place an admin key that an adopted database holds in plain text. */
+    async sealPlainKey(): Promise<void> {
+      await inTransaction(db, async (tx) => {
+        const [row] = await tx.select().from(runtimeSettings).where(eq(runtimeSettings.key, "admin_key")).for("update");
+        if (!row || isSealed(row.value) || row.value === "") return;
+        await put(tx, "admin_key", box.seal("admin_key", row.value));
+        await audit(tx, {
+          action: "admin_key_encrypted",
+          entity_type: "runtime_config",
+          entity_id: "singleton",
+          actor: "runtime",
+          detail: "The admin key was stored in plain text and is encrypted now",
+        });
+      });
+    },
+  };
+}
+
+export type Settings = ReturnType<typeof createSettings>;

@@ -1,0 +1,47 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { pino } from "pino";
+import request from "supertest";
+import { afterAll } from "vitest";
+import { createApp } from "../../src/app.ts";
+import { loadConfig } from "../../src/config.ts";
+import type { Db } from "../../src/db/client.ts";
+import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
+import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { createSettings, type Settings } from "../../src/settings/settings.ts";
+import { type ArtifactStore, inDatabase } from "../../src/storage/artifact-store.ts";
+
+export const ADMIN_KEY = "test-admin-key-0123456789";
+
+export interface TestApp {
+  /** A supertest client: `app.api.get("/api/runtime/health")`. */
+  api: ReturnType<typeof request>;
+  url: string;
+  /** What the app has logged so far, one object a line. */
+  logged: Record<string, unknown>[];
+  settings: Settings;
+  membridge: Membridge;
+}
+
+/** The app on a free port over `db`, closed when the file is done. Limits are off unless `env` sets them. */
+export async function startApp(
+  db: Db,
+  { env = {}, store = inDatabase }: { env?: Record<string, string>; store?: ArtifactStore } = {},
+): Promise<TestApp> {
+  const config = loadConfig({
+    RATE_LIMIT_PER_MINUTE: "0",
+    TEST_CONNECTION_LIMIT_PER_MINUTE: "0",
+    WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
+    MEMBRIDGE_ADMIN_KEY: ADMIN_KEY,
+    ...env,
+  });
+  const logged: Record<string, unknown>[] = [];
+  const log = pino({ level: "trace", base: null }, { write: (line: string) => void logged.push(JSON.parse(line)) });
+  const settings = createSettings(db, createSecretBox("a secret for tests"), config.membridge, log);
+  const membridge = createMembridge(settings);
+  const server = createServer(createApp({ config, log, db, settings, membridge, store }));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { api: request(url), url, logged, settings, membridge };
+}

@@ -1,0 +1,39 @@
+/** Rows made through the service's own calls; a test names only the fields that matter to it. */
+import * as requests from "../../src/contract/requests.ts";
+import type { Lease, Task, WorkerWithLoad } from "../../src/contract/views.ts";
+import type { Db } from "../../src/db/client.ts";
+import { registerWorker } from "../../src/fleet/register.ts";
+import { leaseTask } from "../../src/queue/lease.ts";
+import { createTask } from "../../src/queue/tasks.ts";
+
+let made = 0;
+
+export function aTask(db: Db, fields: Record<string, unknown> = {}): Promise<Task> {
+  made += 1;
+  const defaults = { context_id: `context-${made}`, agent_slug: "writer", prompt: "Write a haiku." };
+  return createTask(db, requests.createTask.parse({ ...defaults, ...fields }));
+}
+
+export async function aWorker(db: Db, fields: Record<string, unknown> = {}): Promise<WorkerWithLoad> {
+  made += 1;
+  const { worker } = await registerWorker(db, requests.registerWorker.parse({ name: `worker-${made}`, ...fields }));
+  return worker;
+}
+
+/** A task that a worker of its own holds under a lease. */
+export async function aLeasedTask(
+  db: Db,
+  {
+    task: taskFields = {},
+    worker: workerFields = {},
+    ...lease
+  }: { task?: object; worker?: object; ttl_seconds?: number } = {},
+): Promise<{ task: Task; lease: Lease; worker: WorkerWithLoad }> {
+  const task = await aTask(db, { ...taskFields });
+  const worker = await aWorker(db, { ...workerFields });
+  const grant = await leaseTask(db, task.id, requests.leaseTask.parse({ worker_id: worker.id, ...lease }));
+  return { task, lease: grant.lease, worker };
+}
+
+export const completion = (fields: Record<string, unknown> = {}) =>
+  requests.completeTask.parse({ status: "success", output: "the output", metrics: { duration_ms: 5 }, ...fields });
