@@ -1,0 +1,48 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const SRC = fileURLToPath(new URL("../src", import.meta.url));
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+
+/** What a file imports: paths within src, and names of packages. */
+function importsOf(file: string): string[] {
+  const source = readFileSync(join(SRC, file), "utf8");
+  const specifiers = [...source.matchAll(/(?:from|import\()\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
+  return specifiers.map((name) => (name.startsWith(".") ? relative(SRC, join(SRC, dirname(file), name)) : name));
+}
+
+/** Layers, each with what it must not import. Arrows point down: http -> queue -> fleet -> settings, storage -> db. */
+const RULES: [layer: string, forbidden: RegExp][] = [
+  ["http", /^(drizzle-orm|pg$|db\/schema)/],
+  ["queue", /^(express|http\/|app\.ts|service\.ts|server\.ts)/],
+  ["fleet", /^(express|http\/|queue\/|app\.ts|service\.ts|server\.ts)/],
+  ["settings", /^(express|http\/|queue\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
+  ["storage", /^(express|http\/|queue\/|fleet\/|db\/|app\.ts|service\.ts|server\.ts)/],
+  ["contract", /^(express|http\/|queue\/|fleet\/|storage\/|app\.ts|service\.ts|server\.ts)/],
+  ["db", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|app\.ts|service\.ts|server\.ts)/],
+];
+
+describe("the house", () => {
+  it.each(RULES)("%s imports nothing from above", (layer, forbidden) => {
+    const inLayer = files.filter((file) => file.startsWith(`${layer}/`));
+    expect(inLayer.length).toBeGreaterThan(0);
+    const broken = inLayer.flatMap((file) =>
+      importsOf(file)
+        .filter((name) => forbidden.test(name))
+        .map((name) => `${file} imports ${name}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it("has no file over 200 lines", () => {
+    const long = files.filter((file) => readFileSync(join(SRC, file), "utf8").split("\n").length > 201);
+    expect(long).toEqual([]);
+  });
+
+  it("reads the environment in server.ts and tools only, and keeps it out of everything else", () => {
+    const readers = files.filter((file) => readFileSync(join(SRC, file), "utf8").includes("process.env"));
+    expect(readers.filter((file) => !["server.ts", "config.ts", "db/tool.ts"].includes(file))).toEqual([]);
+  });
+});

@@ -1,0 +1,64 @@
+import { pino } from "pino";
+import { describe, expect, it, vi } from "vitest";
+import { every } from "../src/loop.ts";
+
+const quiet = pino({ level: "silent" });
+
+/** A pass that counts itself and ends when the test says so. */
+function gatedPass() {
+  let release = () => {};
+  const seen = { started: 0, running: 0, most: 0 };
+  const pass = async () => {
+    seen.started += 1;
+    seen.running += 1;
+    seen.most = Math.max(seen.most, seen.running);
+    await new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    seen.running -= 1;
+  };
+  return { pass, seen, release: () => release() };
+}
+
+describe("a loop", () => {
+  it("runs a pass at once, and the next one only when that has ended", async () => {
+    const { pass, seen, release } = gatedPass();
+    const loop = every(1, "test", quiet, pass);
+    for (let passes = 1; passes <= 5; passes++) {
+      await vi.waitFor(() => expect(seen.started).toBe(passes), { interval: 1 });
+      release();
+    }
+    expect(seen.most).toBe(1);
+    const stopped = loop.stop();
+    release();
+    await stopped;
+  });
+
+  it("lets a running pass end before it has stopped, and stopping twice is harmless", async () => {
+    const { pass, seen, release } = gatedPass();
+    const loop = every(1, "test", quiet, pass);
+    const stopped = Promise.all([loop.stop(), loop.stop()]);
+    expect(seen.running).toBe(1);
+    release();
+    await stopped;
+    expect(seen).toMatchObject({ running: 0, started: 1 });
+  });
+
+  it("goes on after a pass that threw, and logs why", async () => {
+    const lines: string[] = [];
+    let passes = 0;
+    const log = pino({ level: "error" }, { write: (line: string) => void lines.push(line) });
+    const loop = every(1, "test", log, async () => {
+      passes += 1;
+      throw new Error("the reason");
+    });
+    await vi.waitFor(() => expect(passes).toBeGreaterThan(2), { interval: 1 });
+    await loop.stop();
+    expect(lines[0]).toContain("the reason");
+  });
+
+  it("does not wait for its interval to stop", async () => {
+    const loop = every(3_600_000, "test", quiet, async () => {});
+    await loop.stop();
+  });
+});

@@ -1,0 +1,94 @@
+import { describe, expect, it } from "vitest";
+import { completeTask, requireHeld } from "../../src/queue/complete.ts";
+import { requeueTask } from "../../src/queue/requeue.ts";
+import { getTask } from "../../src/queue/tasks.ts";
+import { type ArtifactStore, inDatabase, type StoredOutput } from "../../src/storage/artifact-store.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, completion } from "../support/factories.ts";
+
+const { db, query, makeOverdue } = await createTestDatabase();
+
+async function complete(taskId: string, fields = {}, store: ArtifactStore = inDatabase) {
+  return completeTask(db, store, await requireHeld(db, taskId), completion(fields));
+}
+
+describe("a completion", () => {
+  it("lands whole: task, lease, artifact, result and audit entry", async () => {
+    const { task, lease, worker } = await aLeasedTask(db);
+    const { artifact, result } = await complete(task.id, { output: "forty-two" });
+    expect((await getTask(db, task.id)).status).toBe("completed");
+    expect(await query("select status from leases where id = $1", [lease.id])).toEqual([{ status: "released" }]);
+    expect(await query("select content, finalized from runtime_artifacts where id = $1", [artifact.id])).toEqual([
+      { content: "forty-two", finalized: true },
+    ]);
+    expect(result).toMatchObject({ artifact_id: artifact.id, worker_id: worker.id, output: "forty-two" });
+    const audit = await query("select actor from audit_logs where action = 'task_completed' and entity_id = $1", [
+      task.id,
+    ]);
+    expect(audit).toEqual([{ actor: worker.id }]);
+  });
+
+  it("stores a large output once", async () => {
+    const { task } = await aLeasedTask(db);
+    const { result } = await complete(task.id, { output: "x".repeat(1_000_000) });
+    expect(await query("select output from llm_results where id = $1", [result.id])).toEqual([{ output: null }]);
+  });
+
+  it("counts when the lease is overdue but not yet swept", async () => {
+    const { task } = await aLeasedTask(db);
+    await makeOverdue(task.id);
+    await complete(task.id);
+    expect((await getTask(db, task.id)).status).toBe("completed");
+  });
+
+  it("changes nothing when any part of it fails", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    const before = await getTask(db, task.id);
+    await query("alter table llm_results add constraint no_results check (false) not valid");
+    try {
+      await expect(complete(task.id)).rejects.toThrow();
+    } finally {
+      await query("alter table llm_results drop constraint no_results");
+    }
+    expect(await getTask(db, task.id)).toEqual(before);
+    expect(await query("select status from leases where id = $1", [lease.id])).toEqual([{ status: "active" }]);
+    expect(await query("select id from runtime_artifacts where task_id = $1", [task.id])).toEqual([]);
+  });
+
+  it("is refused for a task that nobody holds", async () => {
+    const task = await aTask(db);
+    await expect(complete(task.id)).rejects.toThrow("Task status is 'queued', expected 'leased' or 'running'");
+  });
+
+  it("takes the output back from the object store when the task was lost meanwhile", async () => {
+    const { task } = await aLeasedTask(db);
+    const discarded: StoredOutput[] = [];
+    const stored = { url: "minio://bucket/artifacts/key", content: null };
+    const slowStore: ArtifactStore = {
+      put: async () => {
+        await complete(task.id);
+        return stored;
+      },
+      discard: async (output) => void discarded.push(output),
+    };
+    await expect(complete(task.id, {}, slowStore)).rejects.toThrow("Task status is 'completed'");
+    expect(discarded).toEqual([stored]);
+  });
+});
+
+describe("a requeue", () => {
+  it("gives a failed task all its attempts again", async () => {
+    const { task } = await aLeasedTask(db);
+    await complete(task.id, { status: "error", output: null, error_message: "no CLI" });
+    const again = await requeueTask(db, task.id);
+    expect(again).toMatchObject({ status: "queued", attempts: 0, lease_id: null, worker_id: null });
+  });
+
+  it("is refused for a completed task, which stays as it is", async () => {
+    const { task } = await aLeasedTask(db);
+    await complete(task.id);
+    const before = await getTask(db, task.id);
+    await expect(requeueTask(db, task.id)).rejects.toThrow("Cannot requeue task with status 'completed'");
+    expect(await getTask(db, task.id)).toEqual(before);
+  });
+});

@@ -1,0 +1,99 @@
+import { describe, expect, it } from "vitest";
+import { heartbeat } from "../../src/queue/heartbeat.ts";
+import { leaseTask } from "../../src/queue/lease.ts";
+import { getTask } from "../../src/queue/tasks.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+
+const { db, query, makeOverdue } = await createTestDatabase();
+const toAnyone = { worker_id: undefined, ttl_seconds: undefined };
+const to = (worker_id: string) => ({ ...toAnyone, worker_id });
+
+const databaseTime = async () => {
+  const [row] = await query<{ now: string }>("select floor(extract(epoch from clock_timestamp()) * 1000) as now");
+  return Number(row?.now);
+};
+
+describe("a lease", () => {
+  it("takes its times from the database's clock, whatever the server's clock says", async () => {
+    const realNow = Date.now;
+    Date.now = () => realNow() + 600_000;
+    try {
+      const before = await databaseTime();
+      const { lease } = await aLeasedTask(db);
+      const after = await databaseTime();
+      expect(lease.started_at).toBeGreaterThanOrEqual(before);
+      expect(lease.started_at).toBeLessThanOrEqual(after);
+      expect(lease.expires_at).toBe(lease.started_at + 300_000);
+    } finally {
+      Date.now = realNow;
+    }
+  });
+
+  it("is refused by the database when the task has an active one already", async () => {
+    const { lease } = await aLeasedTask(db);
+    const copy = query(
+      `insert into leases select gen_random_uuid(), task_id, worker_id, started_at, expires_at, ttl_seconds, 'active', last_heartbeat
+       from leases where id = $1`,
+      [lease.id],
+    );
+    await expect(copy).rejects.toThrow("leases_one_active_per_task");
+  });
+
+  it("leaves nothing behind when its audit entry cannot be written", async () => {
+    const [task, worker] = [await aTask(db), await aWorker(db)];
+    await query("alter table audit_logs add constraint no_leases check (action <> 'task_leased') not valid");
+    try {
+      await expect(leaseTask(db, task.id, to(worker.id))).rejects.toThrow();
+    } finally {
+      await query("alter table audit_logs drop constraint no_leases");
+    }
+    expect(await getTask(db, task.id)).toEqual(task);
+    expect(await query("select * from leases where task_id = $1", [task.id])).toEqual([]);
+  });
+
+  it("for a named worker is granted beyond its capacity, and counts for the router", async () => {
+    const worker = await aWorker(db, { capabilities: { max_concurrency: 1 } });
+    const first = await leaseTask(db, (await aTask(db)).id, to(worker.id));
+    const second = await leaseTask(db, (await aTask(db)).id, to(worker.id));
+    expect([first.worker.active_leases, second.worker.active_leases]).toEqual([0, 1]);
+
+    await query("update workers set status = 'offline' where id <> $1", [worker.id]);
+    await expect(leaseTask(db, (await aTask(db)).id, toAnyone)).rejects.toThrow(
+      "No available worker with free capacity",
+    );
+  });
+
+  it.each(["leased", "running", "completed", "failed", "dead"])("is refused for a task that is %s", async (status) => {
+    const { task } = await aLeasedTask(db);
+    await query("update llm_tasks set status = $1 where id = $2", [status, task.id]);
+    await expect(leaseTask(db, task.id, toAnyone)).rejects.toThrow(`Task status is '${status}', expected 'queued'`);
+  });
+});
+
+describe("a heartbeat", () => {
+  it("renews the lease to now and its own TTL, and sets the task running", async () => {
+    const { task, lease } = await aLeasedTask(db, { ttl_seconds: 60 });
+    const renewed = await heartbeat(db, task.id);
+    expect(renewed.expires_at).toBe(renewed.last_heartbeat + 60_000);
+    expect(renewed.last_heartbeat).toBeGreaterThanOrEqual(lease.last_heartbeat);
+    expect((await getTask(db, task.id)).status).toBe("running");
+  });
+
+  it("renews a lease that is overdue but not yet swept", async () => {
+    const { task } = await aLeasedTask(db);
+    await makeOverdue(task.id);
+    const renewed = await heartbeat(db, task.id);
+    expect(renewed.expires_at).toBeGreaterThan(await databaseTime());
+  });
+
+  it("leaves no trace when the lease is not active, not even a sign of life", async () => {
+    const { task, worker, lease } = await aLeasedTask(db);
+    await query("update leases set status = 'released' where id = $1", [lease.id]);
+    await query("update workers set last_heartbeat = 1 where id = $1", [worker.id]);
+    await expect(heartbeat(db, task.id)).rejects.toThrow("Lease not found or already expired");
+    expect(await query("select last_heartbeat from workers where id = $1", [worker.id])).toEqual([
+      { last_heartbeat: "1" },
+    ]);
+  });
+});

@@ -1,0 +1,112 @@
+import { describe, expect, it } from "vitest";
+import { completeTask, requireHeld } from "../../src/queue/complete.ts";
+import { heartbeat } from "../../src/queue/heartbeat.ts";
+import { leaseTask } from "../../src/queue/lease.ts";
+import { requeueTask } from "../../src/queue/requeue.ts";
+import { sweepOnce } from "../../src/queue/sweep.ts";
+import { inDatabase } from "../../src/storage/artifact-store.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
+
+const { db, query, makeOverdue } = await createTestDatabase();
+const toAnyone = { worker_id: undefined, ttl_seconds: undefined };
+
+/** What each promise came to: "ok", or the message it was refused with. */
+async function outcomes(promises: Promise<unknown>[]): Promise<string[]> {
+  const settled = await Promise.allSettled(promises);
+  return settled.map((one) => (one.status === "fulfilled" ? "ok" : String(one.reason.message)));
+}
+
+const count = (all: string[], what: string) => all.filter((one) => one === what).length;
+
+/** Rows that break lifecycle.md, invariant 1. */
+const brokenRows = () =>
+  query(`
+    select t.id, t.status, l.status as lease from llm_tasks t left join leases l on l.id = t.lease_id
+    where (t.status in ('leased', 'running')) is distinct from (coalesce(l.status, '') = 'active')
+    union all
+    select l.task_id, t.status, l.status from leases l left join llm_tasks t on t.lease_id = l.id
+    where l.status = 'active' and t.id is null`);
+
+describe("races", () => {
+  it("50 callers lease one task: one gets it, 49 are told that it is leased", async () => {
+    await aWorker(db, { capabilities: { max_concurrency: 32 } });
+    const task = await aTask(db);
+    const all = await outcomes(Array.from({ length: 50 }, () => leaseTask(db, task.id, toAnyone)));
+    expect(count(all, "ok")).toBe(1);
+    expect(count(all, "Task status is 'leased', expected 'queued'")).toBe(49);
+  });
+
+  it("200 callers over 5 workers with a cap of 2: no worker ever holds more than 2 leases", async () => {
+    await query("update workers set status = 'offline'");
+    await Promise.all(Array.from({ length: 5 }, () => aWorker(db, { capabilities: { max_concurrency: 2 } })));
+    const tasks = await Promise.all(Array.from({ length: 200 }, () => aTask(db)));
+
+    let racing = true;
+    let most = 0;
+    const watch = async () => {
+      while (racing) {
+        const [row] = await query<{ most: number }>(
+          `select coalesce(max(n), 0)::int as most from
+           (select count(*) as n from leases join workers w on w.id = worker_id and w.status = 'online' where leases.status = 'active'
+            group by worker_id) held`,
+        );
+        most = Math.max(most, row?.most ?? 0);
+      }
+    };
+    const watching = watch();
+    // Whoever gets a task completes it, so that capacity is freed and taken all the time.
+    const work = async (id: string) => {
+      await leaseTask(db, id, toAnyone);
+      await completeTask(db, inDatabase, await requireHeld(db, id), completion());
+    };
+    const all = await outcomes(tasks.map((task) => work(task.id)));
+    racing = false;
+    await watching;
+    expect(most).toBeLessThanOrEqual(2);
+    expect(count(all, "ok")).toBeGreaterThanOrEqual(10);
+    expect(count(all, "ok") + count(all, "No available worker with free capacity")).toBe(200);
+    expect(await brokenRows()).toEqual([]);
+  });
+
+  it("expiry against completion and heartbeat: each task ends in one place, with one result at most", async () => {
+    for (let round = 0; round < 40; round++) {
+      const { task } = await aLeasedTask(db);
+      const held = await requireHeld(db, task.id);
+      await makeOverdue(task.id);
+      const [completed] = await outcomes([
+        completeTask(db, inDatabase, held, completion()),
+        sweepOnce(db),
+        heartbeat(db, task.id),
+        sweepOnce(db),
+      ]);
+      const results = await query("select id from llm_results where task_id = $1", [task.id]);
+      expect(results.length).toBe(completed === "ok" ? 1 : 0);
+    }
+    expect(await brokenRows()).toEqual([]);
+  });
+
+  it("two completions at once: one is accepted", async () => {
+    const { task } = await aLeasedTask(db);
+    const held = await requireHeld(db, task.id);
+    const all = await outcomes([1, 2].map((n) => completeTask(db, inDatabase, held, completion({ output: `${n}` }))));
+    expect(count(all, "ok")).toBe(1);
+    expect(await query("select id from runtime_artifacts where task_id = $1", [task.id])).toHaveLength(1);
+  });
+
+  it("requeue against lease, sweep and completion never deadlocks", async () => {
+    const worker = await aWorker(db, { capabilities: { max_concurrency: 32 } });
+    const tasks = await Promise.all(Array.from({ length: 10 }, () => aTask(db, { max_attempts: 1 })));
+    const step = async (id: string, n: number) => {
+      if (n === 0) await leaseTask(db, id, { ...toAnyone, worker_id: worker.id });
+      else if (n === 1) await heartbeat(db, id);
+      else if (n === 2) await completeTask(db, inDatabase, await requireHeld(db, id), completion({ status: "error" }));
+      else if (n === 3) await requeueTask(db, id);
+      else await makeOverdue(id).then(() => sweepOnce(db));
+    };
+    const steps = Array.from({ length: 300 }, (_, n) => step(tasks[n % tasks.length]?.id ?? "", (n * 7) % 5));
+    const faults = (await outcomes(steps)).filter((one) => /deadlock|Failed query/i.test(one));
+    expect(faults).toEqual([]);
+    expect(await brokenRows()).toEqual([]);
+  });
+});

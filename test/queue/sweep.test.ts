@@ -1,0 +1,93 @@
+import { describe, expect, it } from "vitest";
+import { heartbeat } from "../../src/queue/heartbeat.ts";
+import { leaseTask } from "../../src/queue/lease.ts";
+import { removeWorker } from "../../src/queue/remove-worker.ts";
+import { sweepOnce } from "../../src/queue/sweep.ts";
+import { getTask } from "../../src/queue/tasks.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+
+const { db, query, makeOverdue } = await createTestDatabase();
+
+const auditOf = async (id: string) =>
+  (
+    await query<{ action: string }>("select action from audit_logs where entity_id = $1 order by timestamp, id", [id])
+  ).map((entry) => entry.action);
+
+describe("a sweep", () => {
+  it("leaves leases alone that are not overdue", async () => {
+    const { task } = await aLeasedTask(db);
+    expect(await sweepOnce(db)).toEqual({ expired: 0, requeued: 0, dead: 0 });
+    expect((await getTask(db, task.id)).status).toBe("leased");
+  });
+
+  it("puts an overdue task back in the queue while attempts remain", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    await makeOverdue(task.id);
+    expect(await sweepOnce(db)).toEqual({ expired: 1, requeued: 1, dead: 0 });
+    expect(await getTask(db, task.id)).toMatchObject({
+      status: "queued",
+      attempts: 1,
+      lease_id: null,
+      worker_id: null,
+    });
+    expect(await auditOf(task.id)).toEqual(["task_created", "task_requeued"]);
+    expect(await auditOf(lease.id)).toEqual(["task_leased", "lease_expired"]);
+  });
+
+  it("also takes a running task whose heartbeats stopped", async () => {
+    const { task } = await aLeasedTask(db);
+    await heartbeat(db, task.id);
+    await makeOverdue(task.id);
+    await sweepOnce(db);
+    expect((await getTask(db, task.id)).status).toBe("queued");
+  });
+
+  it("makes a task dead after its third lost lease", async () => {
+    const task = await aTask(db);
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      expect((await getTask(db, task.id)).status).toBe("queued");
+      const worker = await aWorker(db);
+      await leaseTask(db, task.id, { worker_id: worker.id, ttl_seconds: undefined });
+      await makeOverdue(task.id);
+      await sweepOnce(db);
+    }
+    expect(await getTask(db, task.id)).toMatchObject({ status: "dead", attempts: 3 });
+    expect((await auditOf(task.id)).at(-1)).toBe("task_dead");
+  });
+
+  it("does each thing once when several run at the same time", async () => {
+    await Promise.all((await query<{ id: string }>("select id from workers")).map(({ id }) => removeWorker(db, id)));
+    const tasks = await Promise.all(Array.from({ length: 30 }, () => aLeasedTask(db)));
+    await makeOverdue();
+    const sweeps = await Promise.all(Array.from({ length: 5 }, () => sweepOnce(db)));
+    expect(sweeps.reduce((sum, swept) => sum + swept.expired, 0)).toBe(tasks.length);
+    for (const { task } of tasks) expect(await auditOf(task.id)).toEqual(["task_created", "task_requeued"]);
+  });
+});
+
+describe("removing a worker", () => {
+  it("puts its tasks back in the queue at once", async () => {
+    const { task, worker } = await aLeasedTask(db);
+    await removeWorker(db, worker.id);
+    expect(await getTask(db, task.id)).toMatchObject({ status: "queued", attempts: 1, lease_id: null });
+    expect(await query("select id from workers where id = $1", [worker.id])).toEqual([]);
+  });
+
+  it("makes a task dead that has no attempt left", async () => {
+    const { task, worker } = await aLeasedTask(db, { task: { max_attempts: 1 } });
+    await removeWorker(db, worker.id);
+    expect((await getTask(db, task.id)).status).toBe("dead");
+  });
+
+  it("never strands a task that is leased to it at the same moment", async () => {
+    for (let round = 0; round < 20; round++) {
+      const worker = await aWorker(db, { capabilities: { max_concurrency: 32 } });
+      const tasks = await Promise.all(Array.from({ length: 8 }, () => aTask(db)));
+      const leasing = tasks.map((task) => leaseTask(db, task.id, { worker_id: worker.id, ttl_seconds: undefined }));
+      await Promise.allSettled([...leasing, removeWorker(db, worker.id)]);
+      expect(await query("select id from leases where status = 'active' and worker_id = $1", [worker.id])).toEqual([]);
+      for (const task of tasks) expect((await getTask(db, task.id)).status).toBe("queued");
+    }
+  });
+});
