@@ -38,7 +38,7 @@ function matches(shown, actual) {
   if (Array.isArray(shown))
     return Array.isArray(actual) && shown.length === actual.length && shown.every((one, n) => matches(one, actual[n]));
   if (shown && typeof shown === "object") {
-    const same = actual && isDeepStrictEqual(Object.keys(shown).sort(), Object.keys(actual).sort());
+    const same = actual && isDeepStrictEqual(new Set(Object.keys(shown)), new Set(Object.keys(actual)));
     return same && Object.entries(shown).every(([key, one]) => matches(one, actual[key]));
   }
   return isDeepStrictEqual(shown, actual);

@@ -58,6 +58,10 @@ export async function startService(config: Config, log: Logger): Promise<Service
     });
 
     const http = createServer(createApp({ config, log, db, settings, membridge, store: bucket ?? inDatabase }));
+    // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
+    http.on("request", (_request, response) => {
+      response.on("close", () => http.listening || setImmediate(() => http.closeIdleConnections()));
+    });
     const port = await listen(http, config.port);
     started.push(() => drain(http));
     return { port, stop };

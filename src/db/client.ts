@@ -30,5 +30,8 @@ export function openDatabase({ url, poolMax }: DatabaseOptions, log: Logger): Da
     application_name: "bloom-runtime",
   });
   pool.on("error", (error) => log.warn({ err: error }, "idle database connection lost"));
+  // The pool listens to idle connections only. One that breaks between two statements of a transaction, or after the pool's goodbye, would
+  // end the process; the next statement on it fails, which is what counts.
+  pool.on("connect", (client) => client.on("error", (error) => log.debug({ err: error }, "database connection lost")));
   return { db: drizzle(pool, { schema }), close: () => pool.end() };
 }

@@ -9,7 +9,7 @@ export class NetworkFault extends Error {
 
 export interface FetchOptions {
   method: "GET" | "POST";
-  headers: Record<string, string>;
+  headers: Headers;
   body?: string;
   timeoutMs: number;
   /** The longest answer that is read, in bytes after decompression. */

@@ -47,18 +47,14 @@ export function createMembridge(settings: Settings): Membridge {
     const { url, adminKey } = await settings.membridgeAddress();
     const { status, text } = await boundedFetch(addressOf(url, segments), {
       method,
-      headers: {
-        accept: "application/json",
-        ...(adminKey && { "x-membridge-admin": adminKey }),
-        ...(body !== undefined && { "content-type": "application/json" }),
-      },
+      headers: headersOf(adminKey, body !== undefined),
       ...(body !== undefined && { body: JSON.stringify(body) }),
       timeoutMs: TIMEOUT_MS,
       maxBytes: MAX_ANSWER_BYTES,
     });
-    const json = parseJson(adminKey ? withoutKey(text, adminKey) : text);
+    const json = parseJson(text, adminKey);
     if (status >= 500) throw new ServerFault({ status, json });
-    if (status < 400 && json === undefined) throw new NotJson("its answer is not JSON");
+    if (status < 400 && json === undefined) throw new PermanentFault("its answer is not JSON");
     return { status, json };
   }
 
@@ -70,7 +66,8 @@ export function createMembridge(settings: Settings): Membridge {
         await settings.recordConnection(true);
         return answer;
       } catch (error) {
-        if (!(error instanceof NetworkFault || error instanceof ServerFault || error instanceof NotJson)) throw error;
+        if (!(error instanceof NetworkFault || error instanceof ServerFault || error instanceof PermanentFault))
+          throw error;
         state.consecutiveFailures += 1;
         state.lastError = error.message;
         state.connected = false;
@@ -92,8 +89,8 @@ class ServerFault extends Error {
   }
 }
 
-/** An answer that another try would give again. */
-class NotJson extends Error {}
+/** What another try would meet again. */
+class PermanentFault extends Error {}
 
 function retrying({ method = "GET", retries = DEFAULT_RETRIES }: MembridgeCall) {
   const repeatable = (error: Error) =>
@@ -111,16 +108,30 @@ function addressOf(base: string, segments: string[]): string {
   return [base.replace(/\/+$/, ""), ...segments.map(encodeURIComponent)].join("/");
 }
 
-function parseJson(text: string): unknown {
+function headersOf(adminKey: string, hasBody: boolean): Headers {
+  const headers = new Headers({ accept: "application/json", ...(hasBody && { "content-type": "application/json" }) });
   try {
-    return JSON.parse(text);
+    if (adminKey) headers.set("x-membridge-admin", adminKey);
+  } catch {
+    // The error's own text quotes the key. An adopted database may hold any.
+    throw new PermanentFault(
+      "the saved admin key has characters that no header can carry; save the configuration again",
+    );
+  }
+  return headers;
+}
+
+/** What Membridge says must not carry the key back to a client, however it is escaped (lifecycle.md, invariant 14). Undefined: no JSON. */
+function parseJson(text: string, adminKey: string): unknown {
+  const hide = (said: string) => (adminKey ? said.replaceAll(adminKey, "****") : said);
+  try {
+    return JSON.parse(text, (_name, value: unknown) => {
+      if (typeof value === "string") return hide(value);
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+      return Object.fromEntries(Object.entries(value).map(([name, inner]) => [hide(name), inner]));
+    });
   } catch {
     // The caller decides by the status whether that is a fault.
     return undefined;
   }
-}
-
-/** What Membridge says must not carry the key back to a client, as itself or escaped in JSON (lifecycle.md, invariant 14). */
-function withoutKey(text: string, key: string): string {
-  return text.replaceAll(key, "****").replaceAll(JSON.stringify(key).slice(1, -1), "****");
 }

@@ -6,9 +6,7 @@ import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { NotFound } from "../errors.ts";
 import { seen } from "../fleet/evidence.ts";
-import { lockTask } from "./tasks.ts";
-
-const noLease = () => new NotFound("Task or lease not found");
+import { findLocked } from "./tasks.ts";
 
 /**
  * One transition: leased or running -> running. The task's lease is renewed to now and its own TTL, also when it is overdue but not yet
@@ -16,10 +14,8 @@ const noLease = () => new NotFound("Task or lease not found");
  */
 export function heartbeat(db: Db, taskId: string): Promise<Lease> {
   return inTransaction(db, async (tx) => {
-    const task = await lockTask(tx, taskId).catch((error) => {
-      throw error instanceof NotFound ? noLease() : error;
-    });
-    if (!task.lease_id || !task.worker_id) throw noLease();
+    const task = await findLocked(tx, taskId);
+    if (!task?.lease_id || !task.worker_id) throw new NotFound("Task or lease not found");
     await seen(tx, task.worker_id, `heartbeat of task ${taskId}`);
     const [lease] = await tx
       .update(leases)

@@ -16,6 +16,12 @@ import { getTask, lockTask } from "./tasks.ts";
 const DEFAULT_TTL_SECONDS = 300;
 const TTL_MARGIN_SECONDS = 30;
 
+/**
+ * A second look finds the worker that became free while others filled the first candidates. Looking on until nobody is left would make a
+ * crowd fight for each place that comes free, at several transactions a try, instead of telling them that there is none.
+ */
+const ROUNDS = 2;
+
 /** `worker` as it was before this lease. */
 export interface Grant {
   lease: Lease;
@@ -36,15 +42,13 @@ export async function leaseTask(db: Db, taskId: string, request: LeaseTask): Pro
     if (!grant) throw noWorker;
     return grant;
   }
-  // Candidates that others have filled meanwhile do not show up in the next round, so the rounds end.
-  for (;;) {
-    const candidates = await candidatesFor(db, task.context_id);
-    if (candidates.length === 0) throw noWorker;
-    for (const id of candidates) {
+  for (let round = 1; round <= ROUNDS; round++) {
+    for (const id of await candidatesFor(db, task.context_id)) {
       const grant = await grantLease(db, taskId, { id, named: false }, request.ttl_seconds);
       if (grant) return grant;
     }
   }
+  throw noWorker;
 }
 
 /** One transition: queued -> leased. Gives undefined, and changes nothing, when the worker cannot take it. */

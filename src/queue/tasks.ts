@@ -41,11 +41,17 @@ export async function getTask(db: Db, id: string): Promise<Task> {
 
 /**
  * The task, locked until the transaction ends: the first lock of every transition (lifecycle.md, invariant 4: task, worker, lease).
- * NotFound when there is none.
+ * Undefined when there is none.
  */
-export async function lockTask(tx: Db, id: string): Promise<Task> {
-  if (!isUuid(id)) throw taskNotFound();
+export async function findLocked(tx: Db, id: string): Promise<Task | undefined> {
+  if (!isUuid(id)) return undefined;
   const [task] = await tx.select().from(llmTasks).where(eq(llmTasks.id, id)).for("no key update");
+  return task;
+}
+
+/** The same; NotFound when there is none. */
+export async function lockTask(tx: Db, id: string): Promise<Task> {
+  const task = await findLocked(tx, id);
   if (!task) throw taskNotFound();
   return task;
 }

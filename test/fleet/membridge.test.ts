@@ -1,0 +1,199 @@
+import { pino } from "pino";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { createMembridge, MembridgeUnreachable } from "../../src/fleet/membridge.ts";
+import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { createSettings } from "../../src/settings/settings.ts";
+import { ADMIN_KEY } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aProject, connectionRefused, type Fault, startMembridge } from "../support/membridge.ts";
+
+const { db, query } = await createTestDatabase();
+const OK: Fault = { status: 200, json: { fine: true } };
+const once = { retries: 0 };
+const post = { method: "POST", body: { primary_node_id: "rpi" } } as const;
+
+/** A client as the environment sets it up, with counters of its own. */
+function clientOf(url: string, adminKey = ADMIN_KEY) {
+  const settings = createSettings(db, createSecretBox("a secret"), { url, adminKey }, pino({ level: "silent" }));
+  return { settings, ...createMembridge(settings) };
+}
+
+const fake = await startMembridge();
+let client = clientOf(fake.url);
+beforeEach(() => {
+  fake.reset();
+  client = clientOf(fake.url);
+});
+afterAll(fake.close);
+const paths = () => fake.requests.map((request) => request.path);
+
+describe("a call to Membridge", () => {
+  it("carries the admin key and gives the answer's JSON", async () => {
+    fake.projects = [aProject("garden-seedling", "aeeafec3a5b5710f")];
+    expect(await client.call(["projects"])).toEqual({ status: 200, json: fake.projects });
+    expect(fake.requests[0]?.headers["x-membridge-admin"]).toBe(ADMIN_KEY);
+  });
+
+  it("carries no key header when no key is configured", async () => {
+    expect((await clientOf(fake.url, "").call(["agents"])).status).toBe(401);
+    expect(fake.requests[0]?.headers).not.toHaveProperty("x-membridge-admin");
+  });
+
+  it("sends a body as JSON", async () => {
+    fake.fail("*", OK);
+    await client.call(["projects", "p", "leadership", "select"], post);
+    expect(fake.requests[0]).toMatchObject({ method: "POST", path: "/projects/p/leadership/select", body: post.body });
+    expect(fake.requests[0]?.headers["content-type"]).toBe("application/json");
+  });
+
+  it.each([
+    ["/", "/health"],
+    ["/control/plane", "/control/plane/health"],
+    ["/control/plane/", "/control/plane/health"],
+  ])("takes a base address that ends in %s", async (end, path) => {
+    fake.fail("*", OK);
+    await clientOf(fake.url + end).call(["health"]);
+    expect(paths()).toEqual([path]);
+  });
+
+  it("sends a project's id as one encoded segment, whatever is in it", async () => {
+    fake.fail("*", OK);
+    await client.call(["projects", "a/b?c#d%2F", "nodes"]);
+    await client.call(["projects", "../agents", "nodes"]);
+    expect(paths()).toEqual(["/projects/a%2Fb%3Fc%23d%252F/nodes", "/projects/..%2Fagents/nodes"]);
+  });
+
+  it.each([400, 401, 403, 404, 409, 422, 429])("gives a %i to the caller without another try", async (status) => {
+    fake.fail("*", { status, json: { detail: "no" } });
+    expect(await client.call(["projects"])).toEqual({ status, json: { detail: "no" } });
+    expect(fake.requests).toHaveLength(1);
+  });
+
+  it.each<[string, Fault]>([
+    ["a 500", { status: 500, json: { detail: "broken" } }],
+    ["a 503 in HTML", { status: 503, html: "<h1>down</h1>" }],
+    ["a cut connection", "cut"],
+  ])("is not repeated, being a POST, after %s", async (_name, fault) => {
+    fake.fail("*", fault);
+    await client.call(["projects", "p", "leadership", "select"], { ...post, retries: 1 }).catch(() => {});
+    expect(fake.requests).toHaveLength(1);
+  });
+
+  it("gives a 5xx to the caller when no retry is left, its body only when that is JSON", async () => {
+    fake.fail("*", { status: 502, json: { detail: "proxy" } }, 1);
+    expect(await client.call(["health"], once)).toEqual({ status: 502, json: { detail: "proxy" } });
+    fake.fail("*", { status: 502, html: "<h1>Bad Gateway</h1>" });
+    expect(await client.call(["health"], once)).toEqual({ status: 502, json: undefined });
+  });
+
+  it.each(["<h1>hello</h1>", "", "{"])("is a fault when the answer is 200 and no JSON: %j", async (html) => {
+    fake.fail("*", { status: 200, html });
+    await expect(client.call(["health"])).rejects.toThrow(MembridgeUnreachable);
+    expect(fake.requests).toHaveLength(1);
+  });
+
+  it.each([301, 302, 303, 307, 308])("does not follow a %i, so that the key does not travel", async (status) => {
+    const elsewhere = await startMembridge();
+    onTestFinished(elsewhere.close);
+    fake.fail("*", { redirect: `${elsewhere.url}/agents`, status });
+    await expect(client.call(["agents"], once)).rejects.toThrow(MembridgeUnreachable);
+    await expect(client.call(["agents"], { ...post, ...once })).rejects.toThrow(MembridgeUnreachable);
+    expect(fake.requests).toHaveLength(2);
+    expect(elsewhere.requests).toEqual([]);
+  });
+
+  it.each([false, true])("is a fault when the answer is far too long (compressed: %j)", async (gzip) => {
+    fake.fail("*", { bytes: 16 * 2 ** 20, gzip });
+    await expect(client.call(["agents"], once)).rejects.toThrow(MembridgeUnreachable);
+  });
+
+  it("takes the answer of a large fleet", async () => {
+    fake.fail("*", { bytes: 2 ** 20 });
+    expect((await client.call(["agents"], once)).status).toBe(200);
+  });
+});
+
+describe("what is known of the connection", () => {
+  it("counts failures in a row until a call succeeds, and keeps the last success and the last error", async () => {
+    expect(client.state()).toEqual({ consecutiveFailures: 0, lastSuccess: null, lastError: null, connected: false });
+
+    fake.fail("*", { status: 503, json: {} }, 1);
+    fake.fail("*", "cut", 1);
+    await client.call(["health"], once);
+    expect(client.state()).toMatchObject({ consecutiveFailures: 1, lastSuccess: null, connected: false });
+    expect(client.state().lastError).toContain("503");
+    await expect(client.call(["health"], once)).rejects.toThrow();
+    expect(client.state()).toMatchObject({ consecutiveFailures: 2, lastSuccess: null, connected: false });
+
+    const before = Date.now();
+    await client.call(["health"], once);
+    const { lastSuccess, ...after } = client.state();
+    expect(after).toMatchObject({ consecutiveFailures: 0, connected: true });
+    expect(lastSuccess).toBeGreaterThanOrEqual(before);
+    expect(lastSuccess).toBeLessThanOrEqual(Date.now());
+  });
+
+  it("is recorded in the configuration when it changes", async () => {
+    await query("delete from runtime_settings");
+    const before = Date.now();
+    await client.call(["health"], once);
+    const first = await client.settings.view();
+    expect(first.connected).toBe(true);
+    expect(first.last_test).toBeGreaterThanOrEqual(before - 1);
+
+    fake.fail("*", "cut");
+    await client.call(["health"], once).catch(() => {});
+    const second = await client.settings.view();
+    expect(second.connected).toBe(false);
+    expect(second.last_test).toBeGreaterThanOrEqual(first.last_test ?? Number.NaN);
+  });
+});
+
+// These take as long as the contract says that they take, so they run side by side.
+describe.concurrent("time", () => {
+  it("tries three more times after a 5xx, 500 ms, 1 s and 2 s later", async ({ onTestFinished }) => {
+    const fake = await startMembridge();
+    onTestFinished(fake.close);
+    fake.fail("*", { status: 500, json: {} });
+    expect((await clientOf(fake.url).call(["health"])).status).toBe(500);
+    const gaps = fake.requests.slice(1).map(({ at }, index) => at - (fake.requests[index]?.at ?? 0));
+    expect(gaps).toHaveLength(3);
+    for (const [index, planned] of [500, 1_000, 2_000].entries()) {
+      expect(gaps[index]).toBeGreaterThan(planned - 5);
+      // 30 % of jitter, and air for a machine under load, but less than the next doubling.
+      expect(gaps[index]).toBeLessThan(planned * 2);
+    }
+  });
+
+  it("gives the answer of the try that works, after a connection was cut", async ({ onTestFinished }) => {
+    const fake = await startMembridge();
+    onTestFinished(fake.close);
+    fake.fail("*", "cut", 1);
+    expect((await clientOf(fake.url).call(["projects"], { retries: 1 })).status).toBe(200);
+    expect(fake.requests).toHaveLength(2);
+  });
+
+  it("repeats a POST whose connection was refused: it cannot have done anything", async ({ onTestFinished }) => {
+    const gone = await startMembridge();
+    await gone.close();
+    const refused = connectionRefused(gone.port);
+    const calling = clientOf(gone.url).call(["agents"], { ...post, retries: 1 });
+    await refused;
+    const back = await startMembridge({ port: gone.port });
+    onTestFinished(back.close);
+    back.fail("*", OK);
+    expect((await calling).status).toBe(200);
+    expect(back.requests).toHaveLength(1);
+  });
+
+  it.each<Fault>(["hang", "stall"])("gives up after 10 s on an answer that does not come (%s)", async (fault) => {
+    const fake = await startMembridge();
+    fake.fail("*", fault);
+    const started = performance.now();
+    await expect(clientOf(fake.url).call(["health"], once)).rejects.toThrow(MembridgeUnreachable);
+    const took = performance.now() - started;
+    await fake.close();
+    expect(took).toBeGreaterThan(9_900);
+    expect(took).toBeLessThan(12_000);
+  });
+});

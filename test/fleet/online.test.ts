@@ -1,0 +1,182 @@
+import { pino } from "pino";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { Task } from "../../src/contract/views.ts";
+import { createMembridge } from "../../src/fleet/membridge.ts";
+import { syncOnce } from "../../src/fleet/sync.ts";
+import { getWorker } from "../../src/fleet/workers.ts";
+import { completeTask } from "../../src/queue/complete.ts";
+import { heartbeat } from "../../src/queue/heartbeat.ts";
+import { leaseTask } from "../../src/queue/lease.ts";
+import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { createSettings } from "../../src/settings/settings.ts";
+import { inDatabase } from "../../src/storage/artifact-store.ts";
+import { ADMIN_KEY, startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
+import { anAgent, type Fault, secondsAgo, startMembridge } from "../support/membridge.ts";
+import { startNodeAgent } from "../support/node-agent.ts";
+
+const { db, query } = await createTestDatabase();
+const fake = await startMembridge();
+const silent = pino({ level: "silent" });
+const address = { url: fake.url, adminKey: ADMIN_KEY };
+const membridge = createMembridge(createSettings(db, createSecretBox("a secret"), address, silent));
+const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url } });
+afterAll(fake.close);
+beforeEach(async () => {
+  fake.reset();
+  await query("truncate workers, leases, llm_tasks, audit_logs");
+});
+
+const pass = () => syncOnce(db, membridge, silent);
+const statusOf = async (id: string) => (await getWorker(db, id)).status;
+/** Puts the worker's last sign of life that far into the past. */
+const silentFor = (id: string, seconds: number) =>
+  query("update workers set last_heartbeat = floor(extract(epoch from now()) * 1000) - $2 * 1000 where id = $1", [
+    id,
+    seconds,
+  ]);
+/** A worker that said nothing for so long that a pass has marked it offline. */
+async function anOfflineWorker(id: string) {
+  await silentFor(id, 61);
+  await pass();
+  expect(await statusOf(id)).toBe("offline");
+}
+const toAnyone = { worker_id: undefined, ttl_seconds: undefined };
+const auditOf = async (id: string, action: string) =>
+  query<{ actor: string; detail: string }>(
+    "select actor, detail from audit_logs where entity_type = 'worker' and entity_id = $1 and action = $2",
+    [id, action],
+  );
+describe("a worker without a sign of life", () => {
+  it("is offline after 60 s, which is audited once, however many passes there are", async () => {
+    const { id } = await aWorker(db);
+    await silentFor(id, 61);
+    const passes = [...(await Promise.all([pass(), pass(), pass()])), await pass()];
+    expect(passes.reduce((sum, { offline }) => sum + offline, 0)).toBe(1);
+    expect(await statusOf(id)).toBe("offline");
+    const detail = `Worker ${id} was online and gave no sign of life for 60 s`;
+    expect(await auditOf(id, "worker_offline")).toEqual([{ actor: "runtime", detail }]);
+  });
+
+  it("is online until then", async () => {
+    const { id } = await aWorker(db);
+    await silentFor(id, 55);
+    expect((await pass()).offline).toBe(0);
+    expect(await statusOf(id)).toBe("online");
+  });
+
+  it.each(["syncing", "error"])("is offline too when it was %s", async (status) => {
+    const { id } = await aWorker(db, { status });
+    await anOfflineWorker(id);
+  });
+
+  it("gets no work while it is offline", async () => {
+    const { id } = await aWorker(db);
+    await anOfflineWorker(id);
+    const task = await aTask(db);
+    await expect(leaseTask(db, task.id, toAnyone)).rejects.toThrow("No available worker with free capacity");
+  });
+});
+
+describe("a worker that is offline is online again, which is audited once,", () => {
+  const says: [string, (task: Task) => Promise<unknown>][] = [
+    ["heartbeat", (task) => heartbeat(db, task.id).then(() => heartbeat(db, task.id))],
+    ["completion", (task) => completeTask(db, inDatabase, task, completion())],
+  ];
+
+  it.each(says)("after a %s of one of its tasks", async (_name, say) => {
+    const { task, worker } = await aLeasedTask(db);
+    await anOfflineWorker(worker.id);
+    await say(task);
+    expect(await statusOf(worker.id)).toBe("online");
+    expect(await auditOf(worker.id, "worker_online")).toHaveLength(1);
+  });
+
+  it("when Membridge saw it just now", async () => {
+    const { id } = await aWorker(db);
+    await anOfflineWorker(id);
+    fake.agents = [anAgent(id, { last_seen: secondsAgo(1) })];
+    await Promise.all([pass(), pass(), pass()]);
+    expect(await statusOf(id)).toBe("online");
+    expect(await auditOf(id, "worker_online")).toHaveLength(1);
+  });
+
+  it("when it registers again", async () => {
+    const { id } = await aWorker(db);
+    await anOfflineWorker(id);
+    await aWorker(db, { name: id });
+    expect(await statusOf(id)).toBe("online");
+    const [entry, ...others] = await auditOf(id, "worker_updated");
+    expect(entry?.detail).toBe(`Worker ${id} registered, status=online, max_concurrency=1`);
+    expect(others).toEqual([]);
+  });
+});
+
+describe("what Membridge says", () => {
+  it("leaves an agent unknown that nobody has seen, and it gets no work", async () => {
+    fake.agents = [anAgent("fresh")];
+    await pass();
+    await pass();
+    expect(await statusOf("fresh")).toBe("unknown");
+    const task = await aTask(db);
+    await expect(leaseTask(db, task.id, toAnyone)).rejects.toThrow("No available worker with free capacity");
+
+    await leaseTask(db, task.id, { ...toAnyone, worker_id: "fresh" });
+    await heartbeat(db, task.id);
+    expect(await statusOf("fresh")).toBe("online");
+    expect(await auditOf("fresh", "worker_online")).toHaveLength(1);
+  });
+
+  it.each([
+    ["unknown, last seen never", { status: "unknown", last_seen: null }],
+    ["online, last seen never", { status: "online", last_seen: null }],
+    ["online, last seen 90 s ago", { status: "online", last_seen: secondsAgo(90) }],
+  ])("is no sign of life when it is: %s", async (_name, fields) => {
+    const { id } = await aWorker(db);
+    await anOfflineWorker(id);
+    fake.agents = [anAgent(id, fields)];
+    await pass();
+    expect(await statusOf(id)).toBe("offline");
+  });
+
+  it("takes nothing from a worker that shows signs of life elsewhere", async () => {
+    const { id } = await aWorker(db);
+    fake.agents = [anAgent(id, { status: "offline", last_seen: secondsAgo(500) })];
+    await pass();
+    expect(await statusOf(id)).toBe("online");
+  });
+
+  it.each<[string, Fault]>([
+    ["is cut off", "cut"],
+    ["refuses the key", { status: 401, json: { detail: "Unauthorized" } }],
+    ["is broken", { status: 500, html: "<h1>Internal Server Error</h1>" }],
+    ["answers a page", { status: 200, html: "<h1>hello</h1>" }],
+    ["gives no list", { status: 200, json: { agents: [] } }],
+    ["lists nobody", { status: 200, json: [] }],
+  ])("changes nothing when Membridge %s", async (_name, fault) => {
+    fake.agents = [anAgent("seen", { last_seen: secondsAgo(1) }), anAgent("fresh")];
+    await pass();
+    await aWorker(db, { name: "registered" });
+    const workers = () => query("select xmin::text, workers from workers order by id");
+    const before = await workers();
+    fake.fail("*", fault);
+    expect(await pass()).toEqual({ added: 0, changed: 0, offline: 0 });
+    expect(await workers()).toEqual(before);
+  });
+});
+
+describe("a node agent that registers itself once, and that Membridge does not list", () => {
+  it("is online again when it executes: one heartbeat, and a completion without a count of tokens", async () => {
+    const agent = await startNodeAgent({ runtime: app.url, name: "rpi", registration: { url: "" } });
+    onTestFinished(agent.close);
+    await anOfflineWorker("rpi");
+    const task = await aTask(db);
+    await leaseTask(db, task.id, { ...toAnyone, worker_id: "rpi" });
+    const body = JSON.stringify({ task_id: task.id, prompt: task.prompt });
+    const executed = await fetch(`${agent.url}/execute-task`, { method: "POST", body });
+    expect(await executed.json()).toMatchObject({ ok: true, task_id: task.id });
+    expect(agent.answers.map(({ status }) => status)).toEqual([201, 200, 200]);
+    expect(await statusOf("rpi")).toBe("online");
+  });
+});

@@ -1,0 +1,176 @@
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { ADMIN_KEY, startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { startMembridge } from "../support/membridge.ts";
+
+const CONFIG = "/api/runtime/config";
+const { db, query } = await createTestDatabase();
+const fake = await startMembridge();
+afterAll(fake.close);
+const environment = { MEMBRIDGE_SERVER_URL: fake.url };
+const app = await startApp(db, { env: environment });
+const masked = (key: string) => `${key.slice(0, 4)}****${key.slice(-4)}`;
+const saved = { membridge_server_url: "https://membridge.example/base/", admin_key: "saved-admin-key-9876543210" };
+const store = (key: string, value: string) =>
+  query("insert into runtime_settings (key, value) values ($1, $2)", [key, value]);
+const storedKey = async () =>
+  (await query<{ value: string }>("select value from runtime_settings where key = 'admin_key'"))[0]?.value;
+const audited = async () => (await app.api.get("/api/runtime/audit")).body;
+
+beforeEach(async () => {
+  fake.reset();
+  await query("truncate runtime_settings, audit_logs");
+});
+
+describe("GET /api/runtime/config", () => {
+  it("answers what the environment sets until something was saved", async () => {
+    const { status, body } = await app.api.get(CONFIG);
+    expect(status).toBe(200);
+    const nothingTried = { connected: false, last_test: null };
+    expect(body).toEqual({ membridge_server_url: fake.url, admin_key_masked: masked(ADMIN_KEY), ...nothingTried });
+  });
+
+  it.each([
+    ["", ""],
+    ["k", "****"],
+    ["fifteen-letters", "****"],
+    ["sixteen-letters!", "sixt****ers!"],
+  ])("masks the key %j as %j", async (key, mask) => {
+    const { api } = await startApp(db, { env: { MEMBRIDGE_ADMIN_KEY: key } });
+    expect((await api.get(CONFIG)).body.admin_key_masked).toBe(mask);
+  });
+
+  it("answers what an old service saved: its address, its plain-text key, its last test", async () => {
+    await store("membridge_server_url", "http://10.0.0.9:8000");
+    await store("admin_key", "plain-key-of-the-old-service");
+    await store("connected", "true");
+    await store("last_test", "1795440142520");
+    expect((await app.api.get(CONFIG)).body).toEqual({
+      membridge_server_url: "http://10.0.0.9:8000",
+      admin_key_masked: masked("plain-key-of-the-old-service"),
+      connected: true,
+      last_test: 1795440142520,
+    });
+  });
+
+  it("shows no key when the saved one cannot be decrypted, and the log says why", async () => {
+    await store("admin_key", createSecretBox("another secret").seal("admin_key", saved.admin_key));
+    expect((await app.api.get(CONFIG)).body.admin_key_masked).toBe("");
+    expect(JSON.stringify(app.logged)).toContain("SETTINGS_KEY");
+  });
+});
+
+describe("POST /api/runtime/config", () => {
+  it("saves and answers the new configuration, which is audited", async () => {
+    const { status, body } = await app.api.post(CONFIG).send(saved);
+    expect(status).toBe(200);
+    expect(body).toMatchObject({
+      membridge_server_url: saved.membridge_server_url,
+      admin_key_masked: masked(saved.admin_key),
+    });
+    expect((await app.api.get(CONFIG)).body).toEqual(body);
+    expect(await audited()).toEqual([
+      {
+        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        timestamp: expect.any(Number),
+        action: "config_updated",
+        entity_type: "runtime_config",
+        entity_id: "singleton",
+        actor: "admin",
+        detail: `Updated membridge URL to ${saved.membridge_server_url}`,
+      },
+    ]);
+  });
+
+  it("survives a restart and wins over the environment", async () => {
+    const { body } = await app.api.post(CONFIG).send(saved);
+    const other = { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:1", MEMBRIDGE_ADMIN_KEY: "key-of-the-environment" };
+    const restarted = await startApp(db, { env: other });
+    expect((await restarted.api.get(CONFIG)).body).toEqual(body);
+  });
+
+  it("is used at once by another instance: address and key", async () => {
+    const newKey = "another-admin-key-of-membridge";
+    const moved = await startMembridge({ adminKey: newKey });
+    const second = await startApp(db, { env: environment });
+    await second.api.get("/api/membridge/projects");
+    await app.api.post(CONFIG).send({ membridge_server_url: moved.url, admin_key: newKey });
+    const { status } = await second.api.get("/api/membridge/projects");
+    await moved.close();
+    expect(status).toBe(200);
+    expect(moved.requests.map(({ headers }) => headers["x-membridge-admin"])).toEqual([newKey]);
+    expect(fake.requests).toHaveLength(1);
+  });
+
+  it.each<[string, object, string[]]>([
+    ["nothing", {}, ["admin_key", "membridge_server_url"]],
+    ["no key", { ...saved, admin_key: undefined }, ["admin_key"]],
+    ["an empty key", { ...saved, admin_key: "" }, ["admin_key"]],
+    ["a key that is no text", { ...saved, admin_key: 5 }, ["admin_key"]],
+    ["a key that no header can carry", { ...saved, admin_key: "line\nbreak" }, ["admin_key"]],
+    ["no address", { ...saved, membridge_server_url: undefined }, ["membridge_server_url"]],
+    ["an address that is none", { ...saved, membridge_server_url: "membridge" }, ["membridge_server_url"]],
+    ["an address of another kind", { ...saved, membridge_server_url: "file:///etc" }, ["membridge_server_url"]],
+  ])("refuses %s, names the fields, and saves nothing", async (_name, request, fields) => {
+    const { status, body } = await app.api.post(CONFIG).send(request);
+    expect(status).toBe(400);
+    expect(body.error.formErrors).toEqual([]);
+    expect(Object.keys(body.error.fieldErrors).sort()).toEqual(fields);
+    expect((await app.api.get(CONFIG)).body.membridge_server_url).toBe(fake.url);
+    expect(await audited()).toEqual([]);
+  });
+});
+
+describe("the admin key", () => {
+  it("is stored encrypted", async () => {
+    await app.api.post(CONFIG).send(saved);
+    const stored = await storedKey();
+    expect(stored).toBeDefined();
+    expect(stored).not.toContain(saved.admin_key);
+    expect(Buffer.from(stored?.split(":").at(-1) ?? "", "base64").toString("latin1")).not.toContain(saved.admin_key);
+  });
+
+  it("is in no answer, no audit entry and no log line", async () => {
+    const answers = [
+      await app.api.post(CONFIG).send(saved),
+      await app.api.post(CONFIG).send({ ...saved, membridge_server_url: "no address" }),
+      await app.api.post(CONFIG).send({ ...saved, membridge_server_url: fake.url }),
+      await app.api.post("/api/runtime/test-connection"),
+      await app.api.get("/api/membridge/projects"),
+      await app.api.get(CONFIG),
+      await app.api.get("/api/runtime/health"),
+      await app.api.get("/api/runtime/audit"),
+    ];
+    expect(fake.requests.at(-1)?.headers["x-membridge-admin"]).toBe(saved.admin_key);
+    for (const { text, headers } of answers) expect(text + JSON.stringify(headers)).not.toContain(saved.admin_key);
+    expect(app.logged.length).toBeGreaterThan(answers.length);
+    expect(JSON.stringify(app.logged)).not.toContain(saved.admin_key);
+  });
+
+  it("that lies there in plain text is used, and encrypted in place once, which is audited", async () => {
+    await store("admin_key", ADMIN_KEY);
+    const second = await startApp(db, { env: environment });
+    await Promise.all([app.settings.sealPlainKey(), second.settings.sealPlainKey(), app.settings.sealPlainKey()]);
+    const sealed = await storedKey();
+    expect(sealed).not.toContain(ADMIN_KEY);
+    await app.settings.sealPlainKey();
+    expect(await storedKey()).toBe(sealed);
+    expect((await app.api.get("/api/membridge/projects")).status).toBe(200);
+    const entries = await audited();
+    expect(entries).toHaveLength(1);
+    expect(entries[0]).toMatchObject({
+      action: "admin_key_encrypted",
+      entity_type: "runtime_config",
+      actor: "runtime",
+    });
+    expect(JSON.stringify(entries)).not.toContain(ADMIN_KEY);
+  });
+
+  it("of an old service that no header can carry is not given away by the fault", async () => {
+    await store("admin_key", "first-line\nsecond-line");
+    const answers = [await app.api.get("/api/membridge/health"), await app.api.get("/api/runtime/health")];
+    for (const { text } of answers) expect(text).not.toContain("second-line");
+    expect(JSON.stringify(app.logged)).not.toContain("second-line");
+  });
+});

@@ -1,0 +1,199 @@
+import { request } from "node:http";
+import { text as readText } from "node:stream/consumers";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { ADMIN_KEY, startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aProject, type Fault, startMembridge } from "../support/membridge.ts";
+
+const { db, query } = await createTestDatabase();
+const fake = await startMembridge();
+const gone = await startMembridge();
+await gone.close();
+afterAll(fake.close);
+const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url } });
+const apart = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: gone.url } });
+const P1 = "aeeafec3a5b5710f";
+const proxy = "/api/membridge";
+const select = `${proxy}/projects/${P1}/leadership/select`;
+const gets = ["health", "projects", `projects/${P1}/leadership`, `projects/${P1}/nodes`].map(
+  (path) => `${proxy}/${path}`,
+);
+const choice = { primary_node_id: "rpi", lease_seconds: 7_200 };
+const TEST = "/api/runtime/test-connection";
+const audited = async () => (await app.api.get("/api/runtime/audit")).body;
+const calls = () => fake.requests.map(({ method, path }) => `${method} ${path}`);
+/** Sends the path as it stands, which no URL parser has tidied up. */
+const getRaw = (path: string) =>
+  new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
+    const { port } = new URL(app.url);
+    const asking = request({ host: "127.0.0.1", port, path }, (answer) =>
+      readText(answer).then((text) => resolve({ status: answer.statusCode, text }), reject),
+    );
+    asking.on("error", reject).end();
+  });
+
+beforeEach(async () => {
+  fake.reset();
+  fake.projects = [aProject("garden-seedling", P1)];
+  fake.nodes = {
+    [P1]: [{ node_id: "rpi", canonical_id: P1, role: "primary", obs_count: 12, last_seen: 1795440142.5 }],
+  };
+  await query("truncate runtime_settings, audit_logs");
+});
+
+describe("the proxy", () => {
+  it("passes on the JSON of Membridge", async () => {
+    const nodes = fake.nodes[P1];
+    const health = { status: "ok", service: "membridge-control-plane", version: "0.3.0", projects: 1, agents: 0 };
+    const leadership = { canonical_id: P1, preferred_primary: null, node_count: 1, nodes };
+    for (const [index, expected] of [health, fake.projects, leadership, nodes].entries()) {
+      const { status, body } = await app.api.get(gets[index] ?? "");
+      expect([status, body]).toEqual([200, expected]);
+    }
+    expect(calls()).toEqual(gets.map((path) => `GET ${path.replace(proxy, "")}`));
+    expect(fake.requests.every(({ headers }) => headers["x-membridge-admin"] === ADMIN_KEY)).toBe(true);
+  });
+
+  it("passes on the choice of a leader as it is, which is audited", async () => {
+    const body = { ...choice, reason: "for a test" };
+    const { status, body: answer } = await app.api.post(select).send(body);
+    expect(status).toBe(200);
+    expect(answer).toMatchObject({ ok: true, canonical_id: P1, ...choice });
+    expect(fake.requests[0]).toMatchObject({ method: "POST", path: `/projects/${P1}/leadership/select`, body });
+    expect(await audited()).toEqual([
+      {
+        id: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        timestamp: expect.any(Number),
+        action: "leadership_promote",
+        entity_type: "membridge_project",
+        entity_id: P1,
+        actor: "admin",
+        detail: `Promoted primary to rpi for project ${P1}`,
+      },
+    ]);
+  });
+
+  it.each(["leadership", "nodes"])("passes on the status when Membridge refuses to show %s", async (what) => {
+    const unknown = await app.api.get(`${proxy}/projects/nobody/${what}`);
+    expect([unknown.status, unknown.body]).toEqual([404, { error: "Membridge returned 404" }]);
+    fake.fail("*", { status: 403, json: { detail: "not for you" } });
+    const forbidden = await app.api.get(`${proxy}/projects/${P1}/${what}`);
+    expect([forbidden.status, forbidden.body]).toEqual([403, { error: "Membridge returned 403" }]);
+  });
+
+  it.each<[number, Fault, string]>([
+    [404, { status: 404, json: { detail: "Project not found" } }, "Project not found"],
+    [409, { status: 409, json: { error: "Another node leads" } }, "Another node leads"],
+    [500, { status: 500, json: { detail: "disk full" } }, "disk full"],
+    [503, { status: 503, html: "<h1>down</h1>" }, "Membridge returned 503"],
+    [400, { status: 400, json: {} }, "Membridge returned 400"],
+  ])("passes on status %i and Membridge's own words when it refuses a leader", async (status, fault, error) => {
+    fake.fail("*", fault);
+    const answer = await app.api.post(select).send(choice);
+    expect([answer.status, answer.body]).toEqual([status, { error }]);
+    expect(await audited()).toEqual([]);
+  });
+
+  it("lets Membridge say what is missing in the choice of a leader", async () => {
+    const { status, body } = await app.api.post(select).send({ lease_seconds: 60 });
+    expect(status).toBe(422);
+    expect(body).toEqual({ error: expect.stringContaining("Field required") });
+    expect(await audited()).toEqual([]);
+  });
+
+  it.each(["health", "projects"])("answers 502 when Membridge refuses its %s, as when it is away", async (path) => {
+    fake.fail("*", { status: 401, json: { detail: "Unauthorized" } });
+    const { status, body } = await app.api.get(`${proxy}/${path}`);
+    expect([status, body]).toEqual([502, { error: "Membridge returned 401" }]);
+  });
+
+  it("answers 502 when Membridge answers no JSON", async () => {
+    fake.fail("*", { status: 200, html: "<h1>Welcome</h1>" });
+    for (const asking of [...gets.map((path) => app.api.get(path)), app.api.post(select).send(choice)]) {
+      const { status, body } = await asking;
+      expect([status, body]).toEqual([502, { error: expect.any(String) }]);
+    }
+    expect(await audited()).toEqual([]);
+  });
+
+  it("sends the id of a project on as one segment, and refuses one that would lead elsewhere", async () => {
+    await getRaw(`${proxy}/projects/a%2Fb%3Fc%23d%252F/nodes`);
+    await getRaw(`${proxy}/projects/..%2Fagents/nodes`);
+    expect(calls()).toEqual(["GET /projects/a%2Fb%3Fc%23d%252F/nodes", "GET /projects/..%2Fagents/nodes"]);
+    for (const cid of [".", "..", "%2e", "%2e%2E", ".%2e", "%00", "%zz"]) {
+      const { status, text } = await getRaw(`${proxy}/projects/${cid}/nodes`);
+      expect([cid, status, JSON.parse(text)]).toEqual([
+        cid,
+        400,
+        expect.objectContaining({ error: expect.any(String) }),
+      ]);
+    }
+    expect(fake.requests).toHaveLength(2);
+  });
+
+  const unicode = (sign: string) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  const writings: [string, (key: string) => string][] = [
+    ["itself", (key) => key],
+    ["with escaped slashes", (key) => key.replaceAll("/", "\\/")],
+    ["with escaped signs", (key) => key.replaceAll(/[<>&]/g, unicode)],
+    ["escaped wholly", (key) => key.replaceAll(/./g, unicode)],
+  ];
+
+  it.each(writings)("hides the admin key when Membridge gives it back, %s", async (_name, write) => {
+    const key = "key/with<signs>&more-0123";
+    const { api, logged } = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url, MEMBRIDGE_ADMIN_KEY: key } });
+    const echo = (got: string) => `{"detail": "got ${write(got)}", "${write(got)}": ["${write(got)}"]}`;
+    for (const status of [200, 422, 500]) fake.fail("*", { status, echo }, 1);
+    fake.fail("*", { status: 200, echo, type: "text/html" });
+    const answers = [200, 422, 500].map(() => api.post(select).send(choice));
+    for (const asking of [...answers, api.get(`${proxy}/health`), api.post(TEST), api.get("/api/runtime/health")])
+      expect(JSON.stringify((await asking).body)).not.toContain(key);
+    expect(fake.requests.every(({ headers }) => headers["x-membridge-admin"] === key)).toBe(true);
+    expect(JSON.stringify([logged, await audited()])).not.toContain(key);
+  });
+
+  it("reads the answers of Membridge also with a key so short that it occurs in them", async () => {
+    const { api } = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url, MEMBRIDGE_ADMIN_KEY: "1" } });
+    expect((await api.get(`${proxy}/health`)).body).toMatchObject({ status: "ok", projects: 1 });
+  });
+});
+
+describe("POST /api/runtime/test-connection", () => {
+  it("answers Membridge's own health, records it, and is audited", async () => {
+    const before = Date.now();
+    const { status, body } = await app.api.post(TEST);
+    const health = { status: "ok", service: "membridge-control-plane", version: "0.3.0", projects: 1, agents: 0 };
+    expect([status, body]).toEqual([200, { connected: true, health }]);
+    const config = (await app.api.get("/api/runtime/config")).body;
+    expect(config.connected).toBe(true);
+    expect(config.last_test).toBeGreaterThanOrEqual(before - 1);
+    const entry = { action: "connection_test", entity_type: "runtime_config", entity_id: "singleton", actor: "admin" };
+    const detail = `Connection OK: ${JSON.stringify(health)}`;
+    expect(await audited()).toEqual([expect.objectContaining({ ...entry, detail })]);
+  });
+
+  it("answers 200 too when Membridge fails twice, and records it", async () => {
+    fake.fail("/health", { status: 503, json: { detail: "starting" } });
+    const { status, body } = await app.api.post(TEST);
+    expect([status, body]).toEqual([200, { connected: false, error: "Membridge returned 503" }]);
+    expect(calls()).toEqual(["GET /health", "GET /health"]);
+    expect((await app.api.get("/api/runtime/config")).body).toMatchObject({
+      connected: false,
+      last_test: expect.any(Number),
+    });
+    expect(await audited()).toEqual([]);
+  });
+});
+
+describe("while Membridge is away", () => {
+  it("the proxy answers 502, the test 200, the health says so, and the key is in none of them", async () => {
+    const asking = [...gets.map((path) => apart.api.get(path)), apart.api.post(select).send(choice)];
+    const [tested, ...answers] = await Promise.all([apart.api.post(TEST), ...asking]);
+    expect([tested.status, tested.body]).toEqual([200, { connected: false, error: expect.any(String) }]);
+    for (const { status, body } of answers) expect([status, body]).toEqual([502, { error: expect.any(String) }]);
+    const health = await apart.api.get("/api/runtime/health");
+    expect([health.status, health.body.membridge.connected]).toEqual([200, false]);
+    expect(health.body.membridge.consecutiveFailures).toBe(6);
+    expect([...answers, tested, health].map(({ text }) => text).join()).not.toContain(ADMIN_KEY);
+  });
+});

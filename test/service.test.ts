@@ -1,0 +1,116 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import { afterAll, describe, expect, it, vi } from "vitest";
+import { createTestDatabase } from "./support/database.ts";
+import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
+import { runToExit, startProcess } from "./support/process.ts";
+
+const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
+const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-service-"));
+afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+
+const settings = { DATABASE_URL, DATA_DIR, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" };
+const jsonOf = async (response: Response) => ({ status: response.status, body: await response.json() });
+
+describe("the process", () => {
+  it("listens, answers healthy, and exits 0 on SIGTERM and SIGINT", async () => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) {
+      const service = await startProcess(settings);
+      const { status, body } = await jsonOf(await fetch(`${service.url}/api/runtime/health`));
+      expect(status).toBe(200);
+      expect(body).toMatchObject({ status: "ok", service: "bloom-runtime", storage: "postgresql" });
+      expect(await service.stop(signal)).toBe(0);
+    }
+  });
+
+  it("sweeps overdue leases and marks silent workers offline by itself", async () => {
+    const { task } = await aLeasedTask(db);
+    const silent = await aWorker(db);
+    await makeOverdue(task.id);
+    await query("update workers set last_heartbeat = last_heartbeat - 61000 where id = $1", [silent.id]);
+    const service = await startProcess({ ...settings, SWEEP_INTERVAL_MS: "100", WORKER_SYNC_INTERVAL_MS: "100" });
+    await vi.waitFor(
+      async () => {
+        expect(await query("select status from llm_tasks where id = $1", [task.id])).toEqual([{ status: "queued" }]);
+        expect(await query("select status from workers where id = $1", [silent.id])).toEqual([{ status: "offline" }]);
+      },
+      { timeout: 10_000 },
+    );
+    expect(await service.stop()).toBe(0);
+  });
+
+  it("lets a request in flight end before it stops", async () => {
+    const task = await aTask(db);
+    const worker = await aWorker(db);
+    const service = await startProcess(settings);
+    // The row's lock keeps the request in flight until the test lets it go.
+    const lock = await holdLock(task.id);
+    const leasing = fetch(`${service.url}/api/runtime/llm-tasks/${task.id}/lease`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ worker_id: worker.id }),
+    });
+    await vi.waitFor(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
+    const stopped = service.stop();
+    await vi.waitFor(() => expect(service.output()).toContain("stopping"));
+    await lock.release();
+    expect((await leasing).status).toBe(201);
+    expect(await stopped).toBe(0);
+  });
+
+  it("lists every wrong setting and exits 1, without the values", async () => {
+    const { code, output } = await runToExit({
+      BLOOM_RUNTIME_PORT: "many",
+      DATABASE_URL: "mysql://user:secret@host/db",
+    });
+    expect(code).toBe(1);
+    expect(output).toContain("BLOOM_RUNTIME_PORT");
+    expect(output).toContain("DATABASE_URL");
+    expect(output).not.toContain("secret");
+    expect(output).not.toContain("    at ");
+  });
+
+  it("says in one sentence that its port is in use", async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, resolve));
+    const { port } = other.address() as AddressInfo;
+    const { code, output } = await runToExit({ ...settings, BLOOM_RUNTIME_PORT: String(port), LOG_LEVEL: "error" });
+    other.close();
+    expect(code).toBe(1);
+    expect(output).toBe(
+      `Port ${port} is in use. Stop the program that uses it, or set BLOOM_RUNTIME_PORT to another.\n`,
+    );
+  });
+
+  it("says in one sentence that the database cannot be reached", async () => {
+    const { code, output } = await runToExit({ ...settings, DATABASE_URL: "postgresql://user:secret@127.0.0.1:9/db" });
+    expect(code).toBe(1);
+    expect(output).toMatch(/^The database at DATABASE_URL cannot be reached: .*\n$/);
+    expect(output).not.toContain("secret");
+  });
+});
+
+async function waitingForLocks(): Promise<number> {
+  const rows = await query(
+    "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+  );
+  return rows.length;
+}
+
+/** Locks the task's row as another instance's transaction would. */
+async function holdLock(taskId: string) {
+  const client = new pg.Client({ connectionString: DATABASE_URL });
+  await client.connect();
+  await client.query("begin");
+  await client.query("select 1 from llm_tasks where id = $1 for update", [taskId]);
+  return {
+    release: async () => {
+      await client.query("commit");
+      await client.end();
+    },
+  };
+}
