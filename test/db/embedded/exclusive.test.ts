@@ -41,7 +41,9 @@ test("a PostgreSQL without its service and supervisor is replaced, with its data
   const { url } = await service.next();
   await query(url, "create table kept as select 1 as n");
   const orphan = postmasterOf(dataDir);
-  for (const { pid, command } of processesOn(dataDir)) if (command.includes("/bin/sh -c")) process.kill(pid, "SIGKILL");
+  const shells = processesOn(dataDir).filter(({ command }) => command.includes("/bin/sh -c"));
+  // Stopped first: the end of one would let the other still shut PostgreSQL down.
+  for (const signal of ["SIGSTOP", "SIGKILL"]) for (const { pid } of shells) process.kill(pid, signal);
   await service.kill();
   expect(await query(url, "select n from kept")).toEqual([{ n: 1 }]);
 

@@ -8,12 +8,12 @@ const log = pino({ level: "silent" });
 
 async function main(): Promise<void> {
   const running = await startEmbedded({ dataDir, log, ...(packageDirectory && { packageDirectory }) });
-  process.stdout.write(`${JSON.stringify({ url: running.url })}\n`);
   process.on("SIGINT", () => process.stdout.write(`${JSON.stringify({ interrupted: true })}\n`));
   process.stdin.resume().once("end", async () => {
     await running.stop();
     process.exit(0);
   });
+  process.stdout.write(`${JSON.stringify({ url: running.url })}\n`);
 }
 
 main().catch((error: unknown) => {
