@@ -28,6 +28,19 @@ export const createTask = createInsertSchema(llmTasks, {
   max_attempts: true,
 });
 
+/** Any text may be a lease id; one that is no UUID is certainly stale. */
+const leaseId = text(128).min(1).toLowerCase();
+
+/** The fence (lifecycle.md, invariant 7); without one the task's current lease is meant. */
+export const heartbeatTask = z.object({ lease_id: optional(leaseId) });
+
+export const releaseTask = z.object({ lease_id: leaseId, reason: textOrEmpty(1_000) });
+
+export const idempotencyKey = z
+  .string()
+  .regex(/^[\x20-\x7e]{1,255}$/, "must be 1 to 255 characters of printable ASCII")
+  .optional();
+
 export const leaseTask = z.object({ worker_id: optional(text(128)), ttl_seconds: optional(ttlSeconds) });
 
 export const completeTask = createInsertSchema(llmResults, {
@@ -41,7 +54,11 @@ export const completeTask = createInsertSchema(llmResults, {
     ),
 })
   .pick({ status: true, output: true, error_message: true, metrics: true })
-  .extend({ artifact_type: text(128).min(1).default("LLM_RESULT"), artifact_tags: texts(1_000, 256) });
+  .extend({
+    artifact_type: text(128).min(1).default("LLM_RESULT"),
+    artifact_tags: texts(1_000, 256),
+    lease_id: optional(leaseId),
+  });
 
 export const registerWorker = createInsertSchema(workers, {
   status: (column) => column.default("online"),
@@ -56,8 +73,17 @@ export const registerWorker = createInsertSchema(workers, {
   agent_version: textOrEmpty(256),
   os_info: textOrEmpty(1_024),
   install_method: textOrEmpty(256),
+  boot_id: textOrEmpty(256),
 })
-  .pick({ status: true, capabilities: true, ip_addrs: true, agent_version: true, os_info: true, install_method: true })
+  .pick({
+    status: true,
+    capabilities: true,
+    ip_addrs: true,
+    agent_version: true,
+    os_info: true,
+    install_method: true,
+    boot_id: true,
+  })
   .extend({ name: text(128).min(1), url: optional(z.union([z.literal(""), httpUrl])) });
 
 export const saveConfig = z.object({
@@ -83,6 +109,7 @@ export const auditFilter = z.object({ limit: query(positiveInteger.transform((li
 
 export type CreateTask = z.output<typeof createTask>;
 export type LeaseTask = z.output<typeof leaseTask>;
+export type ReleaseTask = z.output<typeof releaseTask>;
 export type CompleteTask = z.output<typeof completeTask>;
 export type RegisterWorker = z.output<typeof registerWorker>;
 export type SaveConfig = z.output<typeof saveConfig>;

@@ -4,7 +4,7 @@ import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } f
 export type Task = TaskRow;
 export type Lease = LeaseRow;
 export type Artifact = ArtifactRow;
-export type Result = ResultRow;
+export type Result = Omit<ResultRow, "body_sha256">;
 export type AuditEntry = AuditRow;
 
 /** A worker as stored, with the number of its leases that are active now. */
@@ -13,6 +13,10 @@ export type Worker = Omit<WorkerWithLoad, "self_registered">;
 
 export function workerView({ self_registered: _internal, ...worker }: WorkerWithLoad): Worker {
   return worker;
+}
+
+export function resultView({ body_sha256: _internal, ...result }: ResultRow): Result {
+  return result;
 }
 
 export interface RuntimeConfig {

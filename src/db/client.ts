@@ -1,13 +1,13 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
-import * as schema from "./schema.ts";
+import { isDatabaseUnavailable } from "./unavailable.ts";
 
 /** What every query function takes first: the database, or a transaction on it. */
-export type Db = Pick<
-  NodePgDatabase<typeof schema>,
-  "select" | "insert" | "update" | "delete" | "execute" | "transaction"
->;
+export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
+  /** Runs `work` in a READ COMMITTED transaction. Use `inTransaction`, which also repeats what the database asks to have repeated. */
+  transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>;
+};
 
 export interface DatabaseOptions {
   url: string;
@@ -21,17 +21,57 @@ export interface Database {
   close(): Promise<void>;
 }
 
+/** For a new connection, and for a free one of the pool. */
+const CONNECT_WITHIN_MS = 5_000;
+/**
+ * For one statement, its wait for locks included. Measured here and not by the server's statement_timeout: a connection whose other end
+ * has vanished must end too, and PgBouncer takes no settings from its clients.
+ */
+const ANSWER_WITHIN_MS = 10_000;
+
 /** Opens nothing yet: the first query connects. A connection that breaks while it is idle is logged and replaced by the pool. */
 export function openDatabase({ url, poolMax }: DatabaseOptions, log: Logger): Database {
   const pool = new pg.Pool({
     connectionString: url,
     max: poolMax,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: CONNECT_WITHIN_MS,
+    query_timeout: ANSWER_WITHIN_MS,
+    keepAlive: true,
     application_name: "bloom-runtime",
   });
   pool.on("error", (error) => log.warn({ err: error }, "idle database connection lost"));
   // The pool listens to idle connections only. One that breaks between two statements of a transaction, or after the pool's goodbye, would
   // end the process; the next statement on it fails, which is what counts.
   pool.on("connect", (client) => client.on("error", (error) => log.debug({ err: error }, "database connection lost")));
-  return { db: drizzle(pool, { schema }), close: () => pool.end() };
+  const db = Object.assign(drizzle(pool), { transaction: transactionsOf(pool) });
+  return { db, close: () => pool.end() };
+}
+
+/**
+ * Drizzle's own transactions give a connection back to the pool also when it no longer answers, and the next caller waits behind the
+ * statement that hangs. Here only the database's own refusal, or one of ours, leaves the connection in use.
+ */
+function transactionsOf(pool: pg.Pool): Db["transaction"] {
+  return async (work) => {
+    const client = await pool.connect();
+    let broken = false;
+    try {
+      await client.query("begin");
+      const result = await work(drizzle(client));
+      await client.query("commit");
+      return result;
+    } catch (error) {
+      broken = isDatabaseUnavailable(error) || !(await rolledBack(client));
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  };
+}
+
+async function rolledBack(client: pg.PoolClient): Promise<boolean> {
+  return client.query("rollback").then(
+    () => true,
+    () => false,
+  );
 }

@@ -38,6 +38,8 @@ export const llmTasks = pgTable(
     worker_id: text(),
     attempts: integer().notNull(),
     max_attempts: integer().notNull(),
+    /** What the client called this creation, so that repeating it finds this task (lifecycle.md, invariant 9). */
+    idempotency_key: text(),
   },
   (task) => [
     check("llm_tasks_status_known", sql`${task.status} in (${quoted(TASK_STATUSES)})`),
@@ -47,6 +49,10 @@ export const llmTasks = pgTable(
     index("llm_tasks_newest").on(task.created_at, task.id),
     // listTasks by status, and the counts of the stats
     index("llm_tasks_by_status").on(task.status, task.created_at, task.id),
+    // createTask: one task for a key
+    uniqueIndex("llm_tasks_one_per_idempotency_key")
+      .on(task.idempotency_key)
+      .where(sql`${task.idempotency_key} is not null`),
   ],
 );
 
@@ -91,6 +97,8 @@ export const workers = pgTable("workers", {
   agent_version: text().notNull().default(""),
   os_info: text().notNull().default(""),
   install_method: text().notNull().default(""),
+  /** Names one life of the worker's process; another one means that it has restarted. */
+  boot_id: text().notNull().default(""),
   /** It has registered over the API, so that Membridge's word may add to what it said of itself, but never lower it. */
   self_registered: boolean().notNull().default(false),
 });
@@ -116,18 +124,31 @@ export const runtimeArtifacts = pgTable(
   ],
 );
 
-export const llmResults = pgTable("llm_results", {
-  id: uuid().primaryKey(),
-  task_id: uuid().notNull(),
-  worker_id: text().notNull(),
-  artifact_id: uuid().notNull(),
-  status: text({ enum: RESULT_STATUSES }).notNull(),
-  /** Filled in adopted rows only: the output of a new result is stored once, in its artifact. */
-  output: text(),
-  error_message: text(),
-  metrics: jsonb().$type<Metrics>().notNull(),
-  completed_at: epochMs("completed_at").notNull(),
-});
+export const llmResults = pgTable(
+  "llm_results",
+  {
+    id: uuid().primaryKey(),
+    task_id: uuid().notNull(),
+    worker_id: text().notNull(),
+    artifact_id: uuid().notNull(),
+    status: text({ enum: RESULT_STATUSES }).notNull(),
+    /** Filled in adopted rows only: the output of a new result is stored once, in its artifact. */
+    output: text(),
+    error_message: text(),
+    metrics: jsonb().$type<Metrics>().notNull(),
+    completed_at: epochMs("completed_at").notNull(),
+    /** The lease under which it was handed in; adopted rows do not know. */
+    lease_id: uuid(),
+    /** SHA-256 of the completion's body, by which a repeated one is known. */
+    body_sha256: text(),
+    /** False for one that came too late: kept, but not the task's outcome (lifecycle.md, invariant 8). */
+    accepted: boolean().notNull().default(true),
+  },
+  (result) => [
+    // completeTask: one result for a lease, however often it is handed in
+    uniqueIndex("llm_results_one_per_lease").on(result.lease_id).where(sql`${result.lease_id} is not null`),
+  ],
+);
 
 export const auditLogs = pgTable(
   "audit_logs",

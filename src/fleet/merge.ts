@@ -18,6 +18,7 @@ export function newWorker(agent: Agent, now: number): WorkerRow {
     agent_version: "",
     os_info: "",
     install_method: "",
+    boot_id: "",
     self_registered: false,
   };
   return merge(nobody, agent, now);

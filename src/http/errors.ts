@@ -24,10 +24,10 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
       response.status(400).json({ error: error.message });
     } else if (isDatabaseUnavailable(error)) {
       log.warn({ err: error, path: request.path }, "the database cannot be reached");
-      response
-        .status(503)
-        .set("Retry-After", String(RETRY_AFTER_SECONDS))
-        .json({ error: "The database cannot be reached now. Nothing was changed; try again shortly." });
+      response.status(503).set("Retry-After", String(RETRY_AFTER_SECONDS)).json({
+        error:
+          "The database does not answer now. Try again shortly; a change may have been made although its answer was lost.",
+      });
     } else if (isClientFault(error)) {
       const message = sentenceFor(error);
       response.status(error.status).json({ error: message, message });

@@ -13,11 +13,32 @@ export class InvalidBody extends Error {
 /** A value in the path or the query that makes no sense (400); `message` says what is allowed. */
 export class InvalidValue extends Error {}
 
-/** The request's body, checked. None at all counts as `{}`. Throws InvalidBody. */
-export function bodyOf<T extends z.ZodType>(schema: T, request: Request): z.output<T> {
-  const parsed = schema.safeParse(request.body ?? {});
+/** A request's body, checked. None at all counts as `{}`. Throws InvalidBody. */
+export function bodyOf<T extends z.ZodType>(schema: T, { body }: { body: unknown }): z.output<T> {
+  const parsed = schema.safeParse(body ?? {});
   if (!parsed.success) throw new InvalidBody(parsed.error);
   return parsed.data;
+}
+
+/**
+ * The lease that the caller says it holds, and the body with it as `lease_id`, wherever it came: there, or as the header `X-Lease-Id`.
+ * A `lease_id` of another type is for the body's own schema to refuse. Throws InvalidValue when they name two leases.
+ */
+export function fencedBody(request: Request): { body: unknown; leaseId: string | undefined } {
+  const { body } = request;
+  const header = request.get("x-lease-id")?.toLowerCase();
+  const field = typeof body?.lease_id === "string" ? body.lease_id.toLowerCase() : undefined;
+  if (header && field && header !== field)
+    throw new InvalidValue("The header X-Lease-Id and lease_id in the body name two leases.");
+  if (!header || Array.isArray(body)) return { body, leaseId: field };
+  return { body: { ...body, lease_id: header }, leaseId: header };
+}
+
+/** The header's value, checked. Throws InvalidValue. */
+export function headerOf<T extends z.ZodType>(schema: T, name: string, request: Request): z.output<T> {
+  const parsed = schema.safeParse(request.get(name));
+  if (parsed.success) return parsed.data;
+  throw new InvalidValue(`The header ${name} is not valid: it ${parsed.error.issues[0]?.message}.`);
 }
 
 /** The request's query, checked. Throws InvalidValue. */

@@ -2,20 +2,23 @@ import { Router } from "express";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { completeTask, requireHeld } from "../queue/complete.ts";
+import { completeTask, requireCompletable } from "../queue/complete.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
 import { leaseTask } from "../queue/lease.ts";
+import { releaseTask } from "../queue/release.ts";
 import { requeueTask } from "../queue/requeue.ts";
 import { createTask, getTask, listTasks } from "../queue/tasks.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
-import { bodyOf, queryOf } from "./input.ts";
+import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 
 /** `/api/runtime/llm-tasks`: a task from its creation to its end. */
 export function taskRoutes(db: Db, store: ArtifactStore): Router {
   const router = Router();
 
   router.post("/", async (request, response) => {
-    response.status(201).json(await createTask(db, bodyOf(requests.createTask, request)));
+    const key = headerOf(requests.idempotencyKey, "Idempotency-Key", request);
+    const { task, isNew } = await createTask(db, bodyOf(requests.createTask, request), key);
+    response.status(isNew ? 201 : 200).json(task);
   });
 
   router.get("/", async (request, response) => {
@@ -32,14 +35,20 @@ export function taskRoutes(db: Db, store: ArtifactStore): Router {
   });
 
   router.post("/:id/heartbeat", async (request, response) => {
-    const lease = await heartbeat(db, request.params.id);
+    const { lease_id } = bodyOf(requests.heartbeatTask, fencedBody(request));
+    const lease = await heartbeat(db, request.params.id, lease_id);
     response.json({ lease, expires_at: lease.expires_at });
   });
 
   router.post("/:id/complete", async (request, response) => {
+    const fenced = fencedBody(request);
     // 404 and 409 come before 400 here (contract.md).
-    const task = await requireHeld(db, request.params.id);
-    response.json(await completeTask(db, store, task, bodyOf(requests.completeTask, request)));
+    const task = await requireCompletable(db, request.params.id, fenced.leaseId);
+    response.json(await completeTask(db, store, task, bodyOf(requests.completeTask, fenced)));
+  });
+
+  router.post("/:id/release", async (request, response) => {
+    response.json(await releaseTask(db, request.params.id, bodyOf(requests.releaseTask, fencedBody(request))));
   });
 
   router.post("/:id/requeue", async (request, response) => {

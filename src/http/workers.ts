@@ -2,9 +2,9 @@ import { Router } from "express";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { registerWorker } from "../fleet/register.ts";
 import { getWorker, listWorkers } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
+import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
 import { bodyOf } from "./input.ts";
 

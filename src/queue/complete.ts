@@ -1,6 +1,7 @@
+import { createHash } from "node:crypto";
 import { and, eq, inArray } from "drizzle-orm";
 import type { CompleteTask } from "../contract/requests.ts";
-import type { Artifact, Result, Task } from "../contract/views.ts";
+import { type Artifact, type Result, resultView, type Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -10,6 +11,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { seen } from "../fleet/evidence.ts";
 import type { ArtifactStore, StoredOutput } from "../storage/artifact-store.ts";
+import { findLease, staleLease } from "./fence.ts";
 import { getTask, lockTask } from "./tasks.ts";
 
 export interface Completion {
@@ -18,14 +20,26 @@ export interface Completion {
   result: Result;
 }
 
-/** NotFound: no such task. Conflict: nobody holds it, so there is nothing to complete. */
-export async function requireHeld(db: Db, taskId: string): Promise<Task> {
-  return held(await getTask(db, taskId));
+/** What a worker hands in, and the SHA-256 by which it is known when it comes again. */
+interface Handover {
+  request: CompleteTask;
+  bodySha256: string;
+}
+
+/** NotFound: no such task. Conflict: nobody holds it, or `leaseId` was never a lease of it, so there is nothing to complete. */
+export async function requireCompletable(db: Db, taskId: string, leaseId?: string): Promise<Task> {
+  const task = await getTask(db, taskId);
+  if (leaseId === undefined) requireHeld(task);
+  else if (!(await findLease(db, taskId, leaseId))) throw staleLease(leaseId);
+  return task;
 }
 
 /**
- * Takes the result of `task`, which `requireHeld` gave. The output goes to `store` before the transaction and never inside it: the upload may be slow, and a
- * failed one only means that the text stays in PostgreSQL. Refusals as for `requireHeld`.
+ * Takes the result of `task`, which `requireCompletable` gave. The same body under the same `lease_id` again gives the same answer and adds
+ * nothing (lifecycle.md, invariant 9). The output goes to `store` before the transaction and never inside it: the upload may be slow, and
+ * a failed one only means that the text stays in PostgreSQL.
+ * Conflict: as before, another body under this lease, or the lease had ended and the task gone on; a success is then kept all the same
+ * (invariant 8).
  */
 export async function completeTask(
   db: Db,
@@ -33,34 +47,42 @@ export async function completeTask(
   task: Task,
   request: CompleteTask,
 ): Promise<Completion> {
+  const handover = { request, bodySha256: hashOf(request) };
+  // Looked for here as well, so that a repeated completion uploads nothing.
+  const earlier = await findEarlier(db, task, handover);
+  if (earlier) return earlier;
+
   const artifactId = newId();
   const stored = await store.put({ taskId: task.id, artifactId, format: task.desired_format, output: request.output });
+  let completion: Completion;
   try {
-    return await recordCompletion(db, task.id, artifactId, stored, request);
+    completion = await record(db, task.id, handover, artifactId, stored);
   } catch (error) {
     await store.discard(stored);
     throw error;
   }
+  if (completion.artifact.id !== artifactId) await store.discard(stored);
+  if (!completion.result.accepted) throw tooLate(completion.artifact.id);
+  return completion;
 }
 
 /** One transition: leased or running -> completed or failed; artifact, result, release and audit land with it (invariant 3). */
-function recordCompletion(
+function record(
   db: Db,
   taskId: string,
+  handover: Handover,
   artifactId: string,
   stored: StoredOutput,
-  request: CompleteTask,
 ): Promise<Completion> {
+  const { request, bodySha256 } = handover;
   return inTransaction(db, async (tx) => {
-    const { lease_id, worker_id } = held(await lockTask(tx, taskId));
-    if (!lease_id || !worker_id) throw new Error(`Task ${taskId} is held without a lease or a worker.`);
-    await seen(tx, worker_id, `completion of task ${taskId}`);
-    const released = await tx
-      .update(leases)
-      .set({ status: "released" })
-      .where(and(eq(leases.id, lease_id), eq(leases.status, "active")))
-      .returning({ id: leases.id });
-    if (released.length === 0) throw new Conflict("The lease of this task is no longer active");
+    const before = await lockTask(tx, taskId);
+    const earlier = await findEarlier(tx, before, handover);
+    if (earlier) return earlier;
+    const { leaseId, workerId, late } = await holderFor(tx, before, request);
+    await seen(tx, workerId, `completion of task ${taskId}`);
+    if (!late) await releaseLease(tx, leaseId);
+    const accepted = !late || before.status === "queued";
 
     const [artifact] = await tx
       .insert(runtimeArtifacts)
@@ -79,32 +101,91 @@ function recordCompletion(
       .values({
         id: newId(),
         task_id: taskId,
-        worker_id,
+        worker_id: workerId,
         artifact_id: artifactId,
         status: request.status,
         error_message: request.error_message,
         metrics: request.metrics,
         completed_at: nowMs,
+        lease_id: leaseId,
+        body_sha256: bodySha256,
+        accepted,
       })
       .returning();
-    const [task] = await tx
-      .update(llmTasks)
-      .set({ status: request.status === "success" ? "completed" : "failed", updated_at: nowMs })
-      .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, ["leased", "running"])))
-      .returning();
+    const status = request.status === "success" ? "completed" : "failed";
+    const [task] = accepted
+      ? await tx
+          .update(llmTasks)
+          .set({ status, lease_id: leaseId, worker_id: workerId, updated_at: nowMs })
+          .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
+          .returning()
+      : [before];
     if (!task || !artifact || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
+
+    const note = late ? `, after lease ${leaseId} had ended` : "";
     await audit(tx, {
-      action: "task_completed",
+      action: accepted ? "task_completed" : "late_result_kept",
       entity_type: "llm_task",
       entity_id: taskId,
-      actor: worker_id,
-      detail: `Status: ${request.status}, artifact: ${artifactId}, duration: ${request.metrics.duration_ms}ms`,
+      actor: workerId,
+      detail: `Status: ${request.status}, artifact: ${artifactId}, duration: ${request.metrics.duration_ms}ms${note}`,
     });
-    return { task, artifact, result: { ...result, output: request.output } };
+    return { task, artifact, result: { ...resultView(result), output: request.output } };
   });
 }
 
-function held(task: Task): Task {
-  if (task.status === "leased" || task.status === "running") return task;
-  throw new Conflict(`Task status is '${task.status}', expected 'leased' or 'running'`);
+/**
+ * Whose result this is. `late` is one under a lease that was swept: a success is still worth keeping (invariant 8), an error is not.
+ * Conflict: neither holds the task nor did.
+ */
+async function holderFor(tx: Db, task: Task, { lease_id: leaseId, status }: CompleteTask) {
+  if (leaseId === undefined) requireHeld(task);
+  if (isHeld(task) && task.lease_id && task.worker_id && (leaseId ?? task.lease_id) === task.lease_id)
+    return { leaseId: task.lease_id, workerId: task.worker_id, late: false };
+  const lease = await findLease(tx, task.id, leaseId ?? "");
+  if (lease?.status !== "expired" || status !== "success") throw staleLease(leaseId);
+  return { leaseId: lease.id, workerId: lease.worker_id, late: true };
+}
+
+async function releaseLease(tx: Db, leaseId: string): Promise<void> {
+  const released = await tx
+    .update(leases)
+    .set({ status: "released" })
+    .where(and(eq(leases.id, leaseId), eq(leases.status, "active")))
+    .returning({ id: leases.id });
+  if (released.length === 0) throw staleLease(leaseId);
+}
+
+/** What an earlier completion under this lease was answered. Conflict: it had another body, or came too late. */
+async function findEarlier(db: Db, task: Task, { request, bodySha256 }: Handover) {
+  const { lease_id: leaseId } = request;
+  if (leaseId === undefined || !(await findLease(db, task.id, leaseId))) return undefined;
+  const [found] = await db
+    .select({ result: llmResults, artifact: runtimeArtifacts })
+    .from(llmResults)
+    .innerJoin(runtimeArtifacts, eq(runtimeArtifacts.id, llmResults.artifact_id))
+    .where(eq(llmResults.lease_id, leaseId));
+  if (!found) return undefined;
+  const { result, artifact } = found;
+  if (result.body_sha256 !== bodySha256)
+    throw new Conflict(`Lease ${leaseId} was completed before with another body; that result stands.`);
+  if (!result.accepted) throw tooLate(artifact.id);
+  return { task, artifact, result: { ...resultView(result), output: request.output } };
+}
+
+/** Schemas give their fields in one order, so that equal bodies have equal text. The fence is not part of it. */
+function hashOf({ lease_id: _fence, ...body }: CompleteTask): string {
+  return createHash("sha256").update(JSON.stringify(body)).digest("hex");
+}
+
+const isHeld = ({ status }: Task) => status === "leased" || status === "running";
+
+function requireHeld(task: Task): void {
+  if (!isHeld(task)) throw new Conflict(`Task status is '${task.status}', expected 'leased' or 'running'`);
+}
+
+function tooLate(artifactId: string): Conflict {
+  return new Conflict(
+    `The lease had ended and the task has gone on without it. The output is kept as artifact ${artifactId}, but it is not the task's result.`,
+  );
 }

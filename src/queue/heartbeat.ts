@@ -6,23 +6,29 @@ import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { NotFound } from "../errors.ts";
 import { seen } from "../fleet/evidence.ts";
+import { staleLease } from "./fence.ts";
 import { findLocked } from "./tasks.ts";
+
+const noLease = () => new NotFound("Task or lease not found");
 
 /**
  * One transition: leased or running -> running. The task's lease is renewed to now and its own TTL, also when it is overdue but not yet
- * swept (lifecycle.md, invariant 8). NotFound: no task, never leased, or its lease is not active.
+ * swept (lifecycle.md, invariant 8). NotFound: no task, never leased, or its lease is not active. Conflict: `leaseId` is given and is not
+ * the lease that holds it.
  */
-export function heartbeat(db: Db, taskId: string): Promise<Lease> {
+export function heartbeat(db: Db, taskId: string, leaseId?: string): Promise<Lease> {
   return inTransaction(db, async (tx) => {
     const task = await findLocked(tx, taskId);
-    if (!task?.lease_id || !task.worker_id) throw new NotFound("Task or lease not found");
+    if (!task) throw noLease();
+    if (leaseId !== undefined && task.lease_id !== leaseId) throw staleLease(leaseId);
+    if (!task.lease_id || !task.worker_id) throw noLease();
     await seen(tx, task.worker_id, `heartbeat of task ${taskId}`);
     const [lease] = await tx
       .update(leases)
       .set({ last_heartbeat: nowMs, expires_at: sql`${nowMs} + ${leases.ttl_seconds} * 1000::bigint` })
       .where(and(eq(leases.id, task.lease_id), eq(leases.status, "active")))
       .returning();
-    if (!lease) throw new NotFound("Lease not found or already expired");
+    if (!lease) throw leaseId ? staleLease(leaseId) : new NotFound("Lease not found or already expired");
     await tx
       .update(llmTasks)
       .set({ status: "running", updated_at: nowMs })

@@ -1,4 +1,5 @@
-import { desc, eq } from "drizzle-orm";
+import { isDeepStrictEqual } from "node:util";
+import { desc, eq, isNotNull } from "drizzle-orm";
 import type { CreateTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
@@ -7,19 +8,38 @@ import { nowMs } from "../db/clock.ts";
 import { isUuid, newId } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
-import { NotFound } from "../errors.ts";
+import { Conflict, NotFound } from "../errors.ts";
 
 const taskNotFound = () => new NotFound("Task not found");
 const newestFirst = [desc(llmTasks.created_at), desc(llmTasks.id)];
 
-/** Puts a new task into the queue. */
-export function createTask(db: Db, request: CreateTask): Promise<Task> {
+export interface Creation {
+  task: Task;
+  /** False when the same request had made it before. */
+  isNew: boolean;
+}
+
+/**
+ * Puts a new task into the queue. The same request under the same `idempotencyKey` again, also at the same moment, gives the task that
+ * it made first (lifecycle.md, invariant 9). Conflict: the key was used for another request.
+ */
+export function createTask(db: Db, request: CreateTask, idempotencyKey: string | null = null): Promise<Creation> {
   return inTransaction(db, async (tx) => {
     const [task] = await tx
       .insert(llmTasks)
-      .values({ ...request, id: newId(), status: "queued", attempts: 0, created_at: nowMs, updated_at: nowMs })
+      .values({
+        ...request,
+        id: newId(),
+        status: "queued",
+        attempts: 0,
+        created_at: nowMs,
+        updated_at: nowMs,
+        idempotency_key: idempotencyKey,
+      })
+      // Waits for a transaction that is just inserting the same key.
+      .onConflictDoNothing({ target: llmTasks.idempotency_key, where: isNotNull(llmTasks.idempotency_key) })
       .returning();
-    if (!task) throw new Error("The insert of a task returned no row.");
+    if (!task) return { task: await findCreated(tx, request, idempotencyKey), isNew: false };
     await audit(tx, {
       action: "task_created",
       entity_type: "llm_task",
@@ -27,8 +47,22 @@ export function createTask(db: Db, request: CreateTask): Promise<Task> {
       actor: "api",
       detail: `Task for agent ${task.agent_slug}, context ${task.context_id}`,
     });
-    return task;
+    return { task, isNew: true };
   });
+}
+
+/** What was requested stays on the task as it was, so that the task itself tells whether the requests are the same. */
+async function findCreated(tx: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task> {
+  const [task] = await tx
+    .select()
+    .from(llmTasks)
+    .where(eq(llmTasks.idempotency_key, idempotencyKey ?? ""));
+  if (!task) throw new Error("The insert of a task returned no row.");
+  // As JSON has it: -0 is stored as 0.
+  const wanted: object = JSON.parse(JSON.stringify(request));
+  if (!isDeepStrictEqual({ ...task, ...wanted }, task))
+    throw new Conflict("This Idempotency-Key was used for another request. Use a new key for a new task.");
+  return task;
 }
 
 /** The task; NotFound when there is none, also for an id that is no UUID. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { completeTask, requireHeld } from "../../src/queue/complete.ts";
+import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { type ArtifactStore, inDatabase, type StoredOutput } from "../../src/storage/artifact-store.ts";
@@ -9,7 +9,7 @@ import { aLeasedTask, aTask, completion } from "../support/factories.ts";
 const { db, query, makeOverdue } = await createTestDatabase();
 
 async function complete(taskId: string, fields = {}, store: ArtifactStore = inDatabase) {
-  return completeTask(db, store, await requireHeld(db, taskId), completion(fields));
+  return completeTask(db, store, await requireCompletable(db, taskId), completion(fields));
 }
 
 describe("a completion", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { completeTask, requireHeld } from "../../src/queue/complete.ts";
+import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
@@ -58,7 +58,7 @@ describe("races", () => {
     // Whoever gets a task completes it, so that capacity is freed and taken all the time.
     const work = async (id: string) => {
       await leaseTask(db, id, toAnyone);
-      await completeTask(db, inDatabase, await requireHeld(db, id), completion());
+      await completeTask(db, inDatabase, await requireCompletable(db, id), completion());
     };
     const all = await outcomes(tasks.map((task) => work(task.id)));
     racing = false;
@@ -72,7 +72,7 @@ describe("races", () => {
   it("expiry against completion and heartbeat: each task ends in one place, with one result at most", async () => {
     for (let round = 0; round < 40; round++) {
       const { task } = await aLeasedTask(db);
-      const held = await requireHeld(db, task.id);
+      const held = await requireCompletable(db, task.id);
       await makeOverdue(task.id);
       const [completed] = await outcomes([
         completeTask(db, inDatabase, held, completion()),
@@ -88,7 +88,7 @@ describe("races", () => {
 
   it("two completions at once: one is accepted", async () => {
     const { task } = await aLeasedTask(db);
-    const held = await requireHeld(db, task.id);
+    const held = await requireCompletable(db, task.id);
     const all = await outcomes([1, 2].map((n) => completeTask(db, inDatabase, held, completion({ output: `${n}` }))));
     expect(count(all, "ok")).toBe(1);
     expect(await query("select id from runtime_artifacts where task_id = $1", [task.id])).toHaveLength(1);
@@ -100,7 +100,8 @@ describe("races", () => {
     const step = async (id: string, n: number) => {
       if (n === 0) await leaseTask(db, id, { ...toAnyone, worker_id: worker.id });
       else if (n === 1) await heartbeat(db, id);
-      else if (n === 2) await completeTask(db, inDatabase, await requireHeld(db, id), completion({ status: "error" }));
+      else if (n === 2)
+        await completeTask(db, inDatabase, await requireCompletable(db, id), completion({ status: "error" }));
       else if (n === 3) await requeueTask(db, id);
       else await makeOverdue(id).then(() => sweepOnce(db));
     };

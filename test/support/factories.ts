@@ -2,16 +2,17 @@
 import * as requests from "../../src/contract/requests.ts";
 import type { Lease, Task, WorkerWithLoad } from "../../src/contract/views.ts";
 import type { Db } from "../../src/db/client.ts";
-import { registerWorker } from "../../src/fleet/register.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
+import { registerWorker } from "../../src/queue/register-worker.ts";
 import { createTask } from "../../src/queue/tasks.ts";
 
 let made = 0;
 
-export function aTask(db: Db, fields: Record<string, unknown> = {}): Promise<Task> {
+export async function aTask(db: Db, fields: Record<string, unknown> = {}): Promise<Task> {
   made += 1;
   const defaults = { context_id: `context-${made}`, agent_slug: "writer", prompt: "Write a haiku." };
-  return createTask(db, requests.createTask.parse({ ...defaults, ...fields }));
+  const { task } = await createTask(db, requests.createTask.parse({ ...defaults, ...fields }));
+  return task;
 }
 
 export async function aWorker(db: Db, fields: Record<string, unknown> = {}): Promise<WorkerWithLoad> {

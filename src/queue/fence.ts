@@ -1,0 +1,21 @@
+import { and, eq } from "drizzle-orm";
+import type { Lease } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { isUuid } from "../db/ids.ts";
+import { leases } from "../db/schema.ts";
+import { Conflict } from "../errors.ts";
+
+/** A lease of this task, whatever has become of it; undefined for any other id. */
+export async function findLease(db: Db, taskId: string, leaseId: string): Promise<Lease | undefined> {
+  if (!isUuid(leaseId)) return undefined;
+  const [lease] = await db
+    .select()
+    .from(leases)
+    .where(and(eq(leases.id, leaseId), eq(leases.task_id, taskId)));
+  return lease;
+}
+
+/** The answer to a caller whose lease is not the one that holds the task (lifecycle.md, invariant 7). */
+export function staleLease(leaseId = "(none)"): Conflict {
+  return new Conflict(`Lease ${leaseId} does not hold this task; stop working on it.`);
+}

@@ -1,0 +1,63 @@
+import { eq, sql } from "drizzle-orm";
+import type { RegisterWorker } from "../contract/requests.ts";
+import type { WorkerWithLoad } from "../contract/views.ts";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { getWorker } from "../fleet/workers.ts";
+import { endLeasesOf } from "./worker-leases.ts";
+
+export interface Registration {
+  worker: WorkerWithLoad;
+  /** The name was not known before. */
+  isNew: boolean;
+}
+
+/**
+ * Registers a worker under its name, or takes down what a known one says of itself now. A known one keeps its `url` and the texts about
+ * its agent when none are sent, and its `registered_at`, `obs_count` and `db_sha`. Registering is a sign of life. Another `boot_id` than
+ * before means that the worker has restarted: what it held in its earlier life ends at once (lifecycle.md, "When is a worker online?").
+ */
+export function registerWorker(db: Db, request: RegisterWorker): Promise<Registration> {
+  const { name, boot_id, status, capabilities } = request;
+  return inTransaction(db, async (tx) => {
+    const restarted = `worker ${name} has restarted`;
+    if (boot_id !== "") await endLeasesOf(tx, name, restarted, () => hasRestarted(tx, name, boot_id));
+    const isNew = await upsert(tx, request);
+    await audit(tx, {
+      action: isNew ? "worker_registered" : "worker_updated",
+      entity_type: "worker",
+      entity_id: name,
+      actor: "api",
+      detail: `Worker ${name} registered, status=${status}, max_concurrency=${capabilities.max_concurrency}`,
+    });
+    return { worker: await getWorker(tx, name), isNew };
+  });
+}
+
+/** Locks the worker. One whose earlier life had no name may have held nothing in another. */
+async function hasRestarted(tx: Db, name: string, bootId: string): Promise<boolean> {
+  const [known] = await tx
+    .select({ boot_id: workers.boot_id })
+    .from(workers)
+    .where(eq(workers.id, name))
+    .for("no key update");
+  return known !== undefined && known.boot_id !== "" && known.boot_id !== bootId;
+}
+
+async function upsert(tx: Db, { name, ...self }: RegisterWorker): Promise<boolean> {
+  const { url = "", agent_version, os_info, install_method, boot_id, ...always } = self;
+  const sent = Object.entries({ url, agent_version, os_info, install_method, boot_id }).filter(
+    ([, value]) => value !== "",
+  );
+  const said = { ...always, ...Object.fromEntries(sent), last_heartbeat: nowMs, self_registered: true };
+  const [row] = await tx
+    .insert(workers)
+    .values({ id: name, node_id: name, registered_at: nowMs, ...said })
+    .onConflictDoUpdate({ target: workers.id, set: said })
+    // xmax is 0 in a row that was inserted, and the updating transaction in one that was there.
+    .returning({ isNew: sql<boolean>`xmax = 0` });
+  return row?.isNew ?? false;
+}

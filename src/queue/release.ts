@@ -1,0 +1,48 @@
+import { and, eq, sql } from "drizzle-orm";
+import type { ReleaseTask } from "../contract/requests.ts";
+import type { Task } from "../contract/views.ts";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { leases, llmTasks } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { Conflict } from "../errors.ts";
+import { staleLease } from "./fence.ts";
+import { lockTask } from "./tasks.ts";
+
+/**
+ * One transition: leased -> queued. The worker hands the task back unstarted, and the attempt with it. NotFound: no such task.
+ * Conflict: `lease_id` does not hold it, or a heartbeat has said that it was started.
+ */
+export function releaseTask(db: Db, taskId: string, { lease_id, reason }: ReleaseTask): Promise<Task> {
+  return inTransaction(db, async (tx) => {
+    const { status, worker_id, ...before } = await lockTask(tx, taskId);
+    if (before.lease_id !== lease_id) throw staleLease(lease_id);
+    if (status !== "leased") throw new Conflict(`Task status is '${status}', expected 'leased'`);
+    const released = await tx
+      .update(leases)
+      .set({ status: "released" })
+      .where(and(eq(leases.id, lease_id), eq(leases.status, "active")))
+      .returning({ id: leases.id });
+    const [task] = await tx
+      .update(llmTasks)
+      .set({
+        status: "queued",
+        attempts: sql`${llmTasks.attempts} - 1`,
+        lease_id: null,
+        worker_id: null,
+        updated_at: nowMs,
+      })
+      .where(and(eq(llmTasks.id, taskId), eq(llmTasks.status, "leased")))
+      .returning();
+    if (released.length === 0 || !task) throw staleLease(lease_id);
+    await audit(tx, {
+      action: "task_released",
+      entity_type: "llm_task",
+      entity_id: taskId,
+      actor: worker_id ?? "api",
+      detail: `Handed back unstarted, lease ${lease_id}${reason && `: ${reason}`}`,
+    });
+    return task;
+  });
+}
