@@ -1,4 +1,4 @@
-import { createServer, type Server as HttpServer } from "node:http";
+import type { Server as HttpServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -9,6 +9,7 @@ import { connectServer, migrateServer } from "./db/connect.ts";
 import { StartError } from "./errors.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { syncOnce } from "./fleet/sync.ts";
+import { createHttpServer } from "./http/server.ts";
 import { every } from "./loop.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { createSecretBox, settingsSecret } from "./settings/secret-box.ts";
@@ -57,11 +58,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       await Promise.all(loops.map((loop) => loop.stop()));
     });
 
-    const http = createServer(createApp({ config, log, db, settings, membridge, store: bucket ?? inDatabase }));
-    // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
-    http.on("request", (_request, response) => {
-      response.on("close", () => http.listening || setImmediate(() => http.closeIdleConnections()));
-    });
+    const http = createHttpServer(createApp({ config, log, db, settings, membridge, store: bucket ?? inDatabase }));
     const port = await listen(http, config.port);
     started.push(() => drain(http));
     return { port, stop };

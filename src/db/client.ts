@@ -13,6 +13,8 @@ export interface DatabaseOptions {
   url: string;
   /** The most connections that the pool opens. */
   poolMax: number;
+  /** For one statement, its wait for locks included, in milliseconds. */
+  answerWithinMs?: number;
 }
 
 /** A pool of connections and Drizzle over it. `close()` waits for the connections that are in use. */
@@ -24,18 +26,19 @@ export interface Database {
 /** For a new connection, and for a free one of the pool. */
 const CONNECT_WITHIN_MS = 5_000;
 /**
- * For one statement, its wait for locks included. Measured here and not by the server's statement_timeout: a connection whose other end
+ * Measured here and not by the server's statement_timeout: a connection whose other end
  * has vanished must end too, and PgBouncer takes no settings from its clients.
  */
 const ANSWER_WITHIN_MS = 10_000;
 
 /** Opens nothing yet: the first query connects. A connection that breaks while it is idle is logged and replaced by the pool. */
-export function openDatabase({ url, poolMax }: DatabaseOptions, log: Logger): Database {
+export function openDatabase(options: DatabaseOptions, log: Logger): Database {
+  const { url, poolMax, answerWithinMs = ANSWER_WITHIN_MS } = options;
   const pool = new pg.Pool({
     connectionString: url,
     max: poolMax,
     connectionTimeoutMillis: CONNECT_WITHIN_MS,
-    query_timeout: ANSWER_WITHIN_MS,
+    query_timeout: answerWithinMs,
     keepAlive: true,
     application_name: "bloom-runtime",
   });

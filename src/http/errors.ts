@@ -17,6 +17,7 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     if (response.headersSent) {
       next(error);
     } else if (error instanceof Refusal) {
+      if (error.status === 503) response.set("Retry-After", String(RETRY_AFTER_SECONDS));
       response.status(error.status).json({ error: error.message });
     } else if (error instanceof InvalidBody) {
       response.status(400).json({ error: error.problems });

@@ -1,4 +1,3 @@
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pino } from "pino";
 import request from "supertest";
@@ -7,6 +6,7 @@ import { createApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config.ts";
 import type { Db } from "../../src/db/client.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
+import { createHttpServer } from "../../src/http/server.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
 import { type ArtifactStore, inDatabase } from "../../src/storage/artifact-store.ts";
@@ -39,7 +39,7 @@ export async function startApp(
   const log = pino({ level: "trace", base: null }, { write: (line: string) => void logged.push(JSON.parse(line)) });
   const settings = createSettings(db, createSecretBox("a secret for tests"), config.membridge, log);
   const membridge = createMembridge(settings);
-  const server = createServer(createApp({ config, log, db, settings, membridge, store }));
+  const server = createHttpServer(createApp({ config, log, db, settings, membridge, store }));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

@@ -1,0 +1,54 @@
+import { createServer, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+
+export interface Patience {
+  /** How long a request's headers may take to arrive, in milliseconds. */
+  headersMs: number;
+  /** How long the whole request may take. 10 MB over 1 Mbit/s are 80 s. */
+  requestMs: number;
+}
+
+const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000 };
+
+/** An HTTP server whose connections do not hang, and that says in JSON why it cannot read a request. */
+export function createHttpServer(app: RequestListener, { headersMs, requestMs }: Patience = PATIENCE): Server {
+  const server = createServer(
+    {
+      headersTimeout: Math.min(headersMs, requestMs),
+      requestTimeout: requestMs,
+      connectionsCheckingInterval: Math.min(5_000, headersMs),
+    },
+    app,
+  );
+  const answers = new WeakMap<Duplex, ServerResponse>();
+  server.on("request", ({ socket }, response) => {
+    answers.set(socket, response);
+    // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
+    response.on("close", () => server.listening || setImmediate(() => server.closeIdleConnections()));
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    const answer = answers.get(socket);
+    const isBetween = answer === undefined || answer.writableFinished || !answer.headersSent;
+    if (socket.writable && isBetween && error.code !== "ECONNRESET") socket.end(refusal(error.code));
+    else socket.destroy();
+  });
+  return server;
+}
+
+const REFUSALS: Record<string, [status: number, error: string]> = {
+  HPE_HEADER_OVERFLOW: [431, "The headers are too large; 16 KB is the limit."],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, "The request took too long to arrive."],
+};
+
+function refusal(code = ""): string {
+  const [status, error] = REFUSALS[code] ?? [400, "This is not a request that HTTP allows."];
+  const body = JSON.stringify({ error });
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    "Content-Type: application/json",
+    `Content-Length: ${body.length}`,
+    "Connection: close",
+    "",
+    body,
+  ].join("\r\n");
+}

@@ -1,0 +1,47 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import * as requests from "../../src/contract/requests.ts";
+import { leaseTask } from "../../src/queue/lease.ts";
+import { createTask } from "../../src/queue/tasks.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aWorker } from "../support/factories.ts";
+
+const { db, query } = await createTestDatabase();
+const request = (fields = {}) =>
+  requests.createTask.parse({ context_id: "garden", agent_slug: "writer", prompt: "Write a haiku.", ...fields });
+
+describe("the same creation again", () => {
+  it("100 times at the same moment makes one task", async () => {
+    const key = randomUUID();
+    const all = await Promise.all(Array.from({ length: 100 }, () => createTask(db, request(), key)));
+    expect(all.filter(({ isNew }) => isNew)).toHaveLength(1);
+    expect(new Set(all.map(({ task }) => task.id)).size).toBe(1);
+    expect(await query("select id from llm_tasks where idempotency_key = $1", [key])).toHaveLength(1);
+    const entries = "select id from audit_logs where action = 'task_created' and entity_id = $1";
+    expect(await query(entries, [all[0]?.task.id])).toHaveLength(1);
+  });
+
+  it("gives the task as it is now", async () => {
+    const fields = { context_hints: ["a", "b"], policy: { timeout_sec: 1.5, budget: -0 }, max_attempts: 1 };
+    const { task } = await createTask(db, request(fields), "as it is now");
+    const { id } = await aWorker(db);
+    await leaseTask(db, task.id, { worker_id: id, ttl_seconds: undefined });
+    const again = await createTask(db, request(fields), "as it is now");
+    expect(again).toMatchObject({ isNew: false, task: { id: task.id, status: "leased", worker_id: id } });
+  });
+
+  it.each(Object.entries({ prompt: "Another.", context_hints: ["x"], policy: { timeout_sec: 60 }, max_attempts: 2 }))(
+    "with another %s is refused, and makes nothing",
+    async (field, value) => {
+      const key = `another ${field}`;
+      await createTask(db, request(), key);
+      await expect(createTask(db, request({ [field]: value }), key)).rejects.toThrow("was used for another request");
+      expect(await query("select id from llm_tasks where idempotency_key = $1", [key])).toHaveLength(1);
+    },
+  );
+
+  it("without a key makes another task", async () => {
+    const [one, two] = [await createTask(db, request()), await createTask(db, request())];
+    expect([one.isNew, two.isNew, one.task.id === two.task.id]).toEqual([true, true, false]);
+  });
+});
