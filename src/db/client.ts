@@ -37,7 +37,7 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
   const pool = new pg.Pool({
     connectionString: url,
     max: poolMax,
-    connectionTimeoutMillis: CONNECT_WITHIN_MS,
+    connectionTimeoutMillis: Math.min(CONNECT_WITHIN_MS, answerWithinMs),
     query_timeout: answerWithinMs,
     keepAlive: true,
     application_name: "bloom-runtime",
