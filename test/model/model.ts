@@ -1,0 +1,215 @@
+/**
+ * The life of a task by contract.md and lifecycle.md, without a database: which answers a call may get in which state, and what it leaves
+ * behind. Tasks and leases go by the name of the step that made them, so that a model can be built before the service gives its ids.
+ */
+
+type TaskStatus = "queued" | "leased" | "running" | "completed" | "failed" | "dead";
+type LeaseStatus = "active" | "expired" | "released";
+
+interface Task {
+  status: TaskStatus;
+  attempts: number;
+  max: number;
+  prompt: string;
+  key: string | null;
+  lease: string | null;
+  worker: string | null;
+}
+
+interface Lease {
+  task: string;
+  worker: string;
+  status: LeaseStatus;
+  overdue: boolean;
+  /** What was handed in under it, and whether that is the task's outcome. */
+  result: { body: string; accepted: boolean } | null;
+}
+
+export interface Model {
+  tasks: Record<string, Task>;
+  leases: Record<string, Lease>;
+  workers: Record<string, { cap: number; boot: string }>;
+}
+
+export type Step =
+  | { kind: "register"; worker: string; cap: number; boot: string }
+  | { kind: "remove"; worker: string }
+  | { kind: "create"; prompt: string; max: number; key: string | null }
+  | { kind: "lease"; task: string; worker: string | null }
+  | { kind: "heartbeat"; task: string; fence: string | null }
+  | { kind: "complete"; task: string; fence: string | null; status: "success" | "error"; output: string }
+  | { kind: "release"; task: string; fence: string }
+  | { kind: "requeue"; task: string }
+  | { kind: "age"; task: string }
+  | { kind: "sweep" };
+
+/** What came back: the HTTP status, and by name which task was answered or which worker was chosen. */
+export interface Answer {
+  status: number;
+  task?: string | undefined;
+  worker?: string | undefined;
+}
+
+export const nothing = (): Model => ({ tasks: {}, leases: {}, workers: {} });
+
+/**
+ * The states that `before` may turn into when `step`, named `name`, is answered with `answer`; none when that answer is wrong.
+ * `amid` are the tasks that other steps work on at the same moment: a sweep may leave those to the next one.
+ */
+export function outcomes(before: Model, name: string, step: Step, answer: Answer, amid: Set<string> | null): Model[] {
+  const model = structuredClone(before);
+  const is = (status: number, change?: () => void): Model[] => {
+    if (answer.status !== status) return [];
+    change?.();
+    return [model];
+  };
+  const taskOf = (id: string) => model.tasks[id];
+
+  if (step.kind === "register") {
+    const known = model.workers[step.worker];
+    return is(known ? 200 : 201, () => {
+      if (known?.boot && step.boot && known.boot !== step.boot) expire(model, activeOf(model, step.worker));
+      model.workers[step.worker] = { cap: step.cap, boot: step.boot || (known?.boot ?? "") };
+    });
+  }
+  if (step.kind === "remove") {
+    if (!model.workers[step.worker]) return is(404);
+    return is(200, () => {
+      expire(model, activeOf(model, step.worker));
+      delete model.workers[step.worker];
+    });
+  }
+  if (step.kind === "create") {
+    const { prompt, max, key } = step;
+    const made = Object.entries(model.tasks).find(([, task]) => key !== null && task.key === key);
+    if (made) {
+      const same = made[1].prompt === prompt && made[1].max === max;
+      return same && answer.task !== made[0] ? [] : is(same ? 200 : 409);
+    }
+    return is(201, () => {
+      model.tasks[name] = { status: "queued", attempts: 0, max, prompt, key, lease: null, worker: null };
+    });
+  }
+  if (step.kind === "sweep") return sweeps(model, amid);
+
+  const task = taskOf(step.task);
+  if (!task) return is(404);
+  const lease = task.lease === null ? undefined : model.leases[task.lease];
+  const isHeld = task.status === "leased" || task.status === "running";
+
+  switch (step.kind) {
+    case "lease": {
+      if (task.status !== "queued") return is(409);
+      // The look for workers and the lease are two moments; in between, others may take the task or the last place.
+      if (amid && step.worker === null && answer.status === 503) return [model];
+      const choice = step.worker === null ? choices(model, task, amid !== null) : [step.worker];
+      const eligible = choice.filter((worker) => model.workers[worker]);
+      if (eligible.length === 0) return is(503);
+      const worker = answer.worker ?? "";
+      if (answer.status === 201 && !eligible.includes(worker)) return [];
+      return is(201, () => {
+        model.leases[name] = { task: step.task, worker, status: "active", overdue: false, result: null };
+        Object.assign(task, { status: "leased", attempts: task.attempts + 1, lease: name, worker });
+      });
+    }
+    case "heartbeat": {
+      if (step.fence !== null && step.fence !== task.lease) return is(409);
+      if (lease?.status !== "active") return is(step.fence === null ? 404 : 409);
+      return is(200, () => {
+        lease.overdue = false;
+        task.status = "running";
+      });
+    }
+    case "complete": {
+      const { fence, status, output } = step;
+      const under = fence === null ? lease : model.leases[fence];
+      const body = `${status}: ${output}`;
+      if (fence === null ? !isHeld : under?.task !== step.task) return is(409);
+      if (!under) return is(409);
+      if (fence !== null && under.result) return is(under.result.body === body && under.result.accepted ? 200 : 409);
+      const isLate = fence !== null && !(isHeld && fence === task.lease);
+      if (isLate && (under.status !== "expired" || status === "error")) return is(409);
+      const accepted = !isLate || task.status === "queued";
+      return is(accepted ? 200 : 409, () => {
+        under.result = { body, accepted };
+        if (!accepted) return;
+        if (!isLate) under.status = "released";
+        Object.assign(task, {
+          status: status === "success" ? "completed" : "failed",
+          lease: fence ?? task.lease,
+          worker: under.worker,
+        });
+      });
+    }
+    case "release": {
+      if (step.fence !== task.lease || task.status !== "leased" || !lease) return is(409);
+      return is(200, () => {
+        lease.status = "released";
+        Object.assign(task, { status: "queued", attempts: task.attempts - 1, lease: null, worker: null });
+      });
+    }
+    case "requeue": {
+      if (task.status !== "failed" && task.status !== "dead") return is(409);
+      return is(200, () => Object.assign(task, { status: "queued", attempts: 0, lease: null, worker: null }));
+    }
+    case "age":
+      if (lease?.status === "active") lease.overdue = true;
+      return [model];
+  }
+}
+
+/** Rows of lifecycle.md's invariants that `model` breaks; it must break none, or the model itself is wrong. */
+export function broken(model: Model): string[] {
+  const faults: string[] = [];
+  for (const [id, lease] of Object.entries(model.leases)) {
+    const task = model.tasks[lease.task];
+    const holds = task?.lease === id && (task.status === "leased" || task.status === "running");
+    if ((lease.status === "active") !== holds)
+      faults.push(`lease ${id} is ${lease.status}, its task is ${task?.status}`);
+  }
+  return faults;
+}
+
+function activeOf(model: Model, worker: string): string[] {
+  return Object.keys(model.leases).filter(
+    (id) => model.leases[id]?.worker === worker && model.leases[id]?.status === "active",
+  );
+}
+
+function expire(model: Model, ids: string[]): void {
+  for (const id of ids) {
+    const lease = model.leases[id];
+    const task = lease && model.tasks[lease.task];
+    if (!task) continue;
+    lease.status = "expired";
+    if (task.attempts < task.max) Object.assign(task, { status: "queued", lease: null, worker: null });
+    else task.status = "dead";
+  }
+}
+
+/** Every lease that is overdue ends; one whose task is being worked on may be left alone, hence several outcomes. */
+function sweeps(model: Model, amid: Set<string> | null): Model[] {
+  const overdue = Object.entries(model.leases).filter(([, lease]) => lease.status === "active" && lease.overdue);
+  let states = [model];
+  for (const [id, lease] of overdue) {
+    const swept = states.map((state) => {
+      const next = structuredClone(state);
+      expire(next, [id]);
+      return next;
+    });
+    states = amid?.has(lease.task) ? [...states, ...swept] : swept;
+  }
+  return states;
+}
+
+/** Workers with room; when nobody interferes, only the best: one that holds a lease already is warm (all tasks share a context), then most free slots. */
+function choices(model: Model, _task: Task, anyWithRoom: boolean): string[] {
+  const rated = Object.entries(model.workers)
+    .map(([id, { cap }]) => ({ id, held: activeOf(model, id).length, free: cap - activeOf(model, id).length }))
+    .filter(({ free }) => free > 0);
+  if (anyWithRoom) return rated.map(({ id }) => id);
+  const warm = rated.filter(({ held }) => held > 0);
+  const pool = warm.length > 0 ? warm : rated;
+  const most = Math.max(...pool.map(({ free }) => free));
+  return pool.filter(({ free }) => free === most).map(({ id }) => id);
+}
