@@ -29,6 +29,9 @@ export function texts(maxItems: number, maxLength: number) {
   return z.array(text(maxLength)).max(maxItems).default([]);
 }
 
+/** A worker's name, which is its id. */
+export const workerName = text(128).min(1);
+
 export const httpUrl = text(2_048).refine(
   isHttpUrl,
   "must be an http:// or https:// address without user name and fragment",

@@ -6,7 +6,7 @@ import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
 import { headerValue } from "../config.ts";
 import { LEASE_STATUSES, llmResults, llmTasks, TASK_STATUSES, workers } from "../db/schema.ts";
-import { httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds } from "./fields.ts";
+import { httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
 
 export const createTask = createInsertSchema(llmTasks, {
   context_id: text(512).min(1),
@@ -84,7 +84,7 @@ export const registerWorker = createInsertSchema(workers, {
     install_method: true,
     boot_id: true,
   })
-  .extend({ name: text(128).min(1), url: optional(z.union([z.literal(""), httpUrl])) });
+  .extend({ name: workerName, url: optional(z.union([z.literal(""), httpUrl])) });
 
 export const saveConfig = z.object({
   membridge_server_url: httpUrl,

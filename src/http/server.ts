@@ -26,6 +26,10 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
     // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
     response.on("close", () => server.listening || setImmediate(() => server.closeIdleConnections()));
   });
+  server.on("checkExpectation", (_request, response) => {
+    const body = { error: "Expect is not supported with any value but 100-continue." };
+    response.writeHead(417, { "content-type": "application/json" }).end(JSON.stringify(body));
+  });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const answer = answers.get(socket);
     const isBetween = answer === undefined || answer.writableFinished || !answer.headersSent;

@@ -1,8 +1,9 @@
 import { Router } from "express";
+import { workerName } from "../contract/fields.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { getWorker, listWorkers } from "../fleet/workers.ts";
+import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
@@ -11,6 +12,11 @@ import { bodyOf } from "./input.ts";
 /** `/api/runtime/workers`: who can work. */
 export function workerRoutes(db: Db): Router {
   const router = Router();
+
+  // No worker has a name that cannot be stored.
+  router.param("id", (_request, _response, next, id) =>
+    next(workerName.safeParse(id).success ? undefined : workerNotFound()),
+  );
 
   router.get("/", async (_request, response) => {
     response.json((await listWorkers(db)).map(workerView));
