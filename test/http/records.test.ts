@@ -1,0 +1,104 @@
+import { describe, expect, it } from "vitest";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask } from "../support/factories.ts";
+import { ARTIFACT, AUDIT_ENTRY, LEASE, TASK } from "../support/records.ts";
+
+const { db, query } = await createTestDatabase();
+const { api } = await startApp(db);
+const get = (path: string) => api.get(`/api/runtime/${path}`);
+const idsOf = ({ body }: { body: { id: string }[] }) => body.map(({ id }) => id);
+const complete = (id: string) =>
+  api
+    .post(`/api/runtime/llm-tasks/${id}/complete`)
+    .send({ status: "success", output: "x", metrics: { duration_ms: 1 } });
+
+describe("GET /api/runtime/health", () => {
+  it("answers ok, from the database too", async () => {
+    const { status, body } = await get("health");
+    expect([status, body]).toEqual([
+      200,
+      {
+        status: "ok",
+        service: "bloom-runtime",
+        uptime: expect.any(Number),
+        storage: "postgresql",
+        membridge: { consecutiveFailures: 0, lastSuccess: null, lastError: null, connected: false },
+      },
+    ]);
+  });
+});
+
+describe("GET /api/runtime/leases", () => {
+  it("lists leases newest first, all or in one status", async () => {
+    const [one, two] = [await aLeasedTask(db), await aLeasedTask(db)];
+    await complete(one.task.id);
+    const all = await get("leases");
+    expect(all.body).toEqual(all.body.map(() => LEASE));
+    expect(idsOf(all)).toEqual([two.lease.id, one.lease.id]);
+    expect(idsOf(await get("leases?status=active"))).toEqual([two.lease.id]);
+    expect(idsOf(await get("leases?status=released"))).toEqual([one.lease.id]);
+    const wrong = await get("leases?status=queued");
+    expect(wrong.status).toBe(400);
+    for (const known of ["active", "expired", "released", "failed"]) expect(wrong.body.error).toContain(known);
+  });
+});
+
+describe("GET /api/runtime/runs", () => {
+  it("answers the 50 newest tasks, newest first", async () => {
+    const made = [];
+    for (let n = 0; n < 51; n++) made.push((await aTask(db)).id);
+    const runs = await get("runs");
+    expect(runs.body).toEqual(Array(50).fill(TASK));
+    expect(idsOf(runs)).toEqual(made.reverse().slice(0, 50));
+  });
+});
+
+describe("GET /api/runtime/artifacts", () => {
+  it("lists artifacts newest first, all or those of one task", async () => {
+    const [one, two] = [await aLeasedTask(db), await aLeasedTask(db)];
+    const artifacts = [(await complete(one.task.id)).body.artifact, (await complete(two.task.id)).body.artifact];
+    const all = await get("artifacts");
+    expect(all.body).toEqual(all.body.map(() => ARTIFACT));
+    expect(all.body.slice(0, 2)).toEqual(artifacts.reverse());
+    expect((await get(`artifacts?task_id=${one.task.id}`)).body).toEqual([artifacts[1]]);
+    expect((await get(`artifacts?task_id=${(await aTask(db)).id}`)).body).toEqual([]);
+    expect((await get("artifacts?task_id=x")).body.error).toContain("UUID");
+  });
+});
+
+describe("GET /api/runtime/audit", () => {
+  it("answers the newest entries first, 100 unless told otherwise", async () => {
+    for (let n = 0; n < 60; n++) await aLeasedTask(db);
+    const { body } = await get("audit");
+    expect(body).toEqual(Array(100).fill(AUDIT_ENTRY));
+    const times = body.map(({ timestamp }: { timestamp: number }) => timestamp);
+    expect(times).toEqual(times.toSorted((a: number, b: number) => b - a));
+    expect((await get("audit?limit=3")).body).toEqual(body.slice(0, 3));
+    expect((await get("audit?limit=150")).body).toHaveLength(150);
+  });
+
+  it.each(["0", "-1", "1.5", "many", "1e3", "99999999999", "1&limit=2"])("refuses limit=%s", async (limit) => {
+    const { status, body } = await get(`audit?limit=${limit}`);
+    expect([status, body]).toEqual([400, { error: expect.stringContaining("limit") }]);
+  });
+});
+
+describe("GET /api/runtime/stats", () => {
+  it("counts what is there; only statuses that occur", async () => {
+    const [counted] = await query(
+      `select (select count(*)::int from llm_tasks) as tasks, (select count(*)::int from leases) as leases,
+         (select count(*)::int from leases where status = 'active') as active, (select count(*)::int from workers) as workers`,
+    );
+    const { status, body } = await get("stats");
+    expect(status).toBe(200);
+    const { by_status } = body.tasks;
+    expect(body).toEqual({
+      tasks: { total: counted?.tasks, by_status },
+      leases: { total: counted?.leases, active: counted?.active },
+      workers: { total: counted?.workers, online: counted?.workers },
+    });
+    expect(Object.keys(by_status).sort()).toEqual(["completed", "leased", "queued"]);
+    expect(by_status.completed + by_status.leased + by_status.queued).toBe(counted?.tasks);
+  });
+});

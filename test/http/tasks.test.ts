@@ -1,0 +1,345 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { ARTIFACT, LEASE, RESULT, TASK, WORKER } from "../support/records.ts";
+
+const { db, query, makeOverdue } = await createTestDatabase();
+const { api } = await startApp(db);
+const TASKS = "/api/runtime/llm-tasks";
+const post = (path: string, body?: object) => api.post(`${TASKS}${path}`).send(body);
+const NOBODY = randomUUID();
+
+/** The newest audit entry about `entityId`, without its id and time. */
+async function auditOf(entityId: string) {
+  const [entry] = await query(
+    "select action, entity_type, entity_id, actor, detail from audit_logs where entity_id = $1 order by timestamp desc, id desc limit 1",
+    [entityId],
+  );
+  return entry;
+}
+
+/** The fields that a refused body names. */
+const fieldsOf = ({ body }: { body: { error: { fieldErrors: object } } }) => Object.keys(body.error.fieldErrors);
+
+describe("POST /api/runtime/llm-tasks", () => {
+  const required = { context_id: "garden", agent_slug: "writer", prompt: "Write a haiku." };
+
+  it("queues a task with the defaults, and audits it", async () => {
+    const { status, body } = await post("", { ...required, unknown: "ignored" });
+    expect([status, body]).toEqual([201, TASK]);
+    expect(body).toMatchObject({
+      ...required,
+      context_hints: [],
+      policy: { timeout_sec: 120, budget: 0 },
+      desired_format: "text",
+      max_attempts: 3,
+      status: "queued",
+      attempts: 0,
+      lease_id: null,
+      worker_id: null,
+    });
+    expect(await auditOf(body.id)).toEqual({
+      action: "task_created",
+      entity_type: "llm_task",
+      entity_id: body.id,
+      actor: "api",
+      detail: "Task for agent writer, context garden",
+    });
+  });
+
+  it("keeps what it is given", async () => {
+    const given = {
+      ...required,
+      prompt: "Grüße 🌱\n",
+      context_hints: ["a", "b"],
+      policy: { timeout_sec: 3600, budget: 1.5 },
+      desired_format: "json",
+      max_attempts: 10,
+    };
+    expect((await post("", given)).body).toMatchObject(given);
+    const partial = await post("", { ...required, policy: { budget: 2 } });
+    expect(partial.body.policy).toEqual({ timeout_sec: 120, budget: 2 });
+  });
+
+  it.each<[string, unknown]>([
+    ["context_id", ""],
+    ["agent_slug", undefined],
+    ["prompt", ""],
+    ["prompt", 5],
+    ["prompt", "a\0b"],
+    ["prompt", "\ud83d"],
+    ["context_hints", ["ok", 1]],
+    ["context_hints", Array(1_001).fill("x")],
+    ["policy", { timeout_sec: 0 }],
+    ["policy", { timeout_sec: 3_601 }],
+    ["policy", { budget: -1 }],
+    ["desired_format", "xml"],
+    ["max_attempts", 0],
+    ["max_attempts", 11],
+    ["max_attempts", "3"],
+  ])("refuses %s: %j, naming the field, and makes nothing", async (field, value) => {
+    const count = () => query("select count(*) from llm_tasks");
+    const before = await count();
+    const refused = await post("", { ...required, [field]: value });
+    expect([refused.status, refused.body]).toEqual([
+      400,
+      { error: { formErrors: [], fieldErrors: { [field]: [expect.any(String)] } } },
+    ]);
+    expect(await count()).toEqual(before);
+  });
+
+  it("refuses a body that is no object, in the form's errors", async () => {
+    const { status, body } = await post("", [required]);
+    expect([status, body]).toEqual([400, { error: { formErrors: [expect.any(String)], fieldErrors: {} } }]);
+  });
+
+  it("under one Idempotency-Key makes one task: 201, then 200, and 409 for another request", async () => {
+    const create = (body: object) => post("", body).set("Idempotency-Key", "order 66");
+    const first = await create(required);
+    const again = await create(required);
+    expect([first.status, again.status, again.body]).toEqual([201, 200, first.body]);
+    const other = await create({ ...required, prompt: "Another." });
+    expect([other.status, other.body]).toEqual([409, { error: expect.stringContaining("Idempotency-Key") }]);
+    const wrong = await post("", required).set("Idempotency-Key", "k".repeat(256));
+    expect([wrong.status, wrong.body]).toEqual([400, { error: expect.stringContaining("Idempotency-Key") }]);
+  });
+});
+
+describe("GET /api/runtime/llm-tasks", () => {
+  it("lists tasks newest first, all or in one status", async () => {
+    const [one, two] = [await aTask(db), await aTask(db)];
+    const { task: leased } = await aLeasedTask(db);
+    const all = (await api.get(TASKS)).body;
+    expect(all).toEqual(all.map(() => TASK));
+    expect(all.slice(0, 3).map(({ id }: { id: string }) => id)).toEqual([leased.id, two.id, one.id]);
+    const queued = (await api.get(`${TASKS}?status=queued`)).body;
+    expect(queued.map(({ status }: { status: string }) => status)).toEqual(queued.map(() => "queued"));
+    expect(queued[0].id).toBe(two.id);
+    expect((await api.get(`${TASKS}?status=`)).body).toEqual(all);
+  });
+
+  it("refuses a status that there is not, and names those that there are", async () => {
+    const { status, body } = await api.get(`${TASKS}?status=done`);
+    expect(status).toBe(400);
+    for (const known of ["queued", "leased", "running", "completed", "failed", "dead"])
+      expect(body.error).toContain(known);
+  });
+
+  it("answers one task, or 404, also for an id that is no UUID", async () => {
+    const task = await aTask(db);
+    const found = await api.get(`${TASKS}/${task.id}`);
+    expect([found.status, found.body]).toEqual([200, task]);
+    for (const id of [NOBODY, "no-uuid", "%00"]) {
+      const { status, body } = await api.get(`${TASKS}/${id}`);
+      expect([status, body]).toEqual([404, { error: "Task not found" }]);
+    }
+  });
+});
+
+describe("POST /api/runtime/llm-tasks/:id/lease", () => {
+  it("gives the lease and the worker as it was before, and audits it", async () => {
+    const task = await aTask(db, { context_id: "garden" });
+    const worker = await aWorker(db, { capabilities: { max_concurrency: 2 } });
+    const { status, body } = await post(`/${task.id}/lease`, { worker_id: worker.id });
+    expect([status, body]).toEqual([201, { lease: LEASE, worker: WORKER }]);
+    const { lease } = body;
+    expect(lease).toMatchObject({ task_id: task.id, worker_id: worker.id, ttl_seconds: 300, status: "active" });
+    expect(lease).toMatchObject({ context_id: "garden", expires_at: lease.started_at + 300_000 });
+    expect(body.worker).toMatchObject({ id: worker.id, active_leases: 0 });
+    expect((await api.get(`${TASKS}/${task.id}`)).body).toMatchObject({
+      status: "leased",
+      attempts: 1,
+      lease_id: lease.id,
+      worker_id: worker.id,
+    });
+    expect(await auditOf(lease.id)).toEqual({
+      action: "task_leased",
+      entity_type: "lease",
+      entity_id: lease.id,
+      actor: "router",
+      detail: `Task ${task.id} leased to worker ${worker.id}, TTL 300s`,
+    });
+  });
+
+  it("takes a TTL, and null as none", async () => {
+    const { id } = await aWorker(db, { capabilities: { max_concurrency: 3 } });
+    const lease = async (body: object) =>
+      (await post(`/${(await aTask(db)).id}/lease`, { worker_id: id, ...body })).body.lease.ttl_seconds;
+    expect(await lease({ ttl_seconds: 86_400 })).toBe(86_400);
+    expect(await lease({ ttl_seconds: null })).toBe(300);
+    for (const ttl_seconds of [0, -1, 1.5, 86_401, "60"]) {
+      const refused = await post(`/${(await aTask(db)).id}/lease`, { worker_id: id, ttl_seconds });
+      expect([refused.status, fieldsOf(refused)]).toEqual([400, ["ttl_seconds"]]);
+    }
+  });
+
+  it("answers 404 without the task, 409 when it is not queued, 503 without a worker", async () => {
+    const missing = await post(`/${NOBODY}/lease`);
+    expect([missing.status, missing.body]).toEqual([404, { error: "Task not found" }]);
+    const { task, worker } = await aLeasedTask(db);
+    const taken = await post(`/${task.id}/lease`, { worker_id: worker.id });
+    expect([taken.status, taken.body]).toEqual([409, { error: "Task status is 'leased', expected 'queued'" }]);
+    await query("update workers set status = 'offline'");
+    const queued = await aTask(db);
+    for (const body of [{}, { worker_id: "nobody" }]) {
+      const nobody = await post(`/${queued.id}/lease`, body);
+      expect([nobody.status, nobody.body]).toEqual([503, { error: "No available worker with free capacity" }]);
+    }
+  });
+});
+
+describe("POST /api/runtime/llm-tasks/:id/heartbeat", () => {
+  it("renews the lease, with and without a body, and is not audited", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    await makeOverdue(task.id);
+    const { status, body } = await api.post(`${TASKS}/${task.id}/heartbeat`);
+    expect([status, body]).toEqual([200, { lease: LEASE, expires_at: body.lease.expires_at }]);
+    expect(body.expires_at).toBe(body.lease.last_heartbeat + 300_000);
+    expect((await post(`/${task.id}/heartbeat`, {})).status).toBe(200);
+    expect((await api.get(`${TASKS}/${task.id}`)).body.status).toBe("running");
+    expect(await auditOf(lease.id)).toMatchObject({ action: "task_leased" });
+  });
+
+  it("answers 404 without a task or lease, and when the lease has ended", async () => {
+    for (const id of [NOBODY, "no-uuid", (await aTask(db)).id]) {
+      const { status, body } = await post(`/${id}/heartbeat`);
+      expect([status, body]).toEqual([404, { error: "Task or lease not found" }]);
+    }
+    const { task } = await aLeasedTask(db);
+    await post(`/${task.id}/complete`, { status: "success", metrics: { duration_ms: 1 } });
+    const late = await post(`/${task.id}/heartbeat`);
+    expect([late.status, late.body]).toEqual([404, { error: "Lease not found or already expired" }]);
+  });
+});
+
+describe("POST /api/runtime/llm-tasks/:id/complete", () => {
+  const success = { status: "success", output: "the output", metrics: { duration_ms: 1200 } };
+
+  it("answers task, artifact and result, and audits it", async () => {
+    const { task, lease, worker } = await aLeasedTask(db);
+    const { status, body } = await post(`/${task.id}/complete`, {
+      ...success,
+      metrics: { duration_ms: 1200, tokens_used: 7 },
+      artifact_type: "HAIKU",
+      artifact_tags: ["poem"],
+    });
+    expect([status, body]).toEqual([200, { task: TASK, artifact: ARTIFACT, result: RESULT }]);
+    expect(body.task).toMatchObject({ id: task.id, status: "completed", lease_id: lease.id, worker_id: worker.id });
+    expect(body.artifact).toMatchObject({ type: "HAIKU", tags: ["poem"], content: "the output", url: null });
+    expect(body.result).toMatchObject({ status: "success", output: "the output", error_message: null });
+    expect(body.result.metrics).toEqual({ duration_ms: 1200, tokens_used: 7 });
+    expect(await auditOf(task.id)).toEqual({
+      action: "task_completed",
+      entity_type: "llm_task",
+      entity_id: task.id,
+      actor: worker.id,
+      detail: `Status: success, artifact: ${body.artifact.id}, duration: 1200ms`,
+    });
+    const leases = (await api.get("/api/runtime/leases?status=released")).body;
+    expect(leases[0].id).toBe(lease.id);
+  });
+
+  it("takes the agents' `tokens_used: null` as absent, and an error without output", async () => {
+    const { task } = await aLeasedTask(db);
+    const { status, body } = await post(`/${task.id}/complete`, {
+      status: "error",
+      output: null,
+      error_message: "the CLI failed",
+      metrics: { duration_ms: 0, tokens_used: null },
+    });
+    expect([status, body.task.status]).toEqual([200, "failed"]);
+    expect(body.result).toMatchObject({ output: null, error_message: "the CLI failed", metrics: { duration_ms: 0 } });
+    expect(body.artifact).toMatchObject({ type: "LLM_RESULT", tags: [], content: null });
+  });
+
+  it("checks for the task, then for its status, then the body", async () => {
+    const missing = await post(`/${NOBODY}/complete`, { nonsense: true });
+    expect([missing.status, missing.body]).toEqual([404, { error: "Task not found" }]);
+    const queued = await post(`/${(await aTask(db)).id}/complete`, { nonsense: true });
+    const notHeld = { error: "Task status is 'queued', expected 'leased' or 'running'" };
+    expect([queued.status, queued.body]).toEqual([409, notHeld]);
+    const { task } = await aLeasedTask(db);
+    const refused = await post(`/${task.id}/complete`, { nonsense: true });
+    expect([refused.status, fieldsOf(refused).sort()]).toEqual([400, ["metrics", "status"]]);
+    expect((await api.get(`${TASKS}/${task.id}`)).body.status).toBe("leased");
+  });
+
+  it.each<[string, unknown]>([
+    ["status", "done"],
+    ["output", 5],
+    ["output", "\0"],
+    ["error_message", 5],
+    ["metrics", { duration_ms: -1 }],
+    ["metrics", { duration_ms: 1.5 }],
+    ["metrics", { duration_ms: 1, tokens_used: -1 }],
+    ["artifact_type", ""],
+    ["artifact_tags", "poem"],
+    ["lease_id", 5],
+  ])("refuses %s: %j, and the task stays held", async (field, value) => {
+    const { task } = await aLeasedTask(db);
+    const refused = await post(`/${task.id}/complete`, { ...success, [field]: value });
+    expect([refused.status, fieldsOf(refused)]).toEqual([400, [field]]);
+    expect((await api.get(`${TASKS}/${task.id}`)).body.status).toBe("leased");
+  });
+});
+
+describe("a lease's fence", () => {
+  it.each(["header", "body"])("in the %s lets its holder through, and another's not", async (where) => {
+    const { task, lease } = await aLeasedTask(db);
+    const call = (verb: string, id: string, body: object = {}) =>
+      where === "header"
+        ? post(`/${task.id}/${verb}`, body).set("X-Lease-Id", id)
+        : post(`/${task.id}/${verb}`, { ...body, lease_id: id });
+    const success = { status: "success", metrics: { duration_ms: 1 } };
+    for (const verb of ["heartbeat", "release", "complete"]) {
+      const stale = await call(verb, NOBODY, success);
+      expect([stale.status, stale.body]).toEqual([409, { error: expect.stringContaining(NOBODY) }]);
+    }
+    const released = await call("release", lease.id);
+    expect([released.status, released.body]).toEqual([200, TASK]);
+    expect(released.body).toMatchObject({ status: "queued", attempts: 0 });
+    const { id } = await aWorker(db);
+    const { lease: next } = (await post(`/${task.id}/lease`, { worker_id: id })).body;
+    expect((await call("heartbeat", next.id)).status).toBe(200);
+    const first = await call("complete", next.id, success);
+    const again = await call("complete", next.id, success);
+    expect([first.status, again.status, again.body]).toEqual([200, 200, first.body]);
+    expect((await call("complete", next.id, { ...success, output: "another" })).status).toBe(409);
+  });
+
+  it("must be one, and a release must have one", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    const two = await post(`/${task.id}/heartbeat`, { lease_id: lease.id }).set("X-Lease-Id", NOBODY);
+    expect([two.status, two.body]).toEqual([400, { error: expect.stringContaining("X-Lease-Id") }]);
+    const none = await post(`/${task.id}/release`, {});
+    expect([none.status, fieldsOf(none)]).toEqual([400, ["lease_id"]]);
+    expect((await post(`/${NOBODY}/release`, { lease_id: lease.id })).status).toBe(404);
+    const wrong = await post(`/${task.id}/heartbeat`, { lease_id: 5 });
+    expect([wrong.status, fieldsOf(wrong)]).toEqual([400, ["lease_id"]]);
+  });
+});
+
+describe("POST /api/runtime/llm-tasks/:id/requeue", () => {
+  it("starts a failed task anew, and audits it", async () => {
+    const { task } = await aLeasedTask(db);
+    await post(`/${task.id}/complete`, { status: "error", metrics: { duration_ms: 1 } });
+    const { status, body } = await post(`/${task.id}/requeue`);
+    expect([status, body]).toEqual([200, TASK]);
+    expect(body).toMatchObject({ status: "queued", attempts: 0, lease_id: null, worker_id: null });
+    expect(await auditOf(task.id)).toEqual({
+      action: "task_requeued",
+      entity_type: "llm_task",
+      entity_id: task.id,
+      actor: "admin",
+      detail: "Requeued from failed",
+    });
+  });
+
+  it("answers 404 without the task, and 409 in any other status", async () => {
+    expect((await post(`/${NOBODY}/requeue`)).body).toEqual({ error: "Task not found" });
+    const { status, body } = await post(`/${(await aTask(db)).id}/requeue`);
+    expect([status, body]).toEqual([409, { error: "Cannot requeue task with status 'queued'" }]);
+  });
+});

@@ -1,0 +1,110 @@
+/** The records of contract.md, field by field: what every answer must have, whatever else it may come to have. */
+import { expect } from "vitest";
+
+const uuid = expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+const text = expect.any(String);
+const integer = expect.toSatisfy((value: unknown) => Number.isSafeInteger(value), "is a whole number");
+/** Epoch milliseconds of about now. */
+const time = expect.toSatisfy(
+  (value: unknown) => Number.isSafeInteger(value) && Math.abs(Number(value) - Date.now()) < 600_000,
+  "is a time in epoch milliseconds",
+);
+const orNull = (matcher: unknown) => expect.toSatisfy((value: unknown) => value === null || is(value, matcher));
+const listOf = (matcher: unknown) =>
+  expect.toSatisfy((value: unknown) => Array.isArray(value) && value.every((one) => is(one, matcher)));
+
+function is(value: unknown, matcher: unknown): boolean {
+  try {
+    expect(value).toEqual(matcher);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const strings = listOf(text);
+
+export const TASK = {
+  id: uuid,
+  context_id: text,
+  agent_slug: text,
+  prompt: text,
+  context_hints: strings,
+  policy: { timeout_sec: expect.any(Number), budget: expect.any(Number) },
+  desired_format: expect.stringMatching(/^(json|text)$/),
+  status: expect.stringMatching(/^(queued|leased|running|completed|failed|dead)$/),
+  created_at: time,
+  updated_at: time,
+  lease_id: orNull(uuid),
+  worker_id: orNull(text),
+  attempts: integer,
+  max_attempts: integer,
+  idempotency_key: orNull(text),
+};
+
+export const LEASE = {
+  id: uuid,
+  task_id: uuid,
+  worker_id: text,
+  started_at: time,
+  expires_at: integer,
+  ttl_seconds: integer,
+  status: expect.stringMatching(/^(active|expired|released|failed)$/),
+  last_heartbeat: time,
+  context_id: orNull(text),
+};
+
+export const WORKER = {
+  id: text,
+  node_id: text,
+  url: text,
+  status: expect.stringMatching(/^(online|offline|syncing|error|unknown)$/),
+  capabilities: { claude_cli: expect.any(Boolean), max_concurrency: integer, labels: strings },
+  last_heartbeat: orNull(time),
+  ip_addrs: strings,
+  obs_count: integer,
+  db_sha: text,
+  registered_at: time,
+  active_leases: integer,
+  agent_version: text,
+  os_info: text,
+  install_method: text,
+  boot_id: text,
+};
+
+export const ARTIFACT = {
+  id: uuid,
+  task_id: uuid,
+  job_id: orNull(text),
+  type: text,
+  created_at: time,
+  finalized: true,
+  url: orNull(text),
+  entity_refs: strings,
+  tags: strings,
+  content: orNull(text),
+};
+
+export const RESULT = {
+  id: uuid,
+  task_id: uuid,
+  worker_id: text,
+  artifact_id: uuid,
+  status: expect.stringMatching(/^(success|error)$/),
+  output: orNull(text),
+  error_message: orNull(text),
+  metrics: expect.objectContaining({ duration_ms: integer }),
+  completed_at: time,
+  lease_id: uuid,
+  accepted: expect.any(Boolean),
+};
+
+export const AUDIT_ENTRY = {
+  id: uuid,
+  timestamp: time,
+  action: text,
+  entity_type: text,
+  entity_id: text,
+  actor: text,
+  detail: text,
+};
