@@ -35,46 +35,50 @@ const origins = z
     message: "must be origins such as https://garden.example, separated by commas",
   });
 
-const environment = z
-  .object({
-    NODE_ENV: z.string().default("development"),
-    DATABASE_URL: z
-      .string()
-      .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
-      .optional(),
-    DB_POOL_MAX: wholeNumber(1, 500, 10),
-    DATA_DIR: z.string().default(".data"),
-    BLOOM_RUNTIME_PORT: wholeNumber(0, 65_535, 3002),
-    LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
-    RUNTIME_API_KEY: z.string().optional(),
-    SETTINGS_KEY: z.string().min(16, "must have at least 16 characters").optional(),
-    MEMBRIDGE_SERVER_URL: httpUrl.default("http://127.0.0.1:8000"),
-    MEMBRIDGE_ADMIN_KEY: headerValue.default(""),
-    MEMBRIDGE_AGENT_KEY: headerValue.default(""),
-    MINIO_ENDPOINT: z
-      .string()
-      .regex(/^[A-Za-z0-9.-]+$/, "must be a host name without http:// and port")
-      .optional(),
-    MINIO_PORT: wholeNumber(1, 65_535, 9000),
-    MINIO_ACCESS_KEY: z.string().default(""),
-    MINIO_SECRET_KEY: z.string().default(""),
-    MINIO_ARTIFACT_BUCKET: z
-      .string()
-      .regex(
-        /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
-        "must be a bucket name: 3 to 63 small letters, digits, dots and hyphens",
-      )
-      .default("bloom-artifacts"),
-    MINIO_USE_SSL: z.enum(["true", "false"]).default("false"),
-    RATE_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 100),
-    TEST_CONNECTION_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
-    WORKER_CALLBACK_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 6_000),
-    MAX_BODY_MB: wholeNumber(1, 100, 10),
-    SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
-    WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
-    CORS_ORIGINS: origins,
-    TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
-  })
+const variables = z.object({
+  NODE_ENV: z.string().default("development"),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
+    .optional(),
+  DB_POOL_MAX: wholeNumber(1, 500, 10),
+  DATA_DIR: z.string().default(".data"),
+  BLOOM_RUNTIME_PORT: wholeNumber(0, 65_535, 3002),
+  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+  RUNTIME_API_KEY: z.string().optional(),
+  SETTINGS_KEY: z.string().min(16, "must have at least 16 characters").optional(),
+  MEMBRIDGE_SERVER_URL: httpUrl.default("http://127.0.0.1:8000"),
+  MEMBRIDGE_ADMIN_KEY: headerValue.default(""),
+  MEMBRIDGE_AGENT_KEY: headerValue.default(""),
+  MINIO_ENDPOINT: z
+    .string()
+    .regex(/^[A-Za-z0-9.-]+$/, "must be a host name without http:// and port")
+    .optional(),
+  MINIO_PORT: wholeNumber(1, 65_535, 9000),
+  MINIO_ACCESS_KEY: z.string().default(""),
+  MINIO_SECRET_KEY: z.string().default(""),
+  MINIO_ARTIFACT_BUCKET: z
+    .string()
+    .regex(
+      /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+      "must be a bucket name: 3 to 63 small letters, digits, dots and hyphens",
+    )
+    .default("bloom-artifacts"),
+  MINIO_USE_SSL: z.enum(["true", "false"]).default("false"),
+  RATE_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 100),
+  TEST_CONNECTION_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
+  WORKER_CALLBACK_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 6_000),
+  MAX_BODY_MB: wholeNumber(1, 100, 10),
+  SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
+  WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
+  CORS_ORIGINS: origins,
+  TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
+});
+
+/** The names of all settings. */
+export const SETTINGS = Object.keys(variables.shape);
+
+const environment = variables
   .superRefine((env, context) => {
     if (env.MINIO_ENDPOINT === undefined) return;
     for (const key of ["MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"] as const) {

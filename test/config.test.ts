@@ -1,0 +1,99 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { loadConfig, SETTINGS } from "../src/config.ts";
+import { StartError } from "../src/errors.ts";
+
+function faultsOf(env: Record<string, string>): string {
+  try {
+    loadConfig(env);
+  } catch (error) {
+    expect(error).toBeInstanceOf(StartError);
+    return (error as StartError).message;
+  }
+  throw new Error(`Nothing was wrong with ${JSON.stringify(env)}.`);
+}
+
+describe("the configuration", () => {
+  it("has the defaults of contract.md for what is not set, or set to nothing", () => {
+    const config = loadConfig({ BLOOM_RUNTIME_PORT: "", MEMBRIDGE_SERVER_URL: "  ", RUNTIME_API_KEY: undefined });
+    expect(config).toMatchObject({
+      production: false,
+      databaseUrl: undefined,
+      port: 3002,
+      apiKey: undefined,
+      membridge: { url: "http://127.0.0.1:8000", adminKey: "" },
+      minio: undefined,
+      limits: { requestsPerMinute: 100, connectionTestsPerMinute: 20, bodyBytes: 10 * 1024 * 1024 },
+      sweepIntervalMs: 15_000,
+      workerSyncIntervalMs: 10_000,
+      corsOrigins: [],
+      trustProxyHops: 0,
+    });
+    expect(loadConfig({ NODE_ENV: "production" }).trustProxyHops).toBe(1);
+    expect(loadConfig({ NODE_ENV: "production", TRUST_PROXY_HOPS: "0" }).trustProxyHops).toBe(0);
+  });
+
+  it("takes MinIO's settings together", () => {
+    const minio = {
+      MINIO_ENDPOINT: "minio.local",
+      MINIO_ACCESS_KEY: "a",
+      MINIO_SECRET_KEY: "s",
+      MINIO_USE_SSL: "true",
+    };
+    expect(loadConfig(minio).minio).toEqual({
+      endPoint: "minio.local",
+      port: 9000,
+      useSSL: true,
+      accessKey: "a",
+      secretKey: "s",
+      bucket: "bloom-artifacts",
+    });
+    expect(faultsOf({ MINIO_ENDPOINT: "minio.local" })).toMatch(/MINIO_ACCESS_KEY.*\n.*MINIO_SECRET_KEY/);
+  });
+
+  it.each(
+    Object.entries({
+      DATABASE_URL: "mysql://x",
+      DB_POOL_MAX: "0",
+      BLOOM_RUNTIME_PORT: "65536",
+      LOG_LEVEL: "loud",
+      SETTINGS_KEY: "short",
+      MEMBRIDGE_SERVER_URL: "membridge",
+      MEMBRIDGE_ADMIN_KEY: "two\nlines",
+      MEMBRIDGE_AGENT_KEY: "schlüssel",
+      MINIO_ENDPOINT: "http://minio",
+      MINIO_PORT: "many",
+      MINIO_ARTIFACT_BUCKET: "A",
+      MINIO_USE_SSL: "yes",
+      RATE_LIMIT_PER_MINUTE: "-1",
+      TEST_CONNECTION_LIMIT_PER_MINUTE: "1.5",
+      WORKER_CALLBACK_LIMIT_PER_MINUTE: "x",
+      MAX_BODY_MB: "0",
+      SWEEP_INTERVAL_MS: "1",
+      WORKER_SYNC_INTERVAL_MS: "x",
+      CORS_ORIGINS: "https://garden.example/path",
+      TRUST_PROXY_HOPS: "17",
+    }),
+  )("a wrong %s is named, and its value is not", (name, value) => {
+    const fault = faultsOf({ [name]: value });
+    expect(fault).toMatch(new RegExp(`wrong setting.*\\n  ${name}: `));
+    expect(fault.replaceAll(name, "")).not.toContain(`"${value}"`);
+  });
+
+  it("lists all faults together", () => {
+    const fault = faultsOf({ BLOOM_RUNTIME_PORT: "x", LOG_LEVEL: "x", DB_POOL_MAX: "x" });
+    for (const name of ["BLOOM_RUNTIME_PORT", "LOG_LEVEL", "DB_POOL_MAX"]) expect(fault).toContain(`\n  ${name}: `);
+  });
+
+  it(".env.example and the README list every setting, and no other", () => {
+    const read = (file: string) => readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
+    const example = [...read(".env.example").matchAll(/^# ([A-Z_]+)=/gm)].map((match) => match[1]);
+    expect(example.toSorted()).toEqual(SETTINGS.toSorted());
+    const table = /## Settings([\s\S]*?)\n## /.exec(read("README.md"))?.[1] ?? "";
+    const rows = table.split("\n").filter((line) => line.startsWith("| `"));
+    const documented = rows.flatMap((row) =>
+      [...(row.split("|")[1] ?? "").matchAll(/`([A-Z_]+)`/g)].map((match) => match[1]),
+    );
+    expect(documented.toSorted()).toEqual(SETTINGS.toSorted());
+  });
+});

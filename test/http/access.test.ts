@@ -1,0 +1,184 @@
+import { describe, expect, it } from "vitest";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask } from "../support/factories.ts";
+
+const { db } = await createTestDatabase();
+const KEY = "a key of the runtime";
+const RUNTIME = "/api/runtime";
+const start = (env: Record<string, string> = {}) =>
+  startApp(db, { env: { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", ...env } });
+
+describe("with RUNTIME_API_KEY set", async () => {
+  const { api } = await start({ RUNTIME_API_KEY: KEY });
+
+  it.each([
+    ["get", `${RUNTIME}/config`],
+    ["get", `${RUNTIME}/workers`],
+    ["delete", `${RUNTIME}/workers/rpi`],
+    ["post", `${RUNTIME}/llm-tasks`],
+    ["get", `${RUNTIME}/llm-tasks`],
+    ["get", `${RUNTIME}/audit`],
+    ["get", `${RUNTIME}/nothing`],
+    ["get", "/api/membridge/projects"],
+    ["post", "/api/membridge/projects/x/leadership/select"],
+    ["post", `${RUNTIME}/health`],
+    ["get", `${RUNTIME}/test-connection`],
+  ] as const)("%s %s needs the key", async (method, path) => {
+    for (const key of ["", "wrong", KEY.slice(1), `${KEY}x`]) {
+      const { status, body } = await api[method](path).set("X-Runtime-API-Key", key);
+      expect([status, body]).toEqual([401, { error: "Unauthorized" }]);
+    }
+    expect((await api[method](path).set("X-Runtime-API-Key", KEY)).status).not.toBe(401);
+  });
+
+  it("three calls are open", async () => {
+    expect((await api.get(`${RUNTIME}/health`)).status).toBe(200);
+    expect((await api.post(`${RUNTIME}/test-connection`)).body.connected).toBe(false);
+    expect((await api.get("/api/membridge/health")).status).toBe(502);
+  });
+});
+
+describe("without RUNTIME_API_KEY", async () => {
+  const { api } = await start();
+
+  it("everything is open", async () => {
+    expect((await api.get(`${RUNTIME}/workers`)).status).toBe(200);
+  });
+
+  it("what is wrong with a request is said in JSON", async () => {
+    const json = (body: string | Buffer) =>
+      api
+        .post(`${RUNTIME}/llm-tasks`)
+        .set("Content-Type", "application/json")
+        .send(body as string);
+    const sentence = expect.stringMatching(/^[A-Z].*\.$/);
+    const broken = await json("{not json");
+    expect([broken.status, broken.body]).toEqual([400, { error: sentence, message: sentence }]);
+    const unknown = await api.get("/api/nothing");
+    expect([unknown.status, unknown.body]).toEqual([404, { error: "Nothing is served at GET /api/nothing" }]);
+    const large = await json(JSON.stringify({ prompt: "x".repeat(10 * 1024 * 1024) }));
+    expect([large.status, large.body]).toEqual([413, { error: sentence, message: sentence }]);
+    const text = await api.post(`${RUNTIME}/llm-tasks`).set("Content-Type", "text/plain").send("hello");
+    expect([text.status, text.body]).toEqual([415, { error: sentence, message: sentence }]);
+    const path = await api.get(`${RUNTIME}/llm-tasks/%zz`);
+    expect([path.status, path.body]).toEqual([400, { error: sentence, message: sentence }]);
+  });
+
+  it("an answer of 9 MB gets through whole", async () => {
+    const { task } = await aLeasedTask(db);
+    const output = "🌱".repeat(2_300_000);
+    const { status, body } = await api
+      .post(`${RUNTIME}/llm-tasks/${task.id}/complete`)
+      .send({ status: "success", output, metrics: { duration_ms: 1 } });
+    expect([status, body.artifact.content === output]).toEqual([200, true]);
+  });
+
+  it("answers carry security headers, and not who made the server", async () => {
+    const { headers } = await api.get(`${RUNTIME}/health`);
+    expect(headers).toMatchObject({
+      "x-content-type-options": "nosniff",
+      "content-security-policy": expect.any(String),
+    });
+    expect(headers).not.toHaveProperty("x-powered-by");
+  });
+});
+
+describe("limits", () => {
+  it("100 requests a minute over both routers, with RateLimit headers of draft 6", async () => {
+    const { api } = await start({ RATE_LIMIT_PER_MINUTE: "100" });
+    const first = await api.get(`${RUNTIME}/health`);
+    expect(first.headers).toMatchObject({ "ratelimit-limit": "100", "ratelimit-remaining": "99" });
+    expect(Number(first.headers["ratelimit-reset"])).toBeGreaterThan(0);
+    expect(Object.keys(first.headers).filter((name) => name.startsWith("x-ratelimit"))).toEqual([]);
+    for (let n = 1; n < 100; n++) await api.get(n % 2 ? "/api/membridge/nothing" : `${RUNTIME}/health`);
+    for (const path of [`${RUNTIME}/health`, "/api/membridge/nothing"]) {
+      const { status, body } = await api.get(path);
+      expect([status, body]).toEqual([429, { error: "Too many requests, please try again later" }]);
+    }
+  });
+
+  it("never refuse a worker's heartbeat, release or completion by the general limit", async () => {
+    const { api } = await start({ RATE_LIMIT_PER_MINUTE: "1", WORKER_CALLBACK_LIMIT_PER_MINUTE: "4" });
+    await api.get(`${RUNTIME}/health`);
+    expect((await api.get(`${RUNTIME}/health`)).status).toBe(429);
+    const { task } = await aLeasedTask(db);
+    const call = (verb: string) => api.post(`${RUNTIME}/llm-tasks/${task.id}/${verb}`).send({});
+    const statuses = [];
+    for (const verb of ["heartbeat", "complete", "release", "heartbeat", "heartbeat"])
+      statuses.push((await call(verb)).status);
+    expect(statuses).toEqual([200, 400, 400, 200, 429]);
+  });
+
+  it("20 connection tests a minute", async () => {
+    const { api } = await start({ TEST_CONNECTION_LIMIT_PER_MINUTE: "1" });
+    expect((await api.post(`${RUNTIME}/test-connection`)).status).toBe(200);
+    expect((await api.post(`${RUNTIME}/test-connection`)).status).toBe(429);
+    expect((await api.get(`${RUNTIME}/health`)).status).toBe(200);
+  });
+
+  it("are by client: whom X-Forwarded-For names counts only behind a trusted proxy", async () => {
+    const ask = (api: Awaited<ReturnType<typeof start>>["api"], address: string) =>
+      api.get(`${RUNTIME}/health`).set("X-Forwarded-For", address);
+    const trusting = await start({ RATE_LIMIT_PER_MINUTE: "1", TRUST_PROXY_HOPS: "1" });
+    expect((await ask(trusting.api, "10.0.0.1")).status).toBe(200);
+    expect((await ask(trusting.api, "10.0.0.2")).status).toBe(200);
+    expect((await ask(trusting.api, "10.0.0.9, 10.0.0.1")).status).toBe(429);
+    const bare = await start({ RATE_LIMIT_PER_MINUTE: "1" });
+    expect((await ask(bare.api, "10.0.0.1")).status).toBe(200);
+    expect((await ask(bare.api, "10.0.0.2")).status).toBe(429);
+  });
+});
+
+describe("in production", async () => {
+  const { api } = await start({ NODE_ENV: "production" });
+
+  it("what reached the proxy over http is redirected to https", async () => {
+    const ask = (proto: string, host = "bloom.example") =>
+      api.get(`${RUNTIME}/health?a=b`).set("X-Forwarded-Proto", proto).set("Host", host);
+    const redirected = await ask("http");
+    expect([redirected.status, redirected.headers.location]).toEqual([
+      301,
+      `https://bloom.example${RUNTIME}/health?a=b`,
+    ]);
+    expect((await ask("https")).status).toBe(200);
+    expect((await api.get(`${RUNTIME}/health`)).status).toBe(200);
+    expect((await ask("http", "evil.example/path?")).status).toBe(400);
+  });
+});
+
+describe("CORS", () => {
+  it("lets pages of the configured origins in, and no others", async () => {
+    const { api } = await start({ CORS_ORIGINS: "https://garden.example", RUNTIME_API_KEY: KEY });
+    const from = (origin: string) => api.get(`${RUNTIME}/health`).set("Origin", origin);
+    expect((await from("https://garden.example")).headers["access-control-allow-origin"]).toBe(
+      "https://garden.example",
+    );
+    expect((await from("https://evil.example")).headers).not.toHaveProperty("access-control-allow-origin");
+    const preflight = await api
+      .options(`${RUNTIME}/llm-tasks`)
+      .set({ Origin: "https://garden.example", "Access-Control-Request-Method": "POST" })
+      .set("Access-Control-Request-Headers", "x-runtime-api-key,content-type");
+    expect([preflight.status, preflight.headers["access-control-allow-headers"]]).toEqual([
+      204,
+      "x-runtime-api-key,content-type",
+    ]);
+  });
+
+  it("is off by default", async () => {
+    const { api } = await start();
+    const { headers } = await api.get(`${RUNTIME}/health`).set("Origin", "https://garden.example");
+    expect(headers).not.toHaveProperty("access-control-allow-origin");
+  });
+});
+
+describe("the log", () => {
+  it("has one line for each request: method, path, status, duration, and nothing of its query and headers", async () => {
+    const { api, logged } = await start({ RUNTIME_API_KEY: KEY });
+    await api.get(`${RUNTIME}/audit?limit=5&token=secret`).set("X-Runtime-API-Key", KEY);
+    await expect
+      .poll(() => logged.filter(({ path }) => path === `${RUNTIME}/audit`))
+      .toEqual([expect.objectContaining({ method: "GET", status: 200, durationMs: expect.any(Number) })]);
+    expect(JSON.stringify(logged)).not.toMatch(/secret|a key of/);
+  });
+});
