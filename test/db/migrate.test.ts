@@ -1,0 +1,102 @@
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { migrate } from "../../src/db/migrate.ts";
+import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
+import { inDatabase } from "../../src/storage/artifact-store.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, completion } from "../support/factories.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const run = promisify(execFile);
+const empty = () => createTestDatabase({ from: "template0" });
+
+describe("migrations", () => {
+  it("are applied once by instances that start together, and not again", async () => {
+    const { url, query } = await empty();
+    const counts = await Promise.all(Array.from({ length: 5 }, () => migrate(url)));
+    const files = readdirSync(join(ROOT, "migrations")).filter((name) => name.endsWith(".sql"));
+    expect(counts.toSorted()).toEqual([0, 0, 0, 0, files.length]);
+    expect(await migrate(url)).toBe(0);
+    expect(await query("select count(*)::int as n from bloom_runtime.migrations")).toEqual([{ n: files.length }]);
+  });
+
+  it("that fail leave nothing behind", async () => {
+    const { url, query } = await empty();
+    // Our last table's name is taken by something that is no table of the earlier service.
+    await query("create sequence workers");
+    await expect(migrate(url)).rejects.toThrow();
+    expect(await query("select relname from pg_class where relname in ('llm_tasks', 'leases', 'migrations')")).toEqual(
+      [],
+    );
+    await query("drop sequence workers");
+    expect(await migrate(url)).toBeGreaterThan(0);
+  });
+
+  it("need no superuser, only the owner of the database", async () => {
+    const { url, query } = await empty();
+    const role = `bloom_owner_${process.pid}`;
+    await query(`create role ${role} login password 'secret'`);
+    onTestFinished(async () => {
+      await query(`reassign owned by ${role} to current_user`);
+      await query(`drop owned by ${role}`);
+      await query(`drop role ${role}`);
+    });
+    const address = new URL(url);
+    await query(`alter database ${address.pathname.slice(1)} owner to ${role}`);
+    await query(`alter schema public owner to ${role}`);
+    Object.assign(address, { username: role, password: "secret" });
+    expect(await migrate(address.href)).toBeGreaterThan(0);
+  });
+});
+
+describe("drizzle-kit push", () => {
+  it("after the migrations finds nothing to change, and never touches the tables of others", async () => {
+    const { url, query } = await createTestDatabase();
+    await query("create table notes (id serial primary key, text text)");
+    await query("create table public.sessions (sid varchar primary key, sess json)");
+    const tables = () =>
+      query(
+        "select schemaname, tablename from pg_tables where schemaname in ('public', 'bloom_runtime') order by 1, 2",
+      );
+    const indexes = () => query("select indexdef from pg_indexes where schemaname = 'public' order by 1");
+    const before = [await tables(), await indexes()];
+    await run("npm", ["run", "db:push"], { cwd: ROOT, env: { ...process.env, DATABASE_URL: url } });
+    expect([await tables(), await indexes()]).toEqual(before);
+  });
+});
+
+describe("the database", async () => {
+  const { db, query } = await createTestDatabase();
+
+  it("refuses to change or delete a finalized artifact and an audit entry", async () => {
+    const { task } = await aLeasedTask(db);
+    await completeTask(db, inDatabase, await requireCompletable(db, task.id), completion());
+    for (const statement of [
+      "update runtime_artifacts set content = 'forged'",
+      "delete from runtime_artifacts",
+      "update audit_logs set actor = 'nobody'",
+      "delete from audit_logs",
+    ])
+      await expect(query(statement)).rejects.toThrow("rows are immutable");
+  });
+
+  it("refuses a second active lease of a task, a held task without a lease, and a queued one with one", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    await expect(
+      query(
+        "insert into leases select gen_random_uuid(), task_id, worker_id, started_at, expires_at, ttl_seconds, status, last_heartbeat from leases where id = $1",
+        [lease.id],
+      ),
+    ).rejects.toThrow("leases_one_active_per_task");
+    await expect(query("update llm_tasks set lease_id = null where id = $1", [task.id])).rejects.toThrow(
+      "held_has_lease",
+    );
+    await expect(query("update llm_tasks set status = 'queued' where id = $1", [task.id])).rejects.toThrow(
+      "queued_has_no_lease",
+    );
+  });
+});
