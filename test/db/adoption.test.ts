@@ -163,18 +163,18 @@ describe("adoption", () => {
     expect(await database.query(`select * from ${table}`)).toEqual([]);
   });
 
-  it("of 200,000 tasks with their leases takes seconds", async () => {
+  it("of 50,000 tasks with their leases takes seconds", async () => {
     const database = await empty();
     await makeLegacyDatabase(database);
     await database.query(`insert into llm_tasks
       select gen_random_uuid(), 'c', 'a', 'p', '[]', '{"timeout_sec": 120, "budget": 0}', 'text', 'completed', n, n, null, null, 1, 3
-      from generate_series(1, 200000) n`);
+      from generate_series(1, 50000) n`);
     await database.query(`insert into leases
       select gen_random_uuid(), id, 'alpine', 1, 1, 300, 'released', 1, 'c' from llm_tasks where context_id = 'c'`);
     const startedAt = performance.now();
     await migrate(database.url);
-    expect(performance.now() - startedAt).toBeLessThan(60_000);
+    expect(performance.now() - startedAt).toBeLessThan(30_000);
     const [row] = await database.query("select count(*)::int as n from llm_tasks where context_id = 'c'");
-    expect(row).toEqual({ n: 200_000 });
-  }, 120_000);
+    expect(row).toEqual({ n: 50_000 });
+  }, 60_000);
 });
