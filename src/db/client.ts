@@ -5,7 +5,7 @@ import { isDatabaseUnavailable } from "./unavailable.ts";
 
 /** What every query function takes first: the database, or a transaction on it. */
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
-  /** Runs `work` in a READ COMMITTED transaction. Use `inTransaction`, which also repeats what the database asks to have repeated. */
+  /** Runs `work` in a READ COMMITTED transaction; within one, in the same. Use `inTransaction`, which also repeats what the database asks to have repeated. */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>;
 };
 
@@ -60,7 +60,8 @@ function transactionsOf(pool: pg.Pool): Db["transaction"] {
     let broken = false;
     try {
       await client.query("begin");
-      const result = await work(drizzle(client));
+      const tx: Db = Object.assign(drizzle(client), { transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx) });
+      const result = await work(tx);
       await client.query("commit");
       return result;
     } catch (error) {
