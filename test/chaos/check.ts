@@ -1,0 +1,170 @@
+/** Compares what clients and workers were answered with what the database holds, and the database with itself. */
+import type pg from "pg";
+import type { Journal, Worker } from "./fleet.ts";
+
+interface TaskRow {
+  id: string;
+  status: string;
+  attempts: number;
+  max_attempts: number;
+  prompt: string;
+  idempotency_key: string;
+}
+
+interface LeaseRow {
+  id: string;
+  task_id: string;
+  worker_id: string;
+  started_at: number;
+  status: string;
+}
+
+interface ResultRow {
+  task_id: string;
+  lease_id: string;
+  status: string;
+  accepted: boolean;
+  content: string | null;
+}
+
+interface Entry {
+  timestamp: number;
+  action: string;
+  entity_id: string;
+  actor: string;
+  detail: string;
+}
+
+/** A lease's life by the audit log; `end` is infinite while it is active. */
+interface Span {
+  lease: LeaseRow;
+  start: number;
+  end: number;
+}
+
+/** Each violation in one sentence; none when every promise was kept. */
+export async function findViolations(client: pg.Client, journal: Journal, workers: Worker[]): Promise<string[]> {
+  const rows = async <Row>(text: string) => (await client.query(text)).rows as Row[];
+  const tasks = new Map((await rows<TaskRow>("select * from llm_tasks")).map((task) => [task.id, task]));
+  const leases = await rows<LeaseRow>("select * from leases order by started_at, id");
+  const results = await rows<ResultRow>(
+    "select r.*, a.content from llm_results r left join runtime_artifacts a on a.id = r.artifact_id",
+  );
+  const entries = await rows<Entry>('select * from audit_logs order by "timestamp", id');
+  const spans = spansOf(leases, entries);
+  return [
+    ...journal.wrong,
+    ...createsLost(journal, tasks),
+    ...completionsLost(journal, results),
+    ...outcomesOf(tasks, results),
+    ...overlaps(spans),
+    ...overloads(spans, workers),
+    ...historiesOf(tasks, leases, entries),
+  ];
+}
+
+function createsLost(journal: Journal, tasks: Map<string, TaskRow>): string[] {
+  const byKey = new Map<string, number>();
+  for (const { idempotency_key } of tasks.values()) byKey.set(idempotency_key, (byKey.get(idempotency_key) ?? 0) + 1);
+  return journal.created.flatMap(({ id, key, prompt }) => [
+    ...(tasks.get(id)?.prompt === prompt ? [] : [`task ${id} was acknowledged and is not there`]),
+    ...(byKey.get(key) === 1 ? [] : [`key ${key} made ${byKey.get(key) ?? 0} tasks`]),
+  ]);
+}
+
+function completionsLost(journal: Journal, results: ResultRow[]): string[] {
+  const byLease = new Map(results.map((result) => [result.lease_id, result]));
+  return journal.completed.flatMap(({ taskId, leaseId, status, output }) => {
+    const kept = byLease.get(leaseId);
+    const isThere = kept?.accepted && kept.task_id === taskId && kept.status === status && kept.content === output;
+    return isThere ? [] : [`the completion of task ${taskId} under lease ${leaseId} was acknowledged and is not there`];
+  });
+}
+
+/** When all is done, each task has exactly one outcome. */
+function outcomesOf(tasks: Map<string, TaskRow>, results: ResultRow[]): string[] {
+  const successes = new Map<string, number>();
+  for (const { task_id, accepted, status } of results)
+    if (accepted && status === "success") successes.set(task_id, (successes.get(task_id) ?? 0) + 1);
+  return [...tasks.values()].flatMap(({ id, status }) => {
+    const accepted = successes.get(id) ?? 0;
+    if (status === "completed")
+      return accepted === 1 ? [] : [`task ${id} is completed with ${accepted} accepted results`];
+    if (status === "dead") return accepted === 0 ? [] : [`task ${id} is dead with ${accepted} accepted results`];
+    return [`task ${id} is still ${status}`];
+  });
+}
+
+function spansOf(leases: LeaseRow[], entries: Entry[]): Span[] {
+  const ends = new Map<string, number>();
+  const endOf = (leaseId: string | undefined, { timestamp }: Entry) => leaseId && ends.set(leaseId, timestamp);
+  const current = new Map<string, string>();
+  const taskOf = new Map(leases.map(({ id, task_id }) => [id, task_id]));
+  for (const entry of entries) {
+    if (entry.action === "task_leased") current.set(taskOf.get(entry.entity_id) ?? "", entry.entity_id);
+    if (entry.action === "lease_expired") endOf(entry.entity_id, entry);
+    if (entry.action === "task_released") endOf(current.get(entry.entity_id), entry);
+    // A late result has no lease to end: that one expired before.
+    if (entry.action === "task_completed" && !entry.detail.includes("had ended"))
+      endOf(current.get(entry.entity_id), entry);
+  }
+  return leases.map((lease) => ({
+    lease,
+    start: lease.started_at,
+    end: ends.get(lease.id) ?? Number.POSITIVE_INFINITY,
+  }));
+}
+
+function overlaps(spans: Span[]): string[] {
+  const last = new Map<string, Span>();
+  return spans.flatMap((span) => {
+    const before = last.get(span.lease.task_id);
+    last.set(span.lease.task_id, span);
+    return before && before.end > span.start
+      ? [`leases ${before.lease.id} and ${span.lease.id} of task ${span.lease.task_id} overlap`]
+      : [];
+  });
+}
+
+function overloads(spans: Span[], workers: Worker[]): string[] {
+  return workers.flatMap(({ name, cap }) => {
+    const own = spans.filter(({ lease }) => lease.worker_id === name);
+    const events = own.flatMap(({ start, end }) => [
+      { at: start, change: 1 },
+      { at: end, change: -1 },
+    ]);
+    let held = 0;
+    let most = 0;
+    for (const { change } of events.sort((a, b) => a.at - b.at || a.change - b.change)) {
+      held += change;
+      most = Math.max(most, held);
+    }
+    return most > cap ? [`worker ${name} held ${most} leases at once; it takes ${cap}`] : [];
+  });
+}
+
+/** The state and the attempts that the audit log tells must be those of the row. */
+function historiesOf(tasks: Map<string, TaskRow>, leases: LeaseRow[], entries: Entry[]): string[] {
+  const taskOf = new Map(leases.map(({ id, task_id }) => [id, task_id]));
+  const told = new Map<string, { status: string; attempts: number }>();
+  for (const { action, entity_id, actor, detail } of entries) {
+    const id = taskOf.get(entity_id) ?? entity_id;
+    const now = told.get(id) ?? { status: "", attempts: 0 };
+    if (action === "task_created") told.set(id, { status: "queued", attempts: 0 });
+    if (action === "task_leased") told.set(id, { status: "held", attempts: now.attempts + 1 });
+    if (action === "task_released") told.set(id, { status: "queued", attempts: now.attempts - 1 });
+    if (action === "task_requeued") told.set(id, { status: "queued", attempts: actor === "admin" ? 0 : now.attempts });
+    if (action === "task_dead") told.set(id, { ...now, status: "dead" });
+    if (action === "task_completed")
+      told.set(id, { ...now, status: detail.startsWith("Status: success") ? "completed" : "failed" });
+  }
+  return [...tasks.values()].flatMap(({ id, status, attempts }) => {
+    const history = told.get(id);
+    const is = status === "leased" || status === "running" ? "held" : status;
+    return history?.status === is && history.attempts === attempts
+      ? []
+      : [
+          `task ${id} is ${is} after ${attempts} attempts; its audit log says ${history?.status} after ${history?.attempts}`,
+        ];
+  });
+}

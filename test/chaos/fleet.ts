@@ -1,0 +1,174 @@
+/** Simulated clients and workers. Each writes down what it was answered, for the checker. */
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Lease, Task } from "../../src/contract/views.ts";
+import type { Random } from "./random.ts";
+
+/** What the service has acknowledged. */
+export interface Journal {
+  created: { id: string; key: string; prompt: string }[];
+  completed: { taskId: string; leaseId: string; status: "success" | "error"; output: string }[];
+  /** Answers that no call is ever to get. */
+  wrong: string[];
+  calls: number;
+  unanswered: number;
+}
+
+export const emptyJournal = (): Journal => ({ created: [], completed: [], wrong: [], calls: 0, unanswered: 0 });
+
+interface Answer {
+  status: number;
+  // biome-ignore lint/suspicious/noExplicitAny: bodies are read by field, and a wrong one shows up as a violation.
+  body: any;
+}
+
+const CALL_WITHIN_MS = 15_000;
+const TTL_SECONDS = 2;
+
+/** Calls one of the instances. Undefined is no answer, or one that asks to try again: it may have been done or not. */
+export function callerOf(urls: string[], random: Random, journal: Journal) {
+  return async (method: string, path: string, body?: object, headers: Record<string, string> = {}) => {
+    journal.calls += 1;
+    try {
+      const response = await fetch(`${random.pick(urls)}/api/runtime${path}`, {
+        method,
+        headers: { "content-type": "application/json", ...headers },
+        signal: AbortSignal.timeout(CALL_WITHIN_MS),
+        ...(body && { body: JSON.stringify(body) }),
+      });
+      const answer: Answer = { status: response.status, body: await response.json() };
+      const isOut = answer.status === 503 && !String(answer.body.error).startsWith("No available worker");
+      if (answer.status >= 500 && answer.status !== 503)
+        journal.wrong.push(`${method} ${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+      if (!isOut) return answer;
+    } catch {
+      // Cut, refused or too late: all of them mean that nobody knows.
+    }
+    journal.unanswered += 1;
+    return undefined;
+  };
+}
+
+type Call = ReturnType<typeof callerOf>;
+
+/** Repeats a call that is safe to repeat until it is answered. */
+async function until(call: () => ReturnType<Call>): Promise<Answer> {
+  for (;;) {
+    const answer = await call();
+    if (answer) return answer;
+    await delay(100);
+  }
+}
+
+/** Creates a task, each under a key of its own. */
+export async function createOne(call: Call, random: Random, journal: Journal): Promise<void> {
+  const key = randomUUID();
+  const prompt = `Prompt ${key}`;
+  const request = { context_id: `context ${random.between(0, 5)}`, agent_slug: "chaos", prompt, max_attempts: 5 };
+  const { status, body } = await until(() => call("POST", "/llm-tasks", request, { "idempotency-key": key }));
+  if (status === 201 || status === 200) journal.created.push({ id: body.id, key, prompt });
+  else journal.wrong.push(`a create was answered ${status}: ${JSON.stringify(body)}`);
+}
+
+/** Puts a failed or dead task back, as a person would who looks at the list. */
+export async function requeueSome(call: Call, random: Random): Promise<void> {
+  const failed = await call("GET", `/llm-tasks?status=${random.pick(["failed", "dead"])}`);
+  for (const task of (failed?.body ?? []).slice(0, 5)) await call("POST", `/llm-tasks/${task.id}/requeue`);
+}
+
+/** A worker that executes what it is handed, and that can crash and freeze. */
+export class Worker {
+  readonly name: string;
+  readonly cap: number;
+  private readonly call: Call;
+  private readonly random: Random;
+  private readonly journal: Journal;
+  private life = 0;
+  private frozen: Promise<unknown> = Promise.resolve();
+  private readonly doing = new Set<Promise<void>>();
+
+  constructor(name: string, cap: number, call: Call, random: Random, journal: Journal) {
+    Object.assign(this, { name, cap });
+    this.name = name;
+    this.cap = cap;
+    this.call = call;
+    this.random = random;
+    this.journal = journal;
+  }
+
+  /** Tells the service of this life. */
+  async register(): Promise<void> {
+    const capabilities = { max_concurrency: this.cap };
+    const boot_id = `${this.name} life ${this.life}`;
+    await until(() => this.call("POST", "/workers", { name: this.name, capabilities, boot_id }));
+  }
+
+  /** Drops everything that it is doing, and begins another life. */
+  async crash(): Promise<void> {
+    this.life += 1;
+    await this.register();
+  }
+
+  /** Does nothing for so long, and then goes on as if nothing had been. */
+  freeze(ms: number): void {
+    this.frozen = delay(ms);
+  }
+
+  take(task: Task, lease: Lease, reliable: boolean): void {
+    const doing = this.execute(task, lease, reliable).finally(() => this.doing.delete(doing));
+    this.doing.add(doing);
+  }
+
+  async finish(): Promise<void> {
+    await Promise.all(this.doing);
+  }
+
+  private async execute(task: Task, lease: Lease, reliable: boolean): Promise<void> {
+    const { life, random } = this;
+    const path = `/llm-tasks/${task.id}`;
+    const fence = { "x-lease-id": lease.id };
+    const crashed = async () => {
+      await this.frozen;
+      return this.life !== life;
+    };
+    if (!reliable && random.chance(0.05)) {
+      await this.call("POST", `${path}/release`, { reason: "chaos" }, fence);
+      return;
+    }
+    for (let beat = random.between(0, 4); beat >= 0; beat--) {
+      if (await crashed()) return;
+      const heard = await this.call("POST", `${path}/heartbeat`, undefined, fence);
+      // Told that the lease is lost, most workers stop; some finish what they have paid for.
+      if (heard?.status === 409 && random.chance(0.7)) return;
+      await delay(random.between(50, reliable ? 100 : 600));
+    }
+    if (await crashed()) return;
+    const status = !reliable && random.chance(0.1) ? "error" : "success";
+    const output = `${this.name} in life ${life} on ${task.id} under ${lease.id}`;
+    const result = { status, output, metrics: { duration_ms: 1 } } as const;
+    for (;;) {
+      const answer = await this.call("POST", `${path}/complete`, result, fence);
+      if (await crashed()) return;
+      if (answer?.status === 200) this.journal.completed.push({ taskId: task.id, leaseId: lease.id, status, output });
+      else if (answer && answer.status !== 409)
+        this.journal.wrong.push(`a completion was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
+      if (answer) return;
+      await delay(100);
+    }
+  }
+}
+
+/** Leases what is queued to whom the service chooses, and hands it over. */
+export async function handOut(call: Call, workers: Worker[], random: Random, reliable: boolean): Promise<number> {
+  const queued = await call("GET", "/llm-tasks?status=queued");
+  const tasks: Task[] = queued?.body ?? [];
+  for (const task of tasks.slice(-10)) {
+    const answer = await call("POST", `/llm-tasks/${task.id}/lease`, { ttl_seconds: reliable ? 30 : TTL_SECONDS });
+    if (answer?.status === 503) break;
+    if (answer?.status !== 201) continue;
+    // Now and then the answer never reaches the worker.
+    if (!reliable && random.chance(0.03)) continue;
+    workers.find(({ name }) => name === answer.body.lease.worker_id)?.take(task, answer.body.lease, reliable);
+  }
+  return queued ? tasks.length : Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,49 @@
+/** The service as a process of its own, as `npm start` runs it. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+export interface Launched {
+  pid: number;
+  /** Everything that it has written to standard output and standard error. */
+  output(): string;
+  /** Resolves to its port when it listens. Rejects with its output when it ends before. */
+  listening: Promise<string>;
+  /** Resolves to its exit code, which is null when a signal ended it. */
+  exited: Promise<number | null>;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** Starts it with `env` alone as its settings, on a free port unless `env` names one. `nodeOptions` come before its own. */
+export function launch(env: Record<string, string>, nodeOptions: string[] = []): Launched {
+  const { PATH = "" } = process.env;
+  const child = spawn(process.execPath, ["--import", "tsx", ...nodeOptions, "src/server.ts"], {
+    cwd: ROOT,
+    env: { PATH, BLOOM_RUNTIME_PORT: "0", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let written = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.on("data", (chunk) => {
+      written += chunk;
+    });
+  const exited = once(child, "close").then(([code]: (number | null)[]) => code ?? null);
+  const listening = new Promise<string>((resolve, reject) => {
+    child.stdout.on("data", () => {
+      const found = written.match(/"port":(\d+)/);
+      if (found?.[1]) resolve(found[1]);
+    });
+    exited.then((code) => reject(new Error(`The service ended with ${code}:\n${written}`)), reject);
+  });
+  // Whoever waits for it hears of it; for a service that is meant to end, nobody does.
+  listening.catch(() => {});
+  return {
+    pid: child.pid ?? Number.NaN,
+    output: () => written,
+    listening,
+    exited,
+    kill: (signal) => void child.kill(signal),
+  };
+}
