@@ -62,6 +62,22 @@ describe("the process", () => {
     expect(await stopped).toBe(0);
   });
 
+  it("exits at once on a second signal, whatever is in flight", async () => {
+    const task = await aTask(db);
+    const service = await startProcess(settings);
+    const lock = await holdLock(task.id);
+    const requeueing = fetch(`${service.url}/api/runtime/llm-tasks/${task.id}/requeue`, { method: "POST" });
+    const cutOff = expect(requeueing).rejects.toThrow();
+    await vi.waitFor(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
+    const stopped = service.stop();
+    await vi.waitFor(() => expect(service.output()).toContain("stopping"));
+    const askedAt = performance.now();
+    await service.stop("SIGINT");
+    expect([await stopped, performance.now() - askedAt < 2_000]).toEqual([1, true]);
+    await cutOff;
+    await lock.release();
+  });
+
   it("lists every wrong setting and exits 1, without the values", async () => {
     const { code, output } = await runToExit({
       BLOOM_RUNTIME_PORT: "many",

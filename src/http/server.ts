@@ -27,8 +27,8 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
     response.on("close", () => server.listening || setImmediate(() => server.closeIdleConnections()));
   });
   server.on("checkExpectation", (_request, response) => {
-    const body = { error: "Expect is not supported with any value but 100-continue." };
-    response.writeHead(417, { "content-type": "application/json" }).end(JSON.stringify(body));
+    const body = JSON.stringify({ error: "Expect is not supported with any value but 100-continue." });
+    response.writeHead(417, { "content-type": "application/json", "content-length": body.length }).end(body);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const answer = answers.get(socket);
