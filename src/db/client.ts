@@ -1,7 +1,7 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
-import { isDatabaseUnavailable } from "./unavailable.ts";
+import { isDatabaseUnavailable, isRepeatable } from "./faults.ts";
 
 /** What every query function takes first: the database, or a transaction on it. */
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
@@ -46,7 +46,7 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
   // The pool listens to idle connections only. One that breaks between two statements of a transaction, or after the pool's goodbye, would
   // end the process; the next statement on it fails, which is what counts.
   pool.on("connect", (client) => client.on("error", (error) => log.debug({ err: error }, "database connection lost")));
-  const db = Object.assign(drizzle(pool), { transaction: transactionsOf(pool) });
+  const db = Object.assign(drizzle(pool), { transaction: transactionsOf(pool, log) });
   return { db, close: () => pool.end() };
 }
 
@@ -54,7 +54,7 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
  * Drizzle's own transactions give a connection back to the pool also when it no longer answers, and the next caller waits behind the
  * statement that hangs. Here only the database's own refusal, or one of ours, leaves the connection in use.
  */
-function transactionsOf(pool: pg.Pool): Db["transaction"] {
+function transactionsOf(pool: pg.Pool, log: Logger): Db["transaction"] {
   return async (work) => {
     const client = await pool.connect();
     let broken = false;
@@ -65,6 +65,8 @@ function transactionsOf(pool: pg.Pool): Db["transaction"] {
       await client.query("commit");
       return result;
     } catch (error) {
+      if (isRepeatable(error))
+        log.warn({ err: error }, "the database rolled a transaction back for the sake of others");
       broken = isDatabaseUnavailable(error) || !(await rolledBack(client));
       throw error;
     } finally {

@@ -1,24 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { DatabaseError } from "pg";
 import { Unavailable } from "../errors.ts";
 import type { Db } from "./client.ts";
+import { isRepeatable } from "./faults.ts";
 
 const ATTEMPTS = 8;
 /** Those who met in a deadlock do not come back at the same moment. */
 const LONGEST_PAUSE_MS = 20;
-const SERIALIZATION_FAILURE = "40001";
-const DEADLOCK_DETECTED = "40P01";
-
 /** Thrown inside a transaction to roll it back and run it again from its start, on a newer view of the data. */
 export class StaleView extends Error {}
-
-/** The driver's error under what Drizzle wraps around it, if there is one. */
-export function databaseErrorOf(error: unknown): DatabaseError | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof DatabaseError) return cause;
-  }
-  return undefined;
-}
 
 /**
  * Runs `work` in one READ COMMITTED transaction (lifecycle.md, invariant 3). A deadlock, a serialization failure or a StaleView has rolled
@@ -30,8 +19,7 @@ export async function inTransaction<T>(db: Db, work: (tx: Db) => Promise<T>): Pr
     try {
       return await db.transaction(work);
     } catch (error) {
-      const code = databaseErrorOf(error)?.code;
-      if (!(error instanceof StaleView) && code !== SERIALIZATION_FAILURE && code !== DEADLOCK_DETECTED) throw error;
+      if (!(error instanceof StaleView) && !isRepeatable(error)) throw error;
     }
     await delay(Math.random() * LONGEST_PAUSE_MS);
   }

@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler } from "express";
 import type { Logger } from "pino";
-import { isDatabaseUnavailable } from "../db/unavailable.ts";
+import { isDatabaseUnavailable } from "../db/faults.ts";
 import { Refusal } from "../errors.ts";
 import { InvalidBody, InvalidValue } from "./input.ts";
 

@@ -8,6 +8,8 @@ import { withDatabase } from "./database-url.ts";
 export interface TestDatabase {
   db: Db;
   url: string;
+  /** What the pool has logged: nothing, when all is well. */
+  logged: unknown[];
   /** SQL on the side of the service, as an operator with psql has it. */
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Makes every active lease overdue by `ms`, or only those of one task: rows are aged, nobody sleeps. */
@@ -20,7 +22,9 @@ export async function createTestDatabase({ from = inject("template") } = {}): Pr
   const server = new pg.Pool({ connectionString: inject("serverUrl"), max: 1 });
   await server.query(`create database ${name} template ${from}`);
   const url = withDatabase(inject("serverUrl"), name);
-  const { db, close } = openDatabase({ url, poolMax: 20 }, pino({ level: "silent" }));
+  const logged: unknown[] = [];
+  const log = pino({ level: "warn", base: null }, { write: (line: string) => void logged.push(JSON.parse(line)) });
+  const { db, close } = openDatabase({ url, poolMax: 20 }, log);
   const side = new pg.Pool({ connectionString: url, max: 4 });
   // The database may be dropped before the server has seen the last goodbye: it then ends these connections, which is no fault.
   side.on("error", () => {});
@@ -33,6 +37,7 @@ export async function createTestDatabase({ from = inject("template") } = {}): Pr
   return {
     db,
     url,
+    logged,
     query: async (text, values) => (await side.query(text, values)).rows,
     makeOverdue: async (taskId, ms = 1_000) => {
       await side.query(

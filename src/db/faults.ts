@@ -1,4 +1,5 @@
-import { databaseErrorOf } from "./transaction.ts";
+/** What went wrong between us and the database, by kind. */
+import { DatabaseError } from "pg";
 
 const NETWORK_CODES = new Set([
   "ECONNREFUSED",
@@ -24,4 +25,21 @@ export function isDatabaseUnavailable(error: unknown): boolean {
     if (cause instanceof AggregateError && cause.errors.some(isDatabaseUnavailable)) return true;
   }
   return false;
+}
+
+const SERIALIZATION_FAILURE = "40001";
+const DEADLOCK_DETECTED = "40P01";
+
+/** True when the database has rolled a transaction back for the sake of others, so that it may run again. */
+export function isRepeatable(error: unknown): boolean {
+  const code = databaseErrorOf(error)?.code;
+  return code === SERIALIZATION_FAILURE || code === DEADLOCK_DETECTED;
+}
+
+/** The driver's error under what Drizzle wraps around it, if there is one. */
+export function databaseErrorOf(error: unknown): DatabaseError | undefined {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof DatabaseError) return cause;
+  }
+  return undefined;
 }
