@@ -5,6 +5,7 @@ import { type Artifact, type Result, resultView, type Task } from "../contract/v
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { isDatabaseUnavailable } from "../db/faults.ts";
 import { newId } from "../db/ids.ts";
 import { leases, llmResults, llmTasks, runtimeArtifacts } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
@@ -58,7 +59,8 @@ export async function completeTask(
   try {
     completion = await record(db, task.id, handover, artifactId, stored);
   } catch (error) {
-    await store.discard(stored);
+    // When the answer to the commit was lost, the row may be there and need it.
+    if (!isDatabaseUnavailable(error)) await store.discard(stored);
     throw error;
   }
   if (completion.artifact.id !== artifactId) await store.discard(stored);
