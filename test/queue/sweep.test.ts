@@ -1,4 +1,9 @@
+import { lte } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
+import { nowMs } from "../../src/db/clock.ts";
+import { leases } from "../../src/db/schema.ts";
+import { inTransaction } from "../../src/db/transaction.ts";
+import { expireLeases } from "../../src/queue/expire.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { removeWorker } from "../../src/queue/remove-worker.ts";
@@ -33,6 +38,15 @@ describe("a sweep", () => {
     });
     expect(await auditOf(task.id)).toEqual(["task_created", "task_requeued"]);
     expect(await auditOf(lease.id)).toEqual(["task_leased", "lease_expired"]);
+  });
+
+  it("ends no lease that was renewed between the look for overdue ones and the task's lock", async () => {
+    const { task } = await aLeasedTask(db);
+    const overdue = lte(leases.expires_at, nowMs);
+    // What a sweep does once it has the lock of a task that it took for overdue.
+    const expired = await inTransaction(db, (tx) => expireLeases(tx, [task.id], overdue, "overdue"));
+    expect(expired).toEqual({ expired: 0, requeued: 0, dead: 0 });
+    expect((await getTask(db, task.id)).status).toBe("leased");
   });
 
   it("also takes a running task whose heartbeats stopped", async () => {
