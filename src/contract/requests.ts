@@ -5,8 +5,18 @@
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
 import { headerValue } from "../config.ts";
-import { LEASE_STATUSES, llmResults, llmTasks, TASK_STATUSES, workers } from "../db/schema.ts";
+import { llmResults, llmTasks, workers } from "../db/schema.ts";
+import { LEASE_STATUSES, TASK_STATUSES } from "../db/values.ts";
 import { httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
+
+/** `max_attempts` here is the task's own. */
+const retry = z
+  .object({
+    max_attempts: optional(z.int().min(1).max(10)),
+    base_delay_sec: z.number().min(0).max(86_400).default(15),
+    max_delay_sec: z.number().min(0).max(86_400).default(300),
+  })
+  .transform(({ max_attempts, ...delays }) => ({ ...delays, ...(max_attempts && { max_attempts }) }));
 
 export const createTask = createInsertSchema(llmTasks, {
   context_id: text(512).min(1),
@@ -18,21 +28,52 @@ export const createTask = createInsertSchema(llmTasks, {
     .prefault({}),
   desired_format: (column) => column.default("text"),
   max_attempts: z.int().min(1).max(10).default(3),
-}).pick({
-  context_id: true,
-  agent_slug: true,
-  prompt: true,
-  context_hints: true,
-  policy: true,
-  desired_format: true,
-  max_attempts: true,
-});
+  requires: texts(100, 128),
+  not_before: optional(z.int().min(0).max(8.64e15)),
+})
+  .pick({
+    context_id: true,
+    agent_slug: true,
+    prompt: true,
+    context_hints: true,
+    policy: true,
+    desired_format: true,
+    max_attempts: true,
+    requires: true,
+    not_before: true,
+  })
+  .extend({ retry: optional(retry) })
+  .transform(({ retry: given, not_before = null, ...task }) => {
+    if (!given) return { ...task, not_before, retry: null };
+    const { max_attempts = task.max_attempts, ...delays } = given;
+    return { ...task, not_before, max_attempts, retry: delays };
+  });
 
 /** Any text may be a lease id; one that is no UUID is certainly stale. */
 const leaseId = text(128).min(1).toLowerCase();
 
+const share = z.number().min(0).max(1);
+const note = text(1_000);
+
+/** A share from 0 to 1, a short text, or both. */
+const progress = z.union([
+  share.transform((value) => ({ value, text: null })),
+  note.transform((said) => ({ value: null, text: said })),
+  z
+    .object({ value: optional(share), text: optional(note) })
+    .transform(({ value = null, text: said = null }) => ({ value, text: said })),
+]);
+
 /** The fence (lifecycle.md, invariant 7); without one the task's current lease is meant. */
-export const heartbeatTask = z.object({ lease_id: optional(leaseId) });
+export const heartbeatTask = z.object({ lease_id: optional(leaseId), progress: optional(progress) });
+
+export const cancelTask = z.object({ reason: textOrEmpty(1_000) });
+
+/** Without `minutes`, until somebody resumes the worker. */
+export const drainWorker = z.object({
+  reason: textOrEmpty(1_000),
+  minutes: optional(z.number().min(0).max(525_600)),
+});
 
 export const releaseTask = z.object({ lease_id: leaseId, reason: textOrEmpty(1_000) });
 
@@ -58,6 +99,11 @@ export const completeTask = createInsertSchema(llmResults, {
     artifact_type: text(128).min(1).default("LLM_RESULT"),
     artifact_tags: texts(1_000, 256),
     lease_id: optional(leaseId),
+    /** False: the task's `retry` does not help. */
+    retryable: z
+      .boolean()
+      .nullish()
+      .transform((value) => value ?? true),
   });
 
 export const registerWorker = createInsertSchema(workers, {
@@ -110,6 +156,8 @@ export const auditFilter = z.object({ limit: query(positiveInteger.transform((li
 export type CreateTask = z.output<typeof createTask>;
 export type LeaseTask = z.output<typeof leaseTask>;
 export type ReleaseTask = z.output<typeof releaseTask>;
+export type HeartbeatTask = z.output<typeof heartbeatTask>;
+export type DrainWorker = z.output<typeof drainWorker>;
 export type CompleteTask = z.output<typeof completeTask>;
 export type RegisterWorker = z.output<typeof registerWorker>;
 export type SaveConfig = z.output<typeof saveConfig>;

@@ -6,17 +6,19 @@
  */
 import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
-
-export const TASK_STATUSES = ["queued", "leased", "running", "completed", "failed", "dead"] as const;
-export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
-export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
-export const DESIRED_FORMATS = ["json", "text"] as const;
-export const RESULT_STATUSES = ["success", "error"] as const;
-
-/** `timeout_sec` bounds one execution, `budget` is the caller's own figure; the runtime only passes it on. */
-export type Policy = { timeout_sec: number; budget: number };
-export type Capabilities = { claude_cli: boolean; max_concurrency: number; labels: string[] };
-export type Metrics = { duration_ms: number; tokens_used?: number };
+import {
+  type Capabilities,
+  DESIRED_FORMATS,
+  type Drain,
+  LEASE_STATUSES,
+  type Metrics,
+  type Policy,
+  type Progress,
+  RESULT_STATUSES,
+  type Retry,
+  TASK_STATUSES,
+  WORKER_STATUSES,
+} from "./values.ts";
 
 const epochMs = (name: string) => bigint(name, { mode: "number" });
 const quoted = (values: readonly string[]) => sql.raw(values.map((value) => `'${value}'`).join(", "));
@@ -40,6 +42,14 @@ export const llmTasks = pgTable(
     max_attempts: integer().notNull(),
     /** What the client called this creation, so that repeating it finds this task (lifecycle.md, invariant 9). */
     idempotency_key: text(),
+    /** Labels that a worker must have to get it. */
+    requires: jsonb().$type<string[]>().notNull().default([]),
+    /** Nobody gets it before that time. */
+    not_before: epochMs("not_before"),
+    retry: jsonb().$type<Retry>(),
+    progress: jsonb().$type<Progress>(),
+    /** It is held, and ends as cancelled when its lease ends, in whatever way. */
+    cancel_requested: boolean().notNull().default(false),
   },
   (task) => [
     check("llm_tasks_status_known", sql`${task.status} in (${quoted(TASK_STATUSES)})`),
@@ -75,6 +85,8 @@ export const leases = pgTable(
     uniqueIndex("leases_one_active_per_task").on(lease.task_id).where(sql`${lease.status} = 'active'`),
     // Capacity: the active leases of a worker
     index("leases_active_by_worker").on(lease.worker_id).where(sql`${lease.status} = 'active'`),
+    // Everything about one task: its history
+    index("leases_by_task").on(lease.task_id),
     // Sweep: the overdue ones
     index("leases_active_by_expiry").on(lease.expires_at).where(sql`${lease.status} = 'active'`),
     // listLeases, newest first, without and with a status
@@ -99,6 +111,7 @@ export const workers = pgTable("workers", {
   install_method: text().notNull().default(""),
   /** Names one life of the worker's process; another one means that it has restarted. */
   boot_id: text().notNull().default(""),
+  drain: jsonb().$type<Drain>(),
   /** It has registered over the API, so that Membridge's word may add to what it said of itself, but never lower it. */
   self_registered: boolean().notNull().default(false),
 });
@@ -145,6 +158,8 @@ export const llmResults = pgTable(
     accepted: boolean().notNull().default(true),
   },
   (result) => [
+    // resultsOf: the results of a task
+    index("llm_results_by_task").on(result.task_id),
     // completeTask: one result for a lease, however often it is handed in
     uniqueIndex("llm_results_one_per_lease").on(result.lease_id).where(sql`${result.lease_id} is not null`),
   ],
@@ -164,6 +179,8 @@ export const auditLogs = pgTable(
   (entry) => [
     // listAudit, newest first
     index("audit_logs_newest").on(entry.timestamp, entry.id),
+    // historyOf: what happened to one thing
+    index("audit_logs_by_entity").on(entry.entity_id, entry.timestamp, entry.id),
   ],
 );
 

@@ -1,7 +1,7 @@
 /** What Membridge's `GET /agents` says, read as far as it makes sense: other versions leave fields out, add some, or type them otherwise. */
 import { z } from "zod";
 import { httpUrl, text } from "../contract/fields.ts";
-import { WORKER_STATUSES } from "../db/schema.ts";
+import { WORKER_STATUSES } from "../db/values.ts";
 
 /** A field that counts as not reported when it is missing, null or of another type. */
 const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);

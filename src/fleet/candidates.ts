@@ -1,4 +1,5 @@
 import { and, count, desc, eq, sql } from "drizzle-orm";
+import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { leases, workers } from "../db/schema.ts";
 import { isEligible, maxConcurrency } from "./capacity.ts";
@@ -7,20 +8,20 @@ import { isEligible, maxConcurrency } from "./capacity.ts";
 const ROUND = 16;
 
 /**
- * Ids of the workers that could take a task of this context, the best first: one that holds an active lease of the same context (its
+ * Ids of the workers that could take the task, the best first: one that holds an active lease of the same context (its
  * CLI session is warm), then most free slots, then freshest sign of life. A view without locks: the grant decides.
  */
-export async function candidatesFor(db: Db, contextId: string): Promise<string[]> {
+export async function candidatesFor(db: Db, task: Task): Promise<string[]> {
   const active = count(leases.id);
   const rows = await db
     .select({ id: workers.id })
     .from(workers)
     .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
-    .where(isEligible)
+    .where(isEligible(task))
     .groupBy(workers.id)
     .having(sql`${active} < ${maxConcurrency}`)
     .orderBy(
-      desc(sql`coalesce(bool_or(${leases.context_id} = ${contextId}), false)`),
+      desc(sql`coalesce(bool_or(${leases.context_id} = ${task.context_id}), false)`),
       desc(sql`${maxConcurrency} - ${active}`),
       sql`${workers.last_heartbeat} desc nulls last`,
       workers.id,

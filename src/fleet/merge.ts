@@ -19,6 +19,7 @@ export function newWorker(agent: Agent, now: number): WorkerRow {
     os_info: "",
     install_method: "",
     boot_id: "",
+    drain: null,
     self_registered: false,
   };
   return merge(nobody, agent, now);

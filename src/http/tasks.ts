@@ -2,8 +2,11 @@ import { Router } from "express";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import { cancelTask } from "../queue/cancel.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
+import { explain } from "../queue/explain.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
+import { historyOf, resultsOf } from "../queue/history.ts";
 import { leaseTask } from "../queue/lease.ts";
 import { releaseTask } from "../queue/release.ts";
 import { requeueTask } from "../queue/requeue.ts";
@@ -35,9 +38,7 @@ export function taskRoutes(db: Db, store: ArtifactStore): Router {
   });
 
   router.post("/:id/heartbeat", async (request, response) => {
-    const { lease_id } = bodyOf(requests.heartbeatTask, fencedBody(request));
-    const lease = await heartbeat(db, request.params.id, lease_id);
-    response.json({ lease, expires_at: lease.expires_at });
+    response.json(await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fencedBody(request))));
   });
 
   router.post("/:id/complete", async (request, response) => {
@@ -53,6 +54,23 @@ export function taskRoutes(db: Db, store: ArtifactStore): Router {
 
   router.post("/:id/requeue", async (request, response) => {
     response.json(await requeueTask(db, request.params.id));
+  });
+
+  router.post("/:id/cancel", async (request, response) => {
+    const { reason } = bodyOf(requests.cancelTask, request);
+    response.json(await cancelTask(db, request.params.id, reason));
+  });
+
+  router.get("/:id/explain", async (request, response) => {
+    response.json(await explain(db, request.params.id));
+  });
+
+  router.get("/:id/results", async (request, response) => {
+    response.json(await resultsOf(db, request.params.id));
+  });
+
+  router.get("/:id/history", async (request, response) => {
+    response.json(await historyOf(db, request.params.id));
   });
 
   return router;

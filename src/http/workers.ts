@@ -3,6 +3,7 @@ import { workerName } from "../contract/fields.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import { drainWorker, resumeWorker } from "../fleet/drain.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
@@ -36,6 +37,15 @@ export function workerRoutes(db: Db): Router {
     const { id } = request.params;
     await removeWorker(db, id);
     response.json({ removed: true, id });
+  });
+
+  router.post("/:id/drain", async (request, response) => {
+    const worker = await drainWorker(db, request.params.id, bodyOf(requests.drainWorker, request));
+    response.json(workerView(worker));
+  });
+
+  router.post("/:id/resume", async (request, response) => {
+    response.json(workerView(await resumeWorker(db, request.params.id)));
   });
 
   return router;

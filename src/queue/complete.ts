@@ -13,6 +13,7 @@ import { Conflict } from "../errors.ts";
 import { seen } from "../fleet/evidence.ts";
 import type { ArtifactStore, StoredOutput } from "../storage/artifact-store.ts";
 import { findLease, staleLease } from "./fence.ts";
+import { outcomeOf } from "./outcome.ts";
 import { getTask, lockTask } from "./tasks.ts";
 
 export interface Completion {
@@ -68,7 +69,7 @@ export async function completeTask(
   return completion;
 }
 
-/** One transition: leased or running -> completed or failed; artifact, result, release and audit land with it (invariant 3). */
+/** One transition: leased or running -> what `outcomeOf` says; artifact, result, release and audit land with it (invariant 3). */
 function record(
   db: Db,
   taskId: string,
@@ -114,24 +115,27 @@ function record(
         accepted,
       })
       .returning();
-    const status = request.status === "success" ? "completed" : "failed";
+    const { note: because, ...next } = outcomeOf(before, request);
+    const holder =
+      next.status === "queued" ? { lease_id: null, worker_id: null } : { lease_id: leaseId, worker_id: workerId };
     const [task] = accepted
       ? await tx
           .update(llmTasks)
-          .set({ status, lease_id: leaseId, worker_id: workerId, updated_at: nowMs })
+          .set({ ...next, ...holder, updated_at: nowMs })
           .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
           .returning()
       : [before];
     if (!task || !artifact || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
 
     const note = late ? `, after lease ${leaseId} had ended` : "";
+    const fact = { entity_type: "llm_task", entity_id: taskId };
     await audit(tx, {
+      ...fact,
       action: accepted ? "task_completed" : "late_result_kept",
-      entity_type: "llm_task",
-      entity_id: taskId,
       actor: workerId,
       detail: `Status: ${request.status}, artifact: ${artifactId}, duration: ${request.metrics.duration_ms}ms${note}`,
     });
+    if (accepted && because) await audit(tx, { ...fact, ...because, actor: "runtime" });
     return { task, artifact, result: { ...resultView(result), output: request.output } };
   });
 }

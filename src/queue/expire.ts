@@ -1,4 +1,4 @@
-import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
+import { and, eq, inArray, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -9,28 +9,34 @@ export interface Expired {
   expired: number;
   requeued: number;
   dead: number;
+  cancelled: number;
 }
 
+export const NONE_EXPIRED: Expired = { expired: 0, requeued: 0, dead: 0, cancelled: 0 };
+
 /**
- * Ends the active leases of `taskIds` that match `which`: each lease `expired`, its task queued again while attempts remain, else dead.
+ * Ends the active leases of `taskIds` that match `which`: each lease `expired`, its task queued again while attempts
+ * remain, else dead; cancelled where that was asked for.
  * `tx` must hold the locks of these tasks; a lease that was renewed or ended before they were taken no longer matches, and is left alone.
  */
 export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason: string): Promise<Expired> {
-  if (taskIds.length === 0) return { expired: 0, requeued: 0, dead: 0 };
+  if (taskIds.length === 0) return NONE_EXPIRED;
   const ended = await tx
     .update(leases)
     .set({ status: "expired" })
     .where(and(inArray(leases.task_id, taskIds), eq(leases.status, "active"), which))
     .returning({ id: leases.id, task_id: leases.task_id, worker_id: leases.worker_id });
-  if (ended.length === 0) return { expired: 0, requeued: 0, dead: 0 };
+  if (ended.length === 0) return NONE_EXPIRED;
 
-  const again = sql`${llmTasks.attempts} < ${llmTasks.max_attempts}`;
+  const next = sql`case when ${llmTasks.cancel_requested} then 'cancelled'
+    when ${llmTasks.attempts} < ${llmTasks.max_attempts} then 'queued' else 'dead' end`;
+  const unlessQueued = (column: SQLWrapper) => sql`case when ${next} = 'queued' then null else ${column} end`;
   const moved = await tx
     .update(llmTasks)
     .set({
-      status: sql`case when ${again} then 'queued' else 'dead' end`,
-      lease_id: sql`case when ${again} then null else ${llmTasks.lease_id} end`,
-      worker_id: sql`case when ${again} then null else ${llmTasks.worker_id} end`,
+      status: next,
+      lease_id: unlessQueued(llmTasks.lease_id),
+      worker_id: unlessQueued(llmTasks.worker_id),
       updated_at: nowMs,
     })
     .where(
@@ -55,13 +61,15 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
       detail: `Lease of task ${lease.task_id} to worker ${lease.worker_id} ended: ${reason}`,
     })),
     ...moved.map((task) => ({
-      action: task.status === "dead" ? "task_dead" : "task_requeued",
+      action: ACTIONS[task.status] ?? `task_${task.status}`,
       entity_type: "llm_task",
       entity_id: task.id,
       actor: "runtime",
       detail: `Attempt ${task.attempts} of ${task.max} ended without a result: ${reason}`,
     })),
   );
-  const dead = moved.filter((task) => task.status === "dead").length;
-  return { expired: ended.length, requeued: moved.length - dead, dead };
+  const count = (status: string) => moved.filter((task) => task.status === status).length;
+  return { expired: ended.length, requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
 }
+
+const ACTIONS: Record<string, string> = { queued: "task_requeued" };

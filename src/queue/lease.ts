@@ -10,7 +10,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { Conflict, Unavailable } from "../errors.ts";
 import { candidatesFor } from "../fleet/candidates.ts";
 import { type Holder, lockWorker } from "../fleet/capacity.ts";
-import { getTask, lockTask } from "./tasks.ts";
+import { getTask, isDue, lockTask } from "./tasks.ts";
 
 /** A lease lives 300 s, or as long as the task may run and a margin where that is longer: today's agents heartbeat once (invariant 10). */
 const DEFAULT_TTL_SECONDS = 300;
@@ -30,7 +30,7 @@ export interface Grant {
 
 /**
  * Leases a queued task to `worker_id`, or to the best worker with room (fleet/candidates.ts).
- * NotFound: no such task. Conflict: it is not queued. Unavailable: no such worker, or nobody has room.
+ * NotFound: no such task. Conflict: it is not queued, or not due yet. Unavailable: no such worker, or nobody has room.
  */
 export async function leaseTask(db: Db, taskId: string, request: LeaseTask): Promise<Grant> {
   const task = await getTask(db, taskId);
@@ -43,7 +43,7 @@ export async function leaseTask(db: Db, taskId: string, request: LeaseTask): Pro
     return grant;
   }
   for (let round = 1; round <= ROUNDS; round++) {
-    for (const id of await candidatesFor(db, task.context_id)) {
+    for (const id of await candidatesFor(db, task)) {
       const grant = await grantLease(db, taskId, { id, named: false }, request.ttl_seconds);
       if (grant) return grant;
     }
@@ -61,7 +61,7 @@ function grantLease(
   return inTransaction(db, async (tx) => {
     const task = await lockTask(tx, taskId);
     requireQueued(task);
-    const worker = await lockWorker(tx, holder);
+    const worker = await lockWorker(tx, holder, task);
     if (!worker) return undefined;
 
     const ttl = ttlSeconds ?? Math.max(DEFAULT_TTL_SECONDS, Math.ceil(task.policy.timeout_sec) + TTL_MARGIN_SECONDS);
@@ -87,11 +87,12 @@ function grantLease(
         lease_id: lease.id,
         worker_id: worker.id,
         attempts: sql`${llmTasks.attempts} + 1`,
+        progress: null,
         updated_at: nowMs,
       })
-      .where(and(eq(llmTasks.id, taskId), eq(llmTasks.status, "queued")))
+      .where(and(eq(llmTasks.id, taskId), eq(llmTasks.status, "queued"), isDue))
       .returning({ id: llmTasks.id });
-    if (moved.length === 0) throw new Error(`Task ${taskId} left the queue while it was locked.`);
+    if (moved.length === 0) throw new Conflict(`Task is not due before ${task.not_before}`);
     await audit(tx, {
       action: "task_leased",
       entity_type: "lease",

@@ -11,12 +11,14 @@ import { staleLease } from "./fence.ts";
 import { lockTask } from "./tasks.ts";
 
 /**
- * One transition: leased -> queued. The worker hands the task back unstarted, and the attempt with it. NotFound: no such task.
+ * One transition: leased -> queued, or cancelled where that was asked for. The worker hands the task back unstarted, and the attempt with
+ * it. NotFound: no such task.
  * Conflict: `lease_id` does not hold it, or a heartbeat has said that it was started.
  */
 export function releaseTask(db: Db, taskId: string, { lease_id, reason }: ReleaseTask): Promise<Task> {
   return inTransaction(db, async (tx) => {
     const { status, worker_id, ...before } = await lockTask(tx, taskId);
+    const next = before.cancel_requested ? "cancelled" : "queued";
     if (before.lease_id !== lease_id) throw staleLease(lease_id);
     if (status !== "leased") throw new Conflict(`Task status is '${status}', expected 'leased'`);
     const released = await tx
@@ -27,7 +29,7 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason }: Releas
     const [task] = await tx
       .update(llmTasks)
       .set({
-        status: "queued",
+        status: next,
         attempts: sql`${llmTasks.attempts} - 1`,
         lease_id: null,
         worker_id: null,
@@ -36,13 +38,11 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason }: Releas
       .where(and(eq(llmTasks.id, taskId), eq(llmTasks.status, "leased")))
       .returning();
     if (released.length === 0 || !task) throw staleLease(lease_id);
-    await audit(tx, {
-      action: "task_released",
-      entity_type: "llm_task",
-      entity_id: taskId,
-      actor: worker_id ?? "api",
-      detail: `Handed back unstarted, lease ${lease_id}${reason && `: ${reason}`}`,
-    });
+    const fact = { entity_type: "llm_task", entity_id: taskId, actor: worker_id ?? "api" };
+    const detail = `Handed back unstarted, lease ${lease_id}${reason && `: ${reason}`}`;
+    await audit(tx, { ...fact, action: "task_released", detail });
+    if (next === "cancelled")
+      await audit(tx, { ...fact, action: "task_cancelled", detail: "Cancelled when it was handed back" });
     return task;
   });
 }

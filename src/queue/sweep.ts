@@ -3,7 +3,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
-import { type Expired, expireLeases } from "./expire.ts";
+import { type Expired, expireLeases, NONE_EXPIRED } from "./expire.ts";
 
 /** Tasks in one transaction: enough to be quick, few enough that nobody waits long for a lock. */
 const BATCH = 200;
@@ -13,12 +13,13 @@ const BATCH = 200;
  * instance's sweep, a heartbeat just arriving) are left for the next pass, so sweeps may run everywhere at once.
  */
 export async function sweepOnce(db: Db): Promise<Expired> {
-  const total = { expired: 0, requeued: 0, dead: 0 };
+  const total = { ...NONE_EXPIRED };
   for (;;) {
     const swept = await inTransaction(db, sweepBatch);
     total.expired += swept.expired;
     total.requeued += swept.requeued;
     total.dead += swept.dead;
+    total.cancelled += swept.cancelled;
     if (swept.expired === 0) return total;
   }
 }

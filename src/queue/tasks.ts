@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { desc, eq, isNotNull } from "drizzle-orm";
+import { desc, eq, isNotNull, sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
@@ -11,6 +11,9 @@ import { inTransaction } from "../db/transaction.ts";
 import { Conflict, NotFound } from "../errors.ts";
 
 const taskNotFound = () => new NotFound("Task not found");
+/** Nothing that is to wait for a later time. */
+export const isDue = sql`coalesce(${llmTasks.not_before} <= ${nowMs}, true)`;
+
 const newestFirst = [desc(llmTasks.created_at), desc(llmTasks.id)];
 
 export interface Creation {

@@ -63,7 +63,7 @@ describe("the earlier service's database", async () => {
   it("leaves what was sound as it was", async () => {
     for (const task of Object.values(legacy.sound)) {
       const { body } = await api.get(`/api/runtime/llm-tasks/${task.id}`);
-      expect(body).toEqual({ ...task, idempotency_key: null });
+      expect(body).toMatchObject(task);
     }
     const stray = (await api.get(`/api/runtime/artifacts?task_id=${legacy.strayArtifact.task_id}`)).body;
     expect(stray).toMatchObject([legacy.strayArtifact]);

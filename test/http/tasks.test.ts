@@ -123,7 +123,7 @@ describe("GET /api/runtime/llm-tasks", () => {
   it("refuses a status that there is not, and names those that there are", async () => {
     const { status, body } = await api.get(`${TASKS}?status=done`);
     expect(status).toBe(400);
-    for (const known of ["queued", "leased", "running", "completed", "failed", "dead"])
+    for (const known of ["queued", "leased", "running", "completed", "failed", "dead", "cancelled"])
       expect(body.error).toContain(known);
   });
 
@@ -195,7 +195,10 @@ describe("POST /api/runtime/llm-tasks/:id/heartbeat", () => {
     const { task, lease } = await aLeasedTask(db);
     await makeOverdue(task.id);
     const { status, body } = await api.post(`${TASKS}/${task.id}/heartbeat`);
-    expect([status, body]).toEqual([200, { lease: LEASE, expires_at: body.lease.expires_at }]);
+    expect([status, body]).toEqual([
+      200,
+      { lease: LEASE, expires_at: body.lease.expires_at, cancel: false, drain: false, next_heartbeat_ms: 100_000 },
+    ]);
     expect(body.expires_at).toBe(body.lease.last_heartbeat + 300_000);
     expect((await post(`/${task.id}/heartbeat`, {})).status).toBe(200);
     expect((await api.get(`${TASKS}/${task.id}`)).body.status).toBe("running");

@@ -31,7 +31,7 @@ const draft: fc.Arbitrary<Draft> = fc.record({
   kind: fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom(...(["lease"] as const)) },
     { weight: 8, arbitrary: fc.constantFrom(...(["complete", "heartbeat", "age"] as const)) },
-    { weight: 8, arbitrary: fc.constantFrom(...(["create", "sweep", "release", "requeue"] as const)) },
+    { weight: 8, arbitrary: fc.constantFrom(...(["create", "sweep", "release", "requeue", "cancel"] as const)) },
     { weight: 2, arbitrary: fc.constantFrom(...(["register", "register", "remove"] as const)) },
   ),
 });
@@ -138,6 +138,7 @@ class Run {
       }
       case "release":
       case "requeue":
+      case "cancel":
         return post(`llm-tasks/${task}/${step.kind}`, { lease_id });
       case "age":
         await makeOverdue(task);

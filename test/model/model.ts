@@ -3,7 +3,7 @@
  * behind. Tasks and leases go by the name of the step that made them, so that a model can be built before the service gives its ids.
  */
 
-type TaskStatus = "queued" | "leased" | "running" | "completed" | "failed" | "dead";
+type TaskStatus = "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
 type LeaseStatus = "active" | "expired" | "released";
 
 interface Task {
@@ -14,6 +14,8 @@ interface Task {
   key: string | null;
   lease: string | null;
   worker: string | null;
+  /** It is to end as cancelled. */
+  cancel: boolean;
 }
 
 interface Lease {
@@ -40,6 +42,7 @@ export type Step =
   | { kind: "complete"; task: string; fence: string | null; status: "success" | "error"; output: string }
   | { kind: "release"; task: string; fence: string }
   | { kind: "requeue"; task: string }
+  | { kind: "cancel"; task: string }
   | { kind: "age"; task: string }
   | { kind: "sweep" };
 
@@ -87,7 +90,7 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       return same && answer.task !== made[0] ? [] : is(same ? 200 : 409);
     }
     return is(201, () => {
-      model.tasks[name] = { status: "queued", attempts: 0, max, prompt, key, lease: null, worker: null };
+      model.tasks[name] = { status: "queued", attempts: 0, max, prompt, key, lease: null, worker: null, cancel: false };
     });
   }
   if (step.kind === "sweep") return sweeps(model, amid);
@@ -135,7 +138,7 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
         if (!accepted) return;
         if (!isLate) under.status = "released";
         Object.assign(task, {
-          status: status === "success" ? "completed" : "failed",
+          status: task.cancel ? "cancelled" : status === "success" ? "completed" : "failed",
           lease: fence ?? task.lease,
           worker: under.worker,
         });
@@ -145,12 +148,18 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       if (step.fence !== task.lease || task.status !== "leased" || !lease) return is(409);
       return is(200, () => {
         lease.status = "released";
-        Object.assign(task, { status: "queued", attempts: task.attempts - 1, lease: null, worker: null });
+        const status = task.cancel ? "cancelled" : "queued";
+        Object.assign(task, { status, attempts: task.attempts - 1, lease: null, worker: null });
       });
     }
     case "requeue": {
       if (task.status !== "failed" && task.status !== "dead") return is(409);
       return is(200, () => Object.assign(task, { status: "queued", attempts: 0, lease: null, worker: null }));
+    }
+    case "cancel": {
+      if (task.status === "cancelled" || task.cancel) return is(200);
+      if (task.status === "queued") return is(200, () => Object.assign(task, { status: "cancelled" }));
+      return isHeld ? is(200, () => Object.assign(task, { cancel: true })) : is(409);
     }
     case "age":
       if (lease?.status === "active") lease.overdue = true;
@@ -182,7 +191,8 @@ function expire(model: Model, ids: string[]): void {
     const task = lease && model.tasks[lease.task];
     if (!task) continue;
     lease.status = "expired";
-    if (task.attempts < task.max) Object.assign(task, { status: "queued", lease: null, worker: null });
+    if (task.cancel) task.status = "cancelled";
+    else if (task.attempts < task.max) Object.assign(task, { status: "queued", lease: null, worker: null });
     else task.status = "dead";
   }
 }

@@ -47,7 +47,7 @@ async function aTaskWithTwoHolders() {
 describe("a fence", () => {
   it("lets the holder through, in any case of its letters", async () => {
     const { task, lease } = await aLeasedTask(db);
-    expect((await heartbeat(db, task.id, lease.id)).id).toBe(lease.id);
+    expect((await heartbeat(db, task.id, { lease_id: lease.id })).lease.id).toBe(lease.id);
     const { result } = await complete(task.id, lease.id);
     expect(result).toMatchObject({ lease_id: lease.id, accepted: true });
   });
@@ -56,7 +56,7 @@ describe("a fence", () => {
     const { task, lease } = await aTaskWithTwoHolders();
     const before = await stateOf(task.id);
     for (const stale of [lease.id, randomUUID(), "no-uuid"]) {
-      await expect(heartbeat(db, task.id, stale)).rejects.toThrow(STALE);
+      await expect(heartbeat(db, task.id, { lease_id: stale })).rejects.toThrow(STALE);
       await expect(releaseTask(db, task.id, { lease_id: stale, reason: "" })).rejects.toThrow(STALE);
       await expect(complete(task.id, stale, { status: "error" })).rejects.toThrow(STALE);
     }
@@ -66,14 +66,14 @@ describe("a fence", () => {
 
   it("of another task is stale here", async () => {
     const [{ task }, { lease }] = [await aLeasedTask(db), await aLeasedTask(db)];
-    await expect(heartbeat(db, task.id, lease.id)).rejects.toThrow(STALE);
+    await expect(heartbeat(db, task.id, { lease_id: lease.id })).rejects.toThrow(STALE);
     await expect(complete(task.id, lease.id)).rejects.toThrow(STALE);
   });
 
   it("of a completed task keeps nothing alive", async () => {
     const { task, lease } = await aLeasedTask(db);
     await complete(task.id);
-    await expect(heartbeat(db, task.id, lease.id)).rejects.toThrow(STALE);
+    await expect(heartbeat(db, task.id, { lease_id: lease.id })).rejects.toThrow(STALE);
   });
 });
 
@@ -205,7 +205,7 @@ describe("a result that comes late", () => {
   it("before the sweep is not late", async () => {
     const { task, lease } = await aLeasedTask(db);
     await makeOverdue(task.id);
-    expect((await heartbeat(db, task.id, lease.id)).expires_at).toBeGreaterThan(Date.now());
+    expect((await heartbeat(db, task.id, { lease_id: lease.id })).expires_at).toBeGreaterThan(Date.now());
     await makeOverdue(task.id);
     expect((await complete(task.id, lease.id)).task.status).toBe("completed");
   });

@@ -74,7 +74,7 @@ describe("a lease", () => {
 describe("a heartbeat", () => {
   it("renews the lease to now and its own TTL, and sets the task running", async () => {
     const { task, lease } = await aLeasedTask(db, { ttl_seconds: 60 });
-    const renewed = await heartbeat(db, task.id);
+    const { lease: renewed } = await heartbeat(db, task.id);
     expect(renewed.expires_at).toBe(renewed.last_heartbeat + 60_000);
     expect(renewed.last_heartbeat).toBeGreaterThanOrEqual(lease.last_heartbeat);
     expect((await getTask(db, task.id)).status).toBe("running");

@@ -22,14 +22,14 @@ const auditOf = async (id: string) =>
 describe("a sweep", () => {
   it("leaves leases alone that are not overdue", async () => {
     const { task } = await aLeasedTask(db);
-    expect(await sweepOnce(db)).toEqual({ expired: 0, requeued: 0, dead: 0 });
+    expect(await sweepOnce(db)).toEqual({ expired: 0, requeued: 0, dead: 0, cancelled: 0 });
     expect((await getTask(db, task.id)).status).toBe("leased");
   });
 
   it("puts an overdue task back in the queue while attempts remain", async () => {
     const { task, lease } = await aLeasedTask(db);
     await makeOverdue(task.id);
-    expect(await sweepOnce(db)).toEqual({ expired: 1, requeued: 1, dead: 0 });
+    expect(await sweepOnce(db)).toEqual({ expired: 1, requeued: 1, dead: 0, cancelled: 0 });
     expect(await getTask(db, task.id)).toMatchObject({
       status: "queued",
       attempts: 1,
@@ -45,7 +45,7 @@ describe("a sweep", () => {
     const overdue = lte(leases.expires_at, nowMs);
     // What a sweep does once it has the lock of a task that it took for overdue.
     const expired = await inTransaction(db, (tx) => expireLeases(tx, [task.id], overdue, "overdue"));
-    expect(expired).toEqual({ expired: 0, requeued: 0, dead: 0 });
+    expect(expired).toEqual({ expired: 0, requeued: 0, dead: 0, cancelled: 0 });
     expect((await getTask(db, task.id)).status).toBe("leased");
   });
 

@@ -32,7 +32,7 @@ export const TASK = {
   context_hints: strings,
   policy: { timeout_sec: expect.any(Number), budget: expect.any(Number) },
   desired_format: expect.stringMatching(/^(json|text)$/),
-  status: expect.stringMatching(/^(queued|leased|running|completed|failed|dead)$/),
+  status: expect.stringMatching(/^(queued|leased|running|completed|failed|dead|cancelled)$/),
   created_at: time,
   updated_at: time,
   lease_id: orNull(uuid),
@@ -40,6 +40,11 @@ export const TASK = {
   attempts: integer,
   max_attempts: integer,
   idempotency_key: orNull(text),
+  requires: strings,
+  not_before: orNull(integer),
+  retry: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
+  progress: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
+  cancel_requested: expect.any(Boolean),
 };
 
 export const LEASE = {
@@ -70,6 +75,7 @@ export const WORKER = {
   os_info: text,
   install_method: text,
   boot_id: text,
+  drain: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
 };
 
 export const ARTIFACT = {

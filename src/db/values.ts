@@ -1,0 +1,17 @@
+/** The values that columns may have: the statuses, and what lies in those that hold JSON. */
+export const TASK_STATUSES = ["queued", "leased", "running", "completed", "failed", "dead", "cancelled"] as const;
+export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
+export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
+export const DESIRED_FORMATS = ["json", "text"] as const;
+export const RESULT_STATUSES = ["success", "error"] as const;
+
+/** `timeout_sec` bounds one execution, `budget` is the caller's own figure; the runtime only passes it on. */
+export type Policy = { timeout_sec: number; budget: number };
+export type Capabilities = { claude_cli: boolean; max_concurrency: number; labels: string[] };
+/** After how long an attempt that ended in an error is made again: the first after `base_delay_sec`, each next after twice as long. */
+export type Retry = { base_delay_sec: number; max_delay_sec: number };
+/** How far the worker says it is: `value` from 0 to 1. */
+export type Progress = { value: number | null; text: string | null };
+/** Why a worker gets no new work, and until when (epoch ms); null is until somebody resumes it. */
+export type Drain = { reason: string; until: number | null };
+export type Metrics = { duration_ms: number; tokens_used?: number };

@@ -1,0 +1,34 @@
+import { eq, sql } from "drizzle-orm";
+import type { DrainWorker } from "../contract/requests.ts";
+import type { WorkerWithLoad } from "../contract/views.ts";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { getWorker, workerNotFound } from "./workers.ts";
+
+/**
+ * The worker gets no new work, for so many minutes or until it is resumed; what it runs goes on. Again means: from now, for this reason.
+ * NotFound: no such worker.
+ */
+export function drainWorker(db: Db, id: string, { reason, minutes }: DrainWorker): Promise<WorkerWithLoad> {
+  const until = minutes === undefined ? sql`null::bigint` : sql`${nowMs} + ${Math.round(minutes * 60_000)}::bigint`;
+  const drain = sql`jsonb_build_object('reason', ${reason}::text, 'until', ${until})`;
+  const howLong = minutes === undefined ? "until it is resumed" : `for ${minutes} min`;
+  return change(db, id, drain, "worker_drained", `Worker ${id} gets no new work ${howLong}${reason && `: ${reason}`}`);
+}
+
+/** The worker gets work again. NotFound: no such worker. */
+export function resumeWorker(db: Db, id: string): Promise<WorkerWithLoad> {
+  return change(db, id, sql`null`, "worker_resumed", `Worker ${id} gets work again`);
+}
+
+function change(db: Db, id: string, drain: ReturnType<typeof sql>, action: string, detail: string) {
+  return inTransaction(db, async (tx) => {
+    const changed = await tx.update(workers).set({ drain }).where(eq(workers.id, id)).returning({ id: workers.id });
+    if (changed.length === 0) throw workerNotFound();
+    await audit(tx, { action, entity_type: "worker", entity_id: id, actor: "admin", detail });
+    return getWorker(tx, id);
+  });
+}

@@ -1,0 +1,35 @@
+import { and, eq, inArray } from "drizzle-orm";
+import type { Task } from "../contract/views.ts";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { llmTasks } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { Conflict } from "../errors.ts";
+import { lockTask } from "./tasks.ts";
+
+/**
+ * queued -> cancelled at once. A held task stays with its worker, who hears of it at the next heartbeat, and is cancelled when its lease
+ * ends, in whatever way (lifecycle.md, "States"). Cancelling twice is once. NotFound: no such task. Conflict: it has ended otherwise.
+ */
+export function cancelTask(db: Db, taskId: string, reason: string): Promise<Task> {
+  return inTransaction(db, async (tx) => {
+    const before = await lockTask(tx, taskId);
+    if (before.status === "cancelled" || before.cancel_requested) return before;
+    const now = before.status === "queued" ? { status: "cancelled" as const } : { cancel_requested: true };
+    const [task] = await tx
+      .update(llmTasks)
+      .set({ ...now, updated_at: nowMs })
+      .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, ["queued", "leased", "running"])))
+      .returning();
+    if (!task) throw new Conflict(`Cannot cancel task with status '${before.status}'`);
+    await audit(tx, {
+      action: task.status === "cancelled" ? "task_cancelled" : "task_cancel_requested",
+      entity_type: "llm_task",
+      entity_id: taskId,
+      actor: "api",
+      detail: `Cancelled while ${before.status}${reason && `: ${reason}`}`,
+    });
+    return task;
+  });
+}

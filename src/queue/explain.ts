@@ -1,0 +1,67 @@
+import { and, asc, count, eq, getTableColumns, sql } from "drizzle-orm";
+import type { Task } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { leases, workers } from "../db/schema.ts";
+import { hasLabels, isDrained } from "../fleet/capacity.ts";
+import { getTask } from "./tasks.ts";
+
+/** Why a task is where it is. */
+export interface Explanation {
+  task_id: string;
+  status: Task["status"];
+  /** One sentence. */
+  reason: string;
+  /** When it may be leased, if that is still to come. */
+  due_at: number | null;
+  /** Of a queued task: each worker, and why it has not got it; none when it could take it now. */
+  workers: { worker_id: string; reasons: string[] }[];
+}
+
+/** Says why the task waits, or what became of it. NotFound: no such task. */
+export async function explain(db: Db, taskId: string): Promise<Explanation> {
+  const task = await getTask(db, taskId);
+  const about = { task_id: task.id, status: task.status, due_at: null, workers: [] };
+  if (task.status === "leased" || task.status === "running")
+    return { ...about, reason: `Worker ${task.worker_id} holds it under lease ${task.lease_id}.` };
+  if (task.status !== "queued")
+    return { ...about, reason: `It is ${task.status}; only a queued task waits for a worker.` };
+
+  const { now, fleet } = await fleetFor(db, task);
+  const due_at = task.not_before !== null && task.not_before > now ? task.not_before : null;
+  const able = fleet.filter(({ reasons }) => reasons.length === 0).length;
+  const reason = due_at
+    ? `It is not due before ${new Date(due_at).toISOString()}.`
+    : able > 0
+      ? `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`
+      : "No worker can take it now.";
+  return { ...about, reason, due_at, workers: fleet };
+}
+
+async function fleetFor(db: Db, task: Task) {
+  const rows = await db
+    .select({
+      ...getTableColumns(workers),
+      active: count(leases.id),
+      isDrained: sql<boolean>`${isDrained}`,
+      hasLabels: sql<boolean>`${hasLabels(task.requires)}`,
+      now: nowMs,
+    })
+    .from(workers)
+    .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
+    .groupBy(workers.id)
+    .orderBy(asc(workers.id));
+  const fleet = rows.map(({ id, status, last_heartbeat, capabilities, drain, active, ...is }) => {
+    const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
+    const missing = task.requires.filter((label) => !capabilities.labels.includes(label));
+    const reasons = [
+      status !== "online" && `is ${status}, ${since}`,
+      !capabilities.claude_cli && "has no CLI",
+      is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
+      missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
+      active >= capabilities.max_concurrency && `is full: ${active} of ${capabilities.max_concurrency}`,
+    ];
+    return { worker_id: id, reasons: reasons.filter((reason) => reason !== false) };
+  });
+  return { now: rows[0]?.now ?? 0, fleet };
+}

@@ -1,0 +1,138 @@
+import { describe, expect, it } from "vitest";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { AUDIT_ENTRY, RESULT, TASK, WORKER } from "../support/records.ts";
+
+const { db, query } = await createTestDatabase();
+const { api } = await startApp(db);
+const TASKS = "/api/runtime/llm-tasks";
+const WORKERS = "/api/runtime/workers";
+
+describe("GET /api/runtime/llm-tasks/:id/explain", () => {
+  it("says of each worker why it has not got a queued task", async () => {
+    const task = await aTask(db, { requires: ["gpu", "arm64"] });
+    const able = { capabilities: { labels: ["gpu", "arm64"] } };
+    await aWorker(db, { name: "able", ...able });
+    await aWorker(db, { name: "unlabelled", capabilities: { labels: ["gpu"] } });
+    await aWorker(db, { name: "drained", ...able });
+    await api.post(`${WORKERS}/drained/drain`).send({ reason: "new disk" });
+    await aWorker(db, { name: "mute", capabilities: { claude_cli: false, labels: ["gpu", "arm64"] } });
+    await aLeasedTask(db, { worker: { name: "full", ...able } });
+    await aWorker(db, { name: "offline", ...able });
+    await query("update workers set status = 'offline', last_heartbeat = 0 where id = 'offline'");
+    const { status, body } = await api.get(`${TASKS}/${task.id}/explain`);
+    expect([status, body]).toEqual([
+      200,
+      {
+        task_id: task.id,
+        status: "queued",
+        due_at: null,
+        reason: "1 worker(s) could take it now; nobody has leased, claimed or dispatched it yet.",
+        workers: [
+          { worker_id: "able", reasons: [] },
+          { worker_id: "drained", reasons: ["is drained: new disk"] },
+          { worker_id: "full", reasons: ["is full: 1 of 1"] },
+          { worker_id: "mute", reasons: ["has no CLI"] },
+          { worker_id: "offline", reasons: ["is offline, last seen 1970-01-01T00:00:00.000Z"] },
+          { worker_id: "unlabelled", reasons: ["lacks the label(s) arm64"] },
+        ],
+      },
+    ]);
+    const leased = await api.post(`${TASKS}/${task.id}/lease`);
+    expect(leased.body.worker.id).toBe("able");
+  });
+
+  it("says when it will be due, who holds it, and that it has ended", async () => {
+    const later = Date.now() + 60_000;
+    const waiting = await aTask(db, { not_before: later });
+    expect((await api.get(`${TASKS}/${waiting.id}/explain`)).body).toMatchObject({
+      due_at: later,
+      reason: `It is not due before ${new Date(later).toISOString()}.`,
+    });
+    const { task, worker } = await aLeasedTask(db);
+    expect((await api.get(`${TASKS}/${task.id}/explain`)).body.reason).toContain(`Worker ${worker.id} holds it`);
+    await api.post(`${TASKS}/${waiting.id}/cancel`);
+    expect((await api.get(`${TASKS}/${waiting.id}/explain`)).body.reason).toContain("It is cancelled");
+    expect((await api.get(`${TASKS}/nobody/explain`)).status).toBe(404);
+  });
+});
+
+describe("what came of a task", () => {
+  it("its results with outputs and error messages, the newest first, and its history, the oldest first", async () => {
+    const { task, worker } = await aLeasedTask(db, { task: { retry: { base_delay_sec: 0 } } });
+    const complete = (body: object) =>
+      api.post(`${TASKS}/${task.id}/complete`).send({ metrics: { duration_ms: 1 }, ...body });
+    await complete({ status: "error", error_message: "out of memory" });
+    await api.post(`${TASKS}/${task.id}/lease`).send({ worker_id: worker.id });
+    await complete({ status: "success", output: "a haiku" });
+    const results = (await api.get(`${TASKS}/${task.id}/results`)).body;
+    expect(results).toEqual([RESULT, RESULT]);
+    expect(results).toMatchObject([{ output: "a haiku" }, { status: "error", error_message: "out of memory" }]);
+    const history = (await api.get(`${TASKS}/${task.id}/history`)).body;
+    expect(history).toEqual(history.map(() => AUDIT_ENTRY));
+    expect(history.map(({ action }: { action: string }) => action)).toEqual([
+      "task_created",
+      "task_leased",
+      "task_completed",
+      "task_requeued",
+      "task_leased",
+      "task_completed",
+    ]);
+  });
+});
+
+describe("a drained worker", () => {
+  it("gets no new work, hears of it with its heartbeat, goes on with what it has, and is resumed", async () => {
+    const { task, worker } = await aLeasedTask(db, { worker: { capabilities: { max_concurrency: 9 } } });
+    const drained = await api.post(`${WORKERS}/${worker.id}/drain`).send({ reason: "new disk", minutes: 5 });
+    expect([drained.status, drained.body]).toEqual([200, WORKER]);
+    expect(drained.body.drain.reason).toBe("new disk");
+    expect(drained.body.drain.until - Date.now()).toBeGreaterThan(290_000);
+    const another = await aTask(db);
+    const lease = () => api.post(`${TASKS}/${another.id}/lease`).send({ worker_id: worker.id });
+    expect((await lease()).status).toBe(503);
+    expect((await api.post(`${TASKS}/${task.id}/heartbeat`)).body.drain).toBe(true);
+    expect((await api.post(`${WORKERS}/${worker.id}/resume`)).body.drain).toBeNull();
+    expect((await api.post(`${TASKS}/${task.id}/heartbeat`)).body.drain).toBe(false);
+    expect((await lease()).status).toBe(201);
+    const entries = await query("select action from audit_logs where entity_id = $1 order by timestamp, id", [
+      worker.id,
+    ]);
+    expect(entries.map(({ action }) => action)).toEqual(["worker_registered", "worker_drained", "worker_resumed"]);
+  });
+
+  it("resumes by itself after its minutes", async () => {
+    const { id } = await aWorker(db);
+    await api.post(`${WORKERS}/${id}/drain`).send({ minutes: 5 });
+    await query(`update workers set drain = '{"reason": "", "until": 1}' where id = $1`, [id]);
+    const task = await aTask(db);
+    expect((await api.post(`${TASKS}/${task.id}/lease`).send({ worker_id: id })).status).toBe(201);
+    expect((await api.post(`${WORKERS}/nobody/drain`)).status).toBe(404);
+  });
+});
+
+describe("a heartbeat's progress", () => {
+  it.each([
+    [0.5, { value: 0.5, text: null }],
+    ["reading", { value: null, text: "reading" }],
+    [
+      { value: 1, text: "done" },
+      { value: 1, text: "done" },
+    ],
+  ])("%j is shown on the task", async (progress, shown) => {
+    const { task } = await aLeasedTask(db);
+    await api.post(`${TASKS}/${task.id}/heartbeat`).send({ progress });
+    const { body } = await api.get(`${TASKS}/${task.id}`);
+    expect(body).toEqual(TASK);
+    expect(body.progress).toEqual(shown);
+    await api.post(`${TASKS}/${task.id}/heartbeat`);
+    expect((await api.get(`${TASKS}/${task.id}`)).body.progress).toEqual(shown);
+  });
+
+  it("that makes no sense is refused", async () => {
+    const { task } = await aLeasedTask(db);
+    for (const progress of [2, -1, { value: "x" }, "x".repeat(1_001)])
+      expect((await api.post(`${TASKS}/${task.id}/heartbeat`).send({ progress })).status).toBe(400);
+  });
+});
