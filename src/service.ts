@@ -6,12 +6,14 @@ import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
 import { connectServer, migrateServer } from "./db/connect.ts";
+import { listen } from "./db/listen.ts";
 import { StartError } from "./errors.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { syncOnce } from "./fleet/sync.ts";
 import { createHttpServer } from "./http/server.ts";
 import { every } from "./loop.ts";
 import { sweepOnce } from "./queue/sweep.ts";
+import { openWaitingRoom, QUEUE_NEWS } from "./queue/waiting-room.ts";
 import { createSecretBox, settingsSecret } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
 import { inDatabase } from "./storage/artifact-store.ts";
@@ -58,9 +60,15 @@ export async function startService(config: Config, log: Logger): Promise<Service
       await Promise.all(loops.map((loop) => loop.stop()));
     });
 
-    const http = createHttpServer(createApp({ config, log, db, settings, membridge, store: bucket ?? inDatabase }));
-    const port = await listen(http, config.port);
+    const waitingRoom = openWaitingRoom(db);
+    const listener = listen(server.url, QUEUE_NEWS, log, waitingRoom.ring);
+    started.push(() => listener.stop());
+
+    const store = bucket ?? inDatabase;
+    const http = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom }));
+    const port = await bind(http, config.port);
     started.push(() => drain(http));
+    started.push(async () => waitingRoom.close());
     return { port, stop };
   } catch (error) {
     await stop();
@@ -75,7 +83,7 @@ async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<voi
   }
 }
 
-function listen(server: HttpServer, port: number): Promise<number> {
+function bind(server: HttpServer, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE")

@@ -84,6 +84,14 @@ export const idempotencyKey = z
 
 export const leaseTask = z.object({ worker_id: optional(text(128)), ttl_seconds: optional(ttlSeconds) });
 
+export const claimTasks = z.object({
+  worker_id: text(128).min(1),
+  max_tasks: optional(z.int().min(1).max(32)),
+  wait_seconds: optional(z.number().min(0).max(25)),
+  ttl_seconds: optional(ttlSeconds),
+  agent_slugs: optional(z.array(text(256)).max(100)),
+});
+
 export const completeTask = createInsertSchema(llmResults, {
   output: longText.nullable().default(null),
   error_message: text(1_000_000).nullable().default(null),
@@ -158,6 +166,7 @@ export type LeaseTask = z.output<typeof leaseTask>;
 export type ReleaseTask = z.output<typeof releaseTask>;
 export type HeartbeatTask = z.output<typeof heartbeatTask>;
 export type DrainWorker = z.output<typeof drainWorker>;
+export type ClaimTasks = z.output<typeof claimTasks>;
 export type CompleteTask = z.output<typeof completeTask>;
 export type RegisterWorker = z.output<typeof registerWorker>;
 export type SaveConfig = z.output<typeof saveConfig>;

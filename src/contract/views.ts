@@ -1,5 +1,5 @@
 /** What travels: the only place where a row becomes the record of contract.md. Column names are field names, so most rows are their record. */
-import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/schema.ts";
+import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/rows.ts";
 
 export type Task = TaskRow;
 export type Lease = LeaseRow;

@@ -59,6 +59,9 @@ export const llmTasks = pgTable(
     index("llm_tasks_newest").on(task.created_at, task.id),
     // listTasks by status, and the counts of the stats
     index("llm_tasks_by_status").on(task.status, task.created_at, task.id),
+    // claim: the oldest, and the oldest of one context
+    index("llm_tasks_queued").on(task.created_at, task.id).where(sql`${task.status} = 'queued'`),
+    index("llm_tasks_queued_by_context").on(task.context_id, task.created_at).where(sql`${task.status} = 'queued'`),
     // createTask: one task for a key
     uniqueIndex("llm_tasks_one_per_idempotency_key")
       .on(task.idempotency_key)
@@ -85,6 +88,8 @@ export const leases = pgTable(
     uniqueIndex("leases_one_active_per_task").on(lease.task_id).where(sql`${lease.status} = 'active'`),
     // Capacity: the active leases of a worker
     index("leases_active_by_worker").on(lease.worker_id).where(sql`${lease.status} = 'active'`),
+    // claim: what the worker served last
+    index("leases_by_worker").on(lease.worker_id, lease.started_at),
     // Everything about one task: its history
     index("leases_by_task").on(lease.task_id),
     // Sweep: the overdue ones
@@ -188,10 +193,3 @@ export const runtimeSettings = pgTable("runtime_settings", {
   key: text().primaryKey(),
   value: text().notNull(),
 });
-
-export type TaskRow = typeof llmTasks.$inferSelect;
-export type LeaseRow = typeof leases.$inferSelect;
-export type WorkerRow = typeof workers.$inferSelect;
-export type ArtifactRow = typeof runtimeArtifacts.$inferSelect;
-export type ResultRow = typeof llmResults.$inferSelect;
-export type AuditRow = typeof auditLogs.$inferSelect;

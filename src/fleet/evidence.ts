@@ -3,24 +3,26 @@ import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/schema.ts";
-import { isDrained } from "./capacity.ts";
+import { isDrained, maxConcurrency } from "./capacity.ts";
 
 /** Without a sign of life for this long, a worker is offline (lifecycle.md, "When is a worker online?"). */
 export const OFFLINE_AFTER_MS = 60_000;
 
+/** What the locked worker may do now. */
+export type Seen = { drained: boolean; max_concurrency: number };
+
 /**
  * Takes down a sign of life of the worker; one that was offline or unknown is online again, which is audited once.
  * An unknown id is no fault: the worker may have been removed while it worked. Locks the worker: after the task, before the lease.
- * Gives whether it is drained, or undefined for an unknown one.
  */
-export async function seen(tx: Db, workerId: string, evidence: string): Promise<{ drained: boolean } | undefined> {
-  const { rows } = await tx.execute<{ was: string; drained: boolean }>(sql`
-    with before as (select id, status, ${isDrained} as drained from ${workers} where id = ${workerId} for no key update)
+export async function seen(tx: Db, workerId: string, evidence: string): Promise<Seen | undefined> {
+  const { rows } = await tx.execute<Seen & { was: string }>(sql`
+    with before as (select id, status, ${isDrained} as drained, ${maxConcurrency} as max_concurrency from ${workers} where id = ${workerId} for no key update)
     update ${workers} as w
     set last_heartbeat = ${nowMs},
       status = case when before.status in ('offline', 'unknown') then 'online' else before.status end
     from before where w.id = before.id
-    returning before.status as was, before.drained`);
+    returning before.status as was, before.drained, before.max_concurrency`);
   const [worker] = rows;
   const was = worker?.was;
   if (was !== "offline" && was !== "unknown") return worker;

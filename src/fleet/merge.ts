@@ -1,4 +1,4 @@
-import type { WorkerRow } from "../db/schema.ts";
+import type { WorkerRow } from "../db/rows.ts";
 import type { Agent } from "./agents.ts";
 import { OFFLINE_AFTER_MS } from "./evidence.ts";
 

@@ -11,11 +11,13 @@ import { leaseTask } from "../queue/lease.ts";
 import { releaseTask } from "../queue/release.ts";
 import { requeueTask } from "../queue/requeue.ts";
 import { createTask, getTask, listTasks } from "../queue/tasks.ts";
+import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
+import { claimRoute } from "./claim.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 
 /** `/api/runtime/llm-tasks`: a task from its creation to its end. */
-export function taskRoutes(db: Db, store: ArtifactStore): Router {
+export function taskRoutes(db: Db, store: ArtifactStore, waitingRoom: WaitingRoom): Router {
   const router = Router();
 
   router.post("/", async (request, response) => {
@@ -23,6 +25,8 @@ export function taskRoutes(db: Db, store: ArtifactStore): Router {
     const { task, isNew } = await createTask(db, bodyOf(requests.createTask, request), key);
     response.status(isNew ? 201 : 200).json(task);
   });
+
+  router.post("/claim", claimRoute(db, waitingRoom));
 
   router.get("/", async (request, response) => {
     response.json(await listTasks(db, queryOf(requests.taskFilter, request).status));

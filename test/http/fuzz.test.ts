@@ -34,6 +34,7 @@ const ROUTES: [call: string, statuses: number[], body?: object][] = [
   ["POST /api/runtime/workers", [200, 201], worker],
   ["DELETE /api/runtime/workers/:id", [200, 404]],
   ["POST /api/runtime/llm-tasks", [200, 201, 409], task],
+  ["POST /api/runtime/llm-tasks/claim", [200, 204, 404, 409], { worker_id: "w", max_tasks: 1, agent_slugs: ["a"] }],
   ["GET /api/runtime/llm-tasks", [200]],
   [`GET ${TASK}`, [200, 404]],
   [`POST ${TASK}/lease`, [201, 404, 409, 503], { worker_id: "w", ttl_seconds: 60 }],
@@ -207,7 +208,7 @@ it.each(ROUTES)(
       fc.asyncProperty(noise, async ({ id, query, headers, body }) => {
         const reply = await send(method, path.replace(":id", id) + (query && `?${query}`), headers, body);
         expect([...statuses, ...ANY]).toContain(reply.status);
-        const json: unknown = JSON.parse(reply.body);
+        const json: unknown = reply.status === 204 ? {} : JSON.parse(reply.body);
         if (reply.status >= 400) expect(isRefusal(json), reply.body).toBe(true);
       }),
       { numRuns: 80 },

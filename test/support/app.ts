@@ -7,6 +7,7 @@ import { loadConfig } from "../../src/config.ts";
 import type { Db } from "../../src/db/client.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
 import { createHttpServer } from "../../src/http/server.ts";
+import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
 import { type ArtifactStore, inDatabase } from "../../src/storage/artifact-store.ts";
@@ -21,6 +22,7 @@ export interface TestApp {
   logged: Record<string, unknown>[];
   settings: Settings;
   membridge: Membridge;
+  waitingRoom: WaitingRoom;
 }
 
 /** The app on a free port over `db`, closed when the file is done. Limits are off unless `env` sets them. */
@@ -39,9 +41,11 @@ export async function startApp(
   const log = pino({ level: "trace", base: null }, { write: (line: string) => void logged.push(JSON.parse(line)) });
   const settings = createSettings(db, createSecretBox("a secret for tests"), config.membridge, log);
   const membridge = createMembridge(settings);
-  const server = createHttpServer(createApp({ config, log, db, settings, membridge, store }));
+  const waitingRoom = openWaitingRoom(db);
+  const server = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom }));
+  afterAll(waitingRoom.close);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { api: request(url), url, logged, settings, membridge };
+  return { api: request(url), url, logged, settings, membridge, waitingRoom };
 }

@@ -1,0 +1,52 @@
+import { setTimeout as delay } from "node:timers/promises";
+import pg from "pg";
+import type { Logger } from "pino";
+import { messageOf } from "../errors.ts";
+
+const AGAIN_AFTER_MS = 1_000;
+
+export interface Listener {
+  stop(): Promise<void>;
+}
+
+/**
+ * Calls `hear` at every notification on `channel`, on a connection of its own, which is made again when it is lost. Notifications are
+ * hints: some may be missed, and behind PgBouncer in transaction mode none arrive.
+ */
+export function listen(url: string, channel: string, log: Logger, hear: () => void): Listener {
+  const stopped = new AbortController();
+  const { signal } = stopped;
+
+  async function once(): Promise<void> {
+    const client = new pg.Client({ connectionString: url, application_name: "bloom-runtime listen", keepAlive: true });
+    const ended = new Promise<void>((resolve) => {
+      client.once("end", () => resolve());
+      client.on("error", () => resolve());
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    try {
+      client.on("notification", hear);
+      await client.connect();
+      await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+      // What was sent while nobody listened.
+      hear();
+      await ended;
+    } finally {
+      await client.end().catch(() => {});
+    }
+  }
+
+  const done = (async () => {
+    while (!signal.aborted) {
+      await once().catch((error) => log.debug({ reason: messageOf(error) }, "nobody listens for notifications now"));
+      // An aborted wait is how stop() ends it.
+      await delay(AGAIN_AFTER_MS, undefined, { signal }).catch(() => {});
+    }
+  })();
+  return {
+    stop: () => {
+      stopped.abort();
+      return done;
+    },
+  };
+}

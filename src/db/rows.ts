@@ -1,0 +1,9 @@
+/** What the tables hold, a row each. */
+import type { auditLogs, leases, llmResults, llmTasks, runtimeArtifacts, workers } from "./schema.ts";
+
+export type TaskRow = typeof llmTasks.$inferSelect;
+export type LeaseRow = typeof leases.$inferSelect;
+export type WorkerRow = typeof workers.$inferSelect;
+export type ArtifactRow = typeof runtimeArtifacts.$inferSelect;
+export type ResultRow = typeof llmResults.$inferSelect;
+export type AuditRow = typeof auditLogs.$inferSelect;

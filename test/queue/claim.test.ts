@@ -1,0 +1,214 @@
+import { pino } from "pino";
+import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import * as requests from "../../src/contract/requests.ts";
+import type { Lease, Task } from "../../src/contract/views.ts";
+import { listen } from "../../src/db/listen.ts";
+import { claimTasks } from "../../src/queue/claim.ts";
+import { getTask } from "../../src/queue/tasks.ts";
+import { QUEUE_NEWS } from "../../src/queue/waiting-room.ts";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aTask, aWorker, completion } from "../support/factories.ts";
+import { LEASE, TASK } from "../support/records.ts";
+
+const { db, url: databaseUrl, query } = await createTestDatabase();
+const app = await startApp(db);
+const CLAIM = "/api/runtime/llm-tasks/claim";
+
+interface Answer {
+  status: number;
+  tasks: { task: Task; lease: Lease }[];
+}
+
+async function claim(body: object, { url = app.url, signal = AbortSignal.timeout(30_000) } = {}): Promise<Answer> {
+  const headers = { "content-type": "application/json" };
+  const response = await fetch(url + CLAIM, { method: "POST", headers, body: JSON.stringify(body), signal });
+  const { tasks = [] } = response.status === 204 ? {} : ((await response.json()) as Partial<Answer>);
+  return { status: response.status, tasks };
+}
+
+const idsOf = ({ tasks }: Answer) => tasks.map(({ task }) => task.id);
+const emptyQueue = () => query("update llm_tasks set status = 'cancelled' where status = 'queued'");
+const complete = (id: string) => app.api.post(`/api/runtime/llm-tasks/${id}/complete`).send(completion());
+
+describe("a claim", () => {
+  it("gives the oldest tasks first, within the worker's room, each with its lease", async () => {
+    await emptyQueue();
+    const tasks = [await aTask(db), await aTask(db), await aTask(db), await aTask(db)];
+    const { id } = await aWorker(db, { capabilities: { max_concurrency: 3 } });
+    const first = await claim({ worker_id: id, max_tasks: 2, ttl_seconds: 60 });
+    expect(first.tasks).toEqual([
+      { task: TASK, lease: LEASE },
+      { task: TASK, lease: LEASE },
+    ]);
+    expect(idsOf(first)).toEqual(tasks.slice(0, 2).map((task) => task.id));
+    expect(first.tasks[0]).toMatchObject({
+      task: { status: "leased", attempts: 1, worker_id: id },
+      lease: { ttl_seconds: 60 },
+    });
+    expect(idsOf(await claim({ worker_id: id, max_tasks: 32 }))).toEqual([tasks[2]?.id]);
+    expect((await claim({ worker_id: id })).status).toBe(204);
+    const [entry] = await query("select action, actor from audit_logs where entity_id = $1", [
+      first.tasks[0]?.lease.id,
+    ]);
+    expect(entry).toEqual({ action: "task_leased", actor: id });
+  });
+
+  it("is a sign of life, refused for an unknown worker and for a drained one", async () => {
+    await emptyQueue();
+    expect((await claim({ worker_id: "nobody" })).status).toBe(404);
+    const { id } = await aWorker(db);
+    await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [id]);
+    await claim({ worker_id: id });
+    expect(await query("select status, last_heartbeat > 1 as seen from workers where id = $1", [id])).toEqual([
+      { status: "online", seen: true },
+    ]);
+    await app.api.post(`/api/runtime/workers/${id}/drain`).send({ reason: "new disk" });
+    expect((await claim({ worker_id: id })).status).toBe(409);
+    await query(`update workers set drain = '{"reason": "", "until": 1}' where id = $1`, [id]);
+    await aTask(db);
+    expect((await claim({ worker_id: id })).status).toBe(200);
+    for (const wrong of [{}, { worker_id: id, max_tasks: 33 }, { worker_id: id, wait_seconds: 26 }, { worker_id: "" }])
+      expect((await claim(wrong)).status).toBe(400);
+  });
+
+  it("passes over what the worker has no labels for, what it did not ask for, and what is not due", async () => {
+    await emptyQueue();
+    await aTask(db, { requires: ["gpu"] });
+    await aTask(db, { not_before: Date.now() + 60_000 });
+    await aTask(db, { agent_slug: "painter" });
+    const mine = await aTask(db, { agent_slug: "writer", requires: ["arm64"] });
+    const { id } = await aWorker(db, { capabilities: { max_concurrency: 9, labels: ["arm64", "systemd"] } });
+    expect(idsOf(await claim({ worker_id: id, max_tasks: 9, agent_slugs: ["writer"] }))).toEqual([mine.id]);
+  });
+
+  it("prefers the context that the worker served last, for a while: nobody starves", async () => {
+    await emptyQueue();
+    const { id } = await aWorker(db, { capabilities: { max_concurrency: 9 } });
+    const served = await aTask(db, { context_id: "garden" });
+    await claim({ worker_id: id });
+    await complete(served.id);
+    const other = await aTask(db, { context_id: "kitchen" });
+    const warm = await aTask(db, { context_id: "garden" });
+    expect(idsOf(await claim({ worker_id: id }))).toEqual([warm.id]);
+    await aTask(db, { context_id: "garden" });
+    await query("update llm_tasks set created_at = created_at - 31000 where id = $1", [other.id]);
+    expect(idsOf(await claim({ worker_id: id }))).toEqual([other.id]);
+  });
+
+  it("by many at once gives each task once, and nobody more than it has room for", async () => {
+    await emptyQueue();
+    await Promise.all(Array.from({ length: 30 }, () => aTask(db)));
+    const workers = await Promise.all(
+      Array.from({ length: 8 }, () => aWorker(db, { capabilities: { max_concurrency: 3 } })),
+    );
+    const claims = Array.from({ length: 64 }, (_, n) =>
+      claimTasks(db, requests.claimTasks.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 })),
+    );
+    const granted = (await Promise.all(claims)).flat();
+    expect(new Set(granted.map(({ task }) => task.id)).size).toBe(granted.length);
+    const held = await query<{ n: number }>(
+      "select count(*)::int as n from leases where status = 'active' and worker_id = any($1) group by worker_id",
+      [workers.map(({ id }) => id)],
+    );
+    expect(held.map(({ n }) => n)).toEqual(Array(8).fill(3));
+  });
+});
+
+describe("a claim that waits", () => {
+  const listener = listen(databaseUrl, QUEUE_NEWS, pino({ level: "silent" }), app.waitingRoom.ring);
+  afterAll(() => listener.stop());
+  const waiting = () => vi.waitFor(async () => expect(app.waitingRoom.size()).toBeGreaterThan(0));
+
+  it("is woken within 200 ms by a task that comes from elsewhere", async () => {
+    await emptyQueue();
+    const { id } = await aWorker(db);
+    const claiming = claim({ worker_id: id, wait_seconds: 25 });
+    await waiting();
+    const task = await aTask(db);
+    const createdAt = performance.now();
+    expect(idsOf(await claiming)).toEqual([task.id]);
+    expect(performance.now() - createdAt).toBeLessThan(200);
+  });
+
+  it("is woken by room that becomes free, a task handed back, and one put back", async () => {
+    await emptyQueue();
+    const { id } = await aWorker(db);
+    const task = await aTask(db);
+    const [held] = (await claim({ worker_id: id })).tasks;
+    const next = await aTask(db);
+    const claiming = claim({ worker_id: id, wait_seconds: 25 });
+    await waiting();
+    await complete(task.id);
+    expect(idsOf(await claiming)).toEqual([next.id]);
+    expect(held?.task.id).toBe(task.id);
+    const other = await aWorker(db);
+    const handedBack = claim({ worker_id: other.id, wait_seconds: 25 });
+    await waiting();
+    const [lease] = await query("select id from leases where task_id = $1", [next.id]);
+    await app.api.post(`/api/runtime/llm-tasks/${next.id}/release`).send({ lease_id: lease?.id });
+    expect(idsOf(await handedBack)).toEqual([next.id]);
+  });
+
+  it("hears of a task within 2 s where no notification arrives", async () => {
+    await emptyQueue();
+    const deaf = await startApp(db);
+    const { id } = await aWorker(db);
+    const claiming = claim({ worker_id: id, wait_seconds: 25 }, deaf);
+    await vi.waitFor(() => expect(deaf.waitingRoom.size()).toBe(1));
+    const task = await aTask(db);
+    const createdAt = performance.now();
+    expect(idsOf(await claiming)).toEqual([task.id]);
+    expect(performance.now() - createdAt).toBeLessThan(2_300);
+  });
+
+  it("answers 204 when nothing came, and at a stop", async () => {
+    await emptyQueue();
+    const { id } = await aWorker(db);
+    expect((await claim({ worker_id: id, wait_seconds: 0.2 })).status).toBe(204);
+    const stopping = await startApp(db);
+    const claiming = claim({ worker_id: id, wait_seconds: 25 }, stopping);
+    await vi.waitFor(() => expect(stopping.waitingRoom.size()).toBe(1));
+    stopping.waitingRoom.close();
+    expect((await claiming).status).toBe(204);
+  });
+
+  it("gives nothing to a client that has gone away", async () => {
+    await emptyQueue();
+    const { id } = await aWorker(db);
+    const leaving = new AbortController();
+    const claiming = claim({ worker_id: id, wait_seconds: 25 }, { signal: leaving.signal });
+    await waiting();
+    leaving.abort();
+    await expect(claiming).rejects.toThrow();
+    await vi.waitFor(() => expect(app.waitingRoom.size()).toBe(0));
+    const task = await aTask(db);
+    expect(idsOf(await claim({ worker_id: (await aWorker(db)).id }))).toEqual([task.id]);
+    expect((await getTask(db, task.id)).attempts).toBe(1);
+  });
+
+  it("costs little while nothing happens: 200 waiters, under 20 transactions a second", async () => {
+    await emptyQueue();
+    // One that nobody can take must not keep all of them looking.
+    await aTask(db, { requires: ["nobody has it"] });
+    const crowd = await startApp(db);
+    const workers = await Promise.all(Array.from({ length: 20 }, () => aWorker(db)));
+    const leaving = new AbortController();
+    onTestFinished(() => leaving.abort());
+    const claims = Array.from({ length: 200 }, (_, n) =>
+      claim({ worker_id: workers[n % 20]?.id, wait_seconds: 25 }, { url: crowd.url, signal: leaving.signal }),
+    );
+    const allGone = Promise.allSettled(claims);
+    await vi.waitFor(() => expect(crowd.waitingRoom.size()).toBe(200), 10_000);
+    const commits = async () =>
+      Number((await query("select xact_commit as n from pg_stat_database where datname = current_database()"))[0]?.n);
+    const rate = async () => {
+      const [before, from] = [await commits(), performance.now()];
+      await new Promise((resolve) => setTimeout(resolve, 2_000));
+      return ((await commits()) - before) / ((performance.now() - from) / 1_000);
+    };
+    await vi.waitFor(async () => expect(await rate()).toBeLessThan(20), 15_000);
+    leaving.abort();
+    await allGone;
+  }, 40_000);
+});
