@@ -16,6 +16,7 @@ import { recordRoutes } from "./http/records.ts";
 import { runtimeRoutes } from "./http/runtime.ts";
 import { taskRoutes } from "./http/tasks.ts";
 import { workerRoutes } from "./http/workers.ts";
+import type { Dispatcher } from "./queue/dispatch.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { Settings } from "./settings/settings.ts";
 import type { ArtifactStore } from "./storage/artifact-store.ts";
@@ -28,13 +29,14 @@ export interface AppDeps {
   membridge: Membridge;
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
+  dispatcher: Dispatcher;
 }
 
 const API = ["/api/runtime", "/api/membridge"];
 const EXPOSED_HEADERS = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"];
 
 /** The HTTP side of the service: middleware and routers in their order, nothing else. */
-export function createApp({ config, log, db, settings, membridge, store, waitingRoom }: AppDeps): Express {
+export function createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }: AppDeps): Express {
   const app = express();
   app.disable("x-powered-by");
   app.set("trust proxy", config.trustProxyHops);
@@ -50,7 +52,7 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   app.use("/api/runtime", runtimeRoutes(db, settings, membridge, log));
   app.use("/api/runtime", recordRoutes(db));
   app.use("/api/runtime/workers", workerRoutes(db));
-  app.use("/api/runtime/llm-tasks", taskRoutes(db, store, waitingRoom));
+  app.use("/api/runtime/llm-tasks", taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl: config.publicUrl }));
   app.use("/api/membridge", membridgeRoutes(db, membridge));
 
   app.use(notFound);

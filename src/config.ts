@@ -72,6 +72,8 @@ const variables = z.object({
   SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
   WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
   CORS_ORIGINS: origins,
+  PUBLIC_URL: httpUrl.optional(),
+  AUTO_DISPATCH: z.enum(["true", "false"]).default("false"),
   TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
 });
 
@@ -121,6 +123,9 @@ const environment = variables
       sweepIntervalMs: env.SWEEP_INTERVAL_MS,
       workerSyncIntervalMs: env.WORKER_SYNC_INTERVAL_MS,
       corsOrigins: env.CORS_ORIGINS,
+      /** Where agents reach this service. */
+      publicUrl: env.PUBLIC_URL,
+      autoDispatch: env.AUTO_DISPATCH === "true",
       /** How many proxies in front of us may name the client's address; in production, one unless told otherwise. */
       trustProxyHops: env.TRUST_PROXY_HOPS < 0 ? Number(production) : env.TRUST_PROXY_HOPS,
     };

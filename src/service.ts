@@ -9,9 +9,12 @@ import { connectServer, migrateServer } from "./db/connect.ts";
 import { listen } from "./db/listen.ts";
 import { StartError } from "./errors.ts";
 import { createMembridge } from "./fleet/membridge.ts";
+import { probeOnce } from "./fleet/probe.ts";
 import { syncOnce } from "./fleet/sync.ts";
 import { createHttpServer } from "./http/server.ts";
 import { every } from "./loop.ts";
+import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
+import { createDispatcher } from "./queue/dispatch.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { openWaitingRoom, QUEUE_NEWS } from "./queue/waiting-room.ts";
 import { createSecretBox, settingsSecret } from "./settings/secret-box.ts";
@@ -21,6 +24,8 @@ import { createMinioStore } from "./storage/minio-store.ts";
 
 /** Requests in flight at a stop have this long to end. */
 const DRAIN_MS = 10_000;
+
+const AUTO_DISPATCH_INTERVAL_MS = 1_000;
 
 /** The running service. */
 export interface Service {
@@ -52,10 +57,21 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const bucket = config.minio && createMinioStore(config.minio, log);
     await bucket?.checkBucket();
 
+    const store = bucket ?? inDatabase;
+    const dispatcher = createDispatcher(db, store, config.membridge.agentKey, log);
     const loops = [
-      every(config.workerSyncIntervalMs, "worker sync", log, () => syncOnce(db, membridge, log)),
+      every(config.workerSyncIntervalMs, "worker sync", log, async () => {
+        await probeOnce(db, log);
+        await syncOnce(db, membridge, log);
+      }),
       every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
     ];
+    let { port } = config;
+    if (config.autoDispatch) {
+      const pass = () => autoDispatchOnce(db, dispatcher, config.publicUrl ?? `http://localhost:${port}`, log);
+      loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", log, pass));
+    }
+    started.push(() => dispatcher.stop());
     started.push(async () => {
       await Promise.all(loops.map((loop) => loop.stop()));
     });
@@ -64,9 +80,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const listener = listen(server.url, QUEUE_NEWS, log, waitingRoom.ring);
     started.push(() => listener.stop());
 
-    const store = bucket ?? inDatabase;
-    const http = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom }));
-    const port = await bind(http, config.port);
+    const http = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }));
+    port = await bind(http, config.port);
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());
     return { port, stop };

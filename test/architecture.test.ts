@@ -21,6 +21,7 @@ const RULES: [layer: string, forbidden: RegExp][] = [
   ["settings", /^(express|http\/|queue\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
   ["storage", /^(express|http\/|queue\/|fleet\/|db\/|app\.ts|service\.ts|server\.ts)/],
   ["contract", /^(express|http\/|queue\/|fleet\/|storage\/|app\.ts|service\.ts|server\.ts)/],
+  ["worker", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|db\/|contract\/|app\.ts|service\.ts|server\.ts)/],
   ["db", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|app\.ts|service\.ts|server\.ts)/],
 ];
 
@@ -41,10 +42,20 @@ describe("the house", () => {
     expect(long).toEqual([]);
   });
 
-  it("reads the environment in server.ts and tools only; what starts PostgreSQL passes PATH on", () => {
+  it("reads the environment in the programs only; what starts other programs passes it on", () => {
     const readers = files.filter((file) => readFileSync(join(SRC, file), "utf8").includes("process.env"));
     expect(
-      readers.filter((file) => !["server.ts", "config.ts", "db/tool.ts", "db/embedded/processes.ts"].includes(file)),
+      readers.filter(
+        (file) =>
+          ![
+            "server.ts",
+            "config.ts",
+            "db/tool.ts",
+            "db/embedded/processes.ts",
+            "worker/main.ts",
+            "worker/run-command.ts",
+          ].includes(file),
+      ),
     ).toEqual([]);
   });
 });

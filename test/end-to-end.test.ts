@@ -101,3 +101,26 @@ it("Membridge, a node agent and the runtime bring two tasks to their end, one of
   expect(await second.stop()).toBe(0);
   for (const secret of [ADMIN_KEY, API_KEY]) expect(first.output() + second.output()).not.toContain(secret);
 });
+
+it("with AUTO_DISPATCH alone, a created task is executed by an agent and its result is there, with no other call", async () => {
+  const { url } = await createTestDatabase();
+  const service = await startProcess({
+    DATABASE_URL: url,
+    DATA_DIR,
+    AUTO_DISPATCH: "true",
+    MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
+  });
+  const call = clientOf(service.url);
+  const agent = await startNodeAgent({
+    runtime: service.url,
+    name: "rpi",
+    cli: ({ prompt }) => `Answer to: ${prompt}`,
+  });
+  afterAll(agent.close);
+  const { id } = await call<Task>("/runtime/llm-tasks", { context_id: "garden", agent_slug: "writer", prompt: "why?" });
+  await vi.waitFor(
+    async () => expect(await call(`/runtime/llm-tasks/${id}/results`)).toMatchObject([{ output: "Answer to: why?" }]),
+    10_000,
+  );
+  expect(await service.stop()).toBe(0);
+});

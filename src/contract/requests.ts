@@ -84,6 +84,8 @@ export const idempotencyKey = z
 
 export const leaseTask = z.object({ worker_id: optional(text(128)), ttl_seconds: optional(ttlSeconds) });
 
+export const dispatchTask = leaseTask;
+
 export const claimTasks = z.object({
   worker_id: text(128).min(1),
   max_tasks: optional(z.int().min(1).max(32)),
@@ -166,6 +168,7 @@ export type LeaseTask = z.output<typeof leaseTask>;
 export type ReleaseTask = z.output<typeof releaseTask>;
 export type HeartbeatTask = z.output<typeof heartbeatTask>;
 export type DrainWorker = z.output<typeof drainWorker>;
+export type DispatchTask = z.output<typeof dispatchTask>;
 export type ClaimTasks = z.output<typeof claimTasks>;
 export type CompleteTask = z.output<typeof completeTask>;
 export type RegisterWorker = z.output<typeof registerWorker>;

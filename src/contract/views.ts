@@ -9,9 +9,14 @@ export type AuditEntry = AuditRow;
 
 /** A worker as stored, with the number of its leases that are active now. */
 export type WorkerWithLoad = WorkerRow & { active_leases: number };
-export type Worker = Omit<WorkerWithLoad, "self_registered">;
+export type Worker = Omit<WorkerWithLoad, "self_registered" | "refusals" | "paused_until">;
 
-export function workerView({ self_registered: _internal, ...worker }: WorkerWithLoad): Worker {
+export function workerView({
+  self_registered: _own,
+  refusals: _refusals,
+  paused_until: _paused,
+  ...worker
+}: WorkerWithLoad): Worker {
   return worker;
 }
 

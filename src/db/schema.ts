@@ -117,6 +117,9 @@ export const workers = pgTable("workers", {
   /** Names one life of the worker's process; another one means that it has restarted. */
   boot_id: text().notNull().default(""),
   drain: jsonb().$type<Drain>(),
+  /** How often in a row its agent has refused a task, and until when it is left alone for that. */
+  refusals: integer().notNull().default(0),
+  paused_until: epochMs("paused_until"),
   /** It has registered over the API, so that Membridge's word may add to what it said of itself, but never lower it. */
   self_registered: boolean().notNull().default(false),
 });

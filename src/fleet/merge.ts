@@ -20,6 +20,8 @@ export function newWorker(agent: Agent, now: number): WorkerRow {
     install_method: "",
     boot_id: "",
     drain: null,
+    refusals: 0,
+    paused_until: null,
     self_registered: false,
   };
   return merge(nobody, agent, now);

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { Router } from "express";
 import type { Logger } from "pino";
 import * as requests from "../contract/requests.ts";
@@ -7,6 +8,8 @@ import type { Membridge } from "../fleet/membridge.ts";
 import { testConnection } from "../fleet/test-connection.ts";
 import type { Settings } from "../settings/settings.ts";
 import { bodyOf } from "./input.ts";
+
+const WORKER_SCRIPT = fileURLToPath(new URL("../worker/worker.sh", import.meta.url));
 
 /** `/api/runtime/…`: the service itself, its health and its configuration. */
 export function runtimeRoutes(db: Db, settings: Settings, membridge: Membridge, log: Logger): Router {
@@ -21,6 +24,10 @@ export function runtimeRoutes(db: Db, settings: Settings, membridge: Membridge, 
       storage: "postgresql",
       membridge: membridge.state(),
     });
+  });
+
+  router.get("/worker.sh", (_request, response) => {
+    response.type("text/x-shellscript").sendFile(WORKER_SCRIPT);
   });
 
   router.get("/config", async (_request, response) => {

@@ -4,6 +4,7 @@ import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { cancelTask } from "../queue/cancel.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
+import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { explain } from "../queue/explain.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
 import { historyOf, resultsOf } from "../queue/history.ts";
@@ -16,8 +17,16 @@ import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { claimRoute } from "./claim.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 
+export interface TaskRouteDeps {
+  db: Db;
+  store: ArtifactStore;
+  waitingRoom: WaitingRoom;
+  dispatcher: Dispatcher;
+  publicUrl: string | undefined;
+}
+
 /** `/api/runtime/llm-tasks`: a task from its creation to its end. */
-export function taskRoutes(db: Db, store: ArtifactStore, waitingRoom: WaitingRoom): Router {
+export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: TaskRouteDeps): Router {
   const router = Router();
 
   router.post("/", async (request, response) => {
@@ -58,6 +67,18 @@ export function taskRoutes(db: Db, store: ArtifactStore, waitingRoom: WaitingRoo
 
   router.post("/:id/requeue", async (request, response) => {
     response.json(await requeueTask(db, request.params.id));
+  });
+
+  router.post("/:id/dispatch", async (request, response) => {
+    const runtimeUrl = publicUrl ?? `${request.protocol}://${request.get("host")}`;
+    try {
+      const begun = await dispatcher.dispatch(request.params.id, bodyOf(requests.dispatchTask, request), runtimeUrl);
+      response.json({ dispatched: true, ...begun });
+    } catch (error) {
+      if (!(error instanceof NotDispatched)) throw error;
+      const { taskId, workerId, message } = error;
+      response.status(502).json({ dispatched: false, task_id: taskId, worker_id: workerId, error: message });
+    }
   });
 
   router.post("/:id/cancel", async (request, response) => {

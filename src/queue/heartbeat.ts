@@ -12,6 +12,8 @@ import { findLocked } from "./tasks.ts";
 
 /** A worker that misses two beats still holds its lease. */
 const BEATS_PER_TTL = 3;
+/** It hears of a cancellation within that time. */
+const LONGEST_BEAT_MS = 10_000;
 
 /** What the worker hears back. */
 export interface Pulse {
@@ -55,7 +57,7 @@ export function heartbeat(db: Db, taskId: string, request: Partial<HeartbeatTask
       expires_at: lease.expires_at,
       cancel: task.cancel_requested,
       drain: worker?.drained ?? false,
-      next_heartbeat_ms: Math.round((lease.ttl_seconds * 1_000) / BEATS_PER_TTL),
+      next_heartbeat_ms: Math.min(LONGEST_BEAT_MS, Math.round((lease.ttl_seconds * 1_000) / BEATS_PER_TTL)),
     };
   });
 }

@@ -21,10 +21,15 @@ export interface Grant {
 }
 
 /**
- * Leases a queued task to `worker_id`, or to the best worker with room (fleet/candidates.ts).
+ * Leases a queued task to `worker_id`, or to the best worker with room (fleet/candidates.ts), `withUrl` to one whose agent can be called.
  * NotFound: no such task. Conflict: it is not queued, or not due yet. Unavailable: no such worker, or nobody has room.
  */
-export async function leaseTask(db: Db, taskId: string, request: LeaseTask): Promise<Grant> {
+export async function leaseTask(
+  db: Db,
+  taskId: string,
+  request: LeaseTask,
+  choice: { withUrl?: boolean } = {},
+): Promise<Grant> {
   const task = await getTask(db, taskId);
   requireQueued(task);
   const noWorker = new Unavailable("No available worker with free capacity");
@@ -35,7 +40,7 @@ export async function leaseTask(db: Db, taskId: string, request: LeaseTask): Pro
     return granted;
   }
   for (let round = 1; round <= ROUNDS; round++) {
-    for (const id of await candidatesFor(db, task)) {
+    for (const id of await candidatesFor(db, task, choice)) {
       const granted = await grantLease(db, taskId, { id, named: false }, request.ttl_seconds);
       if (granted) return granted;
     }

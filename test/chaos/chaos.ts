@@ -11,8 +11,9 @@ import pg from "pg";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/db/embedded/embedded.ts";
 import { readPidFile } from "../../src/db/embedded/pidfile.ts";
+import { startNodeAgent } from "../support/node-agent.ts";
 import { findViolations } from "./check.ts";
-import { callerOf, createOne, emptyJournal, handOut, requeueSome, Worker } from "./fleet.ts";
+import { callerOf, cancelOne, createOne, emptyJournal, handOut, requeueSome, Worker } from "./fleet.ts";
 import { type Instance, SKEWS_MS, startInstance } from "./instances.ts";
 import { type Random, seeded } from "./random.ts";
 
@@ -47,6 +48,19 @@ const call = callerOf(
 const workers = Array.from(
   { length: WORKERS },
   (_, n) => new Worker(`worker-${n}`, 1 + (n % 3), call, seeded(seed + 10 + n), journal),
+);
+/** Two node agents of today: they send no lease id, and repeat nothing. */
+const agents = await Promise.all(
+  ["agent-one", "agent-two"].map((name, n) =>
+    startNodeAgent({
+      runtime: instances[n]?.url ?? "",
+      name,
+      cli: async ({ prompt }) => {
+        await delay(100 + n * 200);
+        return `${name} on ${prompt}`;
+      },
+    }),
+  ),
 );
 const injected = new Map<string, number>();
 let raging = true;
@@ -98,8 +112,9 @@ const endsAt = performance.now() + minutes * 60_000;
 const work = [
   ...Array.from({ length: CLIENTS }, (_, n) => every(150, () => createOne(call, seeded(seed + 100 + n), journal))),
   every(50, () => handOut(call, workers, random, false)),
-  every(80, () => handOut(call, workers, random, false)),
   every(2_000, () => requeueSome(call, random)),
+  every(1_500, () => cancelOne(call, random)),
+  ...workers.map((worker) => every(50, () => worker.claim())),
   every(20_000, () => Promise.all(workers.map((worker) => worker.register()))),
 ];
 const raged = rage();
@@ -117,12 +132,17 @@ await client.connect();
 const open = async () =>
   (await client.query("select from llm_tasks where status in ('queued', 'leased', 'running', 'failed')")).rowCount ?? 0;
 await Promise.all(workers.map((worker) => worker.crash()));
+// A dispatched task whose agent's completion was lost waits for its lease, which is longer than this run has patience for.
+const agentsLeases = "update leases set expires_at = 0 where status = 'active' and worker_id like 'agent-%'";
 while ((await open()) > 0 && performance.now() < giveUpAt) {
   await requeueSome(call, random);
   await handOut(call, workers, random, true);
+  if (performance.now() > giveUpAt - SETTLE_WITHIN_MS / 2) await client.query(agentsLeases);
   await delay(50);
 }
 await Promise.all(workers.map((worker) => worker.finish()));
+
+await Promise.all(agents.map((agent) => agent.close()));
 
 const violations = await findViolations(client, journal, workers);
 const { rows } = await client.query(

@@ -90,6 +90,8 @@ function outcomesOf(tasks: Map<string, TaskRow>, results: ResultRow[]): string[]
     const accepted = successes.get(id) ?? 0;
     if (status === "completed")
       return accepted === 1 ? [] : [`task ${id} is completed with ${accepted} accepted results`];
+    if (status === "cancelled")
+      return accepted <= 1 ? [] : [`task ${id} is cancelled with ${accepted} accepted results`];
     if (status === "dead") return accepted === 0 ? [] : [`task ${id} is dead with ${accepted} accepted results`];
     return [`task ${id} is still ${status}`];
   });
@@ -154,6 +156,7 @@ function historiesOf(tasks: Map<string, TaskRow>, leases: LeaseRow[], entries: E
     if (action === "task_leased") told.set(id, { status: "held", attempts: now.attempts + 1 });
     if (action === "task_released") told.set(id, { status: "queued", attempts: now.attempts - 1 });
     if (action === "task_requeued") told.set(id, { status: "queued", attempts: actor === "admin" ? 0 : now.attempts });
+    if (action === "task_cancelled") told.set(id, { ...now, status: "cancelled" });
     if (action === "task_dead") told.set(id, { ...now, status: "dead" });
     if (action === "task_completed")
       told.set(id, { ...now, status: detail.startsWith("Status: success") ? "completed" : "failed" });

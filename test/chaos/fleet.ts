@@ -36,8 +36,9 @@ export function callerOf(urls: string[], random: Random, journal: Journal) {
         signal: AbortSignal.timeout(CALL_WITHIN_MS),
         ...(body && { body: JSON.stringify(body) }),
       });
-      const answer: Answer = { status: response.status, body: await response.json() };
-      const isOut = answer.status === 503 && !String(answer.body.error).startsWith("No available worker");
+      const text = await response.text();
+      const answer: Answer = { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
+      const isOut = answer.status === 503 && !String(answer.body?.error).startsWith("No available worker");
       if (answer.status >= 500 && answer.status !== 503)
         journal.wrong.push(`${method} ${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
       if (!isOut) return answer;
@@ -76,6 +77,13 @@ export async function requeueSome(call: Call, random: Random): Promise<void> {
   for (const task of (failed?.body ?? []).slice(0, 5)) await call("POST", `/llm-tasks/${task.id}/requeue`);
 }
 
+/** Cancels one that is queued or held, as a person would who has changed their mind. */
+export async function cancelOne(call: Call, random: Random): Promise<void> {
+  const tasks = await call("GET", `/llm-tasks?status=${random.pick(["queued", "leased", "running"])}`);
+  const task = tasks?.body?.[0];
+  if (task) await call("POST", `/llm-tasks/${task.id}/cancel`, { reason: "chaos" });
+}
+
 /** A worker that executes what it is handed, and that can crash and freeze. */
 export class Worker {
   readonly name: string;
@@ -94,6 +102,18 @@ export class Worker {
     this.call = call;
     this.random = random;
     this.journal = journal;
+  }
+
+  /** Asks for as much as it has room for, and waits a moment for it. */
+  async claim(): Promise<void> {
+    await this.frozen;
+    const max_tasks = this.cap - this.doing.size;
+    if (max_tasks <= 0) return;
+    const life = this.life;
+    const asked = { worker_id: this.name, max_tasks, wait_seconds: 1, ttl_seconds: TTL_SECONDS };
+    const answer = await this.call("POST", "/llm-tasks/claim", asked);
+    if (answer?.status === 200 && this.life === life)
+      for (const { task, lease } of answer.body.tasks) this.take(task, lease, false);
   }
 
   /** Tells the service of this life. */

@@ -30,6 +30,7 @@ export async function startInstance(name: string, databaseUrl: string, dataDir: 
     WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
     SWEEP_INTERVAL_MS: "500",
     WORKER_SYNC_INTERVAL_MS: "1000",
+    AUTO_DISPATCH: "true",
     LOG_LEVEL: "warn",
   };
   let written = "";

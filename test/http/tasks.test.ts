@@ -197,7 +197,7 @@ describe("POST /api/runtime/llm-tasks/:id/heartbeat", () => {
     const { status, body } = await api.post(`${TASKS}/${task.id}/heartbeat`);
     expect([status, body]).toEqual([
       200,
-      { lease: LEASE, expires_at: body.lease.expires_at, cancel: false, drain: false, next_heartbeat_ms: 100_000 },
+      { lease: LEASE, expires_at: body.lease.expires_at, cancel: false, drain: false, next_heartbeat_ms: 10_000 },
     ]);
     expect(body.expires_at).toBe(body.lease.last_heartbeat + 300_000);
     expect((await post(`/${task.id}/heartbeat`, {})).status).toBe(200);

@@ -7,6 +7,7 @@ import { loadConfig } from "../../src/config.ts";
 import type { Db } from "../../src/db/client.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
 import { createHttpServer } from "../../src/http/server.ts";
+import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
@@ -23,6 +24,7 @@ export interface TestApp {
   settings: Settings;
   membridge: Membridge;
   waitingRoom: WaitingRoom;
+  dispatcher: Dispatcher;
 }
 
 /** The app on a free port over `db`, closed when the file is done. Limits are off unless `env` sets them. */
@@ -42,10 +44,12 @@ export async function startApp(
   const settings = createSettings(db, createSecretBox("a secret for tests"), config.membridge, log);
   const membridge = createMembridge(settings);
   const waitingRoom = openWaitingRoom(db);
-  const server = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom }));
+  const dispatcher = createDispatcher(db, store, config.membridge.agentKey, log);
+  afterAll(() => dispatcher.stop());
+  const server = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }));
   afterAll(waitingRoom.close);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { api: request(url), url, logged, settings, membridge, waitingRoom };
+  return { api: request(url), url, logged, settings, membridge, waitingRoom, dispatcher };
 }

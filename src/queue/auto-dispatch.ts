@@ -1,0 +1,46 @@
+import { and, asc, eq } from "drizzle-orm";
+import type { Logger } from "pino";
+import type { Db } from "../db/client.ts";
+import { llmTasks } from "../db/schema.ts";
+import { messageOf, Refusal } from "../errors.ts";
+import { candidatesFor } from "../fleet/candidates.ts";
+import { type Dispatcher, NotDispatched } from "./dispatch.ts";
+import { isDue } from "./tasks.ts";
+
+const PER_PASS = 50;
+
+/**
+ * Dispatches the oldest due tasks, as long as workers with an address have room; gives how many it began. It may run in every instance
+ * at once: the lease decides who dispatches a task.
+ */
+export async function autoDispatchOnce(
+  db: Db,
+  dispatcher: Dispatcher,
+  runtimeUrl: string | undefined,
+  log: Logger,
+): Promise<number> {
+  // Most passes end here.
+  const anyTask = { requires: [], context_id: "" };
+  if ((await candidatesFor(db, anyTask, { withUrl: true })).length === 0) return 0;
+  const tasks = await db
+    .select({ id: llmTasks.id })
+    .from(llmTasks)
+    .where(and(eq(llmTasks.status, "queued"), isDue))
+    .orderBy(asc(llmTasks.created_at), asc(llmTasks.id))
+    .limit(PER_PASS);
+  const begun = await Promise.all(
+    tasks.map(async ({ id }) => {
+      try {
+        await dispatcher.dispatch(id, { worker_id: undefined, ttl_seconds: undefined }, runtimeUrl);
+        return true;
+      } catch (error) {
+        if (error instanceof NotDispatched)
+          log.warn({ task: id, worker: error.workerId, reason: error.message }, "not dispatched");
+        // Nobody has room, or another instance was faster.
+        else if (!(error instanceof Refusal)) log.warn({ task: id, reason: messageOf(error) }, "not dispatched");
+        return false;
+      }
+    }),
+  );
+  return begun.filter(Boolean).length;
+}

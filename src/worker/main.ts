@@ -1,0 +1,45 @@
+/** `npm run worker -- --server http://host:3002 --name rpi --exec 'claude -p'`: a worker for machines behind NAT. */
+import { hostname } from "node:os";
+import { parseArgs } from "node:util";
+import { isHttpUrl } from "../config.ts";
+import { StartError } from "../errors.ts";
+import { createLog } from "../log.ts";
+import { createRuntimeClient } from "./runtime-client.ts";
+import { work } from "./worker.ts";
+
+const USAGE = `Usage: npm run worker -- --server http://host:3002 --exec 'claude -p' [--name <name>] [--concurrency 1] [--labels a,b]
+The key of the runtime, if it has one, is read from RUNTIME_API_KEY.`;
+
+function readOptions() {
+  const option = { type: "string" } as const;
+  const { values } = parseArgs({
+    options: { server: option, exec: option, name: option, concurrency: option, labels: option },
+  });
+  const { server = "http://localhost:3002", exec, name = hostname(), concurrency = "1", labels = "" } = values;
+  if (!isHttpUrl(server)) throw new StartError(`--server must be an http:// or https:// address.\n${USAGE}`);
+  if (!exec) throw new StartError(`--exec must say which command does the work.\n${USAGE}`);
+  if (!/^([1-9]|[12]\d|3[0-2])$/.test(concurrency))
+    throw new StartError(`--concurrency must be from 1 to 32.\n${USAGE}`);
+  return { server, command: exec, name, concurrency: Number(concurrency), labels: labels.split(",").filter(Boolean) };
+}
+
+async function main(): Promise<void> {
+  const { server, ...options } = readOptions();
+  const log = createLog(process.env.LOG_LEVEL ?? "info");
+  const [draining, giveUp] = [new AbortController(), new AbortController()];
+  const stop = () => {
+    if (draining.signal.aborted) giveUp.abort();
+    log.info("draining: a second signal stops the running work too");
+    draining.abort();
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+  const client = createRuntimeClient(server, process.env.RUNTIME_API_KEY);
+  await work(client, options, log, draining.signal, giveUp.signal);
+  process.exit(giveUp.signal.aborted ? 1 : 0);
+}
+
+main().catch((error: unknown) => {
+  const isUsage = error instanceof StartError || (error instanceof TypeError && "code" in error);
+  process.stderr.write(`${error instanceof Error ? (isUsage ? error.message : error.stack) : error}\n`);
+  process.exit(1);
+});

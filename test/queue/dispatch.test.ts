@@ -1,0 +1,239 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { pino } from "pino";
+import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import type { Task } from "../../src/contract/views.ts";
+import { probeOnce } from "../../src/fleet/probe.ts";
+import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
+import { getTask } from "../../src/queue/tasks.ts";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aTask, aWorker } from "../support/factories.ts";
+import { type NodeAgentOptions, startNodeAgent } from "../support/node-agent.ts";
+
+const AGENT_KEY = "the-key-of-the-agents";
+const { db, query } = await createTestDatabase();
+const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
+const log = pino({ level: "silent" });
+let agents = 0;
+
+async function anAgent(options: Partial<NodeAgentOptions> = {}) {
+  const agent = await startNodeAgent({ runtime: app.url, name: `agent-${++agents}`, agentKey: AGENT_KEY, ...options });
+  onTestFinished(agent.close);
+  onTestFinished(async () => void (await query("update workers set status = 'offline'")));
+  return agent;
+}
+
+/** An HTTP server in the place of an agent. */
+async function anAgentThat(answer: Parameters<typeof createServer>[1]) {
+  const server = createServer(answer as never);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(
+    () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  );
+  return aWorker(db, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+}
+
+const dispatch = (task: Task, body = {}) => app.api.post(`/api/runtime/llm-tasks/${task.id}/dispatch`).send(body);
+const endOf = (task: Task, status: string) =>
+  vi.waitFor(async () => expect((await getTask(db, task.id)).status).toBe(status), { timeout: 10_000, interval: 30 });
+const resultsOf = async (task: Task) => (await app.api.get(`/api/runtime/llm-tasks/${task.id}/results`)).body;
+
+describe("dispatch", () => {
+  it("lets the agent execute the task, which completes by itself, once", async () => {
+    const agent = await anAgent({ cli: ({ prompt }) => `answer to ${prompt}` });
+    const task = await aTask(db, { prompt: "why?", context_hints: ["h"], policy: { timeout_sec: 60, budget: 1 } });
+    const { status, body } = await dispatch(task);
+    expect([status, body]).toEqual([
+      200,
+      {
+        dispatched: true,
+        task_id: task.id,
+        worker_id: agent.name,
+        lease_id: expect.any(String),
+        execution: { ok: true, started: true },
+      },
+    ]);
+    await endOf(task, "completed");
+    expect(await resultsOf(task)).toMatchObject([{ output: "answer to why?", lease_id: body.lease_id }]);
+    const asked = agent.requests.find(({ path }) => path === "/execute-task");
+    expect(asked?.headers["x-membridge-agent"]).toBe(AGENT_KEY);
+    expect(asked?.body).toEqual({
+      task_id: task.id,
+      prompt: "why?",
+      context_id: task.context_id,
+      agent_slug: "writer",
+      desired_format: "text",
+      context_hints: ["h"],
+      policy: { timeout_sec: 60, budget: 1 },
+      runtime_url: app.url,
+    });
+  });
+
+  it("answers before the task has ended, and keeps its lease alive while the agent works", async () => {
+    let finish = () => {};
+    const working = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const agent = await anAgent({ cli: () => working.then(() => "done") });
+    const task = await aTask(db);
+    expect((await dispatch(task, { worker_id: agent.name, ttl_seconds: 3 })).status).toBe(200);
+    const expiry = async () =>
+      Number((await query("select expires_at from leases where task_id = $1", [task.id]))[0]?.expires_at);
+    const first = await expiry();
+    await vi.waitFor(async () => expect(await expiry()).toBeGreaterThan(first + 900), { timeout: 5_000 });
+    finish();
+    await endOf(task, "completed");
+  });
+
+  it("completes from the agent's answer when the agent's own completion was lost, once", async () => {
+    const agent = await anAgent({ runtime: "http://127.0.0.1:9", cli: () => "lost and found", registration: {} });
+    await aWorker(db, { name: agent.name, url: agent.url });
+    const withOutput = await anAgentThat((_request, response) => {
+      setTimeout(() => response.end(JSON.stringify({ ok: true, output: "from the answer", duration_ms: 7 })), 50);
+    });
+    const failing = await anAgentThat((_request, response) => {
+      response.end(JSON.stringify({ ok: false, error: "no tokens left", duration_ms: 3, returncode: 1 }));
+    });
+    const [task, failed] = [await aTask(db), await aTask(db)];
+    await dispatch(task, { worker_id: withOutput.id });
+    await dispatch(failed, { worker_id: failing.id });
+    await endOf(task, "completed");
+    await endOf(failed, "failed");
+    expect(await resultsOf(task)).toMatchObject([{ output: "from the answer", metrics: { duration_ms: 7 } }]);
+    expect(await resultsOf(failed)).toMatchObject([{ error_message: "no tokens left" }]);
+  });
+
+  it.each<[string, Partial<NodeAgentOptions>, string]>([
+    ["has no CLI", { cli: null }, "The agent answered 503"],
+    ["wants another key", { agentKey: "another" }, "The agent answered 401"],
+  ])(
+    "is refused by an agent that %s: 502, and the task is queued with its attempt given back",
+    async (_what, options, reason) => {
+      const agent = await anAgent(options);
+      const task = await aTask(db);
+      const { status, body } = await dispatch(task, { worker_id: agent.name });
+      expect([status, body]).toEqual([
+        502,
+        { dispatched: false, task_id: task.id, worker_id: agent.name, error: reason },
+      ]);
+      expect(await getTask(db, task.id)).toMatchObject({ status: "queued", attempts: 0, lease_id: null });
+    },
+  );
+
+  it("is refused by an agent that is not there, or redirects; the key does not follow", async () => {
+    const gone = await aWorker(db, { url: "http://127.0.0.1:9" });
+    const task = await aTask(db);
+    expect((await dispatch(task, { worker_id: gone.id })).body.error).toContain("cannot be reached");
+    const followed: unknown[] = [];
+    const elsewhere = await anAgentThat((request, response) => {
+      followed.push(request.headers);
+      response.end("{}");
+    });
+    const redirecting = await anAgentThat((_request, response) => {
+      response.writeHead(307, { location: `${elsewhere.url}/execute-task` }).end();
+    });
+    expect((await dispatch(task, { worker_id: redirecting.id })).status).toBe(502);
+    expect(followed).toEqual([]);
+  });
+
+  it("leaves a task whose agent dies midway to its lease", async () => {
+    let cut = () => {};
+    const dying = await anAgentThat((request) => {
+      cut = () => request.socket.destroy();
+    });
+    const task = await aTask(db);
+    expect((await dispatch(task, { worker_id: dying.id })).status).toBe(200);
+    cut();
+    await vi.waitFor(() => expect(JSON.stringify(app.logged)).toContain("left to its lease"));
+    expect(await getTask(db, task.id)).toMatchObject({ status: "leased", attempts: 1 });
+  });
+
+  it("answers 404, 409, 503, and 400 for a worker without an address", async () => {
+    await query("update workers set status = 'offline'");
+    const task = await aTask(db);
+    expect((await dispatch({ ...task, id: "nobody" })).status).toBe(404);
+    expect((await dispatch(task)).status).toBe(503);
+    expect((await dispatch(task, { worker_id: "nobody" })).status).toBe(503);
+    const mute = await aWorker(db);
+    const named = await dispatch(task, { worker_id: mute.id });
+    expect([named.status, named.body]).toEqual([400, { error: `Worker "${mute.id}" has no URL configured` }]);
+    expect((await dispatch(task)).status).toBe(503);
+    await app.api.post(`/api/runtime/llm-tasks/${task.id}/cancel`);
+    expect((await dispatch(task, { worker_id: mute.id })).status).toBe(400);
+    const agent = await anAgent();
+    expect((await dispatch(task, { worker_id: agent.name })).status).toBe(409);
+  });
+});
+
+describe("auto dispatch", () => {
+  const pass = () => autoDispatchOnce(db, app.dispatcher, app.url, log);
+
+  it("brings queued tasks to agents with room, without doing one twice in several instances", async () => {
+    await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
+    const agent = await anAgent({ cli: ({ prompt }) => prompt });
+    const other = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
+    const tasks = await Promise.all(Array.from({ length: 6 }, () => aTask(db)));
+    const ids = tasks.map(({ id }) => id);
+    const left = () => query("select id from llm_tasks where status <> 'completed' and id = any($1)", [ids]);
+    await vi.waitFor(
+      async () => {
+        await Promise.all([pass(), autoDispatchOnce(db, other.dispatcher, other.url, log)]);
+        expect(await left()).toEqual([]);
+      },
+      { timeout: 15_000 },
+    );
+    expect(agent.requests.filter(({ path }) => path === "/execute-task")).toHaveLength(6);
+    for (const task of tasks) expect(await resultsOf(task)).toHaveLength(1);
+  });
+
+  it("leaves a worker alone that refused three times in a row: a minute, then twice as long, up to five", async () => {
+    const agent = await anAgent({ cli: null });
+    const task = await aTask(db);
+    const pause = async () => {
+      const [row] = await query(
+        "select (paused_until - floor(extract(epoch from now()) * 1000))::int as ms from workers where id = $1",
+        [agent.name],
+      );
+      return row?.ms === null ? null : Math.round(row?.ms / 10_000) * 10;
+    };
+    for (const expected of [null, null, 60, 120, 240, 300, 300]) {
+      await query("update workers set paused_until = null where id = $1", [agent.name]);
+      expect(await pass()).toBe(0);
+      expect(await pause()).toBe(expected);
+    }
+    const calls = agent.requests.length;
+    await pass();
+    expect(agent.requests.length).toBe(calls);
+    expect(await getTask(db, task.id)).toMatchObject({ status: "queued", attempts: 0 });
+  });
+});
+
+describe("a health probe", () => {
+  it("finds an agent alive that gave no other sign, and refreshes what it says of itself", async () => {
+    const agent = await anAgent({ registration: { agent_version: "0.3.9", os_info: "old" } });
+    await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [agent.name]);
+    expect(await probeOnce(db, log)).toBe(1);
+    const { body } = await app.api.get(`/api/runtime/workers/${agent.name}`);
+    expect(body).toMatchObject({ status: "online", agent_version: "0.4.0", os_info: "Linux 6.1.0 x86_64" });
+    expect(await probeOnce(db, log)).toBe(0);
+  });
+
+  it("takes no redirect, error or nonsense for life", async () => {
+    for (const answer of ["redirect", "error", "nonsense"] as const) {
+      const { id } = await anAgentThat((_request, response) => {
+        if (answer === "redirect") response.writeHead(302, { location: "http://127.0.0.1:9" });
+        if (answer === "error") response.writeHead(500);
+        response.end(answer === "nonsense" ? '{"status": 1}' : '{"status": "ok"}');
+      });
+      await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [id]);
+      await probeOnce(db, log);
+      expect([answer, (await app.api.get(`/api/runtime/workers/${id}`)).body.status]).toEqual([answer, "offline"]);
+    }
+  });
+});
+afterAll(() => app.dispatcher.stop());

@@ -1,0 +1,190 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import type { Task } from "../src/contract/views.ts";
+import { createTestDatabase } from "./support/database.ts";
+import { type Launched, launch } from "./support/launch.ts";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const ash = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path));
+/** The two workers behave alike, so they have one suite. Where BusyBox is not installed, the system's own shell runs the second. */
+const WORKERS: [name: string, command: string[]][] = [
+  ["npm run worker", [process.execPath, "--import", "tsx", "src/worker/main.ts"]],
+  [
+    `worker.sh under ${ash ? "BusyBox ash" : "/bin/sh"}`,
+    ash ? [ash, "sh", "src/worker/worker.sh"] : ["/bin/sh", "src/worker/worker.sh"],
+  ],
+];
+
+const API_KEY = "the-key-of-the-runtime";
+const { url: DATABASE_URL, query } = await createTestDatabase();
+const DATA_DIR = mkdtempSync(join(tmpdir(), "bloom-worker-"));
+let runtime: Launched;
+let url = "";
+let port = "0";
+
+async function startRuntime(): Promise<void> {
+  const env = {
+    DATABASE_URL,
+    DATA_DIR,
+    MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
+    RUNTIME_API_KEY: API_KEY,
+    RATE_LIMIT_PER_MINUTE: "0",
+  };
+  runtime = launch({ ...env, BLOOM_RUNTIME_PORT: port });
+  port = await runtime.listening;
+  url = `http://127.0.0.1:${port}`;
+}
+beforeAll(startRuntime);
+afterAll(async () => {
+  runtime.kill("SIGTERM");
+  await runtime.exited;
+  await rm(DATA_DIR, { recursive: true, force: true });
+});
+
+async function call<Answer>(path: string, body?: object): Promise<Answer> {
+  const response = await fetch(`${url}/api/runtime${path}`, {
+    method: body ? "POST" : "GET",
+    headers: { "content-type": "application/json", "x-runtime-api-key": API_KEY },
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  return (await response.json()) as Answer;
+}
+
+const create = (label: string, fields: object = {}) =>
+  call<Task>("/llm-tasks", { context_id: "garden", agent_slug: "writer", prompt: "p", requires: [label], ...fields });
+const taskOf = (id: string) => call<Task>(`/llm-tasks/${id}`);
+const endOf = (id: string, status: string) =>
+  vi.waitFor(async () => expect((await taskOf(id)).status).toBe(status), { timeout: 30_000, interval: 50 });
+async function resultOf(id: string) {
+  const [result] = await call<{ output: string | null; error_message: string | null }[]>(`/llm-tasks/${id}/results`);
+  return result;
+}
+
+describe.each(WORKERS)(
+  "%s",
+  (_name, command) => {
+    const label = `only-${command.length}`;
+
+    /** Starts a worker that gets only this suite's tasks. */
+    function start(exec: string, name = `worker-${command.length}-${Math.random().toString(36).slice(2)}`) {
+      const [program = "", ...args] = command;
+      const options = ["--server", url, "--name", name, "--exec", exec, "--labels", label];
+      const child = spawn(program, [...args, ...options], {
+        cwd: ROOT,
+        env: { ...process.env, RUNTIME_API_KEY: API_KEY },
+      });
+      let said = "";
+      for (const stream of [child.stdout, child.stderr])
+        stream.on("data", (chunk) => {
+          said += chunk;
+        });
+      const exited = once(child, "exit").then(([code]: (number | null)[]) => code ?? null);
+      onTestFinished(async () => {
+        child.kill("SIGKILL");
+        await exited;
+      });
+      return { name, child, exited, said: () => said };
+    }
+
+    it("executes a task: the prompt comes in and the output goes out to the byte", async () => {
+      start(`printf '%s %s|' "$BLOOM_AGENT_SLUG" "$BLOOM_CONTEXT_ID"; cat; printf '\\033[1m'`);
+      const prompt = 'Say "hello\\n" \\ / \t тест 🌱\n\n{"prompt":"x"}\u0001\r\n';
+      const { id } = await create(label, { prompt });
+      await endOf(id, "completed");
+      expect((await resultOf(id))?.output).toBe(`writer garden|${prompt}\u001b[1m`);
+    });
+
+    it("tells what a command that fails said, and ends one at its timeout", async () => {
+      start(`if [ "$(cat)" = sleep ]; then sleep 60; else echo half; echo 'no "disk"' >&2; exit 7; fi`);
+      const failing = await create(label);
+      await endOf(failing.id, "failed");
+      const failed = await resultOf(failing.id);
+      expect([failed?.output, failed?.error_message]).toEqual([
+        "half\n",
+        expect.stringMatching(/ended with code 7: no "disk"/),
+      ]);
+      const slow = await create(label, { prompt: "sleep", policy: { timeout_sec: 1 } });
+      await endOf(slow.id, "failed");
+      expect((await resultOf(slow.id))?.error_message).toContain("timed out after 1 s");
+    });
+
+    it("stops a task that is cancelled", async () => {
+      start("sleep 60");
+      const { id } = await create(label);
+      await endOf(id, "running");
+      await call(`/llm-tasks/${id}/cancel`, { reason: "not needed" });
+      await endOf(id, "cancelled");
+      expect((await resultOf(id))?.error_message).toContain("the task was cancelled");
+    });
+
+    it("drains on SIGTERM: what it runs is completed, and it exits 0", async () => {
+      const { child, exited } = start("sleep 2; echo done");
+      const { id } = await create(label);
+      await endOf(id, "running");
+      const later = await create(label);
+      child.kill("SIGTERM");
+      expect(await exited).toBe(0);
+      expect([(await taskOf(id)).status, (await taskOf(later.id)).status]).toEqual(["completed", "queued"]);
+      await call(`/llm-tasks/${later.id}/cancel`, {});
+    });
+
+    it("keeps a finished result while the runtime is away, and delivers it", async () => {
+      start("sleep 1; echo kept");
+      const { id } = await create(label);
+      await endOf(id, "running");
+      runtime.kill("SIGKILL");
+      await runtime.exited;
+      await startRuntime();
+      await endOf(id, "completed");
+      expect((await resultOf(id))?.output).toBe("kept\n");
+      expect((await taskOf(id)).attempts).toBe(1);
+    });
+
+    it("that was killed and starts again gets its task back at once, under another life", async () => {
+      const first = start("sleep 60");
+      const { id } = await create(label);
+      await endOf(id, "running");
+      first.child.kill("SIGKILL");
+      await first.exited;
+      start("echo again", first.name);
+      await endOf(id, "completed");
+      expect((await taskOf(id)).attempts).toBe(2);
+      const [{ boots } = { boots: 0 }] = await query<{ boots: number }>(
+        "select count(*)::int as boots from audit_logs where entity_id = $1",
+        [first.name],
+      );
+      expect(boots).toBeGreaterThanOrEqual(2);
+    });
+
+    it("says what is wrong with its options", async () => {
+      const [program = "", ...args] = command;
+      for (const options of [[], ["--exec"], ["--nonsense", "x", "--exec", "cat"]]) {
+        const child = spawn(program, [...args, ...options], { cwd: ROOT });
+        let said = "";
+        child.stderr.on("data", (chunk) => {
+          said += chunk;
+        });
+        const [code] = await once(child, "close");
+        expect([code === 0, said.length > 10, /\n\s+at /.test(said)]).toEqual([false, true, false]);
+      }
+    });
+  },
+  60_000,
+);
+
+it("the shell worker comes from the service, and is short", async () => {
+  const response = await fetch(`${url}/api/runtime/worker.sh`, { headers: { "x-runtime-api-key": API_KEY } });
+  const script = await response.text();
+  expect([response.status, response.headers.get("content-type")]).toEqual([
+    200,
+    expect.stringContaining("text/x-shellscript"),
+  ]);
+  expect(script).toMatch(/^#!\/bin\/sh\n/);
+  expect(script.split("\n").length).toBeLessThanOrEqual(101);
+});
