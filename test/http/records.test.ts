@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask } from "../support/factories.ts";
-import { ARTIFACT, AUDIT_ENTRY, LEASE, TASK } from "../support/records.ts";
+import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { ARTIFACT, AUDIT_ENTRY, LEASE, RUNTIME_CONFIG, TASK } from "../support/records.ts";
 
-const { db, query } = await createTestDatabase();
+const { db } = await createTestDatabase();
 const { api } = await startApp(db);
 const get = (path: string) => api.get(`/api/runtime/${path}`);
 const idsOf = ({ body }: { body: { id: string }[] }) => body.map(({ id }) => id);
@@ -26,6 +26,13 @@ describe("GET /api/runtime/health", () => {
         membridge: { consecutiveFailures: 0, lastSuccess: null, lastError: null, connected: false },
       },
     ]);
+  });
+});
+
+describe("GET /api/runtime/config", () => {
+  it("has the fields of its record and no other", async () => {
+    const { status, body } = await get("config");
+    expect([status, body]).toEqual([200, RUNTIME_CONFIG]);
   });
 });
 
@@ -63,7 +70,8 @@ describe("GET /api/runtime/artifacts", () => {
     expect(all.body.slice(0, 2)).toEqual(artifacts.reverse());
     expect((await get(`artifacts?task_id=${one.task.id}`)).body).toEqual([artifacts[1]]);
     expect((await get(`artifacts?task_id=${(await aTask(db)).id}`)).body).toEqual([]);
-    expect((await get("artifacts?task_id=x")).body.error).toContain("UUID");
+    const wrong = await get("artifacts?task_id=x");
+    expect([wrong.status, wrong.body]).toEqual([400, { error: expect.stringContaining("task_id: must be a UUID") }]);
   });
 });
 
@@ -84,21 +92,29 @@ describe("GET /api/runtime/audit", () => {
   });
 });
 
-describe("GET /api/runtime/stats", () => {
-  it("counts what is there; only statuses that occur", async () => {
-    const [counted] = await query(
-      `select (select count(*)::int from llm_tasks) as tasks, (select count(*)::int from leases) as leases,
-         (select count(*)::int from leases where status = 'active') as active, (select count(*)::int from workers) as workers`,
-    );
-    const { status, body } = await get("stats");
-    expect(status).toBe(200);
-    const { by_status } = body.tasks;
-    expect(body).toEqual({
-      tasks: { total: counted?.tasks, by_status },
-      leases: { total: counted?.leases, active: counted?.active },
-      workers: { total: counted?.workers, online: counted?.workers },
+describe("GET /api/runtime/stats", async () => {
+  // A database of its own, so that what is there is known.
+  const counted = await createTestDatabase();
+  const own = await startApp(counted.db);
+
+  it("counts tasks, leases and workers; only statuses that occur", async () => {
+    const empty = await own.api.get("/api/runtime/stats");
+    expect([empty.status, empty.body]).toEqual([
+      200,
+      { tasks: { total: 0, by_status: {} }, leases: { total: 0, active: 0 }, workers: { total: 0, online: 0 } },
+    ]);
+    await aTask(counted.db);
+    await aTask(counted.db);
+    await aLeasedTask(counted.db);
+    const { task } = await aLeasedTask(counted.db);
+    await own.api
+      .post(`/api/runtime/llm-tasks/${task.id}/complete`)
+      .send({ status: "error", metrics: { duration_ms: 1 } });
+    await aWorker(counted.db, { status: "syncing" });
+    expect((await own.api.get("/api/runtime/stats")).body).toEqual({
+      tasks: { total: 4, by_status: { queued: 2, leased: 1, failed: 1 } },
+      leases: { total: 2, active: 1 },
+      workers: { total: 3, online: 2 },
     });
-    expect(Object.keys(by_status).sort()).toEqual(["completed", "leased", "queued"]);
-    expect(by_status.completed + by_status.leased + by_status.queued).toBe(counted?.tasks);
   });
 });

@@ -11,13 +11,19 @@ const TASKS = "/api/runtime/llm-tasks";
 const post = (path: string, body?: object) => api.post(`${TASKS}${path}`).send(body);
 const NOBODY = randomUUID();
 
-/** The newest audit entry about `entityId`, without its id and time. */
-async function auditOf(entityId: string) {
-  const [entry] = await query(
-    "select action, entity_type, entity_id, actor, detail from audit_logs where entity_id = $1 order by timestamp desc, id desc limit 1",
+/** What was written down about `entityId`, oldest first, without ids and times. */
+const auditOf = (entityId: string) =>
+  query(
+    "select action, entity_type, entity_id, actor, detail from audit_logs where entity_id = $1 order by timestamp, id",
     [entityId],
   );
-  return entry;
+
+/** The id of a task that is in `status`, which a worker holds or has held unless it is queued. */
+async function aTaskIn(status: string): Promise<string> {
+  if (status === "queued") return (await aTask(db)).id;
+  const { task } = await aLeasedTask(db);
+  await query("update llm_tasks set status = $2 where id = $1", [task.id, status]);
+  return task.id;
 }
 
 /** The fields that a refused body names. */
@@ -40,13 +46,15 @@ describe("POST /api/runtime/llm-tasks", () => {
       lease_id: null,
       worker_id: null,
     });
-    expect(await auditOf(body.id)).toEqual({
-      action: "task_created",
-      entity_type: "llm_task",
-      entity_id: body.id,
-      actor: "api",
-      detail: "Task for agent writer, context garden",
-    });
+    expect(await auditOf(body.id)).toEqual([
+      {
+        action: "task_created",
+        entity_type: "llm_task",
+        entity_id: body.id,
+        actor: "api",
+        detail: "Task for agent writer, context garden",
+      },
+    ]);
   });
 
   it("keeps what it is given", async () => {
@@ -88,6 +96,25 @@ describe("POST /api/runtime/llm-tasks", () => {
       { error: { formErrors: [], fieldErrors: { [field]: [expect.any(String)] } } },
     ]);
     expect(await count()).toEqual(before);
+  });
+
+  it("names all refused fields together", async () => {
+    const refused = await post("", { context_id: "", max_attempts: 0, policy: { timeout_sec: 0, budget: -1 } });
+    expect([refused.status, refused.body]).toEqual([
+      400,
+      {
+        error: {
+          formErrors: [],
+          fieldErrors: {
+            context_id: [expect.any(String)],
+            agent_slug: [expect.any(String)],
+            prompt: [expect.any(String)],
+            max_attempts: [expect.any(String)],
+            policy: [expect.any(String), expect.any(String)],
+          },
+        },
+      },
+    ]);
   });
 
   it("refuses a body that is no object, in the form's errors", async () => {
@@ -154,13 +181,31 @@ describe("POST /api/runtime/llm-tasks/:id/lease", () => {
       lease_id: lease.id,
       worker_id: worker.id,
     });
-    expect(await auditOf(lease.id)).toEqual({
-      action: "task_leased",
-      entity_type: "lease",
-      entity_id: lease.id,
-      actor: "router",
-      detail: `Task ${task.id} leased to worker ${worker.id}, TTL 300s`,
-    });
+    expect(await auditOf(lease.id)).toEqual([
+      {
+        action: "task_leased",
+        entity_type: "lease",
+        entity_id: lease.id,
+        actor: "router",
+        detail: `Task ${task.id} leased to worker ${worker.id}, TTL 300s`,
+      },
+    ]);
+  });
+
+  it("finds a worker with room when none is named, and answers 503 when all are full", async () => {
+    await query("update workers set status = 'offline'");
+    const worker = await aWorker(db, { capabilities: { max_concurrency: 1 } });
+    const { status, body } = await api.post(`${TASKS}/${await aTaskIn("queued")}/lease`);
+    expect([status, body.worker.id, body.lease.worker_id]).toEqual([201, worker.id, worker.id]);
+    const waiting = await aTaskIn("queued");
+    const full = await post(`/${waiting}/lease`, { worker_id: null });
+    expect([full.status, full.body]).toEqual([503, { error: "No available worker with free capacity" }]);
+    expect((await api.get(`${TASKS}/${waiting}`)).body).toMatchObject({ status: "queued", attempts: 0 });
+  });
+
+  it.each(["leased", "running", "completed", "failed", "dead"])("answers 409 for a task that is %s", async (was) => {
+    const { status, body } = await post(`/${await aTaskIn(was)}/lease`);
+    expect([status, body]).toEqual([409, { error: `Task status is '${was}', expected 'queued'` }]);
   });
 
   it("takes a TTL, and null as none", async () => {
@@ -175,12 +220,9 @@ describe("POST /api/runtime/llm-tasks/:id/lease", () => {
     }
   });
 
-  it("answers 404 without the task, 409 when it is not queued, 503 without a worker", async () => {
+  it("answers 404 without the task, and 503 without a worker", async () => {
     const missing = await post(`/${NOBODY}/lease`);
     expect([missing.status, missing.body]).toEqual([404, { error: "Task not found" }]);
-    const { task, worker } = await aLeasedTask(db);
-    const taken = await post(`/${task.id}/lease`, { worker_id: worker.id });
-    expect([taken.status, taken.body]).toEqual([409, { error: "Task status is 'leased', expected 'queued'" }]);
     await query("update workers set status = 'offline'");
     const queued = await aTask(db);
     for (const body of [{}, { worker_id: "nobody" }]) {
@@ -192,8 +234,10 @@ describe("POST /api/runtime/llm-tasks/:id/lease", () => {
 
 describe("POST /api/runtime/llm-tasks/:id/heartbeat", () => {
   it("renews the lease, with and without a body, and is not audited", async () => {
-    const { task, lease } = await aLeasedTask(db);
+    const { task } = await aLeasedTask(db);
     await makeOverdue(task.id);
+    const entries = () => query("select count(*) from audit_logs");
+    const before = await entries();
     const { status, body } = await api.post(`${TASKS}/${task.id}/heartbeat`);
     expect([status, body]).toEqual([
       200,
@@ -202,7 +246,7 @@ describe("POST /api/runtime/llm-tasks/:id/heartbeat", () => {
     expect(body.expires_at).toBe(body.lease.last_heartbeat + 300_000);
     expect((await post(`/${task.id}/heartbeat`, {})).status).toBe(200);
     expect((await api.get(`${TASKS}/${task.id}`)).body.status).toBe("running");
-    expect(await auditOf(lease.id)).toMatchObject({ action: "task_leased" });
+    expect(await entries()).toEqual(before);
   });
 
   it("answers 404 without a task or lease, and when the lease has ended", async () => {
@@ -230,16 +274,21 @@ describe("POST /api/runtime/llm-tasks/:id/complete", () => {
     });
     expect([status, body]).toEqual([200, { task: TASK, artifact: ARTIFACT, result: RESULT }]);
     expect(body.task).toMatchObject({ id: task.id, status: "completed", lease_id: lease.id, worker_id: worker.id });
-    expect(body.artifact).toMatchObject({ type: "HAIKU", tags: ["poem"], content: "the output", url: null });
+    expect(body.artifact).toMatchObject({ task_id: task.id, type: "HAIKU", tags: ["poem"], entity_refs: [] });
+    expect(body.artifact).toMatchObject({ job_id: null, content: "the output", url: null });
+    expect(body.result).toMatchObject({ task_id: task.id, worker_id: worker.id, artifact_id: body.artifact.id });
     expect(body.result).toMatchObject({ status: "success", output: "the output", error_message: null });
     expect(body.result.metrics).toEqual({ duration_ms: 1200, tokens_used: 7 });
-    expect(await auditOf(task.id)).toEqual({
-      action: "task_completed",
-      entity_type: "llm_task",
-      entity_id: task.id,
-      actor: worker.id,
-      detail: `Status: success, artifact: ${body.artifact.id}, duration: 1200ms`,
-    });
+    expect(await auditOf(task.id)).toEqual([
+      expect.objectContaining({ action: "task_created" }),
+      {
+        action: "task_completed",
+        entity_type: "llm_task",
+        entity_id: task.id,
+        actor: worker.id,
+        detail: `Status: success, artifact: ${body.artifact.id}, duration: 1200ms`,
+      },
+    ]);
     const leases = (await api.get("/api/runtime/leases?status=released")).body;
     expect(leases[0].id).toBe(lease.id);
   });
@@ -253,16 +302,28 @@ describe("POST /api/runtime/llm-tasks/:id/complete", () => {
       metrics: { duration_ms: 0, tokens_used: null },
     });
     expect([status, body.task.status]).toEqual([200, "failed"]);
-    expect(body.result).toMatchObject({ output: null, error_message: "the CLI failed", metrics: { duration_ms: 0 } });
+    expect(body.result).toMatchObject({ status: "error", output: null, error_message: "the CLI failed" });
+    expect(body.result.metrics).toEqual({ duration_ms: 0 });
     expect(body.artifact).toMatchObject({ type: "LLM_RESULT", tags: [], content: null });
+    const detail = `Status: error, artifact: ${body.artifact.id}, duration: 0ms`;
+    expect((await auditOf(task.id)).at(-1)).toMatchObject({ action: "task_completed", detail });
   });
 
-  it("checks for the task, then for its status, then the body", async () => {
-    const missing = await post(`/${NOBODY}/complete`, { nonsense: true });
-    expect([missing.status, missing.body]).toEqual([404, { error: "Task not found" }]);
-    const queued = await post(`/${(await aTask(db)).id}/complete`, { nonsense: true });
-    const notHeld = { error: "Task status is 'queued', expected 'leased' or 'running'" };
-    expect([queued.status, queued.body]).toEqual([409, notHeld]);
+  it.each(["queued", "completed", "failed", "dead"])("answers 409 for a task that is %s, before 400", async (was) => {
+    const id = await aTaskIn(was);
+    for (const body of [success, { nonsense: true }]) {
+      const refused = await post(`/${id}/complete`, body);
+      const error = `Task status is '${was}', expected 'leased' or 'running'`;
+      expect([refused.status, refused.body]).toEqual([409, { error }]);
+    }
+    expect((await api.get(`/api/runtime/artifacts?task_id=${id}`)).body).toEqual([]);
+  });
+
+  it("answers 404 without the task, before 400, and 400 for the body of one that is held", async () => {
+    for (const id of [NOBODY, "no-uuid"]) {
+      const missing = await post(`/${id}/complete`, { nonsense: true });
+      expect([missing.status, missing.body]).toEqual([404, { error: "Task not found" }]);
+    }
     const { task } = await aLeasedTask(db);
     const refused = await post(`/${task.id}/complete`, { nonsense: true });
     expect([refused.status, fieldsOf(refused).sort()]).toEqual([400, ["metrics", "status"]]);
@@ -325,24 +386,30 @@ describe("a lease's fence", () => {
 });
 
 describe("POST /api/runtime/llm-tasks/:id/requeue", () => {
-  it("starts a failed task anew, and audits it", async () => {
-    const { task } = await aLeasedTask(db);
-    await post(`/${task.id}/complete`, { status: "error", metrics: { duration_ms: 1 } });
-    const { status, body } = await post(`/${task.id}/requeue`);
+  it.each(["failed", "dead"])("starts a %s task anew, and audits it", async (was) => {
+    const id = await aTaskIn(was);
+    const { status, body } = await api.post(`${TASKS}/${id}/requeue`);
     expect([status, body]).toEqual([200, TASK]);
     expect(body).toMatchObject({ status: "queued", attempts: 0, lease_id: null, worker_id: null });
-    expect(await auditOf(task.id)).toEqual({
-      action: "task_requeued",
-      entity_type: "llm_task",
-      entity_id: task.id,
-      actor: "admin",
-      detail: "Requeued from failed",
-    });
+    expect(await auditOf(id)).toEqual([
+      expect.objectContaining({ action: "task_created" }),
+      {
+        action: "task_requeued",
+        entity_type: "llm_task",
+        entity_id: id,
+        actor: "admin",
+        detail: `Requeued from ${was}`,
+      },
+    ]);
   });
 
-  it("answers 404 without the task, and 409 in any other status", async () => {
-    expect((await post(`/${NOBODY}/requeue`)).body).toEqual({ error: "Task not found" });
-    const { status, body } = await post(`/${(await aTask(db)).id}/requeue`);
-    expect([status, body]).toEqual([409, { error: "Cannot requeue task with status 'queued'" }]);
+  it("answers 404 without the task", async () => {
+    const { status, body } = await post(`/${NOBODY}/requeue`);
+    expect([status, body]).toEqual([404, { error: "Task not found" }]);
+  });
+
+  it.each(["queued", "leased", "running", "completed"])("answers 409 for a task that is %s", async (was) => {
+    const { status, body } = await post(`/${await aTaskIn(was)}/requeue`);
+    expect([status, body]).toEqual([409, { error: `Cannot requeue task with status '${was}'` }]);
   });
 });

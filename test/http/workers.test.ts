@@ -73,6 +73,7 @@ describe("POST /api/runtime/workers", () => {
   });
 
   it.each<[string, unknown]>([
+    ["name", undefined],
     ["name", ""],
     ["name", "x".repeat(129)],
     ["name", "a\0"],
@@ -85,10 +86,15 @@ describe("POST /api/runtime/workers", () => {
     ["capabilities", { labels: [1] }],
     ["ip_addrs", "10.0.0.7"],
     ["boot_id", 5],
-  ])("refuses %s: %j, naming the field", async (field, value) => {
+  ])("refuses %s: %j, naming the field, and registers nobody", async (field, value) => {
+    const written = () => query("select (select count(*) from workers), (select count(*) from audit_logs)");
+    const before = await written();
     const { status, body } = await register({ name: "wrong", [field]: value });
-    expect([status, Object.keys(body.error.fieldErrors)]).toEqual([400, [field]]);
-    expect((await api.get(`${WORKERS}/wrong`)).status).toBe(404);
+    expect([status, body]).toEqual([
+      400,
+      { error: { formErrors: [], fieldErrors: { [field]: [expect.any(String)] } } },
+    ]);
+    expect(await written()).toEqual(before);
   });
 });
 

@@ -13,6 +13,9 @@ const orNull = (matcher: unknown) => expect.toSatisfy((value: unknown) => value 
 const listOf = (matcher: unknown) =>
   expect.toSatisfy((value: unknown) => Array.isArray(value) && value.every((one) => is(one, matcher)));
 
+const either = (...matchers: unknown[]) =>
+  expect.toSatisfy((value: unknown) => matchers.some((matcher) => is(value, matcher)));
+
 function is(value: unknown, matcher: unknown): boolean {
   try {
     expect(value).toEqual(matcher);
@@ -99,10 +102,17 @@ export const RESULT = {
   status: expect.stringMatching(/^(success|error)$/),
   output: orNull(text),
   error_message: orNull(text),
-  metrics: expect.objectContaining({ duration_ms: integer }),
+  metrics: either({ duration_ms: integer }, { duration_ms: integer, tokens_used: integer }),
   completed_at: time,
   lease_id: uuid,
   accepted: expect.any(Boolean),
+};
+
+export const RUNTIME_CONFIG = {
+  membridge_server_url: text,
+  admin_key_masked: text,
+  connected: expect.any(Boolean),
+  last_test: orNull(time),
 };
 
 export const AUDIT_ENTRY = {
