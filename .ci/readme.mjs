@@ -1,7 +1,7 @@
 /**
  * Runs every ```sh block of README.md, in order and as written, and compares what it prints with the ```json block that follows it.
  * In the shown JSON, a UUID stands for any UUID, a number of 13 digits for any time, and "…" for any string; all else is to the letter.
- * The block with `npm start` runs in the background until the next block that calls npm.
+ * The block with `npm start` runs in the background until the next block that installs, starts or migrates.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -103,7 +103,7 @@ try {
     if (kind !== "sh" || done.has(text)) continue;
     done.add(text);
     process.stdout.write(`\n$ ${text}`);
-    if (stopService && /^npm /m.test(text)) {
+    if (stopService && /^npm (ci|start|run db)/m.test(text)) {
       await stopService();
       stopService = undefined;
     }

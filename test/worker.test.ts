@@ -25,30 +25,38 @@ const API_KEY = "the-key-of-the-runtime";
 const { url: DATABASE_URL, query } = await createTestDatabase();
 const DATA_DIR = mkdtempSync(join(tmpdir(), "bloom-worker-"));
 let runtime: Launched;
+/** A second instance, on which the tasks are created and looked at. */
+let other: Launched;
+let otherUrl = "";
 let url = "";
 let port = "0";
 
+const env = {
+  DATABASE_URL,
+  DATA_DIR,
+  MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
+  RUNTIME_API_KEY: API_KEY,
+  RATE_LIMIT_PER_MINUTE: "0",
+};
+
 async function startRuntime(): Promise<void> {
-  const env = {
-    DATABASE_URL,
-    DATA_DIR,
-    MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
-    RUNTIME_API_KEY: API_KEY,
-    RATE_LIMIT_PER_MINUTE: "0",
-  };
   runtime = launch({ ...env, BLOOM_RUNTIME_PORT: port });
   port = await runtime.listening;
   url = `http://127.0.0.1:${port}`;
 }
-beforeAll(startRuntime);
+beforeAll(async () => {
+  await startRuntime();
+  other = launch({ ...env, BLOOM_RUNTIME_PORT: "0" });
+  otherUrl = `http://127.0.0.1:${await other.listening}`;
+});
 afterAll(async () => {
-  runtime.kill("SIGTERM");
-  await runtime.exited;
+  for (const instance of [runtime, other]) instance.kill("SIGTERM");
+  await Promise.all([runtime.exited, other.exited]);
   await rm(DATA_DIR, { recursive: true, force: true });
 });
 
 async function call<Answer>(path: string, body?: object): Promise<Answer> {
-  const response = await fetch(`${url}/api/runtime${path}`, {
+  const response = await fetch(`${otherUrl}/api/runtime${path}`, {
     method: body ? "POST" : "GET",
     headers: { "content-type": "application/json", "x-runtime-api-key": API_KEY },
     ...(body && { body: JSON.stringify(body) }),
@@ -78,18 +86,17 @@ describe.each(WORKERS)(
       const child = spawn(program, [...args, ...options], {
         cwd: ROOT,
         env: { ...process.env, RUNTIME_API_KEY: API_KEY },
+        detached: true,
       });
-      let said = "";
-      for (const stream of [child.stdout, child.stderr])
-        stream.on("data", (chunk) => {
-          said += chunk;
-        });
+      for (const stream of [child.stdout, child.stderr]) stream.resume();
       const exited = once(child, "exit").then(([code]: (number | null)[]) => code ?? null);
-      onTestFinished(async () => {
-        child.kill("SIGKILL");
+      /** As when the machine dies: with whatever it has started, such as a curl that waits for a task. */
+      const crash = async () => {
+        if (child.exitCode === null && child.signalCode === null && child.pid) process.kill(-child.pid, "SIGKILL");
         await exited;
-      });
-      return { name, child, exited, said: () => said };
+      };
+      onTestFinished(crash);
+      return { name, child, exited, crash };
     }
 
     it("executes a task: the prompt comes in and the output goes out to the byte", async () => {
@@ -150,8 +157,7 @@ describe.each(WORKERS)(
       const first = start("sleep 60");
       const { id } = await create(label);
       await endOf(id, "running");
-      first.child.kill("SIGKILL");
-      await first.exited;
+      await first.crash();
       start("echo again", first.name);
       await endOf(id, "completed");
       expect((await taskOf(id)).attempts).toBe(2);

@@ -20,7 +20,7 @@ trap 'DRAINING=1; [ -z "$CALLING" ] || kill "$CALLING"' TERM INT
 
 # post <path> <file with the body> <file for the answer>: prints the status, 000 without one.
 post() {
-  curl -s -m 60 -o "$3" -w '%{http_code}' -H 'Content-Type: application/json' -H "X-Runtime-API-Key: ${RUNTIME_API_KEY:-}" \
+  exec curl -s -m 60 -o "$3" -w '%{http_code}' -H 'Content-Type: application/json' -H "X-Runtime-API-Key: ${RUNTIME_API_KEY:-}" \
     --data-binary "@$2" "$SERVER/api/runtime$1"
 }
 # The file $1 as the inside of a JSON string, to the byte.
