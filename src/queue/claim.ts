@@ -36,7 +36,10 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]
     // Locks the worker, after the tasks; what it holds is counted anew in a statement of its own.
     const state = await seen(tx, worker_id, "claim");
     if (!state) throw workerNotFound();
-    if (state.drained) throw new Conflict(`Worker ${worker_id} is drained and gets no new work until it is resumed`);
+    if (state.drained) {
+      const why = worker.drain?.reason ? `: ${worker.drain.reason}` : "";
+      throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
+    }
     const room = state.max_concurrency - (await countActiveLeases(tx, worker_id));
     const grantee = { workerId: worker_id, actor: worker_id, ttlSeconds: ttl_seconds };
     return grant(tx, found.slice(0, Math.max(0, room)), grantee);

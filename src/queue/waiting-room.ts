@@ -33,7 +33,7 @@ interface Waiter {
  * Those who wait for tasks on this instance. News wake them one after another, the longest waiting first, and only while something is
  * queued: a crowd that all looked at once would be hundreds of queries for one task.
  */
-export function openWaitingRoom(db: Db): WaitingRoom {
+export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom {
   const waiters = new Set<Waiter>();
   /** Who is to look, in this order. */
   const woken = new Set<Waiter>();
@@ -86,7 +86,7 @@ export function openWaitingRoom(db: Db): WaitingRoom {
       clearInterval(timer);
     },
     wait: (workerId, given, attempt) => {
-      if (waiters.size >= MOST_WAITERS) throw new Unavailable("Too many workers wait on this instance; try again.");
+      if (waiters.size >= mostWaiters) throw new Unavailable("Too many workers wait on this instance; try again.");
       const signal = AbortSignal.any([given, closed.signal]);
       return new Promise<void>((resolve, reject) => {
         let isTrying = false;

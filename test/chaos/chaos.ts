@@ -21,6 +21,8 @@ const WORKERS = 5;
 const CLIENTS = 3;
 /** How long the rest of the work may take when no more faults come. */
 const SETTLE_WITHIN_MS = 120_000;
+/** What an agent has not completed by then, it never will. */
+const AGENTS_WITHIN_MS = 5_000;
 
 const { values } = parseArgs({ options: { minutes: { type: "string", default: "10" }, seed: { type: "string" } } });
 const minutes = Number(values.minutes);
@@ -137,7 +139,7 @@ const agentsLeases = "update leases set expires_at = 0 where status = 'active' a
 while ((await open()) > 0 && performance.now() < giveUpAt) {
   await requeueSome(call, random);
   await handOut(call, workers, random, true);
-  if (performance.now() > giveUpAt - SETTLE_WITHIN_MS / 2) await client.query(agentsLeases);
+  if (performance.now() > giveUpAt - SETTLE_WITHIN_MS + AGENTS_WITHIN_MS) await client.query(agentsLeases);
   await delay(50);
 }
 await Promise.all(workers.map((worker) => worker.finish()));

@@ -5,7 +5,7 @@ import type { Lease, Task } from "../../src/contract/views.ts";
 import { listen } from "../../src/db/listen.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { getTask } from "../../src/queue/tasks.ts";
-import { QUEUE_NEWS } from "../../src/queue/waiting-room.ts";
+import { openWaitingRoom, QUEUE_NEWS } from "../../src/queue/waiting-room.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker, completion } from "../support/factories.ts";
@@ -171,6 +171,14 @@ describe("a claim that waits", () => {
     await vi.waitFor(() => expect(stopping.waitingRoom.size()).toBe(1));
     stopping.waitingRoom.close();
     expect((await claiming).status).toBe(204);
+  });
+
+  it("is refused when too many wait", async () => {
+    const room = openWaitingRoom(db, 1);
+    onTestFinished(room.close);
+    const never = new AbortController().signal;
+    void room.wait("one", never, async () => false);
+    expect(() => room.wait("two", never, async () => false)).toThrow("Too many workers wait");
   });
 
   it("gives nothing to a client that has gone away", async () => {
