@@ -141,6 +141,17 @@ describe("dispatch", () => {
     expect(followed).toEqual([]);
   });
 
+  it("keeps the lease of an agent that never answers alive, and lets go of it at a stop", async () => {
+    const silent = await anAgentThat(() => {});
+    const stopping = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
+    const task = await aTask(db);
+    await stopping.dispatcher.dispatch(task.id, { worker_id: silent.id, ttl_seconds: 1 }, stopping.url);
+    // Renewed, where it would be overdue by now.
+    await endOf(task, "running");
+    await stopping.dispatcher.stop();
+    expect(await getTask(db, task.id)).toMatchObject({ status: "running", attempts: 1 });
+  });
+
   it("leaves a task whose agent dies midway to its lease", async () => {
     let cut = () => {};
     const dying = await anAgentThat((request) => {
