@@ -118,7 +118,10 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
 }
 
 async function hasDue(db: Db): Promise<boolean> {
-  const { rows } = await db.execute(sql`select from ${llmTasks} where status = 'queued' and ${isDue} limit 1`);
+  // Ordered, so that it reads the index of queued tasks: among a million others it took 177 ms to come upon one by chance.
+  const { rows } = await db.execute(
+    sql`select from ${llmTasks} where status = 'queued' and ${isDue} order by created_at, id limit 1`,
+  );
   return rows.length > 0;
 }
 
