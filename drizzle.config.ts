@@ -6,7 +6,7 @@ import { defineConfig } from "drizzle-kit";
  */
 export default defineConfig({
   dialect: "postgresql",
-  schema: "./src/db/schema.ts",
+  schema: ["./src/db/schema.ts", "./src/db/output-tables.ts"],
   out: "./migrations",
   schemaFilter: ["public"],
   tablesFilter: [
@@ -15,8 +15,11 @@ export default defineConfig({
     "workers",
     "runtime_artifacts",
     "llm_results",
+    "runtime_staged_outputs",
+    "runtime_output_chunks",
     "audit_logs",
     "runtime_settings",
+    "runtime_api_keys",
   ],
   migrations: { schema: "bloom_runtime", table: "migrations" },
   dbCredentials: { url: process.env.DATABASE_URL ?? "" },

@@ -5,7 +5,8 @@
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
 import { headerValue } from "../config.ts";
-import { llmResults, llmTasks, workers } from "../db/schema.ts";
+import { llmResults } from "../db/output-tables.ts";
+import { llmTasks, workers } from "../db/schema.ts";
 import { LEASE_STATUSES, TASK_STATUSES } from "../db/values.ts";
 import { httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
 

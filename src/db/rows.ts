@@ -1,5 +1,6 @@
 /** What the tables hold, a row each. */
-import type { auditLogs, leases, llmResults, llmTasks, runtimeArtifacts, workers } from "./schema.ts";
+import type { llmResults, runtimeArtifacts } from "./output-tables.ts";
+import type { auditLogs, leases, llmTasks, workers } from "./schema.ts";
 
 export type TaskRow = typeof llmTasks.$inferSelect;
 export type LeaseRow = typeof leases.$inferSelect;

@@ -1,26 +1,25 @@
 /**
- * The tables. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
+ * The tables; those of outputs are in `output-tables.ts`. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
  * Times are epoch milliseconds by the database's clock (lifecycle.md, invariant 6). There are no foreign keys: adopted databases hold
  * rows whose task or worker is gone, and every row is kept. Indexes for "newest first" are ascending and read backwards:
  * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
  */
 import { sql } from "drizzle-orm";
-import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { epochMs } from "./columns.ts";
 import {
   type Capabilities,
   DESIRED_FORMATS,
   type Drain,
   LEASE_STATUSES,
-  type Metrics,
   type Policy,
   type Progress,
-  RESULT_STATUSES,
   type Retry,
+  ROLES,
   TASK_STATUSES,
   WORKER_STATUSES,
 } from "./values.ts";
 
-const epochMs = (name: string) => bigint(name, { mode: "number" });
 const quoted = (values: readonly string[]) => sql.raw(values.map((value) => `'${value}'`).join(", "));
 
 export const llmTasks = pgTable(
@@ -124,55 +123,6 @@ export const workers = pgTable("workers", {
   self_registered: boolean().notNull().default(false),
 });
 
-export const runtimeArtifacts = pgTable(
-  "runtime_artifacts",
-  {
-    id: uuid().primaryKey(),
-    task_id: uuid().notNull(),
-    job_id: text(),
-    type: text().notNull(),
-    created_at: epochMs("created_at").notNull(),
-    finalized: boolean().notNull(),
-    url: text(),
-    entity_refs: jsonb().$type<string[]>().notNull().default([]),
-    tags: jsonb().$type<string[]>().notNull().default([]),
-    content: text(),
-  },
-  (artifact) => [
-    // listArtifacts, newest first, without and with a task
-    index("runtime_artifacts_newest").on(artifact.created_at, artifact.id),
-    index("runtime_artifacts_by_task").on(artifact.task_id, artifact.created_at, artifact.id),
-  ],
-);
-
-export const llmResults = pgTable(
-  "llm_results",
-  {
-    id: uuid().primaryKey(),
-    task_id: uuid().notNull(),
-    worker_id: text().notNull(),
-    artifact_id: uuid().notNull(),
-    status: text({ enum: RESULT_STATUSES }).notNull(),
-    /** Filled in adopted rows only: the output of a new result is stored once, in its artifact. */
-    output: text(),
-    error_message: text(),
-    metrics: jsonb().$type<Metrics>().notNull(),
-    completed_at: epochMs("completed_at").notNull(),
-    /** The lease under which it was handed in; adopted rows do not know. */
-    lease_id: uuid(),
-    /** SHA-256 of the completion's body, by which a repeated one is known. */
-    body_sha256: text(),
-    /** False for one that came too late: kept, but not the task's outcome (lifecycle.md, invariant 8). */
-    accepted: boolean().notNull().default(true),
-  },
-  (result) => [
-    // resultsOf: the results of a task
-    index("llm_results_by_task").on(result.task_id),
-    // completeTask: one result for a lease, however often it is handed in
-    uniqueIndex("llm_results_one_per_lease").on(result.lease_id).where(sql`${result.lease_id} is not null`),
-  ],
-);
-
 export const auditLogs = pgTable(
   "audit_logs",
   {
@@ -196,3 +146,18 @@ export const runtimeSettings = pgTable("runtime_settings", {
   key: text().primaryKey(),
   value: text().notNull(),
 });
+
+/** Named keys; the key itself is shown once and stored as its SHA-256, which is enough for 256 random bits. */
+export const apiKeys = pgTable(
+  "runtime_api_keys",
+  {
+    id: uuid().primaryKey(),
+    name: text().notNull(),
+    role: text({ enum: ROLES }).notNull(),
+    key_sha256: text().notNull().unique(),
+    created_at: epochMs("created_at").notNull(),
+    last_used_at: epochMs("last_used_at"),
+    revoked_at: epochMs("revoked_at"),
+  },
+  (key) => [uniqueIndex("runtime_api_keys_one_valid_per_name").on(key.name).where(sql`${key.revoked_at} is null`)],
+);

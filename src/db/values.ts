@@ -4,6 +4,8 @@ export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as con
 export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
 export const DESIRED_FORMATS = ["json", "text"] as const;
 export const RESULT_STATUSES = ["success", "error"] as const;
+/** What a named key may do; `http/roles.ts` says which calls those are. */
+export const ROLES = ["submit", "work", "read", "admin"] as const;
 
 /** `timeout_sec` bounds one execution, `budget` is the caller's own figure; the runtime only passes it on. */
 export type Policy = { timeout_sec: number; budget: number };

@@ -1,7 +1,7 @@
 import { desc, eq } from "drizzle-orm";
 import type { Artifact } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { runtimeArtifacts } from "../db/schema.ts";
+import { runtimeArtifacts } from "../db/output-tables.ts";
 
 /** All artifacts, or those of one task, newest first. */
 export function listArtifacts(db: Db, taskId?: string): Promise<Artifact[]> {

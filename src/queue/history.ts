@@ -1,7 +1,8 @@
 import { asc, desc, eq, getTableColumns, inArray, or, sql } from "drizzle-orm";
 import { type AuditEntry, type Result, resultView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { auditLogs, leases, llmResults, runtimeArtifacts } from "../db/schema.ts";
+import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
+import { auditLogs, leases } from "../db/schema.ts";
 import { getTask } from "./tasks.ts";
 
 /** What was handed in for the task, the newest first; the output as far as PostgreSQL holds it. NotFound: no such task. */

@@ -6,6 +6,8 @@ import { LEGACY_TABLES, makeLegacyDatabase } from "../support/legacy.ts";
 
 const empty = () => createTestDatabase({ from: "template0" });
 
+const OUR_TABLES = [...LEGACY_TABLES, "runtime_staged_outputs", "runtime_output_chunks", "runtime_api_keys"];
+
 async function countsOf({ query }: TestDatabase) {
   const counts = LEGACY_TABLES.map((table) => `(select count(*)::int from ${table}) as ${table}`);
   const [row] = await query<Record<string, number>>(`select ${counts}`);
@@ -21,9 +23,9 @@ async function othersIn({ query }: TestDatabase) {
        from pg_attribute where attrelid = c.oid and attnum > 0) as columns,
       (select jsonb_agg(pg_get_constraintdef(oid) order by oid) from pg_constraint where conrelid = c.oid) as constraints
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname in ('public', 'notebooks') and c.relname not in (select unnest($1::text[])) and c.relname !~ '^(${LEGACY_TABLES.join("|")})_'
+    where n.nspname in ('public', 'notebooks') and c.relname not in (select unnest($1::text[])) and c.relname !~ '^(${OUR_TABLES.join("|")})_'
     order by c.oid`,
-    [LEGACY_TABLES],
+    [OUR_TABLES],
   );
   const rows = await query("select * from notebooks.pages").catch(() => []);
   const users = await query("select * from users").catch(() => []);

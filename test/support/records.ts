@@ -92,6 +92,9 @@ export const ARTIFACT = {
   entity_refs: strings,
   tags: strings,
   content: orNull(text),
+  size_bytes: orNull(integer),
+  sha256: orNull(expect.stringMatching(/^[0-9a-f]{64}$/)),
+  content_type: expect.stringMatching(/^(text\/plain; charset=utf-8|application\/json)$/),
 };
 
 export const RESULT = {
