@@ -6,6 +6,7 @@ import type { Config } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import type { Membridge } from "./fleet/membridge.ts";
 import { accessLog } from "./http/access-log.ts";
+import { artifactRoutes } from "./http/artifacts.ts";
 import { requireKey } from "./http/auth.ts";
 import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
@@ -15,11 +16,12 @@ import { rateLimits } from "./http/rate-limits.ts";
 import { recordRoutes } from "./http/records.ts";
 import { runtimeRoutes } from "./http/runtime.ts";
 import { taskRoutes } from "./http/tasks.ts";
+import { uploadRoute } from "./http/upload.ts";
 import { workerRoutes } from "./http/workers.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { Settings } from "./settings/settings.ts";
-import type { ArtifactStore } from "./storage/artifact-store.ts";
+import type { ArtifactStore } from "./storage/place.ts";
 
 export interface AppDeps {
   config: Config;
@@ -47,10 +49,12 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   for (const limiter of rateLimits(config.limits)) app.use(API, limiter);
   app.use(API, requireKey(config.apiKey));
+  app.use("/api/runtime/llm-tasks", uploadRoute(db, config.limits.outputBytes));
   app.use(API, jsonBody(config.limits.bodyBytes));
 
   app.use("/api/runtime", runtimeRoutes(db, settings, membridge, log));
   app.use("/api/runtime", recordRoutes(db));
+  app.use("/api/runtime/artifacts", artifactRoutes(db, store, log));
   app.use("/api/runtime/workers", workerRoutes(db));
   app.use("/api/runtime/llm-tasks", taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl: config.publicUrl }));
   app.use("/api/membridge", membridgeRoutes(db, membridge));

@@ -7,7 +7,7 @@ import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
 import { connectServer, migrateServer } from "./db/connect.ts";
 import { listen } from "./db/listen.ts";
-import { StartError } from "./errors.ts";
+import { messageOf, StartError } from "./errors.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { probeOnce } from "./fleet/probe.ts";
 import { syncOnce } from "./fleet/sync.ts";
@@ -19,13 +19,16 @@ import { sweepOnce } from "./queue/sweep.ts";
 import { openWaitingRoom, QUEUE_NEWS } from "./queue/waiting-room.ts";
 import { createSecretBox, settingsSecret } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
-import { inDatabase } from "./storage/artifact-store.ts";
-import { createMinioStore } from "./storage/minio-store.ts";
+import { openBucket } from "./storage/bucket.ts";
+import { cleanOnce } from "./storage/clean.ts";
+import { moveOnce } from "./storage/move.ts";
+import type { ArtifactStore } from "./storage/place.ts";
 
 /** Requests in flight at a stop have this long to end. */
 const DRAIN_MS = 10_000;
 
 const AUTO_DISPATCH_INTERVAL_MS = 1_000;
+const STORAGE_INTERVAL_MS = 10_000;
 
 /** The running service. */
 export interface Service {
@@ -54,10 +57,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const settings = createSettings(db, box, config.membridge, log);
     await settings.sealPlainKey();
     const membridge = createMembridge(settings);
-    const bucket = config.minio && createMinioStore(config.minio, log);
-    await bucket?.checkBucket();
-
-    const store = bucket ?? inDatabase;
+    const store = { bucket: config.minio && openBucket(config.minio), log };
+    await checkBucket(store);
     const dispatcher = createDispatcher(db, store, config.membridge.agentKey, log);
     const loops = [
       every(config.workerSyncIntervalMs, "worker sync", log, async () => {
@@ -65,6 +66,10 @@ export async function startService(config: Config, log: Logger): Promise<Service
         await syncOnce(db, membridge, log);
       }),
       every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
+      every(STORAGE_INTERVAL_MS, "artifact storage", log, async () => {
+        await moveOnce(db, store);
+        await cleanOnce(db, store);
+      }),
     ];
     let { port } = config;
     if (config.autoDispatch) {
@@ -88,6 +93,19 @@ export async function startService(config: Config, log: Logger): Promise<Service
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** A bucket of the other memory layer ends the start; an object store that does not answer yet must not. */
+async function checkBucket({ bucket, log }: ArtifactStore): Promise<void> {
+  try {
+    await bucket?.checkOwn();
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    log.warn(
+      { reason: messageOf(error) },
+      "the object store cannot be used yet; outputs stay in PostgreSQL until it can",
+    );
   }
 }
 

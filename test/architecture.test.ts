@@ -15,11 +15,11 @@ function importsOf(file: string): string[] {
 
 /** Layers, each with what it must not import. Arrows point down: http -> queue -> fleet -> settings, storage -> db. */
 const RULES: [layer: string, forbidden: RegExp][] = [
-  ["http", /^(drizzle-orm|pg$|db\/schema)/],
+  ["http", /^(drizzle-orm|pg$|db\/(schema|output-tables))/],
   ["queue", /^(express|http\/|app\.ts|service\.ts|server\.ts)/],
   ["fleet", /^(express|http\/|queue\/|app\.ts|service\.ts|server\.ts)/],
   ["settings", /^(express|http\/|queue\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
-  ["storage", /^(express|http\/|queue\/|fleet\/|db\/|app\.ts|service\.ts|server\.ts)/],
+  ["storage", /^(express|http\/|queue\/|fleet\/|settings\/|app\.ts|service\.ts|server\.ts)/],
   ["contract", /^(express|http\/|queue\/|fleet\/|storage\/|app\.ts|service\.ts|server\.ts)/],
   ["worker", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|db\/|contract\/|app\.ts|service\.ts|server\.ts)/],
   ["db", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|app\.ts|service\.ts|server\.ts)/],

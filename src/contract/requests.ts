@@ -110,11 +110,17 @@ export const completeTask = createInsertSchema(llmResults, {
     artifact_type: text(128).min(1).default("LLM_RESULT"),
     artifact_tags: texts(1_000, 256),
     lease_id: optional(leaseId),
+    /** An output that was uploaded before (PUT …/output), in place of `output`. */
+    output_id: optional(z.guid("must be a UUID").toLowerCase()),
     /** False: the task's `retry` does not help. */
     retryable: z
       .boolean()
       .nullish()
       .transform((value) => value ?? true),
+  })
+  .refine(({ output, output_id }) => output === null || output_id === undefined, {
+    path: ["output_id"],
+    message: "names an output that was uploaded; send it or `output`, not both",
   });
 
 export const registerWorker = createInsertSchema(workers, {
@@ -162,6 +168,10 @@ const positiveInteger = z
 export const taskFilter = z.object({ status: query(z.enum(TASK_STATUSES)) });
 export const leaseFilter = z.object({ status: query(z.enum(LEASE_STATUSES)) });
 export const artifactFilter = z.object({ task_id: query(z.guid("must be a UUID")) });
+export const artifactUrl = z.object({
+  // Seven days is the longest that S3 signs for.
+  expires_seconds: query(positiveInteger.pipe(z.number().max(604_800, "must be 604800 (seven days) at most"))),
+});
 export const auditFilter = z.object({ limit: query(positiveInteger.transform((limit) => Math.min(limit, 1_000))) });
 
 export type CreateTask = z.output<typeof createTask>;

@@ -2,7 +2,6 @@ import { Router } from "express";
 import * as requests from "../contract/requests.ts";
 import { listAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { listArtifacts } from "../queue/artifacts.ts";
 import { listLeases } from "../queue/leases.ts";
 import { stats } from "../queue/stats.ts";
 import { newestTasks } from "../queue/tasks.ts";
@@ -21,10 +20,6 @@ export function recordRoutes(db: Db): Router {
 
   router.get("/runs", async (_request, response) => {
     response.json(await newestTasks(db, RUNS));
-  });
-
-  router.get("/artifacts", async (request, response) => {
-    response.json(await listArtifacts(db, queryOf(requests.artifactFilter, request).task_id));
   });
 
   router.get("/audit", async (request, response) => {

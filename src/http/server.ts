@@ -1,10 +1,17 @@
-import { createServer, type RequestListener, type Server, type ServerResponse, STATUS_CODES } from "node:http";
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
 import type { Duplex } from "node:stream";
 
 export interface Patience {
   /** How long a request's headers may take to arrive, in milliseconds. */
   headersMs: number;
-  /** How long the whole request may take. 10 MB over 1 Mbit/s are 80 s. */
+  /** How long its body may take then, unless its route allows it longer. 10 MB over 1 Mbit/s are 80 s. */
   requestMs: number;
 }
 
@@ -14,15 +21,18 @@ const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000 };
 export function createHttpServer(app: RequestListener, { headersMs, requestMs }: Patience = PATIENCE): Server {
   const server = createServer(
     {
-      headersTimeout: Math.min(headersMs, requestMs),
-      requestTimeout: requestMs,
+      headersTimeout: headersMs,
+      // Node knows one limit for all requests; ours are in `allow`.
+      requestTimeout: 0,
       connectionsCheckingInterval: Math.min(5_000, headersMs),
     },
     app,
   );
   const answers = new WeakMap<Duplex, ServerResponse>();
-  server.on("request", ({ socket }, response) => {
-    answers.set(socket, response);
+  server.on("request", (request, response) => {
+    answers.set(request.socket, response);
+    const { "transfer-encoding": chunked, "content-length": length } = request.headers;
+    if (chunked !== undefined || Number(length) > 0) allow(request, response, requestMs);
     // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
     response.on("close", () => server.listening || setImmediate(() => server.closeIdleConnections()));
   });
@@ -39,9 +49,34 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
   return server;
 }
 
+const TOO_LATE = "The request took too long to arrive.";
+const extensions = new WeakMap<IncomingMessage, (ms: number) => void>();
+
+/** Gives the request's body, or the rest of it, `ms` from now to arrive, in place of what every request has. */
+export function allowBody(request: IncomingMessage, ms: number): void {
+  extensions.get(request)?.(ms);
+}
+
+/** A body that has not arrived in time is answered with 408, and its connection is closed. */
+function allow(request: IncomingMessage, response: ServerResponse, ms: number): void {
+  const late = () => {
+    if (response.headersSent) return void request.destroy();
+    const body = JSON.stringify({ error: TOO_LATE });
+    const headers = { "content-type": "application/json", "content-length": body.length, connection: "close" };
+    response.writeHead(408, headers).end(body, () => request.destroy());
+  };
+  let timer = setTimeout(late, ms);
+  const clear = () => clearTimeout(timer);
+  request.once("end", clear).once("close", clear);
+  extensions.set(request, (longer) => {
+    clear();
+    if (!request.readableEnded) timer = setTimeout(late, longer);
+  });
+}
+
 const REFUSALS: Record<string, [status: number, error: string]> = {
   HPE_HEADER_OVERFLOW: [431, "The headers are too large; 16 KB is the limit."],
-  ERR_HTTP_REQUEST_TIMEOUT: [408, "The request took too long to arrive."],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, TOO_LATE],
 };
 
 function refusal(code = ""): string {

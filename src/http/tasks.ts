@@ -13,7 +13,7 @@ import { releaseTask } from "../queue/release.ts";
 import { requeueTask } from "../queue/requeue.ts";
 import { createTask, getTask, listTasks } from "../queue/tasks.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
-import type { ArtifactStore } from "../storage/artifact-store.ts";
+import type { ArtifactStore } from "../storage/place.ts";
 import { claimRoute } from "./claim.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 

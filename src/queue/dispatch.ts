@@ -7,7 +7,7 @@ import { messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import { AgentFault, type Execution, executeOn } from "../fleet/node-agent.ts";
 import { noteAccepted, noteRefused } from "../fleet/refusals.ts";
 import { getWorker } from "../fleet/workers.ts";
-import type { ArtifactStore } from "../storage/artifact-store.ts";
+import type { ArtifactStore } from "../storage/place.ts";
 import { completeTask } from "./complete.ts";
 import { heartbeat } from "./heartbeat.ts";
 import { leaseTask } from "./lease.ts";
@@ -85,6 +85,7 @@ export function createDispatcher(db: Db, store: ArtifactStore, agentKey: string,
       artifact_type: "LLM_RESULT",
       artifact_tags: [],
       lease_id: lease.id,
+      output_id: undefined,
       retryable: true,
     });
   }

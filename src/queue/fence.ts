@@ -1,5 +1,5 @@
 import { and, eq } from "drizzle-orm";
-import type { Lease } from "../contract/views.ts";
+import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
@@ -18,4 +18,12 @@ export async function findLease(db: Db, taskId: string, leaseId: string): Promis
 /** The answer to a caller whose lease is not the one that holds the task (lifecycle.md, invariant 7). */
 export function staleLease(leaseId = "(none)"): Conflict {
   return new Conflict(`Lease ${leaseId} does not hold this task; stop working on it.`);
+}
+
+/** True while a lease holds the task. */
+export const isHeld = ({ status }: Task) => status === "leased" || status === "running";
+
+/** Conflict: no lease holds the task. */
+export function requireHeld(task: Task): void {
+  if (!isHeld(task)) throw new Conflict(`Task status is '${task.status}', expected 'leased' or 'running'`);
 }

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { migrate } from "../../src/db/migrate.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
-import { inDatabase } from "../../src/storage/artifact-store.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
 

@@ -9,7 +9,7 @@ import { releaseTask } from "../../src/queue/release.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { getTask } from "../../src/queue/tasks.ts";
-import { inDatabase } from "../../src/storage/artifact-store.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
 

@@ -2,14 +2,14 @@ import { describe, expect, it } from "vitest";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { getTask } from "../../src/queue/tasks.ts";
-import { type ArtifactStore, inDatabase, type StoredOutput } from "../../src/storage/artifact-store.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, completion } from "../support/factories.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
 
-async function complete(taskId: string, fields = {}, store: ArtifactStore = inDatabase) {
-  return completeTask(db, store, await requireCompletable(db, taskId), completion(fields));
+async function complete(taskId: string, fields = {}) {
+  return completeTask(db, inDatabase, await requireCompletable(db, taskId), completion(fields));
 }
 
 describe("a completion", () => {
@@ -58,21 +58,6 @@ describe("a completion", () => {
   it("is refused for a task that nobody holds", async () => {
     const task = await aTask(db);
     await expect(complete(task.id)).rejects.toThrow("Task status is 'queued', expected 'leased' or 'running'");
-  });
-
-  it("takes the output back from the object store when the task was lost meanwhile", async () => {
-    const { task } = await aLeasedTask(db);
-    const discarded: StoredOutput[] = [];
-    const stored = { url: "minio://bucket/artifacts/key", content: null };
-    const slowStore: ArtifactStore = {
-      put: async () => {
-        await complete(task.id);
-        return stored;
-      },
-      discard: async (output) => void discarded.push(output),
-    };
-    await expect(complete(task.id, {}, slowStore)).rejects.toThrow("Task status is 'completed'");
-    expect(discarded).toEqual([stored]);
   });
 });
 

@@ -4,7 +4,7 @@ import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { inDatabase } from "../../src/storage/artifact-store.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
 

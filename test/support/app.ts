@@ -11,7 +11,8 @@ import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
-import { type ArtifactStore, inDatabase } from "../../src/storage/artifact-store.ts";
+import type { ArtifactStore } from "../../src/storage/place.ts";
+import { inDatabase } from "./artifact-stores.ts";
 
 export const ADMIN_KEY = "test-admin-key-0123456789";
 

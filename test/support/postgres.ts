@@ -51,7 +51,7 @@ async function startServer(): Promise<TestServer> {
   return { url: embedded.url, kind: "embedded", stop };
 }
 
-async function dockerAnswers(): Promise<boolean> {
+export async function dockerAnswers(): Promise<boolean> {
   const { getContainerRuntimeClient } = await import("testcontainers");
   // It throws when it finds no engine that answers; which one and why not does not matter here.
   return getContainerRuntimeClient().then(

@@ -1,0 +1,48 @@
+import { type Request, Router } from "express";
+import type { Db } from "../db/client.ts";
+import { Refusal } from "../errors.ts";
+import { uploadOutput } from "../queue/upload.ts";
+import { InvalidValue } from "./input.ts";
+import { allowBody } from "./server.ts";
+
+/** 415: the bytes that are stored must be the ones that were sent. */
+class UnsupportedEncoding extends Refusal {
+  readonly status = 415;
+}
+
+/** The largest output over a home's uplink of 5 Mbit/s takes half an hour. */
+const UPLOAD_WITHIN_MS = 3_600_000;
+/** What is still sent after a refusal is read and dropped for so long. */
+const LINGER_MS = 5_000;
+
+/** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. Must come before the JSON reader. */
+export function uploadRoute(db: Db, maxBytes: number): Router {
+  const router = Router();
+
+  router.put("/:id/output", async (request, response) => {
+    const encoding = request.get("content-encoding") ?? "identity";
+    if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
+    allowBody(request, UPLOAD_WITHIN_MS);
+    const leaseId = request.get("x-lease-id")?.toLowerCase();
+    try {
+      const { id, size_bytes, sha256 } = await uploadOutput(db, request.params.id, leaseId, bytesOf(request), maxBytes);
+      response.status(201).json({ output_id: id, size_bytes, sha256 });
+    } catch (error) {
+      // A client that is cut off while it still sends would not see why.
+      allowBody(request.resume(), LINGER_MS);
+      throw error;
+    }
+  });
+
+  return router;
+}
+
+/** The body, which may be left unread: a refusal is then still answered. Throws InvalidValue when the client ends it before its end. */
+async function* bytesOf(request: Request): AsyncGenerator<Buffer> {
+  try {
+    yield* request.iterator({ destroyOnReturn: false });
+  } catch {
+    // Its own error has a network's code, and would be taken for the database's.
+    throw new InvalidValue("The upload was cut off before its end.");
+  }
+}

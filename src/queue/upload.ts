@@ -1,0 +1,24 @@
+import type { Db } from "../db/client.ts";
+import { type StagedOutput, stageUpload } from "../storage/staging.ts";
+import { findLease, requireHeld, staleLease } from "./fence.ts";
+import { getTask } from "./tasks.ts";
+
+/**
+ * Takes the bytes of an output ahead of its completion, which then names it. `leaseId` is the lease under which the task was worked on,
+ * which may have been swept meanwhile (lifecycle.md, invariant 8); without one the task's current lease is meant.
+ * NotFound: no such task. Conflict: the lease does not hold the task and did not. OutputTooLarge: more than `maxBytes` came.
+ */
+export async function uploadOutput(
+  db: Db,
+  taskId: string,
+  leaseId: string | undefined,
+  body: AsyncIterable<Buffer>,
+  maxBytes: number,
+): Promise<StagedOutput> {
+  const task = await getTask(db, taskId);
+  if (leaseId === undefined) requireHeld(task);
+  const id = leaseId ?? task.lease_id ?? "";
+  const lease = await findLease(db, taskId, id);
+  if (lease?.status !== "active" && lease?.status !== "expired") throw staleLease(id);
+  return stageUpload(db, { taskId, leaseId: lease.id }, body, maxBytes);
+}

@@ -1,0 +1,50 @@
+import { and, asc, eq, lt, notExists, sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { stagedOutputs } from "../db/output-tables.ts";
+import { leases } from "../db/schema.ts";
+import { messageOf } from "../errors.ts";
+import { artifactKey } from "./keys.ts";
+import type { ArtifactStore } from "./place.ts";
+import { unstage } from "./staging.ts";
+
+/** A worker that cannot reach us keeps a finished result and tries again; after a day it does not come any more. */
+const STALE_MS = 24 * 3_600_000;
+const PER_PASS = 100;
+
+/**
+ * Removes what was uploaded, or put into the bucket, for a completion that never came; gives how many. An output that a completion has taken
+ * over has no staged row any more, so that nothing that belongs to an artifact is ever removed.
+ */
+export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore): Promise<number> {
+  const lease = db
+    .select({ one: sql`1` })
+    .from(leases)
+    .where(and(eq(leases.id, stagedOutputs.lease_id), eq(leases.status, "active")));
+  const isStale = and(lt(stagedOutputs.created_at, sql`${nowMs} - ${STALE_MS}`), notExists(lease));
+  const stale = await db
+    .select()
+    .from(stagedOutputs)
+    .where(isStale)
+    .orderBy(asc(stagedOutputs.created_at))
+    .limit(PER_PASS);
+  let cleaned = 0;
+  for (const { id, task_id } of stale) {
+    // From here on no completion takes it over: only whole ones are. One that did so meanwhile has deleted the row.
+    const given = await db
+      .update(stagedOutputs)
+      .set({ size_bytes: null, sha256: null })
+      .where(eq(stagedOutputs.id, id))
+      .returning({ id: stagedOutputs.id });
+    if (given.length === 0) continue;
+    try {
+      await bucket?.remove(artifactKey(task_id, id));
+    } catch (error) {
+      log.warn({ reason: messageOf(error) }, "outputs that nobody took stay in the bucket for now");
+      break;
+    }
+    await unstage(db, id);
+    cleaned += 1;
+  }
+  return cleaned;
+}

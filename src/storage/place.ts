@@ -1,0 +1,102 @@
+import { isUtf8 } from "node:buffer";
+import { Readable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { Db } from "../db/client.ts";
+import { newId } from "../db/ids.ts";
+import type { ArtifactRow } from "../db/rows.ts";
+import { messageOf } from "../errors.ts";
+import { type Bucket, BucketFault, type Upload } from "./bucket.ts";
+import { readChunks } from "./chunks.ts";
+import { sha256Of } from "./hash.ts";
+import { artifactKey } from "./keys.ts";
+import { announceObject, type StagedOutput } from "./staging.ts";
+
+/** Where outputs are kept: in the bucket if there is one and while it works, else in PostgreSQL. */
+export interface ArtifactStore {
+  bucket: Bucket | undefined;
+  log: Logger;
+}
+
+/** A slower upload is given up, and the output stays in PostgreSQL: a completion does not wait for longer. */
+const UPLOAD_WITHIN_MS = 10_000;
+/** An uploaded text of up to this size lies in its artifact's `content`, as if it had come in the completion's body. */
+const INLINE_BYTES = 10 * 1024 * 1024;
+const CONTENT_TYPES = { json: "application/json", text: "text/plain; charset=utf-8" };
+
+/** What becomes of an output: the artifact's id, and the columns that say where its bytes are. */
+export interface PlacedOutput {
+  id: string;
+  columns: Pick<ArtifactRow, "url" | "content" | "size_bytes" | "sha256" | "content_type">;
+  /** Its row among the staged ones must be taken over, and its pieces with it where it lives on them. */
+  staged: { keepChunks: boolean } | undefined;
+}
+
+export interface Output {
+  taskId: string;
+  leaseId: string | null;
+  format: keyof typeof CONTENT_TYPES;
+  /** The text itself, bytes that were uploaded before, or nothing. */
+  source: string | StagedOutput | null;
+}
+
+/** Puts the output where it is to lie. Never fails because of the object store: the output then stays in PostgreSQL, and is moved later. */
+export async function placeOutput(db: Db, store: ArtifactStore, output: Output): Promise<PlacedOutput> {
+  const { taskId, leaseId, format, source } = output;
+  const content_type = CONTENT_TYPES[format];
+  if (source === null)
+    return {
+      id: newId(),
+      columns: { url: null, content: null, size_bytes: null, sha256: null, content_type },
+      staged: undefined,
+    };
+  const isUploaded = typeof source !== "string";
+  const text = isUploaded ? await inlineText(db, source) : source;
+  const { id, size_bytes, sha256 } = isUploaded
+    ? source
+    : { id: newId(), size_bytes: Buffer.byteLength(source), sha256: sha256Of(source) };
+
+  if (store.bucket && !isUploaded)
+    await announceObject(db, { id, task_id: taskId, lease_id: leaseId, size_bytes, sha256 });
+  const body = () => (text === null ? Readable.from(readChunks(db, id)) : Buffer.from(text));
+  const url = await uploaded(store, taskId, id, { body, sizeBytes: size_bytes, sha256, contentType: content_type });
+  const columns = { size_bytes, sha256, content_type, url, content: url === null ? text : null };
+  const keepChunks = url === null && text === null;
+  return { id, columns, staged: isUploaded || store.bucket ? { keepChunks } : undefined };
+}
+
+/** The object's `minio://` address; null when it must stay in PostgreSQL. */
+async function uploaded(
+  { bucket, log }: ArtifactStore,
+  taskId: string,
+  artifactId: string,
+  { body, ...facts }: Omit<Upload, "body"> & { body: () => Upload["body"] },
+): Promise<string | null> {
+  if (!bucket) return null;
+  const key = artifactKey(taskId, artifactId);
+  const inTime = new AbortController();
+  const late = delay(UPLOAD_WITHIN_MS, undefined, { signal: inTime.signal }).then(() => {
+    throw new BucketFault(`not stored within ${UPLOAD_WITHIN_MS / 1_000} s`);
+  });
+  try {
+    // Should it arrive after all, it is the same object that is put there when the artifact is moved.
+    await Promise.race([bucket.put(key, { ...facts, body: body() }), late]);
+    return `minio://${bucket.name}/${key}`;
+  } catch (error) {
+    log.warn(
+      { reason: messageOf(error), artifact: artifactId },
+      "the object store failed; the output stays in PostgreSQL",
+    );
+    return null;
+  } finally {
+    inTime.abort();
+    late.catch(() => {});
+  }
+}
+
+/** What can lie in a text column: PostgreSQL stores no NUL. */
+async function inlineText(db: Db, { id, size_bytes }: StagedOutput): Promise<string | null> {
+  if (size_bytes > INLINE_BYTES) return null;
+  const bytes = Buffer.concat(await Readable.from(readChunks(db, id)).toArray());
+  return isUtf8(bytes) && !bytes.includes(0) ? bytes.toString("utf8") : null;
+}

@@ -1,0 +1,24 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+
+const EVERY_BYTES = 8 * 1024 * 1024;
+
+// Node offers the collector only by this flag, which is taken back at once.
+setFlagsFromString("--expose-gc");
+const collectGarbage: () => void = runInNewContext("gc");
+setFlagsFromString("--no-expose-gc");
+
+/**
+ * Passes bytes on, and has V8 collect the buffers that have gone by: they lie outside of its heap, where it lets 64 MB of them pile up
+ * before it looks. 100 MB through the service made its RSS grow by 70 to 80 MB, with this by 15 to 35; a collection takes some 25 ms.
+ */
+export async function* withRelief(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let bytes = 0;
+  for await (const part of body) {
+    yield part;
+    bytes += part.length;
+    if (bytes < EVERY_BYTES) continue;
+    collectGarbage();
+    bytes = 0;
+  }
+}

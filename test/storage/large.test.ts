@@ -1,0 +1,90 @@
+import { execFileSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, expect, it } from "vitest";
+import { createTestDatabase } from "../support/database.ts";
+import { startProcess } from "../support/process.ts";
+import { startS3 } from "../support/s3.ts";
+
+const s3 = await startS3();
+const dataDir = await mkdtemp(join(tmpdir(), "bloom-large-"));
+afterAll(() => rm(dataDir, { recursive: true }));
+
+/** Those fields of the answers that are looked at. */
+interface Answer {
+  id: string;
+  lease: { id: string };
+  artifact: { id: string; url: string | null; size_bytes: number; sha256: string };
+}
+
+const SIZE = 100 * 1024 * 1024;
+const MOST_GROWTH = 50 * 1024 * 1024;
+
+/** Of a process, in bytes. */
+const residentSize = (pid: number) => Number(execFileSync("ps", ["-o", "rss=", "-p", String(pid)])) * 1024;
+
+it.each(["PostgreSQL", "the bucket"])(
+  "100 MB go into %s and out again while the process grows by less than 50 MB",
+  async (place) => {
+    const { url: DATABASE_URL } = await createTestDatabase();
+    const bucket = place === "PostgreSQL" ? {} : s3.env(s3.connection());
+    const { url, pid } = await startProcess({ DATABASE_URL, DATA_DIR: dataDir, RATE_LIMIT_PER_MINUTE: "0", ...bucket });
+    const call = async (path: string, body: object) => {
+      const headers = { "content-type": "application/json" };
+      const response = await fetch(`${url}/api/runtime${path}`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify(body),
+      });
+      if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+      return (await response.json()) as Answer;
+    };
+    const upload = async (pieces: number) => {
+      const task = await call("/llm-tasks", { context_id: "c", agent_slug: "a", prompt: "p" });
+      const { lease } = await call(`/llm-tasks/${task.id}/lease`, { worker_id: "rpi" });
+      const hash = createHash("sha256");
+      const body = new ReadableStream({
+        type: "bytes",
+        pull(controller) {
+          if (pieces-- === 0) return controller.close();
+          const piece = randomBytes(1024 * 1024);
+          hash.update(piece);
+          controller.enqueue(new Uint8Array(piece));
+        },
+      });
+      const headers = { "x-lease-id": lease.id };
+      const init = { method: "PUT", headers, body, duplex: "half" } as RequestInit;
+      const response = await fetch(`${url}/api/runtime/llm-tasks/${task.id}/output`, init);
+      const { output_id } = (await response.json()) as { output_id: string };
+      const completion = { status: "success", output_id, metrics: { duration_ms: 1 } };
+      const { artifact } = await call(`/llm-tasks/${task.id}/complete`, completion);
+      expect(artifact.sha256).toBe(hash.digest("hex"));
+      return artifact;
+    };
+    const download = async (id: string) => {
+      const response = await fetch(`${url}/api/runtime/artifacts/${id}/content`);
+      const received = createHash("sha256");
+      for await (const piece of response.body ?? []) received.update(piece);
+      return received.digest("hex");
+    };
+
+    await call("/workers", { name: "rpi", capabilities: { max_concurrency: 4 } });
+    // What the code itself takes is not what is measured.
+    const small = await upload(1);
+    await download(small.id);
+
+    const before = residentSize(pid);
+    let highest = before;
+    const watching = setInterval(() => {
+      highest = Math.max(highest, residentSize(pid));
+    }, 50);
+    const artifact = await upload(SIZE / 1024 / 1024);
+    expect([artifact.size_bytes, artifact.url === null]).toEqual([SIZE, place === "PostgreSQL"]);
+    expect(await download(artifact.id)).toBe(artifact.sha256);
+    clearInterval(watching);
+    expect(highest - before).toBeLessThan(MOST_GROWTH);
+  },
+  120_000,
+);

@@ -1,0 +1,253 @@
+import { pino } from "pino";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { ArtifactRow } from "../../src/db/rows.ts";
+import { StartError } from "../../src/errors.ts";
+import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
+import { openBucket } from "../../src/storage/bucket.ts";
+import { cleanOnce } from "../../src/storage/clean.ts";
+import { sha256Of } from "../../src/storage/hash.ts";
+import { artifactKey, keyIn } from "../../src/storage/keys.ts";
+import { moveOnce } from "../../src/storage/move.ts";
+import type { ArtifactStore } from "../../src/storage/place.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, completion } from "../support/factories.ts";
+import { type Connection, startS3 } from "../support/s3.ts";
+import { startS3Trouble } from "../support/s3-trouble.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
+
+const { db, query } = await createTestDatabase();
+const s3 = await startS3();
+const OUTPUT = "Ein Samen hält den Atem an.";
+
+function storeAt(connection: Connection, options = {}) {
+  const logged: string[] = [];
+  const log = pino({ level: "warn", base: null }, { write: (line: string) => void logged.push(line) });
+  const store: ArtifactStore = { bucket: openBucket(connection, options), log };
+  return { store, logged };
+}
+
+async function complete(store: ArtifactStore, fields = {}, task = {}) {
+  const { task: made, lease } = await aLeasedTask(db, { task });
+  const request = completion({ output: OUTPUT, lease_id: lease.id, ...fields });
+  return completeTask(db, store, await requireCompletable(db, made.id, lease.id), request);
+}
+
+const rowOf = async (id: string) =>
+  (await query<ArtifactRow>("select * from runtime_artifacts where id = $1", [id])).at(0);
+
+describe("an output", () => {
+  it.each([
+    ["text", "text/plain; charset=utf-8"],
+    ["json", "application/json"],
+  ])(
+    "of format %s goes into the bucket, and its artifact says where, how large and what it is",
+    async (desired_format, type) => {
+      const connection = s3.connection();
+      const { artifact, result, task } = await complete(storeAt(connection).store, {}, { desired_format });
+      const key = `artifacts/${task.id}/${artifact.id}`;
+      expect(artifact).toMatchObject({
+        url: `minio://${connection.bucket}/${key}`,
+        content: null,
+        size_bytes: Buffer.byteLength(OUTPUT),
+        sha256: sha256Of(OUTPUT),
+        content_type: type,
+      });
+      expect(result.output).toBe(OUTPUT);
+      expect(await s3.keys(connection.bucket)).toEqual([key]);
+      expect(await s3.read(connection.bucket, key)).toBe(OUTPUT);
+      expect((await s3.client.statObject(connection.bucket, key)).metaData["content-type"]).toBe(type);
+      expect(await query("select * from runtime_staged_outputs where id = $1", [artifact.id])).toEqual([]);
+    },
+  );
+
+  it("that is not there leaves nothing anywhere", async () => {
+    const connection = s3.connection();
+    const { store } = storeAt(connection);
+    const { artifact } = await complete(store, { output: null, status: "error", error_message: "no CLI" });
+    expect(artifact).toMatchObject({ url: null, content: null, size_bytes: null, sha256: null });
+    expect(await moveOnce(db, store)).toBe(0);
+  });
+
+  it("without a bucket stays in PostgreSQL, and is moved when there is one", async () => {
+    const { artifact } = await complete(inDatabase);
+    expect(artifact).toMatchObject({ url: null, content: OUTPUT, size_bytes: Buffer.byteLength(OUTPUT) });
+    const connection = s3.connection();
+    expect(await moveOnce(db, storeAt(connection).store)).toBe(1);
+    expect(await rowOf(artifact.id)).toMatchObject({
+      url: expect.stringMatching(/^minio:/),
+      content: null,
+      sha256: artifact.sha256,
+    });
+    expect(await s3.read(connection.bucket, `artifacts/${artifact.task_id}/${artifact.id}`)).toBe(OUTPUT);
+  });
+
+  it("is moved once, however many move it", async () => {
+    for (let n = 0; n < 20; n++) await complete(inDatabase, { output: `output ${n}` });
+    const connection = s3.connection();
+    const stores = [storeAt(connection).store, storeAt(connection).store, storeAt(connection).store];
+    const moved = await Promise.all(stores.map((store) => moveOnce(db, store)));
+    expect(moved.reduce((sum, one) => sum + one)).toBe(20);
+    expect(await s3.keys(connection.bucket)).toHaveLength(20);
+  });
+});
+
+/** Ways in which an object store fails, each with how it is made and how it is mended. */
+interface Trouble {
+  connection: Connection;
+  options?: object;
+  mend(): Promise<unknown>;
+}
+const TROUBLES: Record<string, () => Promise<Trouble>> = {
+  "refuses connections": async () => {
+    const { connection, proxy } = await behindProxy();
+    await proxy.refuse();
+    return { connection, mend: proxy.accept };
+  },
+  hangs: async () => {
+    const { connection, proxy } = await behindProxy();
+    proxy.freeze();
+    return { connection, options: { idleMs: 200 }, mend: async () => proxy.thaw() };
+  },
+  "breaks the connection midway": async () => {
+    const { connection, proxy } = await behindProxy();
+    proxy.delay(50);
+    const cutting = setInterval(proxy.cut, 20);
+    onTestFinished(() => clearInterval(cutting));
+    const mend = async () => {
+      clearInterval(cutting);
+      proxy.delay(0);
+    };
+    return { connection, mend };
+  },
+  "knows another secret key": async () => {
+    const connection = s3.connection();
+    return { connection: { ...connection, secretKey: "not-the-key" }, mend: async () => {} };
+  },
+  "is full": async () => {
+    const connection = s3.connection();
+    const trouble = await startS3Trouble(connection.port);
+    trouble.refuseUploads({ status: 507, code: "XMinioStorageFull" });
+    return { connection: { ...connection, port: trouble.port }, mend: async () => trouble.refuseUploads(undefined) };
+  },
+  "finds its clock too far from ours": async () => {
+    const connection = s3.connection();
+    const trouble = await startS3Trouble(connection.port);
+    trouble.refuseUploads({ status: 403, code: "RequestTimeTooSkewed" });
+    return { connection: { ...connection, port: trouble.port }, mend: async () => trouble.refuseUploads(undefined) };
+  },
+  "has lost the bucket under way": async () => {
+    const connection = s3.connection();
+    return { connection, mend: async () => {} };
+  },
+};
+
+async function behindProxy() {
+  const connection = s3.connection();
+  const proxy = await startProxy(`127.0.0.1:${connection.port}`);
+  onTestFinished(proxy.close);
+  return { connection: { ...connection, port: proxy.port }, proxy };
+}
+
+describe("an object store that", () => {
+  it.each(Object.entries(TROUBLES))("%s fails no completion, and gets the output later", async (name, make) => {
+    const { connection, options, mend } = await make();
+    const { store, logged } = storeAt(connection, options);
+    if (name.startsWith("has lost")) {
+      await complete(store);
+      await s3.drop(connection.bucket);
+    }
+    const { artifact, task, result } = await complete(store);
+    expect([task.status, result.output]).toEqual(["completed", OUTPUT]);
+    expect(artifact).toMatchObject({ url: null, content: OUTPUT, sha256: sha256Of(OUTPUT) });
+    expect(logged.join()).toContain("the object store failed");
+    expect(logged.join()).not.toContain("Signature=");
+
+    await mend();
+    // A new instance, as the one that failed too often rests for a while.
+    const { accessKey, secretKey } = s3.connection();
+    const healed = storeAt({ ...connection, accessKey, secretKey }).store;
+    expect(await moveOnce(db, healed)).toBeGreaterThan(0);
+    const url = `minio://${connection.bucket}/artifacts/${task.id}/${artifact.id}`;
+    expect(await rowOf(artifact.id)).toMatchObject({ url, content: null });
+    expect(await s3.read(connection.bucket, `artifacts/${task.id}/${artifact.id}`)).toBe(OUTPUT);
+  });
+
+  it("has failed five times in a row is left alone, and asked again after a while", async () => {
+    const { connection, proxy } = await behindProxy();
+    await proxy.refuse();
+    const { store, logged } = storeAt(connection, { restMs: 300 });
+    for (let n = 0; n < 6; n++) await complete(store);
+    expect(logged.at(-1)).toContain("it failed too often lately");
+    await proxy.accept();
+    await expect.poll(async () => (await complete(store)).artifact.url).toMatch(/^minio:/);
+  });
+});
+
+describe("what no artifact came of", () => {
+  const age = () => query("update runtime_staged_outputs set created_at = created_at - 25 * 3600000");
+
+  it("is removed from the bucket, and nothing else is", async () => {
+    const { connection, proxy } = await behindProxy();
+    const { store } = storeAt(connection);
+    const kept = await complete(store);
+    const { task, lease } = await aLeasedTask(db);
+    const held = await requireCompletable(db, task.id, lease.id);
+    proxy.delay(100);
+    const losing = completeTask(db, store, held, completion({ output: "lost", lease_id: lease.id }));
+    await expect
+      .poll(() => query("select 1 from runtime_staged_outputs where task_id = $1", [task.id]))
+      .toHaveLength(1);
+    await completeTask(db, inDatabase, held, completion({ output: "won", lease_id: lease.id }));
+    await expect(losing).rejects.toThrow("was completed before with another body");
+    expect(await s3.keys(connection.bucket)).toHaveLength(2);
+
+    expect(await cleanOnce(db, store)).toBe(0);
+    await age();
+    expect(await cleanOnce(db, store)).toBe(1);
+    expect(await s3.keys(connection.bucket)).toEqual([`artifacts/${kept.task.id}/${kept.artifact.id}`]);
+    expect(await query("select * from runtime_staged_outputs")).toEqual([]);
+  });
+
+  it("stays while the store cannot be reached", async () => {
+    const { connection, proxy } = await behindProxy();
+    const { store, logged } = storeAt(connection);
+    await query(
+      `insert into runtime_staged_outputs (id, task_id, created_at, size_bytes, sha256) values (gen_random_uuid(), gen_random_uuid(), 0, 1, 'x')`,
+    );
+    await proxy.refuse();
+    expect(await cleanOnce(db, store)).toBe(0);
+    expect(logged.join()).toContain("stay in the bucket for now");
+    await proxy.accept();
+    expect(await cleanOnce(db, store)).toBe(1);
+  });
+});
+
+describe("the two memory layers", () => {
+  it("never mix: a bucket that holds claude-mem's objects is refused, and nothing is put into it", async () => {
+    const connection = s3.connection();
+    await s3.client.makeBucket(connection.bucket);
+    await s3.client.putObject(connection.bucket, "claude-mem.db", "sqlite");
+    const { bucket } = storeAt(connection).store;
+    await expect(bucket?.checkOwn()).rejects.toThrow(StartError);
+    const key = artifactKey(crypto.randomUUID(), crypto.randomUUID());
+    const upload = { body: Buffer.from("x"), sizeBytes: 1, sha256: sha256Of("x"), contentType: "text/plain" };
+    await expect(bucket?.put(key, upload)).rejects.toThrow("holds claude-mem's objects");
+    expect(await s3.keys(connection.bucket)).toEqual(["claude-mem.db"]);
+  });
+
+  it("have keys below artifacts/ only", () => {
+    const id = crypto.randomUUID();
+    expect(artifactKey(id, id)).toBe(`artifacts/${id}/${id}`);
+    for (const wrong of ["..", "../claude-mem.db", "", `${id}/..`]) expect(() => artifactKey(id, wrong)).toThrow();
+    expect(keyIn("ours", `minio://ours/artifacts/${id}/${id}`)).toBe(`artifacts/${id}/${id}`);
+    for (const wrong of [
+      "minio://ours/claude-mem.db",
+      "minio://ours/artifacts/../claude-mem.db",
+      "minio://other/artifacts/x",
+      "minio://ours/artifacts/",
+      "https://ours/artifacts/x",
+    ])
+      expect(keyIn("ours", wrong)).toBeUndefined();
+  });
+});

@@ -1,0 +1,40 @@
+/** An HTTP proxy in front of an object store, for the faults that the store itself reports. */
+import { once } from "node:events";
+import { createServer, request as httpRequest } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll } from "vitest";
+
+export interface S3Trouble {
+  port: number;
+  /** From now on uploads are answered with this error of S3; undefined: as the store itself does. */
+  refuseUploads(fault: { status: number; code: string } | undefined): void;
+}
+
+/** Starts it in front of the store at `port` of 127.0.0.1; it ends with the test file. */
+export async function startS3Trouble(port: number): Promise<S3Trouble> {
+  let fault: { status: number; code: string } | undefined;
+  const server = createServer((request, response) => {
+    const { method = "GET", url = "/", headers } = request;
+    if (fault && method === "PUT") {
+      request.resume();
+      response.writeHead(fault.status, { "content-type": "application/xml" });
+      response.end(`<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>refused</Message></Error>`);
+      return;
+    }
+    const upstream = httpRequest({ host: "127.0.0.1", port, method, path: url, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(response);
+    });
+    upstream.on("error", () => response.destroy());
+    request.pipe(upstream);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  afterAll(() => server.close());
+  return {
+    port: (server.address() as AddressInfo).port,
+    refuseUploads: (next) => {
+      fault = next;
+    },
+  };
+}
