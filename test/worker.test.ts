@@ -107,6 +107,16 @@ describe.each(WORKERS)(
       expect((await resultOf(id))?.output).toBe(`writer garden|${prompt}\u001b[1m`);
     });
 
+    it("uploads an output that is too large for a body in JSON", async () => {
+      start("head -c 12000000 /dev/zero | tr '\\0' 'y'");
+      const { id } = await create(label);
+      await endOf(id, "completed");
+      const artifacts = await query("select size_bytes::int, url, content from runtime_artifacts where task_id = $1", [
+        id,
+      ]);
+      expect(artifacts).toEqual([{ size_bytes: 12_000_000, url: null, content: null }]);
+    });
+
     it("tells what a command that fails said, and ends one at its timeout", async () => {
       start(`if [ "$(cat)" = sleep ]; then sleep 60; else echo half; echo 'no "disk"' >&2; exit 7; fi`);
       const failing = await create(label);

@@ -2,13 +2,11 @@
 # A BLOOM worker in one file, for machines with a POSIX shell (BusyBox ash will do), awk, sed and curl:
 #   curl -s http://host:3002/api/runtime/worker.sh | sh -s -- --server http://host:3002 --name pi --exec 'claude -p'
 # It executes one task at a time. The key of the runtime, if it has one, is read from RUNTIME_API_KEY.
-set -u
-export LC_ALL=C
+set -u; export LC_ALL=C
 SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' LABELS='' DRAINING='' CALLING=''
 fail() { echo "$1" >&2; exit 2; }
 while [ $# -gt 1 ]; do
-  case $1 in --server) SERVER=${2%/} ;; --name) NAME=$2 ;; --exec) EXEC=$2 ;; --labels) LABELS=$2 ;; *) break ;; esac
-  shift 2
+  case $1 in --server) SERVER=${2%/} ;; --name) NAME=$2 ;; --exec) EXEC=$2 ;; --labels) LABELS=$2 ;; *) break ;; esac; shift 2
 done
 [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --exec and --labels."
 [ -n "$EXEC" ] || fail "--exec must say which command does the work."
@@ -78,9 +76,12 @@ execute() {
   until wait "$command"; code=$?; ! kill -0 "$command" 2>/dev/null; do :; done; kill "$watcher" 2>/dev/null
   [ -f "$DIR/reason" ] || [ "$code" = 0 ] || echo "ended with code $code" > "$DIR/reason"
   tail -c 10000 "$DIR/err" > "$DIR/complaint"
-  status=success; [ ! -f "$DIR/reason" ] || status=error
-  { printf '{"status":"%s","lease_id":"%s","metrics":{"duration_ms":%s},"output":"' "$status" "$LEASE" $((($(date +%s) - started) * 1000))
-    escape "$DIR/out"
+  status=success uploaded=''; [ ! -f "$DIR/reason" ] || status=error
+  # What is large is uploaded by itself. Should that fail, it goes the way of the others.
+  [ "$(wc -c < "$DIR/out")" -lt 1000000 ] || uploaded=$(curl -s -m 3600 -T "$DIR/out" -H "X-Lease-Id: $LEASE" -H "X-Runtime-API-Key: ${RUNTIME_API_KEY:-}" \
+    "$SERVER/api/runtime/llm-tasks/$TASK/output" | sed -n 's/.*"output_id":"\([0-9a-f-]*\)".*/\1/p')
+  { printf '{"status":"%s","lease_id":"%s","metrics":{"duration_ms":%s},' "$status" "$LEASE" $((($(date +%s) - started) * 1000))
+    if [ -n "$uploaded" ]; then printf '"output_id":"%s' "$uploaded"; else printf '"output":"'; escape "$DIR/out"; fi
     [ "$status" = success ] || { printf '","error_message":"The command %s: ' "$(cat "$DIR/reason")"; escape "$DIR/complaint"; }
     printf '"}'; } > "$DIR/result"
   # Kept and sent again until the runtime has accepted or refused it for good.
@@ -93,7 +94,6 @@ printf '{"worker_id":"%s","wait_seconds":25}' "$NAME" > "$DIR/ask"
 while [ -z "$DRAINING" ]; do
   # In the background, so that a signal is heard at once.
   post /llm-tasks/claim "$DIR/ask" "$DIR/claim" > "$DIR/code" & CALLING=$!
-  wait "$CALLING" || :
-  CALLING=''
+  wait "$CALLING" || :; CALLING=''
   case $(cat "$DIR/code") in 200) execute ;; 204) ;; 404) register ;; *) [ -n "$DRAINING" ] || sleep 2 ;; esac
 done

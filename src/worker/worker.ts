@@ -18,6 +18,8 @@ export interface WorkerOptions {
 const WAIT_SECONDS = 25;
 const AFTER_A_REFUSAL_MS = 5_000;
 const SHORTEST_BEAT_MS = 200;
+/** Longer outputs, in characters, are uploaded by themselves: in JSON they may exceed what the runtime takes. */
+const LARGE = 1_000_000;
 
 /**
  * Registers, claims tasks by long poll and executes them, until `draining` is aborted; resolves when what was begun is then done. A
@@ -90,8 +92,14 @@ async function execute(client: RuntimeClient, command: string, work: Work, log: 
   const metrics = { duration_ms: Math.round(performance.now() - startedAt) };
   const complete = (result: object) =>
     client.insist(`${path}/complete`, { ...result, metrics, lease_id: lease.id }, giveUp);
+  const handIn = async () => {
+    if ((outcome.output?.length ?? 0) <= LARGE) return complete(outcome);
+    const uploaded = await client.upload(`${path}/output`, outcome.output ?? "", lease.id, giveUp);
+    if (uploaded.status !== 201) return uploaded;
+    return complete({ ...outcome, output: null, output_id: uploaded.body.output_id });
+  };
   try {
-    let answer = await complete(outcome);
+    let answer = await handIn();
     if (answer.status === 400 || answer.status === 413) {
       const error_message = `The runtime refused the output (${answer.status}): ${JSON.stringify(answer.body.error)}`;
       answer = await complete({ status: "error", output: null, error_message });

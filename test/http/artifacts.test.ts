@@ -202,7 +202,7 @@ describe("an upload", () => {
       query("select 1 from runtime_output_chunks join runtime_staged_outputs on id = output_id where task_id = $1", [
         task.id,
       ]);
-    await expect.poll(pieces).toHaveLength(1);
+    await expect.poll(async () => (await pieces()).length).toBeGreaterThan(0);
     cut.destroy(new Error("cut off"));
     await ended;
     await expect.poll(() => query("select 1 from runtime_staged_outputs where task_id = $1", [task.id])).toEqual([]);
