@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import { z } from "zod";
+import { isMetadataHost, parseAllowed } from "./addresses.ts";
 import { StartError } from "./errors.ts";
 
 /** Everything that the environment decides, checked once at the start, frozen, and passed in. Never read from `process.env` elsewhere. */
@@ -8,19 +9,21 @@ export type Config = Readonly<z.output<typeof environment>>;
 const wholeNumber = (min: number, max: number, fallback: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
 
-/** True for an absolute http or https address without credentials and fragment. */
+/** True for an absolute http or https address without credentials and fragment that is no cloud's metadata service. */
 export function isHttpUrl(value: string): boolean {
   if (!URL.canParse(value)) return false;
-  const url = new URL(value);
-  return (
-    ["http:", "https:"].includes(url.protocol) && url.hostname !== "" && !url.username && !url.password && !url.hash
-  );
+  const { protocol, hostname, username, password, href } = new URL(value);
+  const isPlain = hostname !== "" && !username && !password && !href.includes("#");
+  return ["http:", "https:"].includes(protocol) && isPlain && !isMetadataHost(hostname);
 }
+
+export const HTTP_URL =
+  "must be an http:// or https:// address without user name and fragment, and of no cloud's metadata service";
 
 /** A key that travels as an HTTP header, which carries printable ASCII only. */
 export const headerValue = z.string().regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces, and not empty");
 
-const httpUrl = z.string().refine(isHttpUrl, "must be an http:// or https:// address without user name and fragment");
+const httpUrl = z.string().refine(isHttpUrl, HTTP_URL);
 
 const origins = z
   .string()
@@ -34,6 +37,15 @@ const origins = z
   .refine((list) => list.every((origin) => isHttpUrl(origin) && new URL(origin).origin === origin), {
     message: "must be origins such as https://garden.example, separated by commas",
   });
+
+const addresses = z
+  .string()
+  .transform((list, context) => {
+    const allowed = parseAllowed(list);
+    if (!allowed) context.addIssue("must be host names and networks such as 10.0.0.0/8, separated by commas");
+    return allowed ?? z.NEVER;
+  })
+  .optional();
 
 const variables = z.object({
   NODE_ENV: z.string().default("development"),
@@ -73,6 +85,7 @@ const variables = z.object({
   SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
   WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
   CORS_ORIGINS: origins,
+  OUTBOUND_ALLOW: addresses,
   PUBLIC_URL: httpUrl.optional(),
   AUTO_DISPATCH: z.enum(["true", "false"]).default("false"),
   TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
@@ -124,6 +137,8 @@ const environment = variables
       },
       sweepIntervalMs: env.SWEEP_INTERVAL_MS,
       workerSyncIntervalMs: env.WORKER_SYNC_INTERVAL_MS,
+      /** What may be called besides; undefined for everything. */
+      outboundAllow: env.OUTBOUND_ALLOW,
       corsOrigins: env.CORS_ORIGINS,
       /** Where agents reach this service. */
       publicUrl: env.PUBLIC_URL,

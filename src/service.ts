@@ -9,6 +9,7 @@ import { connectServer, migrateServer } from "./db/connect.ts";
 import { listen } from "./db/listen.ts";
 import { messageOf, StartError } from "./errors.ts";
 import { createMembridge } from "./fleet/membridge.ts";
+import { createOutbound } from "./fleet/outbound.ts";
 import { probeOnce } from "./fleet/probe.ts";
 import { syncOnce } from "./fleet/sync.ts";
 import { createHttpServer } from "./http/server.ts";
@@ -56,13 +57,15 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const box = createSecretBox(await settingsSecret(config.settingsKey, config.dataDir, log));
     const settings = createSettings(db, box, config.membridge, log);
     await settings.sealPlainKey();
-    const membridge = createMembridge(settings);
+    const outbound = createOutbound(config.outboundAllow);
+    started.push(() => outbound.destroy());
+    const membridge = createMembridge(settings, outbound);
     const store = { bucket: config.minio && openBucket(config.minio), log };
     await checkBucket(store);
-    const dispatcher = createDispatcher(db, store, config.membridge.agentKey, log);
+    const dispatcher = createDispatcher(db, store, { outbound, agentKey: config.membridge.agentKey }, log);
     const loops = [
       every(config.workerSyncIntervalMs, "worker sync", log, async () => {
-        await probeOnce(db, log);
+        await probeOnce(db, outbound, log);
         await syncOnce(db, membridge, log);
       }),
       every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isHttpUrl } from "../config.ts";
+import { HTTP_URL, isHttpUrl } from "../config.ts";
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, in text or in jsonb. */
 function isStorable(value: string): boolean {
@@ -32,10 +32,7 @@ export function texts(maxItems: number, maxLength: number) {
 /** A worker's name, which is its id. */
 export const workerName = text(128).min(1);
 
-export const httpUrl = text(2_048).refine(
-  isHttpUrl,
-  "must be an http:// or https:// address without user name and fragment",
-);
+export const httpUrl = text(2_048).refine(isHttpUrl, HTTP_URL);
 
 /** A lease's time to live, in whole seconds up to a day. */
 export const ttlSeconds = z.int().min(1).max(86_400);

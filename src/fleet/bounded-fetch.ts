@@ -1,3 +1,6 @@
+import { fetch, type Response } from "undici";
+import { type Outbound, OutboundRefused } from "./outbound.ts";
+
 /** An HTTP call that never came to an answer that can be used. `sent` is false when it certainly did not reach the server. */
 export class NetworkFault extends Error {
   readonly sent: boolean;
@@ -7,6 +10,9 @@ export class NetworkFault extends Error {
   }
 }
 
+/** The server answered with a redirect: it has not done what it was asked, and nobody else was asked. */
+export class RedirectFault extends NetworkFault {}
+
 export interface FetchOptions {
   method: "GET" | "POST";
   headers: Headers;
@@ -14,6 +20,8 @@ export interface FetchOptions {
   timeoutMs: number;
   /** The longest answer that is read, in bytes after decompression. */
   maxBytes: number;
+  /** Ends the call when the caller is not interested any more. */
+  signal?: AbortSignal | undefined;
 }
 
 const NEVER_CONNECTED = new Set([
@@ -27,24 +35,30 @@ const NEVER_CONNECTED = new Set([
 
 /**
  * Calls `url` and reads the whole answer, within `timeoutMs` and `maxBytes`. A redirect is never followed: the headers may carry a key.
- * Throws a NetworkFault when there is no answer, or one that is a redirect or too long.
+ * Throws a NetworkFault when there is no answer, or one that is a redirect or too long, and the reason of `signal` when that was aborted.
  */
-export async function boundedFetch(url: string, options: FetchOptions): Promise<{ status: number; text: string }> {
-  const { method, headers, body, timeoutMs, maxBytes } = options;
+export async function boundedFetch(
+  outbound: Outbound,
+  url: string,
+  { method, headers, body, timeoutMs, maxBytes, signal }: FetchOptions,
+): Promise<{ status: number; text: string }> {
+  const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const response = await fetch(url, {
       method,
-      headers,
+      headers: [...headers],
       redirect: "manual",
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
+      dispatcher: outbound,
       ...(body !== undefined && { body }),
     });
     if (response.status >= 300 && response.status < 400) {
       await response.body?.cancel();
-      throw new NetworkFault(`it answered with a redirect (${response.status}), which is not followed`, true);
+      throw new RedirectFault(`it answered with a redirect (${response.status}), which is not followed`, true);
     }
     return { status: response.status, text: await readText(response, maxBytes) };
   } catch (error) {
+    signal?.throwIfAborted();
     if (error instanceof NetworkFault) throw error;
     throw new NetworkFault(...describe(error, timeoutMs), { cause: error });
   }
@@ -69,5 +83,7 @@ function describe(error: unknown, timeoutMs: number): [message: string, sent: bo
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   const reason = (cause instanceof Error && cause.message) || code || String(cause);
-  return [reason, !NEVER_CONNECTED.has(code)];
+  // fetch knows ports that it calls for nobody.
+  const isRefused = cause instanceof OutboundRefused || reason === "bad port";
+  return [reason, !(NEVER_CONNECTED.has(code) || isRefused)];
 }

@@ -9,6 +9,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import { boundedFetch } from "./bounded-fetch.ts";
 import { seen } from "./evidence.ts";
+import type { Outbound } from "./outbound.ts";
 
 const PROBE_WITHIN_MS = 3_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
@@ -20,7 +21,7 @@ const AT_ONCE = 20;
 const health = z.object({ status: z.literal("ok"), version: text(256).optional(), os_info: text(1_024).optional() });
 
 /** Asks the agents of workers that gave no other sign of life lately; whoever answers lives. Gives how many did. */
-export async function probeOnce(db: Db, log: Logger): Promise<number> {
+export async function probeOnce(db: Db, outbound: Outbound, log: Logger): Promise<number> {
   const quiet = await db
     .select({ id: workers.id, url: workers.url })
     .from(workers)
@@ -29,15 +30,21 @@ export async function probeOnce(db: Db, log: Logger): Promise<number> {
     .limit(PER_PASS);
   let alive = 0;
   const probing = Array.from({ length: AT_ONCE }, async () => {
-    for (let worker = quiet.shift(); worker; worker = quiet.shift()) if (await probe(db, worker, log)) alive += 1;
+    for (let worker = quiet.shift(); worker; worker = quiet.shift())
+      if (await probe(db, outbound, worker, log)) alive += 1;
   });
   await Promise.all(probing);
   return alive;
 }
 
-async function probe(db: Db, { id, url }: { id: string; url: string }, log: Logger): Promise<boolean> {
+async function probe(
+  db: Db,
+  outbound: Outbound,
+  { id, url }: { id: string; url: string },
+  log: Logger,
+): Promise<boolean> {
   try {
-    const answer = await boundedFetch(`${url.replace(/\/+$/, "")}/health`, {
+    const answer = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}/health`, {
       method: "GET",
       headers: new Headers({ accept: "application/json" }),
       timeoutMs: PROBE_WITHIN_MS,

@@ -23,7 +23,7 @@ export async function testConnection(db: Db, settings: Settings, membridge: Memb
 
 async function askHealth(membridge: Membridge): Promise<ConnectionTest> {
   try {
-    const { status, json } = await membridge.call(["health"], { retries: 1 });
+    const { status, json } = await membridge.call(["health"], { retries: 1, insist: true });
     return status < 400
       ? { connected: true, health: json }
       : { connected: false, error: `Membridge returned ${status}` };

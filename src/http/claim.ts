@@ -5,6 +5,7 @@ import { claimTasks } from "../queue/claim.ts";
 import type { Granted } from "../queue/grant.ts";
 import { releaseTask } from "../queue/release.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
+import { goneSignal } from "./gone.ts";
 import { bodyOf } from "./input.ts";
 
 /**
@@ -14,17 +15,16 @@ import { bodyOf } from "./input.ts";
 export function claimRoute(db: Db, waitingRoom: WaitingRoom): RequestHandler {
   return async (request, response) => {
     const body = bodyOf(requests.claimTasks, request);
-    const gone = new AbortController();
-    response.on("close", () => gone.abort());
+    const gone = goneSignal(response);
     let granted = await claimTasks(db, body);
     if (granted.length === 0 && body.wait_seconds) {
-      const ended = AbortSignal.any([gone.signal, AbortSignal.timeout(body.wait_seconds * 1_000)]);
+      const ended = AbortSignal.any([gone, AbortSignal.timeout(body.wait_seconds * 1_000)]);
       await waitingRoom.wait(body.worker_id, ended, async () => {
-        if (!gone.signal.aborted) granted = await claimTasks(db, body);
+        if (!gone.aborted) granted = await claimTasks(db, body);
         return granted.length > 0;
       });
     }
-    if (gone.signal.aborted) await giveBack(db, granted);
+    if (gone.aborted) await giveBack(db, granted);
     else if (granted.length === 0) response.status(204).end();
     else response.json({ tasks: granted });
   };

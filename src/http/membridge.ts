@@ -1,9 +1,10 @@
-import { type Response, Router } from "express";
+import { type Request, type Response, Router } from "express";
 import { text } from "../contract/fields.ts";
 import * as requests from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
 import { errorTextOf, selectLeader } from "../fleet/leadership.ts";
 import { type Membridge, type MembridgeAnswer, MembridgeUnreachable } from "../fleet/membridge.ts";
+import { goneSignal } from "./gone.ts";
 import { bodyOf, InvalidValue } from "./input.ts";
 
 /** How an answer of Membridge that says it failed is passed on: its status and its error text, unless told otherwise. */
@@ -17,37 +18,45 @@ export function membridgeRoutes(db: Db, membridge: Membridge): Router {
   const router = Router();
 
   router.get("/health", (_request, response) =>
-    relay(response, membridge.call(["health"], { retries: 1 }), { status: 502 }),
+    relay(response, (signal) => membridge.call(["health"], { retries: 1, signal }), { status: 502 }),
   );
 
-  router.get("/projects", (_request, response) => relay(response, membridge.call(["projects"]), { status: 502 }));
-
-  router.get("/projects/:cid/leadership", (request, response) =>
-    relay(response, membridge.call(["projects", projectId(request.params.cid), "leadership"])),
+  router.get("/projects", (_request, response) =>
+    relay(response, (signal) => membridge.call(["projects"], { signal }), { status: 502 }),
   );
 
-  router.get("/projects/:cid/nodes", (request, response) =>
-    relay(response, membridge.call(["projects", projectId(request.params.cid), "nodes"])),
-  );
+  for (const part of ["leadership", "nodes"])
+    router.get(`/projects/:cid/${part}`, ({ params }: Request<{ cid: string }>, response) => {
+      const path = ["projects", projectId(params.cid), part];
+      return relay(response, (signal) => membridge.call(path, { signal }));
+    });
 
   router.post("/projects/:cid/leadership/select", (request, response) => {
     const body = bodyOf(requests.selectLeadership, request);
-    return relay(response, selectLeader(db, membridge, projectId(request.params.cid), body), { text: errorTextOf });
+    const cid = projectId(request.params.cid);
+    // Not given up: it may have been done already, and is to be written down then.
+    return relay(response, () => selectLeader(db, membridge, cid, body), { text: errorTextOf });
   });
 
   return router;
 }
 
-/** Passes the answer's JSON on. No answer is a 502. */
-async function relay(response: Response, calling: Promise<MembridgeAnswer>, failure: Failure = {}): Promise<void> {
+/** Passes the answer's JSON on. No answer is a 502. A client that goes away takes its call with it. */
+async function relay(
+  response: Response,
+  call: (signal: AbortSignal) => Promise<MembridgeAnswer>,
+  failure: Failure = {},
+): Promise<void> {
+  const gone = goneSignal(response);
   try {
-    const answer = await calling;
+    const answer = await call(gone);
     if (answer.status < 400) response.json(answer.json);
     else
       response
         .status(failure.status ?? answer.status)
         .json({ error: failure.text?.(answer) ?? `Membridge returned ${answer.status}` });
   } catch (error) {
+    if (gone.aborted) return;
     if (!(error instanceof MembridgeUnreachable)) throw error;
     response.status(502).json({ error: error.message });
   }

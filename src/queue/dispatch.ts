@@ -4,7 +4,7 @@ import type { DispatchTask } from "../contract/requests.ts";
 import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
-import { AgentFault, type Execution, executeOn } from "../fleet/node-agent.ts";
+import { type AgentCalls, AgentFault, type Execution, executeOn } from "../fleet/node-agent.ts";
 import { noteAccepted, noteRefused } from "../fleet/refusals.ts";
 import { getWorker } from "../fleet/workers.ts";
 import type { ArtifactStore } from "../storage/place.ts";
@@ -16,8 +16,6 @@ import { getTask } from "./tasks.ts";
 
 /** An agent that refuses does so at once; who says nothing for so long has begun. */
 const GRACE_MS = 1_000;
-/** The agent kills its CLI at `timeout_sec`, and then still has to answer. */
-const MARGIN_MS = 30_000;
 const BEATS_PER_TTL = 3;
 
 /** 400: the worker that was named has no address. */
@@ -54,7 +52,7 @@ export interface Dispatcher {
 }
 
 /** Calls node agents, and looks after each call until it ends: while it is open, it is the task's sign of life. */
-export function createDispatcher(db: Db, store: ArtifactStore, agentKey: string, log: Logger): Dispatcher {
+export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCalls, log: Logger): Dispatcher {
   const stopping = new AbortController();
   const open = new Set<Promise<void>>();
 
@@ -113,9 +111,7 @@ export function createDispatcher(db: Db, store: ArtifactStore, agentKey: string,
       if (worker_id !== undefined) await requireUrl(db, worker_id);
       const { lease, worker } = await leaseTask(db, taskId, { worker_id, ttl_seconds }, { withUrl: true });
       const task = await getTask(db, taskId);
-      const timeout = AbortSignal.timeout(task.policy.timeout_sec * 1_000 + MARGIN_MS);
-      const signal = AbortSignal.any([timeout, stopping.signal]);
-      const executing = executeOn(worker.url, agentKey, task, runtimeUrl, signal);
+      const executing = executeOn(agents, worker.url, task, runtimeUrl, stopping.signal);
       const fault = await Promise.race([
         executing.then(
           () => undefined,

@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createMembridge, MembridgeUnreachable } from "../../src/fleet/membridge.ts";
+import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY } from "../support/app.ts";
@@ -8,14 +9,16 @@ import { createTestDatabase } from "../support/database.ts";
 import { aProject, connectionRefused, type Fault, startMembridge } from "../support/membridge.ts";
 
 const { db, query } = await createTestDatabase();
+const outbound = createOutbound();
+afterAll(() => outbound.destroy());
 const OK: Fault = { status: 200, json: { fine: true } };
 const once = { retries: 0 };
 const post = { method: "POST", body: { primary_node_id: "rpi" } } as const;
 
 /** A client as the environment sets it up, with counters of its own. */
-function clientOf(url: string, adminKey = ADMIN_KEY) {
+function clientOf(url: string, adminKey = ADMIN_KEY, options = {}) {
   const settings = createSettings(db, createSecretBox("a secret"), { url, adminKey }, pino({ level: "silent" }));
-  return { settings, ...createMembridge(settings) };
+  return { settings, ...createMembridge(settings, outbound, options) };
 }
 
 const fake = await startMembridge();
@@ -115,7 +118,13 @@ describe("a call to Membridge", () => {
 
 describe("what is known of the connection", () => {
   it("counts failures in a row until a call succeeds, and keeps the last success and the last error", async () => {
-    expect(client.state()).toEqual({ consecutiveFailures: 0, lastSuccess: null, lastError: null, connected: false });
+    expect(client.state()).toEqual({
+      consecutiveFailures: 0,
+      lastSuccess: null,
+      lastError: null,
+      connected: false,
+      circuit: "closed",
+    });
 
     fake.fail("*", { status: 503, json: {} }, 1);
     fake.fail("*", "cut", 1);
@@ -147,6 +156,85 @@ describe("what is known of the connection", () => {
     expect(second.connected).toBe(false);
     expect(second.last_test).toBeGreaterThanOrEqual(first.last_test ?? Number.NaN);
   });
+});
+
+describe("the circuit", () => {
+  const breakIt = async () => {
+    for (let n = 0; n < 5; n++) await expect(client.call(["health"], once)).rejects.toThrow(MembridgeUnreachable);
+  };
+  beforeEach(() => {
+    client = clientOf(fake.url, ADMIN_KEY, { restMs: 200 });
+    fake.fail("*", "cut");
+  });
+
+  it("opens after five failed calls, and then nobody waits", async () => {
+    await breakIt();
+    expect([fake.requests.length, client.state().circuit]).toEqual([5, "open"]);
+    client = clientOf(fake.url);
+    await breakIt();
+    const started = performance.now();
+    await expect(client.call(["health"])).rejects.toThrow("asked again after 10 s");
+    expect(performance.now() - started).toBeLessThan(100);
+    expect([fake.requests.length, client.state().consecutiveFailures]).toEqual([10, 5]);
+  });
+
+  it("lets one call find out whether Membridge is back, without retries, and closes when it is", async () => {
+    await breakIt();
+    const refused = "asked again after";
+    await expect.poll(() => client.call(["health"]).catch((error) => error.message)).not.toContain(refused);
+    expect(fake.requests).toHaveLength(6);
+    await expect(client.call(["health"])).rejects.toThrow(refused);
+    fake.reset();
+    await expect
+      .poll(() =>
+        client.call(["health"]).then(
+          (answer) => answer.status,
+          () => 0,
+        ),
+      )
+      .toBe(200);
+    expect([fake.requests.length, client.state().circuit]).toEqual([1, "closed"]);
+  });
+
+  it("is no obstacle for who insists, and closes when that succeeds", async () => {
+    await breakIt();
+    fake.reset();
+    expect((await client.call(["health"], { insist: true })).status).toBe(200);
+    expect(client.state().circuit).toBe("closed");
+    expect((await client.call(["health"])).status).toBe(200);
+  });
+
+  it("counts anew for another address", async () => {
+    await breakIt();
+    const other = await startMembridge();
+    onTestFinished(other.close);
+    await client.settings.save({ membridge_server_url: other.url, admin_key: ADMIN_KEY });
+    onTestFinished(async () => void (await query("delete from runtime_settings")));
+    expect((await client.call(["health"])).status).toBe(200);
+  });
+
+  it("does not count a call that its caller has given up, which ends at once", async () => {
+    fake.reset();
+    fake.fail("*", "hang");
+    for (let n = 0; n < 6; n++) {
+      const calling = client.call(["health"], { signal: AbortSignal.timeout(20) });
+      await expect(calling).rejects.toThrow("aborted due to timeout");
+    }
+    expect(client.state()).toMatchObject({ consecutiveFailures: 0, circuit: "closed" });
+  });
+});
+
+it("the state of the connection is written when it changes, and every 30 s, not at each call", async () => {
+  await query("delete from runtime_settings");
+  const written = () =>
+    query("select xmin::text, key from runtime_settings where key in ('connected', 'last_test') order by key");
+  await client.call(["health"], once);
+  const first = await written();
+  for (let n = 0; n < 5; n++) await client.call(["health"], once);
+  expect(await written()).toEqual(first);
+  await query("update runtime_settings set value = (value::bigint - 31000)::text where key = 'last_test'");
+  await client.call(["health"], once);
+  expect(await written()).not.toEqual(first);
 });
 
 // These take as long as the contract says that they take, so they run side by side.

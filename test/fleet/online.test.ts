@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Task } from "../../src/contract/views.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
+import { createOutbound } from "../../src/fleet/outbound.ts";
 import { syncOnce } from "../../src/fleet/sync.ts";
 import { getWorker } from "../../src/fleet/workers.ts";
 import { completeTask } from "../../src/queue/complete.ts";
@@ -20,7 +21,9 @@ const { db, query } = await createTestDatabase();
 const fake = await startMembridge();
 const silent = pino({ level: "silent" });
 const address = { url: fake.url, adminKey: ADMIN_KEY };
-const membridge = createMembridge(createSettings(db, createSecretBox("a secret"), address, silent));
+const outbound = createOutbound();
+afterAll(() => outbound.destroy());
+const membridge = createMembridge(createSettings(db, createSecretBox("a secret"), address, silent), outbound);
 const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url } });
 afterAll(fake.close);
 beforeEach(async () => {

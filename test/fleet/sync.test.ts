@@ -1,6 +1,7 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { createMembridge } from "../../src/fleet/membridge.ts";
+import { createOutbound } from "../../src/fleet/outbound.ts";
 import { syncOnce } from "../../src/fleet/sync.ts";
 import { getWorker, listWorkers } from "../../src/fleet/workers.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
@@ -14,7 +15,9 @@ const { db, query } = await createTestDatabase();
 const fake = await startMembridge();
 const silent = pino({ level: "silent" });
 const address = { url: fake.url, adminKey: ADMIN_KEY };
-const membridge = createMembridge(createSettings(db, createSecretBox("a secret"), address, silent));
+const outbound = createOutbound();
+afterAll(() => outbound.destroy());
+const membridge = createMembridge(createSettings(db, createSecretBox("a secret"), address, silent), outbound);
 afterAll(fake.close);
 beforeEach(async () => {
   fake.reset();

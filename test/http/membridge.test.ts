@@ -34,6 +34,9 @@ const getRaw = (path: string) =>
 
 beforeEach(async () => {
   fake.reset();
+  // Closes the circuit, whatever the test before has done to it.
+  await app.api.post(TEST);
+  fake.reset();
   fake.projects = [aProject("garden-seedling", P1)];
   fake.nodes = {
     [P1]: [{ node_id: "rpi", canonical_id: P1, role: "primary", obs_count: 12, last_seen: 1795440142.5 }],
@@ -183,6 +186,18 @@ describe("POST /api/runtime/test-connection", () => {
     });
     expect(await audited()).toEqual([]);
   });
+});
+
+it("a client that goes away takes its call to Membridge with it", async () => {
+  fake.fail("*", "hang");
+  const { port } = new URL(app.url);
+  const asking = request({ host: "127.0.0.1", port, path: "/api/membridge/projects" });
+  asking.on("error", () => {}).end();
+  await expect.poll(calls).toEqual(["GET /projects"]);
+  asking.destroy();
+  await expect.poll(() => fake.givenUp).toBe(1);
+  const { membridge } = (await app.api.get("/api/runtime/health")).body;
+  expect(membridge).toMatchObject({ consecutiveFailures: 0, circuit: "closed" });
 });
 
 describe("while Membridge is away", () => {

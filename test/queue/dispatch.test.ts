@@ -3,6 +3,7 @@ import type { AddressInfo } from "node:net";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Task } from "../../src/contract/views.ts";
+import { createOutbound } from "../../src/fleet/outbound.ts";
 import { probeOnce } from "../../src/fleet/probe.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
 import { getTask } from "../../src/queue/tasks.ts";
@@ -13,6 +14,7 @@ import { type NodeAgentOptions, startNodeAgent } from "../support/node-agent.ts"
 
 const AGENT_KEY = "the-key-of-the-agents";
 const { db, query } = await createTestDatabase();
+const outbound = createOutbound();
 const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
 const log = pino({ level: "silent" });
 let agents = 0;
@@ -228,10 +230,10 @@ describe("a health probe", () => {
   it("finds an agent alive that gave no other sign, and refreshes what it says of itself", async () => {
     const agent = await anAgent({ registration: { agent_version: "0.3.9", os_info: "old" } });
     await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [agent.name]);
-    expect(await probeOnce(db, log)).toBe(1);
+    expect(await probeOnce(db, outbound, log)).toBe(1);
     const { body } = await app.api.get(`/api/runtime/workers/${agent.name}`);
     expect(body).toMatchObject({ status: "online", agent_version: "0.4.0", os_info: "Linux 6.1.0 x86_64" });
-    expect(await probeOnce(db, log)).toBe(0);
+    expect(await probeOnce(db, outbound, log)).toBe(0);
   });
 
   it("takes no redirect, error or nonsense for life", async () => {
@@ -242,9 +244,10 @@ describe("a health probe", () => {
         response.end(answer === "nonsense" ? '{"status": 1}' : '{"status": "ok"}');
       });
       await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [id]);
-      await probeOnce(db, log);
+      await probeOnce(db, outbound, log);
       expect([answer, (await app.api.get(`/api/runtime/workers/${id}`)).body.status]).toEqual([answer, "offline"]);
     }
   });
 });
 afterAll(() => app.dispatcher.stop());
+afterAll(() => outbound.destroy());

@@ -36,6 +36,8 @@ export interface FakeMembridge {
   port: number;
   /** What it has been asked, oldest first. */
   requests: MembridgeRequest[];
+  /** How many calls were given up before they were answered. */
+  givenUp: number;
   /** What `GET /agents` lists; the test's to change. */
   agents: unknown[];
   projects: ReturnType<typeof aProject>[];
@@ -76,6 +78,9 @@ export async function startMembridge({ port = 0, adminKey = ADMIN_KEY } = {}): P
   const server = createServer(async (request, response) => {
     const asked = await readRequest(request);
     fake.requests.push(asked);
+    response.on("close", () => {
+      if (!response.writableFinished) fake.givenUp += 1;
+    });
     const path = asked.path.split("?")[0];
     const planned = faults.find((one) => one.left > 0 && (one.path === "*" || one.path === path));
     if (planned) {
@@ -93,13 +98,14 @@ export async function startMembridge({ port = 0, adminKey = ADMIN_KEY } = {}): P
     url: `http://127.0.0.1:${listening}`,
     port: listening,
     requests: [],
+    givenUp: 0,
     agents: [],
     projects: [],
     nodes: {},
     fail: (path, fault, times = Number.POSITIVE_INFINITY) => void faults.push({ path, fault, left: times }),
     reset: () => {
       faults = [];
-      Object.assign(fake, { requests: [], agents: [], projects: [], nodes: {} });
+      Object.assign(fake, { requests: [], givenUp: 0, agents: [], projects: [], nodes: {} });
     },
     close: () =>
       new Promise((resolve) => {

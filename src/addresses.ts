@@ -1,0 +1,82 @@
+/** Which addresses this service may call. The rules are the same at the edge, where an address is saved, and at the connection. */
+import { BlockList, isIP } from "node:net";
+
+/** Where clouds hand out a machine's secrets to whoever asks from it, as networks of IPv4. */
+const METADATA_V4: [network: string, bits: number][] = [
+  ["169.254.0.0", 16],
+  ["100.100.100.200", 32],
+  ["168.63.129.16", 32],
+  ["192.0.0.192", 32],
+];
+const METADATA_V6: [network: string, bits: number][] = [
+  ["fd00:ec2::254", 128],
+  ["fd20:ce::254", 128],
+  ["fe80::", 10],
+];
+const METADATA_NAMES = new Set([
+  "metadata",
+  "metadata.google.internal",
+  "metadata.goog",
+  "instance-data",
+  "instance-data.ec2.internal",
+]);
+
+const metadata = new BlockList();
+for (const [network, bits] of METADATA_V4) {
+  metadata.addSubnet(network, bits, "ipv4");
+  // BlockList knows ::ffff:0:0/96 by itself; these are NAT64, 6to4 and the old compatible form.
+  const [a = 0, b = 0, c = 0, d = 0] = network.split(".").map(Number);
+  const groups = `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+  metadata.addSubnet(`64:ff9b::${groups}`, 96 + bits, "ipv6");
+  metadata.addSubnet(`2002:${groups}::`, 16 + bits, "ipv6");
+  metadata.addSubnet(`::${groups}`, 96 + bits, "ipv6");
+}
+for (const [network, bits] of METADATA_V6) metadata.addSubnet(network, bits, "ipv6");
+
+/** A list of host names and networks, as OUTBOUND_ALLOW gives it; undefined allows every address but those of metadata services. */
+export interface Allowed {
+  names: ReadonlySet<string>;
+  networks: BlockList;
+}
+
+/** True for a host of a URL, name or literal address, that is a cloud's metadata service. */
+export function isMetadataHost(host: string): boolean {
+  const name = bare(host);
+  return isIP(name) ? isIn(metadata, name) : METADATA_NAMES.has(name);
+}
+
+/** Why a connection to `address`, to which `host` has been resolved, is not made; undefined when it is allowed. */
+export function refusalOf(allowed: Allowed | undefined, host: string, address: string): string | undefined {
+  if (isMetadataHost(host) || isIn(metadata, bare(address)))
+    return `${host} is the address of a cloud's metadata service, which is never called`;
+  if (!allowed || allowed.names.has(bare(host)) || isIn(allowed.networks, bare(address))) return undefined;
+  return `${host} (${address}) is not in OUTBOUND_ALLOW`;
+}
+
+/** Reads "host, 10.0.0.0/8, fd00::/8"; undefined when an entry is neither. */
+export function parseAllowed(list: string): Allowed | undefined {
+  const names = new Set<string>();
+  const networks = new BlockList();
+  for (const entry of list.split(",").map((one) => bare(one.trim()))) {
+    const [address = "", prefix, ...rest] = entry.split("/");
+    const version = isIP(address);
+    const longest = version === 4 ? 32 : 128;
+    const bits = prefix === undefined ? longest : Number(prefix || Number.NaN);
+    if (rest.length > 0) return undefined;
+    if (version > 0 && Number.isInteger(bits) && bits >= 0 && bits <= longest)
+      networks.addSubnet(address, bits, version === 4 ? "ipv4" : "ipv6");
+    else if (version === 0 && prefix === undefined && /^[a-z0-9_]([a-z0-9_.-]*[a-z0-9])?$/.test(address))
+      names.add(address);
+    else return undefined;
+  }
+  return { names, networks };
+}
+
+/** A host in small letters, without the brackets and zone of IPv6 and the dot of a full name. */
+function bare(host: string): string {
+  return host.toLowerCase().replace(/^\[|\]$|%.*$|\.$/g, "");
+}
+
+function isIn(list: BlockList, address: string): boolean {
+  return list.check(address, isIP(address) === 6 ? "ipv6" : "ipv4");
+}

@@ -1,0 +1,40 @@
+import { lookup as systemLookup } from "node:dns";
+import { isIP, type LookupFunction } from "node:net";
+import { Agent, buildConnector } from "undici";
+import { type Allowed, refusalOf } from "../addresses.ts";
+
+/** Connections to addresses that others have named: Membridge's and the workers'. */
+export type Outbound = Agent;
+
+/** The address may not be called; `message` says why. Nothing was sent. */
+export class OutboundRefused extends Error {}
+
+/**
+ * Checks the address of every connection when it is made, after its name was resolved: a name may mean another address then than it did
+ * when it was saved. `resolve` is for tests. Whoever calls sets the limits of time.
+ */
+export function createOutbound(allowed?: Allowed, resolve: LookupFunction = systemLookup): Outbound {
+  const lookup: LookupFunction = (host, options, done) =>
+    resolve(host, { ...options, all: true }, (error, found) => {
+      if (error) return done(error, []);
+      const addresses = typeof found === "string" ? [{ address: found, family: isIP(found) }] : found;
+      const refusals = addresses.map(({ address }) => refusalOf(allowed, host, address));
+      const good = addresses.filter((_, n) => refusals[n] === undefined);
+      const [first] = good;
+      if (!first) return done(new OutboundRefused(refusals.find(Boolean) ?? `${host} has no address`), []);
+      if (options.all) done(null, good);
+      else done(null, first.address, first.family);
+    });
+  const connect = buildConnector({ lookup });
+  return new Agent({
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    connect: (options, done) => {
+      const host = options.hostname.replace(/^\[|\]$/g, "");
+      // No lookup is made for a literal address.
+      const refusal = isIP(host) ? refusalOf(allowed, host, host) : undefined;
+      if (refusal === undefined) connect(options, done);
+      else done(new OutboundRefused(refusal), null);
+    },
+  });
+}
