@@ -14,10 +14,12 @@ import { jsonBody } from "./http/json-body.ts";
 import { membridgeRoutes } from "./http/membridge.ts";
 import { rateLimits } from "./http/rate-limits.ts";
 import { recordRoutes } from "./http/records.ts";
+import { requestId } from "./http/request-id.ts";
 import { runtimeRoutes } from "./http/runtime.ts";
 import { taskRoutes } from "./http/tasks.ts";
 import { uploadRoute } from "./http/upload.ts";
 import { workerRoutes } from "./http/workers.ts";
+import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { Settings } from "./settings/settings.ts";
@@ -35,7 +37,7 @@ export interface AppDeps {
 }
 
 const API = ["/api/runtime", "/api/membridge"];
-const EXPOSED_HEADERS = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After"];
+const EXPOSED_HEADERS = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-Id"];
 
 /** The HTTP side of the service: middleware and routers in their order, nothing else. */
 export function createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }: AppDeps): Express {
@@ -44,11 +46,12 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   app.set("trust proxy", config.trustProxyHops);
 
   app.use(helmet());
+  app.use(API, requestId);
   app.use(API, accessLog(log));
   if (config.production) app.use(redirectToHttps);
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   for (const limiter of rateLimits(config.limits)) app.use(API, limiter);
-  app.use(API, requireKey(config.apiKey));
+  app.use(API, requireKey(db, config.apiKey, createWrongKeys(config.limits.wrongKeysPerMinute)));
   app.use("/api/runtime/llm-tasks", uploadRoute(db, config.limits.outputBytes));
   app.use(API, jsonBody(config.limits.bodyBytes));
 

@@ -59,6 +59,7 @@ const variables = z.object({
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   RUNTIME_API_KEY: z.string().optional(),
   SETTINGS_KEY: z.string().min(16, "must have at least 16 characters").optional(),
+  SETTINGS_KEY_PREVIOUS: z.string().min(16, "must have at least 16 characters").optional(),
   MEMBRIDGE_SERVER_URL: httpUrl.default("http://127.0.0.1:8000"),
   MEMBRIDGE_ADMIN_KEY: headerValue.default(""),
   MEMBRIDGE_AGENT_KEY: headerValue.default(""),
@@ -80,6 +81,7 @@ const variables = z.object({
   RATE_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 100),
   TEST_CONNECTION_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
   WORKER_CALLBACK_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 6_000),
+  WRONG_KEY_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
   MAX_BODY_MB: wholeNumber(1, 100, 10),
   MAX_OUTPUT_MB: wholeNumber(1, 4_096, 1_024),
   SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
@@ -112,6 +114,8 @@ const environment = variables
       logLevel: env.LOG_LEVEL,
       apiKey: env.RUNTIME_API_KEY,
       settingsKey: env.SETTINGS_KEY,
+      /** What settings were sealed with before; at the start they are sealed anew. */
+      settingsKeyPrevious: env.SETTINGS_KEY_PREVIOUS,
       membridge: {
         url: env.MEMBRIDGE_SERVER_URL,
         adminKey: env.MEMBRIDGE_ADMIN_KEY,
@@ -132,6 +136,7 @@ const environment = variables
         requestsPerMinute: env.RATE_LIMIT_PER_MINUTE,
         connectionTestsPerMinute: env.TEST_CONNECTION_LIMIT_PER_MINUTE,
         workerCallbacksPerMinute: env.WORKER_CALLBACK_LIMIT_PER_MINUTE,
+        wrongKeysPerMinute: env.WRONG_KEY_LIMIT_PER_MINUTE,
         bodyBytes: env.MAX_BODY_MB * 1024 * 1024,
         outputBytes: env.MAX_OUTPUT_MB * 1024 * 1024,
       },

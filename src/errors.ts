@@ -15,6 +15,11 @@ export class Conflict extends Refusal {
   readonly status = 409;
 }
 
+/** The caller is known, and may not do it (403). */
+export class Forbidden extends Refusal {
+  readonly status = 403;
+}
+
 /** Nobody can do it now; the same request may succeed later (503). */
 export class Unavailable extends Refusal {
   readonly status = 503;

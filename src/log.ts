@@ -1,10 +1,17 @@
 import { DrizzleQueryError } from "drizzle-orm/errors";
 import { type DestinationStream, type Logger, pino, stdSerializers } from "pino";
+import { currentRequest } from "./context.ts";
 
 /** The service's log: one JSON object a line on standard output. */
 export function createLog(level: string, destination?: DestinationStream): Logger {
-  const options = { level, base: null, serializers: { err: serializeError } };
+  const options = { level, base: null, serializers: { err: serializeError }, mixin: idOfRequest };
   return destination ? pino(options, destination) : pino(options);
+}
+
+/** Every line that a request brings about can be found by its id. */
+function idOfRequest(): { requestId?: string } {
+  const request = currentRequest();
+  return request ? { requestId: request.requestId } : {};
 }
 
 /** A failed query without its parameters: they are prompts and outputs, of any size. */

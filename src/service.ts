@@ -54,9 +54,12 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const { db, close } = openDatabase({ url: server.url, poolMax: config.databasePoolMax }, log);
     started.push(close);
 
-    const box = createSecretBox(await settingsSecret(config.settingsKey, config.dataDir, log));
+    const box = createSecretBox(
+      await settingsSecret(config.settingsKey, config.dataDir, log),
+      config.settingsKeyPrevious,
+    );
     const settings = createSettings(db, box, config.membridge, log);
-    await settings.sealPlainKey();
+    await settings.sealAnew();
     const outbound = createOutbound(config.outboundAllow);
     started.push(() => outbound.destroy());
     const membridge = createMembridge(settings, outbound);

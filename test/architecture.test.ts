@@ -51,6 +51,7 @@ describe("the house", () => {
             "server.ts",
             "config.ts",
             "db/tool.ts",
+            "key.ts",
             "db/embedded/processes.ts",
             "worker/main.ts",
             "worker/run-command.ts",

@@ -1,4 +1,5 @@
 import { desc } from "drizzle-orm";
+import { currentRequest } from "../context.ts";
 import type { AuditEntry } from "../contract/views.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
@@ -8,10 +9,20 @@ import { auditLogs } from "./schema.ts";
 /** Who did what to which thing, in the words of contract.md. */
 export type AuditFact = Pick<AuditEntry, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
 
+/** Parts of the service that act by themselves, also while a request is answered. */
+const OWN_ACTORS = new Set(["runtime", "membridge"]);
+
+/** Who did it: whoever's named key it was; where there is none, as contract.md says. */
+function actorOf(actor: string): string {
+  return OWN_ACTORS.has(actor) ? actor : (currentRequest()?.key?.name ?? actor);
+}
+
 /** Writes the facts down. `tx` is the transaction of the change itself: both commit, or neither (lifecycle.md, invariant 15). */
 export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
   if (facts.length === 0) return;
-  await tx.insert(auditLogs).values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact })));
+  await tx
+    .insert(auditLogs)
+    .values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact, actor: actorOf(fact.actor) })));
 }
 
 /** The newest `limit` entries, newest first. */

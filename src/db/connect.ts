@@ -21,6 +21,16 @@ export async function connectServer(databaseUrl: string | undefined, dataDir: st
   return { url: databaseUrl, stop: async () => {} };
 }
 
+/** The same for a tool that may run beside the service: where that runs the embedded server, it is this one. Throws a StartError. */
+export async function joinServer(databaseUrl: string | undefined, dataDir: string, log: Logger): Promise<Server> {
+  if (databaseUrl === undefined) {
+    const { findEmbedded } = await import("./embedded/embedded.ts");
+    const url = await findEmbedded(dataDir);
+    if (url !== undefined) return { url, stop: async () => {} };
+  }
+  return connectServer(databaseUrl, dataDir, log);
+}
+
 /** Brings the tables up to date (migrations/). Throws a StartError that says why it could not. */
 export async function migrateServer(server: Server, log: Logger): Promise<void> {
   try {

@@ -27,6 +27,7 @@ export function isDatabaseUnavailable(error: unknown): boolean {
   return false;
 }
 
+const UNIQUE_VIOLATION = "23505";
 const SERIALIZATION_FAILURE = "40001";
 const DEADLOCK_DETECTED = "40P01";
 
@@ -34,6 +35,11 @@ const DEADLOCK_DETECTED = "40P01";
 export function isRepeatable(error: unknown): boolean {
   const code = databaseErrorOf(error)?.code;
   return code === SERIALIZATION_FAILURE || code === DEADLOCK_DETECTED;
+}
+
+/** True when a row was refused because there is one like it. */
+export function isUniqueViolation(error: unknown): boolean {
+  return databaseErrorOf(error)?.code === UNIQUE_VIOLATION;
 }
 
 /** The driver's error under what Drizzle wraps around it, if there is one. */

@@ -6,6 +6,7 @@ export const DESIRED_FORMATS = ["json", "text"] as const;
 export const RESULT_STATUSES = ["success", "error"] as const;
 /** What a named key may do; `http/roles.ts` says which calls those are. */
 export const ROLES = ["submit", "work", "read", "admin"] as const;
+export type Role = (typeof ROLES)[number];
 
 /** `timeout_sec` bounds one execution, `budget` is the caller's own figure; the runtime only passes it on. */
 export type Policy = { timeout_sec: number; budget: number };

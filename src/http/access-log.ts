@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import type { RequestHandler } from "express";
 import type { Logger } from "pino";
 
@@ -6,11 +7,13 @@ export function accessLog(log: Logger): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
     const path = request.baseUrl + request.path;
-    response.on("close", () => {
+    const done = () => {
       const durationMs = Math.round(performance.now() - started);
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
       log.info({ method: request.method, path, status: response.statusCode, durationMs }, outcome);
-    });
+    };
+    // Events come outside of the request, and its line must have its id.
+    response.on("close", AsyncResource.bind(done));
     next();
   };
 }

@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import type { RequestHandler } from "express";
 import * as requests from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
@@ -19,10 +20,12 @@ export function claimRoute(db: Db, waitingRoom: WaitingRoom): RequestHandler {
     let granted = await claimTasks(db, body);
     if (granted.length === 0 && body.wait_seconds) {
       const ended = AbortSignal.any([gone, AbortSignal.timeout(body.wait_seconds * 1_000)]);
-      await waitingRoom.wait(body.worker_id, ended, async () => {
+      const attempt = async () => {
         if (!gone.aborted) granted = await claimTasks(db, body);
         return granted.length > 0;
-      });
+      };
+      // Whoever rings the room, it is this request that claims.
+      await waitingRoom.wait(body.worker_id, ended, AsyncResource.bind(attempt));
     }
     if (gone.aborted) await giveBack(db, granted);
     else if (granted.length === 0) response.status(204).end();

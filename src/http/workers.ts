@@ -1,8 +1,10 @@
 import { Router } from "express";
+import { currentRequest } from "../context.ts";
 import { workerName } from "../contract/fields.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import { Forbidden } from "../errors.ts";
 import { drainWorker, resumeWorker } from "../fleet/drain.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
@@ -29,7 +31,11 @@ export function workerRoutes(db: Db): Router {
   });
 
   router.post("/", async (request, response) => {
-    const { worker, isNew } = await registerWorker(db, bodyOf(requests.registerWorker, request));
+    const registration = bodyOf(requests.registerWorker, request);
+    const key = currentRequest()?.key;
+    if (key?.role === "work" && key.name !== registration.name)
+      throw new Forbidden(`The key "${key.name}" registers the worker "${key.name}" only.`);
+    const { worker, isNew } = await registerWorker(db, registration);
     response.status(isNew ? 201 : 200).json(workerView(worker));
   });
 

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import { outsideRequest } from "../context.ts";
 import type { DispatchTask } from "../contract/requests.ts";
 import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
@@ -125,7 +126,7 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
         throw new NotDispatched(taskId, worker.id, fault.message);
       }
       await noteAccepted(db, worker.id);
-      const looking = lookAfter(task, lease, executing).finally(() => open.delete(looking));
+      const looking = outsideRequest(() => lookAfter(task, lease, executing)).finally(() => open.delete(looking));
       open.add(looking);
       return { task_id: taskId, worker_id: worker.id, lease_id: lease.id, execution: { ok: true, started: true } };
     },

@@ -12,6 +12,8 @@ export interface SecretBox {
   seal(name: string, plain: string): string;
   /** The plain text, or undefined when it was sealed with another key or damaged. */
   open(name: string, sealed: string): string | undefined;
+  /** True when it was sealed with the key that `seal` uses, and not with the previous one. */
+  isCurrent(name: string, sealed: string): boolean;
 }
 
 /** True for what `seal` made; anything else that is stored is still plain text. */
@@ -19,7 +21,18 @@ export function isSealed(value: string): boolean {
   return value.startsWith(PREFIX);
 }
 
-export function createSecretBox(secret: string): SecretBox {
+/** `previous` is the secret before `secret`: what was sealed with it can still be opened. */
+export function createSecretBox(secret: string, previous?: string): SecretBox {
+  const { seal, open } = boxOf(secret);
+  const openPrevious = previous === undefined ? undefined : boxOf(previous).open;
+  return {
+    seal,
+    open: (name, sealed) => open(name, sealed) ?? openPrevious?.(name, sealed),
+    isCurrent: (name, sealed) => open(name, sealed) !== undefined,
+  };
+}
+
+function boxOf(secret: string): Pick<SecretBox, "seal" | "open"> {
   const key = Buffer.from(hkdfSync("sha256", secret, "", "bloom-runtime settings v1", 32));
   return {
     seal(name, plain) {

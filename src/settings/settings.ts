@@ -101,18 +101,26 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
       });
     },
 
-    /** Encrypts in place an admin key that an adopted database holds in plain text. */
-    async sealPlainKey(): Promise<void> {
+    /**
+     * Seals the saved admin key with the current key: one that an adopted database holds in plain text, and one that was sealed with
+     * SETTINGS_KEY_PREVIOUS. What neither key opens stays as it is.
+     */
+    async sealAnew(): Promise<void> {
       await inTransaction(db, async (tx) => {
         const [row] = await tx.select().from(runtimeSettings).where(eq(runtimeSettings.key, "admin_key")).for("update");
-        if (!row || isSealed(row.value) || row.value === "") return;
-        await put(tx, "admin_key", box.seal("admin_key", row.value));
+        if (!row || row.value === "" || box.isCurrent("admin_key", row.value)) return;
+        const wasSealed = isSealed(row.value);
+        const plain = wasSealed ? box.open("admin_key", row.value) : row.value;
+        if (plain === undefined) return;
+        await put(tx, "admin_key", box.seal("admin_key", plain));
         await audit(tx, {
-          action: "admin_key_encrypted",
+          action: wasSealed ? "admin_key_reencrypted" : "admin_key_encrypted",
           entity_type: "runtime_config",
           entity_id: "singleton",
           actor: "runtime",
-          detail: "The admin key was stored in plain text and is encrypted now",
+          detail: wasSealed
+            ? "The admin key was encrypted with SETTINGS_KEY_PREVIOUS and is encrypted with SETTINGS_KEY now"
+            : "The admin key was stored in plain text and is encrypted now",
         });
       });
     },

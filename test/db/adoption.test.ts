@@ -50,7 +50,7 @@ describe("the earlier service's database", async () => {
   const after = await countsOf(database);
   const { query } = database;
   const { api, settings } = await startApp(database.db);
-  await settings.sealPlainKey();
+  await settings.sealAnew();
   const repairs = () =>
     query<{ entity_id: string; detail: string }>(
       "select entity_id, detail from audit_logs where action = 'adoption_repaired'",

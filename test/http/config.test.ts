@@ -1,5 +1,7 @@
+import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { startMembridge } from "../support/membridge.ts";
@@ -9,6 +11,7 @@ const { db, query } = await createTestDatabase();
 const fake = await startMembridge();
 afterAll(fake.close);
 const environment = { MEMBRIDGE_SERVER_URL: fake.url };
+const silent = pino({ level: "silent" });
 const app = await startApp(db, { env: environment });
 const masked = (key: string) => `${key.slice(0, 4)}****${key.slice(-4)}`;
 const saved = { membridge_server_url: "https://membridge.example/base/", admin_key: "saved-admin-key-9876543210" };
@@ -151,10 +154,10 @@ describe("the admin key", () => {
   it("that lies there in plain text is used, and encrypted in place once, which is audited", async () => {
     await store("admin_key", ADMIN_KEY);
     const second = await startApp(db, { env: environment });
-    await Promise.all([app.settings.sealPlainKey(), second.settings.sealPlainKey(), app.settings.sealPlainKey()]);
+    await Promise.all([app.settings.sealAnew(), second.settings.sealAnew(), app.settings.sealAnew()]);
     const sealed = await storedKey();
     expect(sealed).not.toContain(ADMIN_KEY);
-    await app.settings.sealPlainKey();
+    await app.settings.sealAnew();
     expect(await storedKey()).toBe(sealed);
     expect((await app.api.get("/api/membridge/projects")).status).toBe(200);
     const entries = await audited();
@@ -165,6 +168,26 @@ describe("the admin key", () => {
       actor: "runtime",
     });
     expect(JSON.stringify(entries)).not.toContain(ADMIN_KEY);
+  });
+
+  it("is encrypted anew when SETTINGS_KEY is changed, and is used all the while", async () => {
+    const settingsWith = (secret: string, previous?: string) =>
+      createSettings(db, createSecretBox(secret, previous), { url: fake.url, adminKey: "" }, silent);
+    await settingsWith("the first secret").save(saved);
+    const before = await storedKey();
+    const rotated = settingsWith("the second secret", "the first secret");
+    expect((await rotated.membridgeAddress()).adminKey).toBe(saved.admin_key);
+    await Promise.all([rotated.sealAnew(), rotated.sealAnew()]);
+    expect(await storedKey()).not.toBe(before);
+    expect((await settingsWith("the second secret").membridgeAddress()).adminKey).toBe(saved.admin_key);
+    expect((await settingsWith("the first secret").membridgeAddress()).adminKey).toBe("");
+    expect((await audited()).map(({ action }: { action: string }) => action)).toEqual([
+      "admin_key_reencrypted",
+      "config_updated",
+    ]);
+    const after = await storedKey();
+    await settingsWith("a third secret", "a fourth secret").sealAnew();
+    expect(await storedKey()).toBe(after);
   });
 
   it("of an old service that no header can carry is not given away by the fault", async () => {

@@ -1,5 +1,4 @@
 import type { AddressInfo } from "node:net";
-import { pino } from "pino";
 import request from "supertest";
 import { afterAll } from "vitest";
 import { createApp } from "../../src/app.ts";
@@ -8,6 +7,7 @@ import type { Db } from "../../src/db/client.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createHttpServer } from "../../src/http/server.ts";
+import { createLog } from "../../src/log.ts";
 import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
@@ -42,7 +42,7 @@ export async function startApp(
     ...env,
   });
   const logged: Record<string, unknown>[] = [];
-  const log = pino({ level: "trace", base: null }, { write: (line: string) => void logged.push(JSON.parse(line)) });
+  const log = createLog("trace", { write: (line: string) => void logged.push(JSON.parse(line)) });
   const settings = createSettings(db, createSecretBox("a secret for tests"), config.membridge, log);
   const outbound = createOutbound(config.outboundAllow);
   afterAll(() => outbound.destroy());

@@ -46,11 +46,16 @@ export async function ensureCluster(installation: Installation): Promise<string>
     const { ok, output } = await run({ account: undefined, wrapper: [] }, own);
     if (!ok) throw startFailure(installation, `its files cannot be given to user ${account.uid}: ${output.trim()}`);
   }
-  const password = await readIfThere(join(cluster, PASSWORD_FILE));
+  const password = await readPassword(cluster);
   if (password) return password;
   throw new StartError(
     `The password of the database in ${cluster} is missing: the file ${PASSWORD_FILE}. Put it back, or set DATA_DIR to another folder.`,
   );
+}
+
+/** The superuser's password of a cluster that was made whole; "" when there is none. */
+export function readPassword(cluster: string): Promise<string> {
+  return readIfThere(join(cluster, PASSWORD_FILE));
 }
 
 async function readIfThere(path: string): Promise<string> {

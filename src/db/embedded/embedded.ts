@@ -5,13 +5,16 @@
  *   dataDir/postgres.log   what PostgreSQL says
  *   dataDir/pgsql-*        a copy of its programs, only where node_modules cannot be used as it is
  */
+import { realpath } from "node:fs/promises";
+import { join } from "node:path";
 import type { Logger } from "pino";
 import { StartError } from "../../errors.ts";
 import { platformPackage } from "./binaries.ts";
-import { ensureCluster } from "./cluster.ts";
+import { ensureCluster, readPassword } from "./cluster.ts";
 import { findInstallation } from "./installation.ts";
 import { keepUp } from "./keeper.ts";
-import { newOwner, urlOf } from "./ownership.ts";
+import { connect, newOwner, ownerOf, urlOf } from "./ownership.ts";
+import { readPidFile } from "./pidfile.ts";
 import { openSession } from "./session.ts";
 
 export interface EmbeddedOptions {
@@ -54,6 +57,21 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     };
   } catch (error) {
     throw fileFault(error, dataDir) ?? error;
+  }
+}
+
+/** The address of the PostgreSQL that a service runs on `dataDir` now; undefined when none does. For tools beside the service. */
+export async function findEmbedded(dataDir: string): Promise<string | undefined> {
+  const cluster = join(await realpath(dataDir).catch(() => dataDir), "postgres");
+  const file = readPidFile(cluster);
+  const password = file && (await readPassword(cluster));
+  if (!file || !password) return undefined;
+  const client = await connect(cluster, file.port, { password, owner: newOwner() }).catch(() => undefined);
+  if (!client) return undefined;
+  try {
+    return (await ownerOf(client)) === undefined ? undefined : urlOf(file.port, password, "bloom");
+  } finally {
+    await client.end();
   }
 }
 

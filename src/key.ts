@@ -1,0 +1,69 @@
+/** `npm run key`: makes, lists and revokes named keys, in the database at DATABASE_URL or in the embedded one, beside the service or without it. */
+import { existsSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { loadConfig } from "./config.ts";
+import { type Db, openDatabase } from "./db/client.ts";
+import { joinServer, migrateServer } from "./db/connect.ts";
+import { ROLES } from "./db/values.ts";
+import { Refusal, StartError } from "./errors.ts";
+import { createLog } from "./log.ts";
+import { createKey, listKeys, revokeKey } from "./settings/keys.ts";
+
+const USAGE = `npm run key -- create --name <name> --role <${ROLES.join(" | ")}>
+npm run key -- list
+npm run key -- revoke --name <name>`;
+
+async function main(args: string[]): Promise<void> {
+  const command = readCommand(args);
+  if (existsSync(".env")) process.loadEnvFile(".env");
+  const config = loadConfig({ ...process.env, LOG_LEVEL: "warn" });
+  const log = createLog(config.logLevel);
+  const server = await joinServer(config.databaseUrl, config.dataDir, log);
+  try {
+    await migrateServer(server, log);
+    const { db, close } = openDatabase({ url: server.url, poolMax: 1 }, log);
+    await command(db).finally(close);
+  } finally {
+    await server.stop();
+  }
+}
+
+function readCommand(args: string[]): (db: Db) => Promise<void> {
+  const { verb, name, role } = parse(args);
+  if (verb === "list") return printKeys;
+  if (name === undefined || !/^[A-Za-z0-9._-]{1,128}$/.test(name))
+    throw new StartError(`--name must have 1 to 128 letters, digits, dots, hyphens and underscores.\n${USAGE}`);
+  if (verb === "revoke") return (db) => revokeKey(db, name).then(() => print(`The key "${name}" is revoked.`));
+  const found = ROLES.find((one) => one === role);
+  if (verb !== "create" || !found) throw new StartError(USAGE);
+  return async (db) => print(await createKey(db, name, found));
+}
+
+function parse(args: string[]) {
+  try {
+    const { positionals, values } = parseArgs({
+      args,
+      allowPositionals: true,
+      options: { name: { type: "string" }, role: { type: "string" } },
+    });
+    return { verb: positionals.length === 1 ? positionals[0] : undefined, ...values };
+  } catch (error) {
+    throw new StartError(USAGE, { cause: error });
+  }
+}
+
+async function printKeys(db: Db): Promise<void> {
+  const time = (ms: number | null) => (ms === null ? "never" : new Date(ms).toISOString());
+  for (const { name, role, created_at, last_used_at, revoked_at } of await listKeys(db)) {
+    const end = revoked_at === null ? "" : `, revoked ${time(revoked_at)}`;
+    print(`${name}: ${role}, created ${time(created_at)}, last used ${time(last_used_at)}${end}`);
+  }
+}
+
+const print = (line: string) => void process.stdout.write(`${line}\n`);
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  const isSentence = error instanceof StartError || error instanceof Refusal;
+  process.stderr.write(`${isSentence ? error.message : error instanceof Error ? error.stack : error}\n`);
+  process.exitCode = 1;
+});

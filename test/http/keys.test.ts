@@ -1,0 +1,190 @@
+import { randomUUID } from "node:crypto";
+import { describe, expect, it } from "vitest";
+import { ROLES, type Role } from "../../src/db/values.ts";
+import { createKey, listKeys, revokeKey } from "../../src/settings/keys.ts";
+import { startApp } from "../support/app.ts";
+import { CALLS, OPEN_CALLS } from "../support/calls.ts";
+import { createTestDatabase } from "../support/database.ts";
+
+const { db, query } = await createTestDatabase();
+const MAIN = "the key that opens everything";
+const HEADER = "X-Runtime-API-Key";
+const env = { RUNTIME_API_KEY: MAIN, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
+const { api } = await startApp(db, { env });
+const keys = Object.fromEntries(
+  await Promise.all(ROLES.map(async (role) => [role, await createKey(db, `key-${role}`, role)] as const)),
+) as Record<Role, string>;
+
+const R = "/api/runtime";
+const reads = CALLS.filter(([method]) => method === "get").map(([method, path]) => `${method} ${path}`);
+const WORK = ["claim", "x/lease", "x/heartbeat", "x/complete", "x/release"].map(
+  (verb) => `post ${R}/llm-tasks/${verb}`,
+);
+/** What each role may call, besides the three open calls. */
+const MAY: Record<Role, string[]> = {
+  admin: CALLS.map(([method, path]) => `${method} ${path}`),
+  read: reads,
+  submit: [...reads, `post ${R}/llm-tasks`],
+  work: [...WORK, `put ${R}/llm-tasks/x/output`, `post ${R}/workers`, `get ${R}/worker.sh`],
+};
+
+describe.each(ROLES)("a key with the role %s", (role) => {
+  it.each(CALLS)("%s %s", async (method, path) => {
+    const call = `${method} ${path}`;
+    const { status } = await api[method](path).set(HEADER, keys[role]);
+    expect(status === 403).toBe(!(OPEN_CALLS.includes(call) || MAY[role].includes(call)));
+    expect(status).not.toBe(401);
+  });
+
+  it("gains nothing by another spelling of the path, or another method", async () => {
+    if (role === "admin") return;
+    for (const path of [
+      `${R}/LLM-TASKS/x/requeue`,
+      `${R}/llm-tasks/claim%2f..%2fx/requeue`,
+      `${R}/llm-tasks/x/requeue/`,
+    ])
+      expect([403, 404]).toContain((await api.post(path).set(HEADER, keys[role])).status);
+    await api.post(`${R.toUpperCase()}/config`).set(HEADER, keys[role]).expect(403);
+    await api.post(`${R}/config`).set(HEADER, keys[role]).set("X-HTTP-Method-Override", "GET").expect(403);
+    await api.delete(`${R}/workers/x`).set(HEADER, keys[role]).expect(403);
+  });
+});
+
+describe("a named key", () => {
+  const task = { context_id: "c", agent_slug: "a", prompt: "p" };
+
+  it("is who did it", async () => {
+    const { id } = (await api.post(`${R}/llm-tasks`).set(HEADER, keys.submit).send(task).expect(201)).body;
+    await api.post(`${R}/workers`).set(HEADER, keys.work).send({ name: "key-work" }).expect(201);
+    const ask = { worker_id: "key-work" };
+    const { tasks } = (await api.post(`${R}/llm-tasks/claim`).set(HEADER, keys.work).send(ask).expect(200)).body;
+    expect(tasks[0].task.id).toBe(id);
+    const entries = await query(
+      "select action, actor from audit_logs where timestamp > 0 and action <> 'key_created' order by id",
+    );
+    expect(entries).toEqual([
+      { action: "task_created", actor: "key-submit" },
+      { action: "worker_registered", actor: "key-work" },
+      { action: "task_leased", actor: "key-work" },
+    ]);
+  });
+
+  it("of a worker that waits is who claimed, whoever woke it", async () => {
+    const waiting = api
+      .post(`${R}/llm-tasks/claim`)
+      .set(HEADER, keys.admin)
+      .send({ worker_id: "waiter", wait_seconds: 10 });
+    await api.post(`${R}/workers`).set(HEADER, keys.admin).send({ name: "waiter" }).expect(201);
+    const claimed = waiting.then(({ body }) => body.tasks[0]);
+    const { id } = (await api.post(`${R}/llm-tasks`).set(HEADER, keys.submit).send(task).expect(201)).body;
+    const { lease } = await claimed;
+    expect(lease.task_id).toBe(id);
+    expect(await query("select actor from audit_logs where entity_id = $1", [lease.id])).toEqual([
+      { actor: "key-admin" },
+    ]);
+  });
+
+  it("of a worker registers that worker only", async () => {
+    const { body } = await api.post(`${R}/workers`).set(HEADER, keys.work).send({ name: "another" }).expect(403);
+    expect(body.error).toBe('The key "key-work" registers the worker "key-work" only.');
+    expect(await query("select 1 from workers where id = 'another'")).toEqual([]);
+  });
+
+  it("is stored as its hash only, with the time of its last use, written once a minute", async () => {
+    const name = "fresh";
+    const key = await createKey(db, name, "read");
+    expect(key).toMatch(/^bloom_[\w-]{43}$/);
+    const used = async () => (await listKeys(db)).find((one) => one.name === name)?.last_used_at;
+    expect(await used()).toBeNull();
+    await api.get(`${R}/stats`).set(HEADER, key).expect(200);
+    const first = await used();
+    expect(first).toBeGreaterThan(Date.now() - 60_000);
+    await api.get(`${R}/stats`).set(HEADER, key).expect(200);
+    expect(await used()).toBe(first);
+    await query("update runtime_api_keys set last_used_at = last_used_at - 61000 where name = $1", [name]);
+    await api.get(`${R}/stats`).set(HEADER, key).expect(200);
+    expect(await used()).toBeGreaterThanOrEqual(first ?? 0);
+    const stored = JSON.stringify(await query("select * from runtime_api_keys"));
+    for (const secret of [key, key.slice(6)]) expect(stored).not.toContain(secret);
+  });
+
+  it("opens nothing once it is revoked, and then its name is free", async () => {
+    const key = await createKey(db, "short-lived", "admin");
+    await api.get(`${R}/stats`).set(HEADER, key).expect(200);
+    await expect(createKey(db, "short-lived", "read")).rejects.toThrow('There is a key "short-lived" already');
+    await revokeKey(db, "short-lived");
+    await api.get(`${R}/stats`).set(HEADER, key).expect(401);
+    await expect(revokeKey(db, "short-lived")).rejects.toThrow("There is no valid key");
+    await createKey(db, "short-lived", "read");
+    const audited = await query("select action, detail from audit_logs where entity_id = 'short-lived' order by id");
+    expect(audited.map(({ action }) => action)).toEqual(["key_created", "key_revoked", "key_created"]);
+  });
+
+  it("is not found by a part of it, by its hash, or by SQL", async () => {
+    const [{ key_sha256 } = {}] = await query("select key_sha256 from runtime_api_keys where name = 'key-admin'");
+    for (const key of [keys.admin.slice(0, -1), `${keys.admin}x`, key_sha256, "bloom_", "bloom_' or '1'='1", "bloom_%"])
+      await api.get(`${R}/stats`).set(HEADER, key).expect(401);
+  });
+
+  it("counts also where everything is open", async () => {
+    const open = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" } });
+    await open.api.get(`${R}/stats`).expect(200);
+    await open.api.get(`${R}/stats`).set(HEADER, "any").expect(200);
+    await open.api.post(`${R}/llm-tasks`).set(HEADER, keys.read).send(task).expect(403);
+  });
+});
+
+describe("wrong keys", async () => {
+  const limited = await startApp(db, { env: { ...env, WRONG_KEY_LIMIT_PER_MINUTE: "3", TRUST_PROXY_HOPS: "1" } });
+  const ask = (address: string, key: string) =>
+    limited.api.get(`${R}/stats`).set("X-Forwarded-For", address).set(HEADER, key);
+
+  it("block their address after three, even for a right one that it never had; not for one it had, and no other address", async () => {
+    await ask("192.0.2.1", MAIN).expect(200);
+    for (let n = 0; n < 3; n++) await ask("192.0.2.1", `guess ${n}`).expect(401);
+    const { body } = await ask("192.0.2.1", "guess 4").expect(429).expect("Retry-After", "60");
+    expect(body.error).toContain("Too many wrong keys");
+    await ask("192.0.2.1", keys.admin).expect(429);
+    await ask("192.0.2.1", MAIN).expect(200);
+    await ask("192.0.2.2", keys.admin).expect(200);
+  });
+
+  it("of one home's IPv6 network are counted together", async () => {
+    for (let n = 0; n < 3; n++) await ask(`2001:db8:1:1::${n}`, "guess").expect(401);
+    await ask("2001:db8:1:1::99", "guess").expect(429);
+  });
+
+  it("are not those that were not sent", async () => {
+    for (let n = 0; n < 5; n++) await limited.api.get(`${R}/stats`).set("X-Forwarded-For", "192.0.2.9").expect(401);
+    await ask("192.0.2.9", MAIN).expect(200);
+  });
+});
+
+describe("a request's id", async () => {
+  const { api: logging, logged } = await startApp(db, { env });
+  const linesOf = (id: unknown) => logged.filter(({ requestId }) => requestId === id);
+
+  it("is the client's own, comes back, and is in every line that the request brings about", async () => {
+    const id = `trace-${randomUUID()}`;
+    await logging.get(`${R}/stats`).set("X-Request-Id", id).set(HEADER, MAIN).expect("X-Request-Id", id);
+    await expect.poll(() => linesOf(id).map(({ msg }) => msg)).toEqual(["request"]);
+    await query("alter table llm_tasks rename to gone");
+    try {
+      await logging.get(`${R}/stats`).set("X-Request-Id", `${id}-2`).set(HEADER, MAIN).expect(500);
+    } finally {
+      await query("alter table gone rename to llm_tasks");
+    }
+    await expect.poll(() => linesOf(`${id}-2`).map(({ msg }) => msg)).toEqual(["request failed", "request"]);
+  });
+
+  it.each([undefined, "", "x".repeat(129), "a b", "\u001b[31m", 'x","level":60'])(
+    "is made where there is none that may stand in a log: %j",
+    async (given) => {
+      const asking = logging.get(`${R}/health`);
+      if (given !== undefined) asking.set("X-Request-Id", given.replace("\u001b", "\t"));
+      const id = (await asking.expect(200)).get("X-Request-Id");
+      expect(id).toMatch(/^[0-9a-f-]{36}$/);
+      await expect.poll(() => linesOf(id)).toHaveLength(1);
+    },
+  );
+});

@@ -1,0 +1,61 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import { createTestDatabase } from "./support/database.ts";
+import { startProcess } from "./support/process.ts";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-key-"));
+afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+
+/** What `npm run key -- <args>` runs. */
+function key(env: Record<string, string>, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const { PATH = "" } = process.env;
+  return new Promise((resolve) => {
+    const command = ["--import", "tsx", "src/key.ts", ...args];
+    execFile(process.execPath, command, { cwd: ROOT, env: { PATH, DATA_DIR, ...env } }, (error, out, err) =>
+      resolve({ code: Number(error?.code ?? 0), out, err }),
+    );
+  });
+}
+
+describe("npm run key", () => {
+  it("makes keys for the embedded database beside the service, which knows them and their end at once", async () => {
+    const { url } = await startProcess({ DATA_DIR, RUNTIME_API_KEY: "the main key" });
+    const ask = async (secret: string) =>
+      (await fetch(`${url}/api/runtime/stats`, { headers: { "x-runtime-api-key": secret } })).status;
+    const { code, out, err } = await key({}, "create", "--name", "dashboard", "--role", "read");
+    expect([code, err, out]).toEqual([0, "", expect.stringMatching(/^bloom_[\w-]{43}\n$/)]);
+    expect(await ask(out.trim())).toBe(200);
+    const list = (await key({}, "list")).out;
+    expect(list).toMatch(/^dashboard: read, created 20\S+Z, last used 20\S+Z\n$/);
+    expect((await key({}, "revoke", "--name", "dashboard")).out).toBe('The key "dashboard" is revoked.\n');
+    expect(await ask(out.trim())).toBe(401);
+    expect((await key({}, "list")).out).toMatch(/, revoked 20\S+Z\n$/);
+  });
+
+  it("says what is wrong in a sentence", async () => {
+    const { url: DATABASE_URL } = await createTestDatabase();
+    const run = (...args: string[]) => key({ DATABASE_URL }, ...args);
+    for (const wrong of [
+      [],
+      ["make"],
+      ["create"],
+      ["create", "--name", "a"],
+      ["create", "--name", "a b", "--role", "read"],
+    ])
+      expect(await run(...wrong)).toMatchObject({
+        code: 1,
+        out: "",
+        err: expect.stringContaining("npm run key -- create"),
+      });
+    expect((await run("create", "--name", "a", "--role", "root")).code).toBe(1);
+    expect((await run("create", "--name", "a", "--role", "read", "--force")).code).toBe(1);
+    expect(await run("revoke", "--name", "a")).toEqual({ code: 1, out: "", err: 'There is no valid key "a".\n' });
+    await run("create", "--name", "a", "--role", "read");
+    expect((await run("create", "--name", "a", "--role", "work")).err).toContain('There is a key "a" already');
+  });
+});
