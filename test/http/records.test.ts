@@ -23,7 +23,7 @@ describe("GET /api/runtime/health", () => {
         service: "bloom-runtime",
         uptime: expect.any(Number),
         storage: "postgresql",
-        membridge: { consecutiveFailures: 0, lastSuccess: null, lastError: null, connected: false },
+        membridge: { consecutiveFailures: 0, lastSuccess: null, lastError: null, connected: false, circuit: "closed" },
       },
     ]);
   });

@@ -1,0 +1,252 @@
+/** Attacks that no other test makes; the README's "Security" lists all of them, with their tests. */
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text as readText } from "node:stream/consumers";
+import { gzipSync } from "node:zlib";
+import { afterAll, describe, expect, it } from "vitest";
+import { createKeyCheck } from "../../src/http/auth.ts";
+import { startApp } from "../support/app.ts";
+import { CALLS } from "../support/calls.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask } from "../support/factories.ts";
+import { startProcess } from "../support/process.ts";
+
+const { db, query, url: DATABASE_URL } = await createTestDatabase();
+const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", MAX_BODY_MB: "2" } });
+const { api } = app;
+const R = "/api/runtime";
+const task = { context_id: "c", agent_slug: "a", prompt: "p" };
+
+/** Sends bytes as they are, and gives all that comes back until the server closes the connection. */
+async function say(bytes: string): Promise<string> {
+  const socket = connect(Number(new URL(app.url).port), "127.0.0.1");
+  socket.write(bytes);
+  return readText(socket);
+}
+
+describe("a header", () => {
+  it("cannot be smuggled into an answer or a call, by no line break in whatever encoding", async () => {
+    for (const breaks of ["%0d%0aSet-Cookie:%20a=b", "\r\n\tSet-Cookie: a=b", "\u560d\u560aSet-Cookie: a=b"]) {
+      const id = encodeURI(breaks);
+      const answer = await say(
+        `GET ${R}/artifacts/${id}/content HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${breaks}\r\nConnection: close\r\n\r\n`,
+      );
+      expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
+      expect(answer.split("\r\n\r\n")[0]).not.toMatch(/^set-cookie:/im);
+    }
+    for (const admin_key of ["key\r\nX-Evil: 1", "key\u0000", "ключ"])
+      await api.post(`${R}/config`).send({ membridge_server_url: "http://127.0.0.1:9", admin_key }).expect(400);
+  });
+
+  it("does not make two requests of one (smuggling)", async () => {
+    const both =
+      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n";
+    expect(await say(both)).toMatch(/^HTTP\/1\.1 400 /);
+  });
+});
+
+describe("a key", () => {
+  it("takes as long to refuse when all but its end is right", () => {
+    // So long that a comparison that ends at the first difference would show.
+    const key = "k".repeat(2_000_000);
+    const isKey = createKeyCheck(key);
+    const guesses = [`x${key.slice(1)}`, `${key.slice(0, -1)}x`];
+    const times: number[][] = [[], []];
+    for (let round = 0; round < 41; round++)
+      for (const [n, guess] of guesses.entries()) {
+        const started = performance.now();
+        expect(isKey(guess)).toBe(false);
+        times[n]?.push(performance.now() - started);
+      }
+    const [early = 0, late = 0] = times.map((all) => all.toSorted((a, b) => a - b)[20]);
+    expect(late / early).toBeGreaterThan(0.8);
+    expect(late / early).toBeLessThan(1.25);
+    expect(isKey(key)).toBe(true);
+  });
+});
+
+describe("a body", () => {
+  it("that grows when it is unpacked is refused before it has grown", async () => {
+    const bomb = gzipSync(Buffer.alloc(200 * 1024 * 1024, " "));
+    const before = process.memoryUsage().rss;
+    const { status } = await api
+      .post(`${R}/llm-tasks`)
+      .set({ "Content-Type": "application/json", "Content-Encoding": "gzip" })
+      .serialize((body) => body)
+      .send(bomb);
+    expect(status).toBe(413);
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 1024 * 1024);
+  });
+
+  it("that is too large, of another type or no JSON is refused", async () => {
+    await api
+      .post(`${R}/llm-tasks`)
+      .send({ ...task, prompt: "x".repeat(2 * 1024 * 1024) })
+      .expect(413);
+    for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+      await api.post(`${R}/llm-tasks`).set("Content-Type", type).send("context_id=c").expect(415);
+    await api.post(`${R}/llm-tasks`).set("Content-Type", "application/json").send("{'a': 1}").expect(400);
+    expect(await query("select 1 from llm_tasks where prompt like 'xx%'")).toEqual([]);
+  });
+
+  it("does not change what all objects inherit", async () => {
+    const poison =
+      '{"context_id":"c","agent_slug":"a","prompt":"p","__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"policy":{"__proto__":{"budget":7,"polluted":1}}}';
+    const { body } = await api.post(`${R}/llm-tasks`).set("Content-Type", "application/json").send(poison).expect(201);
+    expect(body.policy).toEqual({ timeout_sec: 120, budget: 0 });
+    await api.get(`${R}/llm-tasks?__proto__[polluted]=1&constructor[prototype][polluted]=1`).expect(200);
+    expect(Object.hasOwn(Object.prototype, "polluted") || "polluted" in {} || "polluted" in body).toBe(false);
+  });
+});
+
+describe("SQL", () => {
+  const INJECTION = "x'); drop table llm_tasks; --";
+  const encoded = encodeURIComponent(INJECTION);
+
+  it("in every text of every call is text", async () => {
+    const texts = {
+      context_id: INJECTION,
+      agent_slug: INJECTION,
+      prompt: INJECTION,
+      context_hints: [INJECTION],
+      requires: [INJECTION],
+    };
+    const { body } = await api.post(`${R}/llm-tasks`).set("Idempotency-Key", INJECTION).send(texts).expect(201);
+    expect(body).toMatchObject({ ...texts, idempotency_key: INJECTION });
+    const worker = {
+      name: INJECTION,
+      capabilities: { labels: [INJECTION] },
+      ip_addrs: [INJECTION],
+      agent_version: INJECTION,
+    };
+    const named = { os_info: INJECTION, install_method: INJECTION, boot_id: INJECTION };
+    await api
+      .post(`${R}/workers`)
+      .send({ ...worker, ...named })
+      .expect(201);
+    await api.get(`${R}/workers/${encoded}`).expect(200);
+    await api.post(`${R}/workers/${encoded}/drain`).send({ reason: INJECTION }).expect(200);
+    await api.post(`${R}/workers/${encoded}/resume`).expect(200);
+    const claim = { worker_id: INJECTION, agent_slugs: [INJECTION] };
+    const { tasks } = (await api.post(`${R}/llm-tasks/claim`).send(claim).expect(200)).body;
+    const at = `${R}/llm-tasks/${tasks[0].task.id}`;
+    await api.post(`${at}/heartbeat`).send({ progress: INJECTION }).expect(200);
+    const result = {
+      output: INJECTION,
+      error_message: INJECTION,
+      artifact_type: INJECTION,
+      artifact_tags: [INJECTION],
+    };
+    const completed = await api
+      .post(`${at}/complete`)
+      .send({ ...result, status: "success", metrics: { duration_ms: 1 } })
+      .expect(200);
+    expect(completed.body.artifact).toMatchObject({ content: INJECTION, type: INJECTION, tags: [INJECTION] });
+    for (const [method, path] of CALLS) {
+      await api[method](path.replaceAll("/x", `/${encoded}`)).set("X-Lease-Id", INJECTION);
+      await api[method](`${path}?status=${encoded}&limit=${encoded}&task_id=${encoded}&expires_seconds=${encoded}`);
+    }
+    expect(await query("select count(*)::int as tasks from llm_tasks where prompt = $1", [INJECTION])).toEqual([
+      { tasks: 1 },
+    ]);
+  });
+});
+
+describe("HTML in prompts and outputs", () => {
+  it("comes back as JSON that no browser takes for a page", async () => {
+    const html = "<script>alert(1)</script>";
+    const { task: held } = await aLeasedTask(db, { task: { prompt: html, context_id: html } });
+    const completion = { status: "success", output: html, metrics: { duration_ms: 1 } };
+    await api.post(`${R}/llm-tasks/${held.id}/complete`).send(completion).expect(200);
+    for (const path of [
+      "llm-tasks",
+      `llm-tasks/${held.id}`,
+      `llm-tasks/${held.id}/results`,
+      "artifacts",
+      "audit",
+      "runs",
+    ]) {
+      const { headers } = await api.get(`${R}/${path}`).expect(200);
+      expect(headers).toMatchObject({
+        "content-type": "application/json; charset=utf-8",
+        "x-content-type-options": "nosniff",
+        "content-security-policy": expect.stringContaining("default-src 'self'"),
+        "x-frame-options": "SAMEORIGIN",
+      });
+    }
+    const { headers } = await api.get(`/api/${encodeURIComponent(html)}`).expect(404);
+    expect(headers["content-type"]).toBe("application/json; charset=utf-8");
+  });
+});
+
+describe("the log", async () => {
+  const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-attacks-"));
+  afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+
+  it("has one line of JSON for each thing, whatever it is told, and nothing that a terminal obeys", async () => {
+    const service = await startProcess({
+      DATABASE_URL,
+      DATA_DIR,
+      LOG_LEVEL: "trace",
+      MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
+    });
+    const forged = '\u001b[2J\u001b]0;owned\u0007\n{"level":60,"msg":"forged"}\r\n';
+    const headers = { "content-type": "application/json" };
+    const post = (path: string, body: object) =>
+      fetch(service.url + path, { method: "POST", headers, body: JSON.stringify(body) });
+    await post(`${R}/llm-tasks`, { context_id: forged, agent_slug: forged, prompt: forged });
+    await post(`${R}/workers`, { name: forged, url: "http://127.0.0.1:9", os_info: forged });
+    await post(`${R}/llm-tasks/claim`, { worker_id: forged });
+    await fetch(`${service.url}/api/runtime/${encodeURIComponent(forged)}`);
+    const { port } = new URL(service.url);
+    const socket = connect(Number(port), "127.0.0.1");
+    socket.end(
+      `GET ${R}/health?${forged.replaceAll(/[\r\n]/g, "")} HTTP/1.1\r\nHost: x\r\nX-Request-Id: \u001b[2J\r\n\r\n`,
+    );
+    await once(socket.resume(), "close");
+    expect(await service.stop()).toBe(0);
+    const lines = service.output().trimEnd().split("\n");
+    expect(lines.length).toBeGreaterThan(5);
+    for (const line of lines) expect(JSON.parse(line).msg).not.toBe("forged");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+    expect(service.output()).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/);
+  });
+});
+
+describe("the memory layers", () => {
+  it("are no call's target: no field or query of the API names a path, a repository or a database", async () => {
+    const target = {
+      path: "/data/claude-mem.db",
+      repo: "git@host:diffmem.git",
+      database: "claude-mem.db",
+      bucket: "other",
+      key: "claude-mem.db",
+    };
+    const { body } = await api
+      .post(`${R}/llm-tasks`)
+      .send({ ...task, ...target })
+      .expect(201);
+    const { lease } =
+      (await api
+        .post(`${R}/workers`)
+        .send({ name: "w", ...target })
+        .expect(201)) &&
+      (
+        await api
+          .post(`${R}/llm-tasks/${body.id}/lease`)
+          .send({ worker_id: "w", ...target })
+          .expect(201)
+      ).body;
+    const completion = { status: "success", output: "o", metrics: { duration_ms: 1 }, lease_id: lease.id, ...target };
+    const { artifact } = (await api.post(`${R}/llm-tasks/${body.id}/complete`).send(completion).expect(200)).body;
+    expect(artifact).toMatchObject({ url: null, content: "o", entity_refs: [] });
+    const stored = await query(
+      `select t::text || a::text as row from llm_tasks t join runtime_artifacts a on a.task_id = t.id where t.id = $1`,
+      [body.id],
+    );
+    expect(JSON.stringify(stored)).not.toMatch(/claude-mem|diffmem/);
+  });
+});

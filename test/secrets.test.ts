@@ -1,0 +1,153 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, inject, it } from "vitest";
+import { SETTINGS } from "../src/config.ts";
+import { CALLS } from "./support/calls.ts";
+import { createTestDatabase } from "./support/database.ts";
+import { startMembridge } from "./support/membridge.ts";
+import { startNodeAgent } from "./support/node-agent.ts";
+import { runToExit, startProcess } from "./support/process.ts";
+import { startS3 } from "./support/s3.ts";
+
+const MARK = `mark${randomUUID().slice(0, 8)}`;
+const secret = (of: string) => `${MARK}-${of}-0123456789abcdef`;
+
+const { url, query } = await createTestDatabase();
+const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-secrets-"));
+const membridge = await startMembridge({ adminKey: secret("admin") });
+const s3 = await startS3();
+const role = `${MARK}_role`.replace("mark", "teller");
+await query(`create role ${role} superuser login password '${secret("database")}'`);
+const databaseUrl = new URL(url);
+databaseUrl.username = role;
+databaseUrl.password = secret("database");
+afterAll(async () => {
+  await membridge.close();
+  await rm(DATA_DIR, { recursive: true, force: true });
+});
+
+const SECRETS = {
+  DATABASE_URL: databaseUrl.href,
+  RUNTIME_API_KEY: secret("main"),
+  SETTINGS_KEY: secret("settings"),
+  SETTINGS_KEY_PREVIOUS: secret("previous"),
+  MEMBRIDGE_ADMIN_KEY: secret("admin"),
+  MEMBRIDGE_AGENT_KEY: secret("agent"),
+  // The object store knows another one: what it says of that must not leak either.
+  MINIO_SECRET_KEY: secret("minio"),
+};
+/** The settings that hold no secret: who adds one has to say here which it is. */
+const NO_SECRETS = SETTINGS.filter((name) => !(name in SECRETS));
+const env = {
+  ...s3.env(s3.connection()),
+  ...SECRETS,
+  DATA_DIR,
+  LOG_LEVEL: "trace",
+  MEMBRIDGE_SERVER_URL: membridge.url,
+  RATE_LIMIT_PER_MINUTE: "0",
+  SWEEP_INTERVAL_MS: "100",
+  WORKER_SYNC_INTERVAL_MS: "100",
+};
+
+describe("no secret", () => {
+  it("is in a setting that this test does not know", () => {
+    expect(NO_SECRETS.filter((name) => /KEY|SECRET|PASSWORD|TOKEN/.test(name))).toEqual([
+      "MINIO_ACCESS_KEY",
+      "WRONG_KEY_LIMIT_PER_MINUTE",
+    ]);
+  });
+
+  it("is in anything that the service writes, answers and stores, whatever it is asked", async () => {
+    const service = await startProcess(env);
+    const answers: string[] = [];
+    async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+      const response = await fetch(service.url + path, {
+        method: method.toUpperCase(),
+        headers: { "content-type": "application/json", "x-runtime-api-key": secret("main"), ...headers },
+        ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      answers.push(`${response.status} ${JSON.stringify([...response.headers])} ${text}`);
+      return { status: response.status, json: text.startsWith("{") ? JSON.parse(text) : undefined };
+    }
+    const R = "/api/runtime";
+
+    // A task's life with everything in it.
+    await ask("post", `${R}/workers`, { name: "rpi", capabilities: { max_concurrency: 9 } });
+    const create = async () =>
+      (await ask("post", `${R}/llm-tasks`, { context_id: "c", agent_slug: "a", prompt: "p" })).json.id;
+    const id = await create();
+    const { lease } = (await ask("post", `${R}/llm-tasks/${id}/lease`, { worker_id: "rpi" })).json;
+    await ask("post", `${R}/llm-tasks/${id}/heartbeat`, {}, { "x-lease-id": lease.id });
+    const uploaded = await ask("put", `${R}/llm-tasks/${id}/output`, "the output", { "x-lease-id": lease.id });
+    const completion = { status: "success", output_id: uploaded.json.output_id, metrics: { duration_ms: 1 } };
+    const completed = await ask("post", `${R}/llm-tasks/${id}/complete`, completion);
+    expect(completed.status).toBe(200);
+    const artifact = `${R}/artifacts/${completed.json.artifact.id}`;
+    for (const part of ["", "/content", "/url"]) await ask("get", artifact + part);
+    // An agent that is called with its key, and one that is not there.
+    const keys = { apiKey: secret("main"), agentKey: secret("agent") };
+    const agent = await startNodeAgent({ runtime: service.url, name: "agent", ...keys });
+    expect((await ask("post", `${R}/llm-tasks/${await create()}/dispatch`, { worker_id: "agent" })).status).toBe(200);
+    await ask("post", `${R}/workers`, { name: "gone", url: "http://127.0.0.1:9" });
+    await ask("post", `${R}/llm-tasks/${await create()}/dispatch`, { worker_id: "gone" });
+    // The configuration, in good and bad ways.
+    const config = { membridge_server_url: membridge.url, admin_key: secret("admin") };
+    await ask("post", `${R}/config`, config);
+    for (const wrong of [
+      { ...config, membridge_server_url: `http://user:${secret("url")}@127.0.0.1/` },
+      { ...config, admin_key: `${secret("newline")}\n` },
+      { ...config, admin_key: [secret("array")] },
+      `{"admin_key": "${secret("json")}`,
+    ])
+      expect((await ask("post", `${R}/config`, wrong)).status).toBe(400);
+    membridge.fail("*", { status: 500, echo: (key) => JSON.stringify({ error: `your key ${key}` }) }, 1);
+    await ask("get", "/api/membridge/projects");
+    membridge.fail("*", { status: 200, echo: (key) => `<p>${key}</p>`, type: "text/html" }, 1);
+    await ask("get", "/api/membridge/projects");
+    membridge.reset();
+    // Every call: as it is, with nonsense, with a wrong key.
+    for (const [method, path] of CALLS) {
+      await ask(method, path);
+      if (method === "get") continue;
+      await ask(method, path, { lease_id: "nonsense", name: 5, prompt: { a: secret("prompt") } });
+      await ask(method, path, `{"${secret("broken")}`);
+    }
+    for (const [method, path] of CALLS) await ask(method, path, undefined, { "x-runtime-api-key": secret("wrong") });
+    await ask("get", `${R}/stats?token=${secret("query")}`);
+    // The way to the database is cut, and a table is gone.
+    await query("alter table llm_tasks rename to gone");
+    await ask("get", `${R}/stats`);
+    await query("alter table gone rename to llm_tasks");
+    await agent.close();
+    expect(await service.stop()).toBe(0);
+
+    const tables = await query<{ name: string }>("select tablename as name from pg_tables where schemaname = 'public'");
+    const stored: string[] = [];
+    for (const { name } of tables)
+      for (const { row } of await query<{ row: string }>(`select t::text as row from "${name}" t`)) stored.push(row);
+    expect([answers.length > 120, stored.length > 20, service.output().length > 10_000]).toEqual([true, true, true]);
+    for (const said of [...answers, ...stored, ...service.output().split("\n")]) expect(said).not.toContain(MARK);
+    expect(service.output()).not.toContain("X-Amz-Signature");
+  }, 60_000);
+
+  it("is in what the process says when it cannot start", async () => {
+    const unreachable = new URL(databaseUrl);
+    unreachable.port = "9";
+    const wrongs: Record<string, string>[] = [
+      { DATABASE_URL: unreachable.href },
+      { DATABASE_URL: `mysql://user:${secret("database")}@127.0.0.1/x` },
+      { DATABASE_URL: `${inject("serverUrl").replace(/:[^:@/]*@/, `:${secret("password")}@`)}` },
+      { MEMBRIDGE_ADMIN_KEY: `${secret("admin")} with spaces`, SETTINGS_KEY: MARK, MINIO_ENDPOINT: `http://${MARK}` },
+      { MEMBRIDGE_SERVER_URL: `http://user:${secret("url")}@127.0.0.1/` },
+      { OUTBOUND_ALLOW: `${MARK}/x` },
+    ];
+    for (const wrong of wrongs) {
+      const { code, output } = await runToExit({ ...env, ...wrong });
+      expect([code, output.length > 0]).toEqual([1, true]);
+      expect(output).not.toContain(MARK);
+    }
+  }, 60_000);
+});
