@@ -103,10 +103,21 @@ describe("no secret", () => {
       `{"admin_key": "${secret("json")}`,
     ])
       expect((await ask("post", `${R}/config`, wrong)).status).toBe(400);
-    membridge.fail("*", { status: 500, echo: (key) => JSON.stringify({ error: `your key ${key}` }) }, 1);
-    await ask("get", "/api/membridge/projects");
-    membridge.fail("*", { status: 200, echo: (key) => `<p>${key}</p>`, type: "text/html" }, 1);
-    await ask("get", "/api/membridge/projects");
+    // A Membridge that says the key it was asked with: to a client, and to the sync.
+    const page = { echo: (key: string) => `<p>${key}</p>`, type: "text/html" as const };
+    const json = { echo: (key: string) => JSON.stringify({ [`detail of ${key}`]: [key], detail: `"${key}"` }) };
+    for (const [status, said, answered] of [
+      [200, json, '{"detail of ****":["****"],"detail":"\\"****\\""}'],
+      [404, json, "Membridge returned 404"],
+      [500, json, "Membridge returned 500"],
+      [200, page, "error"],
+      [500, page, "error"],
+    ] as const) {
+      membridge.reset();
+      membridge.fail("*", { status, ...said });
+      const answer = await ask("get", "/api/membridge/projects");
+      expect([status, JSON.stringify(answer.json)]).toEqual([status, expect.stringContaining(answered)]);
+    }
     membridge.reset();
     // Every call: as it is, with nonsense, with a wrong key.
     for (const [method, path] of CALLS) {
