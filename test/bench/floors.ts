@@ -1,0 +1,47 @@
+/** What this machine can do at most: the ratios of the benchmark are to these, measured in the same run. */
+import { randomUUID } from "node:crypto";
+import pg from "pg";
+
+const TABLES = `
+  create table floor_tasks (id uuid primary key, prompt text not null, status text not null, lease_id uuid);
+  create table floor_leases (id uuid primary key, task_id uuid not null, expires_at bigint not null, status text not null);
+  create table floor_results (id uuid primary key, task_id uuid not null, output text not null);`;
+
+const STATEMENTS = {
+  create: "insert into floor_tasks (id, prompt, status) values ($1, $2, 'queued')",
+  lease: `with task as (update floor_tasks set status = 'leased', lease_id = $2 where id = $1 and status = 'queued' returning id)
+    insert into floor_leases (id, task_id, expires_at, status) select $2, id, 0, 'active' from task`,
+  heartbeat: "update floor_leases set expires_at = expires_at + 1 where id = $1 and status = 'active'",
+  complete: `with task as (update floor_tasks set status = 'completed' where id = $1 and status = 'leased' returning id),
+    lease as (update floor_leases set status = 'released' where id = $2 and status = 'active' returning id)
+    insert into floor_results (id, task_id, output) select $3, task.id, $4 from task, lease`,
+};
+
+/** Lifecycles a second as four prepared single statements, each a transaction of its own, without a service around them. */
+export async function sqlFloor(url: string, clients: number, seconds: number): Promise<number> {
+  const side = new pg.Client({ connectionString: url });
+  await side.connect();
+  await side.query(TABLES);
+  const text = "x".repeat(400);
+  let done = 0;
+  const end = performance.now() + seconds * 1_000;
+  const client = async () => {
+    const connection = new pg.Client({ connectionString: url });
+    await connection.connect();
+    const run = (name: keyof typeof STATEMENTS, values: string[]) =>
+      connection.query({ name, text: STATEMENTS[name], values });
+    while (performance.now() < end) {
+      const [task, lease] = [randomUUID(), randomUUID()];
+      await run("create", [task, text]);
+      await run("lease", [task, lease]);
+      await run("heartbeat", [lease]);
+      await run("complete", [task, lease, randomUUID(), text]);
+      done += 1;
+    }
+    await connection.end();
+  };
+  await Promise.all(Array.from({ length: clients }, client));
+  await side.query("drop table floor_tasks, floor_leases, floor_results");
+  await side.end();
+  return done / seconds;
+}

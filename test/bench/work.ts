@@ -1,0 +1,87 @@
+/** What the clients of the benchmark do. */
+import type { Caller, Work } from "./load.ts";
+
+const R = "/api/runtime";
+/** Enough that no router's choice is a bottleneck of its own, as many as a small team has. */
+export const WORKERS = 24;
+const MAX_CONCURRENCY = 32;
+export const CONTEXTS = 1_000;
+
+export const workerName = (n: number) => `bench-${n % WORKERS}`;
+const PROMPT = "Write a haiku about seeds that sleep under the snow until spring wakes them. ".repeat(4);
+const OUTPUT = "A seed holds its breath / under the white quiet fields / and dreams of the sun. ".repeat(8);
+
+export const newTask = (n: number) => ({
+  context_id: `context-${n % CONTEXTS}`,
+  agent_slug: "writer",
+  prompt: PROMPT,
+});
+
+/** Registers the workers, so that the router has some to choose from. */
+export async function register(caller: Caller): Promise<void> {
+  for (let n = 0; n < WORKERS; n++)
+    await caller.call("register", "POST", `${R}/workers`, {
+      name: workerName(n),
+      capabilities: { max_concurrency: MAX_CONCURRENCY },
+    });
+}
+
+const completion = { status: "success", output: OUTPUT, metrics: { duration_ms: 1200 } };
+
+/** create, lease by the router, heartbeat, complete. */
+export const lifecycle: Work = async (caller, _client, n) => {
+  const { id } = (await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n))) as { id: string };
+  const { lease } = (await caller.call("lease", "POST", `${R}/llm-tasks/${id}/lease`, {})) as { lease: { id: string } };
+  await caller.call("heartbeat", "POST", `${R}/llm-tasks/${id}/heartbeat`, { lease_id: lease.id });
+  await caller.call("complete", "POST", `${R}/llm-tasks/${id}/complete`, { ...completion, lease_id: lease.id });
+};
+
+/** Creates 32 tasks, claims 32 at once, and completes them. */
+export const claiming: Work = async (caller, client, n) => {
+  for (let k = 0; k < MAX_CONCURRENCY; k++) await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n + k));
+  const request = { worker_id: workerName(client), max_tasks: MAX_CONCURRENCY };
+  const claimed = (await caller.call("claim of 32", "POST", `${R}/llm-tasks/claim`, request)) as
+    | { tasks: { task: { id: string }; lease: { id: string } }[] }
+    | undefined;
+  for (const { task, lease } of claimed?.tasks ?? [])
+    await caller.call("complete", "POST", `${R}/llm-tasks/${task.id}/complete`, { ...completion, lease_id: lease.id });
+  return claimed?.tasks.length ?? 0;
+};
+
+/** Claims one task, and completes it. */
+export const claimOne: Work = async (caller, client, n) => {
+  await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n));
+  const claimed = (await caller.call("claim", "POST", `${R}/llm-tasks/claim`, { worker_id: workerName(client) })) as
+    | { tasks: { task: { id: string }; lease: { id: string } }[] }
+    | undefined;
+  for (const { task, lease } of claimed?.tasks ?? [])
+    await caller.call("complete", "POST", `${R}/llm-tasks/${task.id}/complete`, { ...completion, lease_id: lease.id });
+};
+
+/** Every read once, of the whole and of one task. */
+export function reading(taskId: string, queuedId: string): Work {
+  const reads = {
+    tasks: "/llm-tasks",
+    "tasks queued": "/llm-tasks?status=queued",
+    "tasks completed": "/llm-tasks?status=completed",
+    "tasks failed": "/llm-tasks?status=failed",
+    "one task": `/llm-tasks/${taskId}`,
+    explain: `/llm-tasks/${queuedId}/explain`,
+    results: `/llm-tasks/${taskId}/results`,
+    history: `/llm-tasks/${taskId}/history`,
+    leases: "/leases",
+    "leases active": "/leases?status=active",
+    "leases expired": "/leases?status=expired",
+    runs: "/runs",
+    artifacts: "/artifacts",
+    "artifacts of a task": `/artifacts?task_id=${taskId}`,
+    audit: "/audit",
+    "audit of 1000": "/audit?limit=1000",
+    workers: "/workers",
+    stats: "/stats",
+    health: "/health",
+  };
+  return async (caller) => {
+    for (const [name, path] of Object.entries(reads)) await caller.call(name, "GET", R + path);
+  };
+}
