@@ -20,7 +20,7 @@ export function workerView({
   return worker;
 }
 
-export function resultView({ body_sha256: _internal, ...result }: ResultRow): Result {
+export function resultView({ body_sha256: _internal, ...result }: Result & Partial<ResultRow>): Result {
   return result;
 }
 

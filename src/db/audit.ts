@@ -13,8 +13,8 @@ export type AuditFact = Pick<AuditEntry, "action" | "entity_type" | "entity_id" 
 const OWN_ACTORS = new Set(["runtime", "membridge"]);
 
 /** Who did it: whoever's named key it was; where there is none, as contract.md says. */
-function actorOf(actor: string): string {
-  return OWN_ACTORS.has(actor) ? actor : (currentRequest()?.key?.name ?? actor);
+export function actorOf<Actor extends string | null>(actor: Actor): string | Actor {
+  return actor !== null && OWN_ACTORS.has(actor) ? actor : (currentRequest()?.key?.name ?? actor);
 }
 
 /** Writes the facts down. `tx` is the transaction of the change itself: both commit, or neither (lifecycle.md, invariant 15). */

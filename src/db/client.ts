@@ -1,12 +1,15 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
-import { isDatabaseUnavailable, isRepeatable } from "./faults.ts";
+import { isDatabaseUnavailable, isNotPrepared, isRepeatable } from "./faults.ts";
+import type { Prepared } from "./statement.ts";
 
 /** What every query function takes first: the database, or a transaction on it. */
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
   /** Runs `work` in a READ COMMITTED transaction; within one, in the same. Use `inTransaction`, which also repeats what the database asks to have repeated. */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>;
+  /** Runs a prepared statement (statement.ts); whole numbers come as numbers, JSON as values. */
+  run<Row>(prepared: Prepared, values: unknown[]): Promise<Row[]>;
 };
 
 export interface DatabaseOptions {
@@ -46,7 +49,11 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
   // The pool listens to idle connections only. One that breaks between two statements of a transaction, or after the pool's goodbye, would
   // end the process; the next statement on it fails, which is what counts.
   pool.on("connect", (client) => client.on("error", (error) => log.debug({ err: error }, "database connection lost")));
-  const db = Object.assign(drizzle(pool), { transaction: transactionsOf(pool, log) });
+  const names = { areKept: true };
+  const db = Object.assign(drizzle(pool), {
+    transaction: transactionsOf(pool, names, log),
+    run: runnerOf(pool, names),
+  });
   return { db, close: () => pool.end() };
 }
 
@@ -54,13 +61,16 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
  * Drizzle's own transactions give a connection back to the pool also when it no longer answers, and the next caller waits behind the
  * statement that hangs. Here only the database's own refusal, or one of ours, leaves the connection in use.
  */
-function transactionsOf(pool: pg.Pool, log: Logger): Db["transaction"] {
+function transactionsOf(pool: pg.Pool, names: Names, log: Logger): Db["transaction"] {
   return async (work) => {
     const client = await pool.connect();
     let broken = false;
     try {
       await client.query("begin");
-      const tx: Db = Object.assign(drizzle(client), { transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx) });
+      const tx: Db = Object.assign(drizzle(client), {
+        transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx),
+        run: runnerOf(client, names),
+      });
       const result = await work(tx);
       await client.query("commit");
       return result;
@@ -71,6 +81,33 @@ function transactionsOf(pool: pg.Pool, log: Logger): Db["transaction"] {
       throw error;
     } finally {
       client.release(broken);
+    }
+  };
+}
+
+/** Whether a connection keeps the statements that were prepared on it: behind PgBouncer in transaction mode it may be another one each time. */
+interface Names {
+  areKept: boolean;
+}
+
+const INT8 = pg.types.builtins.INT8;
+/** None of our whole numbers is beyond 2^53. */
+const parsers: pg.CustomTypesConfig = {
+  getTypeParser: (type, format) => (type === INT8 ? Number : pg.types.getTypeParser(type, format)),
+};
+
+function runnerOf(client: pg.Pool | pg.PoolClient, names: Names): Db["run"] {
+  const query = async ({ name, text }: Prepared, values: unknown[]) =>
+    (await client.query({ ...(names.areKept && { name }), text, values, types: parsers })).rows;
+  return async (prepared, values) => {
+    try {
+      return await query(prepared, values);
+    } catch (error) {
+      if (!isNotPrepared(error)) throw error;
+      names.areKept = false;
+      // It has not begun. Within a transaction, that one has to be repeated as a whole (inTransaction).
+      if (!(client instanceof pg.Pool)) throw error;
+      return query(prepared, values);
     }
   };
 }

@@ -30,11 +30,19 @@ export function isDatabaseUnavailable(error: unknown): boolean {
 const UNIQUE_VIOLATION = "23505";
 const SERIALIZATION_FAILURE = "40001";
 const DEADLOCK_DETECTED = "40P01";
+const INVALID_SQL_STATEMENT_NAME = "26000";
+const DUPLICATE_PREPARED_STATEMENT = "42P05";
 
-/** True when the database has rolled a transaction back for the sake of others, so that it may run again. */
+/** True when the database has rolled a transaction back for the sake of others, or for want of a name, so that it may run again. */
 export function isRepeatable(error: unknown): boolean {
   const code = databaseErrorOf(error)?.code;
-  return code === SERIALIZATION_FAILURE || code === DEADLOCK_DETECTED;
+  return code === SERIALIZATION_FAILURE || code === DEADLOCK_DETECTED || isNotPrepared(error);
+}
+
+/** True when a statement's name was not known on the connection, or known to another client of it already: nothing was run. */
+export function isNotPrepared(error: unknown): boolean {
+  const code = databaseErrorOf(error)?.code;
+  return code === INVALID_SQL_STATEMENT_NAME || code === DUPLICATE_PREPARED_STATEMENT;
 }
 
 /** True when a row was refused because there is one like it. */

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -7,6 +7,31 @@ import { isDrained, maxConcurrency } from "./capacity.ts";
 
 /** Without a sign of life for this long, a worker is offline (lifecycle.md, "When is a worker online?"). */
 export const OFFLINE_AFTER_MS = 60_000;
+
+/** A sign of life that comes so soon after the last one is not written: workers with many tasks would wait for their own row. */
+const WRITTEN_EVERY_MS = 1_000;
+
+/**
+ * The same as `seen` for a statement: the CTEs `sign_of_life` and `came_online`, for the worker that `held` names as `worker_id`. What is to
+ * be locked after the worker has to join `sign_of_life`.
+ */
+export function signOfLife(held: SQL, evidence: SQL): SQL {
+  const isAway = sql.raw("status in ('offline', 'unknown')");
+  return sql`silent as (
+      select id, status from ${workers}
+      where id = (select worker_id from ${held}) and (${isAway} or coalesce(last_heartbeat, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})
+      for no key update
+    ), sign_of_life as (
+      update ${workers} as w
+      set last_heartbeat = ${nowMs}, status = case when silent.${isAway} then 'online' else silent.status end
+      from silent where w.id = silent.id
+      returning w.id, silent.status as was
+    ), came_online as (
+      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+      select gen_random_uuid(), ${nowMs}, 'worker_online', 'worker', id, 'runtime', 'Worker ' || id || ' was ' || was || ' and is online: ' || ${evidence}
+      from sign_of_life where was in ('offline', 'unknown')
+    )`;
+}
 
 /** What the locked worker may do now. */
 export type Seen = { drained: boolean; max_concurrency: number };

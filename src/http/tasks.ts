@@ -3,7 +3,7 @@ import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { cancelTask } from "../queue/cancel.ts";
-import { completeTask, requireCompletable } from "../queue/complete.ts";
+import { completeAtOnce, completeTask, requireCompletable } from "../queue/complete.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { explain } from "../queue/explain.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
@@ -56,6 +56,9 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
 
   router.post("/:id/complete", async (request, response) => {
     const fenced = fencedBody(request);
+    const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
+    const completion = valid && (await completeAtOnce(db, request.params.id, valid));
+    if (completion) return void response.json(completion);
     // 404 and 409 come before 400 here (contract.md).
     const task = await requireCompletable(db, request.params.id, fenced.leaseId);
     response.json(await completeTask(db, store, task, bodyOf(requests.completeTask, fenced)));

@@ -3,8 +3,8 @@ import type { Logger } from "pino";
 import type { Db } from "../db/client.ts";
 import { llmTasks } from "../db/schema.ts";
 import { messageOf, Refusal } from "../errors.ts";
-import { candidatesFor } from "../fleet/candidates.ts";
 import { type Dispatcher, NotDispatched } from "./dispatch.ts";
+import { hasWorkerFor } from "./lease.ts";
 import { isDue } from "./tasks.ts";
 
 const PER_PASS = 50;
@@ -21,7 +21,7 @@ export async function autoDispatchOnce(
 ): Promise<number> {
   // Most passes end here.
   const anyTask = { requires: [], context_id: "" };
-  if ((await candidatesFor(db, anyTask, { withUrl: true })).length === 0) return 0;
+  if (!(await hasWorkerFor(db, anyTask, true))) return 0;
   const tasks = await db
     .select({ id: llmTasks.id })
     .from(llmTasks)

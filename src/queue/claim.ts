@@ -1,14 +1,16 @@
-import { and, asc, desc, eq, inArray, type SQL, sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { ClaimTasks } from "../contract/requests.ts";
-import type { Task } from "../contract/views.ts";
+import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { leases, llmTasks } from "../db/schema.ts";
-import { inTransaction } from "../db/transaction.ts";
+import { newId } from "../db/ids.ts";
+import { leases, llmTasks, workers } from "../db/schema.ts";
+import { columnsOf, statement, transition } from "../db/statement.ts";
+import type { Drain } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
-import { countActiveLeases } from "../fleet/capacity.ts";
-import { seen } from "../fleet/evidence.ts";
-import { getWorker, workerNotFound } from "../fleet/workers.ts";
+import { activeLeasesOfLocked, isDrained, maxConcurrency } from "../fleet/capacity.ts";
+import { signOfLife } from "../fleet/evidence.ts";
+import { workerNotFound } from "../fleet/workers.ts";
 import { type Granted, grant } from "./grant.ts";
 import { isDue } from "./tasks.ts";
 
@@ -17,6 +19,73 @@ const WARM_MS = 600_000;
 /** By so much a task of that context counts as older than it is. Others wait no longer than that for their turn, so none starves. */
 const HEAD_START_MS = 30_000;
 
+type Values = {
+  workerId: string;
+  maxTasks: number;
+  slugs: string[] | null;
+  ttlSeconds: number | null;
+  actor: string;
+  /** As many as `maxTasks`. */
+  leaseIds: string[];
+  entryIds: string[];
+};
+const given = (name: keyof Values) => sql.placeholder(name);
+const own = (column: string) => sql.raw(`(select ${column} from self)`);
+
+/** Locks the oldest due tasks that the worker may have, as far as nobody else has them. */
+const lockOldest = (condition: SQL) => sql`
+  select id, context_id, policy, created_at from ${llmTasks}
+  where status = 'queued' and ${isDue} and requires <@ ${own("labels")}
+    and (${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[])) and ${condition}
+  order by created_at, id limit ${own("room")}
+  for no key update skip locked`;
+
+/**
+ * `self` is the worker as it was when the statement began, and `worker` the same when it is locked, after the tasks (lifecycle.md, invariant
+ * 4). What it holds is counted anew then.
+ */
+const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | null }, Values>(
+  "claim",
+  sql`with self as (
+      select ${workers.id} as worker_id, ${workers.capabilities} -> 'labels' as labels, case when ${isDrained} then 0 else
+        greatest(0, least(${given("maxTasks")}::int, ${maxConcurrency}
+          - (select count(*)::int from ${leases} where worker_id = ${workers.id} and status = 'active'))) end as room
+      from ${workers} where ${workers.id} = ${given("workerId")}
+    ), last as (
+      select context_id, started_at from ${leases} where worker_id = ${given("workerId")} order by started_at desc limit 1
+    ), warm as (
+      select context_id from last where started_at > ${nowMs} - ${sql.raw(String(WARM_MS))}
+    ), oldest as (${lockOldest(sql`true`)}
+    ), same as (${lockOldest(sql`context_id = (select context_id from warm) and exists (select from oldest)`)}
+    ), found as (
+      select * from oldest union select * from same
+    ), ranked as (
+      select *, row_number() over (order by created_at
+        - case when context_id = (select context_id from warm) then ${sql.raw(String(HEAD_START_MS))} else 0 end, id) as rank from found
+    ), locked as (
+      select ${columnsOf(workers)} from ${workers}
+      where id = ${given("workerId")} and (select count(*) from ranked) >= 0
+      for no key update
+    ), claimant as (
+      -- After the lock: a row that its own statement has changed cannot be locked any more.
+      select id as worker_id from locked
+    ), ${signOfLife(sql`claimant`, sql`'claim'`)},
+    counted as (
+      select locked.*, ${activeLeasesOfLocked(sql`locked.id`)} as active_leases from locked
+    ), worker as (
+      select *, ${isDrained} as drained, ${maxConcurrency} - active_leases as room from counted as workers
+    ), picked as (
+      select ranked.id as task_id, ranked.context_id, ranked.policy,
+        (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
+      from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int) and not worker.drained
+    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })}
+    select worker.drained, worker.drain, (
+      select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
+      from granted join moved on moved.id = granted.task_id join ranked on ranked.id = granted.task_id
+    ) as granted
+    from worker`,
+);
+
 /**
  * queued -> leased for the oldest due tasks that the worker may have, up to `max_tasks` and its free capacity, which is exact under any
  * concurrency (lifecycle.md, invariant 5). None is no fault. A claim is a sign of life.
@@ -24,52 +93,25 @@ const HEAD_START_MS = 30_000;
  */
 export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]> {
   const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;
-  return inTransaction(db, async (tx) => {
-    const worker = await getWorker(tx, worker_id);
-    const free = Math.min(max_tasks, worker.capabilities.max_concurrency - worker.active_leases);
-    const may = and(
-      sql`${llmTasks.requires} <@ ${JSON.stringify(worker.capabilities.labels)}::jsonb`,
-      agent_slugs.length > 0 ? inArray(llmTasks.agent_slug, agent_slugs) : undefined,
-    );
-    const found = free > 0 ? await oldestFor(tx, worker_id, free, may) : [];
-
-    // Locks the worker, after the tasks; what it holds is counted anew in a statement of its own.
-    const state = await seen(tx, worker_id, "claim");
-    if (!state) throw workerNotFound();
-    if (state.drained) {
-      const why = worker.drain?.reason ? `: ${worker.drain.reason}` : "";
-      throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
-    }
-    const room = state.max_concurrency - (await countActiveLeases(tx, worker_id));
-    const grantee = { workerId: worker_id, actor: worker_id, ttlSeconds: ttl_seconds };
-    return grant(tx, found.slice(0, Math.max(0, room)), grantee);
-  });
-}
-
-/** Locks the oldest due tasks, and those of the warm context, as far as nobody else has them; gives `limit` of them in their order. */
-async function oldestFor(tx: Db, workerId: string, limit: number, may: SQL | undefined): Promise<Task[]> {
-  const lock = (condition: SQL | undefined) =>
-    tx
-      .select()
-      .from(llmTasks)
-      .where(and(eq(llmTasks.status, "queued"), isDue, may, condition))
-      .orderBy(asc(llmTasks.created_at), asc(llmTasks.id))
-      .limit(limit)
-      .for("no key update", { skipLocked: true });
-  const oldest = await lock(undefined);
-  const context = oldest.length === 0 ? undefined : await warmContext(tx, workerId);
-  const warm = context === undefined ? [] : await lock(eq(llmTasks.context_id, context));
-  const rank = (task: Task) => task.created_at - (task.context_id === context ? HEAD_START_MS : 0);
-  const all = new Map([...oldest, ...warm].map((task) => [task.id, task]));
-  return [...all.values()].sort((a, b) => rank(a) - rank(b)).slice(0, limit);
-}
-
-async function warmContext(tx: Db, workerId: string): Promise<string | undefined> {
-  const [last] = await tx
-    .select({ context_id: leases.context_id, isWarm: sql<boolean>`${leases.started_at} > ${nowMs} - ${WARM_MS}` })
-    .from(leases)
-    .where(eq(leases.worker_id, workerId))
-    .orderBy(desc(leases.started_at))
-    .limit(1);
-  return last?.isWarm ? (last.context_id ?? undefined) : undefined;
+  const ids = () => Array.from({ length: max_tasks }, newId);
+  const { granted, drained, drain } = await transition(
+    () =>
+      CLAIM(db, {
+        workerId: worker_id,
+        maxTasks: max_tasks,
+        slugs: agent_slugs.length > 0 ? agent_slugs : null,
+        ttlSeconds: ttl_seconds ?? null,
+        actor: actorOf(worker_id),
+        leaseIds: ids(),
+        entryIds: ids(),
+      }),
+    () => {
+      throw workerNotFound();
+    },
+  );
+  if (drained) {
+    const why = drain?.reason ? `: ${drain.reason}` : "";
+    throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
+  }
+  return granted;
 }

@@ -3,7 +3,7 @@ import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { leases, workers } from "../db/schema.ts";
-import { hasLabels, isDrained } from "../fleet/capacity.ts";
+import { isDrained } from "../fleet/capacity.ts";
 import { getTask } from "./tasks.ts";
 
 /** Why a task is where it is. */
@@ -44,7 +44,6 @@ async function fleetFor(db: Db, task: Task) {
       ...getTableColumns(workers),
       active: count(leases.id),
       isDrained: sql<boolean>`${isDrained}`,
-      hasLabels: sql<boolean>`${hasLabels(task.requires)}`,
       now: nowMs,
     })
     .from(workers)

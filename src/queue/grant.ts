@@ -1,12 +1,6 @@
-import { and, eq, getTableColumns, inArray, sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Lease, Task } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
-import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { newId } from "../db/ids.ts";
-import { leases, llmTasks } from "../db/schema.ts";
-import { Conflict } from "../errors.ts";
-import { isDue } from "./tasks.ts";
 
 /** A lease lives 300 s, or as long as the task may run and a margin where that is longer: today's agents heartbeat once (invariant 10). */
 const DEFAULT_TTL_SECONDS = 300;
@@ -17,74 +11,32 @@ export interface Granted {
   lease: Lease;
 }
 
-/** To whom, at whose word, and for how long; without `ttlSeconds` as long as each task needs. */
-export interface Grantee {
-  workerId: string;
-  actor: string;
-  ttlSeconds: number | undefined;
-}
-
 /**
- * queued -> leased, for each of `tasks`, in their order. `tx` must hold the locks of the tasks, which must be queued, and of the worker,
- * which must be allowed to have them. Conflict: one of them is not due yet.
+ * queued -> leased, as the CTEs `granted` (the leases), `moved` (the tasks) and `entries`. `picked` is the CTE of what is granted: `task_id`,
+ * `context_id`, `policy`, and the ids `lease_id` and `entry_id` to give; its tasks must be locked and queued. `worker` is the CTE of the
+ * locked worker, which must be allowed to have them. `ttlSeconds` null: as long as each task needs.
  */
-export async function grant(tx: Db, tasks: Task[], { workerId, actor, ttlSeconds }: Grantee): Promise<Granted[]> {
-  if (tasks.length === 0) return [];
-  const given = await tx
-    .insert(leases)
-    .values(tasks.map((task) => leaseOf(task, workerId, ttlSeconds)))
-    .returning();
-  const leaseOfTask = sql`(select l.id from ${leases} l where l.task_id = ${llmTasks.id} and l.status = 'active')`;
-  const moved = await tx
-    .update(llmTasks)
-    .set({
-      status: "leased",
-      lease_id: leaseOfTask,
-      worker_id: workerId,
-      attempts: sql`${llmTasks.attempts} + 1`,
-      progress: null,
-      updated_at: nowMs,
-    })
-    .where(
-      and(
-        inArray(
-          llmTasks.id,
-          tasks.map((task) => task.id),
-        ),
-        eq(llmTasks.status, "queued"),
-        isDue,
-      ),
-    )
-    .returning(getTableColumns(llmTasks));
-  if (moved.length !== tasks.length) throw new Conflict(`Task is not due before ${tasks[0]?.not_before}`);
-  await audit(
-    tx,
-    ...given.map((lease) => ({
-      action: "task_leased",
-      entity_type: "lease",
-      entity_id: lease.id,
-      actor,
-      detail: `Task ${lease.task_id} leased to worker ${workerId}, TTL ${lease.ttl_seconds}s`,
-    })),
+export function grant({ ttlSeconds, actor }: { ttlSeconds: SQL; actor: SQL }): SQL {
+  const needed = sql.raw(
+    `greatest(${DEFAULT_TTL_SECONDS}, ceil((picked.policy ->> 'timeout_sec')::numeric)::int + ${TTL_MARGIN_SECONDS})`,
   );
-  return tasks.flatMap(({ id }) => {
-    const task = moved.find((row) => row.id === id);
-    const lease = given.find((row) => row.task_id === id);
-    return task && lease ? [{ task, lease }] : [];
-  });
-}
-
-function leaseOf({ id, context_id, policy }: Task, worker_id: string, ttlSeconds: number | undefined) {
-  const ttl = ttlSeconds ?? Math.max(DEFAULT_TTL_SECONDS, Math.ceil(policy.timeout_sec) + TTL_MARGIN_SECONDS);
-  return {
-    id: newId(),
-    task_id: id,
-    worker_id,
-    started_at: nowMs,
-    expires_at: sql`${nowMs} + ${ttl * 1_000}::bigint`,
-    ttl_seconds: ttl,
-    status: "active" as const,
-    last_heartbeat: nowMs,
-    context_id,
-  };
+  return sql`timed as (
+      select picked.*, worker.id as worker_id, coalesce(${ttlSeconds}::int, ${needed}) as ttl_seconds from picked, worker
+    ), granted as (
+      insert into leases (id, task_id, worker_id, started_at, expires_at, ttl_seconds, status, last_heartbeat, context_id)
+      select lease_id, task_id, worker_id, ${nowMs}, ${nowMs} + ttl_seconds * 1000::bigint, ttl_seconds, 'active', ${nowMs}, context_id
+      from timed
+      returning *
+    ), moved as (
+      update llm_tasks t
+      set status = 'leased', lease_id = granted.id, worker_id = granted.worker_id, attempts = t.attempts + 1, progress = null, updated_at = ${nowMs}
+      from granted
+      where t.id = granted.task_id and t.status = 'queued'
+      returning t.*
+    ), entries as (
+      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+      select picked.entry_id, ${nowMs}, 'task_leased', 'lease', granted.id, ${actor},
+        'Task ' || granted.task_id || ' leased to worker ' || granted.worker_id || ', TTL ' || granted.ttl_seconds || 's'
+      from granted join picked on picked.lease_id = granted.id
+    )`;
 }

@@ -3,7 +3,7 @@ import type { CompleteTask } from "../contract/requests.ts";
 import { type Artifact, type Result, resultView, type Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
-import type { ArtifactRow, ResultRow } from "../db/rows.ts";
+import type { ArtifactRow } from "../db/rows.ts";
 import { Conflict } from "../errors.ts";
 import { sha256Of } from "../storage/hash.ts";
 import { findLease, isHeld, requireHeld, staleLease } from "./fence.ts";
@@ -48,7 +48,7 @@ export async function findEarlier(
 }
 
 /** The result names the output that the worker sent; of an uploaded one, what PostgreSQL holds as text. */
-export function answerTo({ output }: CompleteTask, task: Task, artifact: ArtifactRow, result: ResultRow): Completion {
+export function answerTo({ output }: CompleteTask, task: Task, artifact: ArtifactRow, result: Result): Completion {
   return { task, artifact, result: { ...resultView(result), output: output ?? artifact.content } };
 }
 

@@ -1,14 +1,16 @@
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import type { HeartbeatTask } from "../contract/requests.ts";
 import type { Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { leases, llmTasks } from "../db/schema.ts";
-import { inTransaction } from "../db/transaction.ts";
+import { isUuid } from "../db/ids.ts";
+import { leases, workers } from "../db/schema.ts";
+import { columnsOf, statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
-import { seen } from "../fleet/evidence.ts";
-import { staleLease } from "./fence.ts";
-import { findLocked } from "./tasks.ts";
+import { isDrained } from "../fleet/capacity.ts";
+import { signOfLife } from "../fleet/evidence.ts";
+import { findLease, isHeld, staleLease } from "./fence.ts";
+import { findTask } from "./tasks.ts";
 
 /** A worker that misses two beats still holds its lease. */
 const BEATS_PER_TTL = 3;
@@ -27,37 +29,64 @@ export interface Pulse {
   next_heartbeat_ms: number;
 }
 
-const noLease = () => new NotFound("Task or lease not found");
+type Values = { taskId: string; leaseId: string | null; progress: string | null };
+
+const RENEW = statement<Lease & { cancel: boolean; drain: boolean }, Values>(
+  "heartbeat",
+  sql`with held as (
+      select t.id, t.lease_id, t.worker_id, t.cancel_requested
+      from llm_tasks t join leases l on l.id = t.lease_id
+      where t.id = ${sql.placeholder("taskId")} and t.status in ('leased', 'running') and l.status = 'active'
+        and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
+      for no key update of t
+    ), ${signOfLife(sql`held`, sql`'heartbeat of task ' || (select id from held)`)},
+    renewed as (
+      update leases l set last_heartbeat = ${nowMs}, expires_at = ${nowMs} + l.ttl_seconds * 1000::bigint
+      from held left join sign_of_life on true
+      where l.id = held.lease_id and l.status = 'active'
+      returning l.*
+    ), moved as (
+      update llm_tasks t
+      set status = 'running', updated_at = ${nowMs}, progress = coalesce(${sql.placeholder("progress")}::jsonb, t.progress)
+      from renewed
+      where t.id = renewed.task_id and t.status in ('leased', 'running')
+    )
+    select ${columnsOf(leases)}, (select cancel_requested from held) as cancel,
+      coalesce((select ${isDrained} from ${workers} where id = renewed.worker_id), false) as drain
+    from renewed`,
+);
 
 /**
  * One transition: leased or running -> running. The task's lease is renewed to now and its own TTL, also when it is overdue but not yet
  * swept (lifecycle.md, invariant 8); `progress` is shown on the task. NotFound: no task, never leased, or its lease is not active. Conflict: `lease_id` is given and is not
  * the lease that holds it.
  */
-export function heartbeat(db: Db, taskId: string, request: Partial<HeartbeatTask> = {}): Promise<Pulse> {
+export async function heartbeat(db: Db, taskId: string, request: Partial<HeartbeatTask> = {}): Promise<Pulse> {
   const { lease_id: leaseId, progress } = request;
-  return inTransaction(db, async (tx) => {
-    const task = await findLocked(tx, taskId);
-    if (!task) throw noLease();
-    if (leaseId !== undefined && task.lease_id !== leaseId) throw staleLease(leaseId);
-    if (!task.lease_id || !task.worker_id) throw noLease();
-    const worker = await seen(tx, task.worker_id, `heartbeat of task ${taskId}`);
-    const [lease] = await tx
-      .update(leases)
-      .set({ last_heartbeat: nowMs, expires_at: sql`${nowMs} + ${leases.ttl_seconds} * 1000::bigint` })
-      .where(and(eq(leases.id, task.lease_id), eq(leases.status, "active")))
-      .returning();
-    if (!lease) throw leaseId ? staleLease(leaseId) : new NotFound("Lease not found or already expired");
-    await tx
-      .update(llmTasks)
-      .set({ status: "running", updated_at: nowMs, ...(progress && { progress }) })
-      .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, ["leased", "running"])));
-    return {
-      lease,
-      expires_at: lease.expires_at,
-      cancel: task.cancel_requested,
-      drain: worker?.drained ?? false,
-      next_heartbeat_ms: Math.min(LONGEST_BEAT_MS, Math.round((lease.ttl_seconds * 1_000) / BEATS_PER_TTL)),
-    };
-  });
+  if (!isUuid(taskId)) throw noLease();
+  if (leaseId !== undefined && !isUuid(leaseId)) await refuse(db, taskId, leaseId);
+  const values = { taskId, leaseId: leaseId ?? null, progress: progress ? JSON.stringify(progress) : null };
+  const { cancel, drain, ...lease } = await transition(
+    () => RENEW(db, values),
+    () => refuse(db, taskId, leaseId),
+  );
+  return {
+    lease,
+    expires_at: lease.expires_at,
+    cancel,
+    drain,
+    next_heartbeat_ms: Math.min(LONGEST_BEAT_MS, Math.round((lease.ttl_seconds * 1_000) / BEATS_PER_TTL)),
+  };
+}
+
+const noLease = () => new NotFound("Task or lease not found");
+
+/** Throws what is wrong with a heartbeat; when it finds nothing, the lease has begun just now. */
+async function refuse(db: Db, taskId: string, leaseId: string | undefined): Promise<void> {
+  const task = await findTask(db, taskId);
+  if (!task) throw noLease();
+  if (leaseId !== undefined && task.lease_id !== leaseId) throw staleLease(leaseId);
+  if (!task.lease_id) throw noLease();
+  if (isHeld(task) && (await findLease(db, taskId, task.lease_id))?.status === "active") return;
+  throw leaseId ? staleLease(leaseId) : new NotFound("Lease not found or already expired");
 }

@@ -1,18 +1,16 @@
+import { sql } from "drizzle-orm";
 import type { LeaseTask } from "../contract/requests.ts";
-import type { Lease, Task, WorkerWithLoad } from "../contract/views.ts";
+import type { Lease, WorkerWithLoad } from "../contract/views.ts";
+import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { inTransaction } from "../db/transaction.ts";
+import { isUuid, newId } from "../db/ids.ts";
+import { llmTasks, workers } from "../db/schema.ts";
+import { columnsOf, statement, transition } from "../db/statement.ts";
 import { Conflict, Unavailable } from "../errors.ts";
-import { candidatesFor } from "../fleet/candidates.ts";
-import { type Holder, lockWorker } from "../fleet/capacity.ts";
+import { bestWorker } from "../fleet/candidates.ts";
+import { activeLeasesOfLocked, isDrained, isEligible, maxConcurrency } from "../fleet/capacity.ts";
 import { grant } from "./grant.ts";
-import { getTask, lockTask } from "./tasks.ts";
-
-/**
- * A second look finds the worker that became free while others filled the first candidates. Looking on until nobody is left would make a
- * crowd fight for each place that comes free, at several transactions a try, instead of telling them that there is none.
- */
-const ROUNDS = 2;
+import { getTask, isDue } from "./tasks.ts";
 
 /** `worker` as it was before this lease. */
 export interface Grant {
@@ -20,52 +18,98 @@ export interface Grant {
   worker: WorkerWithLoad;
 }
 
+type Values = {
+  taskId: string;
+  /** Who shall have it; null for the best. A named worker is the caller's own decision: it needs neither to be online, nor labels, nor room. */
+  workerId: string | null;
+  withUrl: boolean;
+  ttlSeconds: number | null;
+  leaseId: string;
+  entryId: string;
+  actor: string;
+};
+const given = (name: keyof Values) => sql.placeholder(name);
+const named = sql`${given("workerId")}::text`;
+const requires = sql`(select requires from task)`;
+const best = bestWorker({ requires, contextId: sql`(select context_id from task)` }, sql`${given("withUrl")}::boolean`);
+
+const LEASE = statement<Grant, Values>(
+  "lease",
+  sql`with task as (
+      select id, context_id, requires, policy from llm_tasks
+      where id = ${given("taskId")} and status = 'queued' and ${isDue}
+      for no key update
+    ), best as (
+      select coalesce(${named}, (${best})) as id from task
+    ), locked as (
+      select ${columnsOf(workers)} from workers
+      where id = (select id from best) and not ${isDrained} and (${named} is not null or ${isEligible(requires)})
+      for no key update
+    ), counted as (
+      select locked.*, ${activeLeasesOfLocked(sql`locked.id`)} as active_leases from locked
+    ), worker as (
+      select * from counted as workers where ${named} is not null or active_leases < ${maxConcurrency}
+    ), picked as (
+      select task.id as task_id, context_id, policy, ${given("leaseId")}::uuid as lease_id, ${given("entryId")}::uuid as entry_id from task
+    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })}
+    select row_to_json(granted) as lease, row_to_json(worker) as worker from granted, worker`,
+);
+
+const HAS_BEST = statement<{ id: string }, { requires: string; contextId: string; withUrl: boolean }>(
+  "best_worker",
+  bestWorker(
+    { requires: sql`${sql.placeholder("requires")}::jsonb`, contextId: sql`${sql.placeholder("contextId")}::text` },
+    sql`${sql.placeholder("withUrl")}::boolean`,
+  ),
+);
+
+/** True when some worker could take such a task now. */
+export async function hasWorkerFor(
+  db: Db,
+  { requires, context_id }: { requires: string[]; context_id: string },
+  withUrl: boolean,
+): Promise<boolean> {
+  const found = await HAS_BEST(db, { requires: JSON.stringify(requires), contextId: context_id, withUrl });
+  return found.length > 0;
+}
+
 /**
- * Leases a queued task to `worker_id`, or to the best worker with room (fleet/candidates.ts), `withUrl` to one whose agent can be called.
+ * One transition: queued -> leased, to `worker_id`, or to the best worker with room (fleet/candidates.ts), `withUrl` to one whose agent can be called.
  * NotFound: no such task. Conflict: it is not queued, or not due yet. Unavailable: no such worker, or nobody has room.
  */
 export async function leaseTask(
   db: Db,
   taskId: string,
-  request: LeaseTask,
-  choice: { withUrl?: boolean } = {},
+  { worker_id, ttl_seconds }: LeaseTask,
+  { withUrl = false }: { withUrl?: boolean } = {},
 ): Promise<Grant> {
+  if (!isUuid(taskId)) await getTask(db, taskId);
+  const values = { taskId, workerId: worker_id ?? null, withUrl, ttlSeconds: ttl_seconds ?? null };
+  return transition(
+    () => LEASE(db, { ...values, leaseId: newId(), entryId: newId(), actor: actorOf("router") }),
+    () => refuse(db, taskId, worker_id, withUrl),
+  );
+}
+
+/** Throws why the task cannot be leased; when it finds nothing, the worker that was chosen became full meanwhile, and another is free. */
+async function refuse(db: Db, taskId: string, workerId: string | undefined, withUrl: boolean): Promise<void> {
   const task = await getTask(db, taskId);
-  requireQueued(task);
-  const noWorker = new Unavailable("No available worker with free capacity");
-
-  if (request.worker_id !== undefined) {
-    const granted = await grantLease(db, taskId, { id: request.worker_id, named: true }, request.ttl_seconds);
-    if (!granted) throw noWorker;
-    return granted;
-  }
-  for (let round = 1; round <= ROUNDS; round++) {
-    for (const id of await candidatesFor(db, task, choice)) {
-      const granted = await grantLease(db, taskId, { id, named: false }, request.ttl_seconds);
-      if (granted) return granted;
-    }
-  }
-  throw noWorker;
+  if (task.status !== "queued") throw new Conflict(`Task status is '${task.status}', expected 'queued'`);
+  const isMissing =
+    workerId === undefined ? !(await hasWorkerFor(db, task, withUrl)) : !(await canBeNamed(db, workerId));
+  if (isMissing) throw new Unavailable("No available worker with free capacity");
+  if (!(await isTaskDue(db, taskId))) throw new Conflict(`Task is not due before ${task.not_before}`);
 }
 
-/** One transition: queued -> leased. Gives undefined, and changes nothing, when the worker cannot take it. */
-function grantLease(
-  db: Db,
-  taskId: string,
-  holder: Holder,
-  ttlSeconds: number | undefined,
-): Promise<Grant | undefined> {
-  return inTransaction(db, async (tx) => {
-    const task = await lockTask(tx, taskId);
-    requireQueued(task);
-    const worker = await lockWorker(tx, holder, task);
-    if (!worker) return undefined;
-
-    const [granted] = await grant(tx, [task], { workerId: worker.id, actor: "router", ttlSeconds });
-    return granted && { lease: granted.lease, worker };
-  });
+async function canBeNamed(db: Db, workerId: string): Promise<boolean> {
+  const found = await db
+    .select({ id: workers.id })
+    .from(workers)
+    .where(sql`${workers.id} = ${workerId} and not ${isDrained}`);
+  return found.length > 0;
 }
 
-function requireQueued({ status }: Task): void {
-  if (status !== "queued") throw new Conflict(`Task status is '${status}', expected 'queued'`);
+async function isTaskDue(db: Db, taskId: string): Promise<boolean> {
+  const found = await db.select({ id: llmTasks.id }).from(llmTasks).where(sql`${llmTasks.id} = ${taskId} and ${isDue}`);
+  return found.length > 0;
 }

@@ -1,13 +1,13 @@
 import { isDeepStrictEqual } from "node:util";
-import { desc, eq, isNotNull, sql } from "drizzle-orm";
+import { desc, eq, sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { isUuid, newId } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
-import { inTransaction } from "../db/transaction.ts";
+import { columnsOf, statement } from "../db/statement.ts";
 import { Conflict, NotFound } from "../errors.ts";
 
 const taskNotFound = () => new NotFound("Task not found");
@@ -22,41 +22,57 @@ export interface Creation {
   isNew: boolean;
 }
 
+type NewTask = { [Column in keyof CreateTask]: string | number | null } & {
+  id: string;
+  key: string | null;
+  entryId: string;
+  actor: string;
+  detail: string;
+};
+const given = (name: keyof NewTask) => sql.placeholder(name);
+
+const CREATE = statement<Task, NewTask>(
+  "create",
+  sql`with task as (
+      insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, max_attempts,
+        requires, not_before, retry, idempotency_key, status, attempts, created_at, updated_at)
+      values (${given("id")}, ${given("context_id")}, ${given("agent_slug")}, ${given("prompt")}, ${given("context_hints")},
+        ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("not_before")},
+        ${given("retry")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
+      -- Waits for a transaction that is just inserting the same key.
+      on conflict (idempotency_key) where idempotency_key is not null do nothing
+      returning ${columnsOf(llmTasks)}
+    ), entry as (
+      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+      select ${given("entryId")}::uuid, created_at, 'task_created', 'llm_task', id, ${given("actor")}, ${given("detail")} from task
+    )
+    select * from task`,
+);
+
 /**
  * Puts a new task into the queue. The same request under the same `idempotencyKey` again, also at the same moment, gives the task that
  * it made first (lifecycle.md, invariant 9). Conflict: the key was used for another request.
  */
-export function createTask(db: Db, request: CreateTask, idempotencyKey: string | null = null): Promise<Creation> {
-  return inTransaction(db, async (tx) => {
-    const [task] = await tx
-      .insert(llmTasks)
-      .values({
-        ...request,
-        id: newId(),
-        status: "queued",
-        attempts: 0,
-        created_at: nowMs,
-        updated_at: nowMs,
-        idempotency_key: idempotencyKey,
-      })
-      // Waits for a transaction that is just inserting the same key.
-      .onConflictDoNothing({ target: llmTasks.idempotency_key, where: isNotNull(llmTasks.idempotency_key) })
-      .returning();
-    if (!task) return { task: await findCreated(tx, request, idempotencyKey), isNew: false };
-    await audit(tx, {
-      action: "task_created",
-      entity_type: "llm_task",
-      entity_id: task.id,
-      actor: "api",
-      detail: `Task for agent ${task.agent_slug}, context ${task.context_id}`,
-    });
-    return { task, isNew: true };
+export async function createTask(db: Db, request: CreateTask, idempotencyKey: string | null = null): Promise<Creation> {
+  const [task] = await CREATE(db, {
+    ...request,
+    context_hints: JSON.stringify(request.context_hints),
+    policy: JSON.stringify(request.policy),
+    requires: JSON.stringify(request.requires),
+    retry: request.retry && JSON.stringify(request.retry),
+    id: newId(),
+    key: idempotencyKey,
+    entryId: newId(),
+    actor: actorOf("api"),
+    detail: `Task for agent ${request.agent_slug}, context ${request.context_id}`,
   });
+  if (task) return { task, isNew: true };
+  return { task: await findCreated(db, request, idempotencyKey), isNew: false };
 }
 
 /** What was requested stays on the task as it was, so that the task itself tells whether the requests are the same. */
-async function findCreated(tx: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task> {
-  const [task] = await tx
+async function findCreated(db: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task> {
+  const [task] = await db
     .select()
     .from(llmTasks)
     .where(eq(llmTasks.idempotency_key, idempotencyKey ?? ""));
@@ -68,10 +84,19 @@ async function findCreated(tx: Db, request: CreateTask, idempotencyKey: string |
   return task;
 }
 
-/** The task; NotFound when there is none, also for an id that is no UUID. */
+const FIND = statement<Task, { id: string }>(
+  "task",
+  sql`select ${columnsOf(llmTasks)} from llm_tasks where id = ${sql.placeholder("id")}`,
+);
+
+/** The task; undefined when there is none, also for an id that is no UUID. */
+export async function findTask(db: Db, id: string): Promise<Task | undefined> {
+  return isUuid(id) ? (await FIND(db, { id }))[0] : undefined;
+}
+
+/** The same; NotFound when there is none. */
 export async function getTask(db: Db, id: string): Promise<Task> {
-  if (!isUuid(id)) throw taskNotFound();
-  const [task] = await db.select().from(llmTasks).where(eq(llmTasks.id, id));
+  const task = await findTask(db, id);
   if (!task) throw taskNotFound();
   return task;
 }

@@ -78,7 +78,7 @@ const service = launch({
   WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
   MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
   WORKER_SYNC_INTERVAL_MS: "600000",
-});
+}, process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : []);
 const base = `http://127.0.0.1:${await service.listening}`;
 const startMs = performance.now() - began;
 const setup = connect(base, API_KEY, new Map());
