@@ -85,14 +85,13 @@ export const leases = pgTable(
     check("leases_status_known", sql`${lease.status} in (${quoted(LEASE_STATUSES)})`),
     // One holder (lifecycle.md, invariant 1).
     uniqueIndex("leases_one_active_per_task").on(lease.task_id).where(sql`${lease.status} = 'active'`),
-    // Capacity: the active leases of a worker
+    // Capacity: the active leases of a worker; and the sweep reads them all. There is none by expires_at: a heartbeat changes it, and would have
+    // to write into all of these.
     index("leases_active_by_worker").on(lease.worker_id).where(sql`${lease.status} = 'active'`),
     // claim: what the worker served last
     index("leases_by_worker").on(lease.worker_id, lease.started_at),
     // Everything about one task: its history
     index("leases_by_task").on(lease.task_id),
-    // Sweep: the overdue ones
-    index("leases_active_by_expiry").on(lease.expires_at).where(sql`${lease.status} = 'active'`),
     // listLeases, newest first, without and with a status
     index("leases_newest").on(lease.started_at, lease.id),
     index("leases_by_status").on(lease.status, lease.started_at, lease.id),

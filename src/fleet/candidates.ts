@@ -9,13 +9,13 @@ import { takesCalls } from "./refusals.ts";
  */
 export function bestWorker(task: { requires: SQL; contextId: SQL }, withUrl: SQL): SQL {
   return sql`select ${workers.id}
-    from ${workers} left join (
-      select worker_id, count(*) as active, bool_or(context_id = ${task.contextId}) as is_warm
-      from ${leases} where status = 'active' group by worker_id
-    ) as load on load.worker_id = ${workers.id}
-    where ${isEligible(task.requires)} and coalesce(load.active, 0) < ${maxConcurrency}
+    from ${workers} cross join lateral (
+      select count(*) as active, coalesce(bool_or(context_id = ${task.contextId}), false) as is_warm
+      from ${leases} where worker_id = ${workers.id} and status = 'active'
+    ) as load
+    where ${isEligible(task.requires)} and load.active < ${maxConcurrency}
       and (not ${withUrl} or (${workers.url} <> '' and ${takesCalls}))
-    order by coalesce(load.is_warm, false) desc, ${maxConcurrency} - coalesce(load.active, 0) desc,
+    order by load.is_warm desc, ${maxConcurrency} - load.active desc,
       ${workers.last_heartbeat} desc nulls last, ${workers.id}
     limit 1`;
 }

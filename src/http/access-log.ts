@@ -1,19 +1,19 @@
-import { AsyncResource } from "node:async_hooks";
 import type { RequestHandler } from "express";
 import type { Logger } from "pino";
+import { currentRequest } from "../context.ts";
 
 /** One line for each request when it has ended: method, path (without the query), status, duration. */
 export function accessLog(log: Logger): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
     const path = request.baseUrl + request.path;
-    const done = () => {
+    const requestId = currentRequest()?.requestId;
+    response.on("close", () => {
       const durationMs = Math.round(performance.now() - started);
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
-      log.info({ method: request.method, path, status: response.statusCode, durationMs }, outcome);
-    };
-    // Events come outside of the request, and its line must have its id.
-    response.on("close", AsyncResource.bind(done));
+      // Events come outside of the request, and its line must have its id.
+      log.info({ method: request.method, path, status: response.statusCode, durationMs, requestId }, outcome);
+    });
     next();
   };
 }

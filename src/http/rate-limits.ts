@@ -19,16 +19,14 @@ export function rateLimits(limits: Config["limits"]): RequestHandler[] {
 
 function limit(perMinute: number, applies: (path: string) => boolean): RequestHandler[] {
   if (perMinute === 0) return [];
-  return [
-    rateLimit({
-      windowMs: 60_000,
-      limit: perMinute,
-      standardHeaders: "draft-6",
-      legacyHeaders: false,
-      message: { error: "Too many requests, please try again later" },
-      skip: (request) => !applies(pathOf(request)),
-      // Whether X-Forwarded-For counts is decided by TRUST_PROXY_HOPS; a client that sends it unasked is no fault of ours to report.
-      validate: { xForwardedForHeader: false, forwardedHeader: false },
-    }),
-  ];
+  const limiter = rateLimit({
+    windowMs: 60_000,
+    limit: perMinute,
+    standardHeaders: "draft-6",
+    legacyHeaders: false,
+    message: { error: "Too many requests, please try again later" },
+    // Whether X-Forwarded-For counts is decided by TRUST_PROXY_HOPS; a client that sends it unasked is no fault of ours to report.
+    validate: { xForwardedForHeader: false, forwardedHeader: false },
+  });
+  return [(request, response, next) => (applies(pathOf(request)) ? limiter(request, response, next) : next())];
 }

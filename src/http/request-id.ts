@@ -1,6 +1,6 @@
+import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import { inRequest } from "../context.ts";
-import { newId } from "../db/ids.ts";
 
 /** What may stand in a log line and in a header; anything else is no id. */
 const GIVEN = /^[A-Za-z0-9._:/+=-]{1,128}$/;
@@ -8,7 +8,7 @@ const GIVEN = /^[A-Za-z0-9._:/+=-]{1,128}$/;
 /** Gives every request an id, the client's own where it sends one as `X-Request-Id`; the answer and each log line carry it. */
 export const requestId: RequestHandler = (request, response, next) => {
   const given = request.get("x-request-id") ?? "";
-  const id = GIVEN.test(given) ? given : newId();
+  const id = GIVEN.test(given) ? given : randomUUID();
   response.set("X-Request-Id", id);
   inRequest({ requestId: id }, next);
 };

@@ -7,6 +7,7 @@ import {
   STATUS_CODES,
 } from "node:http";
 import type { Duplex } from "node:stream";
+import { stablePrototypes } from "./stable-prototypes.ts";
 
 export interface Patience {
   /** How long a request's headers may take to arrive, in milliseconds. */
@@ -21,6 +22,7 @@ const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000 };
 export function createHttpServer(app: RequestListener, { headersMs, requestMs }: Patience = PATIENCE): Server {
   const server = createServer(
     {
+      ...stablePrototypes(app),
       headersTimeout: headersMs,
       // Node knows one limit for all requests; ours are in `allow`.
       requestTimeout: 0,

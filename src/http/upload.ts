@@ -1,4 +1,4 @@
-import { type Request, Router } from "express";
+import type { Request, RequestHandler } from "express";
 import type { Db } from "../db/client.ts";
 import { Refusal } from "../errors.ts";
 import { uploadOutput } from "../queue/upload.ts";
@@ -16,10 +16,8 @@ const UPLOAD_WITHIN_MS = 3_600_000;
 const LINGER_MS = 5_000;
 
 /** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. Must come before the JSON reader. */
-export function uploadRoute(db: Db, maxBytes: number): Router {
-  const router = Router();
-
-  router.put("/:id/output", async (request, response) => {
+export function uploadRoute(db: Db, maxBytes: number): RequestHandler<{ id: string }> {
+  return async (request, response) => {
     const encoding = request.get("content-encoding") ?? "identity";
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
@@ -32,13 +30,11 @@ export function uploadRoute(db: Db, maxBytes: number): Router {
       allowBody(request.resume(), LINGER_MS);
       throw error;
     }
-  });
-
-  return router;
+  };
 }
 
 /** The body, which may be left unread: a refusal is then still answered. Throws InvalidValue when the client ends it before its end. */
-async function* bytesOf(request: Request): AsyncGenerator<Buffer> {
+async function* bytesOf(request: Request<{ id: string }>): AsyncGenerator<Buffer> {
   try {
     yield* request.iterator({ destroyOnReturn: false });
   } catch {

@@ -24,17 +24,19 @@ export function createWrongKeys(perMinute: number): WrongKeys {
   store.init({ windowMs: WINDOW_MS } as Parameters<MemoryStore["init"]>[0]);
   const proven = new Set<string>();
   const addressOf = ({ ip = "" }: Request) => ipKeyGenerator(ip);
-  const proofOf = (request: Request, key: string) =>
-    `${addressOf(request)} ${createHash("sha256").update(key).digest("base64")}`;
+  const proofOf = ({ ip = "" }: Request, key: string) => `${ip} ${createHash("sha256").update(key).digest("base64")}`;
+  let lastWrong = Number.NEGATIVE_INFINITY;
   return {
     async isBlocked(request, key) {
-      if (perMinute === 0 || key === "") return false;
+      if (perMinute === 0 || key === "" || Date.now() > lastWrong + WINDOW_MS) return false;
       const { totalHits = 0, resetTime } = (await store.get(addressOf(request))) ?? {};
       const isOver = totalHits >= perMinute && resetTime !== undefined && resetTime.getTime() > Date.now();
       return isOver && !proven.has(proofOf(request, key));
     },
     async count(request, key) {
-      if (perMinute > 0 && key !== "") await store.increment(addressOf(request));
+      if (perMinute === 0 || key === "") return;
+      lastWrong = Date.now();
+      await store.increment(addressOf(request));
     },
     prove(request, key) {
       if (proven.size >= MOST_PROVEN) proven.clear();

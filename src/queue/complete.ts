@@ -14,7 +14,7 @@ import { seen, signOfLife } from "../fleet/evidence.ts";
 import { sha256Of } from "../storage/hash.ts";
 import { type ArtifactStore, CONTENT_TYPES, type PlacedOutput, placeOutput } from "../storage/place.ts";
 import { findStaged, type StagedOutput, takeStaged } from "../storage/staging.ts";
-import { findLease, requireHeld, staleLease } from "./fence.ts";
+import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
 import { answerTo, type Completion, findEarlier, type Handover, handoverOf, holderFor, tooLate } from "./handover.ts";
 import { outcomeOf } from "./outcome.ts";
 import { getTask, lockTask } from "./tasks.ts";
@@ -47,7 +47,7 @@ const COMPLETE = statement<Completion, Values>(
   sql`with held as (
       select t.id, t.lease_id, t.worker_id, t.desired_format
       from llm_tasks t join leases l on l.id = t.lease_id
-      where t.id = ${given("taskId")} and t.status in ('leased', 'running') and l.status = 'active'
+      where t.id = ${given("taskId")} and ${taskIsHeld} and ${leaseIsActive}
         and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
         and (${given("status")} = 'success' or t.retry is null or not ${given("retryable")}::boolean)
       for no key update of t
@@ -55,7 +55,7 @@ const COMPLETE = statement<Completion, Values>(
     released as (
       update leases l set status = 'released'
       from held left join sign_of_life on true
-      where l.id = held.lease_id and l.status = 'active'
+      where l.id = held.lease_id and ${leaseIsActive}
       returning l.id, l.task_id, l.worker_id
     ), artifact as (
       insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, content, size_bytes, sha256, content_type)
@@ -72,7 +72,7 @@ const COMPLETE = statement<Completion, Values>(
     ), task as (
       update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end, updated_at = ${nowMs}
       from released
-      where t.id = released.task_id and t.status in ('leased', 'running')
+      where t.id = released.task_id and ${taskIsHeld}
       returning t.*
     ), entry as (
       insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)

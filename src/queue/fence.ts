@@ -1,4 +1,4 @@
-import { and, eq } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
@@ -14,6 +14,13 @@ export async function findLease(db: Db, taskId: string, leaseId: string): Promis
     .where(and(eq(leases.id, leaseId), eq(leases.task_id, taskId)));
   return lease;
 }
+
+/**
+ * Guards in statements for the rows `t` and `l` that are found by their ids. "is true" keeps the planner from the indexes of what is held or
+ * active: to its statistics they look empty, and each heartbeat read all active leases.
+ */
+export const taskIsHeld = sql.raw("(t.status in ('leased', 'running')) is true");
+export const leaseIsActive = sql.raw("(l.status = 'active') is true");
 
 /** The answer to a caller whose lease is not the one that holds the task (lifecycle.md, invariant 7). */
 export function staleLease(leaseId = "(none)"): Conflict {

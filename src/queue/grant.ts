@@ -31,7 +31,7 @@ export function grant({ ttlSeconds, actor }: { ttlSeconds: SQL; actor: SQL }): S
       update llm_tasks t
       set status = 'leased', lease_id = granted.id, worker_id = granted.worker_id, attempts = t.attempts + 1, progress = null, updated_at = ${nowMs}
       from granted
-      where t.id = granted.task_id and t.status = 'queued'
+      where t.id = granted.task_id and (t.status = 'queued') is true
       returning t.*
     ), entries as (
       insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)

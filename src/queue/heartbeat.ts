@@ -9,7 +9,7 @@ import { columnsOf, statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/capacity.ts";
 import { signOfLife } from "../fleet/evidence.ts";
-import { findLease, isHeld, staleLease } from "./fence.ts";
+import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
 import { findTask } from "./tasks.ts";
 
 /** A worker that misses two beats still holds its lease. */
@@ -36,20 +36,20 @@ const RENEW = statement<Lease & { cancel: boolean; drain: boolean }, Values>(
   sql`with held as (
       select t.id, t.lease_id, t.worker_id, t.cancel_requested
       from llm_tasks t join leases l on l.id = t.lease_id
-      where t.id = ${sql.placeholder("taskId")} and t.status in ('leased', 'running') and l.status = 'active'
+      where t.id = ${sql.placeholder("taskId")} and ${taskIsHeld} and ${leaseIsActive}
         and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
       for no key update of t
     ), ${signOfLife(sql`held`, sql`'heartbeat of task ' || (select id from held)`)},
     renewed as (
       update leases l set last_heartbeat = ${nowMs}, expires_at = ${nowMs} + l.ttl_seconds * 1000::bigint
       from held left join sign_of_life on true
-      where l.id = held.lease_id and l.status = 'active'
+      where l.id = held.lease_id and ${leaseIsActive}
       returning l.*
     ), moved as (
       update llm_tasks t
       set status = 'running', updated_at = ${nowMs}, progress = coalesce(${sql.placeholder("progress")}::jsonb, t.progress)
       from renewed
-      where t.id = renewed.task_id and t.status in ('leased', 'running')
+      where t.id = renewed.task_id and ${taskIsHeld}
     )
     select ${columnsOf(leases)}, (select cancel_requested from held) as cancel,
       coalesce((select ${isDrained} from ${workers} where id = renewed.worker_id), false) as drain
