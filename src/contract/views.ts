@@ -9,12 +9,17 @@ export type AuditEntry = AuditRow;
 
 /** A worker as stored, with the number of its leases that are active now. */
 export type WorkerWithLoad = WorkerRow & { active_leases: number };
-export type Worker = Omit<WorkerWithLoad, "self_registered" | "refusals" | "paused_until">;
+export type Worker = Omit<
+  WorkerWithLoad,
+  "self_registered" | "refusals" | "paused_until" | "served_context" | "served_at"
+>;
 
 export function workerView({
   self_registered: _own,
   refusals: _refusals,
   paused_until: _paused,
+  served_context: _served,
+  served_at: _at,
   ...worker
 }: WorkerWithLoad): Worker {
   return worker;

@@ -88,13 +88,14 @@ export const leases = pgTable(
     // Capacity: the active leases of a worker; and the sweep reads them all. There is none by expires_at: a heartbeat changes it, and would have
     // to write into all of these.
     index("leases_active_by_worker").on(lease.worker_id).where(sql`${lease.status} = 'active'`),
-    // claim: what the worker served last
-    index("leases_by_worker").on(lease.worker_id, lease.started_at),
     // Everything about one task: its history
     index("leases_by_task").on(lease.task_id),
-    // listLeases, newest first, without and with a status
+    // listLeases, newest first; most are `released`, so that those are found here too
     index("leases_newest").on(lease.started_at, lease.id),
-    index("leases_by_status").on(lease.status, lease.started_at, lease.id),
+    // listLeases by one of the statuses that are rare
+    index("leases_ended_otherwise")
+      .on(lease.status, lease.started_at, lease.id)
+      .where(sql`${lease.status} in ('expired', 'failed')`),
   ],
 );
 
@@ -118,6 +119,9 @@ export const workers = pgTable("workers", {
   /** How often in a row its agent has refused a task, and until when it is left alone for that. */
   refusals: integer().notNull().default(0),
   paused_until: epochMs("paused_until"),
+  /** The context of the lease that it got last, and when: its CLI session is warm. */
+  served_context: text(),
+  served_at: epochMs("served_at"),
   /** It has registered over the API, so that Membridge's word may add to what it said of itself, but never lower it. */
   self_registered: boolean().notNull().default(false),
 });

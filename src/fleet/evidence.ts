@@ -1,4 +1,4 @@
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -12,20 +12,38 @@ export const OFFLINE_AFTER_MS = 60_000;
 const WRITTEN_EVERY_MS = 1_000;
 
 /**
- * The same as `seen` for a statement: the CTEs `sign_of_life` and `came_online`, for the worker that `held` names as `worker_id`. What is to
- * be locked after the worker has to join `sign_of_life`.
+ * The CTE `silent`: the worker of the CTE `held` (its `worker_id`), locked, where it has something new to say. What is to be locked after the
+ * worker has to join `sign_of_life`.
  */
-export function signOfLife(held: SQL, evidence: SQL): SQL {
-  const isAway = sql.raw("status in ('offline', 'unknown')");
+export function lockSilent(held: SQL): SQL {
   return sql`silent as (
-      select id, status from ${workers}
-      where id = (select worker_id from ${held}) and (${isAway} or coalesce(last_heartbeat, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})
-      for no key update
-    ), sign_of_life as (
+      select id, status from ${workers} where id = (select worker_id from ${held}) and ${isNews(workers)} for no key update
+    )`;
+}
+
+const isNews = (worker: SQLWrapper) =>
+  sql`(${worker}.status in ('offline', 'unknown') or coalesce(${worker}.last_heartbeat, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
+
+/**
+ * The same as `seen` for a statement: the CTEs `sign_of_life` and `came_online`, for the worker in the CTE `before`, which must be locked and
+ * as it was then. A row can be changed once in a statement: `also` is what else is to be set, `always` when.
+ */
+export function signOfLife({
+  before,
+  evidence,
+  also = sql``,
+  always = sql`false`,
+}: {
+  before: SQL;
+  evidence: SQL;
+  also?: SQL;
+  always?: SQL;
+}): SQL {
+  return sql`sign_of_life as (
       update ${workers} as w
-      set last_heartbeat = ${nowMs}, status = case when silent.${isAway} then 'online' else silent.status end
-      from silent where w.id = silent.id
-      returning w.id, silent.status as was
+      set last_heartbeat = ${nowMs}, status = case when ${before}.status in ('offline', 'unknown') then 'online' else ${before}.status end ${also}
+      from ${before} where w.id = ${before}.id and (${isNews(sql`w`)} or ${always})
+      returning w.id, ${before}.status as was
     ), came_online as (
       insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
       select gen_random_uuid(), ${nowMs}, 'worker_online', 'worker', id, 'runtime', 'Worker ' || id || ' was ' || was || ' and is online: ' || ${evidence}

@@ -22,6 +22,8 @@ export function newWorker(agent: Agent, now: number): WorkerRow {
     drain: null,
     refusals: 0,
     paused_until: null,
+    served_context: null,
+    served_at: null,
     self_registered: false,
   };
   return merge(nobody, agent, now);

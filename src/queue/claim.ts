@@ -51,10 +51,9 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
         greatest(0, least(${given("maxTasks")}::int, ${maxConcurrency}
           - (select count(*)::int from ${leases} where worker_id = ${workers.id} and status = 'active'))) end as room
       from ${workers} where ${workers.id} = ${given("workerId")}
-    ), last as (
-      select context_id, started_at from ${leases} where worker_id = ${given("workerId")} order by started_at desc limit 1
     ), warm as (
-      select context_id from last where started_at > ${nowMs} - ${sql.raw(String(WARM_MS))}
+      select served_context as context_id from ${workers}
+      where id = ${given("workerId")} and served_at > ${nowMs} - ${sql.raw(String(WARM_MS))}
     ), oldest as (${lockOldest(sql`true`)}
     ), same as (${lockOldest(sql`context_id = (select context_id from warm) and exists (select from oldest)`)}
     ), found as (
@@ -66,11 +65,7 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
       select ${columnsOf(workers)} from ${workers}
       where id = ${given("workerId")} and (select count(*) from ranked) >= 0
       for no key update
-    ), claimant as (
-      -- After the lock: a row that its own statement has changed cannot be locked any more.
-      select id as worker_id from locked
-    ), ${signOfLife(sql`claimant`, sql`'claim'`)},
-    counted as (
+    ), counted as (
       select locked.*, ${activeLeasesOfLocked(sql`locked.id`)} as active_leases from locked
     ), worker as (
       select *, ${isDrained} as drained, ${maxConcurrency} - active_leases as room from counted as workers
@@ -78,7 +73,14 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
       select ranked.id as task_id, ranked.context_id, ranked.policy,
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int) and not worker.drained
-    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })}
+    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })},
+    ${signOfLife({
+      before: sql`locked`,
+      evidence: sql`'claim'`,
+      also: sql`, served_context = coalesce((select context_id from last), w.served_context),
+        served_at = case when exists (select from last) then ${nowMs} else w.served_at end`,
+      always: sql`exists (select from last)`,
+    })}
     select worker.drained, worker.drain, (
       select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
       from granted join moved on moved.id = granted.task_id join ranked on ranked.id = granted.task_id

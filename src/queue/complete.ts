@@ -10,12 +10,13 @@ import { leases, llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
-import { seen, signOfLife } from "../fleet/evidence.ts";
+import { lockSilent, seen, signOfLife } from "../fleet/evidence.ts";
 import { sha256Of } from "../storage/hash.ts";
 import { type ArtifactStore, CONTENT_TYPES, type PlacedOutput, placeOutput } from "../storage/place.ts";
 import { findStaged, type StagedOutput, takeStaged } from "../storage/staging.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
 import { answerTo, type Completion, findEarlier, type Handover, handoverOf, holderFor, tooLate } from "./handover.ts";
+import { tellQueueNews } from "./news.ts";
 import { outcomeOf } from "./outcome.ts";
 import { getTask, lockTask } from "./tasks.ts";
 
@@ -51,7 +52,7 @@ const COMPLETE = statement<Completion, Values>(
         and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
         and (${given("status")} = 'success' or t.retry is null or not ${given("retryable")}::boolean)
       for no key update of t
-    ), ${signOfLife(sql`held`, sql`'completion of task ' || (select id from held)`)},
+    ), ${lockSilent(sql`held`)}, ${signOfLife({ before: sql`silent`, evidence: sql`'completion of task ' || (select id from held)` })},
     released as (
       update leases l set status = 'released'
       from held left join sign_of_life on true
@@ -119,6 +120,7 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
     detail: detailOf(request, artifactId),
   });
   if (!completion) return;
+  tellQueueNews(db);
   const { task, artifact, result } = completion;
   return answerTo(request, task, { ...artifact, content: output }, result);
 }
@@ -221,6 +223,7 @@ function record(db: Db, taskId: string, handover: Handover, placed: PlacedOutput
       detail: detailOf(request, placed.id) + note,
     });
     if (accepted && because) await audit(tx, { ...fact, ...because, actor: "runtime" });
+    tellQueueNews(tx);
     return answerTo(request, task, artifact, result);
   });
 }

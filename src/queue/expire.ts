@@ -3,6 +3,7 @@ import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { leases, llmTasks } from "../db/schema.ts";
+import { tellQueueNews } from "./news.ts";
 
 /** How many leases ended, and where their tasks went. */
 export interface Expired {
@@ -68,6 +69,7 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
       detail: `Attempt ${task.attempts} of ${task.max} ended without a result: ${reason}`,
     })),
   );
+  tellQueueNews(tx);
   const count = (status: string) => moved.filter((task) => task.status === status).length;
   return { expired: ended.length, requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
 }

@@ -12,7 +12,7 @@ export interface Granted {
 }
 
 /**
- * queued -> leased, as the CTEs `granted` (the leases), `moved` (the tasks) and `entries`. `picked` is the CTE of what is granted: `task_id`,
+ * queued -> leased, as the CTEs `granted` (the leases), `moved` (the tasks), `last` (whose context is the worker's warm one then) and `entries`. `picked` is the CTE of what is granted: `task_id`,
  * `context_id`, `policy`, and the ids `lease_id` and `entry_id` to give; its tasks must be locked and queued. `worker` is the CTE of the
  * locked worker, which must be allowed to have them. `ttlSeconds` null: as long as each task needs.
  */
@@ -33,6 +33,8 @@ export function grant({ ttlSeconds, actor }: { ttlSeconds: SQL; actor: SQL }): S
       from granted
       where t.id = granted.task_id and (t.status = 'queued') is true
       returning t.*
+    ), last as (
+      select worker_id, context_id from granted order by id desc limit 1
     ), entries as (
       insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
       select picked.entry_id, ${nowMs}, 'task_leased', 'lease', granted.id, ${actor},

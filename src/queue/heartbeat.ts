@@ -8,7 +8,7 @@ import { leases, workers } from "../db/schema.ts";
 import { columnsOf, statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/capacity.ts";
-import { signOfLife } from "../fleet/evidence.ts";
+import { lockSilent, signOfLife } from "../fleet/evidence.ts";
 import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
 import { findTask } from "./tasks.ts";
 
@@ -39,7 +39,7 @@ const RENEW = statement<Lease & { cancel: boolean; drain: boolean }, Values>(
       where t.id = ${sql.placeholder("taskId")} and ${taskIsHeld} and ${leaseIsActive}
         and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
       for no key update of t
-    ), ${signOfLife(sql`held`, sql`'heartbeat of task ' || (select id from held)`)},
+    ), ${lockSilent(sql`held`)}, ${signOfLife({ before: sql`silent`, evidence: sql`'heartbeat of task ' || (select id from held)` })},
     renewed as (
       update leases l set last_heartbeat = ${nowMs}, expires_at = ${nowMs} + l.ttl_seconds * 1000::bigint
       from held left join sign_of_life on true

@@ -3,6 +3,7 @@ import type { LeaseTask } from "../contract/requests.ts";
 import type { Lease, WorkerWithLoad } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
 import { isUuid, newId } from "../db/ids.ts";
 import { llmTasks, workers } from "../db/schema.ts";
 import { columnsOf, statement, transition } from "../db/statement.ts";
@@ -51,7 +52,10 @@ const LEASE = statement<Grant, Values>(
       select * from counted as workers where ${named} is not null or active_leases < ${maxConcurrency}
     ), picked as (
       select task.id as task_id, context_id, policy, ${given("leaseId")}::uuid as lease_id, ${given("entryId")}::uuid as entry_id from task
-    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })}
+    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })},
+    served as (
+      update ${workers} w set served_context = last.context_id, served_at = ${nowMs} from last where w.id = last.worker_id
+    )
     select row_to_json(granted) as lease, row_to_json(worker) as worker from granted, worker`,
 );
 

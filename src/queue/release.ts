@@ -8,6 +8,7 @@ import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { staleLease } from "./fence.ts";
+import { tellQueueNews } from "./news.ts";
 import { lockTask } from "./tasks.ts";
 
 /**
@@ -43,6 +44,7 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason }: Releas
     await audit(tx, { ...fact, action: "task_released", detail });
     if (next === "cancelled")
       await audit(tx, { ...fact, action: "task_cancelled", detail: "Cancelled when it was handed back" });
+    tellQueueNews(tx);
     return task;
   });
 }

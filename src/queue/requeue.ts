@@ -6,6 +6,7 @@ import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
+import { tellQueueNews } from "./news.ts";
 import { lockTask } from "./tasks.ts";
 
 /** One transition: failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
@@ -25,6 +26,7 @@ export function requeueTask(db: Db, taskId: string): Promise<Task> {
       actor: "admin",
       detail: `Requeued from ${was}`,
     });
+    tellQueueNews(tx);
     return task;
   });
 }

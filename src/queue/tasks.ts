@@ -9,6 +9,7 @@ import { isUuid, newId } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
 import { columnsOf, statement } from "../db/statement.ts";
 import { Conflict, NotFound } from "../errors.ts";
+import { tellQueueNews } from "./news.ts";
 
 const taskNotFound = () => new NotFound("Task not found");
 /** Nothing that is to wait for a later time. */
@@ -66,7 +67,10 @@ export async function createTask(db: Db, request: CreateTask, idempotencyKey: st
     actor: actorOf("api"),
     detail: `Task for agent ${request.agent_slug}, context ${request.context_id}`,
   });
-  if (task) return { task, isNew: true };
+  if (task) {
+    tellQueueNews(db);
+    return { task, isNew: true };
+  }
   return { task: await findCreated(db, request, idempotencyKey), isNew: false };
 }
 

@@ -6,8 +6,6 @@ import { isDue } from "./tasks.ts";
 
 /** Where a notification may get lost, as behind PgBouncer, this is how long the news takes at most. */
 const LOOK_EVERY_MS = 2_000;
-/** The channel on which a trigger tells of tasks that are queued and leases that end (migrations). */
-export const QUEUE_NEWS = "bloom_runtime_queue";
 const MOST_WAITERS = 1_000;
 
 export interface WaitingRoom {

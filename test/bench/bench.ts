@@ -70,19 +70,24 @@ bare.stop();
 
 say("An empty database …");
 const began = performance.now();
-const service = launch({
-  DATABASE_URL: url,
-  DATA_DIR: folder, DB_POOL_MAX: process.env.POOL ?? "10",
-  RUNTIME_API_KEY: API_KEY,
-  RATE_LIMIT_PER_MINUTE: "0",
-  WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
-  TEST_CONNECTION_LIMIT_PER_MINUTE: "0",
-  MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
-  WORKER_SYNC_INTERVAL_MS: "600000",
-}, process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : []);
+const service = launch(
+  {
+    DATABASE_URL: url,
+    DATA_DIR: folder,
+    DB_POOL_MAX: process.env.POOL ?? "10",
+    RUNTIME_API_KEY: API_KEY,
+    RATE_LIMIT_PER_MINUTE: "0",
+    WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
+    TEST_CONNECTION_LIMIT_PER_MINUTE: "0",
+    MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
+    WORKER_SYNC_INTERVAL_MS: "600000",
+  },
+  process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : [],
+);
 const base = `http://127.0.0.1:${await service.listening}`;
 const startMs = performance.now() - began;
-if (process.env.NOTRIG) await client.query("alter table llm_tasks disable trigger user; alter table leases disable trigger user");
+if (process.env.NOTRIG)
+  await client.query("alter table llm_tasks disable trigger user; alter table leases disable trigger user");
 const setup = connect(base, API_KEY, new Map());
 await register(setup);
 const idle = await idleShare(service.pid);
@@ -101,7 +106,8 @@ const bulk = await load(base, API_KEY, all(claiming), seconds);
 say(`A sweep of ${OVERDUE} …`);
 const sweep = await sweeping();
 const rssMb = peakRssMb(service.pid);
-const databaseMb = Number((await one<{ size: string }>("select pg_database_size(current_database()) as size")).size) / 1e6;
+const databaseMb =
+  Number((await one<{ size: string }>("select pg_database_size(current_database()) as size")).size) / 1e6;
 
 await setup.close();
 service.kill("SIGTERM");
@@ -112,11 +118,32 @@ await admin.end();
 await postgres.stop();
 await rm(folder, { recursive: true, force: true });
 
-console.log(JSON.stringify({ sql, express: express.perSecond, startMs, idle, empty, full, reads, claims, bulk, sweep, rssMb, databaseMb, cpus: cpus().length }, null, 1));
+console.log(
+  JSON.stringify(
+    {
+      sql,
+      express: express.perSecond,
+      startMs,
+      idle,
+      empty,
+      full,
+      reads,
+      claims,
+      bulk,
+      sweep,
+      rssMb,
+      databaseMb,
+      cpus: cpus().length,
+    },
+    null,
+    1,
+  ),
+);
 
 /** A load, with what it added to the database and to its WAL for each lifecycle. */
 async function measured(run: () => Promise<LoadResult>) {
-  const state = "select pg_database_size(current_database())::float8 as bytes, (pg_current_wal_lsn() - '0/0')::float8 as wal";
+  const state =
+    "select pg_database_size(current_database())::float8 as bytes, (pg_current_wal_lsn() - '0/0')::float8 as wal";
   await client.query("checkpoint");
   const before = await one<{ bytes: number; wal: number }>(state);
   const result = await run();
@@ -170,7 +197,7 @@ async function idleShare(pid: number): Promise<number> {
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   const before = await cpuMs(pid);
   await new Promise((resolve) => setTimeout(resolve, 5_000));
-  return (await cpuMs(pid) - before) / 5_000;
+  return ((await cpuMs(pid)) - before) / 5_000;
 }
 
 function peakRssMb(pid: number): number {
@@ -178,7 +205,11 @@ function peakRssMb(pid: number): number {
 }
 
 function launchBare() {
-  const child = spawn(process.execPath, ["--import", "tsx", fileURLToPath(new URL("bare-express.ts", import.meta.url))], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(
+    process.execPath,
+    ["--import", "tsx", fileURLToPath(new URL("bare-express.ts", import.meta.url))],
+    { stdio: ["ignore", "pipe", "inherit"] },
+  );
   const url = once(child.stdout, "data").then(([chunk]) => `http://127.0.0.1:${String(chunk).match(/\d+/)?.[0]}`);
   return { url, stop: () => void child.kill() };
 }

@@ -28,7 +28,11 @@ export type Work = (caller: Caller, client: number, n: number) => Promise<number
 const OK = [200, 201, 204];
 
 /** One connection to the service. `times` gets what each call took. */
-export function connect(url: string, apiKey: string, times: Map<string, number[]>): Caller & { close(): Promise<void> } {
+export function connect(
+  url: string,
+  apiKey: string,
+  times: Map<string, number[]>,
+): Caller & { close(): Promise<void> } {
   const client = new Client(url, { pipelining: 1 });
   const headers = { "content-type": "application/json", "x-runtime-api-key": apiKey };
   return {
@@ -75,7 +79,11 @@ async function run(url: string, apiKey: string, works: Work[], seconds: number):
     }),
   );
   const perSecond = iterations / ((performance.now() - started) / 1_000);
-  return { perSecond, iterations, timings: Object.fromEntries([...times].map(([name, list]) => [name, timingOf(list)])) };
+  return {
+    perSecond,
+    iterations,
+    timings: Object.fromEntries([...times].map(([name, list]) => [name, timingOf(list)])),
+  };
 }
 
 export function timingOf(times: number[]): Timing {
