@@ -37,7 +37,14 @@ export interface AppDeps {
 }
 
 const API = ["/api/runtime", "/api/membridge"];
-const EXPOSED_HEADERS = ["RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After", "X-Request-Id"];
+const EXPOSED_HEADERS = [
+  "RateLimit-Limit",
+  "RateLimit-Remaining",
+  "RateLimit-Reset",
+  "Retry-After",
+  "X-Request-Id",
+  "Link",
+];
 
 /** The HTTP side of the service: middleware and routers in their order, nothing else. */
 export function createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }: AppDeps): Express {

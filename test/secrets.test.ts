@@ -130,7 +130,7 @@ describe("no secret", () => {
     await ask("get", `${R}/stats?token=${secret("query")}`);
     // The way to the database is cut, and a table is gone.
     await query("alter table llm_tasks rename to gone");
-    await ask("get", `${R}/stats`);
+    await ask("get", `${R}/llm-tasks`);
     await query("alter table gone rename to llm_tasks");
     await agent.close();
     expect(await service.stop()).toBe(0);

@@ -7,7 +7,6 @@ import { z } from "zod";
 import { headerValue } from "../config.ts";
 import { llmResults } from "../db/output-tables.ts";
 import { llmTasks, workers } from "../db/schema.ts";
-import { LEASE_STATUSES, TASK_STATUSES } from "../db/values.ts";
 import { httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
 
 /** `max_attempts` here is the task's own. */
@@ -156,23 +155,6 @@ export const saveConfig = z.object({
 
 /** Passed on as it is: Membridge itself says what is wrong with it. The name is checked because it goes into the audit log. */
 export const selectLeadership = z.looseObject({ primary_node_id: text(256).optional() });
-
-/** A query value that is given but empty counts as absent: `?status=` lists everything. */
-const query = <T extends z.ZodType>(schema: T) =>
-  z.preprocess((value) => (value === "" ? undefined : value), schema.optional());
-const positiveInteger = z
-  .string()
-  .regex(/^0*[1-9]\d{0,8}$/, "must be a positive whole number")
-  .transform(Number);
-
-export const taskFilter = z.object({ status: query(z.enum(TASK_STATUSES)) });
-export const leaseFilter = z.object({ status: query(z.enum(LEASE_STATUSES)) });
-export const artifactFilter = z.object({ task_id: query(z.guid("must be a UUID")) });
-export const artifactUrl = z.object({
-  // Seven days is the longest that S3 signs for.
-  expires_seconds: query(positiveInteger.pipe(z.number().max(604_800, "must be 604800 (seven days) at most"))),
-});
-export const auditFilter = z.object({ limit: query(positiveInteger.transform((limit) => Math.min(limit, 1_000))) });
 
 export type CreateTask = z.output<typeof createTask>;
 export type LeaseTask = z.output<typeof leaseTask>;

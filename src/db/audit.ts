@@ -1,9 +1,10 @@
-import { desc } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { currentRequest } from "../context.ts";
 import type { AuditEntry } from "../contract/views.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import { newId } from "./ids.ts";
+import { type Source, wholeRow } from "./pages.ts";
 import { auditLogs } from "./schema.ts";
 
 /** Who did what to which thing, in the words of contract.md. */
@@ -25,7 +26,16 @@ export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
     .values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact, actor: actorOf(fact.actor) })));
 }
 
-/** The newest `limit` entries, newest first. */
-export function listAudit(db: Db, limit: number): Promise<AuditEntry[]> {
-  return db.select().from(auditLogs).orderBy(desc(auditLogs.timestamp), desc(auditLogs.id)).limit(limit);
+/** All entries, newest first; or those that match, oldest first. */
+export function auditEntries(where?: SQL): Source {
+  return {
+    table: auditLogs,
+    id: auditLogs.id,
+    time: auditLogs.timestamp,
+    where,
+    record: wholeRow(auditLogs),
+    weight: sql`octet_length(${auditLogs.detail})`,
+    order: where ? "oldest first" : "newest first",
+    isRare: where !== undefined,
+  };
 }

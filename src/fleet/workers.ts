@@ -1,4 +1,4 @@
-import { and, count, eq, getTableColumns } from "drizzle-orm";
+import { and, count, eq, getTableColumns, gt } from "drizzle-orm";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { leases, workers } from "../db/schema.ts";
@@ -6,9 +6,12 @@ import { NotFound } from "../errors.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
 
-/** All workers by name, each with the number of its leases that are active now. */
-export function listWorkers(db: Db): Promise<WorkerWithLoad[]> {
-  return selectWorkers(db).orderBy(workers.id);
+/** The first `limit` workers by name that come after `after`, each with the number of its leases that are active now. */
+export function listWorkers(
+  db: Db,
+  { limit, after = "" }: { limit: number; after?: string | undefined },
+): Promise<WorkerWithLoad[]> {
+  return selectWorkers(db).where(gt(workers.id, after)).orderBy(workers.id).limit(limit);
 }
 
 /** The worker with the number of its active leases. NotFound: no such worker. */

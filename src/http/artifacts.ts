@@ -2,13 +2,14 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Request, type Response, Router } from "express";
 import type { Logger } from "pino";
-import * as requests from "../contract/requests.ts";
+import * as queries from "../contract/queries.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
-import { getArtifact, listArtifacts } from "../queue/artifacts.ts";
+import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
 import type { ArtifactStore } from "../storage/place.ts";
 import { fileNameOf, type Part, presignedUrl, verifiedContent } from "../storage/read.ts";
 import { queryOf } from "./input.ts";
+import { sendList } from "./lists.ts";
 
 const URL_SECONDS = 3_600;
 /** What a worker wrote is data: a browser saves it, and runs nothing of it should it be made to show it. */
@@ -22,7 +23,8 @@ export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger): Route
   const router = Router();
 
   router.get("/", async (request, response) => {
-    response.json(await listArtifacts(db, queryOf(requests.artifactFilter, request).task_id));
+    const { task_id: taskId, ...page } = queryOf(queries.artifactFilter, request);
+    await sendList(request, response, db, artifactsOf(taskId), page);
   });
 
   router.get("/:id", async (request, response) => {
@@ -58,7 +60,7 @@ export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger): Route
   });
 
   router.get("/:id/url", async (request, response) => {
-    const { expires_seconds = URL_SECONDS } = queryOf(requests.artifactUrl, request);
+    const { expires_seconds = URL_SECONDS } = queryOf(queries.artifactUrl, request);
     const url = await presignedUrl(store, await getArtifact(db, request.params.id), expires_seconds);
     response.json({ url, expires_seconds });
   });

@@ -13,9 +13,12 @@ export const notFound: RequestHandler = (request, response) => {
 
 /** The one place where an error becomes an answer. What nobody foresaw is logged whole and answered without internals. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
-  return (error, request, response, next) => {
+  return (error, request, response, _next) => {
     if (response.headersSent) {
-      next(error);
+      // That the connection ends before the last byte is what tells the client.
+      const gone = request.socket.destroyed;
+      log[gone ? "debug" : "warn"]({ err: error, path: request.path }, "an answer was sent in part");
+      response.destroy();
     } else if (error instanceof Refusal) {
       if (error.status === 503) response.set("Retry-After", String(RETRY_AFTER_SECONDS));
       response.status(error.status).json({ error: error.message });

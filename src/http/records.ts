@@ -1,33 +1,36 @@
 import { Router } from "express";
-import * as requests from "../contract/requests.ts";
-import { listAudit } from "../db/audit.ts";
+import * as queries from "../contract/queries.ts";
+import { auditEntries } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { listLeases } from "../queue/leases.ts";
-import { stats } from "../queue/stats.ts";
-import { newestTasks } from "../queue/tasks.ts";
+import { openPage } from "../db/pages.ts";
+import { leasesIn } from "../queue/leases.ts";
+import { openStats } from "../queue/stats.ts";
+import { tasks } from "../queue/tasks.ts";
 import { queryOf } from "./input.ts";
+import { sendList, sendRecords } from "./lists.ts";
 
 const RUNS = 50;
-const AUDIT_ENTRIES = 100;
 
 /** `/api/runtime/…`: what was done, to look at. */
 export function recordRoutes(db: Db): Router {
   const router = Router();
+  const stats = openStats(db);
 
   router.get("/leases", async (request, response) => {
-    response.json(await listLeases(db, queryOf(requests.leaseFilter, request).status));
+    const { status, ...page } = queryOf(queries.leaseFilter, request);
+    await sendList(request, response, db, leasesIn(status), page);
   });
 
   router.get("/runs", async (_request, response) => {
-    response.json(await newestTasks(db, RUNS));
+    await sendRecords(response, (await openPage(db, tasks(), { limit: RUNS })).batches);
   });
 
   router.get("/audit", async (request, response) => {
-    response.json(await listAudit(db, queryOf(requests.auditFilter, request).limit ?? AUDIT_ENTRIES));
+    await sendList(request, response, db, auditEntries(), queryOf(queries.auditFilter, request));
   });
 
   router.get("/stats", async (_request, response) => {
-    response.json(await stats(db));
+    response.json(await stats());
   });
 
   return router;

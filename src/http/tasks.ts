@@ -1,9 +1,11 @@
 import { Router } from "express";
+import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { cancelTask } from "../queue/cancel.ts";
-import { completeAtOnce, completeTask, requireCompletable } from "../queue/complete.ts";
+import { completeTask, requireCompletable } from "../queue/complete.ts";
+import { completeAtOnce } from "../queue/complete-at-once.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { explain } from "../queue/explain.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
@@ -11,11 +13,12 @@ import { historyOf, resultsOf } from "../queue/history.ts";
 import { leaseTask } from "../queue/lease.ts";
 import { releaseTask } from "../queue/release.ts";
 import { requeueTask } from "../queue/requeue.ts";
-import { createTask, getTask, listTasks } from "../queue/tasks.ts";
+import { createTask, getTask, tasks } from "../queue/tasks.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/place.ts";
 import { claimRoute } from "./claim.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
+import { sendList } from "./lists.ts";
 
 export interface TaskRouteDeps {
   db: Db;
@@ -38,7 +41,8 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
   router.post("/claim", claimRoute(db, waitingRoom));
 
   router.get("/", async (request, response) => {
-    response.json(await listTasks(db, queryOf(requests.taskFilter, request).status));
+    const { status, ...page } = queryOf(queries.taskFilter, request);
+    await sendList(request, response, db, tasks(status), page);
   });
 
   router.get("/:id", async (request, response) => {
@@ -94,11 +98,13 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
   });
 
   router.get("/:id/results", async (request, response) => {
-    response.json(await resultsOf(db, request.params.id));
+    const page = queryOf(queries.plainPage, request);
+    await sendList(request, response, db, await resultsOf(db, request.params.id), page);
   });
 
   router.get("/:id/history", async (request, response) => {
-    response.json(await historyOf(db, request.params.id));
+    const page = queryOf(queries.plainPage, request);
+    await sendList(request, response, db, await historyOf(db, request.params.id), page);
   });
 
   return router;

@@ -1,6 +1,7 @@
 import { Router } from "express";
 import { currentRequest } from "../context.ts";
 import { workerName } from "../contract/fields.ts";
+import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
@@ -10,7 +11,8 @@ import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
-import { bodyOf } from "./input.ts";
+import { bodyOf, queryOf } from "./input.ts";
+import { setNext } from "./lists.ts";
 
 /** `/api/runtime/workers`: who can work. */
 export function workerRoutes(db: Db): Router {
@@ -21,8 +23,13 @@ export function workerRoutes(db: Db): Router {
     next(workerName.safeParse(id).success ? undefined : workerNotFound()),
   );
 
-  router.get("/", async (_request, response) => {
-    response.json((await listWorkers(db)).map(workerView));
+  router.get("/", async (request, response) => {
+    const { limit, after } = queryOf(queries.workerPage, request);
+    const found = await listWorkers(db, { limit: limit + 1, after });
+    const page = found.slice(0, limit);
+    const last = page.at(-1);
+    if (found.length > limit && last) setNext(request, response, last.id);
+    response.json(page.map(workerView));
   });
 
   router.get("/:id", async (request, response) => {

@@ -1,87 +1,31 @@
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { and, eq, inArray } from "drizzle-orm";
 import type { CompleteTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
-import { actorOf, audit } from "../db/audit.ts";
+import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { isUuid, newId } from "../db/ids.ts";
+import { newId } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { leases, llmTasks } from "../db/schema.ts";
-import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
-import { lockSilent, seen, signOfLife } from "../fleet/evidence.ts";
-import { sha256Of } from "../storage/hash.ts";
-import { type ArtifactStore, CONTENT_TYPES, type PlacedOutput, placeOutput } from "../storage/place.ts";
+import { seen } from "../fleet/evidence.ts";
+import { type ArtifactStore, type PlacedOutput, placeOutput } from "../storage/place.ts";
 import { findStaged, type StagedOutput, takeStaged } from "../storage/staging.ts";
-import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
-import { answerTo, type Completion, findEarlier, type Handover, handoverOf, holderFor, tooLate } from "./handover.ts";
+import { findLease, requireHeld, staleLease } from "./fence.ts";
+import {
+  answerTo,
+  type Completion,
+  detailOf,
+  findEarlier,
+  type Handover,
+  handoverOf,
+  holderFor,
+  tooLate,
+} from "./handover.ts";
 import { tellQueueNews } from "./news.ts";
 import { outcomeOf } from "./outcome.ts";
 import { getTask, lockTask } from "./tasks.ts";
-
-type Values = {
-  taskId: string;
-  leaseId: string | null;
-  status: CompleteTask["status"];
-  retryable: boolean;
-  output: string | null;
-  sizeBytes: number | null;
-  sha256: string | null;
-  contentTypes: string;
-  artifactId: string;
-  artifactType: string;
-  tags: string;
-  resultId: string;
-  errorMessage: string | null;
-  metrics: string;
-  bodySha256: string;
-  entryId: string;
-  actor: string | null;
-  detail: string;
-};
-const given = (name: keyof Values) => sql.placeholder(name);
-
-/** The ordinary completion: of the task's current lease, with an output that lies in PostgreSQL, and no question of what becomes of the task. */
-const COMPLETE = statement<Completion, Values>(
-  "complete",
-  sql`with held as (
-      select t.id, t.lease_id, t.worker_id, t.desired_format
-      from llm_tasks t join leases l on l.id = t.lease_id
-      where t.id = ${given("taskId")} and ${taskIsHeld} and ${leaseIsActive}
-        and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
-        and (${given("status")} = 'success' or t.retry is null or not ${given("retryable")}::boolean)
-      for no key update of t
-    ), ${lockSilent(sql`held`)}, ${signOfLife({ before: sql`silent`, evidence: sql`'completion of task ' || (select id from held)` })},
-    released as (
-      update leases l set status = 'released'
-      from held left join sign_of_life on true
-      where l.id = held.lease_id and ${leaseIsActive}
-      returning l.id, l.task_id, l.worker_id
-    ), artifact as (
-      insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, content, size_bytes, sha256, content_type)
-      select ${given("artifactId")}::uuid, held.id, ${given("artifactType")}, ${nowMs}, true, ${given("tags")}::jsonb, ${given("output")},
-        ${given("sizeBytes")}::bigint, ${given("sha256")}, ${given("contentTypes")}::jsonb ->> held.desired_format
-      from held, released
-      returning id, task_id, job_id, type, created_at, finalized, url, entity_refs, tags, null as content, size_bytes, sha256, content_type
-    ), result as (
-      insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, metrics, completed_at, lease_id, body_sha256, accepted)
-      select ${given("resultId")}::uuid, task_id, worker_id, ${given("artifactId")}::uuid, ${given("status")}, ${given("errorMessage")},
-        ${given("metrics")}::jsonb, ${nowMs}, released.id, ${given("bodySha256")}, true
-      from released
-      returning *
-    ), task as (
-      update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end, updated_at = ${nowMs}
-      from released
-      where t.id = released.task_id and ${taskIsHeld}
-      returning t.*
-    ), entry as (
-      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-      select ${given("entryId")}::uuid, ${nowMs}, 'task_completed', 'llm_task', task_id, coalesce(${given("actor")}, worker_id), ${given("detail")}
-      from released
-    )
-    select row_to_json(task) as task, row_to_json(artifact) as artifact, row_to_json(result) as result from task, artifact, result`,
-);
 
 /** NotFound: no such task. Conflict: nobody holds it, or `leaseId` was never a lease of it, so there is nothing to complete. */
 export async function requireCompletable(db: Db, taskId: string, leaseId?: string): Promise<Task> {
@@ -89,40 +33,6 @@ export async function requireCompletable(db: Db, taskId: string, leaseId?: strin
   if (leaseId === undefined) requireHeld(task);
   else if (!(await findLease(db, taskId, leaseId))) throw staleLease(leaseId);
   return task;
-}
-
-/**
- * Takes the result of a task in one statement, where nothing is out of the ordinary. Undefined, and nothing is changed, where it is: the long
- * way, `completeTask`, then says what is.
- */
-export async function completeAtOnce(db: Db, taskId: string, request: CompleteTask): Promise<Completion | undefined> {
-  const { status, output, lease_id: leaseId, metrics } = request;
-  if (request.output_id !== undefined || !isUuid(taskId) || (leaseId !== undefined && !isUuid(leaseId))) return;
-  const artifactId = newId();
-  const [completion] = await COMPLETE(db, {
-    taskId,
-    leaseId: leaseId ?? null,
-    status,
-    retryable: request.retryable,
-    output,
-    sizeBytes: output === null ? null : Buffer.byteLength(output),
-    sha256: output === null ? null : sha256Of(output),
-    contentTypes: JSON.stringify(CONTENT_TYPES),
-    artifactId,
-    artifactType: request.artifact_type,
-    tags: JSON.stringify(request.artifact_tags),
-    resultId: newId(),
-    errorMessage: request.error_message,
-    metrics: JSON.stringify(metrics),
-    bodySha256: handoverOf(request).bodySha256,
-    entryId: newId(),
-    actor: actorOf(null),
-    detail: detailOf(request, artifactId),
-  });
-  if (!completion) return;
-  tellQueueNews(db);
-  const { task, artifact, result } = completion;
-  return answerTo(request, task, { ...artifact, content: output }, result);
 }
 
 /**
@@ -226,10 +136,6 @@ function record(db: Db, taskId: string, handover: Handover, placed: PlacedOutput
     tellQueueNews(tx);
     return answerTo(request, task, artifact, result);
   });
-}
-
-function detailOf({ status, metrics }: CompleteTask, artifactId: string): string {
-  return `Status: ${status}, artifact: ${artifactId}, duration: ${metrics.duration_ms}ms`;
 }
 
 async function releaseLease(tx: Db, leaseId: string): Promise<void> {

@@ -27,6 +27,11 @@ export function handoverOf(request: CompleteTask): Handover {
   return { request, bodySha256: sha256Of(JSON.stringify(body)) };
 }
 
+/** The completion, for the audit. */
+export function detailOf({ status, metrics }: CompleteTask, artifactId: string): string {
+  return `Status: ${status}, artifact: ${artifactId}, duration: ${metrics.duration_ms}ms`;
+}
+
 /** What an earlier completion under this lease was answered. Conflict: it had another body, or came too late. */
 export async function findEarlier(
   db: Db,

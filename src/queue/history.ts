@@ -1,35 +1,32 @@
-import { asc, desc, eq, getTableColumns, inArray, or, sql } from "drizzle-orm";
-import { type AuditEntry, type Result, resultView } from "../contract/views.ts";
+import { eq, getTableName, sql } from "drizzle-orm";
+import { auditEntries } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
-import { auditLogs, leases } from "../db/schema.ts";
+import type { Source } from "../db/pages.ts";
+import { leases } from "../db/schema.ts";
 import { getTask } from "./tasks.ts";
 
+const output = sql`coalesce(${llmResults.output}, (select content from ${runtimeArtifacts} where id = ${llmResults.artifact_id}))`;
+const result = sql.identifier(getTableName(llmResults));
+
 /** What was handed in for the task, the newest first; the output as far as PostgreSQL holds it. NotFound: no such task. */
-export async function resultsOf(db: Db, taskId: string): Promise<Result[]> {
-  await getTask(db, taskId);
-  const rows = await db
-    .select({
-      ...getTableColumns(llmResults),
-      output: sql<string | null>`coalesce(${llmResults.output}, ${runtimeArtifacts.content})`,
-    })
-    .from(llmResults)
-    .leftJoin(runtimeArtifacts, eq(runtimeArtifacts.id, llmResults.artifact_id))
-    .where(eq(llmResults.task_id, taskId))
-    .orderBy(desc(llmResults.completed_at), desc(llmResults.id));
-  return rows.map(resultView);
+export async function resultsOf(db: Db, taskId: string): Promise<Source> {
+  const { id } = await getTask(db, taskId);
+  return {
+    table: llmResults,
+    id: llmResults.id,
+    time: llmResults.completed_at,
+    where: eq(llmResults.task_id, id),
+    record: sql`(to_jsonb(${result}) - 'body_sha256') || jsonb_build_object('output', ${output})`,
+    weight: sql`octet_length(${output}) + octet_length(${llmResults.error_message})`,
+    order: "newest first",
+    isRare: true,
+  };
 }
 
 /** What happened to the task and its leases, the oldest first. NotFound: no such task. */
-export async function historyOf(db: Db, taskId: string): Promise<AuditEntry[]> {
+export async function historyOf(db: Db, taskId: string): Promise<Source> {
   const { id } = await getTask(db, taskId);
-  const own = db
-    .select({ id: sql`${leases.id}::text` })
-    .from(leases)
-    .where(eq(leases.task_id, id));
-  return db
-    .select()
-    .from(auditLogs)
-    .where(or(eq(auditLogs.entity_id, id), inArray(auditLogs.entity_id, own)))
-    .orderBy(asc(auditLogs.timestamp), asc(auditLogs.id));
+  const own = sql`select ${id}::text union all select ${leases.id}::text from ${leases} where ${leases.task_id} = ${id}`;
+  return auditEntries(sql`entity_id = any(array(${own}))`);
 }

@@ -1,17 +1,24 @@
-import { and, desc, eq } from "drizzle-orm";
+import { and, desc, eq, sql } from "drizzle-orm";
 import type { Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import type { Source } from "../db/pages.ts";
+import { wholeRow } from "../db/pages.ts";
 import { leases } from "../db/schema.ts";
 
 const newestFirst = [desc(leases.started_at), desc(leases.id)];
 
 /** All leases, or those in `status`, newest first. */
-export function listLeases(db: Db, status?: Lease["status"]): Promise<Lease[]> {
-  return db
-    .select()
-    .from(leases)
-    .where(status && eq(leases.status, status))
-    .orderBy(...newestFirst);
+export function leasesIn(status?: Lease["status"]): Source {
+  return {
+    table: leases,
+    id: leases.id,
+    time: leases.started_at,
+    where: status && eq(leases.status, status),
+    record: wholeRow(leases),
+    weight: sql`300`,
+    order: "newest first",
+    isRare: status === "active",
+  };
 }
 
 /** The leases that the worker holds now, newest first. */

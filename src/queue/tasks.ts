@@ -1,11 +1,12 @@
 import { isDeepStrictEqual } from "node:util";
-import { desc, eq, sql } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { isUuid, newId } from "../db/ids.ts";
+import { type Source, wholeRow } from "../db/pages.ts";
 import { llmTasks } from "../db/schema.ts";
 import { columnsOf, statement } from "../db/statement.ts";
 import { Conflict, NotFound } from "../errors.ts";
@@ -14,8 +15,6 @@ import { tellQueueNews } from "./news.ts";
 const taskNotFound = () => new NotFound("Task not found");
 /** Nothing that is to wait for a later time. */
 export const isDue = sql`coalesce(${llmTasks.not_before} <= ${nowMs}, true)`;
-
-const newestFirst = [desc(llmTasks.created_at), desc(llmTasks.id)];
 
 export interface Creation {
   task: Task;
@@ -123,19 +122,14 @@ export async function lockTask(tx: Db, id: string): Promise<Task> {
 }
 
 /** All tasks, or those in `status`, newest first. */
-export function listTasks(db: Db, status?: Task["status"]): Promise<Task[]> {
-  return db
-    .select()
-    .from(llmTasks)
-    .where(status && eq(llmTasks.status, status))
-    .orderBy(...newestFirst);
-}
-
-/** The `limit` newest tasks. */
-export function newestTasks(db: Db, limit: number): Promise<Task[]> {
-  return db
-    .select()
-    .from(llmTasks)
-    .orderBy(...newestFirst)
-    .limit(limit);
+export function tasks(status?: Task["status"]): Source {
+  return {
+    table: llmTasks,
+    id: llmTasks.id,
+    time: llmTasks.created_at,
+    where: status && eq(llmTasks.status, status),
+    record: wholeRow(llmTasks),
+    weight: sql`octet_length(${llmTasks.prompt}) + octet_length(${llmTasks.context_hints}::text)`,
+    order: "newest first",
+  };
 }

@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
@@ -73,6 +73,7 @@ const began = performance.now();
 const service = launch(
   {
     DATABASE_URL: url,
+    LOG_LEVEL: process.env.LOGL ?? "info",
     DATA_DIR: folder,
     DB_POOL_MAX: process.env.POOL ?? "10",
     RUNTIME_API_KEY: API_KEY,
@@ -82,7 +83,11 @@ const service = launch(
     MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
     WORKER_SYNC_INTERVAL_MS: "600000",
   },
-  process.env.PROF ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"] : [],
+  process.env.SEMI
+    ? ["--max-semi-space-size=" + process.env.SEMI]
+    : process.env.PROF
+      ? ["--cpu-prof", "--cpu-prof-dir=/tmp/prof"]
+      : [],
 );
 const base = `http://127.0.0.1:${await service.listening}`;
 const startMs = performance.now() - began;
@@ -146,7 +151,15 @@ async function measured(run: () => Promise<LoadResult>) {
     "select pg_database_size(current_database())::float8 as bytes, (pg_current_wal_lsn() - '0/0')::float8 as wal";
   await client.query("checkpoint");
   const before = await one<{ bytes: number; wal: number }>(state);
+  const cpu0 = await cpuMs(service.pid),
+    pg0 = pgCpu();
   const result = await run();
+  console.error(
+    "CPU ms per lifecycle: server",
+    ((await cpuMs(service.pid)) - cpu0) / (result.iterations * 1.25),
+    "pg",
+    (pgCpu() - pg0) / (result.iterations * 1.25),
+  );
   const after = await one<{ bytes: number; wal: number }>(state);
   const lifecycles = result.iterations * 1.25;
   return {
@@ -212,4 +225,18 @@ function launchBare() {
   );
   const url = once(child.stdout, "data").then(([chunk]) => `http://127.0.0.1:${String(chunk).match(/\d+/)?.[0]}`);
   return { url, stop: () => void child.kill() };
+}
+
+function pgCpu() {
+  let sum = 0;
+  for (const p of readdirSync("/proc"))
+    if (/^\d+$/.test(p))
+      try {
+        const s = readFileSync(`/proc/${p}/stat`, "utf8");
+        if (s.includes("(postgres)")) {
+          const f = s.split(") ")[1]!.split(" ");
+          sum += (Number(f[11]) + Number(f[12])) * 10;
+        }
+      } catch {}
+  return sum;
 }

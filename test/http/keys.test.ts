@@ -170,7 +170,7 @@ describe("a request's id", async () => {
     await expect.poll(() => linesOf(id).map(({ msg }) => msg)).toEqual(["request"]);
     await query("alter table llm_tasks rename to gone");
     try {
-      await logging.get(`${R}/stats`).set("X-Request-Id", `${id}-2`).set(HEADER, MAIN).expect(500);
+      await logging.get(`${R}/llm-tasks`).set("X-Request-Id", `${id}-2`).set(HEADER, MAIN).expect(500);
     } finally {
       await query("alter table gone rename to llm_tasks");
     }

@@ -101,7 +101,12 @@ describe("GET /api/runtime/stats", async () => {
     const empty = await own.api.get("/api/runtime/stats");
     expect([empty.status, empty.body]).toEqual([
       200,
-      { tasks: { total: 0, by_status: {} }, leases: { total: 0, active: 0 }, workers: { total: 0, online: 0 } },
+      {
+        as_of: expect.any(Number),
+        tasks: { total: 0, by_status: {} },
+        leases: { total: 0, active: 0 },
+        workers: { total: 0, online: 0 },
+      },
     ]);
     await aTask(counted.db);
     await aTask(counted.db);
@@ -111,10 +116,14 @@ describe("GET /api/runtime/stats", async () => {
       .post(`/api/runtime/llm-tasks/${task.id}/complete`)
       .send({ status: "error", metrics: { duration_ms: 1 } });
     await aWorker(counted.db, { status: "syncing" });
-    expect((await own.api.get("/api/runtime/stats")).body).toEqual({
-      tasks: { total: 4, by_status: { queued: 2, leased: 1, failed: 1 } },
-      leases: { total: 2, active: 1 },
-      workers: { total: 3, online: 2 },
-    });
+    // What was counted just now may be told for a moment.
+    await expect
+      .poll(async () => (await own.api.get("/api/runtime/stats")).body)
+      .toEqual({
+        as_of: expect.toSatisfy((time: number) => time > empty.body.as_of),
+        tasks: { total: 4, by_status: { queued: 2, leased: 1, failed: 1 } },
+        leases: { total: 2, active: 1 },
+        workers: { total: 3, online: 2 },
+      });
   });
 });

@@ -12,17 +12,19 @@ import { getTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
+import { listed } from "../support/lists.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
 const complete = async (id: string, fields = {}) =>
   completeTask(db, inDatabase, await requireCompletable(db, id), completion(fields));
-const actionsOf = async (id: string) => (await historyOf(db, id)).map(({ action }) => action);
+const history = async (id: string) => listed(db, await historyOf(db, id));
+const actionsOf = async (id: string) => (await history(id)).map(({ action }) => action);
 
 describe("a cancelled task", () => {
   it("that is queued ends at once, and nobody gets it any more", async () => {
     const task = await aTask(db);
     expect((await cancelTask(db, task.id, "not needed")).status).toBe("cancelled");
-    expect(await historyOf(db, task.id)).toMatchObject([
+    expect(await history(task.id)).toMatchObject([
       { action: "task_created" },
       { action: "task_cancelled", actor: "api", detail: "Cancelled while queued: not needed" },
     ]);

@@ -1,0 +1,39 @@
+/** What may stand in an address after the "?", checked once, here. */
+import { z } from "zod";
+import { LEASE_STATUSES, TASK_STATUSES } from "../db/values.ts";
+import { text } from "./fields.ts";
+
+/** A query value that is given but empty counts as absent: `?status=` lists everything. */
+const query = <T extends z.ZodType>(schema: T) =>
+  z.preprocess((value) => (value === "" ? undefined : value), schema.optional());
+const positiveInteger = z
+  .string()
+  .regex(/^0*[1-9]\d{0,8}$/, "must be a positive whole number")
+  .transform(Number);
+
+const MOST_ROWS = 1_000;
+const rows = (usually: number) =>
+  query(positiveInteger.transform((limit) => Math.min(limit, MOST_ROWS))).transform((limit) => limit ?? usually);
+/** Where a page ended, as the Link of that page says. */
+const cursor = query(
+  z
+    .string()
+    .regex(/^\d{1,16}\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, "must come from the Link of the page before")
+    .transform((text) => {
+      const [time = "", id = ""] = text.split(".");
+      return { time: Number(time), id };
+    }),
+);
+/** Which part of a list. */
+const page = { limit: rows(500), after: cursor };
+
+export const plainPage = z.object(page);
+export const workerPage = z.object({ limit: rows(500), after: query(text(128)) });
+export const taskFilter = z.object({ ...page, status: query(z.enum(TASK_STATUSES)) });
+export const leaseFilter = z.object({ ...page, status: query(z.enum(LEASE_STATUSES)) });
+export const artifactFilter = z.object({ ...page, task_id: query(z.guid("must be a UUID")) });
+export const artifactUrl = z.object({
+  // Seven days is the longest that S3 signs for.
+  expires_seconds: query(positiveInteger.pipe(z.number().max(604_800, "must be 604800 (seven days) at most"))),
+});
+export const auditFilter = z.object({ ...page, limit: rows(100) });

@@ -1,0 +1,85 @@
+import pg from "pg";
+import { pino } from "pino";
+import { expect, it, vi } from "vitest";
+import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
+import { sweepOnce } from "../../src/queue/sweep.ts";
+import { cleanOnce } from "../../src/storage/clean.ts";
+import { moveOnce } from "../../src/storage/move.ts";
+import { fill } from "../bench/fill.ts";
+import { startApp } from "../support/app.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aWorker } from "../support/factories.ts";
+
+const GROWING = ["llm_tasks", "leases", "audit_logs", "llm_results", "runtime_artifacts", "runtime_output_chunks"];
+
+it("no call and no loop reads a growing table from its beginning to its end", async () => {
+  const { db, url } = await createTestDatabase();
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { completed, queued } = await fill(client, 2_000);
+  const { api, dispatcher } = await startApp(db);
+  for (let n = 0; n < 3; n++) await aWorker(db, { name: `w${n}`, url: "http://127.0.0.1:9" });
+  const asked = vi.spyOn(pg.Client.prototype, "query");
+  const R = "/api/runtime";
+
+  const task = { context_id: "c", agent_slug: "a", prompt: "p" };
+  const { body: made } = await api.post(`${R}/llm-tasks`).set("Idempotency-Key", "k").send(task).expect(201);
+  await api.post(`${R}/llm-tasks`).set("Idempotency-Key", "k").send(task).expect(200);
+  const { body: given } = await api.post(`${R}/llm-tasks/${made.id}/lease`).send({}).expect(201);
+  const fence = { lease_id: given.lease.id };
+  await api.post(`${R}/llm-tasks/${made.id}/heartbeat`).send(fence).expect(200);
+  const done = { status: "success", output: "o", metrics: { duration_ms: 1 }, ...fence };
+  const { body: completion } = await api.post(`${R}/llm-tasks/${made.id}/complete`).send(done).expect(200);
+  await api.post(`${R}/llm-tasks/${made.id}/complete`).send(done).expect(200);
+  const { body: claimed } = await api
+    .post(`${R}/llm-tasks/claim`)
+    .send({ worker_id: "w0", wait_seconds: 0.1, agent_slugs: ["writer"] })
+    .expect(200);
+  const [{ task: held, lease }] = claimed.tasks;
+  await api.post(`${R}/llm-tasks/${held.id}/release`).send({ lease_id: lease.id }).expect(200);
+  await api.post(`${R}/llm-tasks/${queued}/dispatch`).send({}).expect(502);
+  await api.post(`${R}/llm-tasks/${queued}/cancel`).send({}).expect(200);
+  const [{ id: failed }] = (await api.get(`${R}/llm-tasks?status=failed&limit=1`)).body;
+  await api.post(`${R}/llm-tasks/${failed}/requeue`).expect(200);
+  const lists = [
+    "/llm-tasks",
+    "/llm-tasks?status=completed",
+    "/llm-tasks?status=dead",
+    "/leases",
+    "/leases?status=active",
+  ];
+  lists.push("/leases?status=expired", "/leases?status=released", "/artifacts", `/artifacts?task_id=${completed}`);
+  lists.push("/audit", "/runs", "/workers", "/workers/w0", `/artifacts/${completion.artifact.id}/content`, "/stats");
+  for (const part of ["", "/explain", "/results", "/history"])
+    lists.push(`/llm-tasks/${completed}${part}`, `/llm-tasks/${failed}${part}`);
+  for (const path of lists) {
+    const { headers } = await api.get(R + path).expect(200);
+    const next = headers.link?.match(/<(.*)>/)?.[1];
+    if (next) await api.get(next).expect(200);
+  }
+  await api.delete(`${R}/workers/w2`).expect(200);
+  const log = pino({ level: "silent" });
+  await sweepOnce(db);
+  await moveOnce(db, inDatabase);
+  await cleanOnce(db, inDatabase);
+  await autoDispatchOnce(db, dispatcher, "http://127.0.0.1:9", log);
+
+  const statements = new Map<string, unknown[]>();
+  for (const [query, values] of asked.mock.calls as unknown as [string | pg.QueryConfig, unknown[]?][]) {
+    const text = typeof query === "string" ? query : query.text;
+    const given = (typeof query === "string" ? undefined : query.values) ?? (Array.isArray(values) ? values : []);
+    if (/^\s*(with|select|insert|update|delete)\b/i.test(text)) statements.set(text, given);
+  }
+  asked.mockRestore();
+  expect(statements.size).toBeGreaterThan(40);
+  await client.query("set enable_seqscan = off");
+  const scans: string[] = [];
+  for (const [text, values] of statements) {
+    const { rows } = await client.query<{ "QUERY PLAN": string }>(`explain ${text}`, values);
+    for (const { "QUERY PLAN": line } of rows)
+      if (GROWING.some((table) => line.includes(`Seq Scan on ${table}`))) scans.push(`${line.trim()}: ${text}`);
+  }
+  await client.end();
+  expect(scans).toEqual([]);
+});
