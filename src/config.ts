@@ -53,7 +53,7 @@ const variables = z.object({
     .string()
     .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
     .optional(),
-  DB_POOL_MAX: wholeNumber(1, 500, 10),
+  DB_POOL_MAX: wholeNumber(1, 500, 6),
   DATA_DIR: z.string().default(".data"),
   BLOOM_RUNTIME_PORT: wholeNumber(0, 65_535, 3002),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),

@@ -42,7 +42,7 @@ describe("the configuration", () => {
   it("has a default for every limit and name, cannot be changed, and is .env.example's", () => {
     const config = loadConfig({});
     expect(config).toMatchObject({
-      databasePoolMax: 10,
+      databasePoolMax: 6,
       dataDir: expect.stringMatching(/[/\\]\.data$/),
       logLevel: "info",
       settingsKey: undefined,

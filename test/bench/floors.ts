@@ -1,6 +1,10 @@
 /** What this machine can do at most: the ratios of the benchmark are to these, measured in the same run. */
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
 import pg from "pg";
+import type { LoadResult } from "./load.ts";
 
 const TABLES = `
   create table floor_tasks (id uuid primary key, prompt text not null, status text not null, lease_id uuid);
@@ -44,4 +48,14 @@ export async function sqlFloor(url: string, clients: number, seconds: number): P
   await side.query("drop table floor_tasks, floor_leases, floor_results");
   await side.end();
   return done / seconds;
+}
+
+/** Runs the load against Express as it comes, in a process of its own. */
+export async function expressFloor(run: (base: string) => Promise<LoadResult>): Promise<LoadResult> {
+  const script = fileURLToPath(new URL("bare-express.ts", import.meta.url));
+  const child = spawn(process.execPath, ["--import", "tsx", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const [printed] = await once(child.stdout, "data");
+  const result = await run(`http://127.0.0.1:${String(printed).match(/\d+/)?.[0]}`);
+  child.kill();
+  return result;
 }

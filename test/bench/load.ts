@@ -10,10 +10,11 @@ export interface Timing {
   max: number;
 }
 
-/** What a load did: iterations a second of each client's own work, and the times of each call by its name. */
+/** What a load did: iterations a second of all clients, and the times of each call by its name. */
 export interface LoadResult {
   perSecond: number;
-  iterations: number;
+  /** Iterations, those of the warm-up included. */
+  everDone: number;
   timings: Record<string, Timing>;
 }
 
@@ -22,8 +23,8 @@ export interface Caller {
   call(name: string, method: "GET" | "POST", path: string, body?: unknown, statuses?: number[]): Promise<unknown>;
 }
 
-/** One client's work; `n` counts its iterations over all clients. It may do several of what is counted, and says so. */
-export type Work = (caller: Caller, client: number, n: number) => Promise<number | void>;
+/** One client's work; `n` counts its iterations over all clients. Gives how many of what is counted it has done. */
+export type Work = (caller: Caller, client: number, n: number) => Promise<number>;
 
 const OK = [200, 201, 204];
 
@@ -58,8 +59,9 @@ export function connect(
 
 /** Runs `works`, one client each, over and over for `seconds`, after a warm-up that does not count. */
 export async function load(url: string, apiKey: string, works: Work[], seconds: number): Promise<LoadResult> {
-  await run(url, apiKey, works, seconds / 4);
-  return run(url, apiKey, works, seconds);
+  const { everDone } = await run(url, apiKey, works, seconds / 4);
+  const result = await run(url, apiKey, works, seconds);
+  return { ...result, everDone: everDone + result.everDone };
 }
 
 async function run(url: string, apiKey: string, works: Work[], seconds: number): Promise<LoadResult> {
@@ -72,7 +74,7 @@ async function run(url: string, apiKey: string, works: Work[], seconds: number):
     works.map(async (work, client) => {
       const caller = connect(url, apiKey, times);
       while (performance.now() < end) {
-        const done = (await work(caller, client, n++)) ?? 1;
+        const done = await work(caller, client, n++);
         iterations += done;
       }
       await caller.close();
@@ -81,7 +83,7 @@ async function run(url: string, apiKey: string, works: Work[], seconds: number):
   const perSecond = iterations / ((performance.now() - started) / 1_000);
   return {
     perSecond,
-    iterations,
+    everDone: iterations,
     timings: Object.fromEntries([...times].map(([name, list]) => [name, timingOf(list)])),
   };
 }

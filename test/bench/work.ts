@@ -34,10 +34,11 @@ export const lifecycle: Work = async (caller, _client, n) => {
   const { lease } = (await caller.call("lease", "POST", `${R}/llm-tasks/${id}/lease`, {})) as { lease: { id: string } };
   await caller.call("heartbeat", "POST", `${R}/llm-tasks/${id}/heartbeat`, { lease_id: lease.id });
   await caller.call("complete", "POST", `${R}/llm-tasks/${id}/complete`, { ...completion, lease_id: lease.id });
+  return 1;
 };
 
 /** Creates 32 tasks, claims 32 at once, and completes them. */
-export const claiming: Work = async (caller, client, n) => {
+export const claimingMany: Work = async (caller, client, n) => {
   for (let k = 0; k < MAX_CONCURRENCY; k++) await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n + k));
   const request = { worker_id: workerName(client), max_tasks: MAX_CONCURRENCY };
   const claimed = (await caller.call("claim of 32", "POST", `${R}/llm-tasks/claim`, request)) as
@@ -49,32 +50,33 @@ export const claiming: Work = async (caller, client, n) => {
 };
 
 /** Claims one task, and completes it. */
-export const claimOne: Work = async (caller, client, n) => {
+export const claimingOne: Work = async (caller, client, n) => {
   await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n));
   const claimed = (await caller.call("claim", "POST", `${R}/llm-tasks/claim`, { worker_id: workerName(client) })) as
     | { tasks: { task: { id: string }; lease: { id: string } }[] }
     | undefined;
   for (const { task, lease } of claimed?.tasks ?? [])
     await caller.call("complete", "POST", `${R}/llm-tasks/${task.id}/complete`, { ...completion, lease_id: lease.id });
+  return claimed?.tasks.length ?? 0;
 };
 
 /** Every read once, of the whole and of one task. */
-export function reading(taskId: string, queuedId: string): Work {
+export function reading({ completed, queued }: { completed: string; queued: string }): Work {
   const reads = {
     tasks: "/llm-tasks",
     "tasks queued": "/llm-tasks?status=queued",
     "tasks completed": "/llm-tasks?status=completed",
     "tasks failed": "/llm-tasks?status=failed",
-    "one task": `/llm-tasks/${taskId}`,
-    explain: `/llm-tasks/${queuedId}/explain`,
-    results: `/llm-tasks/${taskId}/results`,
-    history: `/llm-tasks/${taskId}/history`,
+    "one task": `/llm-tasks/${completed}`,
+    explain: `/llm-tasks/${queued}/explain`,
+    results: `/llm-tasks/${completed}/results`,
+    history: `/llm-tasks/${completed}/history`,
     leases: "/leases",
     "leases active": "/leases?status=active",
     "leases expired": "/leases?status=expired",
     runs: "/runs",
     artifacts: "/artifacts",
-    "artifacts of a task": `/artifacts?task_id=${taskId}`,
+    "artifacts of a task": `/artifacts?task_id=${completed}`,
     audit: "/audit",
     "audit of 1000": "/audit?limit=1000",
     workers: "/workers",
@@ -83,5 +85,6 @@ export function reading(taskId: string, queuedId: string): Work {
   };
   return async (caller) => {
     for (const [name, path] of Object.entries(reads)) await caller.call(name, "GET", R + path);
+    return 1;
   };
 }
