@@ -1,8 +1,8 @@
-import { and, eq, inArray, type SQL, type SQLWrapper, sql } from "drizzle-orm";
-import { audit } from "../db/audit.ts";
+import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { leases, llmTasks } from "../db/schema.ts";
+import { newId } from "../db/ids.ts";
+import { leases } from "../db/schema.ts";
 import { tellQueueNews } from "./news.ts";
 
 /** How many leases ended, and where their tasks went. */
@@ -22,56 +22,35 @@ export const NONE_EXPIRED: Expired = { expired: 0, requeued: 0, dead: 0, cancell
  */
 export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason: string): Promise<Expired> {
   if (taskIds.length === 0) return NONE_EXPIRED;
-  const ended = await tx
-    .update(leases)
-    .set({ status: "expired" })
-    .where(and(inArray(leases.task_id, taskIds), eq(leases.status, "active"), which))
-    .returning({ id: leases.id, task_id: leases.task_id, worker_id: leases.worker_id });
-  if (ended.length === 0) return NONE_EXPIRED;
-
-  const next = sql`case when ${llmTasks.cancel_requested} then 'cancelled'
-    when ${llmTasks.attempts} < ${llmTasks.max_attempts} then 'queued' else 'dead' end`;
-  const unlessQueued = (column: SQLWrapper) => sql`case when ${next} = 'queued' then null else ${column} end`;
-  const moved = await tx
-    .update(llmTasks)
-    .set({
-      status: next,
-      lease_id: unlessQueued(llmTasks.lease_id),
-      worker_id: unlessQueued(llmTasks.worker_id),
-      updated_at: nowMs,
-    })
-    .where(
-      and(
-        inArray(
-          llmTasks.lease_id,
-          ended.map((lease) => lease.id),
-        ),
-        inArray(llmTasks.status, ["leased", "running"]),
-        inArray(llmTasks.id, taskIds),
-      ),
+  const next = sql`case when t.cancel_requested then 'cancelled' when t.attempts < t.max_attempts then 'queued' else 'dead' end`;
+  // Each lease and each task gets an entry.
+  const entryIds = Array.from({ length: 2 * taskIds.length }, newId);
+  const { rows } = await tx.execute<{ status: string | null; count: number }>(sql`
+    with ended as (
+      update ${leases} set status = 'expired'
+      where ${leases.task_id} = any(${sql.param(taskIds)}::uuid[]) and ${leases.status} = 'active' and ${which}
+      returning id, task_id, worker_id
+    ), moved as (
+      update llm_tasks t set status = ${next}, updated_at = ${nowMs},
+        lease_id = case when ${next} = 'queued' then null else t.lease_id end,
+        worker_id = case when ${next} = 'queued' then null else t.worker_id end
+      from ended
+      where t.id = ended.task_id and t.lease_id = ended.id and (t.status in ('leased', 'running')) is true
+      returning t.id, t.status, t.attempts, t.max_attempts
+    ), facts as (
+      select 'lease_expired' as action, 'lease' as entity_type, id, 'Lease of task ' || task_id || ' to worker ' || worker_id || ' ended: ' as detail
+      from ended
+      union all
+      select case status when 'queued' then 'task_requeued' else 'task_' || status end, 'llm_task', id,
+        'Attempt ' || attempts || ' of ' || max_attempts || ' ended without a result: '
+      from moved
+    ), entries as (
+      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+      select (${sql.param(entryIds)}::uuid[])[row_number() over ()], ${nowMs}, action, entity_type, id, 'runtime', detail || ${reason}::text from facts
     )
-    .returning({ id: llmTasks.id, status: llmTasks.status, attempts: llmTasks.attempts, max: llmTasks.max_attempts });
-
-  await audit(
-    tx,
-    ...ended.map((lease) => ({
-      action: "lease_expired",
-      entity_type: "lease",
-      entity_id: lease.id,
-      actor: "runtime",
-      detail: `Lease of task ${lease.task_id} to worker ${lease.worker_id} ended: ${reason}`,
-    })),
-    ...moved.map((task) => ({
-      action: ACTIONS[task.status] ?? `task_${task.status}`,
-      entity_type: "llm_task",
-      entity_id: task.id,
-      actor: "runtime",
-      detail: `Attempt ${task.attempts} of ${task.max} ended without a result: ${reason}`,
-    })),
-  );
-  tellQueueNews(tx);
-  const count = (status: string) => moved.filter((task) => task.status === status).length;
-  return { expired: ended.length, requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
+    select null as status, count(*)::int from ended
+    union all select status, count(*)::int from moved group by status`);
+  const count = (status: string | null) => rows.find((row) => row.status === status)?.count ?? 0;
+  if (count(null) > 0) tellQueueNews(tx);
+  return { expired: count(null), requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
 }
-
-const ACTIONS: Record<string, string> = { queued: "task_requeued" };

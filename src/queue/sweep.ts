@@ -13,6 +13,8 @@ const BATCH = 200;
  * instance's sweep, a heartbeat just arriving) are left for the next pass, so sweeps may run everywhere at once.
  */
 export async function sweepOnce(db: Db): Promise<Expired> {
+  // Most passes end here, without a transaction.
+  if (!(await isAnyOverdue(db))) return NONE_EXPIRED;
   const total = { ...NONE_EXPIRED };
   for (;;) {
     const swept = await inTransaction(db, sweepBatch);
@@ -24,8 +26,18 @@ export async function sweepOnce(db: Db): Promise<Expired> {
   }
 }
 
+const overdue = lte(leases.expires_at, nowMs);
+
+async function isAnyOverdue(db: Db): Promise<boolean> {
+  const found = await db
+    .select({ id: leases.id })
+    .from(leases)
+    .where(and(eq(leases.status, "active"), overdue))
+    .limit(1);
+  return found.length > 0;
+}
+
 async function sweepBatch(tx: Db): Promise<Expired> {
-  const overdue = lte(leases.expires_at, nowMs);
   const tasks = await tx
     .select({ id: llmTasks.id })
     .from(leases)
