@@ -31,10 +31,14 @@ export function launch(env: Record<string, string>, nodeOptions: string[] = []):
     });
   const exited = once(child, "close").then(([code]: (number | null)[]) => code ?? null);
   const listening = new Promise<string>((resolve, reject) => {
-    child.stdout.on("data", () => {
+    // Looked for once: a service that runs for long writes much.
+    const look = () => {
       const found = written.match(/"port":(\d+)/);
-      if (found?.[1]) resolve(found[1]);
-    });
+      if (!found?.[1]) return;
+      child.stdout.off("data", look);
+      resolve(found[1]);
+    };
+    child.stdout.on("data", look);
     exited.then((code) => reject(new Error(`The service ended with ${code}:\n${written}`)), reject);
   });
   // Whoever waits for it hears of it; for a service that is meant to end, nobody does.
