@@ -89,6 +89,7 @@ it("Membridge, a node agent and the runtime bring two tasks to their end, one of
     { type: "LLM_RESULT", finalized: true, content: "Answer to: two?" },
   ]);
   expect(await callAgain("/runtime/stats")).toEqual({
+    as_of: expect.any(Number),
     tasks: { total: 2, by_status: { completed: 2 } },
     leases: { total: 2, active: 0 },
     workers: { total: 3, online: 2 },
