@@ -28,9 +28,14 @@ export function statement<Row, Values extends Record<string, unknown>>(
   return (db, values) => db.run<Row>(prepared, fillPlaceholders(params, values));
 }
 
-/** The table's columns, as many as this version of the service knows. */
-export function columnsOf(table: Table): SQL {
-  return sql.raw(Object.keys(getTableColumns(table)).join(", "));
+/** The table's columns, as many as this version of the service knows, of the row that is called `alias`. */
+export function columnsOf(table: Table, alias?: string): SQL {
+  const prefix = alias === undefined ? "" : `${alias}.`;
+  return sql.raw(
+    Object.keys(getTableColumns(table))
+      .map((name) => prefix + name)
+      .join(", "),
+  );
 }
 
 const ATTEMPTS = 8;

@@ -19,9 +19,9 @@ export function isEligible(requires: SQL): SQL {
 }
 
 /**
- * The number of active leases of the worker whose locked row `worker` is. The function looks anew, after the wait for the lock; a count in
- * the statement itself sees the data from before, and overshoots (23 leases at a cap of 2; lifecycle.md, invariant 5). Every grant locks
- * the worker first, so the count stays true until the transaction ends.
+ * The number of active leases of a worker, for the RETURNING of an update of its row, which has it locked then. The function looks anew, after
+ * the wait for the lock; a count in the statement itself sees the data from before, and overshoots (23 leases at a cap of 2; lifecycle.md,
+ * invariant 5). Every grant changes the worker's row first, so the count stays true until the transaction ends.
  */
 export function activeLeasesOfLocked(worker: SQL): SQL {
   return sql`bloom_runtime.count_active_leases(${worker})`;

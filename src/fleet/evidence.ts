@@ -1,8 +1,9 @@
-import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
 import { isDrained, maxConcurrency } from "./capacity.ts";
 
 /** Without a sign of life for this long, a worker is offline (lifecycle.md, "When is a worker online?"). */
@@ -11,44 +12,13 @@ export const OFFLINE_AFTER_MS = 60_000;
 /** A sign of life that comes so soon after the last one is not written: workers with many tasks would wait for their own row. */
 const WRITTEN_EVERY_MS = 1_000;
 
-/**
- * The CTE `silent`: the worker of the CTE `held` (its `worker_id`), locked, where it has something new to say. What is to be locked after the
- * worker has to join `sign_of_life`.
- */
-export function lockSilent(held: SQL): SQL {
-  return sql`silent as (
-      select id, status from ${workers} where id = (select worker_id from ${held}) and ${isNews(workers)} for no key update
-    )`;
-}
+/** The worker has given no sign of life lately, so that one of now is worth noting. */
+export const isQuiet = sql`(${workers.status} in ('offline', 'unknown')
+  or coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
 
-const isNews = (worker: SQLWrapper) =>
-  sql`(${worker}.status in ('offline', 'unknown') or coalesce(${worker}.last_heartbeat, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
-
-/**
- * The same as `seen` for a statement: the CTEs `sign_of_life` and `came_online`, for the worker in the CTE `before`, which must be locked and
- * as it was then. A row can be changed once in a statement: `also` is what else is to be set, `always` when.
- */
-export function signOfLife({
-  before,
-  evidence,
-  also = sql``,
-  always = sql`false`,
-}: {
-  before: SQL;
-  evidence: SQL;
-  also?: SQL;
-  always?: SQL;
-}): SQL {
-  return sql`sign_of_life as (
-      update ${workers} as w
-      set last_heartbeat = ${nowMs}, status = case when ${before}.status in ('offline', 'unknown') then 'online' else ${before}.status end ${also}
-      from ${before} where w.id = ${before}.id and (${isNews(sql`w`)} or ${always})
-      returning w.id, ${before}.status as was
-    ), came_online as (
-      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-      select gen_random_uuid(), ${nowMs}, 'worker_online', 'worker', id, 'runtime', 'Worker ' || id || ' was ' || was || ' and is online: ' || ${evidence}
-      from sign_of_life where was in ('offline', 'unknown')
-    )`;
+/** The same as `seen`, after the transition that is the evidence: it holds as well should the service end between the two. */
+export function noteSeen(db: Db, workerId: string, evidence: string): Promise<unknown> {
+  return inTransaction(db, (tx) => seen(tx, workerId, evidence));
 }
 
 /** What the locked worker may do now. */

@@ -5,11 +5,11 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { leases, llmTasks, workers } from "../db/schema.ts";
-import { columnsOf, statement, transition } from "../db/statement.ts";
+import { statement, transition } from "../db/statement.ts";
 import type { Drain } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { activeLeasesOfLocked, isDrained, maxConcurrency } from "../fleet/capacity.ts";
-import { signOfLife } from "../fleet/evidence.ts";
+import { isQuiet, noteSeen } from "../fleet/evidence.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { type Granted, grant } from "./grant.ts";
 import { isDue } from "./tasks.ts";
@@ -41,51 +41,38 @@ const lockOldest = (condition: SQL) => sql`
   for no key update skip locked`;
 
 /**
- * `self` is the worker as it was when the statement began, and `worker` the same when it is locked, after the tasks (lifecycle.md, invariant
- * 4). What it holds is counted anew then.
+ * `self` is the worker as it was when the statement began, and `worker` the same when its row is changed, and so locked, after the tasks
+ * (lifecycle.md, invariant 4). What it holds is counted anew then. Of several tasks the first is what the worker is taken to be warm with.
  */
-const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | null }, Values>(
+const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | null; quiet: boolean }, Values>(
   "claim",
   sql`with self as (
-      select ${workers.id} as worker_id, ${workers.capabilities} -> 'labels' as labels, case when ${isDrained} then 0 else
-        greatest(0, least(${given("maxTasks")}::int, ${maxConcurrency}
+      select ${workers.drain} as drain, ${isDrained} as drained, ${isQuiet} as quiet, ${workers.capabilities} -> 'labels' as labels,
+        case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
+        case when ${isDrained} then 0 else greatest(0, least(${given("maxTasks")}::int, ${maxConcurrency}
           - (select count(*)::int from ${leases} where worker_id = ${workers.id} and status = 'active'))) end as room
       from ${workers} where ${workers.id} = ${given("workerId")}
-    ), warm as (
-      select served_context as context_id from ${workers}
-      where id = ${given("workerId")} and served_at > ${nowMs} - ${sql.raw(String(WARM_MS))}
     ), oldest as (${lockOldest(sql`true`)}
-    ), same as (${lockOldest(sql`context_id = (select context_id from warm) and exists (select from oldest)`)}
+    ), same as (${lockOldest(sql`context_id = ${own("warm")} and exists (select from oldest)`)}
     ), found as (
       select * from oldest union select * from same
     ), ranked as (
       select *, row_number() over (order by created_at
-        - case when context_id = (select context_id from warm) then ${sql.raw(String(HEAD_START_MS))} else 0 end, id) as rank from found
-    ), locked as (
-      select ${columnsOf(workers)} from ${workers}
-      where id = ${given("workerId")} and (select count(*) from ranked) >= 0
-      for no key update
-    ), counted as (
-      select locked.*, ${activeLeasesOfLocked(sql`locked.id`)} as active_leases from locked
+        - case when context_id = ${own("warm")} then ${sql.raw(String(HEAD_START_MS))} else 0 end, id) as rank from found
     ), worker as (
-      select *, ${isDrained} as drained, ${maxConcurrency} - active_leases as room from counted as workers
+      update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
+      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and not ${isDrained}
+      returning ${workers.id}, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room
     ), picked as (
-      select ranked.id as task_id, ranked.context_id, ranked.policy,
+      select ranked.id as task_id, context_id, policy,
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
-      from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int) and not worker.drained
-    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })},
-    ${signOfLife({
-      before: sql`locked`,
-      evidence: sql`'claim'`,
-      also: sql`, served_context = coalesce((select context_id from last), w.served_context),
-        served_at = case when exists (select from last) then ${nowMs} else w.served_at end`,
-      always: sql`exists (select from last)`,
-    })}
-    select worker.drained, worker.drain, (
+      from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
+    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })}
+    select drained, drain, quiet, (
       select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
       from granted join moved on moved.id = granted.task_id join ranked on ranked.id = granted.task_id
     ) as granted
-    from worker`,
+    from self`,
 );
 
 /**
@@ -96,7 +83,7 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
 export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]> {
   const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;
   const ids = () => Array.from({ length: max_tasks }, newId);
-  const { granted, drained, drain } = await transition(
+  const { granted, drained, drain, quiet } = await transition(
     () =>
       CLAIM(db, {
         workerId: worker_id,
@@ -111,6 +98,7 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]
       throw workerNotFound();
     },
   );
+  if (quiet) await noteSeen(db, worker_id, "claim");
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);

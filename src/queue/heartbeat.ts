@@ -8,7 +8,7 @@ import { leases, workers } from "../db/schema.ts";
 import { columnsOf, statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/capacity.ts";
-import { lockSilent, signOfLife } from "../fleet/evidence.ts";
+import { isQuiet, noteSeen } from "../fleet/evidence.ts";
 import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
 import { findTask } from "./tasks.ts";
 
@@ -31,29 +31,24 @@ export interface Pulse {
 
 type Values = { taskId: string; leaseId: string | null; progress: string | null };
 
-const RENEW = statement<Lease & { cancel: boolean; drain: boolean }, Values>(
+const RENEW = statement<Lease & { cancel: boolean; drain: boolean; quiet: boolean }, Values>(
   "heartbeat",
-  sql`with held as (
-      select t.id, t.lease_id, t.worker_id, t.cancel_requested
-      from llm_tasks t join leases l on l.id = t.lease_id
-      where t.id = ${sql.placeholder("taskId")} and ${taskIsHeld} and ${leaseIsActive}
-        and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
-      for no key update of t
-    ), ${lockSilent(sql`held`)}, ${signOfLife({ before: sql`silent`, evidence: sql`'heartbeat of task ' || (select id from held)` })},
-    renewed as (
-      update leases l set last_heartbeat = ${nowMs}, expires_at = ${nowMs} + l.ttl_seconds * 1000::bigint
-      from held left join sign_of_life on true
-      where l.id = held.lease_id and ${leaseIsActive}
-      returning l.*
-    ), moved as (
+  sql`with task as (
       update llm_tasks t
       set status = 'running', updated_at = ${nowMs}, progress = coalesce(${sql.placeholder("progress")}::jsonb, t.progress)
-      from renewed
-      where t.id = renewed.task_id and ${taskIsHeld}
+      from leases l
+      where t.id = ${sql.placeholder("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
+        and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
+      returning t.lease_id, t.cancel_requested
+    ), renewed as (
+      update leases l set last_heartbeat = ${nowMs}, expires_at = ${nowMs} + l.ttl_seconds * 1000::bigint
+      from task
+      where l.id = task.lease_id and ${leaseIsActive}
+      returning l.*
     )
-    select ${columnsOf(leases)}, (select cancel_requested from held) as cancel,
-      coalesce((select ${isDrained} from ${workers} where id = renewed.worker_id), false) as drain
-    from renewed`,
+    select ${columnsOf(leases, "renewed")}, cancel_requested as cancel, coalesce(${isDrained}, false) as drain,
+      coalesce(${isQuiet}, false) as quiet
+    from renewed cross join task left join ${workers} on ${workers.id} = renewed.worker_id`,
 );
 
 /**
@@ -66,10 +61,11 @@ export async function heartbeat(db: Db, taskId: string, request: Partial<Heartbe
   if (!isUuid(taskId)) throw noLease();
   if (leaseId !== undefined && !isUuid(leaseId)) await refuse(db, taskId, leaseId);
   const values = { taskId, leaseId: leaseId ?? null, progress: progress ? JSON.stringify(progress) : null };
-  const { cancel, drain, ...lease } = await transition(
+  const { cancel, drain, quiet, ...lease } = await transition(
     () => RENEW(db, values),
     () => refuse(db, taskId, leaseId),
   );
+  if (quiet) await noteSeen(db, lease.worker_id, `heartbeat of task ${taskId}`);
   return {
     lease,
     expires_at: lease.expires_at,

@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { LeaseTask } from "../contract/requests.ts";
 import type { Lease, WorkerWithLoad } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
@@ -31,33 +31,35 @@ type Values = {
 };
 const given = (name: keyof Values) => sql.placeholder(name);
 const named = sql`${given("workerId")}::text`;
-const requires = sql`(select requires from task)`;
-const best = bestWorker({ requires, contextId: sql`(select context_id from task)` }, sql`${given("withUrl")}::boolean`);
+const task = { requires: sql`(select requires from task)`, contextId: sql`(select context_id from task)` };
+const best = bestWorker(task, sql`${given("withUrl")}::boolean`);
 
-const LEASE = statement<Grant, Values>(
-  "lease",
-  sql`with task as (
+/**
+ * Among the candidates, the first try passes over those that another grant has locked just now; the next ones wait for the best.
+ * `worker` is counted when its row is changed, and so locked: see `activeLeasesOfLocked`.
+ */
+const grantTo = (name: string, lock: SQL) =>
+  statement<Lease & { worker: WorkerWithLoad }, Values>(
+    name,
+    sql`with task as (
       select id, context_id, requires, policy from llm_tasks
       where id = ${given("taskId")} and status = 'queued' and ${isDue}
       for no key update
-    ), best as (
-      select coalesce(${named}, (${best})) as id from task
-    ), locked as (
-      select ${columnsOf(workers)} from workers
-      where id = (select id from best) and not ${isDrained} and (${named} is not null or ${isEligible(requires)})
-      for no key update
-    ), counted as (
-      select locked.*, ${activeLeasesOfLocked(sql`locked.id`)} as active_leases from locked
     ), worker as (
-      select * from counted as workers where ${named} is not null or active_leases < ${maxConcurrency}
+      update ${workers} set served_context = task.context_id, served_at = ${nowMs}
+      from task
+      where ${workers.id} = coalesce(${named}, (${best}${lock})) and not ${isDrained}
+        and (${named} is not null or ${isEligible(sql`task.requires`)})
+      returning ${columnsOf(workers, "workers")}, ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases
     ), picked as (
-      select task.id as task_id, context_id, policy, ${given("leaseId")}::uuid as lease_id, ${given("entryId")}::uuid as entry_id from task
-    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })},
-    served as (
-      update ${workers} w set served_context = last.context_id, served_at = ${nowMs} from last where w.id = last.worker_id
-    )
-    select row_to_json(granted) as lease, row_to_json(worker) as worker from granted, worker`,
-);
+      select task.id as task_id, context_id, policy, ${given("leaseId")}::uuid as lease_id, ${given("entryId")}::uuid as entry_id
+      from task, worker as workers
+      where ${named} is not null or active_leases < ${maxConcurrency}
+    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })}
+    select granted.*, row_to_json(worker) as worker from granted, worker`,
+  );
+const LEASE = grantTo("lease", sql` for no key update of workers skip locked`);
+const LEASE_WAITING = grantTo("lease_waiting", sql``);
 
 const HAS_BEST = statement<{ id: string }, { requires: string; contextId: string; withUrl: boolean }>(
   "best_worker",
@@ -89,10 +91,15 @@ export async function leaseTask(
 ): Promise<Grant> {
   if (!isUuid(taskId)) await getTask(db, taskId);
   const values = { taskId, workerId: worker_id ?? null, withUrl, ttlSeconds: ttl_seconds ?? null };
-  return transition(
-    () => LEASE(db, { ...values, leaseId: newId(), entryId: newId(), actor: actorOf("router") }),
+  let attempts = 0;
+  const { worker, ...lease } = await transition(
+    () => {
+      const run = attempts++ === 0 ? LEASE : LEASE_WAITING;
+      return run(db, { ...values, leaseId: newId(), entryId: newId(), actor: actorOf("router") });
+    },
     () => refuse(db, taskId, worker_id, withUrl),
   );
+  return { lease, worker };
 }
 
 /** Throws why the task cannot be leased; when it finds nothing, the worker that was chosen became full meanwhile, and another is free. */
