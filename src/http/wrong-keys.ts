@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { Socket } from "node:net";
 import type { Request, Response } from "express";
 import { ipKeyGenerator, MemoryStore } from "express-rate-limit";
 
@@ -26,6 +27,8 @@ export function createWrongKeys(perMinute: number): WrongKeys {
   const addressOf = ({ ip = "" }: Request) => ipKeyGenerator(ip);
   const proofOf = ({ ip = "" }: Request, key: string) => `${ip} ${createHash("sha256").update(key).digest("base64")}`;
   let lastWrong = Number.NEGATIVE_INFINITY;
+  /** What a connection has proven already, so that its next requests need no hash. */
+  const provenOn = new WeakMap<Socket, string>();
   return {
     async isBlocked(request, key) {
       if (perMinute === 0 || key === "" || Date.now() > lastWrong + WINDOW_MS) return false;
@@ -39,6 +42,8 @@ export function createWrongKeys(perMinute: number): WrongKeys {
       await store.increment(addressOf(request));
     },
     prove(request, key) {
+      if (provenOn.get(request.socket) === key) return;
+      provenOn.set(request.socket, key);
       if (proven.size >= MOST_PROVEN) proven.clear();
       proven.add(proofOf(request, key));
     },
