@@ -34,10 +34,16 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
   server.on("request", (request, response) => {
     answers.set(request.socket, response);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;
-    if (chunked !== undefined || Number(length) > 0) allow(request, response, requestMs);
-    // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
-    response.on("close", () => server.listening || setImmediate(() => server.closeIdleConnections()));
+    if (chunked !== undefined || Number(length) > 0)
+      arriving.set(request, { response, until: performance.now() + requestMs });
+    response.on("close", () => {
+      arriving.delete(request);
+      // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
+      if (!server.listening) setImmediate(() => server.closeIdleConnections());
+    });
   });
+  const looking = setInterval(refuseLate, Math.min(LOOK_EVERY_MS, requestMs)).unref();
+  server.on("close", () => clearInterval(looking));
   server.on("checkExpectation", (_request, response) => {
     const body = JSON.stringify({ error: "Expect is not supported with any value but 100-continue." });
     response.writeHead(417, { "content-type": "application/json", "content-length": body.length }).end(body);
@@ -52,28 +58,33 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
 }
 
 const TOO_LATE = "The request took too long to arrive.";
-const extensions = new WeakMap<IncomingMessage, (ms: number) => void>();
+const LOOK_EVERY_MS = 1_000;
+
+/**
+ * Requests with a body, until they are answered, and the process's time by which it must have arrived. A timer for each that was found by a
+ * WeakMap kept the garbage collector busy for a third of all time.
+ */
+const arriving = new Map<IncomingMessage, { response: ServerResponse; until: number }>();
 
 /** Gives the request's body, or the rest of it, `ms` from now to arrive, in place of what every request has. */
 export function allowBody(request: IncomingMessage, ms: number): void {
-  extensions.get(request)?.(ms);
+  const arrival = arriving.get(request);
+  if (arrival) arrival.until = performance.now() + ms;
 }
 
 /** A body that has not arrived in time is answered with 408, and its connection is closed. */
-function allow(request: IncomingMessage, response: ServerResponse, ms: number): void {
-  const late = () => {
-    if (response.headersSent) return void request.destroy();
+function refuseLate(): void {
+  for (const [request, { response, until }] of arriving) {
+    if (request.complete || performance.now() < until) continue;
+    arriving.delete(request);
+    if (response.headersSent) {
+      request.destroy();
+      continue;
+    }
     const body = JSON.stringify({ error: TOO_LATE });
     const headers = { "content-type": "application/json", "content-length": body.length, connection: "close" };
     response.writeHead(408, headers).end(body, () => request.destroy());
-  };
-  let timer = setTimeout(late, ms);
-  const clear = () => clearTimeout(timer);
-  request.once("end", clear).once("close", clear);
-  extensions.set(request, (longer) => {
-    clear();
-    if (!request.readableEnded) timer = setTimeout(late, longer);
-  });
+  }
 }
 
 const REFUSALS: Record<string, [status: number, error: string]> = {
