@@ -1,8 +1,25 @@
+import { randomFillSync } from "node:crypto";
 import { v7 } from "uuid";
+
+/** Asking the system for the 16 random bytes of each id took a tenth of a request's time. */
+const pool = Buffer.alloc(4_096);
+let used = pool.length;
+/** The time of the newest id, and its number among those of that millisecond: ids of one process are in order. */
+let msecs = 0;
+let seq = 0;
 
 /** A new id: UUID version 7, whose leading timestamp keeps rows that were made together close together in the indexes. */
 export function newId(): string {
-  return v7();
+  if (used === pool.length) {
+    randomFillSync(pool);
+    used = 0;
+  }
+  const random = pool.subarray(used, used + 16);
+  used += 16;
+  const now = Date.now();
+  seq = now > msecs ? random.readUInt32BE() >>> 1 : seq + 1;
+  msecs = Math.max(now, msecs);
+  return v7({ random, msecs, seq });
 }
 
 /** True for the text of any UUID, whatever its version: adopted rows have ids that we did not make. */
