@@ -8,6 +8,7 @@ import { releaseTask } from "../queue/release.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { goneSignal } from "./gone.ts";
 import { bodyOf } from "./input.ts";
+import { sendJson } from "./json.ts";
 
 /**
  * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that has gone away while it
@@ -29,7 +30,7 @@ export function claimRoute(db: Db, waitingRoom: WaitingRoom): RequestHandler {
     }
     if (gone.aborted) await giveBack(db, granted);
     else if (granted.length === 0) response.status(204).end();
-    else response.json({ tasks: granted });
+    else sendJson(response, { tasks: granted });
   };
 }
 

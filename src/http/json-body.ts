@@ -8,27 +8,22 @@ const DEEPEST = 100;
  * Reads a JSON body of at most `limitBytes`. A body of another type is refused (415) instead of being taken for an absent one, and one
  * that is nested without end as well (400).
  */
-export function jsonBody(limitBytes: number): RequestHandler[] {
-  const refuseOtherTypes: RequestHandler = (request, _response, next) => {
-    const hasBody =
-      request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
-    if (hasBody && !request.is("application/json")) next({ status: 415 });
-    else next();
+export function jsonBody(limitBytes: number): RequestHandler {
+  const read = express.json({ limit: limitBytes, type: () => true });
+  return (request, response, next) => {
+    const { "transfer-encoding": chunked, "content-length": length } = request.headers;
+    if (chunked === undefined && !(Number(length) > 0)) return next();
+    if (!request.is("application/json")) return next({ status: 415 });
+    read(request, response, (error?: unknown) => {
+      if (error) next(error);
+      else if (isDeeperThan(DEEPEST, request.body))
+        next(new InvalidValue(`The body is nested deeper than ${DEEPEST} levels.`));
+      else next();
+    });
   };
-  const refuseDeepOnes: RequestHandler = (request, _response, next) => {
-    if (isDeeperThan(DEEPEST, request.body))
-      throw new InvalidValue(`The body is nested deeper than ${DEEPEST} levels.`);
-    next();
-  };
-  return [refuseOtherTypes, express.json({ limit: limitBytes, type: "application/json" }), refuseDeepOnes];
 }
 
 function isDeeperThan(limit: number, value: unknown): boolean {
-  const isNested = (one: unknown) => typeof one === "object" && one !== null;
-  let level = [value].filter(isNested);
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth === limit) return true;
-    level = level.flatMap((one) => Object.values(one as object)).filter(isNested);
-  }
-  return false;
+  if (typeof value !== "object" || value === null) return false;
+  return limit === 0 || Object.values(value).some((inner) => isDeeperThan(limit - 1, inner));
 }

@@ -9,6 +9,6 @@ const GIVEN = /^[A-Za-z0-9._:/+=-]{1,128}$/;
 export const requestId: RequestHandler = (request, response, next) => {
   const given = request.get("x-request-id") ?? "";
   const id = GIVEN.test(given) ? given : randomUUID();
-  response.set("X-Request-Id", id);
+  response.setHeader("X-Request-Id", id);
   inRequest({ requestId: id }, next);
 };

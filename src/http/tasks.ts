@@ -18,6 +18,7 @@ import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/place.ts";
 import { claimRoute } from "./claim.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
+import { sendJson } from "./json.ts";
 import { sendList } from "./lists.ts";
 
 export interface TaskRouteDeps {
@@ -35,10 +36,29 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
   router.post("/", async (request, response) => {
     const key = headerOf(requests.idempotencyKey, "Idempotency-Key", request);
     const { task, isNew } = await createTask(db, bodyOf(requests.createTask, request), key);
-    response.status(isNew ? 201 : 200).json(task);
+    sendJson(response.status(isNew ? 201 : 200), task);
   });
 
   router.post("/claim", claimRoute(db, waitingRoom));
+
+  router.post("/:id/lease", async (request, response) => {
+    const { lease, worker } = await leaseTask(db, request.params.id, bodyOf(requests.leaseTask, request));
+    sendJson(response.status(201), { lease, worker: workerView(worker) });
+  });
+
+  router.post("/:id/heartbeat", async (request, response) => {
+    sendJson(response, await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fencedBody(request))));
+  });
+
+  router.post("/:id/complete", async (request, response) => {
+    const fenced = fencedBody(request);
+    const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
+    const completion = valid && (await completeAtOnce(db, request.params.id, valid));
+    if (completion) return sendJson(response, completion);
+    // 404 and 409 come before 400 here (contract.md).
+    const task = await requireCompletable(db, request.params.id, fenced.leaseId);
+    sendJson(response, await completeTask(db, store, task, bodyOf(requests.completeTask, fenced)));
+  });
 
   router.get("/", async (request, response) => {
     const { status, ...page } = queryOf(queries.taskFilter, request);
@@ -47,25 +67,6 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
 
   router.get("/:id", async (request, response) => {
     response.json(await getTask(db, request.params.id));
-  });
-
-  router.post("/:id/lease", async (request, response) => {
-    const { lease, worker } = await leaseTask(db, request.params.id, bodyOf(requests.leaseTask, request));
-    response.status(201).json({ lease, worker: workerView(worker) });
-  });
-
-  router.post("/:id/heartbeat", async (request, response) => {
-    response.json(await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fencedBody(request))));
-  });
-
-  router.post("/:id/complete", async (request, response) => {
-    const fenced = fencedBody(request);
-    const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
-    const completion = valid && (await completeAtOnce(db, request.params.id, valid));
-    if (completion) return void response.json(completion);
-    // 404 and 409 come before 400 here (contract.md).
-    const task = await requireCompletable(db, request.params.id, fenced.leaseId);
-    response.json(await completeTask(db, store, task, bodyOf(requests.completeTask, fenced)));
   });
 
   router.post("/:id/release", async (request, response) => {
