@@ -1,7 +1,8 @@
 import { z } from "zod";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import type { Membridge, MembridgeAnswer } from "./membridge.ts";
+import type { Membridge } from "./membridge.ts";
+import type { MembridgeAnswer } from "./membridge-attempt.ts";
 
 /**
  * Asks Membridge to make a node the primary of a project; a success is audited. `body` is passed on as it is.

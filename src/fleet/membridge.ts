@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import {
   BrokenCircuitError,
   CircuitState,
@@ -8,26 +9,23 @@ import {
   retry,
 } from "cockatiel";
 import type { MembridgeAddress, Settings } from "../settings/settings.ts";
-import { boundedFetch, NetworkFault } from "./bounded-fetch.ts";
+import { NetworkFault } from "./bounded-fetch.ts";
+import { attempt, isFault, type MembridgeAnswer, ServerFault } from "./membridge-attempt.ts";
 import type { Outbound } from "./outbound.ts";
 
 const TIMEOUT_MS = 10_000;
-const MAX_ANSWER_BYTES = 5 * 1024 * 1024;
 const FIRST_BACKOFF_MS = 500;
 const BACKOFF_JITTER = 0.3;
 export const DEFAULT_RETRIES = 3;
-/** After so many failed calls in a row nobody waits for Membridge any more; then one call at a time finds out whether it is back. */
+/** After so many failed calls in a row nobody waits for Membridge any more; then one probe at a time finds out whether it is back. */
 const FAILURES = 5;
 const REST_MS = 10_000;
+const PROBE_WITHIN_MS = 2_000;
+/** How long the caller that sets off a probe waits for it: longer than a Membridge that is back needs. */
+const PATIENCE_MS = 200;
 
 /** Membridge gave no answer that can be used: not reachable, too slow, a redirect, or no JSON. `message` is a sentence for the client. */
 export class MembridgeUnreachable extends Error {}
-
-/** An HTTP answer of Membridge. `json` is undefined when the status says that it failed and the body is no JSON. */
-export interface MembridgeAnswer {
-  status: number;
-  json: unknown;
-}
 
 export interface MembridgeCall {
   method?: "GET" | "POST";
@@ -63,62 +61,60 @@ export function createMembridge(settings: Settings, outbound: Outbound, { restMs
   let circuit = newCircuit(restMs);
   let circuitOf: MembridgeAddress | undefined;
 
-  async function attempt({ url, adminKey }: MembridgeAddress, segments: string[], options: MembridgeCall) {
-    const { method = "GET", body, signal } = options;
-    const { status, text } = await boundedFetch(outbound, addressOf(url, segments), {
-      method,
-      headers: headersOf(adminKey, body !== undefined),
-      ...(body !== undefined && { body: JSON.stringify(body) }),
-      timeoutMs: TIMEOUT_MS,
-      maxBytes: MAX_ANSWER_BYTES,
-      signal,
-    });
-    const json = parseJson(text, adminKey);
-    if (status >= 500) throw new ServerFault({ status, json });
-    if (status < 400 && json === undefined) throw new PermanentFault("its answer is not JSON");
-    return { status, json };
-  }
-
-  async function throughCircuit(segments: string[], options: MembridgeCall): Promise<MembridgeAnswer> {
+  async function currentAddress(): Promise<MembridgeAddress> {
     const address = await settings.membridgeAddress();
     // What was learned of another address says nothing about this one.
     if (circuitOf?.url !== address.url || circuitOf.adminKey !== address.adminKey) circuit = newCircuit(restMs);
     circuitOf = address;
-    if (options.insist) {
-      const answer = await retrying(options).execute(() => attempt(address, segments, options));
-      if (circuit.state !== CircuitState.Closed) circuit = newCircuit(restMs);
+    return address;
+  }
+
+  /** Takes down how a call went. An answer with a 5xx status is a failure, and is given all the same. */
+  async function noted(calling: Promise<MembridgeAnswer>): Promise<MembridgeAnswer> {
+    try {
+      const answer = await calling;
+      Object.assign(state, { consecutiveFailures: 0, lastSuccess: Date.now() });
+      connected = true;
+      await settings.recordConnection(true);
       return answer;
+    } catch (error) {
+      if (error instanceof BrokenCircuitError) throw resting(restMs);
+      if (!isFault(error)) throw error;
+      state.consecutiveFailures += 1;
+      state.lastError = error.message;
+      connected = false;
+      await settings.recordConnection(false);
+      if (error instanceof ServerFault) return error.answer;
+      throw new MembridgeUnreachable(`Membridge could not be reached: ${error.message}`, { cause: error });
     }
-    return circuit.execute(() => {
-      if (circuit.state === CircuitState.Closed)
-        return retrying(options).execute(() => attempt(address, segments, options));
-      // The call that finds out whether it is back is made once, and to its end.
-      const { signal: _, ...probe } = options;
-      return attempt(address, segments, probe);
-    });
+  }
+
+  /**
+   * Finds out whether Membridge is back, when it has had its rest. The probe goes on by itself: a caller's own call might be a POST that is
+   * done after its caller was told that it failed. MembridgeUnreachable: it is not back, or does not say so soon.
+   */
+  async function findOut(address: MembridgeAddress): Promise<void> {
+    // Cockatiel would let everybody wait for the probe that is being made.
+    if (circuit.state === CircuitState.HalfOpen) throw resting(restMs);
+    const ask = () => attempt(outbound, address, ["health"], { timeoutMs: PROBE_WITHIN_MS });
+    const probing = noted(circuit.execute(ask)).then(
+      () => {},
+      () => {},
+    );
+    await Promise.race([probing, delay(PATIENCE_MS, undefined, { ref: false })]);
+    if (circuit.state !== CircuitState.Closed) throw resting(restMs);
   }
 
   return {
     async call(segments, options = {}) {
-      try {
-        const answer = await throughCircuit(segments, options);
-        Object.assign(state, { consecutiveFailures: 0, lastSuccess: Date.now() });
-        connected = true;
-        await settings.recordConnection(true);
-        return answer;
-      } catch (error) {
-        if (error instanceof BrokenCircuitError)
-          throw new MembridgeUnreachable(
-            `Membridge could not be reached: it failed ${FAILURES} times in a row, and is asked again after ${restMs / 1_000} s`,
-          );
-        if (!isFault(error)) throw error;
-        state.consecutiveFailures += 1;
-        state.lastError = error.message;
-        connected = false;
-        await settings.recordConnection(false);
-        if (error instanceof ServerFault) return error.answer;
-        throw new MembridgeUnreachable(`Membridge could not be reached: ${error.message}`, { cause: error });
-      }
+      const address = await currentAddress();
+      const { insist = false } = options;
+      if (!insist && circuit.state !== CircuitState.Closed) await findOut(address);
+      const trying = () =>
+        retrying(options).execute(() => attempt(outbound, address, segments, { ...options, timeoutMs: TIMEOUT_MS }));
+      const answer = await noted(insist ? trying() : circuit.execute(trying));
+      if (insist && answer.status < 500 && circuit.state !== CircuitState.Closed) circuit = newCircuit(restMs);
+      return answer;
     },
     state: () => ({ ...state, connected, circuit: CIRCUITS[circuit.state] }),
   };
@@ -135,20 +131,10 @@ function newCircuit(restMs: number) {
   return circuitBreaker(handleWhen(isFault), { halfOpenAfter: restMs, breaker: new ConsecutiveBreaker(FAILURES) });
 }
 
-/** An answer with a 5xx status: tried again, and at last given to the caller. */
-class ServerFault extends Error {
-  readonly answer: MembridgeAnswer;
-  constructor(answer: MembridgeAnswer) {
-    super(`Membridge returned ${answer.status}`);
-    this.answer = answer;
-  }
-}
-
-/** What another try would meet again. */
-class PermanentFault extends Error {}
-
-function isFault(error: unknown): error is NetworkFault | ServerFault | PermanentFault {
-  return error instanceof NetworkFault || error instanceof ServerFault || error instanceof PermanentFault;
+function resting(restMs: number): MembridgeUnreachable {
+  return new MembridgeUnreachable(
+    `Membridge could not be reached: it failed ${FAILURES} times in a row, and is asked again after ${restMs / 1_000} s`,
+  );
 }
 
 function retrying({ method = "GET", retries = DEFAULT_RETRIES }: MembridgeCall) {
@@ -160,37 +146,4 @@ function retrying({ method = "GET", retries = DEFAULT_RETRIES }: MembridgeCall) 
     ({ attempt }: { attempt: number }) => FIRST_BACKOFF_MS * 2 ** (attempt - 1) * (1 + Math.random() * BACKOFF_JITTER),
   );
   return retry(handleWhen(repeatable), { maxAttempts: retries, backoff });
-}
-
-/** `base` may have a path and end in "/"; "." and ".." as a segment are refused before, since no encoding keeps them from being resolved. */
-function addressOf(base: string, segments: string[]): string {
-  return [base.replace(/\/+$/, ""), ...segments.map(encodeURIComponent)].join("/");
-}
-
-function headersOf(adminKey: string, hasBody: boolean): Headers {
-  const headers = new Headers({ accept: "application/json", ...(hasBody && { "content-type": "application/json" }) });
-  try {
-    if (adminKey) headers.set("x-membridge-admin", adminKey);
-  } catch {
-    // The error's own text quotes the key. An adopted database may hold any.
-    throw new PermanentFault(
-      "the saved admin key has characters that no header can carry; save the configuration again",
-    );
-  }
-  return headers;
-}
-
-/** What Membridge says must not carry the key back to a client, however it is escaped (lifecycle.md, invariant 14). Undefined: no JSON. */
-function parseJson(text: string, adminKey: string): unknown {
-  const hide = (said: string) => (adminKey ? said.replaceAll(adminKey, "****") : said);
-  try {
-    return JSON.parse(text, (_name, value: unknown) => {
-      if (typeof value === "string") return hide(value);
-      if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
-      return Object.fromEntries(Object.entries(value).map(([name, inner]) => [hide(name), inner]));
-    });
-  } catch {
-    // The caller decides by the status whether that is a fault.
-    return undefined;
-  }
 }

@@ -3,7 +3,8 @@ import { text } from "../contract/fields.ts";
 import * as requests from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
 import { errorTextOf, selectLeader } from "../fleet/leadership.ts";
-import { type Membridge, type MembridgeAnswer, MembridgeUnreachable } from "../fleet/membridge.ts";
+import { type Membridge, MembridgeUnreachable } from "../fleet/membridge.ts";
+import type { MembridgeAnswer } from "../fleet/membridge-attempt.ts";
 import { goneSignal } from "./gone.ts";
 import { bodyOf, InvalidValue } from "./input.ts";
 

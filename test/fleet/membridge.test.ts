@@ -1,6 +1,6 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { createMembridge, MembridgeUnreachable } from "../../src/fleet/membridge.ts";
+import { createMembridge, type MembridgeCall, MembridgeUnreachable } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
@@ -178,22 +178,43 @@ describe("the circuit", () => {
     expect([fake.requests.length, client.state().consecutiveFailures]).toEqual([10, 5]);
   });
 
-  it("lets one call find out whether Membridge is back, without retries, and closes when it is", async () => {
+  it("lets one probe find out whether Membridge is back, without retries, and closes when it is", async () => {
     await breakIt();
-    const refused = "asked again after";
-    await expect.poll(() => client.call(["health"]).catch((error) => error.message)).not.toContain(refused);
-    expect(fake.requests).toHaveLength(6);
-    await expect(client.call(["health"])).rejects.toThrow(refused);
+    const ask = () =>
+      client.call(["projects"]).then(
+        ({ status }) => status,
+        (error) => error.message,
+      );
+    await expect.poll(() => ask().then(() => fake.requests.length)).toBe(6);
+    expect(await ask()).toContain("asked again after");
+    expect([paths().at(-1), fake.requests.length, client.state().consecutiveFailures]).toEqual(["/health", 6, 6]);
     fake.reset();
+    await expect.poll(ask).toBe(200);
+    expect([paths(), client.state().circuit]).toEqual([["/health", "/projects"], "closed"]);
+  });
+
+  it("lets nobody wait for a probe that hangs, nor does it send what its caller wanted", async () => {
+    await breakIt();
+    fake.reset();
+    fake.fail("*", "hang");
+    const ask = async (options: MembridgeCall = {}) => {
+      const started = performance.now();
+      await expect(client.call(["projects"], options)).rejects.toThrow("asked again after");
+      return performance.now() - started;
+    };
+    const slowest: number[] = [];
     await expect
-      .poll(() =>
-        client.call(["health"]).then(
-          (answer) => answer.status,
-          () => 0,
-        ),
-      )
-      .toBe(200);
-    expect([fake.requests.length, client.state().circuit]).toEqual([1, "closed"]);
+      .poll(async () => {
+        slowest.push(...(await Promise.all(Array.from({ length: 20 }, () => ask({ ...post })))));
+        return paths();
+      })
+      .toEqual(["/health"]);
+    expect(client.state().circuit).toBe("half-open");
+    expect(Math.max(...slowest)).toBeLessThan(1_000);
+    expect(await ask()).toBeLessThan(200);
+    await expect.poll(() => client.state().lastError, { timeout: 5_000 }).toBe("no answer within 2 s");
+    expect(client.state().circuit).toBe("open");
+    await expect.poll(() => fake.givenUp).toBe(1);
   });
 
   it("is no obstacle for who insists, and closes when that succeeds", async () => {

@@ -1,0 +1,94 @@
+import { isHttpUrl } from "../config.ts";
+import type { MembridgeAddress } from "../settings/settings.ts";
+import { boundedFetch, NetworkFault } from "./bounded-fetch.ts";
+import type { Outbound } from "./outbound.ts";
+
+const MAX_ANSWER_BYTES = 5 * 1024 * 1024;
+
+/** An HTTP answer of Membridge. `json` is undefined when the status says that it failed and the body is no JSON. */
+export interface MembridgeAnswer {
+  status: number;
+  json: unknown;
+}
+
+export interface Attempt {
+  method?: "GET" | "POST";
+  /** Sent as JSON. */
+  body?: unknown;
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** An answer with a 5xx status: tried again, and at last given to the caller. */
+export class ServerFault extends Error {
+  readonly answer: MembridgeAnswer;
+  constructor(answer: MembridgeAnswer) {
+    super(`Membridge returned ${answer.status}`);
+    this.answer = answer;
+  }
+}
+
+/** What another try would meet again. `message` is shown to clients. */
+export class PermanentFault extends Error {}
+
+/** Membridge's fault, as opposed to one of ours, or a caller that has gone away. */
+export function isFault(error: unknown): error is NetworkFault | ServerFault | PermanentFault {
+  return error instanceof NetworkFault || error instanceof ServerFault || error instanceof PermanentFault;
+}
+
+/** One HTTP call of Membridge. Throws what `isFault` knows, or the reason of an aborted `signal`. */
+export async function attempt(
+  outbound: Outbound,
+  { url, adminKey }: MembridgeAddress,
+  segments: string[],
+  { method = "GET", body, timeoutMs, signal }: Attempt,
+): Promise<MembridgeAnswer> {
+  // An adopted database may hold any. What is wrong with it is not said: it may be that there is a password in it.
+  if (!isHttpUrl(url))
+    throw new PermanentFault("the saved address is not one that may be called; save the configuration again");
+  const { status, text } = await boundedFetch(outbound, addressOf(url, segments), {
+    method,
+    headers: headersOf(adminKey, body !== undefined),
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+    timeoutMs,
+    maxBytes: MAX_ANSWER_BYTES,
+    signal,
+  });
+  const json = parseJson(text, adminKey);
+  if (status >= 500) throw new ServerFault({ status, json });
+  if (status < 400 && json === undefined) throw new PermanentFault("its answer is not JSON");
+  return { status, json };
+}
+
+/** `base` may have a path and end in "/"; "." and ".." as a segment are refused before, since no encoding keeps them from being resolved. */
+function addressOf(base: string, segments: string[]): string {
+  return [base.replace(/\/+$/, ""), ...segments.map(encodeURIComponent)].join("/");
+}
+
+function headersOf(adminKey: string, hasBody: boolean): Headers {
+  const headers = new Headers({ accept: "application/json", ...(hasBody && { "content-type": "application/json" }) });
+  try {
+    if (adminKey) headers.set("x-membridge-admin", adminKey);
+  } catch {
+    // The error's own text quotes the key. An adopted database may hold any.
+    throw new PermanentFault(
+      "the saved admin key has characters that no header can carry; save the configuration again",
+    );
+  }
+  return headers;
+}
+
+/** What Membridge says must not carry the key back to a client, however it is escaped (lifecycle.md, invariant 14). Undefined: no JSON. */
+function parseJson(text: string, adminKey: string): unknown {
+  const hide = (said: string) => (adminKey ? said.replaceAll(adminKey, "****") : said);
+  try {
+    return JSON.parse(text, (_name, value: unknown) => {
+      if (typeof value === "string") return hide(value);
+      if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+      return Object.fromEntries(Object.entries(value).map(([name, inner]) => [hide(name), inner]));
+    });
+  } catch {
+    // The caller decides by the status whether that is a fault.
+    return undefined;
+  }
+}
