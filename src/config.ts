@@ -17,6 +17,11 @@ export function isHttpUrl(value: string): boolean {
   return ["http:", "https:"].includes(protocol) && isPlain && !isMetadataHost(hostname);
 }
 
+/** A stored address as clients may see it: "" where it must not be called, since an adopted database's may have a password in it. */
+export function shownUrl(stored: string): string {
+  return isHttpUrl(stored) ? stored : "";
+}
+
 export const HTTP_URL =
   "must be an http:// or https:// address without user name and fragment, and of no cloud's metadata service";
 

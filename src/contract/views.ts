@@ -1,4 +1,5 @@
 /** What travels: the only place where a row becomes the record of contract.md. Column names are field names, so most rows are their record. */
+import { shownUrl } from "../config.ts";
 import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/rows.ts";
 
 export type Task = TaskRow;
@@ -22,7 +23,7 @@ export function workerView({
   served_at: _at,
   ...worker
 }: WorkerWithLoad): Worker {
-  return worker;
+  return { ...worker, url: shownUrl(worker.url) };
 }
 
 export function resultView({ body_sha256: _internal, ...result }: Result & Partial<ResultRow>): Result {

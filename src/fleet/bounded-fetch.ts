@@ -1,4 +1,5 @@
 import { fetch, type Response } from "undici";
+import { isHttpUrl } from "../config.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
 /** An HTTP call that never came to an answer that can be used. `sent` is false when it certainly did not reach the server. */
@@ -42,6 +43,8 @@ export async function boundedFetch(
   url: string,
   { method, headers, body, timeoutMs, maxBytes, signal }: FetchOptions,
 ): Promise<{ status: number; text: string }> {
+  // An adopted database may hold any. fetch would quote it, with the password that may be in it.
+  if (!isHttpUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
   const timeout = AbortSignal.timeout(timeoutMs);
   try {
     const response = await fetch(url, {
@@ -82,7 +85,11 @@ function describe(error: unknown, timeoutMs: number): [message: string, sent: bo
   // fetch says "fetch failed"; why is in its cause, and for a name with several addresses in the causes of that.
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const reason = (cause instanceof Error && cause.message) || code || String(cause);
+  // A TypeError is about the arguments, which it quotes.
+  const reason =
+    cause instanceof TypeError
+      ? "it cannot be called"
+      : (cause instanceof Error && cause.message) || code || String(cause);
   // fetch knows ports that it calls for nobody.
   const isRefused = cause instanceof OutboundRefused || reason === "bad port";
   return [reason, !(NEVER_CONNECTED.has(code) || isRefused)];

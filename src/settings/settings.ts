@@ -1,5 +1,6 @@
 import { and, eq, or, sql } from "drizzle-orm";
 import type { Logger } from "pino";
+import { shownUrl } from "../config.ts";
 import type { SaveConfig } from "../contract/requests.ts";
 import { maskKey, type RuntimeConfig } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
@@ -29,15 +30,16 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
   }
 
   function addressIn(saved: Map<string, string>): MembridgeAddress {
+    // The old service has saved "" for what was not given.
     const stored = saved.get("admin_key");
     let adminKey = defaults.adminKey;
-    if (stored !== undefined) {
+    if (stored) {
       const opened = isSealed(stored) ? box.open("admin_key", stored) : stored;
       if (opened === undefined)
         log.error("the saved admin key was encrypted with another SETTINGS_KEY; save the configuration again");
       adminKey = opened ?? "";
     }
-    return { url: saved.get("membridge_server_url") ?? defaults.url, adminKey };
+    return { url: saved.get("membridge_server_url") || defaults.url, adminKey };
   }
 
   function put(tx: Db, key: string, value: unknown) {
@@ -58,7 +60,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
       const { url, adminKey } = addressIn(saved);
       const lastTest = saved.get("last_test");
       return {
-        membridge_server_url: url,
+        membridge_server_url: shownUrl(url),
         admin_key_masked: maskKey(adminKey),
         connected: saved.get("connected") === "true",
         last_test: lastTest ? Number(lastTest) : null,

@@ -5,6 +5,8 @@ import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { parseAllowed, refusalOf } from "../../src/addresses.ts";
 import { boundedFetch } from "../../src/fleet/bounded-fetch.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
+import { probeOnce } from "../../src/fleet/probe.ts";
+import { createLog } from "../../src/log.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 
@@ -111,6 +113,32 @@ describe("a connection", () => {
   });
 });
 
+describe("the address of an adopted worker", () => {
+  it.each(["http://user:pass-word@127.0.0.1:9/", "http:user:pass-word@["])(
+    "%s is called by no probe and no dispatch, and given away by none",
+    async (url) => {
+      await app.api.post("/api/runtime/workers").send({ name: "adopted" });
+      await query("update workers set url = $1, last_heartbeat = 0 where id = 'adopted'", [url]);
+      expect((await app.api.get("/api/runtime/workers/adopted").expect(200)).body.url).toBe("");
+      expect((await app.api.get("/api/runtime/workers").expect(200)).body).toMatchObject([{ url: "" }]);
+      const lines: string[] = [];
+      const outbound = createOutbound();
+      onTestFinished(() => outbound.destroy());
+      const log = createLog("trace", { write: (line: string) => void lines.push(line) });
+      expect(await probeOnce(db, outbound, log)).toBe(0);
+      expect(lines.join()).toContain("its address is not one that may be called");
+      const task = { context_id: "c", agent_slug: "a", prompt: "p" };
+      const { id } = (await app.api.post("/api/runtime/llm-tasks").send(task)).body;
+      const dispatch = { worker_id: "adopted" };
+      const { body } = await app.api.post(`/api/runtime/llm-tasks/${id}/dispatch`).send(dispatch).expect(502);
+      expect(body.error).toBe("The agent cannot be reached: its address is not one that may be called");
+      const audited = await app.api.get("/api/runtime/audit");
+      expect(JSON.stringify([lines, app.logged, audited.body])).not.toContain("pass-word");
+      await app.api.delete("/api/runtime/workers/adopted").expect(200);
+    },
+  );
+});
+
 describe("OUTBOUND_ALLOW", async () => {
   const fenced = await startApp(db, { env: { OUTBOUND_ALLOW: "10.0.0.0/8, agents.example" } });
 
@@ -124,6 +152,18 @@ describe("OUTBOUND_ALLOW", async () => {
     const { body } = await fenced.api.post(`/api/runtime/llm-tasks/${id}/dispatch`).expect(502);
     expect(body.error).toContain("is not in OUTBOUND_ALLOW");
     expect(paths).toEqual([]);
+  });
+
+  it("holds for health probes", async () => {
+    const { url, paths } = await startTarget("127.0.0.1");
+    await fenced.api.post("/api/runtime/workers").send({ name: "quiet", url });
+    await query("update workers set last_heartbeat = 0");
+    const lines: string[] = [];
+    const outbound = createOutbound(parseAllowed("10.0.0.0/8"));
+    onTestFinished(() => outbound.destroy());
+    const log = createLog("debug", { write: (line: string) => void lines.push(line) });
+    expect(await probeOnce(db, outbound, log)).toBe(0);
+    expect([paths, lines.join()]).toEqual([[], expect.stringContaining("127.0.0.1) is not in OUTBOUND_ALLOW")]);
   });
 
   it.each([

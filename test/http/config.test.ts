@@ -57,6 +57,34 @@ describe("GET /api/runtime/config", () => {
     });
   });
 
+  it("takes what an old service saved as empty for not saved", async () => {
+    await store("membridge_server_url", "");
+    await store("admin_key", "");
+    expect((await app.api.get(CONFIG)).body).toMatchObject({
+      membridge_server_url: fake.url,
+      admin_key_masked: masked(ADMIN_KEY),
+    });
+    expect((await app.api.get("/api/membridge/projects")).status).toBe(200);
+  });
+
+  it.each(["http://user:pass-word@127.0.0.1:8000/", "http:user:pass-word@[", "//user:pass-word@host"])(
+    "gives %s, which an old service saved, away to nobody, and calls nobody",
+    async (url) => {
+      await store("membridge_server_url", url);
+      const config = await app.api.get(CONFIG);
+      expect([config.status, config.body.membridge_server_url]).toEqual([200, ""]);
+      const answer = await app.api.get("/api/membridge/health");
+      const error =
+        "Membridge could not be reached: the saved address is not one that may be called; save the configuration again";
+      expect([answer.status, answer.body]).toEqual([502, { error }]);
+      const tested = await app.api.post("/api/runtime/test-connection");
+      expect(tested.body).toEqual({ connected: false, error });
+      const { text } = await app.api.get("/api/runtime/health");
+      expect(text + JSON.stringify(app.logged)).not.toContain("pass-word");
+      expect(fake.requests).toEqual([]);
+    },
+  );
+
   it("shows no key when the saved one cannot be decrypted, and the log says why", async () => {
     await store("admin_key", createSecretBox("another secret").seal("admin_key", saved.admin_key));
     expect((await app.api.get(CONFIG)).body.admin_key_masked).toBe("");
