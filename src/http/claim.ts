@@ -9,6 +9,7 @@ import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { goneSignal } from "./gone.ts";
 import { bodyOf } from "./input.ts";
 import { sendJson } from "./json.ts";
+import { requireOwnWorker } from "./own-work.ts";
 
 /**
  * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that has gone away while it
@@ -17,6 +18,7 @@ import { sendJson } from "./json.ts";
 export function claimRoute(db: Db, waitingRoom: WaitingRoom): RequestHandler {
   return async (request, response) => {
     const body = bodyOf(requests.claimTasks, request);
+    requireOwnWorker(body.worker_id);
     const gone = goneSignal(response);
     let granted = await claimTasks(db, body);
     if (granted.length === 0 && body.wait_seconds) {

@@ -20,6 +20,7 @@ import { claimRoute } from "./claim.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 import { sendJson } from "./json.ts";
 import { sendList } from "./lists.ts";
+import { ownFence, ownLeaseId, requireOwnWorker } from "./own-work.ts";
 
 export interface TaskRouteDeps {
   db: Db;
@@ -42,16 +43,19 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
   router.post("/claim", claimRoute(db, waitingRoom));
 
   router.post("/:id/lease", async (request, response) => {
-    const { lease, worker } = await leaseTask(db, request.params.id, bodyOf(requests.leaseTask, request));
+    const body = bodyOf(requests.leaseTask, request);
+    requireOwnWorker(body.worker_id);
+    const { lease, worker } = await leaseTask(db, request.params.id, body);
     sendJson(response.status(201), { lease, worker: workerView(worker) });
   });
 
   router.post("/:id/heartbeat", async (request, response) => {
-    sendJson(response, await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fencedBody(request))));
+    const fenced = await ownFence(db, request.params.id, fencedBody(request));
+    sendJson(response, await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fenced)));
   });
 
   router.post("/:id/complete", async (request, response) => {
-    const fenced = fencedBody(request);
+    const fenced = await ownFence(db, request.params.id, fencedBody(request));
     const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
     const completion = valid && (await completeAtOnce(db, request.params.id, valid));
     if (completion) return sendJson(response, completion);
@@ -70,7 +74,10 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
   });
 
   router.post("/:id/release", async (request, response) => {
-    response.json(await releaseTask(db, request.params.id, bodyOf(requests.releaseTask, fencedBody(request))));
+    const { leaseId, ...fenced } = fencedBody(request);
+    const body = bodyOf(requests.releaseTask, fenced);
+    await ownLeaseId(db, request.params.id, leaseId);
+    response.json(await releaseTask(db, request.params.id, body));
   });
 
   router.post("/:id/requeue", async (request, response) => {

@@ -3,6 +3,7 @@ import type { Db } from "../db/client.ts";
 import { Refusal } from "../errors.ts";
 import { uploadOutput } from "../queue/upload.ts";
 import { InvalidValue } from "./input.ts";
+import { ownLeaseId } from "./own-work.ts";
 import { allowBody } from "./server.ts";
 
 /** 415: the bytes that are stored must be the ones that were sent. */
@@ -21,8 +22,8 @@ export function uploadRoute(db: Db, maxBytes: number): RequestHandler<{ id: stri
     const encoding = request.get("content-encoding") ?? "identity";
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
-    const leaseId = request.get("x-lease-id")?.toLowerCase();
     try {
+      const leaseId = await ownLeaseId(db, request.params.id, request.get("x-lease-id")?.toLowerCase());
       const { id, size_bytes, sha256 } = await uploadOutput(db, request.params.id, leaseId, bytesOf(request), maxBytes);
       response.status(201).json({ output_id: id, size_bytes, sha256 });
     } catch (error) {

@@ -1,11 +1,9 @@
 import { Router } from "express";
-import { currentRequest } from "../context.ts";
 import { workerName } from "../contract/fields.ts";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { Forbidden } from "../errors.ts";
 import { drainWorker, resumeWorker } from "../fleet/drain.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
@@ -13,6 +11,7 @@ import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
 import { bodyOf, queryOf } from "./input.ts";
 import { setNext } from "./lists.ts";
+import { requireOwnWorker } from "./own-work.ts";
 
 /** `/api/runtime/workers`: who can work. */
 export function workerRoutes(db: Db): Router {
@@ -39,9 +38,7 @@ export function workerRoutes(db: Db): Router {
 
   router.post("/", async (request, response) => {
     const registration = bodyOf(requests.registerWorker, request);
-    const key = currentRequest()?.key;
-    if (key?.role === "work" && key.name !== registration.name)
-      throw new Forbidden(`The key "${key.name}" registers the worker "${key.name}" only.`);
+    requireOwnWorker(registration.name);
     const { worker, isNew } = await registerWorker(db, registration);
     response.status(isNew ? 201 : 200).json(workerView(worker));
   });

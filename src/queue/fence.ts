@@ -3,6 +3,7 @@ import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
+import { statement } from "../db/statement.ts";
 import { Conflict } from "../errors.ts";
 
 /** A lease of this task, whatever has become of it; undefined for any other id. */
@@ -13,6 +14,27 @@ export async function findLease(db: Db, taskId: string, leaseId: string): Promis
     .from(leases)
     .where(and(eq(leases.id, leaseId), eq(leases.task_id, taskId)));
   return lease;
+}
+
+const MEANT = statement<{ lease: string | null; worker: string | null }, { taskId: string; leaseId: string | null }>(
+  "lease_meant",
+  sql`select l.id as lease, l.worker_id as worker from llm_tasks t
+    left join leases l on l.task_id = t.id and l.id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
+    where t.id = ${sql.placeholder("taskId")}`,
+);
+
+/**
+ * The lease that a caller means (lifecycle.md, invariant 7), and its worker: the one that it names, whatever has become of it, or else the
+ * task's current or last one. `lease` is null where there is none such; undefined: no such task.
+ */
+export async function leaseMeant(
+  db: Db,
+  taskId: string,
+  leaseId: string | undefined,
+): Promise<{ lease: string | null; worker: string | null } | undefined> {
+  if (!isUuid(taskId)) return undefined;
+  if (leaseId !== undefined && !isUuid(leaseId)) return { lease: null, worker: null };
+  return (await MEANT(db, { taskId, leaseId: leaseId ?? null }))[0];
 }
 
 /**

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { ROLES, type Role } from "../../src/db/values.ts";
+import { sweepOnce } from "../../src/queue/sweep.ts";
 import { createKey, listKeys, revokeKey } from "../../src/settings/keys.ts";
 import { startApp } from "../support/app.ts";
 import { CALLS, OPEN_CALLS } from "../support/calls.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
 const MAIN = "the key that opens everything";
@@ -31,7 +33,8 @@ const MAY: Record<Role, string[]> = {
 describe.each(ROLES)("a key with the role %s", (role) => {
   it.each(CALLS)("%s %s", async (method, path) => {
     const call = `${method} ${path}`;
-    const { status } = await api[method](path).set(HEADER, keys[role]);
+    const asking = api[method](path).set(HEADER, keys[role]);
+    const { status } = await (method === "post" ? asking.send({ worker_id: `key-${role}` }) : asking);
     expect(status === 403).toBe(!(OPEN_CALLS.includes(call) || MAY[role].includes(call)));
     expect(status).not.toBe(401);
   });
@@ -86,7 +89,7 @@ describe("a named key", () => {
 
   it("of a worker registers that worker only", async () => {
     const { body } = await api.post(`${R}/workers`).set(HEADER, keys.work).send({ name: "another" }).expect(403);
-    expect(body.error).toBe('The key "key-work" registers the worker "key-work" only.');
+    expect(body.error).toBe('The key "key-work" acts for the worker "key-work" only.');
     expect(await query("select 1 from workers where id = 'another'")).toEqual([]);
   });
 
@@ -131,6 +134,86 @@ describe("a named key", () => {
     await open.api.get(`${R}/stats`).expect(200);
     await open.api.get(`${R}/stats`).set(HEADER, "any").expect(200);
     await open.api.post(`${R}/llm-tasks`).set(HEADER, keys.read).send(task).expect(403);
+  });
+});
+
+describe("role escalation: the key of a worker", () => {
+  const bodies = { heartbeat: {}, complete: { status: "success", output: "stolen", metrics: { duration_ms: 1 } } };
+  const as = (key: string, verb: string, id: string, body: object) =>
+    api.post(`${R}/llm-tasks/${id}/${verb}`).set(HEADER, key).send(body);
+  const putOutput = (id: string, headers: Record<string, string> = {}) =>
+    api
+      .put(`${R}/llm-tasks/${id}/output`)
+      .set({ [HEADER]: keys.work, ...headers })
+      .send("stolen");
+  /** All that could have been changed of it. */
+  const stateOf = (id: string) =>
+    query(
+      `select t::text, (select json_agg(l order by l.id)::text from leases l where l.task_id = t.id) as leases,
+        (select count(*)::int from llm_results r where r.task_id = t.id) as results,
+        (select count(*)::int from runtime_staged_outputs s where s.task_id = t.id) as uploads
+       from llm_tasks t where t.id = $1`,
+      [id],
+    );
+
+  it("acts on no task that another worker holds, with a lease id or without, and changes nothing", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    const before = await stateOf(task.id);
+    for (const fence of [{}, { lease_id: lease.id }, { lease_id: lease.id.toUpperCase() }])
+      for (const [verb, body] of Object.entries(bodies)) {
+        const answer = await as(keys.work, verb, task.id, { ...body, ...fence }).expect(403);
+        expect(answer.body.error).toBe('The worker "key-work" of this key does not hold the task.');
+      }
+    for (const fence of [{ lease_id: lease.id }, { lease_id: lease.id.toUpperCase() }])
+      await as(keys.work, "release", task.id, fence).expect(403);
+    await putOutput(task.id).expect(403);
+    await putOutput(task.id, { "X-Lease-Id": lease.id }).expect(403);
+    expect(await stateOf(task.id)).toEqual(before);
+    await as(keys.admin, "complete", task.id, bodies.complete).expect(200);
+    await as(keys.work, "complete", task.id, bodies.complete).expect(403);
+  });
+
+  it("acts on no task that nobody holds, which another might be given at the same moment", async () => {
+    const { id } = await aTask(db);
+    for (const [verb, body] of Object.entries(bodies)) await as(keys.work, verb, id, body).expect(403);
+    await putOutput(id).expect(403);
+    const forged = { lease_id: randomUUID() };
+    await as(keys.work, "complete", id, { ...bodies.complete, ...forged }).expect(409);
+    await as(keys.work, "complete", id, { ...bodies.complete, lease_id: "forged" }).expect(409);
+    await as(keys.work, "heartbeat", randomUUID(), {}).expect(404);
+  });
+
+  it("takes no task for another worker, nor for whichever the router chooses", async () => {
+    const { id } = await aTask(db);
+    const { id: other } = await aWorker(db);
+    for (const body of [{}, { worker_id: other }, { worker_id: null }])
+      expect((await as(keys.work, "lease", id, body).expect(403)).body.error).toBe(
+        'The key "key-work" acts for the worker "key-work" only.',
+      );
+    await api.post(`${R}/llm-tasks/claim`).set(HEADER, keys.work).send({ worker_id: other }).expect(403);
+    expect(await stateOf(id)).toMatchObject([{ leases: null }]);
+  });
+
+  it("does all of a worker's work on its own, with a lease id and without", async () => {
+    await aWorker(db, { name: "key-work", capabilities: { max_concurrency: 9 } });
+    const leased = async () => {
+      const { id } = await aTask(db);
+      return (await as(keys.work, "lease", id, { worker_id: "key-work" }).expect(201)).body.lease;
+    };
+    const { task_id: first } = await leased();
+    await as(keys.work, "heartbeat", first, {}).expect(200);
+    const { output_id } = (await putOutput(first).expect(201)).body;
+    const { output: _, ...uploaded } = bodies.complete;
+    await as(keys.work, "complete", first, { ...uploaded, output_id }).expect(200);
+    await as(keys.work, "complete", first, { ...uploaded, output_id }).expect(200);
+    const { task_id: second, id: lease_id } = await leased();
+    await as(keys.work, "heartbeat", second, { lease_id: 5 }).expect(400);
+    await as(keys.work, "release", second, {}).expect(400);
+    await as(keys.work, "release", second, { lease_id }).expect(200);
+    const late = await leased();
+    await query("update leases set expires_at = 0 where id = $1", [late.id]);
+    await sweepOnce(db);
+    await as(keys.work, "complete", late.task_id, { ...bodies.complete, lease_id: late.id }).expect(200);
   });
 });
 

@@ -1,0 +1,51 @@
+/** A key with the role `work` is a worker: it acts for the worker of its own name, and on that worker's leases. */
+import { currentRequest } from "../context.ts";
+import type { Db } from "../db/client.ts";
+import { Forbidden } from "../errors.ts";
+import { leaseMeant } from "../queue/fence.ts";
+
+/** Forbidden: the caller's key is a worker's, and `workerId` is not that worker. */
+export function requireOwnWorker(workerId: string | undefined): void {
+  const name = workerOfKey();
+  if (name !== undefined && name !== workerId)
+    throw new Forbidden(`The key "${name}" acts for the worker "${name}" only.`);
+}
+
+/**
+ * The lease that the caller means by `leaseId`, or by none. With a worker's key it is always a certain one, which is that worker's, so that
+ * nothing that happens until it is used makes it another's. Forbidden: it is another's, or the task has none.
+ */
+export async function ownLeaseId(db: Db, taskId: string, leaseId: string | undefined): Promise<string | undefined> {
+  const name = workerOfKey();
+  if (name === undefined) return leaseId;
+  const meant = await leaseMeant(db, taskId, leaseId);
+  // There is nothing to take: the call itself answers what it answers to everybody.
+  if (!meant || (meant.lease === null && leaseId !== undefined)) return leaseId;
+  if (meant.lease === null || meant.worker !== name)
+    throw new Forbidden(`The worker "${name}" of this key does not hold the task.`);
+  return meant.lease;
+}
+
+/** What `fencedBody` gives, for the lease that `ownLeaseId` allows. */
+export async function ownFence(db: Db, taskId: string, { body, leaseId }: Fenced): Promise<Fenced> {
+  const own = await ownLeaseId(db, taskId, leaseId);
+  if (own === leaseId) return { body, leaseId };
+  return { body: withLease(body, own), leaseId: own };
+}
+
+interface Fenced {
+  body: unknown;
+  leaseId: string | undefined;
+}
+
+/** A body that is none, or has a `lease_id` that is no text, is for its schema to refuse. */
+function withLease(body: unknown, leaseId: string | undefined): unknown {
+  if (body === undefined) return { lease_id: leaseId };
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  return "lease_id" in body && body.lease_id !== null ? body : { ...body, lease_id: leaseId };
+}
+
+function workerOfKey(): string | undefined {
+  const key = currentRequest()?.key;
+  return key?.role === "work" ? key.name : undefined;
+}
