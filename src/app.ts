@@ -43,6 +43,10 @@ const EXPOSED_HEADERS = [
   "Retry-After",
   "X-Request-Id",
   "Link",
+  "ETag",
+  "Content-Range",
+  "Accept-Ranges",
+  "Content-Disposition",
 ];
 
 /** The HTTP side of the service: middleware and routers in their order, nothing else. */

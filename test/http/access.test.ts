@@ -177,6 +177,9 @@ describe("CORS", () => {
       "https://garden.example",
     );
     expect((await from("https://evil.example")).headers).not.toHaveProperty("access-control-allow-origin");
+    const exposed = (await from("https://garden.example")).headers["access-control-expose-headers"];
+    for (const name of ["ETag", "Content-Range", "Accept-Ranges", "Content-Disposition", "Link", "X-Request-Id"])
+      expect(exposed?.split(",")).toContain(name);
     const preflight = await api
       .options(`${RUNTIME}/llm-tasks`)
       .set({ Origin: "https://garden.example", "Access-Control-Request-Method": "POST" })
