@@ -1,11 +1,37 @@
-import type { RequestHandler } from "express";
+import type { Request, RequestHandler } from "express";
+import { InvalidValue } from "./input.ts";
 
 const HOST = /^[a-z0-9.-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
 
-/** Sends a request that reached the proxy over http to https (301). A host that is none is refused, rather than redirected to. */
-export const redirectToHttps: RequestHandler = (request, response, next) => {
-  if (request.get("x-forwarded-proto") !== "http") return next();
+/**
+ * Sends a request that reached the proxy over http to https (301): to the host of `publicUrl` where that is an https address, else to the
+ * one that it came for. Only the client itself can have named that one, so the answer must not be kept for others. Throws InvalidValue.
+ */
+export function redirectToHttps(publicUrl: string | undefined): RequestHandler {
+  const known = publicUrl?.startsWith("https:") ? new URL(publicUrl).host : undefined;
+  return (request, response, next) => {
+    if (request.get("x-forwarded-proto") !== "http") return next();
+    const target = `https://${known ?? hostOf(request)}${pathOf(request)}`;
+    response.set("Cache-Control", "no-store").redirect(301, target);
+  };
+}
+
+/** Where the client has reached this service, without a path. Throws InvalidValue. */
+export function originOf(request: Request): string {
+  return `${request.secure ? "https" : "http"}://${hostOf(request)}`;
+}
+
+function hostOf(request: Request): string {
   const host = request.get("host") ?? "";
-  if (HOST.test(host)) response.redirect(301, `https://${host}${request.originalUrl}`);
-  else response.status(400).json({ error: "The Host header is not a host name." });
-};
+  if (!HOST.test(host)) throw new InvalidValue("The Host header is not a host name.");
+  return host;
+}
+
+/** The path and query that are asked for, also where the target is a whole address (RFC 9112, 3.2.2). */
+function pathOf({ originalUrl }: Request): string {
+  if (/^\/(?![/\\])/.test(originalUrl)) return originalUrl;
+  if (!/^https?:\/\//i.test(originalUrl) || !URL.canParse(originalUrl))
+    throw new InvalidValue("The request's target is neither a path nor an address.");
+  const { pathname, search } = new URL(originalUrl);
+  return pathname + search;
+}

@@ -17,6 +17,7 @@ import { createTask, getTask, tasks } from "../queue/tasks.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/place.ts";
 import { claimRoute } from "./claim.ts";
+import { originOf } from "./https.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 import { sendJson } from "./json.ts";
 import { sendList } from "./lists.ts";
@@ -85,7 +86,7 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
   });
 
   router.post("/:id/dispatch", async (request, response) => {
-    const runtimeUrl = publicUrl ?? `${request.protocol}://${request.get("host")}`;
+    const runtimeUrl = publicUrl ?? originOf(request);
     try {
       const begun = await dispatcher.dispatch(request.params.id, bodyOf(requests.dispatchTask, request), runtimeUrl);
       response.json({ dispatched: true, ...begun });

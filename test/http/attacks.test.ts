@@ -12,6 +12,7 @@ import { startApp } from "../support/app.ts";
 import { CALLS } from "../support/calls.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
+import { startNodeAgent } from "../support/node-agent.ts";
 import { startProcess } from "../support/process.ts";
 
 const { db, query, url: DATABASE_URL } = await createTestDatabase();
@@ -45,6 +46,26 @@ describe("a header", () => {
     const both =
       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n";
     expect(await say(both)).toMatch(/^HTTP\/1\.1 400 /);
+  });
+});
+
+describe("the Host header", () => {
+  it("that is none does not become the address that agents are given, nor does another protocol", async () => {
+    const agent = await startNodeAgent({ runtime: app.url, name: "addressed" });
+    const behind = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", TRUST_PROXY_HOPS: "1" } });
+    const dispatch = async (host: string, protocol: string) => {
+      const { id } = (await api.post(`${R}/llm-tasks`).send(task).expect(201)).body;
+      return behind.api
+        .post(`${R}/llm-tasks/${id}/dispatch`)
+        .set({ Host: host, "X-Forwarded-Proto": protocol })
+        .send({ worker_id: "addressed" });
+    };
+    for (const host of ["evil.example/path?", "user:pw@evil.example", "evil.example#"])
+      expect((await dispatch(host, "https")).body).toEqual({ error: "The Host header is not a host name." });
+    expect((await dispatch("bloom.example", "gopher")).status).toBe(200);
+    const orders = agent.requests.filter(({ path }) => path === "/execute-task");
+    expect(orders.map(({ body }) => body)).toMatchObject([{ runtime_url: "http://bloom.example" }]);
+    await agent.close();
   });
 });
 
