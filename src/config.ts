@@ -101,6 +101,17 @@ const variables = z.object({
 /** The names of all settings. */
 export const SETTINGS = Object.keys(variables.shape);
 
+/** Those that hold a secret, or an address with one. */
+export const SECRETS = [
+  "DATABASE_URL",
+  "RUNTIME_API_KEY",
+  "SETTINGS_KEY",
+  "SETTINGS_KEY_PREVIOUS",
+  "MEMBRIDGE_ADMIN_KEY",
+  "MEMBRIDGE_AGENT_KEY",
+  "MINIO_SECRET_KEY",
+] as const satisfies (keyof typeof variables.shape)[];
+
 const environment = variables
   .superRefine((env, context) => {
     if (env.MINIO_ENDPOINT === undefined) return;

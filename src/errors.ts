@@ -28,7 +28,20 @@ export class Unavailable extends Refusal {
 /** The process cannot start, or cannot go on; `message` tells the operator what is wrong and what to do. Shown without a stack. */
 export class StartError extends Error {}
 
-/** The text of anything thrown, for logs and sentences. */
+/** The text of anything thrown, for logs and sentences. A failed query's own quotes its parameters, which may be secrets, and of any size. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  if ("params" in error) return error.cause === undefined ? "A query failed." : messageOf(error.cause);
+  // A name with several addresses, none of which answers, is such an error without words of its own.
+  return error.message || (error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : "");
+}
+
+/** The same with the way it was thrown, and its causes, for whoever has to mend it. */
+export function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { name, message, stack = "", cause } = error;
+  const end = stack.indexOf(message);
+  const frames = end < 0 ? "" : stack.slice(end + message.length);
+  const said = `${name}: ${messageOf(error)}${frames}`;
+  return cause === undefined ? said : `${said}\ncaused by ${stackOf(cause)}`;
 }

@@ -5,7 +5,7 @@ import { loadConfig } from "./config.ts";
 import { type Db, openDatabase } from "./db/client.ts";
 import { joinServer, migrateServer } from "./db/connect.ts";
 import { ROLES } from "./db/values.ts";
-import { Refusal, StartError } from "./errors.ts";
+import { Refusal, StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { createKey, listKeys, revokeKey } from "./settings/keys.ts";
 
@@ -64,6 +64,6 @@ const print = (line: string) => void process.stdout.write(`${line}\n`);
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   const isSentence = error instanceof StartError || error instanceof Refusal;
-  process.stderr.write(`${isSentence ? error.message : error instanceof Error ? error.stack : error}\n`);
+  process.stderr.write(`${isSentence ? error.message : stackOf(error)}\n`);
   process.exitCode = 1;
 });

@@ -1,13 +1,15 @@
 /** The process: environment in, exit code out. `npm start` runs this file. */
 import { existsSync } from "node:fs";
-import { loadConfig } from "./config.ts";
-import { StartError } from "./errors.ts";
+import { loadConfig, SECRETS } from "./config.ts";
+import { StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { startService } from "./service.ts";
 
 async function main(): Promise<void> {
   if (existsSync(".env")) process.loadEnvFile(".env");
   const config = loadConfig(process.env);
+  // Neither the programs that are started nor a report of a crash need them.
+  for (const name of SECRETS) delete process.env[name];
   const log = createLog(config.logLevel);
   const starting = startService(config, log);
 
@@ -31,10 +33,12 @@ async function main(): Promise<void> {
   );
 }
 
-main().catch((error: unknown) => {
+function crash(error: unknown): void {
   // A StartError is a sentence for the operator; anything else is a fault of ours, and its stack helps.
-  process.stderr.write(
-    `${error instanceof StartError ? error.message : error instanceof Error ? error.stack : String(error)}\n`,
-  );
+  process.stderr.write(`${error instanceof StartError ? error.message : stackOf(error)}\n`);
   process.exit(1);
-});
+}
+
+// Node would print all that the error carries: of a failed query, its parameters.
+process.on("uncaughtException", crash);
+main().catch(crash);

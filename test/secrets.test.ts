@@ -3,9 +3,11 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, inject, it } from "vitest";
-import { SETTINGS } from "../src/config.ts";
+import { type SECRETS, SETTINGS } from "../src/config.ts";
+import { createKey } from "../src/settings/keys.ts";
 import { CALLS } from "./support/calls.ts";
 import { createTestDatabase } from "./support/database.ts";
+import { launch } from "./support/launch.ts";
 import { startMembridge } from "./support/membridge.ts";
 import { startNodeAgent } from "./support/node-agent.ts";
 import { runToExit, startProcess } from "./support/process.ts";
@@ -14,7 +16,7 @@ import { startS3 } from "./support/s3.ts";
 const MARK = `mark${randomUUID().slice(0, 8)}`;
 const secret = (of: string) => `${MARK}-${of}-0123456789abcdef`;
 
-const { url, query } = await createTestDatabase();
+const { db, url, query } = await createTestDatabase();
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-secrets-"));
 const membridge = await startMembridge({ adminKey: secret("admin") });
 const s3 = await startS3();
@@ -28,7 +30,7 @@ afterAll(async () => {
   await rm(DATA_DIR, { recursive: true, force: true });
 });
 
-const SECRETS = {
+const MARKED: Record<(typeof SECRETS)[number], string> = {
   DATABASE_URL: databaseUrl.href,
   RUNTIME_API_KEY: secret("main"),
   SETTINGS_KEY: secret("settings"),
@@ -38,15 +40,16 @@ const SECRETS = {
   // The object store knows another one: what it says of that must not leak either.
   MINIO_SECRET_KEY: secret("minio"),
 };
-/** The settings that hold no secret: who adds one has to say here which it is. */
-const NO_SECRETS = SETTINGS.filter((name) => !(name in SECRETS));
+/** The settings that hold no secret: who adds one has to say in src/config.ts which it is. */
+const NO_SECRETS = SETTINGS.filter((name) => !(name in MARKED));
 const env = {
   ...s3.env(s3.connection()),
-  ...SECRETS,
+  ...MARKED,
   DATA_DIR,
   LOG_LEVEL: "trace",
   MEMBRIDGE_SERVER_URL: membridge.url,
   RATE_LIMIT_PER_MINUTE: "0",
+  WRONG_KEY_LIMIT_PER_MINUTE: "0",
   SWEEP_INTERVAL_MS: "100",
   WORKER_SYNC_INTERVAL_MS: "100",
 };
@@ -61,6 +64,7 @@ describe("no secret", () => {
 
   it("is in anything that the service writes, answers and stores, whatever it is asked", async () => {
     const service = await startProcess(env);
+    const named = await createKey(db, "named", "admin");
     const answers: string[] = [];
     async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
       const response = await fetch(service.url + path, {
@@ -127,6 +131,11 @@ describe("no secret", () => {
       await ask(method, path, `{"${secret("broken")}`);
     }
     for (const [method, path] of CALLS) await ask(method, path, undefined, { "x-runtime-api-key": secret("wrong") });
+    // With a named key, which is right, then wrong, then in the wrong place.
+    for (const key of [named, `${named}x`, named.slice(0, -1)])
+      for (const [method, path] of CALLS) await ask(method, path, undefined, { "x-runtime-api-key": key });
+    await ask("get", `${R}/stats?key=${named}`, undefined, { "x-runtime-api-key": "", authorization: named });
+    expect(answers.filter((said) => said.startsWith("429"))).toEqual([]);
     await ask("get", `${R}/stats?token=${secret("query")}`);
     // The way to the database is cut, and a table is gone.
     await query("alter table llm_tasks rename to gone");
@@ -140,8 +149,57 @@ describe("no secret", () => {
     for (const { name } of tables)
       for (const { row } of await query<{ row: string }>(`select t::text as row from "${name}" t`)) stored.push(row);
     expect([answers.length > 120, stored.length > 20, service.output().length > 10_000]).toEqual([true, true, true]);
-    for (const said of [...answers, ...stored, ...service.output().split("\n")]) expect(said).not.toContain(MARK);
+    for (const said of [...answers, ...stored, ...service.output().split("\n")]) {
+      expect(said).not.toContain(MARK);
+      expect(said).not.toContain(named.slice(6, -1));
+    }
     expect(service.output()).not.toContain("X-Amz-Signature");
+  }, 60_000);
+
+  it("is in a log line of a link that anybody may read an artifact at", async () => {
+    const store = s3.env(s3.connection());
+    const service = await startProcess({ ...env, ...store });
+    async function ask(method: string, path: string, body?: object) {
+      const response = await fetch(`${service.url}/api/runtime/${path}`, {
+        method,
+        headers: { "content-type": "application/json", "x-runtime-api-key": secret("main") },
+        ...(body && { body: JSON.stringify(body) }),
+      });
+      return response.json() as Promise<{ id: string; url: string; artifact: { id: string } }>;
+    }
+    await ask("POST", "workers", { name: "linked" });
+    const { id } = await ask("POST", "llm-tasks", { context_id: "c", agent_slug: "a", prompt: "p" });
+    await ask("POST", `llm-tasks/${id}/lease`, { worker_id: "linked" });
+    const completion = { status: "success", output: "in the bucket", metrics: { duration_ms: 1 } };
+    const { artifact } = await ask("POST", `llm-tasks/${id}/complete`, completion);
+    const { url: link } = await ask("GET", `artifacts/${artifact.id}/url`);
+    expect(await (await fetch(link)).text()).toBe("in the bucket");
+    await s3.drop(store.MINIO_ARTIFACT_BUCKET ?? "");
+    for (const part of ["url", "content"]) await ask("GET", `artifacts/${artifact.id}/${part}`);
+    expect(await service.stop()).toBe(0);
+    expect(service.output()).toContain(`/api/runtime/artifacts/${artifact.id}/url`);
+    const signature = new URL(link).searchParams.get("X-Amz-Signature") ?? "";
+    expect(signature).toMatch(/^[0-9a-f]{64}$/);
+    for (const part of ["X-Amz", signature, MARK]) expect(service.output()).not.toContain(part);
+    expect(JSON.stringify(await query("select detail from audit_logs"))).not.toContain("X-Amz");
+  }, 60_000);
+
+  it("is in what a crash leaves behind", async () => {
+    // Runs before the service: has its settings, and what a failed query carries.
+    const crasher = `
+      const secret = process.env.RUNTIME_API_KEY;
+      const failed = Object.assign(new Error("Failed query: select $1 params: " + secret), { params: [secret] });
+      process.on("SIGUSR2", () => {
+        process.stdout.write(JSON.stringify(process.report.getReport().environmentVariables) + "\\n");
+        throw new Error("crashed on purpose", { cause: failed });
+      });`;
+    const service = launch(env, ["--import", `data:text/javascript,${encodeURIComponent(crasher)}`]);
+    await service.listening;
+    service.kill("SIGUSR2");
+    expect(await service.exited).toBe(1);
+    for (const part of ["crashed on purpose", "A query failed.", "MINIO_ENDPOINT"])
+      expect(service.output()).toContain(part);
+    expect(service.output()).not.toContain(MARK);
   }, 60_000);
 
   it("is in what the process says when it cannot start", async () => {
