@@ -1,7 +1,4 @@
 import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
-import { link, mkdir, readFile, unlink, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import type { Logger } from "pino";
 
 const PREFIX = "enc:v1:";
 const IV_BYTES = 12;
@@ -55,26 +52,4 @@ function boxOf(secret: string): Pick<SecretBox, "seal" | "open"> {
       }
     },
   };
-}
-
-/**
- * The secret that settings are sealed with: `settingsKey`, or else the content of `<dataDir>/settings.key`, which is made at the first
- * start (mode 600) and named in the log. Instances on several machines need the same SETTINGS_KEY.
- */
-export async function settingsSecret(settingsKey: string | undefined, dataDir: string, log: Logger): Promise<string> {
-  if (settingsKey !== undefined) return settingsKey;
-  const path = join(dataDir, "settings.key");
-  await mkdir(dataDir, { recursive: true });
-  // Written aside and linked: whoever reads the name finds a whole key, and of two who make one the first wins.
-  const draft = `${path}.${process.pid}`;
-  await writeFile(draft, `${randomBytes(32).toString("base64")}\n`, { mode: 0o600 });
-  try {
-    await link(draft, path);
-    log.info({ path }, "made the key that settings are encrypted with; keep it, or set SETTINGS_KEY");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-  } finally {
-    await unlink(draft);
-  }
-  return (await readFile(path, "utf8")).trim();
 }
