@@ -55,6 +55,11 @@ describe("npm run key", () => {
     expect((await run("create", "--name", "a", "--role", "root")).code).toBe(1);
     expect((await run("create", "--name", "a", "--role", "read", "--force")).code).toBe(1);
     expect(await run("revoke", "--name", "a")).toEqual({ code: 1, out: "", err: 'There is no valid key "a".\n' });
+    expect(await run("create", "--name", "Admin", "--role", "read")).toEqual({
+      code: 1,
+      out: "",
+      err: 'The audit names others "Admin"; take another name for the key.\n',
+    });
     await run("create", "--name", "a", "--role", "read");
     expect((await run("create", "--name", "a", "--role", "work")).err).toContain('There is a key "a" already');
   });

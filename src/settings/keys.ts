@@ -21,6 +21,8 @@ export interface NamedKey {
 }
 
 const PREFIX = "bloom_";
+/** Who the audit names where no named key was shown. */
+const TAKEN = new Set(["admin", "api", "membridge", "operator", "router", "runtime"]);
 /** How often the time of the last use is written. */
 const USED_EVERY_MS = 60_000;
 
@@ -35,8 +37,10 @@ const shown = {
 /** Its last use is not written, or not lately. */
 const isQuiet = sql<boolean>`coalesce(${apiKeys.last_used_at}, 0) < ${nowMs} - ${USED_EVERY_MS}`;
 
-/** Makes a key of 256 random bits and gives it, this once. Conflict: a valid key has this name already. */
+/** Makes a key of 256 random bits and gives it, this once. Conflict: a valid key has this name already, or the audit has it for others. */
 export async function createKey(db: Db, name: string, role: Role): Promise<string> {
+  if (TAKEN.has(name.toLowerCase()))
+    throw new Conflict(`The audit names others "${name}"; take another name for the key.`);
   const key = PREFIX + randomBytes(32).toString("base64url");
   try {
     await inTransaction(db, async (tx) => {

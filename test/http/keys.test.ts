@@ -123,6 +123,13 @@ describe("a named key", () => {
     expect(audited.map(({ action }) => action)).toEqual(["key_created", "key_revoked", "key_created"]);
   });
 
+  it.each(["admin", "api", "membridge", "operator", "router", "runtime", "Runtime"])(
+    "is not called %s, whom the audit knows as another",
+    async (name) => {
+      await expect(createKey(db, name, "read")).rejects.toThrow(`The audit names others "${name}"`);
+    },
+  );
+
   it("is not found by a part of it, by its hash, or by SQL", async () => {
     const [{ key_sha256 } = {}] = await query("select key_sha256 from runtime_api_keys where name = 'key-admin'");
     for (const key of [keys.admin.slice(0, -1), `${keys.admin}x`, key_sha256, "bloom_", "bloom_' or '1'='1", "bloom_%"])
