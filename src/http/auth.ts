@@ -31,18 +31,24 @@ const pathOf = ({ baseUrl, path }: Request) => baseUrl + path;
  */
 export function requireKey(db: Db, apiKey: string | undefined, wrongKeys: WrongKeys): RequestHandler {
   const isMainKey = apiKey === undefined ? undefined : createKeyCheck(apiKey);
+  const lookUp = (request: Request, key: string) =>
+    findKey(db, key).catch(async (error) => {
+      await wrongKeys.drop(request, key);
+      throw error;
+    });
   return async (request, response, next) => {
     if (OPEN_CALLS.has(`${request.method} ${pathOf(request)}`.replace(/\/$/, ""))) return next();
     const given = request.get("x-runtime-api-key") ?? "";
-    if (await wrongKeys.isBlocked(request, given)) return wrongKeys.refuse(response);
+    if (!(await wrongKeys.admit(request, given))) return wrongKeys.refuse(response);
     const isMain = isMainKey?.(given) ?? false;
-    const named = isMain ? undefined : await findKey(db, given);
+    const named = isMain ? undefined : await lookUp(request, given);
     if (!isMain && !named && isMainKey) {
-      await wrongKeys.count(request, given);
+      await wrongKeys.refute(request, given);
       response.status(401).json({ error: "Unauthorized" });
       return;
     }
-    if (isMain || named) wrongKeys.prove(request, given);
+    if (isMain || named) await wrongKeys.prove(request, given);
+    else await wrongKeys.drop(request, given);
     if (named) {
       const context = currentRequest();
       if (context) context.key = named;

@@ -10,12 +10,17 @@ const MOST_PROVEN = 10_000;
 /** Counts wrong keys by client address and minute, so that no key is found by trying. */
 export interface WrongKeys {
   /**
-   * True when the address has shown too many wrong keys. What it has shown as a right one before still gets in: behind one address there may
-   * be a whole home, in which one machine has an old key.
+   * False when the address has shown too many wrong keys. What it has shown as a right one before still gets in: behind one address there may
+   * be a whole home, in which one machine has an old key. Any other counts as a wrong one from here on, until it is proven or dropped: of many
+   * that come at once, none is judged before all are counted.
    */
-  isBlocked(request: Request, key: string): Promise<boolean>;
-  count(request: Request, key: string): Promise<void>;
-  prove(request: Request, key: string): void;
+  admit(request: Request, key: string): Promise<boolean>;
+  /** The key is right. */
+  prove(request: Request, key: string): Promise<void>;
+  /** The key is wrong. */
+  refute(request: Request, key: string): Promise<void>;
+  /** Nobody knows. */
+  drop(request: Request, key: string): Promise<void>;
   refuse(response: Response): void;
 }
 
@@ -26,27 +31,43 @@ export function createWrongKeys(perMinute: number): WrongKeys {
   const proven = new Set<string>();
   const addressOf = ({ ip = "" }: Request) => ipKeyGenerator(ip);
   const proofOf = ({ ip = "" }: Request, key: string) => `${ip} ${createHash("sha256").update(key).digest("base64")}`;
-  let lastWrong = Number.NEGATIVE_INFINITY;
   /** What a connection has proven already, so that its next requests need no hash. */
   const provenOn = new WeakMap<Socket, string>();
+  /** Counted, and not judged yet. A client's first requests, all with one key, are one guess. */
+  const guesses = new Set<string>();
+  let lastWrong = Number.NEGATIVE_INFINITY;
+  const takeBack = async (request: Request, key: string) => {
+    if (guesses.size > 0 && guesses.delete(proofOf(request, key))) await store.decrement(addressOf(request));
+  };
   return {
-    async isBlocked(request, key) {
-      if (perMinute === 0 || key === "" || Date.now() > lastWrong + WINDOW_MS) return false;
-      const { totalHits = 0, resetTime } = (await store.get(addressOf(request))) ?? {};
-      const isOver = totalHits >= perMinute && resetTime !== undefined && resetTime.getTime() > Date.now();
-      return isOver && !proven.has(proofOf(request, key));
+    async admit(request, key) {
+      if (perMinute === 0 || key === "") return true;
+      // Over a proxy's connection come clients of many addresses: while one of them guesses, it is the address that counts.
+      if (provenOn.get(request.socket) === key && Date.now() > lastWrong + WINDOW_MS) return true;
+      const proof = proofOf(request, key);
+      if (proven.has(proof) || guesses.has(proof)) return true;
+      guesses.add(proof);
+      const { totalHits } = await store.increment(addressOf(request));
+      if (totalHits > perMinute) guesses.delete(proof);
+      return totalHits <= perMinute;
     },
-    async count(request, key) {
-      if (perMinute === 0 || key === "") return;
-      lastWrong = Date.now();
-      await store.increment(addressOf(request));
-    },
-    prove(request, key) {
-      if (provenOn.get(request.socket) === key) return;
+    async prove(request, key) {
+      if (provenOn.get(request.socket) === key && guesses.size === 0) return;
       provenOn.set(request.socket, key);
       if (proven.size >= MOST_PROVEN) proven.clear();
       proven.add(proofOf(request, key));
+      await takeBack(request, key);
     },
+    async refute(request, key) {
+      if (perMinute === 0 || key === "") return;
+      lastWrong = Date.now();
+      const proof = proofOf(request, key);
+      provenOn.delete(request.socket);
+      // One that was right before, and is revoked.
+      if (proven.delete(proof)) await store.increment(addressOf(request));
+      guesses.delete(proof);
+    },
+    drop: takeBack,
     refuse: (response) => {
       response
         .status(429)

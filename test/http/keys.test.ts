@@ -239,6 +239,34 @@ describe("wrong keys", async () => {
     await ask("192.0.2.2", keys.admin).expect(200);
   });
 
+  it("that come at once are counted before the first is judged, and a right one's first requests are not", async () => {
+    const guesses = Array.from({ length: 30 }, (_, n) => ask("192.0.2.3", `bloom_${n}`));
+    const statuses = (await Promise.all(guesses)).map(({ status }) => status);
+    expect(statuses.toSorted()).toEqual([401, 401, 401, ...Array.from({ length: 27 }, () => 429)]);
+    const first = await Promise.all(Array.from({ length: 10 }, () => ask("192.0.2.4", keys.admin)));
+    expect(first.map(({ status }) => status)).toEqual(Array.from({ length: 10 }, () => 200));
+    for (const status of [401, 401, 401, 429]) await ask("192.0.2.4", "bloom_guess").expect(status);
+    await ask("192.0.2.4", keys.admin).expect(200);
+  });
+
+  it("include one that was right before and is revoked", async () => {
+    const key = await createKey(db, "leaver", "read");
+    await ask("192.0.2.5", key).expect(200);
+    await revokeKey(db, "leaver");
+    for (const status of [401, 401, 401, 429]) await ask("192.0.2.5", key).expect(status);
+  });
+
+  it("are none while the database cannot say which they are", async () => {
+    const key = await createKey(db, "unlucky", "read");
+    await query("alter table runtime_api_keys rename to gone");
+    try {
+      for (let n = 0; n < 4; n++) await ask("192.0.2.6", key).expect(500);
+    } finally {
+      await query("alter table gone rename to runtime_api_keys");
+    }
+    await ask("192.0.2.6", key).expect(200);
+  });
+
   it("of one home's IPv6 network are counted together", async () => {
     for (let n = 0; n < 3; n++) await ask(`2001:db8:1:1::${n}`, "guess").expect(401);
     await ask("2001:db8:1:1::99", "guess").expect(429);
