@@ -16,6 +16,9 @@ export interface Patience {
   requestMs: number;
 }
 
+/** All of a request's headers together, and how many there may be: the rest is not looked at. Clients and their proxies send a few dozen. */
+const MAX_HEADER_BYTES = 16 * 1024;
+const MAX_HEADERS = 100;
 const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000 };
 
 /** An HTTP server whose connections do not hang, and that says in JSON why it cannot read a request. */
@@ -23,6 +26,7 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
   const server = createServer(
     {
       ...stablePrototypes(app),
+      maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: headersMs,
       // Node knows one limit for all requests; ours are in `allow`.
       requestTimeout: 0,
@@ -30,6 +34,7 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
     },
     app,
   );
+  server.maxHeadersCount = MAX_HEADERS;
   const answers = new WeakMap<Duplex, ServerResponse>();
   server.on("request", (request, response) => {
     answers.set(request.socket, response);

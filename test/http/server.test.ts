@@ -1,36 +1,54 @@
-import { once } from "node:events";
-import { type AddressInfo, connect } from "node:net";
+import { connect } from "node:net";
 import { text } from "node:stream/consumers";
-import { afterAll, expect, it } from "vitest";
-import { createHttpServer } from "../../src/http/server.ts";
+import { expect, it } from "vitest";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
 
-const server = createHttpServer(
-  async (request, response) => {
-    // One that is cut off has nobody to answer.
-    const body = await text(request).catch(() => undefined);
-    response.end(body);
-  },
-  { headersMs: 300, requestMs: 600 },
-);
-server.listen(0, "127.0.0.1");
-await once(server, "listening");
-afterAll(() => server.close());
+const { db } = await createTestDatabase();
+const { url } = await startApp(db, { patience: { headersMs: 300, requestMs: 600 } });
+const TASKS = "/api/runtime/llm-tasks";
+const JSON_TYPE = "Content-Type: application/json\r\n";
 
 /** Sends `bytes` as they are and gives all that comes back until the server ends the connection. */
 async function say(bytes: string): Promise<{ status: number; body: unknown }> {
-  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
   socket.write(bytes);
   const answer = await text(socket);
   return { status: Number(answer.split(" ")[1]), body: JSON.parse(answer.split("\r\n\r\n")[1] ?? "") };
 }
+const headers = (count: number, length = 1) =>
+  Array.from({ length: count }, (_, n) => `X-Flood-${n}: ${"x".repeat(length)}\r\n`).join("");
 
 it.each([
-  ["a body that does not come", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{", 408],
+  ["a body that does not come", `POST ${TASKS} HTTP/1.1\r\nHost: x\r\n${JSON_TYPE}Content-Length: 10\r\n\r\n{`, 408],
+  [
+    "a chunk that does not end",
+    `POST ${TASKS} HTTP/1.1\r\nHost: x\r\n${JSON_TYPE}Transfer-Encoding: chunked\r\n\r\n5\r\n{`,
+    408,
+  ],
   ["headers that do not end", "POST / HTTP/1.1\r\nHost: x\r\nX-Slow: 1\r\n", 408],
-  ["headers without end", `GET / HTTP/1.1\r\nHost: x\r\nX-Flood: ${"x".repeat(20_000)}\r\n\r\n`, 431],
+  ["headers without end", `GET / HTTP/1.1\r\nHost: x\r\nX-Flood: ${"x".repeat(17_000)}\r\n\r\n`, 431],
+  ["many headers that are too long together", `GET / HTTP/1.1\r\nHost: x\r\n${headers(90, 200)}\r\n`, 431],
   ["what is no HTTP", "hello\r\n\r\n", 400],
   ["two lengths", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400],
   ["an expectation", "POST / HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nConnection: close\r\n\r\n", 417],
 ])("%s is refused in JSON", async (_what, bytes, status) => {
   expect(await say(bytes)).toEqual({ status, body: { error: expect.stringMatching(/^[A-Z].*\.$/) } });
+});
+
+it("a body that comes drop by drop is given no more time for each drop", async () => {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.write(`POST ${TASKS} HTTP/1.1\r\nHost: x\r\n${JSON_TYPE}Content-Length: 1000\r\n\r\n`);
+  const started = performance.now();
+  const dripping = setInterval(() => socket.writable && socket.write(" "), 50);
+  const answer = await text(socket).finally(() => clearInterval(dripping));
+  expect(answer).toMatch(/^HTTP\/1\.1 408 /);
+  expect(performance.now() - started).toBeLessThan(5_000);
+});
+
+it("15 KB of headers are served, and of more than 100 the rest is not looked at", async () => {
+  const health = (more: string) =>
+    say(`GET /api/runtime/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n${more}\r\n`);
+  expect(await health(headers(5, 3_000))).toMatchObject({ status: 200, body: { status: "ok" } });
+  expect(await health(`${headers(200)}X-Forwarded-Proto: http\r\n`)).toMatchObject({ status: 200 });
 });

@@ -6,7 +6,7 @@ import { loadConfig } from "../../src/config.ts";
 import type { Db } from "../../src/db/client.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { createHttpServer } from "../../src/http/server.ts";
+import { createHttpServer, type Patience } from "../../src/http/server.ts";
 import { createLog } from "../../src/log.ts";
 import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
@@ -32,7 +32,11 @@ export interface TestApp {
 /** The app on a free port over `db`, closed when the file is done. Limits are off unless `env` sets them. */
 export async function startApp(
   db: Db,
-  { env = {}, store = inDatabase }: { env?: Record<string, string>; store?: ArtifactStore } = {},
+  {
+    env = {},
+    store = inDatabase,
+    patience,
+  }: { env?: Record<string, string>; store?: ArtifactStore; patience?: Patience } = {},
 ): Promise<TestApp> {
   const config = loadConfig({
     RATE_LIMIT_PER_MINUTE: "0",
@@ -50,7 +54,10 @@ export async function startApp(
   const waitingRoom = openWaitingRoom(db);
   const dispatcher = createDispatcher(db, store, { outbound, agentKey: config.membridge.agentKey }, log);
   afterAll(() => dispatcher.stop());
-  const server = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }));
+  const server = createHttpServer(
+    createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }),
+    patience,
+  );
   afterAll(waitingRoom.close);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
