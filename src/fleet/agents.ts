@@ -3,6 +3,15 @@ import { z } from "zod";
 import { httpUrl, text } from "../contract/fields.ts";
 import { WORKER_STATUSES } from "../db/values.ts";
 
+/** Enough to find the entry by. */
+const SHOWN_CHARACTERS = 200;
+
+/** An entry of the list without a usable name: its place, from 0, and how it begins. */
+export interface Unreadable {
+  index: number;
+  entry: string;
+}
+
 /** A field that counts as not reported when it is missing, null or of another type. */
 const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
 const name = lenient(text(128).min(1));
@@ -43,15 +52,15 @@ const agent = z
 /** One agent as reported; undefined stands for what was not. */
 export type Agent = z.output<typeof agent> & { name: string };
 
-/** The agents by name, of two with one name the one seen last, and how many entries could not be read. Undefined when `json` is no list. */
-export function readAgents(json: unknown): { agents: Map<string, Agent>; unreadable: number } | undefined {
+/** The agents by name, of two with one name the one seen last, and the entries that could not be read. Undefined when `json` is no list. */
+export function readAgents(json: unknown): { agents: Map<string, Agent>; unreadable: Unreadable[] } | undefined {
   if (!Array.isArray(json)) return undefined;
   const agents = new Map<string, Agent>();
-  let unreadable = 0;
-  for (const entry of json) {
+  const unreadable: Unreadable[] = [];
+  for (const [index, entry] of json.entries()) {
     const read = agent.safeParse(entry);
     if (!read.success || read.data.name === undefined) {
-      unreadable += 1;
+      unreadable.push({ index, entry: JSON.stringify(entry).slice(0, SHOWN_CHARACTERS) });
       continue;
     }
     const found = { ...read.data, name: read.data.name };

@@ -4,6 +4,7 @@ import { createMembridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { syncOnce } from "../../src/fleet/sync.ts";
 import { getWorker, listWorkers } from "../../src/fleet/workers.ts";
+import { createLog } from "../../src/log.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY } from "../support/app.ts";
@@ -109,6 +110,23 @@ describe("a sync", () => {
     expect((await listWorkers(db, { limit: 2_000 })).every(({ status }) => status === "online")).toBe(true);
   });
 
+  it("takes less than 200 ms for 1,000 agents of which all are seen anew", async () => {
+    const agents = Array.from({ length: 1_000 }, (_, index) => anAgent(`node-${index}`));
+    await report(...agents);
+    const medianOf = async (passes: number) => {
+      const times: number[] = [];
+      for (let pass = 0; pass < passes; pass++) {
+        fake.agents = agents.map((agent) => ({ ...agent, last_seen: secondsAgo(1) }));
+        const started = performance.now();
+        expect((await sync()).changed).toBe(1_000);
+        times.push(performance.now() - started);
+      }
+      return times.toSorted((a, b) => a - b)[Math.floor(passes / 2)];
+    };
+    // On a machine that is busy with other tests as well, some tries are slower than the sync.
+    await expect.poll(() => medianOf(5), { timeout: 15_000, interval: 500 }).toBeLessThan(200);
+  });
+
   it("writes nothing when Membridge says the same again", async () => {
     await aWorker(db);
     await report(anAgent("seen", { last_seen: secondsAgo(1), labels: ["gpu"] }), anAgent("fresh"));
@@ -151,6 +169,19 @@ describe("an agent that is reported badly", () => {
     const bad = [null, 7, "alpine", [], {}, ...["", null, 5, "a\0b", "n".repeat(129)].map((name) => ({ name }))];
     expect(await report(anAgent("first"), ...bad, anAgent("last"))).toEqual({ added: 2, changed: 0, offline: 0 });
     expect(await names()).toEqual(["first", "last"]);
+  });
+
+  it("is named in the log by its place and how it begins, ten of them at most", async () => {
+    const lines: string[] = [];
+    const log = createLog("warn", { write: (line: string) => void lines.push(line) });
+    const nameless = { url: "http://10.0.0.9:8001", os_info: "x".repeat(1_000) };
+    fake.agents = [anAgent("first"), nameless, anAgent("last"), ...Array.from({ length: 20 }, () => null)];
+    await syncOnce(db, membridge, log);
+    const { count, entries } = JSON.parse(lines.join(""));
+    expect([count, entries.length, lines.length]).toEqual([21, 10, 1]);
+    expect(entries[0]).toEqual({ index: 1, entry: expect.stringContaining("http://10.0.0.9:8001") });
+    expect(entries[1]).toEqual({ index: 3, entry: "null" });
+    expect(lines.join("").length).toBeLessThan(2_000);
   });
 
   it("goes by its node_id or id when it has no name", async () => {
