@@ -105,15 +105,20 @@ describe("a call to Membridge", () => {
     expect(elsewhere.requests).toEqual([]);
   });
 
-  it.each([false, true])("is a fault when the answer is far too long (compressed: %j)", async (gzip) => {
-    fake.fail("*", { bytes: 16 * 2 ** 20, gzip });
-    await expect(client.call(["agents"], once)).rejects.toThrow(MembridgeUnreachable);
-  });
-
-  it("takes the answer of a large fleet", async () => {
-    fake.fail("*", { bytes: 2 ** 20 });
-    expect((await client.call(["agents"], once)).status).toBe(200);
-  });
+  it.each([false, true])(
+    "takes an answer of 5 MB and no more, and none that is far longer (gzip: %j)",
+    async (gzip) => {
+      const answer = async (bytes: number) => {
+        fake.reset();
+        fake.fail("*", { bytes, gzip });
+        return client.call(["agents"], once);
+      };
+      const limit = 5 * 2 ** 20;
+      for (const bytes of [limit - 1, limit]) expect((await answer(bytes)).json).toHaveLength(bytes - 2);
+      for (const bytes of [limit + 1, 16 * 2 ** 20])
+        await expect(answer(bytes)).rejects.toThrow(`its answer is longer than ${limit} bytes`);
+    },
+  );
 });
 
 describe("what is known of the connection", () => {
@@ -255,7 +260,15 @@ it("the state of the connection is written when it changes, and every 30 s, not 
   expect(await written()).toEqual(first);
   await query("update runtime_settings set value = (value::bigint - 31000)::text where key = 'last_test'");
   await client.call(["health"], once);
-  expect(await written()).not.toEqual(first);
+  const second = await written();
+  expect(second).not.toEqual(first);
+
+  fake.fail("*", "cut");
+  await client.call(["health"], once).catch(() => {});
+  const away = await written();
+  expect(away).not.toEqual(second);
+  for (let n = 0; n < 3; n++) await client.call(["health"], once).catch(() => {});
+  expect(await written()).toEqual(away);
 });
 
 // These take as long as the contract says that they take, so they run side by side.

@@ -200,6 +200,21 @@ it("a client that goes away takes its call to Membridge with it", async () => {
   expect(membridge).toMatchObject({ consecutiveFailures: 0, circuit: "closed" });
 });
 
+it("a circuit that is open is shown by the health, and costs a client milliseconds", async () => {
+  const { api } = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url } });
+  fake.fail("*", { status: 200, html: "<h1>no JSON, which no retry mends</h1>" });
+  const circuit = async () => (await api.get("/api/runtime/health").expect(200)).body.membridge.circuit;
+  for (let n = 0; n < 5; n++) {
+    expect(await circuit()).toBe("closed");
+    await api.get(`${proxy}/projects`).expect(502);
+  }
+  expect(await circuit()).toBe("open");
+  const started = performance.now();
+  const { body } = await api.get(`${proxy}/projects`).expect(502);
+  expect(performance.now() - started).toBeLessThan(500);
+  expect([body.error, fake.requests.length]).toEqual([expect.stringContaining("asked again after 10 s"), 5]);
+});
+
 describe("while Membridge is away", () => {
   it("the proxy answers 502, the test 200, the health says so, and the key is in none of them", async () => {
     const asking = [...gets.map((path) => apart.api.get(path)), apart.api.post(select).send(choice)];
