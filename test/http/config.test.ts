@@ -1,13 +1,17 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { startMembridge } from "../support/membridge.ts";
+import { startProcess } from "../support/process.ts";
 
 const CONFIG = "/api/runtime/config";
-const { db, query } = await createTestDatabase();
+const { db, query, url: DATABASE_URL } = await createTestDatabase();
 const fake = await startMembridge();
 afterAll(fake.close);
 const environment = { MEMBRIDGE_SERVER_URL: fake.url };
@@ -216,6 +220,32 @@ describe("the admin key", () => {
     const after = await storedKey();
     await settingsWith("a third secret", "a fourth secret").sealAnew();
     expect(await storedKey()).toBe(after);
+  });
+
+  it("is encrypted anew by a start with SETTINGS_KEY_PREVIOUS, after which that is needed no more", async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), "bloom-config-"));
+    onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
+    const OLD = "the old key of the settings";
+    const NEW = "the new key of the settings";
+    const common = { DATABASE_URL, DATA_DIR: dataDir, MEMBRIDGE_SERVER_URL: fake.url };
+    await store("admin_key", ADMIN_KEY);
+    const seen: (string | undefined)[] = [];
+    for (const keys of [
+      { SETTINGS_KEY: OLD },
+      { SETTINGS_KEY: NEW, SETTINGS_KEY_PREVIOUS: OLD },
+      { SETTINGS_KEY: NEW },
+    ]) {
+      const service = await startProcess({ ...common, ...keys });
+      expect((await fetch(`${service.url}/api/membridge/projects`)).status).toBe(200);
+      expect(await service.stop()).toBe(0);
+      expect(service.output()).not.toContain(ADMIN_KEY);
+      seen.push(await storedKey());
+    }
+    expect([new Set(seen).size, seen[1] === seen[2]]).toEqual([2, true]);
+    expect((await audited()).map(({ action }: { action: string }) => action)).toEqual([
+      "admin_key_reencrypted",
+      "admin_key_encrypted",
+    ]);
   });
 
   it("of an old service that no header can carry is not given away by the fault", async () => {
