@@ -3,13 +3,14 @@ import { z } from "zod";
 import { httpUrl, text } from "../contract/fields.ts";
 import { WORKER_STATUSES } from "../db/values.ts";
 
-/** Enough to find the entry by. */
+/** Enough to find the entries by. */
+const SHOWN_ENTRIES = 10;
 const SHOWN_CHARACTERS = 200;
 
-/** An entry of the list without a usable name: its place, from 0, and how it begins. */
+/** The entries without a usable name: how many, and of the first ones the place in the list, from 0, and how they begin. */
 export interface Unreadable {
-  index: number;
-  entry: string;
+  count: number;
+  entries: { index: number; entry: string }[];
 }
 
 /** A field that counts as not reported when it is missing, null or of another type. */
@@ -52,15 +53,17 @@ const agent = z
 /** One agent as reported; undefined stands for what was not. */
 export type Agent = z.output<typeof agent> & { name: string };
 
-/** The agents by name, of two with one name the one seen last, and the entries that could not be read. Undefined when `json` is no list. */
-export function readAgents(json: unknown): { agents: Map<string, Agent>; unreadable: Unreadable[] } | undefined {
+/** The agents by name, of two with one name the one seen last, and what could not be read. Undefined when `json` is no list. */
+export function readAgents(json: unknown): { agents: Map<string, Agent>; unreadable: Unreadable } | undefined {
   if (!Array.isArray(json)) return undefined;
   const agents = new Map<string, Agent>();
-  const unreadable: Unreadable[] = [];
+  const unreadable: Unreadable = { count: 0, entries: [] };
   for (const [index, entry] of json.entries()) {
     const read = agent.safeParse(entry);
     if (!read.success || read.data.name === undefined) {
-      unreadable.push({ index, entry: JSON.stringify(entry).slice(0, SHOWN_CHARACTERS) });
+      unreadable.count += 1;
+      if (unreadable.count <= SHOWN_ENTRIES)
+        unreadable.entries.push({ index, entry: JSON.stringify(entry).slice(0, SHOWN_CHARACTERS) });
       continue;
     }
     const found = { ...read.data, name: read.data.name };

@@ -15,8 +15,6 @@ import { merge, newWorker } from "./merge.ts";
 
 /** Agents in one transaction: keeps the locks short and the statement below PostgreSQL's 65,535 parameters. */
 const BATCH = 1_000;
-/** Of a list that cannot be read at all, so many entries are logged. */
-const SHOWN_ENTRIES = 10;
 
 /** What a pass changed: workers added, workers with other data than before, workers that went offline. */
 export interface Synced {
@@ -48,11 +46,8 @@ async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<strin
     const { status, json } = await membridge.call(["agents"], { retries: 0 });
     const read = status < 300 ? readAgents(json) : undefined;
     if (!read) log.warn({ status }, "Membridge gave no list of agents; workers stay as they are");
-    else if (read.unreadable.length > 0) {
-      const { length: count } = read.unreadable;
-      const entries = read.unreadable.slice(0, SHOWN_ENTRIES);
-      log.warn({ count, entries }, "Membridge listed agents without a usable name; skipped");
-    }
+    else if (read.unreadable.count > 0)
+      log.warn(read.unreadable, "Membridge listed agents without a usable name; skipped");
     return read?.agents ?? none;
   } catch (error) {
     if (!(error instanceof MembridgeUnreachable)) throw error;
