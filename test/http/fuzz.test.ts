@@ -205,6 +205,8 @@ it.each(ROUTES)(
   "%s answers noise with what is documented",
   async (call, statuses, sample = {}) => {
     const [method = "", path = ""] = call.split(" ");
+    // Noise may be a configuration that is saved, and Membridge answers 401 from then on.
+    await query("truncate runtime_settings");
     const held = await aLeasedTask(db);
     const ids = [held.task.id, (await aTask(db)).id, (await aWorker(db)).id, "aeeafec3a5b5710f"];
     const noise = fc.record({
