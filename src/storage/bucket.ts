@@ -6,14 +6,13 @@ import { Client, S3Error } from "minio";
 import type { Config } from "../config.ts";
 import { messageOf, StartError } from "../errors.ts";
 import type { ArtifactKey } from "./keys.ts";
+import { prepareBucket, REGION } from "./own-bucket.ts";
 
 /** A connection on which nothing moves for so long is given up. */
 const IDLE_MS = 10_000;
 /** After so many failed uploads in a row none is tried for a while: each would keep a completion waiting. */
 const FAILURES = 5;
 const REST_MS = 10_000;
-/** MinIO answers it whatever a bucket's region is; naming it saves a request at the first use. */
-const REGION = "us-east-1";
 const GONE = new Set(["NoSuchKey", "NoSuchBucket", "NotFound"]);
 
 /** The object store did not do what it was asked; `message` says why. */
@@ -33,7 +32,7 @@ export interface Upload {
 /** The runtime's own bucket. All calls but `checkOwn` throw BucketFault. */
 export interface Bucket {
   readonly name: string;
-  /** Makes the bucket where it is missing. Throws a StartError when it belongs to the other memory layer, a BucketFault when nobody answers. */
+  /** Makes the bucket where it is missing. ForeignBucket: it is not ours to use. BucketFault: nobody answers. */
   checkOwn(): Promise<void>;
   /** Stores the bytes in one request, so that the store itself checks their hash and no part of them is left when it fails. */
   put(key: ArtifactKey, upload: Upload): Promise<void>;
@@ -141,24 +140,5 @@ async function translated<T>(work: () => Promise<T>): Promise<T> {
       throw new NoSuchObject("there is no such object");
     const code = error instanceof S3Error && error.code ? `${error.code}: ` : "";
     throw new BucketFault(code + (messageOf(error) || "no connection"));
-  }
-}
-
-/** The two memory layers never mix (lifecycle.md, invariant 12): a bucket that holds claude-mem's objects is not ours to use. */
-async function prepareBucket(client: Client, bucket: string): Promise<void> {
-  if (!(await client.bucketExists(bucket))) {
-    try {
-      await client.makeBucket(bucket, REGION);
-    } catch (error) {
-      // Another instance was faster.
-      if (!(await client.bucketExists(bucket))) throw error;
-    }
-    return;
-  }
-  for await (const { name, prefix } of client.listObjectsV2(bucket, "", false)) {
-    if ((name ?? prefix ?? "").includes("claude-mem"))
-      throw new StartError(
-        `Bucket "${bucket}" holds claude-mem's objects. Set MINIO_ARTIFACT_BUCKET to a bucket for BLOOM Runtime alone.`,
-      );
   }
 }

@@ -33,6 +33,9 @@ async function complete(store: ArtifactStore, fields = {}, task = {}) {
   return completeTask(db, store, await requireCompletable(db, made.id, lease.id), request);
 }
 
+const aKey = () => artifactKey(crypto.randomUUID(), crypto.randomUUID());
+const anUpload = () => ({ body: Buffer.from("x"), sizeBytes: 1, sha256: sha256Of("x"), contentType: "text/plain" });
+
 const rowOf = async (id: string) =>
   (await query<ArtifactRow>("select * from runtime_artifacts where id = $1", [id])).at(0);
 
@@ -224,16 +227,41 @@ describe("what no artifact came of", () => {
 });
 
 describe("the two memory layers", () => {
-  it("never mix: a bucket that holds claude-mem's objects is refused, and nothing is put into it", async () => {
+  it.each([
+    ["projects/aeeafec3a5b5710f/sqlite/claude-mem.db"],
+    ["projects/aeeafec3a5b5710f/sqlite/manifest.json"],
+    ["projects/aeeafec3a5b5710f/locks/active.lock"],
+    ["projects/aeeafec3a5b5710f/leadership/lease.json"],
+    ["claude-mem.db"],
+    ["artifacts"],
+  ])("never mix: a bucket that holds %s is refused, and nothing is put into it", async (foreign) => {
     const connection = s3.connection();
     await s3.client.makeBucket(connection.bucket);
-    await s3.client.putObject(connection.bucket, "claude-mem.db", "sqlite");
-    const { bucket } = storeAt(connection).store;
-    await expect(bucket?.checkOwn()).rejects.toThrow(StartError);
-    const key = artifactKey(crypto.randomUUID(), crypto.randomUUID());
-    const upload = { body: Buffer.from("x"), sizeBytes: 1, sha256: sha256Of("x"), contentType: "text/plain" };
-    await expect(bucket?.put(key, upload)).rejects.toThrow("holds claude-mem's objects");
-    expect(await s3.keys(connection.bucket)).toEqual(["claude-mem.db"]);
+    const ours = `artifacts/${crypto.randomUUID()}/${crypto.randomUUID()}`;
+    const keys = foreign === "artifacts" ? [foreign] : [ours, foreign];
+    for (const key of keys) await s3.client.putObject(connection.bucket, key, "x");
+    const bucket = openBucket(connection);
+    await expect(bucket.checkOwn()).rejects.toThrow(StartError);
+    await expect(bucket.put(aKey(), anUpload())).rejects.toThrow(
+      `holds "${foreign.split("/")[0]}${foreign.includes("/") ? "/" : ""}", which is not BLOOM Runtime's. Set MINIO_ARTIFACT_BUCKET`,
+    );
+    expect(await s3.keys(connection.bucket)).toEqual(keys);
+  });
+
+  it("never mix: a bucket with a name of the other is refused, even when it is not there yet", async () => {
+    const bucket = openBucket({ ...s3.connection(), bucket: "claude-memory" });
+    await expect(bucket.checkOwn()).rejects.toThrow(StartError);
+    await expect(bucket.put(aKey(), anUpload())).rejects.toThrow("a name of claude-mem's buckets");
+    expect(await s3.client.bucketExists("claude-memory")).toBe(false);
+  });
+
+  it("share no bucket, but one that holds artifacts already is ours", async () => {
+    const connection = s3.connection();
+    await complete(storeAt(connection).store);
+    const bucket = openBucket(connection);
+    await bucket.checkOwn();
+    await bucket.put(aKey(), anUpload());
+    expect(await s3.keys(connection.bucket)).toHaveLength(2);
   });
 
   it("have keys below artifacts/ only", () => {

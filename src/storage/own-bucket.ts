@@ -1,0 +1,46 @@
+import type { Client } from "minio";
+import { StartError } from "../errors.ts";
+
+/** MinIO answers it whatever a bucket's region is; naming it saves a request at the first use. */
+export const REGION = "us-east-1";
+/** All that may lie at the root of our bucket (lifecycle.md, invariant 12). */
+const OURS = "artifacts/";
+/** Behind all of ours, whose second part is a UUID, and in front of whatever else comes later. */
+const AFTER_OURS = "artifacts/~";
+/** How the other memory layer names its own: `claude-mem`, `claude-memory`. */
+const CLAUDE_MEM = "claude-mem";
+
+/** The bucket belongs to somebody else; `message` says what to do. */
+export class ForeignBucket extends StartError {}
+
+/**
+ * Makes the bucket where it is missing. ForeignBucket: it holds anything but our artifacts, or has a name of the other memory layer. Membridge
+ * keeps its database at projects/<id>/sqlite/claude-mem.db, so that it is the root that tells, not a name: whatever is not ours is foreign.
+ */
+export async function prepareBucket(client: Client, bucket: string): Promise<void> {
+  if (bucket.startsWith(CLAUDE_MEM)) throw foreign(`Bucket "${bucket}" has a name of claude-mem's buckets`);
+  if (!(await client.bucketExists(bucket))) {
+    try {
+      await client.makeBucket(bucket, REGION);
+    } catch (error) {
+      // Another instance was faster.
+      if (!(await client.bucketExists(bucket))) throw error;
+    }
+    return;
+  }
+  for (const after of ["", AFTER_OURS]) {
+    // Keys come in order, so that the first of each listing tells.
+    const { objects } = await client.listObjectsQuery(bucket, "", after, { Delimiter: "", MaxKeys: 1 });
+    const key = objects[0]?.name ?? OURS;
+    if (!key.startsWith(OURS))
+      throw foreign(`Bucket "${bucket}" holds ${JSON.stringify(rootOf(key))}, which is not BLOOM Runtime's`);
+  }
+}
+
+const rootOf = (key: string) => key.slice(0, key.indexOf("/") + 1) || key;
+
+function foreign(reason: string): ForeignBucket {
+  return new ForeignBucket(
+    `${reason}. Set MINIO_ARTIFACT_BUCKET to a bucket for BLOOM Runtime alone; a new one is made.`,
+  );
+}
