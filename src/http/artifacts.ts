@@ -6,8 +6,9 @@ import * as queries from "../contract/queries.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
 import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
+import type { Part } from "../storage/bucket.ts";
 import type { ArtifactStore } from "../storage/place.ts";
-import { fileNameOf, type Part, presignedUrl, verifiedContent } from "../storage/read.ts";
+import { fileNameOf, presignedUrl, verifiedContent } from "../storage/read.ts";
 import { queryOf } from "./input.ts";
 import { sendList } from "./lists.ts";
 

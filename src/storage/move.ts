@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import { and, asc, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
@@ -6,12 +5,16 @@ import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import type { Bucket } from "./bucket.ts";
 import { deleteChunks, readChunks } from "./chunks.ts";
+import { proven } from "./hash.ts";
 import { artifactKey } from "./keys.ts";
 import type { ArtifactStore } from "./place.ts";
 
 const BATCH = 50;
 /** A pass ends, so that a stop need not wait for the rest; the next one goes on. */
 const PER_PASS = 1_000;
+/** What is stored more slowly, in bytes a millisecond, is given up: a minute for all, and 1 GB within three hours. */
+const LONGEST_BASE_MS = 60_000;
+const LEAST_BYTES_PER_MS = 100;
 
 /**
  * Moves outputs that stayed in PostgreSQL into the bucket, the oldest first; gives how many. Each is there before its row says so, and the
@@ -54,12 +57,10 @@ async function move(db: Db, bucket: Bucket, id: string): Promise<boolean> {
   if (!artifact || artifact.size_bytes === null || artifact.sha256 === null) return false;
   const { task_id, content, size_bytes, sha256, content_type } = artifact;
   const key = artifactKey(task_id, id);
-  await bucket.put(key, {
-    body: content === null ? Readable.from(readChunks(db, id)) : Buffer.from(content),
-    sizeBytes: size_bytes,
-    sha256,
-    contentType: content_type,
-  });
+  const facts = { sizeBytes: size_bytes, sha256 };
+  const body = proven(content === null ? readChunks(db, id) : [Buffer.from(content)], facts);
+  const withinMs = LONGEST_BASE_MS + size_bytes / LEAST_BYTES_PER_MS;
+  await bucket.put(key, { body, ...facts, contentType: content_type }, { withinMs });
   return inTransaction(db, async (tx) => {
     const changed = await tx
       .update(runtimeArtifacts)

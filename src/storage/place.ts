@@ -1,14 +1,14 @@
 import { isUtf8 } from "node:buffer";
 import { Readable } from "node:stream";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import type { ArtifactRow } from "../db/rows.ts";
 import { messageOf } from "../errors.ts";
-import { type Bucket, BucketFault, type Upload } from "./bucket.ts";
+import type { Bucket, Upload } from "./bucket.ts";
+import { isStoreFault } from "./bucket-faults.ts";
 import { readChunks } from "./chunks.ts";
-import { sha256Of } from "./hash.ts";
+import { proven, sha256Of } from "./hash.ts";
 import { artifactKey } from "./keys.ts";
 import { announceObject, type StagedOutput } from "./staging.ts";
 
@@ -16,6 +16,8 @@ import { announceObject, type StagedOutput } from "./staging.ts";
 export interface ArtifactStore {
   bucket: Bucket | undefined;
   log: Logger;
+  /** How long a completion waits for its upload, in milliseconds; for tests. */
+  uploadWithinMs?: number;
 }
 
 /** A slower upload is given up, and the output stays in PostgreSQL: a completion does not wait for longer. */
@@ -58,8 +60,9 @@ export async function placeOutput(db: Db, store: ArtifactStore, output: Output):
 
   if (store.bucket && !isUploaded)
     await announceObject(db, { id, task_id: taskId, lease_id: leaseId, size_bytes, sha256 });
-  const body = () => (text === null ? Readable.from(readChunks(db, id)) : Buffer.from(text));
-  const url = await uploaded(store, taskId, id, { body, sizeBytes: size_bytes, sha256, contentType: content_type });
+  const facts = { sizeBytes: size_bytes, sha256 };
+  const body = text === null ? proven(readChunks(db, id), facts) : [Buffer.from(text)];
+  const url = await uploaded(store, taskId, id, { body, ...facts, contentType: content_type });
   const columns = { size_bytes, sha256, content_type, url, content: url === null ? text : null };
   const keepChunks = url === null && text === null;
   return { id, columns, staged: isUploaded || store.bucket ? { keepChunks } : undefined };
@@ -67,30 +70,20 @@ export async function placeOutput(db: Db, store: ArtifactStore, output: Output):
 
 /** The object's `minio://` address; null when it must stay in PostgreSQL. */
 async function uploaded(
-  { bucket, log }: ArtifactStore,
+  { bucket, log, uploadWithinMs = UPLOAD_WITHIN_MS }: ArtifactStore,
   taskId: string,
   artifactId: string,
-  { body, ...facts }: Omit<Upload, "body"> & { body: () => Upload["body"] },
+  upload: Upload,
 ): Promise<string | null> {
   if (!bucket) return null;
   const key = artifactKey(taskId, artifactId);
-  const inTime = new AbortController();
-  const late = delay(UPLOAD_WITHIN_MS, undefined, { signal: inTime.signal }).then(() => {
-    throw new BucketFault(`not stored within ${UPLOAD_WITHIN_MS / 1_000} s`);
-  });
   try {
-    // Should it arrive after all, it is the same object that is put there when the artifact is moved.
-    await Promise.race([bucket.put(key, { ...facts, body: body() }), late]);
+    await bucket.put(key, upload, { withinMs: uploadWithinMs });
     return `minio://${bucket.name}/${key}`;
   } catch (error) {
-    log.warn(
-      { reason: messageOf(error), artifact: artifactId },
-      "the object store failed; the output stays in PostgreSQL",
-    );
+    const why = isStoreFault(error) ? "the object store failed" : "the output could not be read";
+    log.warn({ reason: messageOf(error), artifact: artifactId }, `${why}; the output stays in PostgreSQL`);
     return null;
-  } finally {
-    inTime.abort();
-    late.catch(() => {});
   }
 }
 

@@ -5,7 +5,8 @@ import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/rows.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
-import { type Bucket, NoSuchObject } from "./bucket.ts";
+import type { Bucket, Part } from "./bucket.ts";
+import { NoSuchObject } from "./bucket-faults.ts";
 import { readChunks } from "./chunks.ts";
 import { measuring } from "./hash.ts";
 import { type ArtifactKey, keyIn } from "./keys.ts";
@@ -15,12 +16,6 @@ import { withRelief } from "./relief.ts";
 /** The bytes are gone, or are not those that were stored (502). */
 export class Damaged extends Refusal {
   readonly status = 502;
-}
-
-/** Which bytes, counted from 0. */
-export interface Part {
-  start: number;
-  length: number;
 }
 
 type Open = (part?: Part) => AsyncIterable<Buffer> | Promise<AsyncIterable<Buffer>>;
@@ -79,7 +74,7 @@ export function fileNameOf({ id, content_type }: Pick<ArtifactRow, "id" | "conte
 function opener(db: Db, store: ArtifactStore, { id, url, content, size_bytes }: ArtifactRow): Open {
   if (url !== null) {
     const { bucket, key } = inBucket(store, url);
-    return async (part) => withRelief(await bucket.get(key, part));
+    return (part) => withRelief(bucket.get(key, part));
   }
   if (content !== null) {
     const bytes = Buffer.from(content);
@@ -105,7 +100,7 @@ async function* piecesOf(db: Db, store: ArtifactStore, id: string, sizeBytes: nu
     .where(eq(runtimeArtifacts.id, id));
   if (!now?.url) return;
   const { bucket, key } = inBucket(store, now.url);
-  yield* await bucket.get(key, { start: at, length: sizeBytes - at });
+  yield* bucket.get(key, { start: at, length: sizeBytes - at });
 }
 
 function inBucket({ bucket }: ArtifactStore, url: string): { bucket: Bucket; key: ArtifactKey } {

@@ -20,10 +20,16 @@ const { db, query } = await createTestDatabase();
 const s3 = await startS3();
 const OUTPUT = "Ein Samen hält den Atem an.";
 
-function storeAt(connection: Connection, options = {}) {
+interface StoreOptions {
+  idleMs?: number;
+  restMs?: number;
+  uploadWithinMs?: number;
+}
+
+function storeAt(connection: Connection, { uploadWithinMs = 10_000, ...options }: StoreOptions = {}) {
   const logged: string[] = [];
   const log = pino({ level: "warn", base: null }, { write: (line: string) => void logged.push(line) });
-  const store: ArtifactStore = { bucket: openBucket(connection, options), log };
+  const store: ArtifactStore = { bucket: openBucket(connection, options), log, uploadWithinMs };
   return { store, logged };
 }
 
@@ -33,8 +39,9 @@ async function complete(store: ArtifactStore, fields = {}, task = {}) {
   return completeTask(db, store, await requireCompletable(db, made.id, lease.id), request);
 }
 
+const SOON = { withinMs: 10_000 };
 const aKey = () => artifactKey(crypto.randomUUID(), crypto.randomUUID());
-const anUpload = () => ({ body: Buffer.from("x"), sizeBytes: 1, sha256: sha256Of("x"), contentType: "text/plain" });
+const anUpload = () => ({ body: [Buffer.from("x")], sizeBytes: 1, sha256: sha256Of("x"), contentType: "text/plain" });
 
 const rowOf = async (id: string) =>
   (await query<ArtifactRow>("select * from runtime_artifacts where id = $1", [id])).at(0);
@@ -98,7 +105,7 @@ describe("an output", () => {
 /** Ways in which an object store fails, each with how it is made and how it is mended. */
 interface Trouble {
   connection: Connection;
-  options?: object;
+  options?: StoreOptions;
   mend(): Promise<unknown>;
 }
 const TROUBLES: Record<string, () => Promise<Trouble>> = {
@@ -111,6 +118,11 @@ const TROUBLES: Record<string, () => Promise<Trouble>> = {
     const { connection, proxy } = await behindProxy();
     proxy.freeze();
     return { connection, options: { idleMs: 200 }, mend: async () => proxy.thaw() };
+  },
+  "is too slow": async () => {
+    const { connection, proxy } = await behindProxy();
+    proxy.throttle(2_000);
+    return { connection, options: { uploadWithinMs: 200 }, mend: async () => proxy.throttle(0) };
   },
   "breaks the connection midway": async () => {
     const { connection, proxy } = await behindProxy();
@@ -187,6 +199,40 @@ describe("an object store that", () => {
   });
 });
 
+describe("an upload", () => {
+  it("that is given up for its time is stopped, and counts as a failure", async () => {
+    const { connection, proxy } = await behindProxy();
+    const { store, logged } = storeAt(connection, { uploadWithinMs: 100 });
+    await store.bucket?.checkOwn();
+    proxy.throttle(2_000);
+    for (let n = 0; n < 6; n++) await complete(store);
+    expect(logged[0]).toContain("not stored within 0.1 s");
+    expect(logged.at(-1)).toContain("it failed too often lately");
+  });
+
+  it("that is given up closes its connection and what it reads from", async () => {
+    const { connection, proxy } = await behindProxy();
+    const bucket = openBucket(connection);
+    await bucket.checkOwn();
+    proxy.throttle(2_000);
+    let isClosed = false;
+    async function* endless() {
+      try {
+        for (;;) yield Buffer.alloc(64 * 1024);
+      } finally {
+        isClosed = true;
+      }
+    }
+    const upload = { ...anUpload(), body: endless(), sizeBytes: 2 ** 40 };
+    await expect(bucket.put(aKey(), upload, { withinMs: 100 })).rejects.toThrow("not stored within 0.1 s");
+    expect(isClosed).toBe(true);
+    proxy.throttle(0);
+    // The one that is kept alive for the next request.
+    await expect.poll(proxy.connections).toBeLessThanOrEqual(1);
+    expect(await s3.keys(connection.bucket)).toEqual([]);
+  });
+});
+
 describe("what no artifact came of", () => {
   const age = () => query("update runtime_staged_outputs set created_at = created_at - 25 * 3600000");
 
@@ -242,7 +288,7 @@ describe("the two memory layers", () => {
     for (const key of keys) await s3.client.putObject(connection.bucket, key, "x");
     const bucket = openBucket(connection);
     await expect(bucket.checkOwn()).rejects.toThrow(StartError);
-    await expect(bucket.put(aKey(), anUpload())).rejects.toThrow(
+    await expect(bucket.put(aKey(), anUpload(), SOON)).rejects.toThrow(
       `holds "${foreign.split("/")[0]}${foreign.includes("/") ? "/" : ""}", which is not BLOOM Runtime's. Set MINIO_ARTIFACT_BUCKET`,
     );
     expect(await s3.keys(connection.bucket)).toEqual(keys);
@@ -251,7 +297,7 @@ describe("the two memory layers", () => {
   it("never mix: a bucket with a name of the other is refused, even when it is not there yet", async () => {
     const bucket = openBucket({ ...s3.connection(), bucket: "claude-memory" });
     await expect(bucket.checkOwn()).rejects.toThrow(StartError);
-    await expect(bucket.put(aKey(), anUpload())).rejects.toThrow("a name of claude-mem's buckets");
+    await expect(bucket.put(aKey(), anUpload(), SOON)).rejects.toThrow("a name of claude-mem's buckets");
     expect(await s3.client.bucketExists("claude-memory")).toBe(false);
   });
 
@@ -260,7 +306,7 @@ describe("the two memory layers", () => {
     await complete(storeAt(connection).store);
     const bucket = openBucket(connection);
     await bucket.checkOwn();
-    await bucket.put(aKey(), anUpload());
+    await bucket.put(aKey(), anUpload(), SOON);
     expect(await s3.keys(connection.bucket)).toHaveLength(2);
   });
 

@@ -14,6 +14,10 @@ export interface TcpProxy {
   thaw(): void;
   /** Passes everything on this much later, in milliseconds. */
   delay(ms: number): void;
+  /** Passes on so many bytes a second and direction of each connection; 0: as fast as it goes. */
+  throttle(bytesPerSecond: number): void;
+  /** How many connections are open. */
+  connections(): number;
   close(): Promise<void>;
 }
 
@@ -23,9 +27,22 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   const pairs = new Set<Socket[]>();
   let frozen = false;
   let delayMs = 0;
+  let bytesPerMs = 0;
+
+  /** Passes a part of the chunk on every 10 ms, and takes no more meanwhile. */
+  function trickle(chunk: Buffer, from: Socket, to: Socket): void {
+    const share = bytesPerMs > 0 ? Math.ceil(bytesPerMs * 10) : chunk.length;
+    if (to.writable) to.write(chunk.subarray(0, share));
+    if (chunk.length > share) setTimeout(trickle, 10, chunk.subarray(share), from, to);
+    else if (!frozen) from.resume();
+  }
 
   function forward(from: Socket, to: Socket): void {
     from.on("data", (chunk) => {
+      if (bytesPerMs > 0) {
+        from.pause();
+        return trickle(chunk, from, to);
+      }
       const pass = () => to.writable && to.write(chunk);
       if (delayMs > 0) setTimeout(pass, delayMs);
       else pass();
@@ -77,6 +94,10 @@ export async function startProxy(target: string): Promise<TcpProxy> {
     delay: (ms) => {
       delayMs = ms;
     },
+    throttle: (bytesPerSecond) => {
+      bytesPerMs = bytesPerSecond / 1_000;
+    },
+    connections: () => pairs.size,
     close: () => proxy.refuse(),
   };
   return proxy;

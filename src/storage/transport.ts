@@ -1,0 +1,23 @@
+import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
+import { request as httpsRequest } from "node:https";
+
+/**
+ * How the client makes its requests: with a limit to how long nothing may move, in milliseconds, as it would itself wait for ever, and ended
+ * by `signal`. That nothing moves because we read slowly is no such case.
+ */
+export function transport(useSSL: boolean, idleMs: number, signal?: AbortSignal): { request: typeof httpRequest } {
+  const send = useSSL ? httpsRequest : httpRequest;
+  const request = (options: RequestOptions, onAnswer?: (answer: IncomingMessage) => void): ClientRequest => {
+    const made = send(signal ? { ...options, signal } : options, onAnswer);
+    let unread = () => 0;
+    made.on("response", (answer) => {
+      unread = () => answer.readableLength;
+    });
+    made.setTimeout(idleMs).on("timeout", () => {
+      if (unread() > 0) made.setTimeout(idleMs);
+      else made.destroy(new Error(`nothing moved for ${idleMs / 1_000} s`));
+    });
+    return made;
+  };
+  return { request: request as typeof httpRequest };
+}
