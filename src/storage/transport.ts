@@ -1,6 +1,9 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 
+/** What the client throws an error for without reading the answer, which would keep its connection for ever. */
+const UNREAD = new Set([408, 429, 499, 500, 502, 503, 504, 520]);
+
 /**
  * How the client makes its requests: with a limit to how long nothing may move, in milliseconds, as it would itself wait for ever, and ended
  * by `signal`. That nothing moves because we read slowly is no such case.
@@ -12,6 +15,7 @@ export function transport(useSSL: boolean, idleMs: number, signal?: AbortSignal)
     let unread = () => 0;
     made.on("response", (answer) => {
       unread = () => answer.readableLength;
+      if (UNREAD.has(answer.statusCode ?? 0)) answer.destroy();
     });
     made.setTimeout(idleMs).on("timeout", () => {
       if (unread() > 0) made.setTimeout(idleMs);

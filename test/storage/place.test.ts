@@ -231,6 +231,16 @@ describe("an upload", () => {
     await expect.poll(proxy.connections).toBeLessThanOrEqual(1);
     expect(await s3.keys(connection.bucket)).toEqual([]);
   });
+
+  it.each([429, 500, 502, 503, 504])("that is answered with %i leaves no connection behind", async (status) => {
+    const connection = s3.connection();
+    const trouble = await startS3Trouble(connection.port);
+    const { store } = storeAt({ ...connection, port: trouble.port });
+    await store.bucket?.checkOwn();
+    trouble.refuseUploads({ status, code: "SlowDown" });
+    for (let n = 0; n < 4; n++) expect((await complete(store)).artifact.url).toBeNull();
+    await expect.poll(trouble.connections).toBeLessThanOrEqual(1);
+  });
 });
 
 describe("what no artifact came of", () => {

@@ -7,12 +7,19 @@ import { afterAll } from "vitest";
 export interface S3Trouble {
   port: number;
   /** From now on uploads are answered with this error of S3; undefined: as the store itself does. */
-  refuseUploads(fault: { status: number; code: string } | undefined): void;
+  refuseUploads(fault: Fault | undefined): void;
+  /** How many connections to it are open. */
+  connections(): Promise<number>;
+}
+
+export interface Fault {
+  status: number;
+  code: string;
 }
 
 /** Starts it in front of the store at `port` of 127.0.0.1; it ends with the test file. */
 export async function startS3Trouble(port: number): Promise<S3Trouble> {
-  let fault: { status: number; code: string } | undefined;
+  let fault: Fault | undefined;
   const server = createServer((request, response) => {
     const { method = "GET", url = "/", headers } = request;
     if (fault && method === "PUT") {
@@ -36,5 +43,9 @@ export async function startS3Trouble(port: number): Promise<S3Trouble> {
     refuseUploads: (next) => {
       fault = next;
     },
+    connections: () =>
+      new Promise((resolve, reject) =>
+        server.getConnections((error, count) => (error ? reject(error) : resolve(count))),
+      ),
   };
 }
