@@ -14,9 +14,9 @@ const PER_PASS = 100;
 
 /**
  * Removes what was uploaded, or put into the bucket, for a completion that never came; gives how many. An output that a completion has taken
- * over has no staged row any more, so that nothing that belongs to an artifact is ever removed.
+ * over has no staged row any more, so that nothing that belongs to an artifact is ever removed. `signal` ends the pass, a removal in flight too.
  */
-export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore): Promise<number> {
+export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore, signal?: AbortSignal): Promise<number> {
   const lease = db
     .select({ one: sql`1` })
     .from(leases)
@@ -30,6 +30,7 @@ export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore): Promise
     .limit(PER_PASS);
   let cleaned = 0;
   for (const { id, task_id } of stale) {
+    if (signal?.aborted) break;
     // From here on no completion takes it over: only whole ones are. One that did so meanwhile has deleted the row.
     const given = await db
       .update(stagedOutputs)
@@ -38,8 +39,9 @@ export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore): Promise
       .returning({ id: stagedOutputs.id });
     if (given.length === 0) continue;
     try {
-      await bucket?.remove(artifactKey(task_id, id));
+      await bucket?.remove(artifactKey(task_id, id), signal);
     } catch (error) {
+      if (signal?.aborted) break;
       log.warn({ reason: messageOf(error) }, "outputs that nobody took stay in the bucket for now");
       break;
     }

@@ -1,5 +1,46 @@
+/** Places for outputs, and outputs in them. */
 import { pino } from "pino";
+import type { Db } from "../../src/db/client.ts";
+import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
+import { uploadOutput } from "../../src/queue/upload.ts";
+import { openBucket } from "../../src/storage/bucket.ts";
 import type { ArtifactStore } from "../../src/storage/place.ts";
+import { aLeasedTask, completion } from "./factories.ts";
+import type { Connection } from "./s3.ts";
 
 /** Without a bucket: outputs stay in PostgreSQL. */
 export const inDatabase: ArtifactStore = { bucket: undefined, log: pino({ level: "silent" }) };
+
+export interface StoreOptions {
+  idleMs?: number;
+  restMs?: number;
+  uploadWithinMs?: number;
+}
+
+/** With a bucket, and what is logged about it. */
+export function storeAt(connection: Connection, { uploadWithinMs = 10_000, ...options }: StoreOptions = {}) {
+  const logged: string[] = [];
+  const log = pino({ level: "warn", base: null }, { write: (line: string) => void logged.push(line) });
+  const store: ArtifactStore = { bucket: openBucket(connection, options), log, uploadWithinMs };
+  return { store, logged };
+}
+
+/** A task that a worker has completed with this output. */
+export async function completed(db: Db, store: ArtifactStore, output: string, fields = {}, task = {}) {
+  const { task: made, lease } = await aLeasedTask(db, { task });
+  const request = completion({ output, lease_id: lease.id, ...fields });
+  return completeTask(db, store, await requireCompletable(db, made.id, lease.id), request);
+}
+
+/** The same with an output that was uploaded before; one over 10 MB, or with a NUL, lies in pieces. */
+export async function uploaded(db: Db, store: ArtifactStore, bytes: Buffer) {
+  const { task, lease } = await aLeasedTask(db);
+  const { id } = await uploadOutput(db, task.id, lease.id, oneByOne(bytes), bytes.length);
+  const request = completion({ output: null, output_id: id, lease_id: lease.id });
+  return completeTask(db, store, await requireCompletable(db, task.id, lease.id), request);
+}
+
+async function* oneByOne(bytes: Buffer): AsyncGenerator<Buffer> {
+  const size = 64 * 1024;
+  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+}

@@ -6,8 +6,10 @@ import { afterAll } from "vitest";
 
 export interface S3Trouble {
   port: number;
-  /** From now on uploads are answered with this error of S3; undefined: as the store itself does. */
-  refuseUploads(fault: Fault | undefined): void;
+  /** From now on uploads, or those of the keys that are named, are answered with this error of S3; undefined: as the store itself does. */
+  refuseUploads(fault: Fault | undefined, keys?: string[]): void;
+  /** How many uploads were refused. */
+  refused(): number;
   /** How many connections to it are open. */
   connections(): Promise<number>;
 }
@@ -20,9 +22,13 @@ export interface Fault {
 /** Starts it in front of the store at `port` of 127.0.0.1; it ends with the test file. */
 export async function startS3Trouble(port: number): Promise<S3Trouble> {
   let fault: Fault | undefined;
+  let refusedKeys: string[] | undefined;
+  let refused = 0;
   const server = createServer((request, response) => {
     const { method = "GET", url = "/", headers } = request;
-    if (fault && method === "PUT") {
+    const isMeant = refusedKeys?.some((key) => url.endsWith(key)) ?? true;
+    if (fault && isMeant && method === "PUT") {
+      refused += 1;
       request.resume();
       response.writeHead(fault.status, { "content-type": "application/xml" });
       response.end(`<?xml version="1.0"?><Error><Code>${fault.code}</Code><Message>refused</Message></Error>`);
@@ -40,9 +46,11 @@ export async function startS3Trouble(port: number): Promise<S3Trouble> {
   afterAll(() => server.close());
   return {
     port: (server.address() as AddressInfo).port,
-    refuseUploads: (next) => {
+    refuseUploads: (next, keys) => {
       fault = next;
+      refusedKeys = keys;
     },
+    refused: () => refused,
     connections: () =>
       new Promise((resolve, reject) =>
         server.getConnections((error, count) => (error ? reject(error) : resolve(count))),

@@ -16,6 +16,8 @@ export interface TcpProxy {
   delay(ms: number): void;
   /** Passes on so many bytes a second and direction of each connection; 0: as fast as it goes. */
   throttle(bytesPerSecond: number): void;
+  /** How many bytes it has passed on, in both directions. */
+  bytesPassed(): number;
   /** How many connections are open. */
   connections(): number;
   close(): Promise<void>;
@@ -28,11 +30,13 @@ export async function startProxy(target: string): Promise<TcpProxy> {
   let frozen = false;
   let delayMs = 0;
   let bytesPerMs = 0;
+  let bytesPassed = 0;
 
   /** Passes a part of the chunk on every 10 ms, and takes no more meanwhile. */
   function trickle(chunk: Buffer, from: Socket, to: Socket): void {
     const share = bytesPerMs > 0 ? Math.ceil(bytesPerMs * 10) : chunk.length;
     if (to.writable) to.write(chunk.subarray(0, share));
+    bytesPassed += Math.min(share, chunk.length);
     if (chunk.length > share) setTimeout(trickle, 10, chunk.subarray(share), from, to);
     else if (!frozen) from.resume();
   }
@@ -44,6 +48,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
         return trickle(chunk, from, to);
       }
       const pass = () => to.writable && to.write(chunk);
+      bytesPassed += chunk.length;
       if (delayMs > 0) setTimeout(pass, delayMs);
       else pass();
     });
@@ -97,6 +102,7 @@ export async function startProxy(target: string): Promise<TcpProxy> {
     throttle: (bytesPerSecond) => {
       bytesPerMs = bytesPerSecond / 1_000;
     },
+    bytesPassed: () => bytesPassed,
     connections: () => pairs.size,
     close: () => proxy.refuse(),
   };
