@@ -43,10 +43,12 @@ export interface Service {
 /** Starts everything, and stops again what it has started if a later part fails. Throws a StartError for what the operator can mend. */
 export async function startService(config: Config, log: Logger): Promise<Service> {
   const started: (() => Promise<void>)[] = [];
-  let stopping: Promise<void> | undefined;
+  let stopped: Promise<void> | undefined;
+  /** A pass of the storage loop may take hours. */
+  const stopping = new AbortController();
   const stop = () => {
-    stopping ??= stopAll(started.reverse(), log);
-    return stopping;
+    stopped ??= stopAll(started.reverse(), log);
+    return stopped;
   };
 
   try {
@@ -75,8 +77,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
       }),
       every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
       every(STORAGE_INTERVAL_MS, "artifact storage", log, async () => {
-        await moveOnce(db, store);
-        await cleanOnce(db, store);
+        await moveOnce(db, store, stopping.signal);
+        await cleanOnce(db, store, stopping.signal);
       }),
     ];
     let { port } = config;
@@ -86,6 +88,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     }
     started.push(() => dispatcher.stop());
     started.push(async () => {
+      stopping.abort();
       await Promise.all(loops.map((loop) => loop.stop()));
     });
 

@@ -1,13 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import type { ArtifactRow } from "../../src/db/rows.ts";
 import { moveOnce } from "../../src/storage/move.ts";
 import { completed, inDatabase, storeAt, uploaded } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { startProcess } from "../support/process.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble } from "../support/s3-trouble.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
 
-const { db, query } = await createTestDatabase();
+const { db, query, url: DATABASE_URL } = await createTestDatabase();
 const s3 = await startS3();
 
 const left = async () =>
@@ -103,5 +105,45 @@ describe("outputs that cannot be read from PostgreSQL", () => {
     expect(await s3.keys(connection.bucket)).toEqual([]);
     await change("set_byte(data, 999, (get_byte(data, 999) + 255) % 256)");
     expect(await moveOnce(db, store)).toBe(1);
+  });
+});
+
+describe("a stop", () => {
+  const throttled = async () => {
+    const connection = s3.connection();
+    const proxy = await startProxy(`127.0.0.1:${connection.port}`);
+    onTestFinished(proxy.close);
+    return { connection, proxy, here: { ...connection, port: proxy.port } };
+  };
+
+  it("ends a pass, and the upload that is in flight", async () => {
+    const { connection, proxy, here } = await throttled();
+    const { store, logged } = storeAt(here);
+    const ids = await outputs(2);
+    await store.bucket?.checkOwn();
+    proxy.freeze();
+    const stopping = new AbortController();
+    const pass = moveOnce(db, store, stopping.signal);
+    stopping.abort();
+    expect(await pass).toBe(0);
+    expect(await moveOnce(db, store, stopping.signal)).toBe(0);
+    expect([await left(), logged]).toEqual([ids, []]);
+    proxy.thaw();
+    await moveTheRest(connection);
+  });
+
+  it("of the service does not wait for the store", async () => {
+    const { connection, proxy, here } = await throttled();
+    await uploaded(db, inDatabase, randomBytes(2_000_000));
+    await s3.client.makeBucket(connection.bucket);
+    proxy.throttle(20_000);
+    const service = await startProcess({ DATABASE_URL, ...s3.env(here), SETTINGS_KEY: "a key for the tests alone" });
+    // Far more than the look at the bucket takes: the upload is under way.
+    await expect.poll(proxy.bytesPassed).toBeGreaterThan(10_000);
+    const asked = Date.now();
+    expect(await service.stop()).toBe(0);
+    expect(Date.now() - asked).toBeLessThan(5_000);
+    proxy.throttle(0);
+    await moveTheRest(connection);
   });
 });
