@@ -45,6 +45,8 @@ export const stagedOutputs = pgTable("runtime_staged_outputs", {
   /** Null until the upload has ended. */
   size_bytes: byteCount(),
   sha256: text(),
+  /** The bucket in which there may be an object of it; null while there is none. */
+  bucket: text(),
 });
 
 /** The bytes of outputs that are too large for one value, of staged ones and of artifacts, in pieces. */

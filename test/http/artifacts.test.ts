@@ -287,7 +287,11 @@ describe("the database", () => {
       `delete from runtime_artifacts where id = '${id}'`,
       `delete from runtime_output_chunks where output_id = '${large.id}'`,
       `update runtime_output_chunks set data = '' where output_id = '${large.id}'`,
+      `insert into runtime_output_chunks (output_id, seq, data) values ('${large.id}', 1000000, 'more')`,
+      `insert into runtime_output_chunks (output_id, seq, data) values ('${id}', 0, 'more')`,
+      "truncate runtime_artifacts",
+      "truncate runtime_output_chunks",
     ])
-      await expect(query(statement), statement).rejects.toThrow();
+      await expect(query(statement), statement).rejects.toThrow("rows are immutable");
   });
 });
