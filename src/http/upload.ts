@@ -2,6 +2,7 @@ import type { Request, RequestHandler } from "express";
 import type { Db } from "../db/client.ts";
 import { Refusal } from "../errors.ts";
 import { uploadOutput } from "../queue/upload.ts";
+import { requireWithin } from "../storage/staging.ts";
 import { InvalidValue } from "./input.ts";
 import { ownLeaseId } from "./own-work.ts";
 import { allowBody } from "./server.ts";
@@ -23,6 +24,8 @@ export function uploadRoute(db: Db, maxBytes: number): RequestHandler<{ id: stri
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
     try {
+      // One that says how long it is need not be taken to see that it is too long.
+      requireWithin(maxBytes, Number(request.get("content-length") ?? 0));
       const leaseId = await ownLeaseId(db, request.params.id, request.get("x-lease-id")?.toLowerCase());
       const { id, size_bytes, sha256 } = await uploadOutput(db, request.params.id, leaseId, bytesOf(request), maxBytes);
       response.status(201).json({ output_id: id, size_bytes, sha256 });

@@ -10,7 +10,7 @@ import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { seen } from "../fleet/evidence.ts";
-import { type ArtifactStore, type PlacedOutput, placeOutput } from "../storage/place.ts";
+import { type ArtifactStore, giveBack, type PlacedOutput, placeOutput } from "../storage/place.ts";
 import { findStaged, type StagedOutput, takeStaged } from "../storage/staging.ts";
 import { findLease, requireHeld, staleLease } from "./fence.ts";
 import {
@@ -57,7 +57,11 @@ export async function completeTask(
   const source =
     request.output_id === undefined ? request.output : await uploaded(db, request.output_id, task, leaseId);
   const placed = await placeOutput(db, store, { taskId: task.id, leaseId, format: task.desired_format, source });
-  const completion = await record(db, task.id, handover, placed);
+  const completion = await record(db, task.id, handover, placed).catch(async (error) => {
+    // Should this fail too, what was written down before the upload is most likely still there.
+    await giveBack(db, store, { taskId: task.id, leaseId }, placed).catch(() => {});
+    throw error;
+  });
   if (!completion.result.accepted) throw tooLate(completion.artifact.id);
   return completion;
 }

@@ -6,7 +6,8 @@ import { getTask } from "./tasks.ts";
 /**
  * Takes the bytes of an output ahead of its completion, which then names it. `leaseId` is the lease under which the task was worked on,
  * which may have been swept meanwhile (lifecycle.md, invariant 8); without one the task's current lease is meant.
- * NotFound: no such task. Conflict: the lease does not hold the task and did not. OutputTooLarge: more than `maxBytes` came.
+ * An earlier upload under the lease that was not completed with is dropped.
+ * NotFound: no such task. Conflict: the lease does not hold the task and did not, or a later upload came meanwhile. OutputTooLarge: more than `maxBytes` came.
  */
 export async function uploadOutput(
   db: Db,

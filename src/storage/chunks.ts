@@ -1,17 +1,28 @@
 /** Bytes that are too many for one value, kept in PostgreSQL in pieces, so that no more than one piece is in memory at a time. */
-import { and, asc, eq, gt } from "drizzle-orm";
+import { and, asc, eq, gt, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { outputChunks } from "../db/output-tables.ts";
+import { outputChunks, stagedOutputs } from "../db/output-tables.ts";
+import { Conflict } from "../errors.ts";
 import { withRelief } from "./relief.ts";
 
 /** PostgreSQL sends bytes as text of twice their length, so a piece costs some 1 MB on its way. */
 const PIECE_BYTES = 256 * 1024;
 
-/** Stores the bytes as the output's pieces, as they come. */
+/** The answer to an upload whose place another has taken. */
+export function replaced(): Conflict {
+  return new Conflict("A later upload under this lease took the place of this one.");
+}
+
+/** Stores the bytes as the staged output's pieces, as they come. Conflict: it is no longer staged. */
 export async function writeChunks(db: Db, outputId: string, body: AsyncIterable<Buffer>): Promise<void> {
   let seq = 0;
   for await (const data of withRelief(inPieces(body))) {
-    await db.insert(outputChunks).values({ output_id: outputId, seq, data });
+    // Locks the staged row: whoever deletes it waits, and then finds this piece.
+    const { rowCount } = await db.execute(
+      sql`insert into ${outputChunks} (output_id, seq, data)
+        select id, ${seq}::integer, ${sql.param(data)}::bytea from ${stagedOutputs} where id = ${outputId} for key share`,
+    );
+    if (rowCount === 0) throw replaced();
     seq += 1;
   }
 }

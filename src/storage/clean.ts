@@ -1,4 +1,4 @@
-import { and, asc, eq, lt, notExists, sql } from "drizzle-orm";
+import { and, asc, eq, isNull, lt, notExists, or, type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { stagedOutputs } from "../db/output-tables.ts";
@@ -17,36 +17,47 @@ const PER_PASS = 100;
  * over has no staged row any more, so that nothing that belongs to an artifact is ever removed. `signal` ends the pass, a removal in flight too.
  */
 export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore, signal?: AbortSignal): Promise<number> {
-  const lease = db
-    .select({ one: sql`1` })
-    .from(leases)
-    .where(and(eq(leases.id, stagedOutputs.lease_id), eq(leases.status, "active")));
-  const isStale = and(lt(stagedOutputs.created_at, sql`${nowMs} - ${STALE_MS}`), notExists(lease));
   const stale = await db
-    .select()
+    .select({ id: stagedOutputs.id, task_id: stagedOutputs.task_id, bucket: stagedOutputs.bucket, isTaken })
     .from(stagedOutputs)
-    .where(isStale)
+    .where(and(isStale(db), bucket ? isOurs(bucket.name) : isNull(stagedOutputs.bucket)))
     .orderBy(asc(stagedOutputs.created_at))
     .limit(PER_PASS);
   let cleaned = 0;
-  for (const { id, task_id } of stale) {
+  for (const { id, task_id, ...staged } of stale) {
     if (signal?.aborted) break;
-    // From here on no completion takes it over: only whole ones are. One that did so meanwhile has deleted the row.
+    // From here on no completion takes it over: only whole ones are. One that has begun to, or has done so, meanwhile has changed the row.
     const given = await db
       .update(stagedOutputs)
       .set({ size_bytes: null, sha256: null })
-      .where(eq(stagedOutputs.id, id))
+      .where(and(eq(stagedOutputs.id, id), isStale(db)))
       .returning({ id: stagedOutputs.id });
     if (given.length === 0) continue;
     try {
-      await bucket?.remove(artifactKey(task_id, id), signal);
+      if (staged.bucket !== null && !staged.isTaken) await bucket?.remove(artifactKey(task_id, id), signal);
     } catch (error) {
       if (signal?.aborted) break;
       log.warn({ reason: messageOf(error) }, "outputs that nobody took stay in the bucket for now");
       break;
     }
-    await unstage(db, id);
+    if (staged.isTaken) await db.delete(stagedOutputs).where(eq(stagedOutputs.id, id));
+    else await unstage(db, id);
     cleaned += 1;
   }
   return cleaned;
 }
+
+/** Old, and of no lease that is still worked under. */
+function isStale(db: Db): SQL | undefined {
+  const lease = db
+    .select({ one: sql`1` })
+    .from(leases)
+    .where(and(eq(leases.id, stagedOutputs.lease_id), eq(leases.status, "active")));
+  return and(lt(stagedOutputs.created_at, sql`${nowMs} - ${STALE_MS}`), notExists(lease));
+}
+
+/** There may be no object of it, or one that we can remove: that of another bucket is for who has that. */
+const isOurs = (name: string) => or(isNull(stagedOutputs.bucket), eq(stagedOutputs.bucket, name));
+
+/** An artifact came of it after all: then its bytes are that one's. By its name, as Drizzle leaves the table out of a selected column. */
+const isTaken = sql<boolean>`exists (select 1 from runtime_artifacts a where a.id = runtime_staged_outputs.id)`;

@@ -9,8 +9,8 @@ import type { Bucket, Upload } from "./bucket.ts";
 import { isStoreFault } from "./bucket-faults.ts";
 import { readChunks } from "./chunks.ts";
 import { proven, sha256Of } from "./hash.ts";
-import { artifactKey } from "./keys.ts";
-import { announceObject, type StagedOutput } from "./staging.ts";
+import { type ArtifactKey, artifactKey } from "./keys.ts";
+import { announceObject, announceUploaded, type Staged, type StagedOutput } from "./staging.ts";
 
 /** Where outputs are kept: in the bucket if there is one and while it works, else in PostgreSQL. */
 export interface ArtifactStore {
@@ -58,33 +58,58 @@ export async function placeOutput(db: Db, store: ArtifactStore, output: Output):
     ? source
     : { id: newId(), size_bytes: Buffer.byteLength(source), sha256: sha256Of(source) };
 
-  if (store.bucket && !isUploaded)
-    await announceObject(db, { id, task_id: taskId, lease_id: leaseId, size_bytes, sha256 });
+  const { bucket } = store;
   const facts = { sizeBytes: size_bytes, sha256 };
+  const mayPut = bucket && (await announced(db, bucket, { id, task_id: taskId, lease_id: leaseId }, source, facts));
   const body = text === null ? proven(readChunks(db, id), facts) : [Buffer.from(text)];
-  const url = await uploaded(store, taskId, id, { body, ...facts, contentType: content_type });
+  const upload = { body, ...facts, contentType: content_type };
+  const url = mayPut ? await uploaded(store, bucket, artifactKey(taskId, id), upload) : null;
   const columns = { size_bytes, sha256, content_type, url, content: url === null ? text : null };
   const keepChunks = url === null && text === null;
-  return { id, columns, staged: isUploaded || store.bucket ? { keepChunks } : undefined };
+  return { id, columns, staged: isUploaded || bucket ? { keepChunks } : undefined };
+}
+
+/** Whether it may be put into the bucket, which is written down before. */
+async function announced(
+  db: Db,
+  { name }: Bucket,
+  staged: Staged,
+  source: string | StagedOutput,
+  { sizeBytes: size_bytes, sha256 }: { sizeBytes: number; sha256: string },
+): Promise<boolean> {
+  if (typeof source !== "string") return announceUploaded(db, staged.id, name);
+  await announceObject(db, { ...staged, bucket: name, size_bytes, sha256 });
+  return true;
 }
 
 /** The object's `minio://` address; null when it must stay in PostgreSQL. */
 async function uploaded(
-  { bucket, log, uploadWithinMs = UPLOAD_WITHIN_MS }: ArtifactStore,
-  taskId: string,
-  artifactId: string,
+  { log, uploadWithinMs = UPLOAD_WITHIN_MS }: ArtifactStore,
+  bucket: Bucket,
+  key: ArtifactKey,
   upload: Upload,
 ): Promise<string | null> {
-  if (!bucket) return null;
-  const key = artifactKey(taskId, artifactId);
   try {
     await bucket.put(key, upload, { withinMs: uploadWithinMs });
     return `minio://${bucket.name}/${key}`;
   } catch (error) {
     const why = isStoreFault(error) ? "the object store failed" : "the output could not be read";
-    log.warn({ reason: messageOf(error), artifact: artifactId }, `${why}; the output stays in PostgreSQL`);
+    log.warn({ reason: messageOf(error), key }, `${why}; the output stays in PostgreSQL`);
     return null;
   }
+}
+
+/** Has cleanOnce find the object of an output that no artifact came of after all, whatever became of its staged row. */
+export async function giveBack(
+  db: Db,
+  { bucket }: ArtifactStore,
+  { taskId, leaseId }: Pick<Output, "taskId" | "leaseId">,
+  { id, columns }: PlacedOutput,
+): Promise<void> {
+  if (!bucket || columns.url === null) return;
+  // Without a size: no completion can take it over.
+  const staged = { id, task_id: taskId, lease_id: leaseId, bucket: bucket.name };
+  await announceObject(db, { ...staged, size_bytes: null, sha256: null });
 }
 
 /** What can lie in a text column: PostgreSQL stores no NUL. */

@@ -1,17 +1,22 @@
-import { and, eq, isNotNull } from "drizzle-orm";
+import { and, eq, isNotNull, isNull, lt, or, type SQL } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { stagedOutputs } from "../db/output-tables.ts";
+import { inTransaction } from "../db/transaction.ts";
 import { Refusal } from "../errors.ts";
-import { deleteChunks, writeChunks } from "./chunks.ts";
+import { deleteChunks, replaced, writeChunks } from "./chunks.ts";
 import { measuring } from "./hash.ts";
 
-/** An output whose bytes are there, and that no completion has taken over yet. */
-export interface StagedOutput {
+/** What an output on its way is known by. */
+export interface Staged {
   id: string;
   task_id: string;
   lease_id: string | null;
+}
+
+/** An output whose bytes are there, and that no completion has taken over yet. */
+export interface StagedOutput extends Staged {
   size_bytes: number;
   sha256: string;
 }
@@ -21,9 +26,16 @@ export class OutputTooLarge extends Refusal {
   readonly status = 413;
 }
 
+/** OutputTooLarge: there are more than `maxBytes`. */
+export function requireWithin(maxBytes: number, sizeBytes: number): void {
+  if (sizeBytes > maxBytes)
+    throw new OutputTooLarge(`The output is larger than ${maxBytes} bytes; MAX_OUTPUT_MB sets the limit.`);
+}
+
 /**
  * Takes the bytes into PostgreSQL as they come, wherever they will lie in the end: neither a store that is away nor one that is slow
- * keeps a worker from handing in what it has. OutputTooLarge: more than `maxBytes` came. What fails leaves nothing behind.
+ * keeps a worker from handing in what it has. An earlier output of the lease that no completion has begun to take over is dropped, so that
+ * a lease keeps one. OutputTooLarge: more than `maxBytes` came. Conflict: a later upload took its place. What fails leaves nothing behind.
  */
 export async function stageUpload(
   db: Db,
@@ -34,10 +46,12 @@ export async function stageUpload(
   const staged = { id: newId(), task_id: taskId, lease_id: leaseId };
   await db.insert(stagedOutputs).values({ ...staged, created_at: nowMs });
   try {
+    await dropEarlier(db, staged);
     const measure = measuring();
     await writeChunks(db, staged.id, limited(measure.through(body), maxBytes, measure.bytesSoFar));
     const { sizeBytes: size_bytes, sha256 } = measure.result();
-    await db.update(stagedOutputs).set({ size_bytes, sha256 }).where(eq(stagedOutputs.id, staged.id));
+    const whole = db.update(stagedOutputs).set({ size_bytes, sha256 }).where(eq(stagedOutputs.id, staged.id));
+    if ((await whole.returning({ id: stagedOutputs.id })).length === 0) throw replaced();
     return { ...staged, size_bytes, sha256 };
   } catch (error) {
     // Should this fail too, cleanOnce finds it.
@@ -46,9 +60,44 @@ export async function stageUpload(
   }
 }
 
-/** Writes down that an object is about to be put into the bucket, so that it is found again should no artifact come of it. */
-export async function announceObject(db: Db, output: StagedOutput): Promise<void> {
-  await db.insert(stagedOutputs).values({ ...output, created_at: nowMs });
+/** One of which there may be an object is left to cleanOnce. */
+async function dropEarlier(db: Db, { id, lease_id }: { id: string; lease_id: string }): Promise<void> {
+  const earlier = and(eq(stagedOutputs.lease_id, lease_id), lt(stagedOutputs.id, id), isNull(stagedOutputs.bucket));
+  await inTransaction(db, (tx) => drop(tx, earlier));
+}
+
+/** What may lie in the bucket. */
+export interface AnnouncedObject extends Staged {
+  bucket: string;
+  size_bytes: number | null;
+  sha256: string | null;
+}
+
+/** Writes down that there may be an object of it in the bucket, so that it is found again should no artifact come of it. */
+export async function announceObject(db: Db, object: AnnouncedObject): Promise<void> {
+  await db
+    .insert(stagedOutputs)
+    .values({ ...object, created_at: nowMs })
+    .onConflictDoNothing();
+}
+
+/**
+ * The same of an output that was uploaded. False, and it must not be put there, when it is being taken over or cleaned away, or there may be an
+ * object of it in another bucket. From now on it counts as new, so that it is not cleaned away while it is put.
+ */
+export async function announceUploaded(db: Db, id: string, bucket: string): Promise<boolean> {
+  const announced = await db
+    .update(stagedOutputs)
+    .set({ bucket, created_at: nowMs })
+    .where(
+      and(
+        eq(stagedOutputs.id, id),
+        isNotNull(stagedOutputs.size_bytes),
+        or(isNull(stagedOutputs.bucket), eq(stagedOutputs.bucket, bucket)),
+      ),
+    )
+    .returning({ id: stagedOutputs.id });
+  return announced.length > 0;
 }
 
 /** The output that was uploaded whole under this lease of the task, if it is still there. */
@@ -79,14 +128,18 @@ export async function takeStaged(tx: Db, id: string, { keepChunks }: { keepChunk
 
 /** Forgets the output and its bytes in PostgreSQL. */
 export async function unstage(db: Db, id: string): Promise<void> {
-  await deleteChunks(db, id);
-  await db.delete(stagedOutputs).where(eq(stagedOutputs.id, id));
+  await inTransaction(db, (tx) => drop(tx, eq(stagedOutputs.id, id)));
+}
+
+/** The pieces after their row, for which writeChunks looks: none is added any more. */
+async function drop(tx: Db, which: SQL | undefined): Promise<void> {
+  const dropped = await tx.delete(stagedOutputs).where(which).returning({ id: stagedOutputs.id });
+  for (const { id } of dropped) await deleteChunks(tx, id);
 }
 
 async function* limited(body: AsyncIterable<Buffer>, maxBytes: number, soFar: () => number): AsyncGenerator<Buffer> {
   for await (const part of body) {
-    if (soFar() > maxBytes)
-      throw new OutputTooLarge(`The output is larger than ${maxBytes} bytes; MAX_OUTPUT_MB sets the limit.`);
+    requireWithin(maxBytes, soFar());
     yield part;
   }
 }

@@ -183,6 +183,41 @@ describe("an upload", () => {
     expect((await put(task.id, {})).status).toBe(409);
   });
 
+  it("takes the place of an earlier one under the same lease", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    const upload = async (body: string) =>
+      (await (await put(task.id, { "x-lease-id": lease.id }, body)).json()) as { output_id: string };
+    const first = await upload("first");
+    const slow = httpRequest(`${url}${TASKS}/${task.id}/output`, { method: "PUT" });
+    const refused = once(slow, "response");
+    const staged = () => query<{ id: string }>("select id from runtime_staged_outputs where task_id = $1", [task.id]);
+    slow.write(Buffer.alloc(300_000));
+    await expect.poll(async () => (await staged()).filter(({ id }) => id !== first.output_id)).toHaveLength(1);
+    const last = await upload("last");
+    expect(await staged()).toEqual([{ id: last.output_id }]);
+    slow.end(Buffer.alloc(300_000));
+    expect((await refused)[0]).toHaveProperty("statusCode", 409);
+    const pieces = "select distinct output_id as id from runtime_output_chunks join llm_tasks on llm_tasks.id = $1";
+    const held = (await query<{ id: string }>(pieces, [task.id])).map(({ id }) => id);
+    expect(held).toContain(last.output_id);
+    expect(held).not.toContain(first.output_id);
+    const body = { status: "success", metrics: { duration_ms: 1 }, lease_id: lease.id };
+    const complete = (output_id: string) => api.post(`${TASKS}/${task.id}/complete`).send({ ...body, output_id });
+    await complete(first.output_id).expect(409);
+    await complete(last.output_id).expect(200);
+  });
+
+  it("that says how large it is, and is too large, is refused before it is sent", async () => {
+    const { task } = await aLeasedTask(db);
+    const headers = { "content-length": 40 * 1024 * 1024 + 1 };
+    const request = httpRequest(`${url}${TASKS}/${task.id}/output`, { method: "PUT", headers });
+    request.on("error", () => {}).flushHeaders();
+    const [response] = await once(request, "response");
+    expect(response.statusCode).toBe(413);
+    request.destroy();
+    expect(await query("select 1 from runtime_staged_outputs where task_id = $1", [task.id])).toEqual([]);
+  });
+
   it("that is compressed is refused", async () => {
     const { task } = await aLeasedTask(db);
     expect((await put(task.id, { "content-encoding": "gzip" })).status).toBe(415);

@@ -1,16 +1,13 @@
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { ArtifactRow } from "../../src/db/rows.ts";
 import { StartError } from "../../src/errors.ts";
-import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
-import { cleanOnce } from "../../src/storage/clean.ts";
 import { sha256Of } from "../../src/storage/hash.ts";
 import { artifactKey, keyIn } from "../../src/storage/keys.ts";
 import { moveOnce } from "../../src/storage/move.ts";
 import type { ArtifactStore } from "../../src/storage/place.ts";
 import { completed, inDatabase, type StoreOptions, storeAt } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, completion } from "../support/factories.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble } from "../support/s3-trouble.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
@@ -221,45 +218,6 @@ describe("an upload", () => {
     trouble.refuseUploads({ status, code: "SlowDown" });
     for (let n = 0; n < 4; n++) expect((await complete(store)).artifact.url).toBeNull();
     await expect.poll(trouble.connections).toBeLessThanOrEqual(1);
-  });
-});
-
-describe("what no artifact came of", () => {
-  const age = () => query("update runtime_staged_outputs set created_at = created_at - 25 * 3600000");
-
-  it("is removed from the bucket, and nothing else is", async () => {
-    const { connection, proxy } = await behindProxy();
-    const { store } = storeAt(connection);
-    const kept = await complete(store);
-    const { task, lease } = await aLeasedTask(db);
-    const held = await requireCompletable(db, task.id, lease.id);
-    proxy.delay(100);
-    const losing = completeTask(db, store, held, completion({ output: "lost", lease_id: lease.id }));
-    await expect
-      .poll(() => query("select 1 from runtime_staged_outputs where task_id = $1", [task.id]))
-      .toHaveLength(1);
-    await completeTask(db, inDatabase, held, completion({ output: "won", lease_id: lease.id }));
-    await expect(losing).rejects.toThrow("was completed before with another body");
-    expect(await s3.keys(connection.bucket)).toHaveLength(2);
-
-    expect(await cleanOnce(db, store)).toBe(0);
-    await age();
-    expect(await cleanOnce(db, store)).toBe(1);
-    expect(await s3.keys(connection.bucket)).toEqual([`artifacts/${kept.task.id}/${kept.artifact.id}`]);
-    expect(await query("select * from runtime_staged_outputs")).toEqual([]);
-  });
-
-  it("stays while the store cannot be reached", async () => {
-    const { connection, proxy } = await behindProxy();
-    const { store, logged } = storeAt(connection);
-    await query(
-      `insert into runtime_staged_outputs (id, task_id, created_at, size_bytes, sha256) values (gen_random_uuid(), gen_random_uuid(), 0, 1, 'x')`,
-    );
-    await proxy.refuse();
-    expect(await cleanOnce(db, store)).toBe(0);
-    expect(logged.join()).toContain("stay in the bucket for now");
-    await proxy.accept();
-    expect(await cleanOnce(db, store)).toBe(1);
   });
 });
 
