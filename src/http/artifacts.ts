@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type Request, type Response, Router } from "express";
+import { type Request, Router } from "express";
 import type { Logger } from "pino";
 import * as queries from "../contract/queries.ts";
 import type { Db } from "../db/client.ts";
@@ -8,7 +8,7 @@ import { messageOf } from "../errors.ts";
 import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
 import type { Part } from "../storage/bucket.ts";
 import type { ArtifactStore } from "../storage/place.ts";
-import { fileNameOf, presignedUrl, verifiedContent } from "../storage/read.ts";
+import { contentOf, fileNameOf, presignedUrl } from "../storage/read.ts";
 import { queryOf } from "./input.ts";
 import { sendList } from "./lists.ts";
 
@@ -34,29 +34,49 @@ export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger): Route
 
   router.get("/:id/content", async (request, response) => {
     const artifact = await getArtifact(db, request.params.id);
-    response.set({
+    const headers = {
       ...NEVER_EXECUTED,
       "Accept-Ranges": "bytes",
       "Content-Disposition": `attachment; filename="${fileNameOf(artifact)}"`,
-    });
-    if (artifact.sha256 !== null) response.set("ETag", `"${artifact.sha256}"`);
-    if (artifact.sha256 !== null && request.fresh) return void response.status(304).end();
+    };
+    if (artifact.sha256 !== null) {
+      response.set("ETag", `"${artifact.sha256}"`);
+      if (request.fresh) return void response.status(304).set(headers).end();
+      response.removeHeader("ETag");
+    }
 
-    const content = await verifiedContent(db, store, artifact);
-    response.set({ ETag: `"${content.sha256}"`, "Content-Type": content.contentType });
-    const part = partOf(request, response, content.sizeBytes);
-    if (part === "unsatisfiable")
-      return void response.status(416).set("Content-Range", `bytes */${content.sizeBytes}`).end();
-    if (part) response.status(206).set("Content-Range", rangeOf(part, content.sizeBytes));
-    response.set("Content-Length", String(part?.length ?? content.sizeBytes));
-    if (request.method === "HEAD") return void response.end();
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const content = contentOf(db, store, artifact);
+    let pieces: AsyncGenerator<Buffer> | undefined;
     try {
-      await pipeline(Readable.from(await content.open(part)), response);
+      const facts = content.stated ?? (await content.verify(gone.signal));
+      const { sizeBytes, sha256 } = facts;
+      const part = partOf(request, `"${sha256}"`, sizeBytes);
+      if (part === "unsatisfiable")
+        return void response
+          .status(416)
+          .set({ ...headers, "Content-Range": `bytes */${sizeBytes}` })
+          .end();
+      const isHead = request.method === "HEAD";
+      if (content.stated && !isHead) await content.verify(gone.signal);
+      pieces = content.open(facts, part, gone.signal);
+      // What fails before the first byte is still answered.
+      const first = isHead ? undefined : await pieces.next();
+
+      response.set({ ...headers, ETag: `"${sha256}"`, "Content-Type": content.contentType });
+      if (part) response.status(206).set("Content-Range", rangeOf(part, sizeBytes));
+      response.set("Content-Length", String(part?.length ?? sizeBytes));
+      if (!first || first.done) return void response.end();
+      await pipeline(Readable.from(startingWith(first.value, pieces)), response);
     } catch (error) {
+      if (!gone.signal.aborted && !response.headersSent) throw error;
       // The status is sent: that the connection ends before the last byte is what tells the client.
-      const gone = request.socket.destroyed;
-      log[gone ? "debug" : "warn"]({ artifact: artifact.id, reason: messageOf(error) }, "an artifact was sent in part");
+      const level = gone.signal.aborted ? "debug" : "warn";
+      log[level]({ artifact: artifact.id, reason: messageOf(error) }, "an artifact was sent in part");
       response.destroy();
+    } finally {
+      await pieces?.return(undefined);
     }
   });
 
@@ -70,9 +90,9 @@ export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger): Route
 }
 
 /** The one part that the client asks for. Of several parts, and of a version that has changed, it gets the whole. */
-function partOf(request: Request, response: Response, sizeBytes: number): Part | "unsatisfiable" | undefined {
+function partOf(request: Request, etag: string, sizeBytes: number): Part | "unsatisfiable" | undefined {
   const version = request.get("if-range");
-  if (sizeBytes === 0 || (version !== undefined && version !== response.get("etag"))) return undefined;
+  if (sizeBytes === 0 || (version !== undefined && version !== etag)) return undefined;
   const ranges = request.range(sizeBytes, { combine: true });
   if (ranges === -1) return "unsatisfiable";
   if (ranges === undefined || ranges === -2 || ranges.type !== "bytes") return undefined;
@@ -81,3 +101,8 @@ function partOf(request: Request, response: Response, sizeBytes: number): Part |
 }
 
 const rangeOf = ({ start, length }: Part, sizeBytes: number) => `bytes ${start}-${start + length - 1}/${sizeBytes}`;
+
+async function* startingWith(first: Buffer, rest: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield first;
+  yield* rest;
+}

@@ -46,7 +46,9 @@ export async function* proven(
   const { sizeBytes, sha256 } = measure.result();
   if (sizeBytes !== stored.sizeBytes || (stored.sha256 !== null && sha256 !== stored.sha256))
     throw new WrongBytes(
-      `${stored.sizeBytes} bytes with SHA-256 ${stored.sha256} were stored, ${sizeBytes} bytes with ${sha256} are there`,
+      stored.sha256 === null
+        ? `${stored.sizeBytes} bytes were expected, ${sizeBytes} are there`
+        : `${stored.sizeBytes} bytes with SHA-256 ${stored.sha256} were stored, ${sizeBytes} bytes with ${sha256} are there`,
     );
   if (held) yield held;
 }

@@ -1,14 +1,14 @@
-import { Readable } from "node:stream";
-import { eq } from "drizzle-orm";
+import { and, desc, eq } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/rows.ts";
+import { auditLogs } from "../db/schema.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import type { Bucket, Part } from "./bucket.ts";
-import { NoSuchObject } from "./bucket-faults.ts";
+import { isStoreFault, NoSuchObject } from "./bucket-faults.ts";
 import { readChunks } from "./chunks.ts";
-import { measuring } from "./hash.ts";
+import { measuring, proven, WrongBytes } from "./hash.ts";
 import { type ArtifactKey, keyIn } from "./keys.ts";
 import type { ArtifactStore } from "./place.ts";
 import { withRelief } from "./relief.ts";
@@ -18,40 +18,73 @@ export class Damaged extends Refusal {
   readonly status = 502;
 }
 
-type Open = (part?: Part) => AsyncIterable<Buffer> | Promise<AsyncIterable<Buffer>>;
+type Open = (part?: Part, signal?: AbortSignal) => AsyncIterable<Buffer> | Iterable<Buffer>;
 
-/** An artifact's bytes, which were read through once and are what was stored. */
-export interface Content {
+export interface Facts {
   sizeBytes: number;
   sha256: string;
-  contentType: string;
-  /** The bytes, or a part of them, a piece at a time. */
-  open: Open;
 }
 
 /**
- * Finds the artifact's bytes, in PostgreSQL or in the bucket, and reads them through to see that they are what was stored: whoever is sent
- * the first of them cannot be told any more that the last are wrong. Adopted rows without a hash are taken as they are.
- * NotFound: the task had no output. Damaged, which is audited. Unavailable: the object store does not answer.
+ * An artifact's bytes, in PostgreSQL or in the bucket. What reads them throws Damaged, which is audited, or Unavailable when the object store
+ * does not answer; where `signal` is aborted, its reason.
  */
-export async function verifiedContent(db: Db, store: ArtifactStore, artifact: ArtifactRow): Promise<Content> {
-  const open = opener(db, store, artifact);
-  const measure = measuring();
-  try {
-    for await (const _piece of measure.through(await open()));
-  } catch (error) {
-    if (artifact.url === null) throw error;
-    if (error instanceof NoSuchObject) throw await damaged(db, artifact, error.message);
-    throw new Unavailable(
-      `The object store does not hand the artifact out now: ${messageOf(error)}. Try again shortly.`,
-    );
+export interface Content {
+  contentType: string;
+  /** What the row says, without a look at the bytes; adopted rows do not say it. */
+  stated: Facts | undefined;
+  /**
+   * Reads the bytes through to see that they are what was stored: whoever is sent the first of them cannot be told any more that the last
+   * are wrong. Those of a row that says nothing are taken as they are.
+   */
+  verify(signal?: AbortSignal): Promise<Facts>;
+  /** The bytes, or a part of them, a piece at a time. All of them are compared once more, before the last piece; of a part, their number. */
+  open(facts: Facts, part?: Part, signal?: AbortSignal): AsyncGenerator<Buffer>;
+}
+
+/** Finds the artifact's bytes, and reads nothing yet. NotFound: the task had no output. Conflict: they are in a bucket that is not ours. */
+export function contentOf(db: Db, store: ArtifactStore, artifact: ArtifactRow): Content {
+  const { size_bytes: sizeBytes, sha256 } = artifact;
+  const bytes = opener(db, store, artifact);
+  const stated = sizeBytes === null || sha256 === null ? undefined : { sizeBytes, sha256 };
+
+  async function* open(facts: Facts, part?: Part, signal?: AbortSignal): AsyncGenerator<Buffer> {
+    try {
+      yield* proven(bytes(part, signal), part ? { sizeBytes: part.length, sha256: null } : facts);
+    } catch (error) {
+      throw signal?.aborted ? error : await refusalOf(db, artifact, error);
+    }
   }
-  const { sizeBytes, sha256 } = measure.result();
-  if (artifact.sha256 !== null && sha256 !== artifact.sha256) {
-    const stored = `${artifact.size_bytes} bytes with SHA-256 ${artifact.sha256}`;
-    throw await damaged(db, artifact, `${stored} were stored, ${sizeBytes} bytes with ${sha256} are there`);
+
+  async function measured(signal?: AbortSignal): Promise<Facts> {
+    const measure = measuring();
+    try {
+      for await (const _piece of measure.through(bytes(undefined, signal))) signal?.throwIfAborted();
+    } catch (error) {
+      throw signal?.aborted ? error : await refusalOf(db, artifact, error);
+    }
+    return measure.result();
   }
-  return { sizeBytes, sha256, contentType: artifact.content_type, open };
+
+  return {
+    contentType: artifact.content_type,
+    stated,
+    open,
+    async verify(signal) {
+      if (!stated) return measured(signal);
+      for await (const _piece of open(stated, undefined, signal)) signal?.throwIfAborted();
+      return stated;
+    },
+  };
+}
+
+/** What the caller is answered when the bytes could not be read, or are the wrong ones. */
+async function refusalOf(db: Db, artifact: ArtifactRow, error: unknown): Promise<unknown> {
+  if (error instanceof WrongBytes || error instanceof NoSuchObject) return damaged(db, artifact, error.message);
+  if (!isStoreFault(error)) return error;
+  return new Unavailable(
+    `The object store does not hand the artifact out now: ${messageOf(error)}. Try again shortly.`,
+  );
 }
 
 /** An address of the object store at which anybody may read the artifact for so long. Conflict: its bytes are not there. */
@@ -74,20 +107,27 @@ export function fileNameOf({ id, content_type }: Pick<ArtifactRow, "id" | "conte
 function opener(db: Db, store: ArtifactStore, { id, url, content, size_bytes }: ArtifactRow): Open {
   if (url !== null) {
     const { bucket, key } = inBucket(store, url);
-    return (part) => withRelief(bucket.get(key, part));
+    return (part, signal) => withRelief(bucket.get(key, part, signal));
   }
   if (content !== null) {
     const bytes = Buffer.from(content);
-    return ({ start, length } = { start: 0, length: bytes.length }) =>
-      Readable.from([bytes.subarray(start, start + length)]);
+    return ({ start, length } = { start: 0, length: bytes.length }) => [bytes.subarray(start, start + length)];
   }
   if (size_bytes === null) throw new NotFound("The artifact has no content: its task ended without an output.");
-  const pieces = () => piecesOf(db, store, id, size_bytes);
-  return (part) => (part ? within(pieces(), part) : pieces());
+  return (part, signal) => {
+    const pieces = piecesOf(db, store, id, size_bytes, signal);
+    return part ? within(pieces, part) : pieces;
+  };
 }
 
 /** The output's pieces; where they are moved into the bucket meanwhile, the rest of them comes from there. */
-async function* piecesOf(db: Db, store: ArtifactStore, id: string, sizeBytes: number): AsyncGenerator<Buffer> {
+async function* piecesOf(
+  db: Db,
+  store: ArtifactStore,
+  id: string,
+  sizeBytes: number,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Buffer> {
   let at = 0;
   for await (const piece of readChunks(db, id)) {
     yield piece;
@@ -100,7 +140,7 @@ async function* piecesOf(db: Db, store: ArtifactStore, id: string, sizeBytes: nu
     .where(eq(runtimeArtifacts.id, id));
   if (!now?.url) return;
   const { bucket, key } = inBucket(store, now.url);
-  yield* bucket.get(key, { start: at, length: sizeBytes - at });
+  yield* bucket.get(key, { start: at, length: sizeBytes - at }, signal);
 }
 
 function inBucket({ bucket }: ArtifactStore, url: string): { bucket: Bucket; key: ArtifactKey } {
@@ -109,9 +149,17 @@ function inBucket({ bucket }: ArtifactStore, url: string): { bucket: Bucket; key
   throw new Conflict(`The artifact lies at ${url}, which is not in the bucket that MINIO_* names.`);
 }
 
+/** Audited once, however often it is read: only what is new about it makes another entry. */
 async function damaged(db: Db, { id }: ArtifactRow, reason: string): Promise<Damaged> {
   const detail = `The artifact is damaged: ${reason}`;
-  await audit(db, { action: "artifact_damaged", entity_type: "artifact", entity_id: id, actor: "runtime", detail });
+  const fact = { action: "artifact_damaged", entity_type: "artifact", entity_id: id, actor: "runtime", detail };
+  const [newest] = await db
+    .select({ detail: auditLogs.detail })
+    .from(auditLogs)
+    .where(and(eq(auditLogs.entity_id, id), eq(auditLogs.action, fact.action)))
+    .orderBy(desc(auditLogs.timestamp), desc(auditLogs.id))
+    .limit(1);
+  if (newest?.detail !== detail) await audit(db, fact);
   return new Damaged(`${detail}.`);
 }
 

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move.ts";
 import type { ArtifactStore } from "../../src/storage/place.ts";
-import { verifiedContent } from "../../src/storage/read.ts";
+import { contentOf } from "../../src/storage/read.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -295,17 +295,17 @@ describe("reading from the bucket", () => {
     const bytes = randomBytes(12 * 1024 * 1024);
     const { complete } = await anUpload(apps.PostgreSQL, bytes);
     const { artifact } = (await complete().expect(200)).body;
-    const content = await verifiedContent(db, inBucket, artifact);
+    const content = contentOf(db, inBucket, artifact);
     const read: Buffer[] = [];
-    for await (const piece of await content.open()) {
+    for await (const piece of content.open(await content.verify())) {
       if (read.length === 2) await moveOnce(db, inBucket);
       read.push(piece);
     }
     expect(sha256(Buffer.concat(read))).toBe(artifact.sha256);
     const moved = (await app.api.get(`${ARTIFACTS}/${artifact.id}`)).body;
     expect(moved.url).toMatch(/^minio:/);
-    expect((await verifiedContent(db, inBucket, artifact)).sha256).toBe(artifact.sha256);
-    await expect(verifiedContent(db, inDatabase, moved)).rejects.toThrow("not in the bucket");
+    expect((await content.verify()).sha256).toBe(artifact.sha256);
+    expect(() => contentOf(db, inDatabase, moved)).toThrow("not in the bucket");
   });
 });
 
