@@ -19,8 +19,11 @@ const NEVER_EXECUTED = {
   "Content-Security-Policy": "default-src 'none'; sandbox",
 };
 
-/** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. */
-export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger): Router {
+/** A client that takes nothing for so long is taken to have gone: it would hold its connection to the store, or the database's rows, for ever. */
+const PATIENCE_MS = 300_000;
+
+/** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */
+export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger, { patienceMs = PATIENCE_MS } = {}): Router {
   const router = Router();
 
   router.get("/", async (request, response) => {
@@ -68,6 +71,7 @@ export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger): Route
       if (part) response.status(206).set("Content-Range", rangeOf(part, sizeBytes));
       response.set("Content-Length", String(part?.length ?? sizeBytes));
       if (!first || first.done) return void response.end();
+      response.setTimeout(patienceMs, () => response.destroy());
       await pipeline(Readable.from(startingWith(first.value, pieces)), response);
     } catch (error) {
       if (!gone.signal.aborted && !response.headersSent) throw error;

@@ -1,6 +1,11 @@
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { createServer, get, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import express from "express";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { artifactRoutes } from "../../src/http/artifacts.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move.ts";
 import { contentOf, Damaged } from "../../src/storage/read.ts";
@@ -174,5 +179,25 @@ describe("a client that", () => {
     // The one that is kept alive for the next request.
     await expect.poll(proxy.connections).toBeLessThanOrEqual(1);
     expect(proxy.bytesPassed()).toBeLessThan(before + MB);
+  });
+
+  it.each(["PostgreSQL", "the bucket"])("takes nothing of what is in %s is let go", async (place) => {
+    const { artifact, store, proxy } =
+      place === "PostgreSQL"
+        ? { ...(await uploaded(db, inDatabase, randomBytes(30 * MB))), store: inDatabase, proxy: undefined }
+        : await setUp(30 * MB);
+    const app = express().use("/", artifactRoutes(db, store, pino({ level: "silent" }), { patienceMs: 200 }));
+    const server = createServer(app).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const left = once(server, "close");
+    const request = get(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${artifact.id}/content`);
+    request.on("error", () => {});
+    const [answer] = (await once(request, "response")) as [IncomingMessage];
+    answer.on("error", () => {});
+    // It closes when its last connection has ended.
+    server.close();
+    await left;
+    if (proxy) await expect.poll(proxy.connections).toBeLessThanOrEqual(1);
+    request.destroy();
   });
 });
