@@ -1,5 +1,6 @@
 import { fetch, type Response } from "undici";
 import { isHttpUrl } from "../config.ts";
+import { joinSignals } from "../signals.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
 /** An HTTP call that never came to an answer that can be used. `sent` is false when it certainly did not reach the server. */
@@ -45,13 +46,13 @@ export async function boundedFetch(
 ): Promise<{ status: number; text: string }> {
   // An adopted database may hold any. fetch would quote it, with the password that may be in it.
   if (!isHttpUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
-  const timeout = AbortSignal.timeout(timeoutMs);
+  const limit = joinSignals(signal ? [signal] : [], timeoutMs);
   try {
     const response = await fetch(url, {
       method,
       headers: [...headers],
       redirect: "manual",
-      signal: signal ? AbortSignal.any([timeout, signal]) : timeout,
+      signal: limit.signal,
       dispatcher: outbound,
       ...(body !== undefined && { body }),
     });
@@ -64,6 +65,8 @@ export async function boundedFetch(
     signal?.throwIfAborted();
     if (error instanceof NetworkFault) throw error;
     throw new NetworkFault(...describe(error, timeoutMs), { cause: error });
+  } finally {
+    limit.forget();
   }
 }
 

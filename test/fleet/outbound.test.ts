@@ -9,6 +9,7 @@ import { probeOnce } from "../../src/fleet/probe.ts";
 import { createLog } from "../../src/log.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { collectGarbage } from "../support/garbage.ts";
 
 const { db, query } = await createTestDatabase();
 const app = await startApp(db);
@@ -104,6 +105,29 @@ describe("a connection", () => {
     await expect(ask(url, "10.0.0.0/8")()).rejects.toThrow("is not in OUTBOUND_ALLOW");
     expect((await ask(url, "10.0.0.0/8, 127.0.0.0/8")()).text).toBe("here");
     expect(paths).toEqual(["/"]);
+  });
+
+  it("ends in its time, also when garbage is collected meanwhile, and when its caller is not interested any more", async () => {
+    const silent = createServer(() => {}).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const outbound = createOutbound();
+    onTestFinished(() => outbound.destroy().then(() => void silent.close()));
+    const url = `http://127.0.0.1:${(silent.address() as AddressInfo).port}`;
+    const leaving = new AbortController();
+    const call = (timeoutMs: number) =>
+      boundedFetch(outbound, url, {
+        method: "GET",
+        headers: new Headers(),
+        timeoutMs,
+        maxBytes: 1,
+        signal: leaving.signal,
+      });
+    const collecting = setInterval(collectGarbage, 50);
+    onTestFinished(() => clearInterval(collecting));
+    await expect(call(300.5)).rejects.toThrow("no answer within 0.3005 s");
+    const calling = call(60_000);
+    leaving.abort();
+    await expect(calling).rejects.toThrow("aborted");
   });
 
   it("follows no redirect", async () => {
