@@ -1,42 +1,55 @@
 import { AsyncResource } from "node:async_hooks";
 import type { RequestHandler } from "express";
+import type { Logger } from "pino";
 import * as requests from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
+import { messageOf } from "../errors.ts";
 import { claimTasks } from "../queue/claim.ts";
 import type { Granted } from "../queue/grant.ts";
 import { releaseTask } from "../queue/release.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
+import { joinSignals } from "../signals.ts";
 import { goneSignal } from "./gone.ts";
 import { bodyOf } from "./input.ts";
 import { sendJson } from "./json.ts";
 import { requireOwnWorker } from "./own-work.ts";
 
 /**
- * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that has gone away while it
- * waited gets nothing: what it was just given goes back to the queue.
+ * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that has gone away before the
+ * whole answer was sent gets nothing: what it was just given goes back to the queue.
  */
-export function claimRoute(db: Db, waitingRoom: WaitingRoom): RequestHandler {
+export function claimRoute(db: Db, waitingRoom: WaitingRoom, log: Logger): RequestHandler {
   return async (request, response) => {
     const body = bodyOf(requests.claimTasks, request);
     requireOwnWorker(body.worker_id);
     const gone = goneSignal(response);
-    let granted = await claimTasks(db, body);
-    if (granted.length === 0 && body.wait_seconds) {
-      const ended = AbortSignal.any([gone, AbortSignal.timeout(body.wait_seconds * 1_000)]);
-      const attempt = async () => {
-        if (!gone.aborted) granted = await claimTasks(db, body);
-        return granted.length > 0;
-      };
+    let granted: Granted[] = [];
+    const attempt = async () => {
+      if (!gone.aborted) granted = await claimTasks(db, body);
+      return granted.length > 0;
+    };
+    if (body.wait_seconds) {
+      const { signal, forget } = joinSignals([gone], body.wait_seconds * 1_000);
+      const asking = { workerId: body.worker_id, slugs: body.agent_slugs ?? [] };
       // Whoever rings the room, it is this request that claims.
-      await waitingRoom.wait(body.worker_id, ended, AsyncResource.bind(attempt));
-    }
-    if (gone.aborted) await giveBack(db, granted);
-    else if (granted.length === 0) response.status(204).end();
-    else sendJson(response, { tasks: granted });
+      await waitingRoom.wait(asking, signal, AsyncResource.bind(attempt)).finally(forget);
+    } else await attempt();
+
+    if (granted.length === 0) return void response.status(204).end();
+    if (gone.aborted) return giveBack(db, granted, log);
+    gone.addEventListener("abort", () => void giveBack(db, granted, log), { once: true });
+    sendJson(response, { tasks: granted });
   };
 }
 
-async function giveBack(db: Db, granted: Granted[]): Promise<void> {
-  for (const { task, lease } of granted)
-    await releaseTask(db, task.id, { lease_id: lease.id, reason: "the client that claimed it has gone away" });
+/** What cannot be given back now comes back when its lease ends. */
+async function giveBack(db: Db, granted: Granted[], log: Logger): Promise<void> {
+  const reason = "the client that claimed it has gone away";
+  await Promise.all(
+    granted.map(({ task, lease }) =>
+      releaseTask(db, task.id, { lease_id: lease.id, reason }).catch((error) =>
+        log.warn({ task: task.id, lease: lease.id, reason: messageOf(error) }, "a claimed task was not given back"),
+      ),
+    ),
+  );
 }

@@ -41,7 +41,7 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
     sendJson(response.status(isNew ? 201 : 200), task);
   });
 
-  router.post("/claim", claimRoute(db, waitingRoom));
+  router.post("/claim", claimRoute(db, waitingRoom, store.log));
 
   router.post("/:id/lease", async (request, response) => {
     const body = bodyOf(requests.leaseTask, request);

@@ -98,7 +98,11 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]
       throw workerNotFound();
     },
   );
-  if (quiet) await noteSeen(db, worker_id, "claim");
+  if (quiet)
+    await noteSeen(db, worker_id, "claim").catch((error) => {
+      // What was granted must reach the worker; the next sign of life is noted again.
+      if (granted.length === 0) throw error;
+    });
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);

@@ -1,19 +1,22 @@
-import { sql } from "drizzle-orm";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
-import { leases, llmTasks } from "../db/schema.ts";
 import { Unavailable } from "../errors.ts";
-import { isDue } from "./tasks.ts";
+import { type Asking, whoCanTake } from "./who-can-take.ts";
 
-/** Where a notification may get lost, as behind PgBouncer, this is how long the news takes at most. */
-const LOOK_EVERY_MS = 2_000;
+/** Where a notification may get lost, as behind PgBouncer, this is about how long the news takes; 2 s at most are promised. */
+const LOOK_EVERY_MS = 1_000;
+/** So many claim at the same time, at most as many as there are tasks for them. */
+const AT_ONCE = 8;
+/** A task that a waiter can take but does not get has its row locked by somebody else, for a moment. */
+const AGAIN_AFTER_MS = 100;
 const MOST_WAITERS = 1_000;
 
 export interface WaitingRoom {
   /**
-   * Runs `attempt` whenever there may be something new for the worker, until it resolves to true or `signal` is aborted; never two at
-   * once. Unavailable: too many wait already. Throws what `attempt` throws.
+   * Runs `attempt` at once, and then whenever there is something that the worker can take, until it resolves to true or `signal` is aborted;
+   * never two at once. Unavailable: too many wait already. Throws what `attempt` throws.
    */
-  wait(workerId: string, signal: AbortSignal, attempt: () => Promise<boolean>): Promise<void>;
+  wait(asking: Asking, signal: AbortSignal, attempt: () => Promise<boolean>): Promise<void>;
   /** There is something new in the queue. */
   ring(): void;
   /** How many wait now. */
@@ -22,111 +25,102 @@ export interface WaitingRoom {
   close(): void;
 }
 
-interface Waiter {
-  workerId: string;
-  attempt(): Promise<void>;
+interface Waiter extends Asking {
+  /** Resolves to true when it does not wait any more. */
+  attempt(): Promise<boolean>;
+  leave(): void;
 }
 
 /**
- * Those who wait for tasks on this instance. News wake them one after another, the longest waiting first, and only while something is
- * queued: a crowd that all looked at once would be hundreds of queries for one task.
+ * Those who wait for tasks on this instance. News are one query for all of them, which says who can take something; these are woken, the
+ * longest waiting first, a few at once: a crowd that all looked would be hundreds of queries for one task.
  */
 export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom {
   const waiters = new Set<Waiter>();
-  /** Who is to look, in this order. */
-  const woken = new Set<Waiter>();
-  const closed = new AbortController();
+  let rings = 0;
+  let isClosed = false;
   let isLooking = false;
-  let lastSeen = "";
 
   async function look(): Promise<void> {
-    while (woken.size > 0) {
-      // Whoever is woken from here on is in for another turn: what woke them may be too new for this one.
-      const turn = [...woken];
-      woken.clear();
-      for (const waiter of turn) {
-        if (!waiters.has(waiter)) continue;
-        if (!(await hasDue(db))) break;
-        await waiter.attempt();
-      }
+    for (let misses = 0; ; ) {
+      const line = [...waiters];
+      const able = line.length === 0 ? [] : await whoCanTake(db, line, AT_ONCE);
+      if (able.length === 0) return;
+      const served = await Promise.all(able.map((n) => line[n]?.attempt()));
+      if (served.includes(true)) continue;
+      if (++misses === 2) return;
+      // The next time others are asked first.
+      for (const waiter of able.map((n) => line[n])) if (waiter && waiters.delete(waiter)) waiters.add(waiter);
+      await delay(AGAIN_AFTER_MS);
     }
   }
 
-  async function wake(some: Iterable<Waiter>): Promise<void> {
-    for (const waiter of some) woken.add(waiter);
+  async function wake(): Promise<void> {
     if (isLooking) return;
     isLooking = true;
     try {
-      await look();
+      for (let heard = -1; heard !== rings; ) {
+        heard = rings;
+        await look();
+      }
     } catch {
-      // The database is away. Whatever the next look around sees is news.
-      lastSeen = "";
-      woken.clear();
+      // The database is away. The timer looks again.
     } finally {
       isLooking = false;
     }
   }
 
-  async function lookAround(): Promise<void> {
-    if (waiters.size === 0) return;
-    const now = await digest(db, [...new Set([...waiters].map(({ workerId }) => workerId))]).catch(() => lastSeen);
-    if (now === lastSeen) return;
-    lastSeen = now;
-    await wake(waiters);
+  function ring(): void {
+    rings += 1;
+    void wake();
   }
-  const timer = setInterval(lookAround, LOOK_EVERY_MS).unref();
+  const timer = setInterval(ring, LOOK_EVERY_MS).unref();
+
+  function enter(asking: Asking, signal: AbortSignal, attempt: () => Promise<boolean>): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      let isTrying = false;
+      const end = (settle: () => void) => {
+        waiters.delete(waiter);
+        signal.removeEventListener("abort", waiter.leave);
+        settle();
+      };
+      const waiter: Waiter = {
+        ...asking,
+        attempt: async () => {
+          if (!waiters.has(waiter)) return true;
+          isTrying = true;
+          try {
+            if ((await attempt()) || signal.aborted || isClosed) end(resolve);
+          } catch (error) {
+            end(() => reject(error));
+          }
+          isTrying = false;
+          return !waiters.has(waiter);
+        },
+        // An attempt that is being made is let to its end: it may hold tasks.
+        leave: () => isTrying || end(resolve),
+      };
+      signal.addEventListener("abort", waiter.leave);
+      waiters.add(waiter);
+    });
+  }
 
   return {
-    ring: () => void wake(waiters),
+    ring,
     size: () => waiters.size,
     close: () => {
-      closed.abort();
+      isClosed = true;
       clearInterval(timer);
+      for (const waiter of waiters) waiter.leave();
     },
-    wait: (workerId, given, attempt) => {
+    wait: async (asking, signal, attempt) => {
+      const before = rings;
+      if ((await attempt()) || signal.aborted || isClosed) return;
       if (waiters.size >= mostWaiters) throw new Unavailable("Too many workers wait on this instance; try again.");
-      const signal = AbortSignal.any([given, closed.signal]);
-      return new Promise<void>((resolve, reject) => {
-        let isTrying = false;
-        const leave = (settle: () => void) => {
-          waiters.delete(waiter);
-          settle();
-        };
-        const waiter: Waiter = {
-          workerId,
-          attempt: async () => {
-            isTrying = true;
-            try {
-              if ((await attempt()) || signal.aborted) leave(resolve);
-            } catch (error) {
-              leave(() => reject(error));
-            } finally {
-              isTrying = false;
-            }
-          },
-        };
-        if (signal.aborted) return resolve();
-        // An attempt that is being made is let to its end: it may hold tasks.
-        signal.addEventListener("abort", () => isTrying || leave(resolve), { once: true });
-        waiters.add(waiter);
-        void wake([waiter]);
-      });
+      const waiting = enter(asking, signal, attempt);
+      // What came during that attempt may be too new for it.
+      if (rings !== before) ring();
+      await waiting;
     },
   };
-}
-
-async function hasDue(db: Db): Promise<boolean> {
-  // Ordered, so that it reads the index of queued tasks: among a million others it took 177 ms to come upon one by chance.
-  const { rows } = await db.execute(
-    sql`select from ${llmTasks} where status = 'queued' and ${isDue} order by created_at, id limit 1`,
-  );
-  return rows.length > 0;
-}
-
-/** Differs when the queue, or what one of the workers holds, has changed. */
-async function digest(db: Db, workerIds: string[]): Promise<string> {
-  const { rows } = await db.execute(sql`select
-    (select count(*) || ' ' || coalesce(max(updated_at), 0) from ${llmTasks} where status = 'queued' and ${isDue}) as queue,
-    (select count(*) from ${leases} where status = 'active' and worker_id = any(${sql.param(workerIds)}::text[])) as held`);
-  return JSON.stringify(rows);
 }

@@ -36,7 +36,8 @@ export async function startApp(
     env = {},
     store = inDatabase,
     patience,
-  }: { env?: Record<string, string>; store?: ArtifactStore; patience?: Patience } = {},
+    mostWaiters,
+  }: { env?: Record<string, string>; store?: ArtifactStore; patience?: Patience; mostWaiters?: number } = {},
 ): Promise<TestApp> {
   const config = loadConfig({
     RATE_LIMIT_PER_MINUTE: "0",
@@ -51,7 +52,7 @@ export async function startApp(
   const outbound = createOutbound(config.outboundAllow);
   afterAll(() => outbound.destroy());
   const membridge = createMembridge(settings, outbound);
-  const waitingRoom = openWaitingRoom(db);
+  const waitingRoom = openWaitingRoom(db, mostWaiters);
   const dispatcher = createDispatcher(db, store, { outbound, agentKey: config.membridge.agentKey }, log);
   afterAll(() => dispatcher.stop());
   const server = createHttpServer(
