@@ -81,9 +81,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
         await cleanOnce(db, store, stopping.signal);
       }),
     ];
-    let { port } = config;
     if (config.autoDispatch) {
-      const pass = () => autoDispatchOnce(db, dispatcher, config.publicUrl ?? `http://localhost:${port}`, log);
+      const pass = () => autoDispatchOnce(db, dispatcher, config.publicUrl, log);
       loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", log, pass));
     }
     started.push(() => dispatcher.stop());
@@ -97,7 +96,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     started.push(() => listener.stop());
 
     const http = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }));
-    port = await bind(http, config.port);
+    const port = await bind(http, config.port);
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());
     return { port, stop };

@@ -9,30 +9,44 @@ const MAX_ANSWER_BYTES = 20 * 1024 * 1024;
 /** The agent kills its CLI at `timeout_sec`, and then still has to answer. */
 const MARGIN_MS = 30_000;
 
+/** PostgreSQL stores neither NUL nor half a surrogate pair; the rest of such an output is worth keeping. */
+const storable = z.string().transform((value) => value.toWellFormed().replaceAll("\0", "\ufffd"));
+
 /** What a node agent answers when the Claude CLI has ended (contract.md, "What the node agents really do"). */
 const execution = z.object({
   ok: z.boolean(),
-  output: z.string().nullish(),
-  error: z.string().nullish(),
-  duration_ms: z.number().min(0).nullish(),
-  returncode: z.number().nullish(),
+  output: storable.nullish(),
+  error: storable.nullish(),
+  duration_ms: z.number().min(0).max(Number.MAX_SAFE_INTEGER).nullish().catch(null),
+  returncode: z.number().nullish().catch(null),
 });
 export type Execution = z.output<typeof execution>;
 
-/** The agent did not execute the task, or nobody knows; `message` says why. `refused` when it certainly has not begun. */
+/**
+ * How a call failed. `refused`: the agent has not begun, unless it has sent a heartbeat. `failed`: the same, and it is not at work now, whatever it
+ * has done before. `unknown`: it may be at work.
+ */
+export type FaultKind = "refused" | "failed" | "unknown";
+
+/** The agent did not execute the task, or nobody knows; `message` says why. */
 export class AgentFault extends Error {
-  readonly refused: boolean;
-  constructor(message: string, refused: boolean) {
+  readonly kind: FaultKind;
+  constructor(message: string, kind: FaultKind) {
     super(message);
-    this.refused = refused;
+    this.kind = kind;
   }
 }
+
+/** What a gateway says of an agent that does not answer it. */
+const GATEWAY_STATUSES = new Set([502, 504]);
 
 /** How node agents are called. */
 export interface AgentCalls {
   outbound: Outbound;
   /** MEMBRIDGE_AGENT_KEY; "" sends none. */
   agentKey: string;
+  /** How long after `timeout_sec` an agent may still answer, in milliseconds. */
+  marginMs?: number;
 }
 
 /**
@@ -40,7 +54,7 @@ export interface AgentCalls {
  * this address only: a redirect is an answer like any other that is not 2xx. Throws an AgentFault.
  */
 export async function executeOn(
-  { outbound, agentKey }: AgentCalls,
+  { outbound, agentKey, marginMs = MARGIN_MS }: AgentCalls,
   url: string,
   task: Task,
   runtimeUrl: string | undefined,
@@ -64,17 +78,18 @@ export async function executeOn(
       ...(agentKey && { "x-membridge-agent": agentKey }),
     }),
     body: JSON.stringify(order),
-    timeoutMs: policy.timeout_sec * 1_000 + MARGIN_MS,
+    timeoutMs: Math.ceil(policy.timeout_sec * 1_000) + marginMs,
     maxBytes: MAX_ANSWER_BYTES,
     signal,
   }).catch((error: unknown) => {
     const refused = error instanceof NetworkFault && (!error.sent || error instanceof RedirectFault);
-    throw new AgentFault(`The agent cannot be reached: ${messageOf(error)}`, refused);
+    throw new AgentFault(`The agent cannot be reached: ${messageOf(error)}`, refused ? "refused" : "unknown");
   });
-  if (status < 200 || status > 299) throw new AgentFault(`The agent answered ${status}`, true);
+  if (status < 200 || status > 299)
+    throw new AgentFault(`The agent answered ${status}`, GATEWAY_STATUSES.has(status) ? "refused" : "failed");
   try {
     return execution.parse(JSON.parse(text));
   } catch {
-    throw new AgentFault("The agent's answer is not what an agent answers", false);
+    throw new AgentFault("The agent's answer is not what an agent answers", "unknown");
   }
 }

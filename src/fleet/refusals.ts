@@ -11,7 +11,7 @@ const LONGEST_PAUSE_MS = 300_000;
 /** Not paused: its agent has not refused too often lately. Only those who choose a worker by themselves ask. */
 export const takesCalls = sql`coalesce(${workers.paused_until} <= ${nowMs}, true)`;
 
-/** The worker's agent refused a task. */
+/** The worker's agent refused a task. While it is left alone already, that is what it is left alone for: many calls may have begun before. */
 export async function noteRefused(db: Db, workerId: string): Promise<void> {
   const count = sql`${workers.refusals} + 1`;
   const pause = sql`least(${LONGEST_PAUSE_MS}, ${FIRST_PAUSE_MS} * 2 ^ least(${count} - ${REFUSALS}, 10))::bigint`;
@@ -21,7 +21,7 @@ export async function noteRefused(db: Db, workerId: string): Promise<void> {
       refusals: count,
       paused_until: sql`case when ${count} >= ${REFUSALS} then ${nowMs} + ${pause} else ${workers.paused_until} end`,
     })
-    .where(eq(workers.id, workerId));
+    .where(and(eq(workers.id, workerId), takesCalls));
 }
 
 /** The worker's agent took a task. */

@@ -1,19 +1,27 @@
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { once } from "node:events";
+import type { RequestListener, ServerResponse } from "node:http";
+import { tmpdir } from "node:os";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Task } from "../../src/contract/views.ts";
+import { openDatabase } from "../../src/db/client.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { probeOnce } from "../../src/fleet/probe.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
+import { createDispatcher } from "../../src/queue/dispatch.ts";
+import { sweepOnce } from "../../src/queue/sweep.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { startApp } from "../support/app.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 import { type NodeAgentOptions, startNodeAgent } from "../support/node-agent.ts";
+import { startProcess } from "../support/process.ts";
+import { startScriptedAgent } from "../support/scripted-agent.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
 
 const AGENT_KEY = "the-key-of-the-agents";
-const { db, query } = await createTestDatabase();
+const { db, query, url: databaseUrl, makeOverdue } = await createTestDatabase();
 const outbound = createOutbound();
 const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
 const log = pino({ level: "silent" });
@@ -26,18 +34,11 @@ async function anAgent(options: Partial<NodeAgentOptions> = {}) {
   return agent;
 }
 
-/** An HTTP server in the place of an agent. */
-async function anAgentThat(answer: Parameters<typeof createServer>[1]) {
-  const server = createServer(answer as never);
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  onTestFinished(
-    () =>
-      new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
-  );
-  return aWorker(db, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+async function anAgentThat(answer: RequestListener, fields = {}) {
+  const { url, close } = await startScriptedAgent(answer);
+  onTestFinished(close);
+  onTestFinished(async () => void (await query("update workers set status = 'offline'")));
+  return aWorker(db, { url, ...fields });
 }
 
 const dispatch = (task: Task, body = {}) => app.api.post(`/api/runtime/llm-tasks/${task.id}/dispatch`).send(body);
@@ -93,8 +94,6 @@ describe("dispatch", () => {
   });
 
   it("completes from the agent's answer when the agent's own completion was lost, once", async () => {
-    const agent = await anAgent({ runtime: "http://127.0.0.1:9", cli: () => "lost and found", registration: {} });
-    await aWorker(db, { name: agent.name, url: agent.url });
     const withOutput = await anAgentThat((_request, response) => {
       setTimeout(() => response.end(JSON.stringify({ ok: true, output: "from the answer", duration_ms: 7 })), 50);
     });
@@ -108,6 +107,37 @@ describe("dispatch", () => {
     await endOf(failed, "failed");
     expect(await resultsOf(task)).toMatchObject([{ output: "from the answer", metrics: { duration_ms: 7 } }]);
     expect(await resultsOf(failed)).toMatchObject([{ error_message: "no tokens left" }]);
+  });
+
+  it("completes when the agent's own completion was lost and its answer has no output, as today's agents' have", async () => {
+    // It is told another address of the runtime, where nobody is.
+    const agent = await anAgent({ cli: () => "lost" });
+    const task = await aTask(db);
+    await app.dispatcher.dispatch(task.id, { worker_id: agent.name, ttl_seconds: undefined }, "http://127.0.0.1:9");
+    await endOf(task, "completed");
+    expect(await resultsOf(task)).toMatchObject([{ status: "success", output: null }]);
+    expect(JSON.stringify(app.logged)).toContain("its answer has no output");
+  });
+
+  it("waits a moment for the completion of an agent that answers without an output before that has arrived", async () => {
+    const early = await anAgentThat((_request, response) => {
+      response.end(JSON.stringify({ ok: true, duration_ms: 1, returncode: 0 }));
+    });
+    const task = await aTask(db);
+    const { body } = await dispatch(task, { worker_id: early.id });
+    const own = { status: "success", output: "its own", metrics: { duration_ms: 2 } };
+    await app.api.post(`/api/runtime/llm-tasks/${task.id}/complete`).send(own).expect(200);
+    expect(await resultsOf(task)).toMatchObject([{ output: "its own", lease_id: body.lease_id }]);
+  });
+
+  it("keeps an output that cannot be stored as it is", async () => {
+    const odd = await anAgentThat((_request, response) => {
+      response.end('{"ok": true, "output": "a\\u0000b\\ud800c", "duration_ms": "soon"}');
+    });
+    const task = await aTask(db);
+    await dispatch(task, { worker_id: odd.id });
+    await endOf(task, "completed");
+    expect(await resultsOf(task)).toMatchObject([{ output: "a\ufffdb\ufffdc" }]);
   });
 
   it.each<[string, Partial<NodeAgentOptions>, string]>([
@@ -147,11 +177,52 @@ describe("dispatch", () => {
     const silent = await anAgentThat(() => {});
     const stopping = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
     const task = await aTask(db);
+    await query("update workers set last_heartbeat = 1 where id = $1", [silent.id]);
     await stopping.dispatcher.dispatch(task.id, { worker_id: silent.id, ttl_seconds: 1 }, stopping.url);
-    // Renewed, where it would be overdue by now.
-    await endOf(task, "running");
+    // Renewed within the grace already, where it would be overdue by now; the open call is no sign that the machine lives.
+    expect(await sweepOnce(db)).toMatchObject({ expired: 0 });
+    expect(await query("select last_heartbeat::int from workers where id = $1", [silent.id])).toEqual([
+      { last_heartbeat: 1 },
+    ]);
     await stopping.dispatcher.stop();
-    expect(await getTask(db, task.id)).toMatchObject({ status: "running", attempts: 1 });
+    expect(await getTask(db, task.id)).toMatchObject({ status: "leased", attempts: 1 });
+  });
+
+  it("ends the call at timeout_sec and a margin, and leaves the task to its lease", async () => {
+    let isOpen = false;
+    const silent = await anAgentThat((request) => {
+      isOpen = true;
+      request.socket.once("close", () => {
+        isOpen = false;
+      });
+    });
+    const dispatcher = createDispatcher(db, inDatabase, { outbound, agentKey: "", marginMs: 300 }, log);
+    const task = await aTask(db, { policy: { timeout_sec: 1.0005 } });
+    await dispatcher.dispatch(task.id, { worker_id: silent.id, ttl_seconds: 60 }, undefined);
+    expect(isOpen).toBe(true);
+    await vi.waitFor(() => expect(isOpen).toBe(false), 3_000);
+    await dispatcher.stop();
+    expect(await getTask(db, task.id)).toMatchObject({ status: "leased", attempts: 1 });
+  });
+
+  it("is recovered by another instance when the one that dispatched it has died", async () => {
+    const silent = await anAgentThat(() => {});
+    const env = { DATABASE_URL: databaseUrl, DATA_DIR: tmpdir(), MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" };
+    const dying = await startProcess({ ...env, SWEEP_INTERVAL_MS: "3600000", WORKER_SYNC_INTERVAL_MS: "3600000" });
+    const task = await aTask(db);
+    const asked = await fetch(`${dying.url}/api/runtime/llm-tasks/${task.id}/dispatch`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ worker_id: silent.id, ttl_seconds: 1 }),
+    });
+    expect(asked.status).toBe(200);
+    expect(await sweepOnce(db)).toMatchObject({ expired: 0 });
+    await dying.stop("SIGKILL");
+    await vi.waitFor(async () => expect(await sweepOnce(db)).toMatchObject({ expired: 1, requeued: 1 }), 5_000);
+    const agent = await anAgent({ cli: () => "at last" });
+    expect((await dispatch(task, { worker_id: agent.name })).status).toBe(200);
+    await endOf(task, "completed");
+    expect(await getTask(db, task.id)).toMatchObject({ attempts: 2 });
   });
 
   it("leaves a task whose agent dies midway to its lease", async () => {
@@ -226,6 +297,97 @@ describe("auto dispatch", () => {
   });
 });
 
+describe("a refusal", () => {
+  const refusalsOf = async (id: string) => (await query("select refusals from workers where id = $1", [id]))[0];
+
+  it("that comes late gives the attempt back too, and counts", async () => {
+    const slow = await anAgentThat((_request, response) => void setTimeout(() => response.writeHead(503).end(), 1_300));
+    const task = await aTask(db);
+    expect((await dispatch(task, { worker_id: slow.id })).status).toBe(200);
+    await endOf(task, "queued");
+    expect(await getTask(db, task.id)).toMatchObject({ attempts: 0, lease_id: null });
+    await vi.waitFor(async () => expect(await refusalsOf(slow.id)).toEqual({ refusals: 1 }));
+    await app.api.post(`/api/runtime/llm-tasks/${task.id}/cancel`);
+  });
+
+  it("after the agent said that it works is the end of that work", async () => {
+    const failing = await anAgentThat(async (_request, response) => {
+      await app.api.post(`/api/runtime/llm-tasks/${task.id}/heartbeat`);
+      response.writeHead(500).end();
+    });
+    const task = await aTask(db);
+    expect((await dispatch(task, { worker_id: failing.id })).status).toBe(200);
+    await endOf(task, "failed");
+    expect(await resultsOf(task)).toMatchObject([{ error_message: "The agent answered 500" }]);
+    expect(await refusalsOf(failing.id)).toEqual({ refusals: 0 });
+  });
+
+  it("is forgotten when the agent has answered, or says that it works, and no sooner", async () => {
+    const calls: ServerResponse[] = [];
+    const agent = await anAgentThat((_request, response) => void calls.push(response), {
+      capabilities: { max_concurrency: 2 },
+    });
+    const twice = () => query("update workers set refusals = 2 where id = $1", [agent.id]);
+    await twice();
+    const [first, second] = [await aTask(db), await aTask(db)];
+    await dispatch(first, { worker_id: agent.id, ttl_seconds: 60 });
+    expect(await refusalsOf(agent.id)).toEqual({ refusals: 2 });
+    calls[0]?.end('{"ok": true, "output": "x"}');
+    await vi.waitFor(async () => expect(await refusalsOf(agent.id)).toEqual({ refusals: 0 }));
+    await twice();
+    await dispatch(second, { worker_id: agent.id, ttl_seconds: 1 });
+    expect(await refusalsOf(agent.id)).toEqual({ refusals: 2 });
+    await app.api.post(`/api/runtime/llm-tasks/${second.id}/heartbeat`);
+    await vi.waitFor(async () => expect(await refusalsOf(agent.id)).toEqual({ refusals: 0 }));
+    calls[1]?.end('{"ok": true, "output": "x"}');
+    await endOf(second, "completed");
+  });
+
+  it("of many that began at the same time counts three times: a minute, not five", async () => {
+    const { id } = await anAgentThat((_request, response) => void response.writeHead(503).end(), {
+      capabilities: { max_concurrency: 8 },
+    });
+    const tasks = await Promise.all(Array.from({ length: 8 }, () => aTask(db)));
+    expect(await autoDispatchOnce(db, app.dispatcher, app.url, log)).toBe(0);
+    const ms = "(paused_until - floor(extract(epoch from now()) * 1000))::int as ms";
+    const [row] = await query(`select refusals, ${ms} from workers where id = $1`, [id]);
+    expect(row).toEqual({ refusals: 3, ms: expect.toSatisfy((left: number) => left > 50_000 && left <= 60_000) });
+    await query("update llm_tasks set status = 'cancelled' where id = any($1)", [tasks.map((task) => task.id)]);
+  });
+});
+
+describe("an answer", () => {
+  it("that comes while the database is away is not lost", async () => {
+    const address = new URL(databaseUrl);
+    const proxy = await startProxy(address.host);
+    address.host = `127.0.0.1:${proxy.port}`;
+    const behind = openDatabase({ url: address.href, poolMax: 5, answerWithinMs: 500 }, log);
+    const dispatcher = createDispatcher(behind.db, inDatabase, { outbound, agentKey: "" }, log);
+    onTestFinished(() => dispatcher.stop().then(behind.close).then(proxy.close));
+    const calls: ServerResponse[] = [];
+    const agent = await anAgentThat((_request, response) => void calls.push(response));
+    const [kept, late] = [await aTask(db), await aTask(db, { max_attempts: 1 })];
+    for (const task of [kept, late])
+      await dispatcher.dispatch(task.id, { worker_id: agent.id, ttl_seconds: 60 }, undefined);
+    await proxy.refuse();
+    const isSent = calls.map((response) => once(response, "finish"));
+    for (const response of calls) response.end('{"ok": true, "output": "dear"}');
+    await Promise.all(isSent);
+    // One of the leases is swept meanwhile: no instance of this test is the only one.
+    await makeOverdue(late.id);
+    await sweepOnce(db);
+    expect([(await getTask(db, kept.id)).status, (await getTask(db, late.id)).status]).toEqual(["leased", "dead"]);
+    await proxy.accept();
+    await endOf(kept, "completed");
+    expect(await resultsOf(kept)).toMatchObject([{ output: "dear" }]);
+    // Paid for, and kept beside a task that has gone on.
+    await vi.waitFor(
+      async () => expect(await resultsOf(late)).toMatchObject([{ output: "dear", accepted: false }]),
+      5_000,
+    );
+  });
+});
+
 describe("a health probe", () => {
   it("finds an agent alive that gave no other sign, and refreshes what it says of itself", async () => {
     const agent = await anAgent({ registration: { agent_version: "0.3.9", os_info: "old" } });
@@ -249,5 +411,6 @@ describe("a health probe", () => {
     }
   });
 });
+
 afterAll(() => app.dispatcher.stop());
 afterAll(() => outbound.destroy());

@@ -1,0 +1,25 @@
+import { sql } from "drizzle-orm";
+import type { Task } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { statement } from "../db/statement.ts";
+import { leaseIsActive } from "./fence.ts";
+
+const RENEW = statement<{ status: Task["status"] }, { leaseId: string }>(
+  "renew",
+  sql`with renewed as (
+      update leases l set last_heartbeat = ${nowMs}, expires_at = ${nowMs} + l.ttl_seconds * 1000::bigint
+      where l.id = ${sql.placeholder("leaseId")} and ${leaseIsActive}
+      returning l.task_id
+    )
+    select t.status from renewed join llm_tasks t on t.id = renewed.task_id`,
+);
+
+/**
+ * Renews an active lease for a worker that does not do so itself, and gives its task's status; undefined when the lease has ended. Unlike a
+ * heartbeat it says neither that the worker lives nor that the task was started: a call may stay open when the machine is gone.
+ * It locks the lease alone, so that it waits for a transition of the task, and none waits for it to get further locks.
+ */
+export async function renewLease(db: Db, leaseId: string): Promise<Task["status"] | undefined> {
+  return (await RENEW(db, { leaseId }))[0]?.status;
+}
