@@ -275,6 +275,33 @@ describe("auto dispatch", () => {
     for (const task of tasks) expect(await resultsOf(task)).toHaveLength(1);
   });
 
+  it("is not held up by tasks that nobody can take, and sends no address where there is none to send", async () => {
+    await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
+    const blocked = await Promise.all(Array.from({ length: 60 }, () => aTask(db, { requires: ["nobody has it"] })));
+    const task = await aTask(db);
+    const agent = await anAgent();
+    expect(await autoDispatchOnce(db, app.dispatcher, undefined, log)).toBe(1);
+    await endOf(task, "completed");
+    const asked = agent.requests.find(({ path }) => path === "/execute-task");
+    expect(asked?.body).not.toHaveProperty("runtime_url");
+    expect(await pass()).toBe(0);
+    await query("update llm_tasks set status = 'cancelled' where id = any($1)", [blocked.map(({ id }) => id)]);
+  });
+
+  it("fills each kind of worker, whatever the others have no room for", async () => {
+    const gpu = { requires: ["gpu"] };
+    const first = await Promise.all(Array.from({ length: 5 }, () => aTask(db, gpu)));
+    const plain = await aTask(db);
+    await anAgentThat(() => {}, { capabilities: { labels: ["gpu"] } });
+    await anAgentThat(() => {});
+    expect(await pass()).toBe(2);
+    const held = await query("select id from llm_tasks where status = 'leased' and id = any($1)", [
+      [...first, plain].map(({ id }) => id),
+    ]);
+    expect(held.map(({ id }) => id).sort()).toEqual([first[0]?.id, plain.id].sort());
+    await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
+  });
+
   it("leaves a worker alone that refused three times in a row: a minute, then twice as long, up to five", async () => {
     const agent = await anAgent({ cli: null });
     const task = await aTask(db);
