@@ -71,10 +71,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     await checkBucket(store);
     const dispatcher = createDispatcher(db, store, { outbound, agentKey: config.membridge.agentKey }, log);
     const loops = [
-      every(config.workerSyncIntervalMs, "worker sync", log, async () => {
-        await probeOnce(db, outbound, log);
-        await syncOnce(db, membridge, log);
-      }),
+      every(config.workerSyncIntervalMs, "worker sync", log, () => syncOnce(db, membridge, log)),
+      every(config.workerSyncIntervalMs, "health probes", log, () => probeOnce(db, outbound, log)),
       every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
       every(STORAGE_INTERVAL_MS, "artifact storage", log, async () => {
         await moveOnce(db, store, stopping.signal);

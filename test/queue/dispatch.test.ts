@@ -439,5 +439,49 @@ describe("a health probe", () => {
   });
 });
 
+describe("health probes", () => {
+  it("give up on an agent that never answers after 3 s, and on one that answers without end", async () => {
+    const silent = await anAgentThat(() => {});
+    let isOpen = false;
+    const endless = await anAgentThat((_request, response) => {
+      isOpen = true;
+      response.once("close", () => {
+        isOpen = false;
+      });
+      const more = () => void (response.destroyed || response.write('{"status": "ok"}'.padEnd(16_384), more));
+      more();
+    });
+    await query("update workers set status = 'offline', last_heartbeat = 1 where id = any($1)", [
+      [silent.id, endless.id],
+    ]);
+    const startedAt = performance.now();
+    expect(await probeOnce(db, outbound, log)).toBe(0);
+    expect(performance.now() - startedAt).toBeLessThan(4_000);
+    await vi.waitFor(() => expect(isOpen).toBe(false));
+  });
+
+  it("reach whoever is about to go offline before 300 that are gone, and one that is back after a while", async () => {
+    const gone = Array.from({ length: 300 }, (_, n) => `gone-${n}`);
+    await query(
+      `insert into workers (id, node_id, url, status, capabilities, last_heartbeat, registered_at)
+       select id, id, 'http://127.0.0.1:9', 'offline', '{"claude_cli": true, "max_concurrency": 1, "labels": []}', 0, 0
+       from unnest($1::text[]) as id`,
+      [gone],
+    );
+    onTestFinished(async () => void (await query("delete from workers where id = any($1)", [gone])));
+    const [online, back] = [await anAgent(), await anAgent()];
+    await query("update workers set last_heartbeat = 1 where id = $1", [online.name]);
+    await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [back.name]);
+    await probeOnce(db, outbound, log);
+    expect(online.requests.map(({ path }) => path)).toContain("/health");
+    await vi.waitFor(
+      async () => {
+        await probeOnce(db, outbound, log);
+        expect(back.requests.map(({ path }) => path)).toContain("/health");
+      },
+      { timeout: 15_000 },
+    );
+  });
+});
 afterAll(() => app.dispatcher.stop());
 afterAll(() => outbound.destroy());
