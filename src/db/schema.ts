@@ -46,6 +46,8 @@ export const llmTasks = pgTable(
     /** Nobody gets it before that time. */
     not_before: epochMs("not_before"),
     retry: jsonb().$type<Retry>(),
+    /** Nor before that time: the delay after an error. Apart from what was requested, by which a repeated request is known. */
+    retry_at: epochMs("retry_at"),
     progress: jsonb().$type<Progress>(),
     /** It is held, and ends as cancelled when its lease ends, in whatever way. */
     cancel_requested: boolean().notNull().default(false),

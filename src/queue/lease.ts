@@ -11,7 +11,7 @@ import { Conflict, Unavailable } from "../errors.ts";
 import { bestWorker } from "../fleet/candidates.ts";
 import { activeLeasesOfLocked, isDrained, isEligible, maxConcurrency } from "../fleet/capacity.ts";
 import { grant } from "./grant.ts";
-import { getTask, isDue } from "./tasks.ts";
+import { dueAt, getTask, isDue } from "./tasks.ts";
 
 /** `worker` as it was before this lease. */
 export interface Grant {
@@ -99,7 +99,8 @@ export async function leaseTask(
     },
     () => refuse(db, taskId, worker_id, withUrl),
   );
-  return { lease, worker };
+  // Whoever gets a lease is not drained; one that was may still say so.
+  return { lease, worker: { ...worker, drain: null } };
 }
 
 /** Throws why the task cannot be leased; when it finds nothing, the worker that was chosen became full meanwhile, and another is free. */
@@ -109,7 +110,7 @@ async function refuse(db: Db, taskId: string, workerId: string | undefined, with
   const isMissing =
     workerId === undefined ? !(await hasWorkerFor(db, task, withUrl)) : !(await canBeNamed(db, workerId));
   if (isMissing) throw new Unavailable("No available worker with free capacity");
-  if (!(await isTaskDue(db, taskId))) throw new Conflict(`Task is not due before ${task.not_before}`);
+  if (!(await isTaskDue(db, taskId))) throw new Conflict(`Task is not due before ${dueAt(task)}`);
 }
 
 async function canBeNamed(db: Db, workerId: string): Promise<boolean> {

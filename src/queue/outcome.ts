@@ -9,7 +9,7 @@ const JITTER = 0.2;
 /** Where a completion takes its task. `note` says why, where that is more than the result itself. */
 export interface Outcome {
   status: Task["status"];
-  not_before?: SQL;
+  retry_at?: SQL;
   note?: { action: string; detail: string };
 }
 
@@ -33,7 +33,7 @@ export function outcomeOf(task: Task, { status, retryable }: CompleteTask): Outc
   const delayMs = Math.round(seconds * 1_000);
   return {
     status: "queued",
-    not_before: sql`${nowMs} + ${delayMs}::bigint`,
+    retry_at: sql`${nowMs} + ${delayMs}::bigint`,
     note: { action: "task_requeued", detail: `${ended}; due again in ${delayMs / 1_000} s` },
   };
 }

@@ -15,7 +15,7 @@ export function requeueTask(db: Db, taskId: string): Promise<Task> {
     const { status: was } = await lockTask(tx, taskId);
     const [task] = await tx
       .update(llmTasks)
-      .set({ status: "queued", attempts: 0, lease_id: null, worker_id: null, not_before: null, updated_at: nowMs })
+      .set({ status: "queued", attempts: 0, lease_id: null, worker_id: null, retry_at: null, updated_at: nowMs })
       .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, ["failed", "dead"])))
       .returning();
     if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);

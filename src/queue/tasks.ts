@@ -14,7 +14,9 @@ import { tellQueueNews } from "./news.ts";
 
 const taskNotFound = () => new NotFound("Task not found");
 /** Nothing that is to wait for a later time. */
-export const isDue = sql`coalesce(${llmTasks.not_before} <= ${nowMs}, true)`;
+export const isDue = sql`coalesce(greatest(${llmTasks.not_before}, ${llmTasks.retry_at}) <= ${nowMs}, true)`;
+/** When it may be leased, in epoch milliseconds; 0 is at once. */
+export const dueAt = ({ not_before, retry_at }: Task) => Math.max(not_before ?? 0, retry_at ?? 0);
 
 export interface Creation {
   task: Task;

@@ -67,7 +67,7 @@ describe("a cancelled task", () => {
 
 describe("a task with retry", () => {
   const retry = { base_delay_sec: 10, max_delay_sec: 25, max_attempts: 4 };
-  const due = (id: string) => query("update llm_tasks set not_before = 1 where id = $1", [id]);
+  const due = (id: string) => query("update llm_tasks set retry_at = 1 where id = $1", [id]);
 
   it("is made again after a delay that doubles up to the most, and is dead after its last attempt", async () => {
     const { id } = await aTask(db, { retry });
@@ -77,7 +77,7 @@ describe("a task with retry", () => {
       await leaseTask(db, id, { worker_id: worker.id, ttl_seconds: undefined });
       const { task, result } = await complete(id, { status: "error", error_message: "no" });
       expect(task.status).toBe(attempt < 4 ? "queued" : "dead");
-      if (attempt < 4) delays.push(((task.not_before ?? 0) - result.completed_at) / 1_000);
+      if (attempt < 4) delays.push(((task.retry_at ?? 0) - result.completed_at) / 1_000);
       await due(id);
     }
     for (const [n, most] of [10, 20, 25].entries()) {
@@ -91,7 +91,7 @@ describe("a task with retry", () => {
     const { task, worker } = await aLeasedTask(db, { task: { retry } });
     const { task: waiting } = await complete(task.id, { status: "error" });
     const lease = () => leaseTask(db, task.id, { worker_id: worker.id, ttl_seconds: undefined });
-    await expect(lease()).rejects.toThrow(`Task is not due before ${waiting.not_before}`);
+    await expect(lease()).rejects.toThrow(`Task is not due before ${waiting.retry_at}`);
     await due(task.id);
     expect((await lease()).lease.status).toBe("active");
   });

@@ -1,10 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import * as requests from "../../src/contract/requests.ts";
+import { completeTask } from "../../src/queue/complete.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
-import { createTask } from "../../src/queue/tasks.ts";
+import { requeueTask } from "../../src/queue/requeue.ts";
+import { createTask, getTask } from "../../src/queue/tasks.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aWorker } from "../support/factories.ts";
+import { aWorker, completion } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
 const request = (fields = {}) =>
@@ -28,6 +31,28 @@ describe("the same creation again", () => {
     await leaseTask(db, task.id, { worker_id: id, ttl_seconds: undefined });
     const again = await createTask(db, request(fields), "as it is now");
     expect(again).toMatchObject({ isNew: false, task: { id: task.id, status: "leased", worker_id: id } });
+  });
+
+  it("gives the task also when it was put back into the queue: what was requested stays known", async () => {
+    const { id: worker_id } = await aWorker(db, { capabilities: { max_concurrency: 9 } });
+    for (const fields of [{}, { not_before: 7 }]) {
+      const asked = request({ ...fields, retry: { max_attempts: 2 } });
+      const key = randomUUID();
+      const { task } = await createTask(db, asked, key);
+      const again = async () => (await createTask(db, asked, key)).task;
+      const fail = async () => {
+        await leaseTask(db, task.id, { worker_id, ttl_seconds: undefined });
+        await completeTask(db, inDatabase, await getTask(db, task.id), completion({ status: "error" }));
+      };
+      await fail();
+      expect(await again()).toMatchObject({ id: task.id, status: "queued", attempts: 1, ...fields });
+      await query("update llm_tasks set retry_at = 1 where id = $1", [task.id]);
+      await fail();
+      expect(await again()).toMatchObject({ id: task.id, status: "dead" });
+      await requeueTask(db, task.id);
+      expect(await again()).toMatchObject({ id: task.id, status: "queued", attempts: 0, retry_at: null });
+      await expect(createTask(db, { ...asked, not_before: 8 }, key)).rejects.toThrow("was used for another request");
+    }
   });
 
   it.each(Object.entries({ prompt: "Another.", context_hints: ["x"], policy: { timeout_sec: 60 }, max_attempts: 2 }))(

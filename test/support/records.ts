@@ -45,6 +45,7 @@ export const TASK = {
   idempotency_key: orNull(text),
   requires: strings,
   not_before: orNull(integer),
+  retry_at: orNull(integer),
   retry: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
   progress: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
   cancel_requested: expect.any(Boolean),
