@@ -1,4 +1,5 @@
 import { sql } from "drizzle-orm";
+import type { Db } from "./client.ts";
 
 /**
  * The database's clock in epoch milliseconds, at the start of the running statement (lifecycle.md, invariant 6).
@@ -6,3 +7,10 @@ import { sql } from "drizzle-orm";
  * so that no index could be used with it.
  */
 export const nowMs = sql<number>`floor(extract(epoch from statement_timestamp()) * 1000)::bigint`.mapWith(Number);
+
+/** The time by that clock. */
+export async function databaseTime(db: Db): Promise<number> {
+  const [clock] = await db.select({ now: nowMs }).from(sql`(select) as one`);
+  if (!clock) throw new Error("The database gave no time.");
+  return clock.now;
+}

@@ -3,7 +3,7 @@ import { asc, getTableColumns, inArray, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { type AuditFact, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { nowMs } from "../db/clock.ts";
+import { databaseTime } from "../db/clock.ts";
 import type { WorkerRow } from "../db/rows.ts";
 import { workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
@@ -117,10 +117,4 @@ function fact(action: string, worker: WorkerRow, verb: string): AuditFact {
     actor: "membridge",
     detail: `Worker ${worker.id} ${verb}, status=${worker.status}, max_concurrency=${worker.capabilities.max_concurrency}`,
   };
-}
-
-async function databaseTime(tx: Db): Promise<number> {
-  const [clock] = await tx.select({ now: nowMs }).from(sql`(select) as one`);
-  if (!clock) throw new Error("The database gave no time.");
-  return clock.now;
 }

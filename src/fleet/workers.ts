@@ -1,8 +1,10 @@
-import { and, count, eq, getTableColumns, gt } from "drizzle-orm";
+import { and, count, eq, getTableColumns, gt, sql } from "drizzle-orm";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { leases, workers } from "../db/schema.ts";
+import type { Drain } from "../db/values.ts";
 import { NotFound } from "../errors.ts";
+import { isDrained } from "./capacity.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
 
@@ -21,9 +23,12 @@ export async function getWorker(db: Db, id: string): Promise<WorkerWithLoad> {
   return worker;
 }
 
+/** One that is over by itself is none. */
+const drainNow = sql<Drain | null>`case when ${isDrained} then ${workers.drain} end`;
+
 function selectWorkers(db: Db) {
   return db
-    .select({ ...getTableColumns(workers), active_leases: count(leases.id) })
+    .select({ ...getTableColumns(workers), drain: drainNow, active_leases: count(leases.id) })
     .from(workers)
     .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
     .groupBy(workers.id)

@@ -78,7 +78,9 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
 /**
  * queued -> leased for the oldest due tasks that the worker may have, up to `max_tasks` and its free capacity, which is exact under any
  * concurrency (lifecycle.md, invariant 5). None is no fault. A claim is a sign of life.
- * NotFound: no such worker. Conflict: it is drained.
+ * A worker
+ * without a CLI may claim: unlike one that is chosen, it asks by itself.
+ * NotFound: no such worker, or none any more. Conflict: it is drained.
  */
 export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]> {
   const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;

@@ -1,10 +1,11 @@
 import { and, asc, count, eq, getTableColumns, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { nowMs } from "../db/clock.ts";
+import { databaseTime } from "../db/clock.ts";
 import { leases, workers } from "../db/schema.ts";
 import { isDrained } from "../fleet/capacity.ts";
-import { getTask } from "./tasks.ts";
+import { takesCalls } from "../fleet/refusals.ts";
+import { dueAt, getTask } from "./tasks.ts";
 
 /** Why a task is where it is. */
 export interface Explanation {
@@ -27,8 +28,8 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   if (task.status !== "queued")
     return { ...about, reason: `It is ${task.status}; only a queued task waits for a worker.` };
 
-  const { now, fleet } = await fleetFor(db, task);
-  const due_at = task.not_before !== null && task.not_before > now ? task.not_before : null;
+  const [now, fleet] = await Promise.all([databaseTime(db), fleetFor(db, task)]);
+  const due_at = dueAt(task) > now ? dueAt(task) : null;
   const able = fleet.filter(({ reasons }) => reasons.length === 0).length;
   const reason = due_at
     ? `It is not due before ${new Date(due_at).toISOString()}.`
@@ -38,29 +39,33 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   return { ...about, reason, due_at, workers: fleet };
 }
 
-async function fleetFor(db: Db, task: Task) {
+/**
+ * A worker whose agent is left alone can be leased the task by others, and one without a CLI can claim it: it asks by itself. Neither is
+ * chosen, which is what a task waits for.
+ */
+async function fleetFor(db: Db, task: Task): Promise<Explanation["workers"]> {
   const rows = await db
     .select({
       ...getTableColumns(workers),
       active: count(leases.id),
       isDrained: sql<boolean>`${isDrained}`,
-      now: nowMs,
+      isPaused: sql<boolean>`${workers.url} <> '' and not ${takesCalls}`,
     })
     .from(workers)
     .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
     .groupBy(workers.id)
     .orderBy(asc(workers.id));
-  const fleet = rows.map(({ id, status, last_heartbeat, capabilities, drain, active, ...is }) => {
+  return rows.map(({ id, status, last_heartbeat, capabilities, drain, active, refusals, paused_until, ...is }) => {
     const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
     const missing = task.requires.filter((label) => !capabilities.labels.includes(label));
     const reasons = [
       status !== "online" && `is ${status}, ${since}`,
-      !capabilities.claude_cli && "has no CLI",
+      !capabilities.claude_cli && "has no CLI, so that it gets only what it claims",
       is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
       missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
       active >= capabilities.max_concurrency && `is full: ${active} of ${capabilities.max_concurrency}`,
+      is.isPaused && `refused ${refusals} times; left alone until ${new Date(paused_until ?? 0).toISOString()}`,
     ];
     return { worker_id: id, reasons: reasons.filter((reason) => reason !== false) };
   });
-  return { now: rows[0]?.now ?? 0, fleet };
 }

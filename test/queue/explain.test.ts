@@ -10,6 +10,14 @@ const TASKS = "/api/runtime/llm-tasks";
 const WORKERS = "/api/runtime/workers";
 
 describe("GET /api/runtime/llm-tasks/:id/explain", () => {
+  it("says when it is due also where there are no workers", async () => {
+    const later = Date.now() + 60_000;
+    const [now, waiting] = [await aTask(db, { not_before: 1 }), await aTask(db, { not_before: later })];
+    const explain = async (id: string) => (await api.get(`${TASKS}/${id}/explain`)).body;
+    expect(await explain(now.id)).toMatchObject({ due_at: null, reason: "No worker can take it now." });
+    expect(await explain(waiting.id)).toMatchObject({ due_at: later });
+  });
+
   it("says of each worker why it has not got a queued task", async () => {
     const task = await aTask(db, { requires: ["gpu", "arm64"] });
     const able = { capabilities: { labels: ["gpu", "arm64"] } };
@@ -21,6 +29,8 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
     await aLeasedTask(db, { worker: { name: "full", ...able } });
     await aWorker(db, { name: "offline", ...able });
     await query("update workers set status = 'offline', last_heartbeat = 0 where id = 'offline'");
+    await aWorker(db, { name: "refusing", url: "http://127.0.0.1:9", ...able });
+    await query("update workers set refusals = 4, paused_until = 4e12 where id = 'refusing'");
     const { status, body } = await api.get(`${TASKS}/${task.id}/explain`);
     expect([status, body]).toEqual([
       200,
@@ -33,14 +43,19 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
           { worker_id: "able", reasons: [] },
           { worker_id: "drained", reasons: ["is drained: new disk"] },
           { worker_id: "full", reasons: ["is full: 1 of 1"] },
-          { worker_id: "mute", reasons: ["has no CLI"] },
+          { worker_id: "mute", reasons: ["has no CLI, so that it gets only what it claims"] },
           { worker_id: "offline", reasons: ["is offline, last seen 1970-01-01T00:00:00.000Z"] },
+          { worker_id: "refusing", reasons: ["refused 4 times; left alone until 2096-10-02T07:06:40.000Z"] },
           { worker_id: "unlabelled", reasons: ["lacks the label(s) arm64"] },
         ],
       },
     ]);
+    await query("update workers set last_heartbeat = last_heartbeat - 10000 where id = 'refusing'");
     const leased = await api.post(`${TASKS}/${task.id}/lease`);
     expect(leased.body.worker.id).toBe("able");
+    // It asks by itself.
+    await aTask(db, { requires: ["gpu", "arm64"] });
+    expect((await api.post(`${TASKS}/claim`).send({ worker_id: "mute" })).status).toBe(200);
   });
 
   it("says when it will be due, who holds it, and that it has ended", async () => {
@@ -106,8 +121,11 @@ describe("a drained worker", () => {
     const { id } = await aWorker(db);
     await api.post(`${WORKERS}/${id}/drain`).send({ minutes: 5 });
     await query(`update workers set drain = '{"reason": "", "until": 1}' where id = $1`, [id]);
+    expect((await api.get(`${WORKERS}/${id}`)).body.drain).toBeNull();
+    expect((await api.get(WORKERS)).body.find((worker: { id: string }) => worker.id === id).drain).toBeNull();
     const task = await aTask(db);
-    expect((await api.post(`${TASKS}/${task.id}/lease`).send({ worker_id: id })).status).toBe(201);
+    const leased = await api.post(`${TASKS}/${task.id}/lease`).send({ worker_id: id });
+    expect([leased.status, leased.body.worker.drain]).toEqual([201, null]);
     expect((await api.post(`${WORKERS}/nobody/drain`)).status).toBe(404);
   });
 });
