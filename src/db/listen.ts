@@ -1,11 +1,14 @@
+import { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 
 const AGAIN_AFTER_MS = 1_000;
+const ANSWER_WITHIN_MS = 5_000;
 
 export interface Listener {
+  /** Resolves soon, also when the database does not answer. */
   stop(): Promise<void>;
 }
 
@@ -18,11 +21,21 @@ export function listen(url: string, channel: string, log: Logger, hear: () => vo
   const { signal } = stopped;
 
   async function once(): Promise<void> {
-    const client = new pg.Client({ connectionString: url, application_name: "bloom-runtime listen", keepAlive: true });
+    // Cut off, and not ended: the other end may have vanished, and a goodbye waits for its answer.
+    const socket = new Socket();
+    const cut = () => void socket.destroy();
+    signal.addEventListener("abort", cut, { once: true });
+    const client = new pg.Client({
+      connectionString: url,
+      application_name: "bloom-runtime listen",
+      keepAlive: true,
+      connectionTimeoutMillis: ANSWER_WITHIN_MS,
+      query_timeout: ANSWER_WITHIN_MS,
+      stream: () => socket,
+    });
     const ended = new Promise<void>((resolve) => {
       client.once("end", () => resolve());
       client.on("error", () => resolve());
-      signal.addEventListener("abort", () => resolve(), { once: true });
     });
     try {
       client.on("notification", hear);
@@ -32,7 +45,8 @@ export function listen(url: string, channel: string, log: Logger, hear: () => vo
       hear();
       await ended;
     } finally {
-      await client.end().catch(() => {});
+      signal.removeEventListener("abort", cut);
+      cut();
     }
   }
 
