@@ -11,7 +11,7 @@ import pg from "pg";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/db/embedded/embedded.ts";
 import { readPidFile } from "../../src/db/embedded/pidfile.ts";
-import { startNodeAgent } from "../support/node-agent.ts";
+import { Agent, dispatchOne } from "./agents.ts";
 import { findViolations } from "./check.ts";
 import { callerOf, cancelOne, createOne, emptyJournal, handOut, requeueSome, Worker } from "./fleet.ts";
 import { type Instance, SKEWS_MS, startInstance } from "./instances.ts";
@@ -51,19 +51,7 @@ const workers = Array.from(
   { length: WORKERS },
   (_, n) => new Worker(`worker-${n}`, 1 + (n % 3), call, seeded(seed + 10 + n), journal),
 );
-/** Two node agents of today: they send no lease id, and repeat nothing. */
-const agents = await Promise.all(
-  ["agent-one", "agent-two"].map((name, n) =>
-    startNodeAgent({
-      runtime: instances[n]?.url ?? "",
-      name,
-      cli: async ({ prompt }) => {
-        await delay(100 + n * 200);
-        return `${name} on ${prompt}`;
-      },
-    }),
-  ),
-);
+const agents = instances.map(({ name, url }) => new Agent(`agent-${name}`, url, call));
 const injected = new Map<string, number>();
 let raging = true;
 
@@ -76,6 +64,9 @@ const FAULTS: Record<string, [weight: number, inject: (random: Random) => Promis
   "connections slow": [3, (dice) => during(dice.pick(instances), dice.between(500, 2_000), "slow")],
   "connections frozen": [3, (dice) => during(dice.pick(instances), dice.between(500, 3_000), "frozen")],
   "worker crashed": [4, (dice) => dice.pick(workers).crash()],
+  "agent killed": [3, (dice) => dice.pick(agents).kill(dice.between(500, 2_000))],
+  "agent slow": [2, (dice) => dice.pick(agents).slow(dice.between(1_000, 3_000))],
+  "agent without its CLI": [2, (dice) => dice.pick(agents).loseCli(dice.between(500, 2_000))],
   "worker frozen past its lease": [4, async (dice) => dice.pick(workers).freeze(dice.between(2_500, 5_000))],
 };
 
@@ -109,14 +100,15 @@ async function every(ms: number, pass: () => Promise<unknown>): Promise<void> {
   }
 }
 
-await Promise.all(workers.map((worker) => worker.register()));
+await Promise.all([...workers.map((worker) => worker.register()), ...agents.map((agent) => agent.start())]);
 const endsAt = performance.now() + minutes * 60_000;
 const work = [
   ...Array.from({ length: CLIENTS }, (_, n) => every(150, () => createOne(call, seeded(seed + 100 + n), journal))),
   every(50, () => handOut(call, workers, random, false)),
   every(2_000, () => requeueSome(call, random)),
-  every(1_500, () => cancelOne(call, random)),
-  ...workers.map((worker) => every(50, () => worker.claim())),
+  every(1_500, () => cancelOne(call, random, journal)),
+  every(300, () => dispatchOne(call, random, journal)),
+  ...workers.map((worker) => every(200, () => worker.claim(false))),
   every(20_000, () => Promise.all(workers.map((worker) => worker.register()))),
 ];
 const raged = rage();
@@ -139,18 +131,21 @@ const agentsLeases = "update leases set expires_at = 0 where status = 'active' a
 while ((await open()) > 0 && performance.now() < giveUpAt) {
   await requeueSome(call, random);
   await handOut(call, workers, random, true);
+  await Promise.all(workers.map((worker) => worker.claim(true)));
   if (performance.now() > giveUpAt - SETTLE_WITHIN_MS + AGENTS_WITHIN_MS) await client.query(agentsLeases);
   await delay(50);
 }
 await Promise.all(workers.map((worker) => worker.finish()));
 
-await Promise.all(agents.map((agent) => agent.close()));
+await Promise.all(agents.map((agent) => agent.stop()));
 
-const violations = await findViolations(client, journal, workers);
+const violations = await findViolations(client, journal, [...workers, ...agents]);
 const { rows } = await client.query(
   `select (select count(*) from llm_tasks) as tasks, (select count(*) from leases) as leases,
      (select count(*) from leases where status = 'expired') as expired, (select count(*) from llm_results where accepted) as accepted,
-     (select count(*) from llm_results where not accepted) as late`,
+     (select count(*) from llm_results where not accepted) as late,
+     (select count(*) from llm_tasks where status = 'completed' and worker_id like 'agent-%') as "completed by agents",
+     (select count(*) from audit_logs where action = 'task_released') as released`,
 );
 await client.end();
 for (const instance of instances) {
@@ -163,8 +158,9 @@ await postgres.stop();
 await rm(dataDir, { recursive: true, force: true });
 
 const table = Object.fromEntries([...injected].sort().map(([name, times]) => [name, { times }]));
-const { calls, unanswered, created, completed } = journal;
-const totals = { ...rows[0], calls, unanswered, created: created.length, completed: completed.length };
+const { calls, unanswered, created, completed, cancelled, dispatched, refused } = journal;
+const acknowledged = { created: created.length, completed: completed.length, cancelled: cancelled.size };
+const totals = { ...rows[0], calls, unanswered, ...acknowledged, dispatched, refused };
 process.stdout.write(`\nFaults injected\n`);
 for (const [name, { times }] of Object.entries(table)) process.stdout.write(`  ${name.padEnd(32)}${times}\n`);
 process.stdout.write(`What happened\n`);

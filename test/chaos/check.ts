@@ -1,6 +1,6 @@
 /** Compares what clients and workers were answered with what the database holds, and the database with itself. */
 import type pg from "pg";
-import type { Journal, Worker } from "./fleet.ts";
+import type { Journal } from "./fleet.ts";
 
 interface TaskRow {
   id: string;
@@ -42,8 +42,14 @@ interface Span {
   end: number;
 }
 
+/** Whoever executes tasks, and how many at once. */
+interface Capped {
+  name: string;
+  cap: number;
+}
+
 /** Each violation in one sentence; none when every promise was kept. */
-export async function findViolations(client: pg.Client, journal: Journal, workers: Worker[]): Promise<string[]> {
+export async function findViolations(client: pg.Client, journal: Journal, workers: Capped[]): Promise<string[]> {
   const rows = async <Row>(text: string) => (await client.query(text)).rows as Row[];
   const tasks = new Map((await rows<TaskRow>("select * from llm_tasks")).map((task) => [task.id, task]));
   const leases = await rows<LeaseRow>("select * from leases order by started_at, id");
@@ -56,6 +62,7 @@ export async function findViolations(client: pg.Client, journal: Journal, worker
     ...journal.wrong,
     ...createsLost(journal, tasks),
     ...completionsLost(journal, results),
+    ...cancelsLost(journal, tasks),
     ...outcomesOf(tasks, results),
     ...overlaps(spans),
     ...overloads(spans, workers),
@@ -78,6 +85,14 @@ function completionsLost(journal: Journal, results: ResultRow[]): string[] {
     const kept = byLease.get(leaseId);
     const isThere = kept?.accepted && kept.task_id === taskId && kept.status === status && kept.content === output;
     return isThere ? [] : [`the completion of task ${taskId} under lease ${leaseId} was acknowledged and is not there`];
+  });
+}
+
+/** A task that is held ends as cancelled, whatever comes of it. */
+function cancelsLost(journal: Journal, tasks: Map<string, TaskRow>): string[] {
+  return [...journal.cancelled].flatMap((id) => {
+    const status = tasks.get(id)?.status ?? "gone";
+    return status === "cancelled" ? [] : [`the cancellation of task ${id} was acknowledged, and it is ${status}`];
   });
 }
 
@@ -128,7 +143,7 @@ function overlaps(spans: Span[]): string[] {
   });
 }
 
-function overloads(spans: Span[], workers: Worker[]): string[] {
+function overloads(spans: Span[], workers: Capped[]): string[] {
   return workers.flatMap(({ name, cap }) => {
     const own = spans.filter(({ lease }) => lease.worker_id === name);
     const events = own.flatMap(({ start, end }) => [

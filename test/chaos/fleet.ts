@@ -8,13 +8,27 @@ import type { Random } from "./random.ts";
 export interface Journal {
   created: { id: string; key: string; prompt: string }[];
   completed: { taskId: string; leaseId: string; status: "success" | "error"; output: string }[];
+  /** Tasks whose cancellation was acknowledged. */
+  cancelled: Set<string>;
+  /** What agents were told to execute, and what they refused. */
+  dispatched: number;
+  refused: number;
   /** Answers that no call is ever to get. */
   wrong: string[];
   calls: number;
   unanswered: number;
 }
 
-export const emptyJournal = (): Journal => ({ created: [], completed: [], wrong: [], calls: 0, unanswered: 0 });
+export const emptyJournal = (): Journal => ({
+  created: [],
+  completed: [],
+  cancelled: new Set(),
+  dispatched: 0,
+  refused: 0,
+  wrong: [],
+  calls: 0,
+  unanswered: 0,
+});
 
 interface Answer {
   status: number;
@@ -24,6 +38,8 @@ interface Answer {
 
 const CALL_WITHIN_MS = 15_000;
 const TTL_SECONDS = 2;
+/** Of the simulated workers alone: what requires it may be leased by hand, since nobody would tell a node agent of it. */
+const BY_HAND = "by hand";
 
 /** Calls one of the instances. Undefined is no answer, or one that asks to try again: it may have been done or not. */
 export function callerOf(urls: string[], random: Random, journal: Journal) {
@@ -39,7 +55,8 @@ export function callerOf(urls: string[], random: Random, journal: Journal) {
       const text = await response.text();
       const answer: Answer = { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
       const isOut = answer.status === 503 && !String(answer.body?.error).startsWith("No available worker");
-      if (answer.status >= 500 && answer.status !== 503)
+      const isRefused = answer.status === 502 && answer.body?.dispatched === false;
+      if (answer.status >= 500 && answer.status !== 503 && !isRefused)
         journal.wrong.push(`${method} ${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
       if (!isOut) return answer;
     } catch {
@@ -50,10 +67,10 @@ export function callerOf(urls: string[], random: Random, journal: Journal) {
   };
 }
 
-type Call = ReturnType<typeof callerOf>;
+export type Call = ReturnType<typeof callerOf>;
 
 /** Repeats a call that is safe to repeat until it is answered. */
-async function until(call: () => ReturnType<Call>): Promise<Answer> {
+export async function until(call: () => ReturnType<Call>): Promise<Answer> {
   for (;;) {
     const answer = await call();
     if (answer) return answer;
@@ -65,7 +82,9 @@ async function until(call: () => ReturnType<Call>): Promise<Answer> {
 export async function createOne(call: Call, random: Random, journal: Journal): Promise<void> {
   const key = randomUUID();
   const prompt = `Prompt ${key}`;
-  const request = { context_id: `context ${random.between(0, 5)}`, agent_slug: "chaos", prompt, max_attempts: 5 };
+  const requires = random.chance(0.5) ? [BY_HAND] : [];
+  const context_id = `context ${random.between(0, 5)}`;
+  const request = { context_id, agent_slug: "chaos", prompt, max_attempts: 5, requires };
   const { status, body } = await until(() => call("POST", "/llm-tasks", request, { "idempotency-key": key }));
   if (status === 201 || status === 200) journal.created.push({ id: body.id, key, prompt });
   else journal.wrong.push(`a create was answered ${status}: ${JSON.stringify(body)}`);
@@ -78,10 +97,11 @@ export async function requeueSome(call: Call, random: Random): Promise<void> {
 }
 
 /** Cancels one that is queued or held, as a person would who has changed their mind. */
-export async function cancelOne(call: Call, random: Random): Promise<void> {
+export async function cancelOne(call: Call, random: Random, journal: Journal): Promise<void> {
   const tasks = await call("GET", `/llm-tasks?status=${random.pick(["queued", "leased", "running"])}`);
   const task = tasks?.body?.[0];
-  if (task) await call("POST", `/llm-tasks/${task.id}/cancel`, { reason: "chaos" });
+  const answer = task && (await call("POST", `/llm-tasks/${task.id}/cancel`, { reason: "chaos" }));
+  if (answer?.status === 200) journal.cancelled.add(task.id);
 }
 
 /** A worker that executes what it is handed, and that can crash and freeze. */
@@ -105,20 +125,20 @@ export class Worker {
   }
 
   /** Asks for as much as it has room for, and waits a moment for it. */
-  async claim(): Promise<void> {
+  async claim(reliable: boolean): Promise<void> {
     await this.frozen;
     const max_tasks = this.cap - this.doing.size;
     if (max_tasks <= 0) return;
     const life = this.life;
-    const asked = { worker_id: this.name, max_tasks, wait_seconds: 1, ttl_seconds: TTL_SECONDS };
+    const asked = { worker_id: this.name, max_tasks, wait_seconds: reliable ? 0 : 1, ttl_seconds: TTL_SECONDS };
     const answer = await this.call("POST", "/llm-tasks/claim", asked);
     if (answer?.status === 200 && this.life === life)
-      for (const { task, lease } of answer.body.tasks) this.take(task, lease, false);
+      for (const { task, lease } of answer.body.tasks) this.take(task, lease, reliable);
   }
 
   /** Tells the service of this life. */
   async register(): Promise<void> {
-    const capabilities = { max_concurrency: this.cap };
+    const capabilities = { max_concurrency: this.cap, labels: [BY_HAND] };
     const boot_id = `${this.name} life ${this.life}`;
     await until(() => this.call("POST", "/workers", { name: this.name, capabilities, boot_id }));
   }
@@ -181,7 +201,7 @@ export class Worker {
 /** Leases what is queued to whom the service chooses, and hands it over. */
 export async function handOut(call: Call, workers: Worker[], random: Random, reliable: boolean): Promise<number> {
   const queued = await call("GET", "/llm-tasks?status=queued");
-  const tasks: Task[] = queued?.body ?? [];
+  const tasks = ((queued?.body ?? []) as Task[]).filter(({ requires }) => requires.includes(BY_HAND));
   for (const task of tasks.slice(-10)) {
     const answer = await call("POST", `/llm-tasks/${task.id}/lease`, { ttl_seconds: reliable ? 30 : TTL_SECONDS });
     if (answer?.status === 503) break;

@@ -54,10 +54,12 @@ export interface NodeAgent {
 
 /** Starts it on a free port of 127.0.0.1 and lets it register, once. */
 export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAgent> {
-  const { name, runtime, agentKey, cli = () => "done", registration = {} } = options;
+  const { name, runtime, agentKey, registration = {} } = options;
   const server = createServer(async (request, response) => {
     const asked = await readRequest(request);
     agent.requests.push(asked);
+    // Anew each time: it may be taken away and come back.
+    const { cli = () => "done" } = options;
     const call = `${asked.method} ${asked.path}`;
     if (call === "GET /health") answer(response, 200, healthOf(name));
     else if (call !== "POST /execute-task") answer(response, 404, { detail: "Not Found" });
