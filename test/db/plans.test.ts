@@ -2,7 +2,9 @@ import pg from "pg";
 import { pino } from "pino";
 import { expect, it, vi } from "vitest";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
+import { renewLease } from "../../src/queue/renew.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
+import { whoCanTake } from "../../src/queue/who-can-take.ts";
 import { cleanOnce } from "../../src/storage/clean.ts";
 import { moveOnce } from "../../src/storage/move.ts";
 import { fill } from "../bench/fill.ts";
@@ -64,6 +66,8 @@ it("no call and no loop reads a growing table from its beginning to its end", as
   await moveOnce(db, inDatabase);
   await cleanOnce(db, inDatabase);
   await autoDispatchOnce(db, dispatcher, "http://127.0.0.1:9", log);
+  await whoCanTake(db, [{ workerId: "w1", slugs: ["writer"] }], 8);
+  await renewLease(db, lease.id);
 
   const statements = new Map<string, unknown[]>();
   for (const [query, values] of asked.mock.calls as unknown as [string | pg.QueryConfig, unknown[]?][]) {
