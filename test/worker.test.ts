@@ -1,6 +1,6 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, symlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,19 +11,25 @@ import { createTestDatabase } from "./support/database.ts";
 import { type Launched, launch } from "./support/launch.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const ash = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path));
+const busybox = ["/bin/busybox", "/usr/bin/busybox"].find((path) => existsSync(path));
+const DATA_DIR = mkdtempSync(join(tmpdir(), "bloom-worker-"));
+/** Where the second worker finds its programs: BusyBox's own, and curl. */
+const applets = join(DATA_DIR, "bin");
+if (busybox) {
+  mkdirSync(applets);
+  execFileSync(busybox, ["--install", "-s", applets]);
+  symlinkSync(execFileSync("which", ["curl"], { encoding: "utf8" }).trim(), join(applets, "curl"));
+}
 /** The two workers behave alike, so they have one suite. Where BusyBox is not installed, the system's own shell runs the second. */
-const WORKERS: [name: string, command: string[]][] = [
-  ["npm run worker", [process.execPath, "--import", "tsx", "src/worker/main.ts"]],
-  [
-    `worker.sh under ${ash ? "BusyBox ash" : "/bin/sh"}`,
-    ash ? [ash, "sh", "src/worker/worker.sh"] : ["/bin/sh", "src/worker/worker.sh"],
-  ],
+const WORKERS: [name: string, command: string[], path: string | undefined][] = [
+  ["npm run worker", [process.execPath, "--import", "tsx", "src/worker/main.ts"], process.env.PATH],
+  busybox
+    ? ["worker.sh with BusyBox alone", [join(applets, "sh"), "src/worker/worker.sh"], applets]
+    : ["worker.sh with the system's shell", ["/bin/sh", "src/worker/worker.sh"], process.env.PATH],
 ];
 
 const API_KEY = "the-key-of-the-runtime";
 const { url: DATABASE_URL, query } = await createTestDatabase();
-const DATA_DIR = mkdtempSync(join(tmpdir(), "bloom-worker-"));
 let runtime: Launched;
 /** A second instance, on which the tasks are created and looked at. */
 let other: Launched;
@@ -76,7 +82,7 @@ async function resultOf(id: string) {
 
 describe.each(WORKERS)(
   "%s",
-  (_name, command) => {
+  (_name, command, path) => {
     const label = `only-${command.length}`;
 
     /** Starts a worker that gets only this suite's tasks. */
@@ -85,7 +91,7 @@ describe.each(WORKERS)(
       const options = ["--server", url, "--name", name, "--exec", exec, "--labels", label];
       const child = spawn(program, [...args, ...options], {
         cwd: ROOT,
-        env: { ...process.env, RUNTIME_API_KEY: API_KEY },
+        env: { ...process.env, PATH: path, RUNTIME_API_KEY: API_KEY },
         detached: true,
       });
       for (const stream of [child.stdout, child.stderr]) stream.resume();
@@ -105,6 +111,35 @@ describe.each(WORKERS)(
       const { id } = await create(label, { prompt });
       await endOf(id, "completed");
       expect((await resultOf(id))?.output).toBe(`writer garden|${prompt}\u001b[1m`);
+    });
+
+    it("gives the command the task's fields, and not the key of the runtime", async () => {
+      start('printf "%s|" "$BLOOM_TIMEOUT_SEC" "$BLOOM_BUDGET" "$BLOOM_CONTEXT_HINTS" "$RUNTIME_API_KEY"');
+      const policy = { timeout_sec: 90.5, budget: 2 };
+      const { id } = await create(label, { policy, context_hints: ['one "hint"', "[two],"] });
+      await endOf(id, "completed");
+      expect((await resultOf(id))?.output).toBe('90.5|2|one "hint"\n[two],||');
+    });
+
+    it("takes prompts and hints that are larger than any variable", async () => {
+      start('wc -c; wc -c < "$BLOOM_CONTEXT_HINTS_FILE"; echo "in the environment: $BLOOM_CONTEXT_HINTS"');
+      const prompt = 'a "quoted" line\n'.repeat(50_000);
+      const { id } = await create(label, {
+        prompt,
+        context_hints: Array.from({ length: 20 }, () => "h".repeat(9_999)),
+      });
+      await endOf(id, "completed");
+      expect((await resultOf(id))?.output).toMatch(/^\s*800000\n\s*(199999|200000)\nin the environment: \n$/);
+    });
+
+    it("keeps a lease while a child that it cannot end holds the output, and ends at the timeout", async () => {
+      start("setsid sleep 40 & echo begun; sleep 40");
+      const { id } = await create(label, { policy: { timeout_sec: 1 } });
+      await endOf(id, "failed");
+      expect(await resultOf(id)).toMatchObject({
+        output: "begun\n",
+        error_message: expect.stringContaining("timed out"),
+      });
     });
 
     it("uploads an output that is too large for a body in JSON", async () => {
@@ -194,7 +229,7 @@ describe.each(WORKERS)(
   60_000,
 );
 
-it("the shell worker comes from the service, and is short", async () => {
+it("the shell worker comes from the service, is short, and works when a shell reads it from a pipe", async () => {
   const response = await fetch(`${url}/api/runtime/worker.sh`, { headers: { "x-runtime-api-key": API_KEY } });
   const script = await response.text();
   expect([response.status, response.headers.get("content-type")]).toEqual([
@@ -202,5 +237,17 @@ it("the shell worker comes from the service, and is short", async () => {
     expect.stringContaining("text/x-shellscript"),
   ]);
   expect(script).toMatch(/^#!\/bin\/sh\n/);
-  expect(script.split("\n").length).toBeLessThanOrEqual(101);
-});
+  expect(script.trimEnd().split("\n").length).toBeLessThan(100);
+
+  const [, [shell = ""] = [], path] = WORKERS[1] ?? [];
+  const options = ["--server", url, "--name", "piped", "--exec", "tr a-z A-Z", "--labels", "piped"];
+  const child = spawn(shell, ["-s", "--", ...options], { env: { PATH: path, RUNTIME_API_KEY: API_KEY } });
+  for (const stream of [child.stdout, child.stderr]) stream.resume();
+  child.stdin.end(script);
+  const exited = once(child, "exit");
+  const { id } = await create("piped", { prompt: "shout" });
+  await endOf(id, "completed");
+  expect((await resultOf(id))?.output).toBe("SHOUT");
+  child.kill("SIGTERM");
+  expect((await exited)[0]).toBe(0);
+}, 60_000);

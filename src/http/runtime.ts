@@ -27,7 +27,8 @@ export function runtimeRoutes(db: Db, settings: Settings, membridge: Membridge, 
   });
 
   router.get("/worker.sh", (_request, response) => {
-    response.type("text/x-shellscript").sendFile(WORKER_SCRIPT);
+    // The checkout may lie under a directory whose name begins with a dot.
+    response.type("text/x-shellscript").sendFile(WORKER_SCRIPT, { dotfiles: "allow" });
   });
 
   router.get("/config", async (_request, response) => {
