@@ -2,7 +2,6 @@ import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
 import { isDatabaseUnavailable, isNotPrepared, isRepeatable } from "./faults.ts";
-import { openPipeline, type Pipeline } from "./pipeline.ts";
 import type { Prepared } from "./statement.ts";
 
 /** What every query function takes first: the database, or a transaction on it. */
@@ -23,7 +22,7 @@ export interface DatabaseOptions {
   answerWithinMs?: number;
 }
 
-/** A pool of connections and Drizzle over it, and a pipeline for prepared statements. `close()` waits for what is in use. */
+/** A pool of connections and Drizzle over it. `close()` waits for the connections that are in use. */
 export interface Database {
   db: Db;
   close(): Promise<void>;
@@ -45,16 +44,13 @@ const PLAN_FOR_LARGE_TABLES = "set enable_seqscan = off; set jit = off";
 /** Opens nothing yet: the first query connects. A connection that breaks while it is idle is logged and replaced by the pool. */
 export function openDatabase(options: DatabaseOptions, log: Logger): Database {
   const { url, poolMax, answerWithinMs = ANSWER_WITHIN_MS } = options;
-  const connection = {
+  const pool = new pg.Pool({
     connectionString: url,
+    max: poolMax,
     connectionTimeoutMillis: Math.min(CONNECT_WITHIN_MS, answerWithinMs),
     query_timeout: answerWithinMs,
     keepAlive: true,
     application_name: "bloom-runtime",
-  };
-  const pool = new pg.Pool({
-    ...connection,
-    max: poolMax,
     // Before its first use.
     verify: (client, done) => client.query(PLAN_FOR_LARGE_TABLES, (error) => done(error)),
   });
@@ -64,20 +60,14 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
   pool.on("connect", (client) => {
     client.on("error", (error) => log.debug({ err: error }, "database connection lost"));
   });
-  const pipeline = openPipeline(connection, PLAN_FOR_LARGE_TABLES, log);
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
   const db = Object.assign(drizzle(pool), {
     transaction: transactionsOf(pool, names, tell, log),
-    run: runnerOf(pipeline, names, "alone"),
+    run: runnerOf(pool, names),
     tell,
   });
-  return {
-    db,
-    close: async () => {
-      await Promise.all([pool.end(), pipeline.close()]);
-    },
-  };
+  return { db, close: () => pool.end() };
 }
 
 /**
@@ -93,7 +83,7 @@ function transactionsOf(pool: pg.Pool, names: Names, tell: Db["tell"], log: Logg
       await client.query("begin");
       const tx: Db = Object.assign(drizzle(client), {
         transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx),
-        run: runnerOf(client, names, "in a transaction"),
+        run: runnerOf(client, names),
         tell: (channel: string) => void told.add(channel),
       });
       const result = await work(tx);
@@ -140,7 +130,7 @@ const parsers: pg.CustomTypesConfig = {
   getTypeParser: (type, format) => (type === INT8 ? Number : pg.types.getTypeParser(type, format)),
 };
 
-function runnerOf(client: Pipeline | pg.PoolClient, names: Names, where: "alone" | "in a transaction"): Db["run"] {
+function runnerOf(client: pg.Pool | pg.PoolClient, names: Names): Db["run"] {
   const query = async ({ name, text }: Prepared, values: unknown[]) =>
     (await client.query({ ...(names.areKept && { name }), text, values, types: parsers })).rows;
   return async (prepared, values) => {
@@ -149,8 +139,8 @@ function runnerOf(client: Pipeline | pg.PoolClient, names: Names, where: "alone"
     } catch (error) {
       if (!isNotPrepared(error)) throw error;
       names.areKept = false;
-      // It has not begun. A transaction has to be repeated as a whole (inTransaction).
-      if (where === "in a transaction") throw error;
+      // It has not begun. Within a transaction, that one has to be repeated as a whole (inTransaction).
+      if (!(client instanceof pg.Pool)) throw error;
       return query(prepared, values);
     }
   };

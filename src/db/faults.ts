@@ -12,7 +12,7 @@ const NETWORK_CODES = new Set([
 ]);
 /** What pg and pg-pool say, without a code, of a connection that could not be made, does not answer, or went away. */
 const CONNECTION_LOST =
-  /timeout exceeded when trying to connect|^timeout expired$|Query read timeout|Connection terminated|Client has encountered a connection error/;
+  /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error/;
 
 /** True when the error means that the database could not be asked, as opposed to: it was asked and refused. */
 export function isDatabaseUnavailable(error: unknown): boolean {
