@@ -38,13 +38,13 @@ export function columnsOf(table: Table, alias?: string): SQL {
   );
 }
 
-const ATTEMPTS = 8;
+const ATTEMPTS = 20;
 const LONGEST_PAUSE_MS = 20;
 
 /**
  * Runs a transition that is one statement, guarded in its WHERE, and gives its row. None means that it was not allowed, or that the
  * statement's view of the data was older than the lock that it waited for: `explain` throws when it finds the reason; when it finds none, the
- * statement runs again, eight times in all, as it does when the database rolled it back for the sake of others.
+ * statement runs again, twenty times in all, as it does when the database rolled it back for the sake of others.
  * Unavailable: others were faster each time.
  */
 export async function transition<Row>(run: () => Promise<Row[]>, explain: () => Promise<unknown>): Promise<Row> {

@@ -290,7 +290,9 @@ describe("auto dispatch", () => {
 
   it("fills each kind of worker, whatever the others have no room for", async () => {
     const gpu = { requires: ["gpu"] };
-    const first = await Promise.all(Array.from({ length: 5 }, () => aTask(db, gpu)));
+    // One after another, so that it is known which is the oldest.
+    const oldest = await aTask(db, gpu);
+    const first = [oldest, await aTask(db, gpu), await aTask(db, gpu)];
     const plain = await aTask(db);
     await anAgentThat(() => {}, { capabilities: { labels: ["gpu"] } });
     await anAgentThat(() => {});
@@ -298,7 +300,7 @@ describe("auto dispatch", () => {
     const held = await query("select id from llm_tasks where status = 'leased' and id = any($1)", [
       [...first, plain].map(({ id }) => id),
     ]);
-    expect(held.map(({ id }) => id).sort()).toEqual([first[0]?.id, plain.id].sort());
+    expect(held.map(({ id }) => id).sort()).toEqual([oldest.id, plain.id].sort());
     await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
   });
 
