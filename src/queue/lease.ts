@@ -43,7 +43,7 @@ const grantTo = (name: string, lock: SQL) =>
     name,
     sql`with task as (
       select id, context_id, requires, policy from llm_tasks
-      where id = ${given("taskId")} and status = 'queued' and ${isDue}
+      where id = ${given("taskId")} and (status = 'queued') is true and ${isDue}
       for no key update
     ), worker as (
       update ${workers} set served_context = task.context_id, served_at = ${nowMs}
