@@ -70,15 +70,19 @@ const service = launch({
 });
 const base = `http://127.0.0.1:${await service.listening}`;
 const startMs = performance.now() - began;
-const setup = connect(base, API_KEY, new Map());
-await register(setup);
+const registerAll = async () => {
+  const caller = connect(base, API_KEY, new Map());
+  await register(caller);
+  await caller.close();
+};
+await registerAll();
 const idleCore = await idleShare(service.pid);
 const living = () => load(base, API_KEY, everybody(lifecycle), seconds);
 const empty = await growthOf(client, living);
 
 say(`On ${size} tasks …`);
 const ids = await fill(client, size);
-await register(setup);
+await registerAll();
 const full = await growthOf(client, living);
 const reads = await load(base, API_KEY, [...everybody(lifecycle).slice(1), reading(ids)], seconds * 2);
 const claims = await load(base, API_KEY, everybody(claimingOne), seconds);
@@ -107,7 +111,6 @@ const report: Report = {
   databaseMb,
 };
 
-await setup.close();
 service.kill("SIGTERM");
 await service.exited;
 await client.end();
