@@ -15,15 +15,26 @@ export type Worker = Omit<
   "self_registered" | "refusals" | "paused_until" | "served_context" | "served_at"
 >;
 
-export function workerView({
-  self_registered: _own,
-  refusals: _refusals,
-  paused_until: _paused,
-  served_context: _served,
-  served_at: _at,
-  ...worker
-}: WorkerWithLoad): Worker {
-  return { ...worker, url: shownUrl(worker.url) };
+/** Field by field: whatever else is known of a worker stays here. */
+export function workerView(worker: WorkerWithLoad): Worker {
+  return {
+    id: worker.id,
+    node_id: worker.node_id,
+    url: shownUrl(worker.url),
+    status: worker.status,
+    capabilities: worker.capabilities,
+    last_heartbeat: worker.last_heartbeat,
+    ip_addrs: worker.ip_addrs,
+    obs_count: worker.obs_count,
+    db_sha: worker.db_sha,
+    registered_at: worker.registered_at,
+    agent_version: worker.agent_version,
+    os_info: worker.os_info,
+    install_method: worker.install_method,
+    boot_id: worker.boot_id,
+    drain: worker.drain,
+    active_leases: worker.active_leases,
+  };
 }
 
 export function resultView({ body_sha256: _internal, ...result }: Result & Partial<ResultRow>): Result {

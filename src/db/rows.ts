@@ -1,10 +1,10 @@
 /** What the tables hold, a row each. */
 import type { llmResults, runtimeArtifacts } from "./output-tables.ts";
-import type { auditLogs, leases, llmTasks, workers } from "./schema.ts";
+import type { auditLogs, leases, llmTasks, workerColumns, workers } from "./schema.ts";
 
 export type TaskRow = typeof llmTasks.$inferSelect;
 export type LeaseRow = typeof leases.$inferSelect;
-export type WorkerRow = typeof workers.$inferSelect;
+export type WorkerRow = Pick<typeof workers.$inferSelect, keyof typeof workerColumns>;
 export type ArtifactRow = typeof runtimeArtifacts.$inferSelect;
 export type ResultRow = typeof llmResults.$inferSelect;
 export type AuditRow = typeof auditLogs.$inferSelect;

@@ -9,13 +9,12 @@ export const isDrained = sql`(${workers.drain} is not null
 
 /** A worker with these labels, a JSON array, among its own. */
 export function hasLabels(requires: SQL): SQL {
-  return sql`${workers.capabilities} -> 'labels' @> ${requires}`;
+  return sql`${workers.labels} @> ${requires}`;
 }
 
 /** A worker that the router may choose for a task that requires these labels, whatever its load. */
 export function isEligible(requires: SQL): SQL {
-  const hasCli = sql`(${workers.capabilities} ->> 'claude_cli')::boolean`;
-  return sql`(${workers.status} = 'online' and ${hasCli} and not ${isDrained} and ${hasLabels(requires)})`;
+  return sql`(${workers.status} = 'online' and ${workers.has_cli} and not ${isDrained} and ${hasLabels(requires)})`;
 }
 
 /**
@@ -28,7 +27,7 @@ export function activeLeasesOfLocked(worker: SQL): SQL {
 }
 
 /** The number of active leases a worker may hold. */
-export const maxConcurrency = sql<number>`(${workers.capabilities} ->> 'max_concurrency')::int`;
+export const maxConcurrency = sql<number>`${workers.slots}`;
 
 /** How many leases of the worker are active now. */
 export async function countActiveLeases(db: Db, workerId: string): Promise<number> {

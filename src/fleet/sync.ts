@@ -1,11 +1,11 @@
 import { isDeepStrictEqual } from "node:util";
-import { asc, getTableColumns, inArray, sql } from "drizzle-orm";
+import { asc, inArray, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { type AuditFact, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import type { WorkerRow } from "../db/rows.ts";
-import { workers } from "../db/schema.ts";
+import { workerColumns, workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { type Agent, readAgents } from "./agents.ts";
 import { markSilentOffline } from "./evidence.ts";
@@ -61,7 +61,7 @@ async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<strin
 async function mergeAgents(tx: Db, agents: Agent[]): Promise<Omit<Synced, "offline">> {
   const ids = agents.map((agent) => agent.name);
   const known = await tx
-    .select({ ...getTableColumns(workers) })
+    .select(workerColumns)
     .from(workers)
     .where(inArray(workers.id, ids))
     .orderBy(asc(workers.id))
@@ -83,7 +83,8 @@ async function mergeAgents(tx: Db, agents: Agent[]): Promise<Omit<Synced, "offli
     changed.push(after);
     facts.push(...changesIn(before, after));
   }
-  const added = fresh.length === 0 ? [] : await tx.insert(workers).values(fresh).onConflictDoNothing().returning();
+  const added =
+    fresh.length === 0 ? [] : await tx.insert(workers).values(fresh).onConflictDoNothing().returning(workerColumns);
   facts.push(...added.map((worker) => fact("worker_registered", worker, "registered")));
   await update(tx, changed);
   await audit(tx, ...facts);
@@ -93,7 +94,7 @@ async function mergeAgents(tx: Db, agents: Agent[]): Promise<Omit<Synced, "offli
 /** Rows are locked, so that each still exists: the insert always ends as an update, in one statement for all of them. */
 async function update(tx: Db, rows: WorkerRow[]): Promise<void> {
   if (rows.length === 0) return;
-  const columns = Object.entries(getTableColumns(workers)).filter(([name]) => name !== "id");
+  const columns = Object.entries(workerColumns).filter(([name]) => name !== "id");
   const set = Object.fromEntries(columns.map(([name, column]) => [name, sql`excluded.${sql.identifier(column.name)}`]));
   await tx.insert(workers).values(rows).onConflictDoUpdate({ target: workers.id, set });
 }

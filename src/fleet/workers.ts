@@ -1,7 +1,7 @@
-import { and, count, eq, getTableColumns, gt, sql } from "drizzle-orm";
+import { and, count, eq, gt, sql } from "drizzle-orm";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { leases, workers } from "../db/schema.ts";
+import { leases, workerColumns, workers } from "../db/schema.ts";
 import type { Drain } from "../db/values.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "./capacity.ts";
@@ -28,7 +28,7 @@ const drainNow = sql<Drain | null>`case when ${isDrained} then ${workers.drain} 
 
 function selectWorkers(db: Db) {
   return db
-    .select({ ...getTableColumns(workers), drain: drainNow, active_leases: count(leases.id) })
+    .select({ ...workerColumns, drain: drainNow, active_leases: count(leases.id) })
     .from(workers)
     .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
     .groupBy(workers.id)

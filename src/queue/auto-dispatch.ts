@@ -20,7 +20,7 @@ const PLACEABLE = statement<{ id: string }, { limit: number }>(
   sql`with load as materialized (
       select worker_id, count(*) as active from ${leases} where status = 'active' group by worker_id
     ), free as materialized (
-      select ${workers.capabilities} -> 'labels' as labels, sum(${maxConcurrency} - coalesce(load.active, 0))::int as room
+      select ${workers.labels} as labels, sum(${maxConcurrency} - coalesce(load.active, 0))::int as room
       from ${workers} left join load on load.worker_id = ${workers.id}
       where ${isEligible(sql`'[]'::jsonb`)} and ${workers.url} <> '' and ${takesCalls} and coalesce(load.active, 0) < ${maxConcurrency}
       group by labels

@@ -11,7 +11,7 @@ import { Conflict } from "../errors.ts";
 import { activeLeasesOfLocked, isDrained, maxConcurrency } from "../fleet/capacity.ts";
 import { isQuiet, noteSeen } from "../fleet/evidence.ts";
 import { workerNotFound } from "../fleet/workers.ts";
-import { type Granted, grant } from "./grant.ts";
+import { type Granted, grant, ttlFor } from "./grant.ts";
 import { isDue } from "./tasks.ts";
 
 /** The worker's CLI session of the context that it served last is warm for about so long. */
@@ -47,7 +47,7 @@ const lockOldest = (condition: SQL) => sql`
 const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | null; quiet: boolean }, Values>(
   "claim",
   sql`with self as (
-      select ${workers.drain} as drain, ${isDrained} as drained, ${isQuiet} as quiet, ${workers.capabilities} -> 'labels' as labels,
+      select ${workers.drain} as drain, ${isDrained} as drained, ${isQuiet} as quiet, ${workers.labels} as labels,
         case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
         case when ${isDrained} then 0 else greatest(0, least(${given("maxTasks")}::int, ${maxConcurrency}
           - (select count(*)::int from ${leases} where worker_id = ${workers.id} and status = 'active'))) end as room
@@ -62,12 +62,12 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
     ), worker as (
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
       from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and not ${isDrained}
-      returning ${workers.id}, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room
+      returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room
     ), picked as (
-      select ranked.id as task_id, context_id, policy,
+      select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlFor(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
-    ), ${grant({ ttlSeconds: sql`${given("ttlSeconds")}`, actor: sql`${given("actor")}` })}
+    ), ${grant(sql`${given("actor")}`)}
     select drained, drain, quiet, (
       select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
       from granted join moved on moved.id = granted.task_id join ranked on ranked.id = granted.task_id

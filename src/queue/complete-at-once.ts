@@ -37,7 +37,7 @@ type Values = {
 const given = (name: keyof Values) => sql.placeholder(name);
 
 /** The ordinary completion: of the task's current lease, with an output that lies in PostgreSQL, and no question of what becomes of the task. */
-const COMPLETE = statement<Task & { quiet: boolean }, Values>(
+const COMPLETE = statement<{ task: Task; quiet: boolean }, Values>(
   "complete",
   sql`with task as (
       update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end, updated_at = ${nowMs}
@@ -45,7 +45,7 @@ const COMPLETE = statement<Task & { quiet: boolean }, Values>(
       where t.id = ${given("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
         and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
         and (${given("status")} = 'success' or t.retry is null or not ${given("retryable")}::boolean)
-      returning t.*
+      returning ${columnsOf(llmTasks, "t")}
     ), released as (
       update leases l set status = 'released' from task where l.id = task.lease_id and ${leaseIsActive}
     ), artifact as (
@@ -63,7 +63,7 @@ const COMPLETE = statement<Task & { quiet: boolean }, Values>(
       select ${given("entryId")}::uuid, updated_at, 'task_completed', 'llm_task', id, coalesce(${given("actor")}, worker_id), ${given("detail")}
       from task
     )
-    select ${columnsOf(llmTasks, "task")}, coalesce(${isQuiet}, false) as quiet
+    select row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet
     from task left join ${workers} on ${workers.id} = task.worker_id`,
 );
 
@@ -98,7 +98,7 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
   });
   if (!completed) return;
   tellQueueNews(db);
-  const { quiet, ...task } = completed;
+  const { task, quiet } = completed;
   const { id: task_id, worker_id, updated_at } = task;
   if (worker_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
   if (quiet) await noteSeen(db, worker_id, `completion of task ${task_id}`);

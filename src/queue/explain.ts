@@ -1,8 +1,8 @@
-import { and, asc, count, eq, getTableColumns, sql } from "drizzle-orm";
+import { and, asc, count, eq, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
-import { leases, workers } from "../db/schema.ts";
+import { leases, workerColumns, workers } from "../db/schema.ts";
 import { isDrained } from "../fleet/capacity.ts";
 import { takesCalls } from "../fleet/refusals.ts";
 import { dueAt, getTask } from "./tasks.ts";
@@ -46,7 +46,7 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
 async function fleetFor(db: Db, task: Task): Promise<Explanation["workers"]> {
   const rows = await db
     .select({
-      ...getTableColumns(workers),
+      ...workerColumns,
       active: count(leases.id),
       isDrained: sql<boolean>`${isDrained}`,
       isPaused: sql<boolean>`${workers.url} <> '' and not ${takesCalls}`,

@@ -39,16 +39,15 @@ const RENEW = statement<Lease & { cancel: boolean; drain: boolean; quiet: boolea
       from leases l
       where t.id = ${sql.placeholder("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
         and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
-      returning t.lease_id, t.cancel_requested
+      returning t.lease_id, t.updated_at as now, t.cancel_requested as cancel
     ), renewed as (
-      update leases l set last_heartbeat = ${nowMs}, expires_at = ${nowMs} + l.ttl_seconds * 1000::bigint
+      update leases l set last_heartbeat = now, expires_at = now + l.ttl_seconds * 1000::bigint
       from task
       where l.id = task.lease_id and ${leaseIsActive}
-      returning l.*
+      returning ${columnsOf(leases, "l")}, cancel
     )
-    select ${columnsOf(leases, "renewed")}, cancel_requested as cancel, coalesce(${isDrained}, false) as drain,
-      coalesce(${isQuiet}, false) as quiet
-    from renewed cross join task left join ${workers} on ${workers.id} = renewed.worker_id`,
+    select renewed.*, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
+    from renewed left join ${workers} on ${workers.id} = renewed.worker_id`,
 );
 
 /**

@@ -20,7 +20,7 @@ const WHO = statement<{ n: number }, { asking: string; limit: number }>(
   sql`with asking as (
       select n, worker_id, slugs from jsonb_to_recordset(${sql.placeholder("asking")}::jsonb) as a(n int, worker_id text, slugs jsonb)
     ), free as materialized (
-      select n, slugs, ${workers.capabilities} -> 'labels' as labels
+      select n, slugs, ${workers.labels} as labels
       from asking join ${workers} on ${workers.id} = asking.worker_id
       where not ${isDrained}
         and (select count(*) from ${leases} where worker_id = ${workers.id} and status = 'active') < ${maxConcurrency}

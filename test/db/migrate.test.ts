@@ -84,7 +84,7 @@ describe("the database", async () => {
       await expect(query(statement)).rejects.toThrow("rows are immutable");
   });
 
-  it("refuses a second active lease of a task, a held task without a lease, and a queued one with one", async () => {
+  it("refuses a second active lease of a task, a held task without a lease, a queued one with one, and unknown statuses", async () => {
     const { task, lease } = await aLeasedTask(db);
     await expect(
       query(
@@ -92,11 +92,12 @@ describe("the database", async () => {
         [lease.id],
       ),
     ).rejects.toThrow("leases_one_active_per_task");
-    await expect(query("update llm_tasks set lease_id = null where id = $1", [task.id])).rejects.toThrow(
-      "held_has_lease",
-    );
-    await expect(query("update llm_tasks set status = 'queued' where id = $1", [task.id])).rejects.toThrow(
-      "queued_has_no_lease",
+    for (const change of ["lease_id = null", "status = 'queued'", "status = 'paused'", "status = 'completely'"])
+      await expect(query(`update llm_tasks set ${change} where id = $1`, [task.id])).rejects.toThrow(
+        "llm_tasks_is_possible",
+      );
+    await expect(query("update leases set status = 'lost' where id = $1", [lease.id])).rejects.toThrow(
+      "leases_is_possible",
     );
   });
 });
