@@ -22,7 +22,7 @@ import { openWaitingRoom } from "./queue/waiting-room.ts";
 import { settingsSecret } from "./settings/key-file.ts";
 import { createSecretBox } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
-import { openBucket } from "./storage/bucket.ts";
+import type { Bucket } from "./storage/bucket.ts";
 import { cleanOnce } from "./storage/clean.ts";
 import { moveOnce } from "./storage/move.ts";
 import type { ArtifactStore } from "./storage/place.ts";
@@ -67,7 +67,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const outbound = createOutbound(config.outboundAllow);
     started.push(() => outbound.destroy());
     const membridge = createMembridge(settings, outbound);
-    const store = { bucket: config.minio && openBucket(config.minio), log };
+    const store = { bucket: config.minio && (await connectBucket(config.minio)), log };
     await checkBucket(store);
     const dispatcher = createDispatcher(db, store, { outbound, agentKey: config.membridge.agentKey }, log);
     const loops = [
@@ -115,6 +115,12 @@ async function checkBucket({ bucket, log }: ArtifactStore): Promise<void> {
       "the object store cannot be used yet; outputs stay in PostgreSQL until it can",
     );
   }
+}
+
+/** The client for object storage takes 25 MB, which who does not use it shall not pay. */
+async function connectBucket(connection: NonNullable<Config["minio"]>): Promise<Bucket> {
+  const { openBucket } = await import("./storage/bucket.ts");
+  return openBucket(connection);
 }
 
 async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<void> {

@@ -1,10 +1,11 @@
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import { readMigrationFiles } from "drizzle-orm/migrator";
 import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
+import { PACKAGE_FOLDER } from "../package-folder.ts";
 
-const MIGRATIONS_FOLDER = fileURLToPath(new URL("../../migrations", import.meta.url));
+const MIGRATIONS_FOLDER = join(PACKAGE_FOLDER, "migrations");
 /** Any number that no other program takes for its advisory lock on this database. */
 const LOCK = 0x626c6f6f6d;
 

@@ -1,4 +1,4 @@
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { Router } from "express";
 import type { Logger } from "pino";
 import * as requests from "../contract/requests.ts";
@@ -6,10 +6,11 @@ import type { Db } from "../db/client.ts";
 import { ping } from "../db/ping.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { testConnection } from "../fleet/test-connection.ts";
+import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Settings } from "../settings/settings.ts";
 import { bodyOf } from "./input.ts";
 
-const WORKER_SCRIPT = fileURLToPath(new URL("../worker/worker.sh", import.meta.url));
+const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");
 
 /** `/api/runtime/…`: the service itself, its health and its configuration. */
 export function runtimeRoutes(db: Db, settings: Settings, membridge: Membridge, log: Logger): Router {

@@ -3,10 +3,11 @@ import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from "co
 import { Client } from "minio";
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
-import { BucketFault, faultOf, isNoBucket, NoSuchObject, SourceFault } from "./bucket-faults.ts";
+import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
 import type { ArtifactKey } from "./keys.ts";
 import { unlessAborted, within } from "./limits.ts";
 import { prepareBucket, REGION } from "./own-bucket.ts";
+import { faultOf, isNoBucket } from "./s3-faults.ts";
 import { transport } from "./transport.ts";
 
 /** A connection on which nothing moves for so long is given up. */

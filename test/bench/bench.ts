@@ -10,7 +10,7 @@ import pg from "pg";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/db/embedded/embedded.ts";
 import { withDatabase } from "../support/database-url.ts";
-import { launch } from "../support/launch.ts";
+import build, { launch } from "../support/launch.ts";
 import { fill } from "./fill.ts";
 import { expressFloor, sqlFloor } from "./floors.ts";
 import { growthOf } from "./growth.ts";
@@ -59,6 +59,7 @@ const sql = await sqlFloor(url, clients, seconds);
 const express = await expressFloor((base) => load(base, API_KEY, everybody(lifecycle), seconds / 2));
 
 say("On empty tables …");
+build();
 const began = performance.now();
 const service = launch({
   DATABASE_URL: url,

@@ -42,6 +42,8 @@ export async function startInstance(name: string, databaseUrl: string, dataDir: 
     for (;;) {
       running = launch({ ...env, BLOOM_RUNTIME_PORT: port, CLOCK_SKEW_MS: String(clockSkewMs), LOG_LEVEL: "info" }, [
         "--import",
+        "tsx",
+        "--import",
         SKEWED_CLOCK,
       ]);
       const listening = await running.listening.catch(() => undefined);
