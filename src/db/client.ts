@@ -50,6 +50,8 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
     connectionTimeoutMillis: Math.min(CONNECT_WITHIN_MS, answerWithinMs),
     query_timeout: answerWithinMs,
     keepAlive: true,
+    // Few, and each has its statements prepared. A timer for each return to the pool costs more than they do.
+    idleTimeoutMillis: 0,
     application_name: "bloom-runtime",
     // Before its first use.
     verify: (client, done) => client.query(PLAN_FOR_LARGE_TABLES, (error) => done(error)),

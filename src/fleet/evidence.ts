@@ -2,9 +2,9 @@ import { sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { newId } from "../db/ids.ts";
 import { workers } from "../db/schema.ts";
-import { inTransaction } from "../db/transaction.ts";
-import { isDrained, maxConcurrency } from "./capacity.ts";
+import { statement } from "../db/statement.ts";
 
 /** Without a sign of life for this long, a worker is offline (lifecycle.md, "When is a worker online?"). */
 export const OFFLINE_AFTER_MS = 60_000;
@@ -16,37 +16,33 @@ const WRITTEN_EVERY_MS = 1_000;
 export const isQuiet = sql`(${workers.status} in ('offline', 'unknown')
   or coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
 
-/** The same as `seen`, after the transition that is the evidence: it holds as well should the service end between the two. */
-export function noteSeen(db: Db, workerId: string, evidence: string): Promise<unknown> {
-  return inTransaction(db, (tx) => seen(tx, workerId, evidence));
-}
+type Values = { workerId: string; evidence: string; entryId: string };
+const given = (name: keyof Values) => sql`${sql.placeholder(name)}::text`;
 
-/** What the locked worker may do now. */
-export type Seen = { drained: boolean; max_concurrency: number };
+const SEEN = statement<never, Values>(
+  "seen",
+  sql`with before as (
+      select id, status from ${workers} where id = ${given("workerId")} for no key update
+    ), after as (
+      update ${workers} as w
+      set last_heartbeat = ${nowMs},
+        status = case when before.status in ('offline', 'unknown') then 'online' else before.status end
+      from before where w.id = before.id
+      returning before.status as was, w.last_heartbeat as now
+    )
+    insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+    select ${sql.placeholder("entryId")}::uuid, now, 'worker_online', 'worker', ${given("workerId")}, 'runtime',
+      'Worker ' || ${given("workerId")} || ' was ' || was || ' and is online: ' || ${given("evidence")}
+    from after where was in ('offline', 'unknown')`,
+);
 
 /**
  * Takes down a sign of life of the worker; one that was offline or unknown is online again, which is audited once.
- * An unknown id is no fault: the worker may have been removed while it worked. Locks the worker: after the task, before the lease.
+ * An unknown id is no fault: the worker may have been removed while it worked. Locks the worker: after the task, before the lease. After a
+ * transition that is the evidence it may come by itself: the evidence holds as well should the service end between the two.
  */
-export async function seen(tx: Db, workerId: string, evidence: string): Promise<Seen | undefined> {
-  const { rows } = await tx.execute<Seen & { was: string }>(sql`
-    with before as (select id, status, ${isDrained} as drained, ${maxConcurrency} as max_concurrency from ${workers} where id = ${workerId} for no key update)
-    update ${workers} as w
-    set last_heartbeat = ${nowMs},
-      status = case when before.status in ('offline', 'unknown') then 'online' else before.status end
-    from before where w.id = before.id
-    returning before.status as was, before.drained, before.max_concurrency`);
-  const [worker] = rows;
-  const was = worker?.was;
-  if (was !== "offline" && was !== "unknown") return worker;
-  await audit(tx, {
-    action: "worker_online",
-    entity_type: "worker",
-    entity_id: workerId,
-    actor: "runtime",
-    detail: `Worker ${workerId} was ${was} and is online: ${evidence}`,
-  });
-  return worker;
+export async function seen(db: Db, workerId: string, evidence: string): Promise<void> {
+  await SEEN(db, { workerId, evidence, entryId: newId() });
 }
 
 /**

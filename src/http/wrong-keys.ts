@@ -9,6 +9,8 @@ const MOST_PROVEN = 10_000;
 
 /** Counts wrong keys by client address and minute, so that no key is found by trying. */
 export interface WrongKeys {
+  /** True when this connection has shown the same key as a right one before, and nobody guesses now: nothing needs to be counted. */
+  isProven(request: Request, key: string): boolean;
   /**
    * False when the address has shown too many wrong keys. What it has shown as a right one before still gets in: behind one address there may
    * be a whole home, in which one machine has an old key. Any other counts as a wrong one from here on, until it is proven or dropped: of many
@@ -40,10 +42,11 @@ export function createWrongKeys(perMinute: number): WrongKeys {
     if (guesses.size > 0 && guesses.delete(proofOf(request, key))) await store.decrement(addressOf(request));
   };
   return {
+    // Over a proxy's connection come clients of many addresses: while one of them guesses, it is the address that counts.
+    isProven: ({ socket }, key) =>
+      provenOn.get(socket) === key && guesses.size === 0 && Date.now() > lastWrong + WINDOW_MS,
     async admit(request, key) {
       if (perMinute === 0 || key === "") return true;
-      // Over a proxy's connection come clients of many addresses: while one of them guesses, it is the address that counts.
-      if (provenOn.get(request.socket) === key && Date.now() > lastWrong + WINDOW_MS) return true;
       const proof = proofOf(request, key);
       if (proven.has(proof) || guesses.has(proof)) return true;
       guesses.add(proof);
@@ -52,7 +55,6 @@ export function createWrongKeys(perMinute: number): WrongKeys {
       return totalHits <= perMinute;
     },
     async prove(request, key) {
-      if (provenOn.get(request.socket) === key && guesses.size === 0) return;
       provenOn.set(request.socket, key);
       if (proven.size >= MOST_PROVEN) proven.clear();
       proven.add(proofOf(request, key));

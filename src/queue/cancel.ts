@@ -1,4 +1,4 @@
-import { and, eq, inArray } from "drizzle-orm";
+import { and, eq } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -6,6 +6,7 @@ import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
+import { isStill } from "./fence.ts";
 import { lockTask } from "./tasks.ts";
 
 /**
@@ -20,7 +21,7 @@ export function cancelTask(db: Db, taskId: string, reason: string): Promise<Task
     const [task] = await tx
       .update(llmTasks)
       .set({ ...now, updated_at: nowMs })
-      .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, ["queued", "leased", "running"])))
+      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["queued", "leased", "running"])))
       .returning();
     if (!task) throw new Conflict(`Cannot cancel task with status '${before.status}'`);
     await audit(tx, {

@@ -9,7 +9,7 @@ import { statement, transition } from "../db/statement.ts";
 import type { Drain } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { activeLeasesOfLocked, isDrained, maxConcurrency } from "../fleet/capacity.ts";
-import { isQuiet, noteSeen } from "../fleet/evidence.ts";
+import { isQuiet, seen } from "../fleet/evidence.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { type Granted, grant, ttlFor } from "./grant.ts";
 import { isDue } from "./tasks.ts";
@@ -101,7 +101,7 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]
     },
   );
   if (quiet)
-    await noteSeen(db, worker_id, "claim").catch((error) => {
+    await seen(db, worker_id, "claim").catch((error) => {
       // What was granted must reach the worker; the next sign of life is noted again.
       if (granted.length === 0) throw error;
     });

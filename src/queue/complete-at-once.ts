@@ -7,7 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import { isUuid, newId } from "../db/ids.ts";
 import { llmTasks, workers } from "../db/schema.ts";
 import { columnsOf, statement } from "../db/statement.ts";
-import { isQuiet, noteSeen } from "../fleet/evidence.ts";
+import { isQuiet, seen } from "../fleet/evidence.ts";
 import { sha256Of } from "../storage/hash.ts";
 import { CONTENT_TYPES } from "../storage/place.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
@@ -101,7 +101,7 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
   const { task, quiet } = completed;
   const { id: task_id, worker_id, updated_at } = task;
   if (worker_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
-  if (quiet) await noteSeen(db, worker_id, `completion of task ${task_id}`);
+  if (quiet) await seen(db, worker_id, `completion of task ${task_id}`);
   // As they were stored: reading them back costs a tenth of the statement.
   const artifact: Artifact = {
     id: artifactId,

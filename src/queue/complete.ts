@@ -1,4 +1,4 @@
-import { and, eq, inArray } from "drizzle-orm";
+import { and, eq } from "drizzle-orm";
 import type { CompleteTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
@@ -12,7 +12,7 @@ import { Conflict } from "../errors.ts";
 import { seen } from "../fleet/evidence.ts";
 import { type ArtifactStore, giveBack, type PlacedOutput, placeOutput } from "../storage/place.ts";
 import { findStaged, type StagedOutput, takeStaged } from "../storage/staging.ts";
-import { findLease, requireHeld, staleLease } from "./fence.ts";
+import { findLease, isStill, requireHeld, staleLease } from "./fence.ts";
 import {
   answerTo,
   type Completion,
@@ -123,7 +123,7 @@ function record(db: Db, taskId: string, handover: Handover, placed: PlacedOutput
       ? await tx
           .update(llmTasks)
           .set({ ...next, ...holder, updated_at: nowMs })
-          .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
+          .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
           .returning()
       : [before];
     if (!task || !artifact || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
@@ -146,7 +146,7 @@ async function releaseLease(tx: Db, leaseId: string): Promise<void> {
   const released = await tx
     .update(leases)
     .set({ status: "released" })
-    .where(and(eq(leases.id, leaseId), eq(leases.status, "active")))
+    .where(and(eq(leases.id, leaseId), isStill(leases.status, ["active"])))
     .returning({ id: leases.id });
   if (released.length === 0) throw staleLease(leaseId);
 }

@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, type Column, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
@@ -43,6 +43,11 @@ export async function leaseMeant(
  */
 export const taskIsHeld = sql.raw("(t.status in ('leased', 'running')) is true");
 export const leaseIsActive = sql.raw("(l.status = 'active') is true");
+
+/** The same for a row of a query of Drizzle's, and any statuses. */
+export function isStill<Status extends Column>(column: Status, statuses: Status["_"]["data"][]): SQL {
+  return sql`(${inArray(column, statuses)}) is true`;
+}
 
 /** The answer to a caller whose lease is not the one that holds the task (lifecycle.md, invariant 7). */
 export function staleLease(leaseId = "(none)"): Conflict {

@@ -8,7 +8,7 @@ import { leases, workers } from "../db/schema.ts";
 import { columnsOf, statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/capacity.ts";
-import { isQuiet, noteSeen } from "../fleet/evidence.ts";
+import { isQuiet, seen } from "../fleet/evidence.ts";
 import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
 import { findTask } from "./tasks.ts";
 
@@ -64,7 +64,7 @@ export async function heartbeat(db: Db, taskId: string, request: Partial<Heartbe
     () => RENEW(db, values),
     () => refuse(db, taskId, leaseId),
   );
-  if (quiet) await noteSeen(db, lease.worker_id, `heartbeat of task ${taskId}`);
+  if (quiet) await seen(db, lease.worker_id, `heartbeat of task ${taskId}`);
   return {
     lease,
     expires_at: lease.expires_at,

@@ -7,7 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
-import { staleLease } from "./fence.ts";
+import { isStill, staleLease } from "./fence.ts";
 import { tellQueueNews } from "./news.ts";
 import { lockTask } from "./tasks.ts";
 
@@ -25,7 +25,7 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason }: Releas
     const released = await tx
       .update(leases)
       .set({ status: "released" })
-      .where(and(eq(leases.id, lease_id), eq(leases.status, "active")))
+      .where(and(eq(leases.id, lease_id), isStill(leases.status, ["active"])))
       .returning({ id: leases.id });
     const [task] = await tx
       .update(llmTasks)
@@ -36,7 +36,7 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason }: Releas
         worker_id: null,
         updated_at: nowMs,
       })
-      .where(and(eq(llmTasks.id, taskId), eq(llmTasks.status, "leased")))
+      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["leased"])))
       .returning();
     if (released.length === 0 || !task) throw staleLease(lease_id);
     const fact = { entity_type: "llm_task", entity_id: taskId, actor: worker_id ?? "api" };

@@ -1,4 +1,4 @@
-import { and, eq, inArray } from "drizzle-orm";
+import { and, eq } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -6,6 +6,7 @@ import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
+import { isStill } from "./fence.ts";
 import { tellQueueNews } from "./news.ts";
 import { lockTask } from "./tasks.ts";
 
@@ -16,7 +17,7 @@ export function requeueTask(db: Db, taskId: string): Promise<Task> {
     const [task] = await tx
       .update(llmTasks)
       .set({ status: "queued", attempts: 0, lease_id: null, worker_id: null, retry_at: null, updated_at: nowMs })
-      .where(and(eq(llmTasks.id, taskId), inArray(llmTasks.status, ["failed", "dead"])))
+      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["failed", "dead"])))
       .returning();
     if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);
     await audit(tx, {
