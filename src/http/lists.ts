@@ -3,6 +3,7 @@ import { pipeline } from "node:stream/promises";
 import type { Request, Response } from "express";
 import type { Db } from "../db/client.ts";
 import { type Cursor, openPage, type Page, type Source } from "../db/pages.ts";
+import { sendText } from "./json.ts";
 
 /** The page of a list that the query asks for, as a bare array; where there are more, `Link: <…>; rel="next"` is the address of the next. */
 export async function sendList(
@@ -12,9 +13,9 @@ export async function sendList(
   source: Source,
   asked: { limit: number; after?: Cursor | undefined },
 ): Promise<void> {
-  const { next, batches } = await openPage(db, source, asked);
-  if (next) setNext(request, response, `${next.time}.${next.id}`);
-  await sendRecords(response, batches);
+  const page = await openPage(db, source, asked);
+  if (page.next) setNext(request, response, `${page.next.time}.${page.next.id}`);
+  await sendPage(response, page);
 }
 
 /** Says where the next page is: the same address with `after`. */
@@ -24,20 +25,20 @@ export function setNext(request: Request, response: Response, after: string): vo
   response.set("Link", `<${request.baseUrl}${request.path.replace(/\/$/, "")}?${query}>; rel="next"`);
 }
 
-/** The records as one array. */
-export async function sendRecords(response: Response, batches: Page["batches"]): Promise<void> {
+/** The page's records as one array. */
+export async function sendPage(response: Response, { first, rest }: Page): Promise<void> {
+  if (!rest) return sendText(response, `[${first}]`);
   response.type("application/json");
-  if (Array.isArray(batches)) return void response.send(`[${batches.flat().join(",")}]`);
   // A failure in the middle cuts the connection: the client must not take what it has for the whole.
-  await pipeline(Readable.from(arrayOf(batches)), response);
+  await pipeline(Readable.from(arrayOf(first, rest)), response);
 }
 
-async function* arrayOf(batches: AsyncGenerator<string[]>): AsyncGenerator<string> {
-  let separator = "[";
-  for await (const records of batches)
-    for (const record of records) {
-      yield separator + record;
-      separator = ",";
-    }
-  yield separator === "[" ? "[]" : "]";
+async function* arrayOf(first: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {
+  yield `[${first}`;
+  let separator = first && ",";
+  for await (const records of rest) {
+    yield separator + records;
+    separator = ",";
+  }
+  yield "]";
 }

@@ -7,7 +7,7 @@ import { leasesIn } from "../queue/leases.ts";
 import { openStats } from "../queue/stats.ts";
 import { tasks } from "../queue/tasks.ts";
 import { queryOf } from "./input.ts";
-import { sendList, sendRecords } from "./lists.ts";
+import { sendList, sendPage } from "./lists.ts";
 
 const RUNS = 50;
 
@@ -22,7 +22,7 @@ export function recordRoutes(db: Db): Router {
   });
 
   router.get("/runs", async (_request, response) => {
-    await sendRecords(response, (await openPage(db, tasks(), { limit: RUNS })).batches);
+    await sendPage(response, await openPage(db, tasks(), { limit: RUNS }));
   });
 
   router.get("/audit", async (request, response) => {

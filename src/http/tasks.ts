@@ -108,12 +108,12 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
 
   router.get("/:id/results", async (request, response) => {
     const page = queryOf(queries.plainPage, request);
-    await sendList(request, response, db, await resultsOf(db, request.params.id), page);
+    await sendList(request, response, db, resultsOf(db, request.params.id), page);
   });
 
   router.get("/:id/history", async (request, response) => {
     const page = queryOf(queries.plainPage, request);
-    await sendList(request, response, db, await historyOf(db, request.params.id), page);
+    await sendList(request, response, db, historyOf(db, request.params.id), page);
   });
 
   return router;

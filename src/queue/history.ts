@@ -1,6 +1,7 @@
 import { eq, getTableName, sql } from "drizzle-orm";
 import { auditEntries } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
+import { isUuid } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import type { Source } from "../db/pages.ts";
 import { leases } from "../db/schema.ts";
@@ -10,13 +11,13 @@ const output = sql`coalesce(${llmResults.output}, (select content from ${runtime
 const result = sql.identifier(getTableName(llmResults));
 
 /** What was handed in for the task, the newest first; the output as far as PostgreSQL holds it. NotFound: no such task. */
-export async function resultsOf(db: Db, taskId: string): Promise<Source> {
-  const { id } = await getTask(db, taskId);
+export function resultsOf(db: Db, taskId: string): Source {
   return {
     table: llmResults,
     id: llmResults.id,
     time: llmResults.completed_at,
-    where: eq(llmResults.task_id, id),
+    where: isUuid(taskId) ? eq(llmResults.task_id, taskId) : sql`false`,
+    whenEmpty: () => getTask(db, taskId),
     record: sql`(to_jsonb(${result}) - 'body_sha256') || jsonb_build_object('output', ${output})`,
     weight: sql`octet_length(${output}) + octet_length(${llmResults.error_message})`,
     order: "newest first",
@@ -25,8 +26,9 @@ export async function resultsOf(db: Db, taskId: string): Promise<Source> {
 }
 
 /** What happened to the task and its leases, the oldest first. NotFound: no such task. */
-export async function historyOf(db: Db, taskId: string): Promise<Source> {
-  const { id } = await getTask(db, taskId);
-  const own = sql`select ${id}::text union all select ${leases.id}::text from ${leases} where ${leases.task_id} = ${id}`;
-  return auditEntries(sql`entity_id = any(array(${own}))`);
+export function historyOf(db: Db, taskId: string): Source {
+  const whenEmpty = () => getTask(db, taskId);
+  if (!isUuid(taskId)) return { ...auditEntries(sql`false`), whenEmpty };
+  const own = sql`select ${taskId}::text union all select ${leases.id}::text from ${leases} where ${leases.task_id} = ${taskId}`;
+  return { ...auditEntries(sql`entity_id = any(array(${own}))`), whenEmpty };
 }
