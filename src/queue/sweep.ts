@@ -1,10 +1,12 @@
-import { and, asc, eq, lte } from "drizzle-orm";
+import { and, asc, eq, lte, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { type Expired, expireLeases, NONE_EXPIRED } from "./expire.ts";
 
+/** Leases that are looked for at once: looking reads all active ones. */
+const FOUND_AT_ONCE = 5_000;
 /** Tasks in one transaction: enough to be quick, few enough that nobody waits long for a lock. */
 const BATCH = 200;
 
@@ -13,42 +15,43 @@ const BATCH = 200;
  * instance's sweep, a heartbeat just arriving) are left for the next pass, so sweeps may run everywhere at once.
  */
 export async function sweepOnce(db: Db): Promise<Expired> {
-  // Most passes end here, without a transaction.
-  if (!(await isAnyOverdue(db))) return NONE_EXPIRED;
   const total = { ...NONE_EXPIRED };
   for (;;) {
-    const swept = await inTransaction(db, sweepBatch);
-    total.expired += swept.expired;
-    total.requeued += swept.requeued;
-    total.dead += swept.dead;
-    total.cancelled += swept.cancelled;
-    if (swept.expired === 0) return total;
+    const taskIds = await findOverdue(db);
+    const before = total.expired;
+    for (let from = 0; from < taskIds.length; from += BATCH) {
+      const swept = await inTransaction(db, (tx) => sweepBatch(tx, taskIds.slice(from, from + BATCH)));
+      total.expired += swept.expired;
+      total.requeued += swept.requeued;
+      total.dead += swept.dead;
+      total.cancelled += swept.cancelled;
+    }
+    if (taskIds.length < FOUND_AT_ONCE || total.expired === before) return total;
   }
 }
 
 const overdue = lte(leases.expires_at, nowMs);
 
-async function isAnyOverdue(db: Db): Promise<boolean> {
+/** The tasks of the leases that are overdue for longest; most passes find none, and end here. */
+async function findOverdue(db: Db): Promise<string[]> {
   const found = await db
-    .select({ id: leases.id })
+    .select({ taskId: leases.task_id })
     .from(leases)
-    .where(and(eq(leases.status, "active"), overdue))
-    .limit(1);
-  return found.length > 0;
-}
-
-async function sweepBatch(tx: Db): Promise<Expired> {
-  const tasks = await tx
-    .select({ id: llmTasks.id })
-    .from(leases)
-    .innerJoin(llmTasks, eq(llmTasks.id, leases.task_id))
     .where(and(eq(leases.status, "active"), overdue))
     .orderBy(asc(leases.expires_at))
-    .limit(BATCH)
-    .for("no key update", { of: llmTasks, skipLocked: true });
+    .limit(FOUND_AT_ONCE);
+  return found.map(({ taskId }) => taskId);
+}
+
+async function sweepBatch(tx: Db, taskIds: string[]): Promise<Expired> {
+  const locked = await tx
+    .select({ id: llmTasks.id })
+    .from(llmTasks)
+    .where(sql`${llmTasks.id} = any(${sql.param(taskIds)}::uuid[])`)
+    .for("no key update", { skipLocked: true });
   return expireLeases(
     tx,
-    tasks.map((task) => task.id),
+    locked.map((task) => task.id),
     overdue,
     "no heartbeat before it was overdue",
   );
