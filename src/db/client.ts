@@ -133,8 +133,10 @@ const parsers: pg.CustomTypesConfig = {
 };
 
 function runnerOf(client: pg.Pool | pg.PoolClient, names: Names): Db["run"] {
-  const query = async ({ name, text }: Prepared, values: unknown[]) =>
-    (await client.query({ ...(names.areKept && { name }), text, values, types: parsers })).rows;
+  const query = async ({ name, text }: Prepared, values: unknown[]) => {
+    const asked = names.areKept ? { name, text, values, types: parsers } : { text, values, types: parsers };
+    return (await client.query(asked)).rows;
+  };
   return async (prepared, values) => {
     try {
       return await query(prepared, values);
