@@ -7,6 +7,11 @@ export interface Source {
   id: Column;
   time: Column;
   where?: SQL | undefined;
+  /**
+   * Only rows with this value, where there is an index of that column, the time and the id. As an equality it would be left to the planner's
+   * statistics whether all newer rows of other values are passed over, one by one.
+   */
+  only?: { column: Column; value: string } | undefined;
   /** A row's record. */
   record: SQL;
   /** About how many bytes that is. */
@@ -46,14 +51,32 @@ export async function openPage(
   source: Source,
   { limit, after }: { limit: number; after?: Cursor | undefined },
 ): Promise<Page> {
-  const { table, id, record, where, weight, isRare = false } = source;
+  const { table, id, record, where, only, weight, isRare = false } = source;
   const time = isRare ? sql`${source.time} + 0` : source.time;
   const [direction, comparison] = source.order === "newest first" ? [sql`desc`, sql`<`] : [sql`asc`, sql`>`];
-  const isAfter = after && sql`(${time}, ${id}) ${comparison} (${after.time}::bigint, ${after.id}::uuid)`;
+  const places = only ? [only.column, time, id] : [time, id];
+  const order = sql.join(
+    places.map((place) => sql`${place} ${direction}`),
+    sql`, `,
+  );
+  // The way on from `after` begins at it: a second bound on that side would have the index read from there.
+  const [least, most] = source.order === "newest first" ? [true, !after] : [!after, true];
+  const isOnly =
+    only &&
+    and(
+      least ? sql`${only.column} >= ${only.value}::text` : undefined,
+      most ? sql`${only.column} <= ${only.value}::text` : undefined,
+    );
+  const last = after && [
+    ...(only ? [sql`${only.value}::text`] : []),
+    sql`${after.time}::bigint`,
+    sql`${after.id}::uuid`,
+  ];
+  const isAfter = last && sql`(${sql.join(places, sql`, `)}) ${comparison} (${sql.join(last, sql`, `)})`;
   const { rows } = await db.execute<{ first: string | null; rest: [string, number][] | null; next: Cursor | null }>(sql`
     with found as (
-      select ${id} as id, ${time} as time, coalesce(${weight}, 0) as weight from ${table} where ${and(sql`true`, where, isAfter)}
-      order by ${time} ${direction}, ${id} ${direction} limit ${limit + 1}
+      select ${id} as id, ${time} as time, coalesce(${weight}, 0) as weight from ${table} where ${and(sql`true`, where, isOnly, isAfter)}
+      order by ${order} limit ${limit + 1}
     ), keys as materialized (
       select *, row_number() over place as n, sum(weight) over place > ${BATCH_BYTES}::int as is_late
       from found window place as (order by time ${direction}, id ${direction})

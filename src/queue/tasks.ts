@@ -146,7 +146,7 @@ export function tasks(status?: Task["status"]): Source {
     table: llmTasks,
     id: llmTasks.id,
     time: llmTasks.created_at,
-    where: status && eq(llmTasks.status, status),
+    only: status && { column: llmTasks.status, value: status },
     record: wholeRow(llmTasks),
     weight: sql`octet_length(${llmTasks.prompt}) + octet_length(${llmTasks.context_hints}::text)`,
     order: "newest first",

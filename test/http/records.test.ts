@@ -126,4 +126,28 @@ describe("GET /api/runtime/stats", async () => {
         workers: { total: 3, online: 2 },
       });
   });
+
+  it("counts what is long there once, and its changes all the same", async () => {
+    const old = await createTestDatabase();
+    const { api } = await startApp(old.db);
+    const stats = () => api.get("/api/runtime/stats").then(({ body: { as_of: _time, ...counts } }) => counts);
+    await aTask(old.db);
+    const { task } = await aLeasedTask(old.db);
+    await old.query("update llm_tasks set created_at = created_at - 3600000");
+    await old.query("update leases set started_at = started_at - 3600000");
+    expect(await stats()).toEqual({
+      tasks: { total: 2, by_status: { queued: 1, leased: 1 } },
+      leases: { total: 1, active: 1 },
+      workers: { total: 1, online: 1 },
+    });
+    await api
+      .post(`/api/runtime/llm-tasks/${task.id}/complete`)
+      .send({ status: "success", output: "", metrics: { duration_ms: 1 } });
+    await aTask(old.db);
+    await expect.poll(stats).toEqual({
+      tasks: { total: 3, by_status: { queued: 2, completed: 1 } },
+      leases: { total: 1, active: 0 },
+      workers: { total: 1, online: 1 },
+    });
+  });
 });
