@@ -51,35 +51,16 @@ export async function openPage(
   source: Source,
   { limit, after }: { limit: number; after?: Cursor | undefined },
 ): Promise<Page> {
-  const { table, id, record, where, only, weight, isRare = false } = source;
+  const { table, id, record, where, weight, isRare = false } = source;
   const time = isRare ? sql`${source.time} + 0` : source.time;
-  const [direction, comparison] = source.order === "newest first" ? [sql`desc`, sql`<`] : [sql`asc`, sql`>`];
-  const places = only ? [only.column, time, id] : [time, id];
-  const order = sql.join(
-    places.map((place) => sql`${place} ${direction}`),
-    sql`, `,
-  );
-  // The way on from `after` begins at it: a second bound on that side would have the index read from there.
-  const [least, most] = source.order === "newest first" ? [true, !after] : [!after, true];
-  const isOnly =
-    only &&
-    and(
-      least ? sql`${only.column} >= ${only.value}::text` : undefined,
-      most ? sql`${only.column} <= ${only.value}::text` : undefined,
-    );
-  const last = after && [
-    ...(only ? [sql`${only.value}::text`] : []),
-    sql`${after.time}::bigint`,
-    sql`${after.id}::uuid`,
-  ];
-  const isAfter = last && sql`(${sql.join(places, sql`, `)}) ${comparison} (${sql.join(last, sql`, `)})`;
+  const { within, order, place } = sliceOf(source, time, after);
   const { rows } = await db.execute<{ first: string | null; rest: [string, number][] | null; next: Cursor | null }>(sql`
     with found as (
-      select ${id} as id, ${time} as time, coalesce(${weight}, 0) as weight from ${table} where ${and(sql`true`, where, isOnly, isAfter)}
+      select ${id} as id, ${time} as time, coalesce(${weight}, 0) as weight from ${table} where ${and(sql`true`, where, within)}
       order by ${order} limit ${limit + 1}
     ), keys as materialized (
       select *, row_number() over place as n, sum(weight) over place > ${BATCH_BYTES}::int as is_late
-      from found window place as (order by time ${direction}, id ${direction})
+      from found window place as (order by ${place})
     ), page as (
       select * from keys where n <= ${limit}
     )
@@ -94,6 +75,28 @@ export async function openPage(
   if (!first && !rest) await source.whenEmpty?.();
   return { next: next ?? undefined, first: first ?? "", rest: rest ? each(db, source, split(rest)) : undefined };
 }
+
+/** The conditions and the order by which the index is read, and the order of what was found, which has `time` and `id`. */
+function sliceOf({ id, only, order }: Source, time: SQL | Column, after: Cursor | undefined) {
+  const isDescending = order === "newest first";
+  const direction = isDescending ? sql`desc` : sql`asc`;
+  const keys = only ? [only.column, time, id] : [time, id];
+  const value = only && sql`${only.value}::text`;
+  const last = after && [...(value ? [value] : []), sql`${after.time}::bigint`, sql`${after.id}::uuid`];
+  const bounds = [
+    last && sql`(${listOf(keys)}) ${isDescending ? sql`<` : sql`>`} (${listOf(last)})`,
+    // What comes after `last` begins there: with a second bound on that side the index would be read from that one.
+    only && !(last && !isDescending) && sql`${only.column} >= ${value}`,
+    only && !(last && isDescending) && sql`${only.column} <= ${value}`,
+  ];
+  return {
+    within: and(...bounds.filter((bound) => bound !== undefined && bound !== false)),
+    order: listOf(keys.map((key) => sql`${key} ${direction}`)),
+    place: sql`time ${direction}, id ${direction}`,
+  };
+}
+
+const listOf = (parts: (SQL | Column)[]) => sql.join(parts, sql`, `);
 
 async function* each(db: Db, { table, id, record }: Source, batches: string[][]): AsyncGenerator<string> {
   for (const ids of batches) {

@@ -2,7 +2,7 @@ import { and, asc, count, eq, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
-import { leases, workerColumns, workers } from "../db/schema.ts";
+import { leases, workers } from "../db/schema.ts";
 import { isDrained } from "../fleet/capacity.ts";
 import { takesCalls } from "../fleet/refusals.ts";
 import { dueAt, getTask } from "./tasks.ts";
@@ -28,8 +28,9 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   if (task.status !== "queued")
     return { ...about, reason: `It is ${task.status}; only a queued task waits for a worker.` };
 
-  const [now, fleet] = await Promise.all([databaseTime(db), fleetFor(db, task)]);
-  const due_at = dueAt(task) > now ? dueAt(task) : null;
+  const fleet = await fleetFor(db, task);
+  const due = dueAt(task);
+  const due_at = due > 0 && due > (await databaseTime(db)) ? due : null;
   const able = fleet.filter(({ reasons }) => reasons.length === 0).length;
   const reason = due_at
     ? `It is not due before ${new Date(due_at).toISOString()}.`
@@ -46,7 +47,13 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
 async function fleetFor(db: Db, task: Task): Promise<Explanation["workers"]> {
   const rows = await db
     .select({
-      ...workerColumns,
+      id: workers.id,
+      status: workers.status,
+      capabilities: workers.capabilities,
+      last_heartbeat: workers.last_heartbeat,
+      drain: workers.drain,
+      refusals: workers.refusals,
+      paused_until: workers.paused_until,
       active: count(leases.id),
       isDrained: sql<boolean>`${isDrained}`,
       isPaused: sql<boolean>`${workers.url} <> '' and not ${takesCalls}`,
