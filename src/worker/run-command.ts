@@ -78,7 +78,7 @@ async function supervise(child: Child, { task }: Work, stop: AbortSignal): Promi
       resolve();
     };
     const end = (reason: string) => {
-      if (stopped !== undefined) return;
+      if (stopped !== undefined || hasExited(child)) return;
       stopped = reason;
       kill(child, "SIGTERM");
       after(GRACE_MS, () => {
@@ -89,8 +89,8 @@ async function supervise(child: Child, { task }: Work, stop: AbortSignal): Promi
     onStop = () => end(String(stop.reason));
     child.once("error", reject);
     child.once("close", () => resolve());
-    // A descendant in a session of its own may hold the output for ever.
-    child.once("exit", () => after(LINGER_MS, letGo));
+    // A descendant in a session of its own may hold the output for ever. One that is being stopped is let go of above.
+    child.once("exit", () => stopped ?? after(LINGER_MS, letGo));
     after(timeout_sec * 1_000, () => end(`timed out after ${timeout_sec} s`));
   });
   stop.addEventListener("abort", onStop, { once: true });
@@ -101,6 +101,7 @@ async function supervise(child: Child, { task }: Work, stop: AbortSignal): Promi
   child.stdin.end(task.prompt);
   try {
     await ended;
+    if (stopped !== undefined) kill(child, "SIGKILL");
     const error = stopped ?? faultOf(child);
     if (error === undefined) return { status: "success", output: output(), error_message: null };
     const said = complaint().trim().slice(-LONGEST_ERROR);
@@ -109,6 +110,10 @@ async function supervise(child: Child, { task }: Work, stop: AbortSignal): Promi
     for (const timer of timers) clearTimeout(timer);
     stop.removeEventListener("abort", onStop);
   }
+}
+
+function hasExited({ exitCode, signalCode }: Child): boolean {
+  return exitCode !== null || signalCode !== null;
 }
 
 function faultOf({ exitCode, signalCode }: Child): string | undefined {

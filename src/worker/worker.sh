@@ -32,12 +32,13 @@ escape() {
 unpack() {
   rm -f "$DIR"/BLOOM_*; : > "$DIR/BLOOM_CONTEXT_HINTS"; LC_ALL=C awk -v to="$DIR/BLOOM_" '
     BEGIN { RS = "\\"; u["n"] = "\n"; u["t"] = "\t"; u["r"] = "\r"; u["b"] = "\b"; u["f"] = "\f"
-      for (i = 1; i < 32; i++) u[sprintf("u%04x", i)] = sprintf("%c", i) }
+      u["\""] = "\""; for (i = 1; i < 32; i++) u[sprintf("u%04x", i)] = sprintf("%c", i) }
     function flush(name) { if (name != "") printf "%s", kept > (to toupper(name)); kept = "" }
     function between(t) {  # What is between two strings says whether the next is a key, its value, or one more of its values.
       if (name == "") key = kept; flush(name); if (name != "" && name != list) close(to toupper(name))
       if (t ~ /\]/) list = ""; if (t ~ /:\[$/) list = key; if (t ~ /^:[0-9]/) { kept = substr(t, 2); sub(/[,}].*/, "", kept); flush(key) }
       name = t ~ /:$/ ? key : list; if (t == "," && list != "") kept = "\n" }
+    inside && !plain && (c = substr($0, 1, 1)) in u && !index(s = substr($0, 2), "\"") { kept = kept u[c] s; if (NR % 64 == 0) flush(name); next }
     NR > 1 && !plain && $0 == "" { kept = kept "\\"; plain = 1; next }
     { s = $0; if (NR > 1 && !plain) { c = substr(s, 1, s ~ /^u/ ? 5 : 1); kept = kept (c in u ? u[c] : c); s = substr(s, length(c) + 1) }
       plain = 0; n = split(s, part, "\""); if (inside && NR % 64 == 0) flush(name)
@@ -52,22 +53,21 @@ register() {
 }
 # Until the result is delivered: keeps the lease alive, and ends command $1, with its group once setsid has run, at its timeout or the lease's end.
 watch() {
-  due=0 last=''; while :; do
+  due=0 last='' pulse=pulse.$1; while :; do  # A heartbeat of the task before may still be on its way: each has files of its own.
     reason='' next=''; [ "$(now)" -lt "$DEADLINE" ] || reason="timed out after $TIMEOUT s"
     if [ "$(now)" -ge "$due" ]; then
-      post pulse 5 "/llm-tasks/$TASK/heartbeat" lease
+      post "$pulse" 5 "/llm-tasks/$TASK/heartbeat" lease
       case $CODE in 404 | 409) reason='was stopped: its lease was lost' ;;
-        200) next=$(sed -n 's/.*"next_heartbeat_ms":\([0-9]*\).*/\1/p' "$DIR/pulse")
-          ! grep -q '"cancel":true' "$DIR/pulse" || reason='was stopped: the task was cancelled' ;; esac; due=$(($(now) + ${next:-10000} / 10))
+        200) next=$(sed -n 's/.*"next_heartbeat_ms":\([0-9]*\).*/\1/p' "$DIR/$pulse")
+          ! grep -q '"cancel":true' "$DIR/$pulse" || reason='was stopped: the task was cancelled' ;; esac; due=$(($(now) + ${next:-10000} / 10))
     fi
     if [ -n "$reason" ] && [ ! -f "$DIR/reason" ]; then echo "$reason" > "$DIR/reason"; last=$(($(now) + 500)); kill -TERM "-$1" "$1"
-    elif [ -n "$last" ] && [ "$(now)" -ge "$last" ]; then last=''; kill -KILL "-$1" "$1"; fi 2>/dev/null
-    sleep 1
+    elif [ -n "$last" ] && [ "$(now)" -ge "$last" ]; then last=''; kill -KILL "-$1" "$1"; fi 2>/dev/null; sleep 1
   done
 }
 execute() {
   [ -z "$DRAINING" ] || { for _ in 1 2 3; do post answer 5 "/llm-tasks/$TASK/release" lease; [ "$CODE" = 000 ] || break; done; return; }
-  started=$(now); DEADLINE=$((started + ${TIMEOUT%.*} * 100)); case $TIMEOUT in *.*) DEADLINE=$((DEADLINE + 100)) ;; esac; rm -f "$DIR/reason"
+  started=$(now); DEADLINE=$((started + ${TIMEOUT%.*} * 100)); case $TIMEOUT in *.*) DEADLINE=$((DEADLINE + 100)) ;; esac; rm -f "$DIR"/reason "$DIR"/pulse.*
   ( export BLOOM_CONTEXT_HINTS_FILE="$DIR/BLOOM_CONTEXT_HINTS"  # Linux takes no variable of more than 128 KB.
     for name in TASK_ID LEASE_ID CONTEXT_ID AGENT_SLUG DESIRED_FORMAT TIMEOUT_SEC BUDGET CONTEXT_HINTS; do
       [ "$(wc -c < "$DIR/BLOOM_$name")" -gt 100000 ] || export "BLOOM_$name=$(cat "$DIR/BLOOM_$name")"; done

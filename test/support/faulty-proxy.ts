@@ -1,0 +1,100 @@
+/** An HTTP proxy in front of the service, for what happens to single calls on the way: refused, cut off, answered late or never. */
+import { once } from "node:events";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
+
+export interface Passed {
+  status: number;
+  body: Buffer;
+}
+
+/** What becomes of a call. `forward` makes it at the service. */
+export type Fault = (response: ServerResponse, forward: () => Promise<Passed>) => void | Promise<void>;
+
+export interface FaultyProxy {
+  url: string;
+  /** The paths that were called, each with its method, oldest first. */
+  calls: string[];
+  /** The next `times` calls whose path matches go to `fault` in place of the service. */
+  on(path: RegExp, fault: Fault, times?: number): void;
+  /** Forgets the faults that were not met, and the calls. */
+  reset(): void;
+  close(): Promise<void>;
+}
+
+/** Starts it on a free port of 127.0.0.1 in front of the service whose address `target` gives. */
+export async function startFaultyProxy(target: () => string): Promise<FaultyProxy> {
+  const calls: string[] = [];
+  let faults: { path: RegExp; fault: Fault; times: number }[] = [];
+  const server = createServer(async (request, response) => {
+    const { method = "GET", url: path = "/" } = request;
+    calls.push(`${method} ${path}`);
+    const gone = new AbortController();
+    response.once("close", () => gone.abort());
+    const {
+      host: _host,
+      connection: _connection,
+      expect: _expect,
+      "content-length": _length,
+      ...headers
+    } = request.headers;
+    try {
+      const body = await buffer(request);
+      const forward = async () => {
+        const answer = await fetch(target() + path, {
+          method,
+          headers: headers as Record<string, string>,
+          ...(body.length > 0 && { body: new Uint8Array(body) }),
+          signal: gone.signal,
+        });
+        return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) };
+      };
+      const found = faults.find((one) => one.path.test(path));
+      if (found && --found.times === 0) faults = faults.filter((one) => one !== found);
+      await (found?.fault ?? pass)(response, forward);
+    } catch {
+      // The service is away, or the worker is: either sees a connection that ends.
+      response.destroy();
+    }
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    calls,
+    on: (path, fault, times = 1) => void faults.push({ path, fault, times }),
+    reset: () => {
+      faults = [];
+      calls.length = 0;
+    },
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+/** As if there were no proxy. */
+export const pass: Fault = async (response, forward) => {
+  const { status, body } = await forward();
+  response.writeHead(status, { "content-type": "application/json" }).end(body);
+};
+
+/** Answers by itself; the service hears nothing. */
+export const refuse =
+  (status: number): Fault =>
+  (response) =>
+    void response
+      .writeHead(status, { "content-type": "application/json" })
+      .end(`{"error":"The proxy says ${status}."}`);
+
+/** Never answers. */
+export const hang: Fault = () => {};
+
+/** The service does what it is asked, and half of its answer arrives. */
+export const cutOff: Fault = async (response, forward) => {
+  const { status, body } = await forward();
+  response.writeHead(status, { "content-type": "application/json", "content-length": body.length });
+  response.write(body.subarray(0, body.length / 2), () => response.destroy());
+};
