@@ -19,7 +19,7 @@ export function resultsOf(db: Db, taskId: string): Source {
     where: isUuid(taskId) ? eq(llmResults.task_id, taskId) : sql`false`,
     whenEmpty: () => getTask(db, taskId),
     record: sql`(to_jsonb(${result}) - 'body_sha256') || jsonb_build_object('output', ${output})`,
-    weight: sql`octet_length(${output}) + octet_length(${llmResults.error_message})`,
+    weight: sql`coalesce(octet_length(${output}), 0) + coalesce(octet_length(${llmResults.error_message}), 0)`,
     order: "newest first",
     isRare: true,
   };
@@ -29,6 +29,6 @@ export function resultsOf(db: Db, taskId: string): Source {
 export function historyOf(db: Db, taskId: string): Source {
   const whenEmpty = () => getTask(db, taskId);
   if (!isUuid(taskId)) return { ...auditEntries(sql`false`), whenEmpty };
-  const own = sql`select ${taskId}::text union all select ${leases.id}::text from ${leases} where ${leases.task_id} = ${taskId}`;
+  const own = sql`select ${taskId}::uuid::text union all select ${leases.id}::text from ${leases} where ${leases.task_id} = ${taskId}`;
   return { ...auditEntries(sql`entity_id = any(array(${own}))`), whenEmpty };
 }

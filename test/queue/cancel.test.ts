@@ -17,7 +17,7 @@ import { listed } from "../support/lists.ts";
 const { db, query, makeOverdue } = await createTestDatabase();
 const complete = async (id: string, fields = {}) =>
   completeTask(db, inDatabase, await requireCompletable(db, id), completion(fields));
-const history = async (id: string) => listed(db, await historyOf(db, id));
+const history = async (id: string) => listed(db, historyOf(db, id));
 const actionsOf = async (id: string) => (await history(id)).map(({ action }) => action);
 
 describe("a cancelled task", () => {
@@ -28,6 +28,7 @@ describe("a cancelled task", () => {
       { action: "task_created" },
       { action: "task_cancelled", actor: "api", detail: "Cancelled while queued: not needed" },
     ]);
+    expect(await history(task.id.toUpperCase())).toHaveLength(2);
     const { id } = await aWorker(db);
     await expect(leaseTask(db, task.id, { worker_id: id, ttl_seconds: undefined })).rejects.toThrow("'cancelled'");
     await expect(requeueTask(db, task.id)).rejects.toThrow("'cancelled'");
