@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const { scripts } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 /** What `npm start` tells Node: the heap begins small and grows when it is needed, where it would take 100 MB before it looks for garbage. */
-const START: string[] = scripts.start.split(" ").slice(1);
+const START: string[] = scripts.start.split("exec node ")[1].split(" ");
 
 /** Makes what `launch` starts, as `npm start` does before. */
 export default function build(): void {
