@@ -50,6 +50,8 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
     connectionTimeoutMillis: Math.min(CONNECT_WITHIN_MS, answerWithinMs),
     query_timeout: answerWithinMs,
     keepAlive: true,
+    // Before a NAT or a load balancer between us and the database forgets a connection that nobody uses.
+    keepAliveInitialDelayMillis: 30_000,
     // Few, and each has its statements prepared. A timer for each return to the pool costs more than they do.
     idleTimeoutMillis: 0,
     application_name: "bloom-runtime",
