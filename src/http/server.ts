@@ -40,9 +40,8 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
     answers.set(request.socket, response);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;
     const hasBody = chunked !== undefined || Number(length) > 0;
-    const arrived = hasBody ? expectBody({ request, response, until: performance.now() + requestMs }) : undefined;
+    if (hasBody) expectBody({ request, response, until: performance.now() + requestMs });
     response.on("close", () => {
-      arrived?.();
       // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
@@ -80,14 +79,18 @@ interface Arrival {
 const arriving: (Arrival | undefined)[] = [];
 const free: number[] = [];
 
-/** Waits for the request's body until its time, or until what is returned is called. */
-function expectBody(arrival: Arrival): () => void {
+/** Waits for the request's body until its time, or until it is answered or its connection is gone, whichever is told. */
+function expectBody(arrival: Arrival): void {
   const place = free.pop() ?? arriving.length;
   arriving[place] = arrival;
-  return () => {
+  const forget = () => {
+    if (arriving[place] !== arrival) return;
     arriving[place] = undefined;
     free.push(place);
   };
+  arrival.response.on("close", forget);
+  // An answer that waits behind another one when their connection ends is not closed.
+  arrival.request.on("close", forget);
 }
 
 /** Gives the request's body, or the rest of it, `ms` from now to arrive, in place of what every request has. */
