@@ -3,11 +3,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import type { Work } from "./runtime-client.ts";
 
 /** A command that was asked to end has so long before it is killed. */
 const GRACE_MS = 5_000;
+const LOOK_EVERY_MS = 100;
 /** So long after its end, what it has started may still write to its output. */
 const LINGER_MS = 3_000;
 const LONGEST_ERROR = 10_000;
@@ -69,6 +71,7 @@ async function supervise(child: Child, { task }: Work, stop: AbortSignal): Promi
   const timers: NodeJS.Timeout[] = [];
   const after = (ms: number, action: () => void) => void timers.push(setTimeout(action, ms));
   let stopped: string | undefined;
+  let killAt = 0;
   let onStop = () => {};
   const [output, complaint] = [collect(child.stdout), collect(child.stderr)];
   const ended = new Promise<void>((resolve, reject) => {
@@ -80,6 +83,7 @@ async function supervise(child: Child, { task }: Work, stop: AbortSignal): Promi
     const end = (reason: string) => {
       if (stopped !== undefined || hasExited(child)) return;
       stopped = reason;
+      killAt = performance.now() + GRACE_MS;
       kill(child, "SIGTERM");
       after(GRACE_MS, () => {
         kill(child, "SIGKILL");
@@ -101,6 +105,8 @@ async function supervise(child: Child, { task }: Work, stop: AbortSignal): Promi
   child.stdin.end(task.prompt);
   try {
     await ended;
+    // What it has started has the same time to end.
+    while (performance.now() < killAt && groupLives(child)) await delay(LOOK_EVERY_MS);
     if (stopped !== undefined) kill(child, "SIGKILL");
     const error = stopped ?? faultOf(child);
     if (error === undefined) return { status: "success", output: output(), error_message: null };
@@ -118,6 +124,14 @@ function hasExited({ exitCode, signalCode }: Child): boolean {
 
 function faultOf({ exitCode, signalCode }: Child): string | undefined {
   return exitCode === 0 ? undefined : `ended with ${signalCode ?? `code ${exitCode}`}`;
+}
+
+function groupLives({ pid }: Child): boolean {
+  try {
+    return pid !== undefined && process.kill(-pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 function kill({ pid }: Child, signal: NodeJS.Signals): void {
