@@ -72,7 +72,7 @@ class Run {
       .map((drawn) => resolve(drawn, this.now))
       .filter((step) => step !== undefined)
       .map((step) => ({ name: `${step.kind}-${++this.steps}`, step }));
-    const amid = steps.length > 1 ? new Set(steps.flatMap(({ step }) => ("task" in step ? [step.task] : []))) : null;
+    const amid = steps.length > 1 ? new Set(steps.flatMap(({ step }) => this.lockedBy(step))) : null;
     const answered = await Promise.all(
       steps.map(async (one) => ({ ...one, answer: await this.perform(one.name, one.step) })),
     );
@@ -100,6 +100,13 @@ class Run {
       });
     expect(explained.flatMap(broken)).toEqual([]);
     this.models = [...new Map(explained.map((state) => [JSON.stringify(state), state])).values()];
+  }
+
+  /** The tasks that a step may have locked for a moment; a sweep leaves them for its next pass. A restart or a removal looks at all that the worker holds. */
+  private lockedBy(step: Step): string[] {
+    if ("task" in step) return [step.task];
+    if (step.kind !== "register" && step.kind !== "remove") return [];
+    return Object.entries(this.now.tasks).flatMap(([name, { worker }]) => (worker === step.worker ? [name] : []));
   }
 
   private get now(): Model {
@@ -221,7 +228,8 @@ it("any sequence of calls gets the answers of the model, and leaves what it says
 
 it("calls of several clients at once get the answers of some order of them", async () => {
   const batches = fc.array(fc.array(draft, { minLength: 1, maxLength: 4 }), { maxLength: 25, size: "max" });
-  await fc.assert(fc.asyncProperty(batches, play), { numRuns: 60 });
+  // What several do at once cannot be done again in the same way: trying to make it smaller would only hide it behind the time limit.
+  await fc.assert(fc.asyncProperty(batches, play), { numRuns: 60, endOnFailure: true });
   // A deadlock would have been resolved by trying again.
   expect(logged).toEqual([]);
 }, 120_000);
