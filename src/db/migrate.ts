@@ -4,12 +4,11 @@ import { readMigrationFiles } from "drizzle-orm/migrator";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
-import { isRepeatable } from "./faults.ts";
+import { inTransaction } from "./transaction.ts";
 
 const MIGRATIONS_FOLDER = join(PACKAGE_FOLDER, "migrations");
 /** Any number that no other program takes for its advisory lock on this database. */
 const LOCK = 0x626c6f6f6d;
-const ATTEMPTS = 8;
 
 /**
  * Applies the migrations that the database does not have yet, all in one transaction, and gives their number.
@@ -21,43 +20,31 @@ export async function migrate(url: string): Promise<number> {
   const client = new pg.Client({ connectionString: url, application_name: "bloom-runtime migrate" });
   await client.connect();
   try {
-    return await repeated(() => applyPending(drizzle(client)));
+    // While another instance works with the tables, the two may wait for each other; the database then rolls one of them back.
+    return await inTransaction(drizzle(client), applyPending);
   } finally {
     await client.end();
   }
 }
 
-/** While another instance works with the tables, the two may wait for each other; the database then rolls one of them back. */
-async function repeated<T>(work: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await work();
-    } catch (error) {
-      if (attempt === ATTEMPTS || !isRepeatable(error)) throw error;
-    }
-  }
-}
-
-function applyPending(db: NodePgDatabase): Promise<number> {
-  return db.transaction(async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
-    await tx.execute(sql`create schema if not exists bloom_runtime`);
+async function applyPending(tx: Pick<NodePgDatabase, "execute">): Promise<number> {
+  await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
+  await tx.execute(sql`create schema if not exists bloom_runtime`);
+  await tx.execute(
+    sql`create table if not exists bloom_runtime.migrations (id serial primary key, hash text not null, created_at bigint)`,
+  );
+  const { rows } = await tx.execute<{ last: string | null }>(
+    sql`select max(created_at) as last from bloom_runtime.migrations`,
+  );
+  const last = Number(rows[0]?.last ?? 0);
+  const pending = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).filter(
+    (file) => file.folderMillis > last,
+  );
+  for (const file of pending) {
+    for (const statement of file.sql) await tx.execute(sql.raw(statement));
     await tx.execute(
-      sql`create table if not exists bloom_runtime.migrations (id serial primary key, hash text not null, created_at bigint)`,
+      sql`insert into bloom_runtime.migrations (hash, created_at) values (${file.hash}, ${file.folderMillis})`,
     );
-    const { rows } = await tx.execute<{ last: string | null }>(
-      sql`select max(created_at) as last from bloom_runtime.migrations`,
-    );
-    const last = Number(rows[0]?.last ?? 0);
-    const pending = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).filter(
-      (file) => file.folderMillis > last,
-    );
-    for (const file of pending) {
-      for (const statement of file.sql) await tx.execute(sql.raw(statement));
-      await tx.execute(
-        sql`insert into bloom_runtime.migrations (hash, created_at) values (${file.hash}, ${file.folderMillis})`,
-      );
-    }
-    return pending.length;
-  });
+  }
+  return pending.length;
 }

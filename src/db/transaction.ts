@@ -6,6 +6,11 @@ import { isRepeatable } from "./faults.ts";
 const ATTEMPTS = 8;
 /** Those who met in a deadlock do not come back at the same moment. */
 const LONGEST_PAUSE_MS = 20;
+/** What runs a transaction once: `Db`, or Drizzle as it comes. */
+interface Transacting<Tx> {
+  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+}
+
 /** Thrown inside a transaction to roll it back and run it again from its start, on a newer view of the data. */
 export class StaleView extends Error {}
 
@@ -14,7 +19,7 @@ export class StaleView extends Error {}
  * everything back, so `work` runs again, eight times in all; it must therefore do nothing that the transaction does not undo.
  * Unavailable: others were faster each time.
  */
-export async function inTransaction<T>(db: Db, work: (tx: Db) => Promise<T>): Promise<T> {
+export async function inTransaction<T, Tx = Db>(db: Transacting<Tx>, work: (tx: Tx) => Promise<T>): Promise<T> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     try {
       return await db.transaction(work);
