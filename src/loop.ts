@@ -1,5 +1,5 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import { pause } from "./signals.ts";
 
 /** A running loop. `stop()` lets a pass in flight end and then resolves; calling it twice is harmless. */
 export interface Loop {
@@ -22,7 +22,7 @@ export function every(intervalMs: number, name: string, log: Logger, pass: () =>
       }
       const jitter = 0.9 + Math.random() * 0.2;
       // An aborted wait is how stop() ends the loop, not a fault.
-      await delay(intervalMs * jitter, undefined, { signal: stopped.signal }).catch(() => {});
+      await pause(intervalMs * jitter, stopped.signal);
     }
   };
   const done = run();

@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
 
 /** A signal made of others; `forget()` lets go of them and of the timer, and must be called when the signal is not needed any more. */
 export interface JoinedSignal {
@@ -29,4 +30,10 @@ export function joinSignals(sources: AbortSignal[], withinMs?: number): JoinedSi
       for (const stop of stops) stop();
     },
   };
+}
+
+/** Waits so many milliseconds, or until the signal is aborted, which is no fault. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  // That it was aborted is all that can go wrong.
+  await delay(ms, undefined, { signal }).catch(() => {});
 }

@@ -1,8 +1,8 @@
 import { Socket } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
+import { pause } from "../signals.ts";
 
 const AGAIN_AFTER_MS = 1_000;
 const ANSWER_WITHIN_MS = 5_000;
@@ -54,7 +54,7 @@ export function listen(url: string, channel: string, log: Logger, hear: () => vo
     while (!signal.aborted) {
       await once().catch((error) => log.debug({ reason: messageOf(error) }, "nobody listens for notifications now"));
       // An aborted wait is how stop() ends it.
-      await delay(AGAIN_AFTER_MS, undefined, { signal }).catch(() => {});
+      await pause(AGAIN_AFTER_MS, signal);
     }
   })();
   return {

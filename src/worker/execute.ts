@@ -1,6 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
+import { pause } from "../signals.ts";
 import { type Outcome, runCommand } from "./run-command.ts";
 import type { Answer, RuntimeClient, Work } from "./runtime-client.ts";
 
@@ -86,6 +86,6 @@ async function beat(
       if (!delivered.aborted) log.warn({ task: task.id, reason: messageOf(error) }, "a heartbeat was not heard");
     }
     // Delivered: there is nothing to keep.
-    await delay(pauseMs, undefined, { signal: delivered }).catch(() => {});
+    await pause(pauseMs, delivered);
   }
 }

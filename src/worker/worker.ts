@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { hostname, release, type as systemType } from "node:os";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
+import { pause } from "../signals.ts";
 import { execute } from "./execute.ts";
 import { type Answer, pauseMs, type RuntimeClient, type Work } from "./runtime-client.ts";
 
@@ -37,8 +37,7 @@ export async function work(
   const { name, command, concurrency, labels } = options;
   const running = new Set<Promise<void>>();
   // Draining: there is nothing left to wait for.
-  const pause = (failures: number) =>
-    delay(pauseMs(failures, LONGEST_PAUSE_MS), undefined, { signal: draining }).catch(() => {});
+  const pauseAfter = (failures: number) => pause(pauseMs(failures, LONGEST_PAUSE_MS), draining);
   const self = {
     name,
     boot_id: randomUUID(),
@@ -60,7 +59,7 @@ export async function work(
       if (isFirst && [400, 401, 403].includes(status))
         throw new Error(`The runtime refused the registration (${status}): ${JSON.stringify(body.error)}`);
       log.warn({ status, error: body.error }, "not registered yet");
-      await pause(failures);
+      await pauseAfter(failures);
     }
   }
 
@@ -90,7 +89,7 @@ export async function work(
     } else if (!draining.aborted) {
       log.warn({ status, error: body.error }, "no work for now");
       if (status === 404) await register(false);
-      await pause(failures++);
+      await pauseAfter(failures++);
     }
   }
   log.info({ running: running.size }, "drained: no new work");
