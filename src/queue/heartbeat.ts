@@ -10,10 +10,9 @@ import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/capacity.ts";
 import { isQuiet, seen } from "../fleet/evidence.ts";
 import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
+import { BEATS_PER_TTL } from "./renew.ts";
 import { findTask } from "./tasks.ts";
 
-/** A worker that misses two beats still holds its lease. */
-const BEATS_PER_TTL = 3;
 /** It hears of a cancellation within that time. */
 const LONGEST_BEAT_MS = 10_000;
 

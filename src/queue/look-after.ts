@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
@@ -6,15 +5,14 @@ import { isDatabaseUnavailable } from "../db/faults.ts";
 import { Conflict, messageOf, Refusal, Unavailable } from "../errors.ts";
 import { AgentFault, type Execution } from "../fleet/node-agent.ts";
 import { noteAccepted, noteRefused } from "../fleet/refusals.ts";
-import { joinSignals } from "../signals.ts";
+import { joinSignals, pause } from "../signals.ts";
 import type { ArtifactStore } from "../storage/place.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";
 import { releaseTask } from "./release.ts";
-import { renewLease } from "./renew.ts";
+import { BEATS_PER_TTL, renewLease } from "./renew.ts";
 import { getTask } from "./tasks.ts";
 
-const BEATS_PER_TTL = 3;
 /** An agent may answer a moment before its own completion, which brings what an answer without an output does not, has arrived. */
 const OWN_COMPLETION_MS = 2_000;
 const FIRST_PAUSE_MS = 250;
@@ -159,9 +157,4 @@ async function untilDone<T>({ log, stopping }: Care, work: () => Promise<T>): Pr
 /** A note that is lost is made again the next time. */
 async function noted({ log }: Care, noting: Promise<void>): Promise<void> {
   await noting.catch((error) => log.debug({ reason: messageOf(error) }, "how an agent answered was not noted"));
-}
-
-async function pause(ms: number, ended: AbortSignal): Promise<void> {
-  // An aborted wait is how it ends early.
-  await delay(ms, undefined, { signal: ended }).catch(() => {});
 }

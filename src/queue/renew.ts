@@ -5,6 +5,9 @@ import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { leaseIsActive } from "./fence.ts";
 
+/** A worker that misses two beats still holds its lease. */
+export const BEATS_PER_TTL = 3;
+
 const RENEW = statement<{ status: Task["status"] }, { leaseId: string }>(
   "renew",
   sql`with renewed as (
