@@ -38,10 +38,10 @@ export function requireKey(db: Db, apiKey: string | undefined, wrongKeys: WrongK
     });
   return async (request, response, next) => {
     const given = request.get("x-runtime-api-key") ?? "";
-    if (isMainKey?.(given) && wrongKeys.isProven(request, given)) return next();
+    const isMain = isMainKey?.(given) ?? false;
+    if (isMain && wrongKeys.isProven(request, given)) return next();
     if (OPEN_CALLS.has(`${request.method} ${pathOf(request)}`.replace(/\/$/, ""))) return next();
     if (!(await wrongKeys.admit(request, given))) return wrongKeys.refuse(response);
-    const isMain = isMainKey?.(given) ?? false;
     const named = isMain ? undefined : await lookUp(request, given);
     if (!isMain && !named && isMainKey) {
       await wrongKeys.refute(request, given);

@@ -27,9 +27,7 @@ export async function ownLeaseId(db: Db, taskId: string, leaseId: string | undef
 }
 
 /** What `fencedBody` gives, for the lease that `ownLeaseId` allows. */
-export async function ownFence(db: Db, taskId: string, fenced: Fenced): Promise<Fenced> {
-  if (workerOfKey() === undefined) return fenced;
-  const { body, leaseId } = fenced;
+export async function ownFence(db: Db, taskId: string, { body, leaseId }: Fenced): Promise<Fenced> {
   const own = await ownLeaseId(db, taskId, leaseId);
   if (own === leaseId) return { body, leaseId };
   return { body: withLease(body, own), leaseId: own };
