@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import { fillPlaceholders, getTableColumns, type SQL, sql, type Table } from "drizzle-orm";
+import { getTableColumns, is, Placeholder, type SQL, sql, type Table } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { Unavailable } from "../errors.ts";
 import type { Db } from "./client.ts";
@@ -25,7 +25,12 @@ export function statement<Row, Values extends Record<string, unknown>>(
   const { sql: text, params } = dialect.sqlToQuery(query);
   // Behind PgBouncer another version of the service may have prepared another text under this name.
   const prepared = { name: `${name}_${createHash("sha256").update(text).digest("hex").slice(0, 12)}`, text };
-  return (db, values) => db.run<Row>(prepared, fillPlaceholders(params, values));
+  const inputs = params.map((param) => (is(param, Placeholder) ? { name: param.name } : { value: param }));
+  return (db, values) =>
+    db.run<Row>(
+      prepared,
+      inputs.map((input) => (input.name === undefined ? input.value : values[input.name])),
+    );
 }
 
 /** The table's columns, as many as this version of the service knows, of the row that is called `alias`. */
