@@ -67,7 +67,7 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
       select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlFor(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
-    ), ${grant(sql`${given("actor")}`)}
+    ), ${grant(sql`${given("actor")}`, "with rows")}
     select drained, drain, quiet, (
       select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
       from granted join moved on moved.id = granted.task_id join ranked on ranked.id = granted.task_id

@@ -19,21 +19,22 @@ const NEEDED_SECONDS = sql.raw(
 );
 
 /**
- * queued -> leased, as the CTEs `granted` (the leases), `moved` (the tasks) and `entries`. `picked` is the CTE of what is granted: `task_id`,
+ * queued -> leased, as the CTEs `granted` (the leases), `moved` (the tasks) and `entries`, which give their rows where `rows` says so. `picked` is the CTE of what is granted: `task_id`,
  * `worker_id`, `context_id`, `now`, `ttl_seconds`, and the ids `lease_id` and `entry_id` to give. Its tasks must be locked and queued, and its
  * worker locked and allowed to have them.
  */
-export function grant(actor: SQL): SQL {
+export function grant(actor: SQL, rows: "with rows" | "without rows"): SQL {
+  const returning = (columns: string) => sql.raw(rows === "with rows" ? `returning ${columns}` : "");
   return sql`granted as (
       insert into leases (id, task_id, worker_id, started_at, expires_at, ttl_seconds, status, last_heartbeat, context_id)
       select lease_id, task_id, worker_id, now, now + ttl_seconds * 1000::bigint, ttl_seconds, 'active', now, context_id from picked
-      returning *
+      ${returning("*")}
     ), moved as (
       update llm_tasks t
       set status = 'leased', lease_id = picked.lease_id, worker_id = picked.worker_id, attempts = t.attempts + 1, progress = null, updated_at = now
       from picked
       where t.id = picked.task_id and (t.status = 'queued') is true
-      returning t.*
+      ${returning("t.*")}
     ), entries as (
       insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
       select entry_id, now, 'task_leased', 'lease', lease_id, ${actor},

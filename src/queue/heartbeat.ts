@@ -30,7 +30,8 @@ export interface Pulse {
 
 type Values = { taskId: string; leaseId: string | null; progress: string | null };
 
-const RENEW = statement<Lease & { cancel: boolean; drain: boolean; quiet: boolean }, Values>(
+/** The lease as JSON: its columns described one by one in each answer took a twentieth of the call. */
+const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean }, Values>(
   "heartbeat",
   sql`with task as (
       update llm_tasks t
@@ -45,7 +46,7 @@ const RENEW = statement<Lease & { cancel: boolean; drain: boolean; quiet: boolea
       where l.id = task.lease_id and ${leaseIsActive}
       returning ${columnsOf(leases, "l")}, cancel
     )
-    select renewed.*, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
+    select row_to_json(renewed) as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
     from renewed left join ${workers} on ${workers.id} = renewed.worker_id`,
 );
 
@@ -59,10 +60,11 @@ export async function heartbeat(db: Db, taskId: string, request: Partial<Heartbe
   if (!isUuid(taskId)) throw noLease();
   if (leaseId !== undefined && !isUuid(leaseId)) await refuse(db, taskId, leaseId);
   const values = { taskId, leaseId: leaseId ?? null, progress: progress ? JSON.stringify(progress) : null };
-  const { cancel, drain, quiet, ...lease } = await transition(
+  const { renewed, drain, quiet } = await transition(
     () => RENEW(db, values),
     () => refuse(db, taskId, leaseId),
   );
+  const { cancel, ...lease } = renewed;
   if (quiet) await seen(db, lease.worker_id, `heartbeat of task ${taskId}`);
   return {
     lease,
