@@ -11,23 +11,23 @@ const MIGRATIONS_FOLDER = join(PACKAGE_FOLDER, "migrations");
 const LOCK = 0x626c6f6f6d;
 
 /**
- * Applies the migrations that the database does not have yet, all in one transaction, and gives their number.
+ * Applies the migrations that the database does not have yet, all in one transaction, and gives their number; `begin` is told it before.
  * Instances that start together wait for each other on an advisory lock, which ends with the transaction: a session's lock would not
  * survive PgBouncer in transaction mode. That is why this is not drizzle's `migrate()`, which takes no lock and creates its bookkeeping
  * table outside its transaction; table and format are the same, so `drizzle-kit migrate` agrees with it.
  */
-export async function migrate(url: string): Promise<number> {
+export async function migrate(url: string, begin: (pending: number) => void = () => {}): Promise<number> {
   const client = new pg.Client({ connectionString: url, application_name: "bloom-runtime migrate" });
   await client.connect();
   try {
     // While another instance works with the tables, the two may wait for each other; the database then rolls one of them back.
-    return await inTransaction(drizzle(client), applyPending);
+    return await inTransaction(drizzle(client), (tx) => applyPending(tx, begin));
   } finally {
     await client.end();
   }
 }
 
-async function applyPending(tx: Pick<NodePgDatabase, "execute">): Promise<number> {
+async function applyPending(tx: Pick<NodePgDatabase, "execute">, begin: (pending: number) => void): Promise<number> {
   await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
   await tx.execute(sql`create schema if not exists bloom_runtime`);
   await tx.execute(
@@ -40,6 +40,7 @@ async function applyPending(tx: Pick<NodePgDatabase, "execute">): Promise<number
   const pending = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).filter(
     (file) => file.folderMillis > last,
   );
+  if (pending.length > 0) begin(pending.length);
   for (const file of pending) {
     for (const statement of file.sql) await tx.execute(sql.raw(statement));
     await tx.execute(

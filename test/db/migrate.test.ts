@@ -17,9 +17,11 @@ const empty = () => createTestDatabase({ from: "template0" });
 describe("migrations", () => {
   it("are applied once by instances that start together, and not again", async () => {
     const { url, query } = await empty();
-    const counts = await Promise.all(Array.from({ length: 5 }, () => migrate(url)));
+    const begun: number[] = [];
+    const counts = await Promise.all(Array.from({ length: 5 }, () => migrate(url, (pending) => begun.push(pending))));
     const files = readdirSync(join(ROOT, "migrations")).filter((name) => name.endsWith(".sql"));
     expect(counts.toSorted()).toEqual([0, 0, 0, 0, files.length]);
+    expect(begun).toEqual([files.length]);
     expect(await migrate(url)).toBe(0);
     expect(await query("select count(*)::int as n from bloom_runtime.migrations")).toEqual([{ n: files.length }]);
   });
