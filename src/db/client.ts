@@ -142,29 +142,34 @@ interface Names {
 class PreparedQuery extends pg.Query implements pg.QueryConfig {
   declare readonly text: string;
   readonly name: string | undefined;
-  constructor({ name, text }: Prepared, values: unknown[], names: Names) {
+  constructor(text: string, values: unknown[], name: string | undefined) {
     super(text, values);
-    this.name = names.areKept ? name : undefined;
+    this.name = name;
   }
 }
 
 function runnerOf(client: pg.Pool | pg.PoolClient, names: Names): Db["run"] {
-  // pg itself gives a promise for plain objects only.
-  const rowsOf = <Row>(query: PreparedQuery) =>
-    new Promise<Row[]>((resolve, reject) => {
-      void client.query(query, (error, result) => (error ? reject(error) : resolve(result.rows)));
-    });
-  return async (prepared, values) => {
+  // pg itself gives a promise for plain objects only, and an error whose stack leads to the caller.
+  const rowsOf = async <Row>({ name, text }: Prepared, values: unknown[]): Promise<Row[]> => {
+    const query = new PreparedQuery(text, values, names.areKept ? name : undefined);
     try {
-      return await rowsOf(new PreparedQuery(prepared, values, names));
+      return await new Promise<Row[]>((resolve, reject) => {
+        void client.query(query, (error, result) => (error ? reject(error) : resolve(result.rows)));
+      });
     } catch (error) {
-      // To here, not to the socket.
       if (error instanceof Error) Error.captureStackTrace(error);
+      throw error;
+    }
+  };
+  return async <Row>(prepared: Prepared, values: unknown[]) => {
+    try {
+      return await rowsOf<Row>(prepared, values);
+    } catch (error) {
       if (!isNotPrepared(error)) throw error;
       names.areKept = false;
       // It has not begun. Within a transaction, that one has to be repeated as a whole (inTransaction).
       if (!(client instanceof pg.Pool)) throw error;
-      return rowsOf(new PreparedQuery(prepared, values, names));
+      return rowsOf<Row>(prepared, values);
     }
   };
 }

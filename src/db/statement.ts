@@ -25,12 +25,17 @@ export function statement<Row, Values extends Record<string, unknown>>(
   const { sql: text, params } = dialect.sqlToQuery(query);
   // Behind PgBouncer another version of the service may have prepared another text under this name.
   const prepared = { name: `${name}_${createHash("sha256").update(text).digest("hex").slice(0, 12)}`, text };
-  const inputs = params.map((param) => (is(param, Placeholder) ? { name: param.name } : { value: param }));
   return (db, values) =>
     db.run<Row>(
       prepared,
-      inputs.map((input) => (input.name === undefined ? input.value : values[input.name])),
+      params.map((param) => (is(param, Placeholder) ? given(values, param.name) : param)),
     );
+}
+
+/** Not as Drizzle's `fillPlaceholders`, which took a microsecond for every six of them. */
+function given(values: Record<string, unknown>, name: string): unknown {
+  if (name in values) return values[name];
+  throw new Error(`The statement has no value for ${name}.`);
 }
 
 /** The table's columns, as many as this version of the service knows, of the row that is called `alias`. */
