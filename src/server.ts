@@ -4,6 +4,7 @@ import { loadConfig, SECRETS } from "./config.ts";
 import { StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { startService } from "./service.ts";
+import { onEndAsked } from "./signals.ts";
 
 async function main(): Promise<void> {
   if (existsSync(".env")) process.loadEnvFile(".env");
@@ -13,18 +14,18 @@ async function main(): Promise<void> {
   const log = createLog(config.logLevel);
   const starting = startService(config, log);
 
-  let asked = false;
   const stop = async (signal: NodeJS.Signals) => {
-    // The operator does not want to wait: the database is safe, requests in flight are not.
-    if (asked) process.exit(1);
-    asked = true;
     log.info({ signal }, "stopping");
     const service = await starting;
     await service.stop();
     log.info("stopped");
     process.exit(0);
   };
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+  // Asked again, the operator does not want to wait: the database is safe, requests in flight are not.
+  onEndAsked(
+    (signal) => void stop(signal).catch(crash),
+    () => process.exit(1),
+  );
 
   const { port } = await starting;
   log.info(

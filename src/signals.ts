@@ -32,6 +32,29 @@ export function joinSignals(sources: AbortSignal[], withinMs?: number): JoinedSi
   };
 }
 
+const ONE_WISH_MS = 500;
+
+/**
+ * Calls `first` when somebody asks the process to end, and `again` for each later time. A second signal of the same kind within half a second
+ * is the same wish: of Ctrl-C, a program that npm has started hears from the terminal and from npm.
+ */
+export function onEndAsked(
+  first: (signal: NodeJS.Signals) => void,
+  again: () => void,
+  source: NodeJS.EventEmitter = process,
+): void {
+  const heardAt = new Map<NodeJS.Signals, number>();
+  const hear = (signal: NodeJS.Signals) => {
+    const now = performance.now();
+    const isFirst = heardAt.size === 0;
+    const isEcho = now - (heardAt.get(signal) ?? Number.NEGATIVE_INFINITY) < ONE_WISH_MS;
+    heardAt.set(signal, now);
+    if (isFirst) first(signal);
+    else if (!isEcho) again();
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) source.on(signal, hear);
+}
+
 /** Waits so many milliseconds, or until the signal is aborted, which is no fault. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   // That it was aborted is all that can go wrong.

@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { isHttpUrl } from "../config.ts";
 import { StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
+import { onEndAsked } from "../signals.ts";
 import { createRuntimeClient } from "./runtime-client.ts";
 import { work } from "./worker.ts";
 
@@ -13,8 +14,19 @@ The key of the runtime, if it has one, is read from RUNTIME_API_KEY.`;
 function readOptions() {
   const option = { type: "string" } as const;
   const { values } = parseArgs({
-    options: { server: option, exec: option, name: option, concurrency: option, labels: option },
+    options: {
+      server: option,
+      exec: option,
+      name: option,
+      concurrency: option,
+      labels: option,
+      help: { type: "boolean" },
+    },
   });
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    process.exit(0);
+  }
   const { server = "http://localhost:3002", exec, name = hostname(), concurrency = "1", labels = "" } = values;
   if (!isHttpUrl(server)) throw new StartError(`--server must be an http:// or https:// address.\n${USAGE}`);
   if (!exec) throw new StartError(`--exec must say which command does the work.\n${USAGE}`);
@@ -27,12 +39,13 @@ async function main(): Promise<void> {
   const { server, ...options } = readOptions();
   const log = createLog(process.env.LOG_LEVEL ?? "info");
   const [draining, giveUp] = [new AbortController(), new AbortController()];
-  const stop = () => {
-    if (draining.signal.aborted) giveUp.abort();
-    log.info("draining: a second signal stops the running work too");
-    draining.abort();
-  };
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+  onEndAsked(
+    () => {
+      log.info("draining: a second signal stops the running work too");
+      draining.abort();
+    },
+    () => giveUp.abort(),
+  );
   const client = createRuntimeClient(server, process.env.RUNTIME_API_KEY);
   await work(client, options, log, draining.signal, giveUp.signal);
   process.exit(giveUp.signal.aborted ? 1 : 0);
