@@ -32,6 +32,8 @@ async function main(): Promise<void> {
     { port, database: config.databaseUrl ? "DATABASE_URL" : "embedded" },
     `BLOOM Runtime listens on http://localhost:${port}`,
   );
+  if (config.apiKey === undefined)
+    log.warn("RUNTIME_API_KEY is not set: whoever reaches this port, from any network, may do everything");
 }
 
 function crash(error: unknown): void {
