@@ -193,13 +193,15 @@ describe.each(WORKERS)(
     });
 
     it("drains on SIGTERM: what it runs is completed, and it exits 0", async () => {
-      const { child, exited } = start("sleep 2; echo done");
+      const { child, exited, name } = start("sleep 2; echo done");
       const { id } = await create(label);
       await endOf(id, "running");
       const later = await create(label);
       child.kill("SIGTERM");
       expect(await exited).toBe(0);
       expect([(await taskOf(id)).status, (await taskOf(later.id)).status]).toEqual(["completed", "queued"]);
+      // The router is not to give it anything in the minute until its silence is noticed.
+      expect((await call<{ status: string }>(`/workers/${name}`)).status).toBe("offline");
       await call(`/llm-tasks/${later.id}/cancel`, {});
     });
 
@@ -373,6 +375,16 @@ describe.each(WORKERS)(
       const { id } = await create(label);
       await endOf(id, "completed");
       expect((await taskOf(id)).worker_id).toBe(worker.name);
+    });
+
+    it("says that its key is refused, and is not kept from draining by that", async () => {
+      const worker = startBehindProxy("cat");
+      await vi.waitFor(() => expect(proxy.calls.at(-1)).toMatch(/claim$/), { timeout: 15_000 });
+      proxy.on(/claim$/, refuse(401));
+      await vi.waitFor(() => expect(worker.said()).toContain("401"), { timeout: 15_000 });
+      worker.child.kill("SIGTERM");
+      expect(await worker.exited).toBe(0);
+      expect(proxy.calls.at(-1)).toMatch(/workers$/);
     });
 
     it("ends with the reason when its first registration is refused", async () => {

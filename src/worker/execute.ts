@@ -7,6 +7,8 @@ import type { Answer, RuntimeClient, Work } from "./runtime-client.ts";
 const BEAT_WITHIN_MS = 10_000;
 const LONGEST_BEAT_MS = 10_000;
 const SHORTEST_BEAT_MS = 200;
+/** Of what went wrong, in characters, in the log; all of it is in the result. */
+const LONGEST_REASON = 300;
 /** Longer outputs, in characters, are uploaded by themselves: in JSON they may exceed what the runtime takes. */
 const LARGE = 1_000_000;
 
@@ -34,7 +36,8 @@ export async function execute(
     const metrics = { duration_ms: Math.round(performance.now() - startedAt) };
     const { status, body } = await deliver(client, work, outcome, metrics, giveUp);
     const level = status === 200 ? "info" : "warn";
-    log[level]({ task, outcome: outcome.status, ...metrics, error: body.error }, `completed: ${status}`);
+    const reason = outcome.error_message?.slice(0, LONGEST_REASON);
+    log[level]({ task, outcome: outcome.status, reason, ...metrics, error: body.error }, `completed: ${status}`);
   } catch (error) {
     log.error({ task, reason: messageOf(error) }, "the result could not be delivered");
   } finally {

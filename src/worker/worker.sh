@@ -9,7 +9,7 @@ done
 [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --exec and --labels."
 [ -n "$EXEC" ] || fail "--exec must say which command does the work."
 case $NAME$LABELS in *[!A-Za-z0-9._,-]*) fail "--name and --labels may have letters, digits and . _ - only." ;; esac
-DIR=$(mktemp -d) || exit 1; trap 'rm -rf "$DIR"' EXIT; trap 'DRAINING=1' TERM INT
+DIR=$(mktemp -d) || exit 1; trap 'rm -rf "$DIR"' EXIT; trap 'log "draining: no new work"; DRAINING=1' TERM INT
 now() { cut -d ' ' -f 1 /proc/uptime 2>/dev/null | tr -d . | grep . || date +%s00; }  # In 1/100 s. The date jumps when a Pi hears of the time.
 await() { until wait "$1"; EXIT=$?; ! kill -0 "$1" 2>/dev/null; do :; done; }  # Until process $1 has ended, whatever signals come meanwhile.
 # call <file for the answer> <seconds> <path> <options of curl>: CODE is the status, 000 without a whole answer. Ctrl-C spares the background.
@@ -82,7 +82,7 @@ execute() {
     uploaded=$(sed -n 's/.*"output_id":"\([0-9a-f-]*\)".*/\1/p' "$DIR/answer"); fi
   case $CODE in 2??) { printf '{"status":"%s",%s,' "$status" "$head"
     if [ -n "$uploaded" ]; then printf '"output_id":"%s' "$uploaded"; else printf '"output":"'; escape < "$DIR/out"; fi
-    [ $status = success ] || { printf '","error_message":"The command %s: ' "$(cat "$DIR/reason")"; tail -c 10000 "$DIR/err" | escape; }
+    [ $status = success ] || { printf '","error_message":"The command %s%s' "$(cat "$DIR/reason")" "$([ -s "$DIR/err" ] && echo ': ')"; tail -c 10000 "$DIR/err" | escape; }
     printf '"}'; } > "$DIR/result"; insist post answer 60 "/llm-tasks/$TASK/complete" result ;; esac
   case $CODE in 400 | 413) printf '{"status":"error",%s,"error_message":"The runtime refused the output (%s)."}' "$head" "$CODE" > "$DIR/result"
     insist post answer 60 "/llm-tasks/$TASK/complete" result ;; esac
@@ -93,7 +93,7 @@ printf '{"name":"%s","boot_id":"%s","capabilities":{"max_concurrency":1,"labels"
   "$(cat /proc/sys/kernel/random/uuid || echo $$)" "$(echo "$LABELS" | sed 's/[^,][^,]*/"&"/g')" "$(uname -srm)" > "$DIR/register"
 register first; log "worker $NAME waits for tasks of $SERVER"
 # A claim is never cut off: what it was just given would be nobody's until its lease ends. So it waits for less than the 10 s that `docker stop` has.
-while [ -z "$DRAINING" ]; do
-  post claim 15 /llm-tasks/claim ask
-  case $CODE in 204) continue ;; 404) register again ;; 200) if unpack; then execute; continue; fi ;; esac; sleep 2
-done
+while [ -z "$DRAINING" ]; do post claim 15 /llm-tasks/claim ask; pauses=1
+  case $CODE in 204) continue ;; 404) register again ;; 200) if unpack; then execute; continue; fi ;;  # Each refused key counts, up to a lockout.
+    40[13] | 429) log "no work: $CODE $(cat "$DIR/claim")"; pauses=15 ;; esac; until [ -n "$DRAINING" ] || [ $((pauses -= 1)) -lt 0 ]; do sleep 2; done
+done; sed 's/{/{"status":"offline",/' "$DIR/register" > "$DIR/gone"; post answer 5 /workers gone  # Else it is given work for a minute yet.

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { hostname, release, type as systemType } from "node:os";
 import type { Logger } from "pino";
-import { messageOf } from "../errors.ts";
+import { messageOf, StartError } from "../errors.ts";
 import { pause } from "../signals.ts";
 import { execute } from "./execute.ts";
 import { type Answer, pauseMs, type RuntimeClient, type Work } from "./runtime-client.ts";
@@ -22,10 +22,12 @@ const REGISTER_WITHIN_MS = 30_000;
 const RELEASE_WITHIN_MS = 5_000;
 const RELEASE_TRIES = 3;
 const LONGEST_PAUSE_MS = 5_000;
+/** After a key that was refused: each one counts, and too many lock out all that come from the same address. */
+const REFUSED_PAUSE_MS = 30_000;
 
 /**
- * Registers, claims tasks by long poll and executes them, until `draining` is aborted; resolves when what was begun is then done. `giveUp`
- * ends also that. Rejects when the runtime refuses the first registration.
+ * Registers, claims tasks by long poll and executes them, until `draining` is aborted; resolves when what was begun is then done, and the
+ * runtime knows that it has gone. `giveUp` ends also that. Rejects when the runtime refuses the first registration.
  */
 export async function work(
   client: RuntimeClient,
@@ -48,7 +50,8 @@ export async function work(
   const attempt = (path: string, body: object, withinMs: number, signal: AbortSignal): Promise<Answer> =>
     client.call(path, body, withinMs, signal).catch((error: unknown) => ({
       status: 0,
-      body: { error: messageOf(error) },
+      // undici says "fetch failed", and in the cause why.
+      body: { error: messageOf(error instanceof Error && error.cause ? error.cause : error) },
     }));
 
   /** Only the first time is a refusal the end: later it may be a proxy's, while the runtime is being exchanged. */
@@ -57,7 +60,7 @@ export async function work(
       const { status, body } = await attempt("/workers", self, REGISTER_WITHIN_MS, draining);
       if (status === 200 || status === 201) return log.info({ name }, "registered");
       if (isFirst && [400, 401, 403].includes(status))
-        throw new Error(`The runtime refused the registration (${status}): ${JSON.stringify(body.error)}`);
+        throw new StartError(`The runtime refused the registration (${status}): ${JSON.stringify(body.error)}`);
       log.warn({ status, error: body.error }, "not registered yet");
       await pauseAfter(failures);
     }
@@ -89,9 +92,12 @@ export async function work(
     } else if (!draining.aborted) {
       log.warn({ status, error: body.error }, "no work for now");
       if (status === 404) await register(false);
-      await pauseAfter(failures++);
+      if ([401, 403, 429].includes(status)) await pause(REFUSED_PAUSE_MS, draining);
+      else await pauseAfter(failures++);
     }
   }
   log.info({ running: running.size }, "drained: no new work");
   await Promise.all(running);
+  // Else the router gives it work for the minute until its silence is noticed.
+  await attempt("/workers", { ...self, status: "offline" }, RELEASE_WITHIN_MS, giveUp);
 }
