@@ -1,21 +1,23 @@
-/** `npm run db:migrate` and `npm run db:push`: on the server at DATABASE_URL, or on the embedded one, which is started for it. */
+/** `npm run db:migrate` and `npm run db:push`: on the server at DATABASE_URL, or on the embedded one: the service's, or one that is started for it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { loadConfig } from "../config.ts";
 import { StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
-import { connectServer, migrateServer, type Server } from "./connect.ts";
+import { joinServer, migrateServer, type Server } from "./connect.ts";
 
 async function main(command: string | undefined, options: string[]): Promise<void> {
   if (command !== "migrate" && command !== "push") throw new StartError("Say what to do: migrate or push.");
   if (existsSync(".env")) process.loadEnvFile(".env");
   const config = loadConfig(process.env);
   const log = createLog(config.logLevel);
-  const server = await connectServer(config.databaseUrl, config.dataDir, log);
+  const server = await joinServer(config.databaseUrl, config.dataDir, log);
   try {
-    if (command === "migrate") await migrateServer(server, log);
-    else await push(server, options);
+    if (command === "migrate") {
+      await migrateServer(server, log);
+      process.stdout.write("The database is up to date.\n");
+    } else await push(server, options);
   } finally {
     await server.stop();
   }
