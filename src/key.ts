@@ -35,7 +35,8 @@ function readCommand(args: string[]): (db: Db) => Promise<void> {
     throw new StartError(`--name must have 1 to 128 letters, digits, dots, hyphens and underscores.\n${USAGE}`);
   if (verb === "revoke") return (db) => revokeKey(db, name).then(() => print(`The key "${name}" is revoked.`));
   const found = ROLES.find((one) => one === role);
-  if (verb !== "create" || !found) throw new StartError(USAGE);
+  if (verb !== "create") throw new StartError(USAGE);
+  if (!found) throw new StartError(`--role must be one of ${ROLES.join(", ")}.\n${USAGE}`);
   return async (db) => print(await createKey(db, name, found));
 }
 

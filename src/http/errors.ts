@@ -55,7 +55,7 @@ function isClientFault(error: unknown): error is ClientFault {
 }
 
 function sentenceFor({ status, type }: ClientFault): string {
-  if (type === "entity.parse.failed") return "The body is not valid JSON.";
+  if (type === "entity.parse.failed") return "The body is not valid JSON, or no object.";
   if (status === 413) return "The body is too large; MAX_BODY_MB sets the limit.";
   if (status === 415) return "The body must be JSON in UTF-8: send Content-Type: application/json.";
   return "The request could not be read: its path or its body is malformed.";

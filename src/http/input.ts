@@ -1,12 +1,14 @@
 import type { Request } from "express";
 import { z } from "zod";
 
-/** A body that its schema refuses (400, in zod's flattened form: nested problems stand under their top-level field). */
+/** A body that its schema refuses (400, in zod's flattened form: nested problems stand under their top-level field, and name the inner one). */
 export class InvalidBody extends Error {
   readonly problems: { formErrors: string[]; fieldErrors: Record<string, string[] | undefined> };
   constructor(error: z.ZodError) {
     super("The request's body is not valid.");
-    this.problems = z.flattenError(error);
+    this.problems = z.flattenError(error, ({ path: [_field, ...inner], message }) =>
+      inner.length > 0 ? `${inner.join(".")}: ${message}` : message,
+    );
   }
 }
 
