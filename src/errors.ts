@@ -32,6 +32,8 @@ export class StartError extends Error {}
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ("params" in error) return error.cause === undefined ? "A query failed." : messageOf(error.cause);
+  // So fetch says; why is in its cause.
+  if (error.message === "fetch failed" && error.cause !== undefined) return messageOf(error.cause);
   // A name with several addresses, none of which answers, is such an error without words of its own.
   return error.message || (error instanceof AggregateError ? error.errors.map(messageOf).join("; ") : "");
 }

@@ -38,8 +38,7 @@ export async function migrateServer(server: Server, log: Logger): Promise<void> 
     const applied = await migrate(server.url, (pending) => log.info({ pending }, "migrating the database"));
     if (applied > 0) log.info({ applied }, "database migrated");
   } catch (error) {
-    const reason = messageOf(error instanceof Error && error.cause ? error.cause : error);
-    throw new StartError(`The database could not be migrated, and is as it was: ${reason}`, { cause: error });
+    throw new StartError(`The database could not be migrated, and is as it was: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -50,8 +50,7 @@ export async function work(
   const attempt = (path: string, body: object, withinMs: number, signal: AbortSignal): Promise<Answer> =>
     client.call(path, body, withinMs, signal).catch((error: unknown) => ({
       status: 0,
-      // undici says "fetch failed", and in the cause why.
-      body: { error: messageOf(error instanceof Error && error.cause ? error.cause : error) },
+      body: { error: messageOf(error) },
     }));
 
   /** Only the first time is a refusal the end: later it may be a proxy's, while the runtime is being exchanged. */
