@@ -36,7 +36,7 @@ const ONE_WISH_MS = 500;
 
 /**
  * Calls `first` when somebody asks the process to end, and `again` for each later time. A second signal of the same kind within half a second
- * is the same wish: of Ctrl-C, a program that npm has started hears from the terminal and from npm.
+ * is the same wish: of Ctrl-C, a program that npm has started hears from the terminal and from npm. `source` is for tests.
  */
 export function onEndAsked(
   first: (signal: NodeJS.Signals) => void,

@@ -1,4 +1,4 @@
-/** `npm run db:migrate` and `npm run db:push`: on the server at DATABASE_URL, or on the embedded one: the service's, or one that is started for it. */
+/** `npm run db:migrate` and `npm run db:push`: on the server at DATABASE_URL, or on the embedded one, which is started where it does not run. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";

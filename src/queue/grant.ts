@@ -19,9 +19,9 @@ const NEEDED_SECONDS = sql.raw(
 );
 
 /**
- * queued -> leased, as the CTEs `granted` (the leases), `moved` (the tasks) and `entries`, which give their rows where `rows` says so. `picked` is the CTE of what is granted: `task_id`,
- * `worker_id`, `context_id`, `now`, `ttl_seconds`, and the ids `lease_id` and `entry_id` to give. Its tasks must be locked and queued, and its
- * worker locked and allowed to have them.
+ * queued -> leased, as the CTEs `granted` (the leases), `moved` (the tasks) and `entries`; the first two have rows where `rows` says so.
+ * `picked` is the CTE of what is granted: `task_id`, `worker_id`, `context_id`, `now`, `ttl_seconds`, and the ids `lease_id` and `entry_id` to
+ * give. Its tasks must be locked and queued, and its worker locked and allowed to have them.
  */
 export function grant(actor: SQL, rows: "with rows" | "without rows"): SQL {
   const returning = (columns: string) => sql.raw(rows === "with rows" ? `returning ${columns}` : "");
