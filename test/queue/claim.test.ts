@@ -108,10 +108,11 @@ describe("a claim", () => {
     const workers = await Promise.all(
       Array.from({ length: 8 }, () => aWorker(db, { capabilities: { max_concurrency: 3 } })),
     );
-    const claims = Array.from({ length: 64 }, (_, n) =>
-      claimTasks(db, requests.claimTasks.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 })),
-    );
-    const granted = (await Promise.all(claims)).flat();
+    const claimTwo = (n: number) =>
+      claimTasks(db, requests.claimTasks.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 }));
+    const granted = (await Promise.all(Array.from({ length: 64 }, (_, n) => claimTwo(n)))).flat();
+    // A claim passes over what another one has locked for a moment and then does not take: so each worker asks once more, as it does.
+    for (const n of workers.keys()) granted.push(...(await claimTwo(n)));
     expect(new Set(granted.map(({ task }) => task.id)).size).toBe(granted.length);
     const held = await query<{ n: number }>(
       "select count(*)::int as n from leases where status = 'active' and worker_id = any($1) group by worker_id",
