@@ -7,6 +7,7 @@ import type { Membridge } from "./fleet/membridge.ts";
 import { accessLog } from "./http/access-log.ts";
 import { artifactRoutes } from "./http/artifacts.ts";
 import { requireKey } from "./http/auth.ts";
+import { forCallers } from "./http/callers.ts";
 import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
 import { jsonBody } from "./http/json-body.ts";
@@ -21,6 +22,7 @@ import { uploadRoute } from "./http/upload.ts";
 import { workerRoutes } from "./http/workers.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
+import { openStats } from "./queue/stats.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { Settings } from "./settings/settings.ts";
 import type { ArtifactStore } from "./storage/place.ts";
@@ -63,18 +65,19 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute);
   const guards = [...rateLimits(config.limits), requireKey(db, config.apiKey, wrongKeys)];
+  const dbFor = forCallers(db);
   const body = jsonBody(config.limits.bodyBytes);
 
   // One router for each part, and the busiest first: each that has nothing for a call costs it some microseconds.
   const runtime = Router().use(...guards);
-  runtime.put("/llm-tasks/:id/output", uploadRoute(db, config.limits.outputBytes));
+  runtime.put("/llm-tasks/:id/output", uploadRoute(dbFor, config.limits.outputBytes));
   runtime.use(body);
-  runtime.use("/llm-tasks", taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl: config.publicUrl }));
-  runtime.use(runtimeRoutes(db, settings, membridge, log), recordRoutes(db));
-  runtime.use("/artifacts", artifactRoutes(db, store, log));
-  runtime.use("/workers", workerRoutes(db));
+  runtime.use("/llm-tasks", taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl: config.publicUrl }));
+  runtime.use(runtimeRoutes(dbFor, settings, membridge, log), recordRoutes(dbFor, openStats(db)));
+  runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
+  runtime.use("/workers", workerRoutes(dbFor));
   app.use("/api/runtime", runtime);
-  app.use("/api/membridge", ...guards, body, membridgeRoutes(db, membridge));
+  app.use("/api/membridge", ...guards, body, membridgeRoutes(dbFor, membridge));
 
   app.use(notFound);
   app.use(errorHandler(log));

@@ -1,5 +1,4 @@
 import { type DestinationStream, type Logger, pino } from "pino";
-import { currentRequest } from "./context.ts";
 import { messageOf, stackOf } from "./errors.ts";
 
 /** Lines are written many at a time, and at the process's end: each write of its own is a system call that requests would wait for. */
@@ -22,14 +21,8 @@ const SHOWN = new Set([
 
 /** The service's log: one JSON object a line on standard output. */
 export function createLog(level: string, destination?: DestinationStream): Logger {
-  const options = { level, base: null, serializers: { err: serializeError }, mixin: idOfRequest };
+  const options = { level, base: null, serializers: { err: serializeError } };
   return pino(options, destination ?? pino.destination({ minLength: BUFFER_BYTES, periodicFlush: FLUSH_EVERY_MS }));
-}
-
-/** Every line that a request brings about can be found by its id. */
-function idOfRequest(): { requestId?: string } {
-  const request = currentRequest();
-  return request ? { requestId: request.requestId } : {};
 }
 
 /** Only what says what happened: drivers' errors also quote what they were given (PostgreSQL in `detail` and `where`). */

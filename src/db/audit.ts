@@ -1,5 +1,4 @@
 import { type SQL, sql } from "drizzle-orm";
-import { currentRequest } from "../context.ts";
 import type { AuditEntry } from "../contract/views.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
@@ -14,8 +13,8 @@ export type AuditFact = Pick<AuditEntry, "action" | "entity_type" | "entity_id" 
 const OWN_ACTORS = new Set(["runtime", "membridge"]);
 
 /** Who did it: whoever's named key it was; where there is none, as contract.md says. */
-export function actorOf<Actor extends string | null>(actor: Actor): string | Actor {
-  return actor !== null && OWN_ACTORS.has(actor) ? actor : (currentRequest()?.key?.name ?? actor);
+export function actorOf<Actor extends string | null>({ caller }: Pick<Db, "caller">, actor: Actor): string | Actor {
+  return actor !== null && OWN_ACTORS.has(actor) ? actor : (caller?.key?.name ?? actor);
 }
 
 /** Writes the facts down. `tx` is the transaction of the change itself: both commit, or neither (lifecycle.md, invariant 15). */
@@ -23,7 +22,7 @@ export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
   if (facts.length === 0) return;
   await tx
     .insert(auditLogs)
-    .values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact, actor: actorOf(fact.actor) })));
+    .values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact, actor: actorOf(tx, fact.actor) })));
 }
 
 /** All entries, newest first; or those that match, oldest first. */

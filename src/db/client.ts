@@ -1,11 +1,16 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
+import type { Caller } from "../caller.ts";
 import { isDatabaseUnavailable, isNotPrepared, isRepeatable } from "./faults.ts";
 import type { Prepared } from "./statement.ts";
 
 /** What every query function takes first: the database, or a transaction on it. */
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
+  /** For whom it is used; the service's own loops have none. */
+  readonly caller: Caller | undefined;
+  /** The same database, used for that caller. */
+  for(caller: Caller): Db;
   /** Runs `work` in a READ COMMITTED transaction; within one, in the same. Use `inTransaction`, which also repeats what the database asks to have repeated. */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>;
   /** Notifies the channel soon, of all that was told within 25 ms at once; in a transaction, when that is committed. A hint: it may get lost. */
@@ -74,6 +79,8 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
   const db = Object.assign(drizzle(pool), {
+    caller: undefined,
+    for: forCaller,
     transaction: transactionsOf(pool, names, tell, log),
     run: runnerOf(pool, names),
     tell,
@@ -81,18 +88,26 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
   return { db, close: () => pool.end() };
 }
 
+function forCaller(this: Db, caller: Caller): Db {
+  const db: Db = Object.create(this);
+  return Object.assign(db, { caller });
+}
+
 /**
  * Drizzle's own transactions give a connection back to the pool also when it no longer answers, and the next caller waits behind the
  * statement that hangs. Here only the database's own refusal, or one of ours, leaves the connection in use.
  */
 function transactionsOf(pool: pg.Pool, names: Names, tell: Db["tell"], log: Logger): Db["transaction"] {
-  return async (work) => {
+  return async function (this: Db, work) {
+    const { caller } = this;
     const client = await pool.connect();
     let broken = false;
     const told = new Set<string>();
     try {
       await client.query("begin");
       const tx: Db = Object.assign(drizzle(client), {
+        caller,
+        for: forCaller,
         transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx),
         run: runnerOf(client, names),
         tell: (channel: string) => void told.add(channel),
@@ -103,7 +118,10 @@ function transactionsOf(pool: pg.Pool, names: Names, tell: Db["tell"], log: Logg
       return result;
     } catch (error) {
       if (isRepeatable(error))
-        log.warn({ err: error }, "the database rolled a transaction back for the sake of others");
+        log.warn(
+          { err: error, requestId: caller?.requestId },
+          "the database rolled a transaction back for the sake of others",
+        );
       broken = isDatabaseUnavailable(error) || !(await rolledBack(client));
       throw error;
     } finally {

@@ -8,7 +8,7 @@ export async function ping(db: Db, log: Logger): Promise<boolean> {
     await db.execute(sql`select 1`);
     return true;
   } catch (error) {
-    log.warn({ err: error }, "the database does not answer");
+    log.warn({ err: error, requestId: db.caller?.requestId }, "the database does not answer");
     return false;
   }
 }

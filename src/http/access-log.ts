@@ -1,17 +1,16 @@
 import type { RequestHandler } from "express";
 import type { Logger } from "pino";
-import { currentRequest } from "../context.ts";
+import { callerOf } from "./callers.ts";
 
 /** One line for each request when it has ended: method, path (without the query), status, duration. */
 export function accessLog(log: Logger): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
     const path = request.baseUrl + request.path;
-    const requestId = currentRequest()?.requestId;
+    const { requestId } = callerOf(response);
     response.on("close", () => {
       const durationMs = Math.round(performance.now() - started);
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
-      // Events come outside of the request, and its line must have its id.
       log.info({ method: request.method, path, status: response.statusCode, durationMs, requestId }, outcome);
     });
     next();

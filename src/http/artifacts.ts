@@ -3,12 +3,12 @@ import { pipeline } from "node:stream/promises";
 import { type Request, Router } from "express";
 import type { Logger } from "pino";
 import * as queries from "../contract/queries.ts";
-import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
 import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
 import type { Part } from "../storage/bucket.ts";
 import type { ArtifactStore } from "../storage/place.ts";
 import { contentOf, fileNameOf, presignedUrl } from "../storage/read.ts";
+import type { DbFor } from "./callers.ts";
 import { queryOf } from "./input.ts";
 import { sendList } from "./lists.ts";
 
@@ -23,19 +23,25 @@ const NEVER_EXECUTED = {
 const PATIENCE_MS = 300_000;
 
 /** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */
-export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger, { patienceMs = PATIENCE_MS } = {}): Router {
+export function artifactRoutes(
+  dbFor: DbFor,
+  store: ArtifactStore,
+  log: Logger,
+  { patienceMs = PATIENCE_MS } = {},
+): Router {
   const router = Router();
 
   router.get("/", async (request, response) => {
     const { task_id: taskId, ...page } = queryOf(queries.artifactFilter, request);
-    await sendList(request, response, db, artifactsOf(taskId), page);
+    await sendList(request, response, dbFor(response), artifactsOf(taskId), page);
   });
 
   router.get("/:id", async (request, response) => {
-    response.json(await getArtifact(db, request.params.id));
+    response.json(await getArtifact(dbFor(response), request.params.id));
   });
 
   router.get("/:id/content", async (request, response) => {
+    const db = dbFor(response);
     const artifact = await getArtifact(db, request.params.id);
     const headers = {
       ...NEVER_EXECUTED,
@@ -77,7 +83,8 @@ export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger, { pati
       if (!gone.signal.aborted && !response.headersSent) throw error;
       // The status is sent: that the connection ends before the last byte is what tells the client.
       const level = gone.signal.aborted ? "debug" : "warn";
-      log[level]({ artifact: artifact.id, reason: messageOf(error) }, "an artifact was sent in part");
+      const requestId = db.caller?.requestId;
+      log[level]({ artifact: artifact.id, reason: messageOf(error), requestId }, "an artifact was sent in part");
       response.destroy();
     } finally {
       await pieces?.return(undefined);
@@ -86,7 +93,7 @@ export function artifactRoutes(db: Db, store: ArtifactStore, log: Logger, { pati
 
   router.get("/:id/url", async (request, response) => {
     const { expires_seconds = URL_SECONDS } = queryOf(queries.artifactUrl, request);
-    const url = await presignedUrl(store, await getArtifact(db, request.params.id), expires_seconds);
+    const url = await presignedUrl(store, await getArtifact(dbFor(response), request.params.id), expires_seconds);
     response.json({ url, expires_seconds });
   });
 

@@ -1,8 +1,8 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler } from "express";
-import { currentRequest } from "../context.ts";
 import type { Db } from "../db/client.ts";
 import { findKey } from "../settings/keys.ts";
+import { callerOf } from "./callers.ts";
 import { requireRole } from "./roles.ts";
 import type { WrongKeys } from "./wrong-keys.ts";
 
@@ -51,8 +51,7 @@ export function requireKey(db: Db, apiKey: string | undefined, wrongKeys: WrongK
     if (isMain || named) await wrongKeys.prove(request, given);
     else await wrongKeys.drop(request, given);
     if (named) {
-      const context = currentRequest();
-      if (context) context.key = named;
+      callerOf(response).key = named;
       requireRole(named.role, request.method, pathOf(request));
     }
     next();

@@ -1,4 +1,3 @@
-import { AsyncResource } from "node:async_hooks";
 import type { RequestHandler } from "express";
 import type { Logger } from "pino";
 import * as requests from "../contract/requests.ts";
@@ -9,6 +8,7 @@ import type { Granted } from "../queue/grant.ts";
 import { releaseTask } from "../queue/release.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { joinSignals } from "../signals.ts";
+import type { DbFor } from "./callers.ts";
 import { goneSignal } from "./gone.ts";
 import { bodyOf } from "./input.ts";
 import { sendJson } from "./json.ts";
@@ -18,10 +18,11 @@ import { requireOwnWorker } from "./own-work.ts";
  * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that has gone away before the
  * whole answer was sent gets nothing: what it was just given goes back to the queue.
  */
-export function claimRoute(db: Db, waitingRoom: WaitingRoom, log: Logger): RequestHandler {
+export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, log: Logger): RequestHandler {
   return async (request, response) => {
     const body = bodyOf(requests.claimTasks, request);
-    requireOwnWorker(body.worker_id);
+    const db = dbFor(response);
+    requireOwnWorker(db, body.worker_id);
     const gone = goneSignal(response);
     let granted: Granted[] = [];
     const attempt = async () => {
@@ -31,8 +32,7 @@ export function claimRoute(db: Db, waitingRoom: WaitingRoom, log: Logger): Reque
     if (body.wait_seconds) {
       const { signal, forget } = joinSignals([gone], body.wait_seconds * 1_000);
       const asking = { workerId: body.worker_id, slugs: body.agent_slugs ?? [] };
-      // Whoever rings the room, it is this request that claims.
-      await waitingRoom.wait(asking, signal, AsyncResource.bind(attempt)).finally(forget);
+      await waitingRoom.wait(asking, signal, attempt).finally(forget);
     } else await attempt();
 
     if (granted.length === 0) return void response.status(204).end();
@@ -44,11 +44,15 @@ export function claimRoute(db: Db, waitingRoom: WaitingRoom, log: Logger): Reque
 
 /** What cannot be given back now comes back when its lease ends. */
 async function giveBack(db: Db, granted: Granted[], log: Logger): Promise<void> {
+  const requestId = db.caller?.requestId;
   const reason = "the client that claimed it has gone away";
   await Promise.all(
     granted.map(({ task, lease }) =>
       releaseTask(db, task.id, { lease_id: lease.id, reason }).catch((error) =>
-        log.warn({ task: task.id, lease: lease.id, reason: messageOf(error) }, "a claimed task was not given back"),
+        log.warn(
+          { task: task.id, lease: lease.id, reason: messageOf(error), requestId },
+          "a claimed task was not given back",
+        ),
       ),
     ),
   );

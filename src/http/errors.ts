@@ -2,6 +2,7 @@ import type { ErrorRequestHandler, RequestHandler } from "express";
 import type { Logger } from "pino";
 import { isDatabaseUnavailable } from "../db/faults.ts";
 import { Refusal } from "../errors.ts";
+import { callerOf } from "./callers.ts";
 import { InvalidBody, InvalidValue } from "./input.ts";
 
 const RETRY_AFTER_SECONDS = 2;
@@ -14,10 +15,11 @@ export const notFound: RequestHandler = (request, response) => {
 /** The one place where an error becomes an answer. What nobody foresaw is logged whole and answered without internals. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
   return (error, request, response, _next) => {
+    const { requestId } = callerOf(response);
     if (response.headersSent) {
       // That the connection ends before the last byte is what tells the client.
       const gone = request.socket.destroyed;
-      log[gone ? "debug" : "warn"]({ err: error, path: request.path }, "an answer was sent in part");
+      log[gone ? "debug" : "warn"]({ err: error, path: request.path, requestId }, "an answer was sent in part");
       response.destroy();
     } else if (error instanceof Refusal) {
       if (error.status === 503) response.set("Retry-After", String(RETRY_AFTER_SECONDS));
@@ -27,7 +29,7 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
     } else if (error instanceof InvalidValue) {
       response.status(400).json({ error: error.message });
     } else if (isDatabaseUnavailable(error)) {
-      log.warn({ err: error, path: request.path }, "the database cannot be reached");
+      log.warn({ err: error, path: request.path, requestId }, "the database cannot be reached");
       response.status(503).set("Retry-After", String(RETRY_AFTER_SECONDS)).json({
         error:
           "The database does not answer now. Try again shortly; a change may have been made although its answer was lost.",
@@ -36,7 +38,7 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
       const message = sentenceFor(error);
       response.status(error.status).json({ error: message, message });
     } else {
-      log.error({ err: error, method: request.method, path: request.path }, "request failed");
+      log.error({ err: error, method: request.method, path: request.path, requestId }, "request failed");
       const message = "Something went wrong in BLOOM Runtime; its log says what.";
       response.status(500).json({ error: "Internal server error", message });
     }

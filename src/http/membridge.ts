@@ -1,10 +1,10 @@
 import { type Request, type Response, Router } from "express";
 import { text } from "../contract/fields.ts";
 import * as requests from "../contract/requests.ts";
-import type { Db } from "../db/client.ts";
 import { errorTextOf, selectLeader } from "../fleet/leadership.ts";
 import { type Membridge, MembridgeUnreachable } from "../fleet/membridge.ts";
 import type { MembridgeAnswer } from "../fleet/membridge-attempt.ts";
+import type { DbFor } from "./callers.ts";
 import { goneSignal } from "./gone.ts";
 import { bodyOf, InvalidValue } from "./input.ts";
 
@@ -15,7 +15,7 @@ interface Failure {
 }
 
 /** `/api/membridge`: the control plane, called with the admin key that clients never see. */
-export function membridgeRoutes(db: Db, membridge: Membridge): Router {
+export function membridgeRoutes(dbFor: DbFor, membridge: Membridge): Router {
   const router = Router();
 
   router.get("/health", (_request, response) =>
@@ -36,7 +36,7 @@ export function membridgeRoutes(db: Db, membridge: Membridge): Router {
     const body = bodyOf(requests.selectLeadership, request);
     const cid = projectId(request.params.cid);
     // Not given up: it may have been done already, and is to be written down then.
-    return relay(response, () => selectLeader(db, membridge, cid, body), { text: errorTextOf });
+    return relay(response, () => selectLeader(dbFor(response), membridge, cid, body), { text: errorTextOf });
   });
 
   return router;

@@ -1,12 +1,11 @@
 /** A key with the role `work` is a worker: it acts for the worker of its own name, and on that worker's leases. */
-import { currentRequest } from "../context.ts";
 import type { Db } from "../db/client.ts";
 import { Forbidden } from "../errors.ts";
 import { leaseMeant } from "../queue/fence.ts";
 
-/** Forbidden: the caller's key is a worker's, and `workerId` is not that worker. */
-export function requireOwnWorker(workerId: string | undefined): void {
-  const name = workerOfKey();
+/** Forbidden: the key of the one for whom `db` is used is a worker's, and `workerId` is not that worker. */
+export function requireOwnWorker(db: Db, workerId: string | undefined): void {
+  const name = workerOfKey(db);
   if (name !== undefined && name !== workerId)
     throw new Forbidden(`The key "${name}" acts for the worker "${name}" only.`);
 }
@@ -16,7 +15,7 @@ export function requireOwnWorker(workerId: string | undefined): void {
  * nothing that happens until it is used makes it another's. Forbidden: it is another's, or the task has none.
  */
 export async function ownLeaseId(db: Db, taskId: string, leaseId: string | undefined): Promise<string | undefined> {
-  const name = workerOfKey();
+  const name = workerOfKey(db);
   if (name === undefined) return leaseId;
   const meant = await leaseMeant(db, taskId, leaseId);
   // There is nothing to take: the call itself answers what it answers to everybody.
@@ -45,7 +44,6 @@ function withLease(body: unknown, leaseId: string | undefined): unknown {
   return "lease_id" in body && body.lease_id !== null ? body : { ...body, lease_id: leaseId };
 }
 
-function workerOfKey(): string | undefined {
-  const key = currentRequest()?.key;
-  return key?.role === "work" ? key.name : undefined;
+function workerOfKey({ caller }: Db): string | undefined {
+  return caller?.key?.role === "work" ? caller.key.name : undefined;
 }

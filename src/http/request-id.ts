@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
-import { inRequest } from "../context.ts";
 
 /** What may stand in a log line and in a header; anything else is no id. */
 const GIVEN = /^[A-Za-z0-9._:/+=-]{1,128}$/;
 
-/** Gives every request an id, the client's own where it sends one as `X-Request-Id`; the answer and each log line carry it. */
+/** Gives every request an id, the client's own where it sends one as `X-Request-Id`; the answer and the lines of the log about it carry it. */
 export const requestId: RequestHandler = (request, response, next) => {
   const given = request.get("x-request-id") ?? "";
   const id = GIVEN.test(given) ? given : randomUUID();
   response.setHeader("X-Request-Id", id);
-  inRequest({ requestId: id }, next);
+  response.locals.caller = { requestId: id, key: undefined };
+  next();
 };

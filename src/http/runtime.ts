@@ -2,22 +2,22 @@ import { join } from "node:path";
 import { Router } from "express";
 import type { Logger } from "pino";
 import * as requests from "../contract/requests.ts";
-import type { Db } from "../db/client.ts";
 import { ping } from "../db/ping.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { testConnection } from "../fleet/test-connection.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Settings } from "../settings/settings.ts";
+import type { DbFor } from "./callers.ts";
 import { bodyOf } from "./input.ts";
 
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");
 
 /** `/api/runtime/…`: the service itself, its health and its configuration. */
-export function runtimeRoutes(db: Db, settings: Settings, membridge: Membridge, log: Logger): Router {
+export function runtimeRoutes(dbFor: DbFor, settings: Settings, membridge: Membridge, log: Logger): Router {
   const router = Router();
 
   router.get("/health", async (_request, response) => {
-    const healthy = await ping(db, log);
+    const healthy = await ping(dbFor(response), log);
     response.status(healthy ? 200 : 503).json({
       status: healthy ? "ok" : "degraded",
       service: "bloom-runtime",
@@ -37,12 +37,12 @@ export function runtimeRoutes(db: Db, settings: Settings, membridge: Membridge, 
   });
 
   router.post("/config", async (request, response) => {
-    await settings.save(bodyOf(requests.saveConfig, request));
+    await settings.save(bodyOf(requests.saveConfig, request), dbFor(response));
     response.json(await settings.view());
   });
 
   router.post("/test-connection", async (_request, response) => {
-    response.json(await testConnection(db, settings, membridge));
+    response.json(await testConnection(dbFor(response), settings, membridge));
   });
 
   return router;

@@ -2,7 +2,6 @@ import { Router } from "express";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
-import type { Db } from "../db/client.ts";
 import { cancelTask } from "../queue/cancel.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
 import { completeAtOnce } from "../queue/complete-at-once.ts";
@@ -16,6 +15,7 @@ import { requeueTask } from "../queue/requeue.ts";
 import { createTask, getTask, tasks } from "../queue/tasks.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/place.ts";
+import type { DbFor } from "./callers.ts";
 import { claimRoute } from "./claim.ts";
 import { originOf } from "./https.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
@@ -24,7 +24,7 @@ import { sendList } from "./lists.ts";
 import { ownFence, ownLeaseId, requireOwnWorker } from "./own-work.ts";
 
 export interface TaskRouteDeps {
-  db: Db;
+  dbFor: DbFor;
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
   dispatcher: Dispatcher;
@@ -32,30 +32,33 @@ export interface TaskRouteDeps {
 }
 
 /** `/api/runtime/llm-tasks`: a task from its creation to its end. */
-export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: TaskRouteDeps): Router {
+export function taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl }: TaskRouteDeps): Router {
   const router = Router();
 
   router.post("/", async (request, response) => {
     const key = headerOf(requests.idempotencyKey, "Idempotency-Key", request);
-    const { task, isNew } = await createTask(db, bodyOf(requests.createTask, request), key);
+    const { task, isNew } = await createTask(dbFor(response), bodyOf(requests.createTask, request), key);
     sendJson(response.status(isNew ? 201 : 200), task);
   });
 
-  router.post("/claim", claimRoute(db, waitingRoom, store.log));
+  router.post("/claim", claimRoute(dbFor, waitingRoom, store.log));
 
   router.post("/:id/lease", async (request, response) => {
     const body = bodyOf(requests.leaseTask, request);
-    requireOwnWorker(body.worker_id);
+    const db = dbFor(response);
+    requireOwnWorker(db, body.worker_id);
     const { lease, worker } = await leaseTask(db, request.params.id, body);
     sendJson(response.status(201), { lease, worker: workerView(worker) });
   });
 
   router.post("/:id/heartbeat", async (request, response) => {
+    const db = dbFor(response);
     const fenced = await ownFence(db, request.params.id, fencedBody(request));
     sendJson(response, await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fenced)));
   });
 
   router.post("/:id/complete", async (request, response) => {
+    const db = dbFor(response);
     const fenced = await ownFence(db, request.params.id, fencedBody(request));
     const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
     const completion = valid && (await completeAtOnce(db, request.params.id, valid));
@@ -67,28 +70,30 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
 
   router.get("/", async (request, response) => {
     const { status, ...page } = queryOf(queries.taskFilter, request);
-    await sendList(request, response, db, tasks(status), page);
+    await sendList(request, response, dbFor(response), tasks(status), page);
   });
 
   router.get("/:id", async (request, response) => {
-    response.json(await getTask(db, request.params.id));
+    response.json(await getTask(dbFor(response), request.params.id));
   });
 
   router.post("/:id/release", async (request, response) => {
     const { leaseId, ...fenced } = fencedBody(request);
     const body = bodyOf(requests.releaseTask, fenced);
+    const db = dbFor(response);
     await ownLeaseId(db, request.params.id, leaseId);
     response.json(await releaseTask(db, request.params.id, body));
   });
 
   router.post("/:id/requeue", async (request, response) => {
-    response.json(await requeueTask(db, request.params.id));
+    response.json(await requeueTask(dbFor(response), request.params.id));
   });
 
   router.post("/:id/dispatch", async (request, response) => {
     const runtimeUrl = publicUrl ?? originOf(request);
     try {
-      const begun = await dispatcher.dispatch(request.params.id, bodyOf(requests.dispatchTask, request), runtimeUrl);
+      const asked = bodyOf(requests.dispatchTask, request);
+      const begun = await dispatcher.dispatch(request.params.id, asked, runtimeUrl, dbFor(response));
       response.json({ dispatched: true, ...begun });
     } catch (error) {
       if (!(error instanceof NotDispatched)) throw error;
@@ -99,20 +104,22 @@ export function taskRoutes({ db, store, waitingRoom, dispatcher, publicUrl }: Ta
 
   router.post("/:id/cancel", async (request, response) => {
     const { reason } = bodyOf(requests.cancelTask, request);
-    response.json(await cancelTask(db, request.params.id, reason));
+    response.json(await cancelTask(dbFor(response), request.params.id, reason));
   });
 
   router.get("/:id/explain", async (request, response) => {
-    response.json(await explain(db, request.params.id));
+    response.json(await explain(dbFor(response), request.params.id));
   });
 
   router.get("/:id/results", async (request, response) => {
     const page = queryOf(queries.plainPage, request);
+    const db = dbFor(response);
     await sendList(request, response, db, resultsOf(db, request.params.id), page);
   });
 
   router.get("/:id/history", async (request, response) => {
     const page = queryOf(queries.plainPage, request);
+    const db = dbFor(response);
     await sendList(request, response, db, historyOf(db, request.params.id), page);
   });
 

@@ -1,8 +1,8 @@
 import type { Request, RequestHandler } from "express";
-import type { Db } from "../db/client.ts";
 import { Refusal } from "../errors.ts";
 import { uploadOutput } from "../queue/upload.ts";
 import { requireWithin } from "../storage/staging.ts";
+import type { DbFor } from "./callers.ts";
 import { InvalidValue } from "./input.ts";
 import { ownLeaseId } from "./own-work.ts";
 import { allowBody } from "./server.ts";
@@ -18,11 +18,12 @@ const UPLOAD_WITHIN_MS = 3_600_000;
 const LINGER_MS = 5_000;
 
 /** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. Must come before the JSON reader. */
-export function uploadRoute(db: Db, maxBytes: number): RequestHandler<{ id: string }> {
+export function uploadRoute(dbFor: DbFor, maxBytes: number): RequestHandler<{ id: string }> {
   return async (request, response) => {
     const encoding = request.get("content-encoding") ?? "identity";
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
+    const db = dbFor(response);
     try {
       // One that says how long it is need not be taken to see that it is too long.
       requireWithin(maxBytes, Number(request.get("content-length") ?? 0));

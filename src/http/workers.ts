@@ -3,18 +3,18 @@ import { workerName } from "../contract/fields.ts";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
-import type { Db } from "../db/client.ts";
 import { drainWorker, resumeWorker } from "../fleet/drain.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
+import type { DbFor } from "./callers.ts";
 import { bodyOf, queryOf } from "./input.ts";
 import { setNext } from "./lists.ts";
 import { requireOwnWorker } from "./own-work.ts";
 
 /** `/api/runtime/workers`: who can work. */
-export function workerRoutes(db: Db): Router {
+export function workerRoutes(dbFor: DbFor): Router {
   const router = Router();
 
   // No worker has a name that cannot be stored.
@@ -24,7 +24,7 @@ export function workerRoutes(db: Db): Router {
 
   router.get("/", async (request, response) => {
     const { limit, after } = queryOf(queries.workerPage, request);
-    const found = await listWorkers(db, { limit: limit + 1, after });
+    const found = await listWorkers(dbFor(response), { limit: limit + 1, after });
     const page = found.slice(0, limit);
     const last = page.at(-1);
     if (found.length > limit && last) setNext(request, response, last.id);
@@ -32,30 +32,32 @@ export function workerRoutes(db: Db): Router {
   });
 
   router.get("/:id", async (request, response) => {
+    const db = dbFor(response);
     const worker = await getWorker(db, request.params.id);
     response.json({ ...workerView(worker), leases: await activeLeasesOf(db, worker.id) });
   });
 
   router.post("/", async (request, response) => {
     const registration = bodyOf(requests.registerWorker, request);
-    requireOwnWorker(registration.name);
+    const db = dbFor(response);
+    requireOwnWorker(db, registration.name);
     const { worker, isNew } = await registerWorker(db, registration);
     response.status(isNew ? 201 : 200).json(workerView(worker));
   });
 
   router.delete("/:id", async (request, response) => {
     const { id } = request.params;
-    await removeWorker(db, id);
+    await removeWorker(dbFor(response), id);
     response.json({ removed: true, id });
   });
 
   router.post("/:id/drain", async (request, response) => {
-    const worker = await drainWorker(db, request.params.id, bodyOf(requests.drainWorker, request));
+    const worker = await drainWorker(dbFor(response), request.params.id, bodyOf(requests.drainWorker, request));
     response.json(workerView(worker));
   });
 
   router.post("/:id/resume", async (request, response) => {
-    response.json(workerView(await resumeWorker(db, request.params.id)));
+    response.json(workerView(await resumeWorker(dbFor(response), request.params.id)));
   });
 
   return router;

@@ -92,7 +92,7 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]
         maxTasks: max_tasks,
         slugs: agent_slugs.length > 0 ? agent_slugs : null,
         ttlSeconds: ttl_seconds ?? null,
-        actor: actorOf(worker_id),
+        actor: actorOf(db, worker_id),
         leaseIds: ids(),
         entryIds: ids(),
       }),

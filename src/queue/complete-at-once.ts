@@ -93,7 +93,7 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
     metrics: JSON.stringify(metrics),
     bodySha256: handoverOf(request).bodySha256,
     entryId: newId(),
-    actor: actorOf(null),
+    actor: actorOf(db, null),
     detail: detailOf(request, artifactId),
   });
   if (!completed) return;

@@ -1,7 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
-import { outsideRequest } from "../context.ts";
 import type { DispatchTask } from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
 import { NotFound, Refusal, Unavailable } from "../errors.ts";
@@ -43,9 +42,9 @@ export class NotDispatched extends Error {
 export interface Dispatcher {
   /**
    * Leases the task to a worker with an address and lets its agent execute it. Resolves when that has begun. NotFound, Conflict and
-   * Unavailable as for `leaseTask`; NoUrl; NotDispatched.
+   * Unavailable as for `leaseTask`; NoUrl; NotDispatched. `by` is the database as the caller uses it.
    */
-  dispatch(taskId: string, request: DispatchTask, runtimeUrl: string | undefined): Promise<Dispatched>;
+  dispatch(taskId: string, request: DispatchTask, runtimeUrl: string | undefined, by?: Db): Promise<Dispatched>;
   /** Lets go of the open calls: the agents go on, and complete by themselves; whose answer is lost is recovered by its lease. */
   stop(): Promise<void>;
 }
@@ -59,13 +58,13 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
   const open = new Set<Promise<unknown>>();
 
   return {
-    async dispatch(taskId, { worker_id, ttl_seconds }, runtimeUrl) {
+    async dispatch(taskId, { worker_id, ttl_seconds }, runtimeUrl, by = db) {
       // All reading comes before the lease: from then on nothing may fail but the call.
       const task = await getTask(db, taskId);
       if (worker_id !== undefined) await requireUrl(db, worker_id);
-      const { lease, worker } = await leaseTask(db, taskId, { worker_id, ttl_seconds }, { withUrl: true });
+      const { lease, worker } = await leaseTask(by, taskId, { worker_id, ttl_seconds }, { withUrl: true });
       const executing = executeOn(agents, worker.url, task, runtimeUrl, stopping.signal);
-      const looking = outsideRequest(() => lookAfter(care, task, lease, executing));
+      const looking = lookAfter(care, task, lease, executing);
       open.add(looking);
       void looking.finally(() => open.delete(looking));
 

@@ -110,7 +110,7 @@ export async function leaseTask(
     ttlSeconds: ttl_seconds ?? null,
     leaseId,
     entryId: newId(),
-    actor: actorOf("router"),
+    actor: actorOf(db, "router"),
   };
   let attempts = 0;
   const {

@@ -66,7 +66,7 @@ export async function createTask(db: Db, request: CreateTask, idempotencyKey: st
     id,
     key: idempotencyKey,
     entryId: newId(),
-    actor: actorOf("api"),
+    actor: actorOf(db, "api"),
     detail: `Task for agent ${request.agent_slug}, context ${request.context_id}`,
   });
   if (created) {

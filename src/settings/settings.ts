@@ -67,8 +67,9 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
       };
     },
 
-    async save({ membridge_server_url, admin_key }: SaveConfig): Promise<void> {
-      await inTransaction(db, async (tx) => {
+    /** `by` is the database as the caller uses it. */
+    async save({ membridge_server_url, admin_key }: SaveConfig, by: Db = db): Promise<void> {
+      await inTransaction(by, async (tx) => {
         // In the order of the keys, as everywhere, so that two saves cannot wait for each other.
         await put(tx, "admin_key", box.seal("admin_key", admin_key));
         await put(tx, "membridge_server_url", membridge_server_url);

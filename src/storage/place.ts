@@ -63,7 +63,7 @@ export async function placeOutput(db: Db, store: ArtifactStore, output: Output):
   const mayPut = bucket && (await announced(db, bucket, { id, task_id: taskId, lease_id: leaseId }, source, facts));
   const body = text === null ? proven(readChunks(db, id), facts) : [Buffer.from(text)];
   const upload = { body, ...facts, contentType: content_type };
-  const url = mayPut ? await uploaded(store, bucket, artifactKey(taskId, id), upload) : null;
+  const url = mayPut ? await uploaded(db, store, bucket, artifactKey(taskId, id), upload) : null;
   const columns = { size_bytes, sha256, content_type, url, content: url === null ? text : null };
   const keepChunks = url === null && text === null;
   return { id, columns, staged: isUploaded || bucket ? { keepChunks } : undefined };
@@ -84,6 +84,7 @@ async function announced(
 
 /** The object's `minio://` address; null when it must stay in PostgreSQL. */
 async function uploaded(
+  db: Db,
   { log, uploadWithinMs = UPLOAD_WITHIN_MS }: ArtifactStore,
   bucket: Bucket,
   key: ArtifactKey,
@@ -94,7 +95,8 @@ async function uploaded(
     return `minio://${bucket.name}/${key}`;
   } catch (error) {
     const why = isStoreFault(error) ? "the object store failed" : "the output could not be read";
-    log.warn({ reason: messageOf(error), key }, `${why}; the output stays in PostgreSQL`);
+    const requestId = db.caller?.requestId;
+    log.warn({ reason: messageOf(error), key, requestId }, `${why}; the output stays in PostgreSQL`);
     return null;
   }
 }

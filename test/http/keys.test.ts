@@ -72,6 +72,44 @@ describe("a named key", () => {
     ]);
   });
 
+  // The service itself takes the task back that could not be dispatched.
+  it("is who did it in every call that is written down", async () => {
+    const post = (path: string, body: object) => api.post(`${R}/${path}`).set(HEADER, keys.admin).send(body);
+    const before = await query("select id from audit_logs");
+    await post("config", { membridge_server_url: "http://127.0.0.1:9", admin_key: "k" }).expect(200);
+    await post("workers", { name: "busy", url: "http://127.0.0.1:9" }).expect(201);
+    await post("workers/busy/drain", {}).expect(200);
+    await post("workers/busy/resume", {}).expect(200);
+    const { id } = (await post("llm-tasks", task).expect(201)).body;
+    await post(`llm-tasks/${id}/dispatch`, { worker_id: "busy" }).expect(502);
+    const { lease } = (await post(`llm-tasks/${id}/lease`, { worker_id: "busy" }).expect(201)).body;
+    await post(`llm-tasks/${id}/release`, { lease_id: lease.id }).expect(200);
+    await post(`llm-tasks/${id}/lease`, { worker_id: "busy" }).expect(201);
+    await post(`llm-tasks/${id}/complete`, { status: "error", metrics: { duration_ms: 1 } }).expect(200);
+    await post(`llm-tasks/${id}/requeue`, {}).expect(200);
+    await post(`llm-tasks/${id}/cancel`, {}).expect(200);
+    await api.delete(`${R}/workers/busy`).set(HEADER, keys.admin).expect(200);
+    const entries = await query(
+      "select action from audit_logs where actor = 'key-admin' and id <> all($1) order by timestamp, id",
+      [before.map(({ id }) => id)],
+    );
+    expect(entries.map(({ action }) => action)).toEqual([
+      "config_updated",
+      "worker_registered",
+      "worker_drained",
+      "worker_resumed",
+      "task_created",
+      "task_leased",
+      "task_leased",
+      "task_released",
+      "task_leased",
+      "task_completed",
+      "task_requeued",
+      "task_cancelled",
+      "worker_removed",
+    ]);
+  });
+
   it("of a worker that waits is who claimed, whoever woke it", async () => {
     const waiting = api
       .post(`${R}/llm-tasks/claim`)

@@ -186,7 +186,10 @@ describe("a client that", () => {
       place === "PostgreSQL"
         ? { ...(await uploaded(db, inDatabase, randomBytes(30 * MB))), store: inDatabase, proxy: undefined }
         : await setUp(30 * MB);
-    const app = express().use("/", artifactRoutes(db, store, pino({ level: "silent" }), { patienceMs: 200 }));
+    const app = express().use(
+      "/",
+      artifactRoutes(() => db, store, pino({ level: "silent" }), { patienceMs: 200 }),
+    );
     const server = createServer(app).listen(0, "127.0.0.1");
     await once(server, "listening");
     const left = once(server, "close");
