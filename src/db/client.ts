@@ -3,6 +3,7 @@ import pg from "pg";
 import type { Logger } from "pino";
 import type { Caller } from "../caller.ts";
 import { isDatabaseUnavailable, isNotPrepared, isRepeatable } from "./faults.ts";
+import { PreparedQuery, type Value } from "./prepared-query.ts";
 import type { Prepared } from "./statement.ts";
 
 /** What every query function takes first: the database, or a transaction on it. */
@@ -16,7 +17,7 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
   /** Notifies the channel soon, of all that was told within 25 ms at once; in a transaction, when that is committed. A hint: it may get lost. */
   tell(channel: string): void;
   /** Runs a prepared statement (statement.ts); whole numbers come as numbers, JSON as values. */
-  run<Row>(prepared: Prepared, values: unknown[]): Promise<Row[]>;
+  run<Row>(prepared: Prepared, values: Value[]): Promise<Row[]>;
 };
 
 export interface DatabaseOptions {
@@ -46,12 +47,6 @@ const ANSWER_WITHIN_MS = 10_000;
  */
 const PLAN_FOR_LARGE_TABLES = "set enable_seqscan = off; set jit = off";
 
-const INT8 = pg.types.builtins.INT8;
-/** None of ours is beyond 2^53. Drizzle has types of its own. */
-const WHOLE_NUMBERS: pg.CustomTypesConfig = {
-  getTypeParser: (type, format) => (type === INT8 ? Number : pg.types.getTypeParser(type, format)),
-};
-
 /** Opens nothing yet: the first query connects. A connection that breaks while it is idle is logged and replaced by the pool. */
 export function openDatabase(options: DatabaseOptions, log: Logger): Database {
   const { url, poolMax, answerWithinMs = ANSWER_WITHIN_MS } = options;
@@ -66,7 +61,6 @@ export function openDatabase(options: DatabaseOptions, log: Logger): Database {
     // Few, and each has its statements prepared. A timer for each return to the pool costs more than they do.
     idleTimeoutMillis: 0,
     application_name: "bloom-runtime",
-    types: WHOLE_NUMBERS,
     // Before its first use.
     verify: (client, done) => client.query(PLAN_FOR_LARGE_TABLES, (error) => done(error)),
   });
@@ -153,41 +147,22 @@ interface Names {
   areKept: boolean;
 }
 
-/**
- * A query as pg takes it without a copy: of a plain object it makes one that V8 keeps as a dictionary, which took 2 % of the service's time.
- * Without a name it is not prepared.
- */
-class PreparedQuery extends pg.Query implements pg.QueryConfig {
-  declare readonly text: string;
-  readonly name: string | undefined;
-  constructor(text: string, values: unknown[], name: string | undefined) {
-    super(text, values);
-    this.name = name;
-  }
-}
-
 function runnerOf(client: pg.Pool | pg.PoolClient, names: Names): Db["run"] {
-  // pg itself gives a promise for plain objects only, and an error whose stack leads to the caller.
-  const rowsOf = async <Row>({ name, text }: Prepared, values: unknown[]): Promise<Row[]> => {
-    const query = new PreparedQuery(text, values, names.areKept ? name : undefined);
+  return async function run<Row>(prepared: Prepared, values: Value[]): Promise<Row[]> {
+    const name = names.areKept ? prepared.name : undefined;
+    const query = new PreparedQuery(prepared.text, values, name);
     try {
       return await new Promise<Row[]>((resolve, reject) => {
         void client.query(query, (error, result) => (error ? reject(error) : resolve(result.rows)));
       });
     } catch (error) {
+      // Its own stack leads to the socket and not to the caller.
       if (error instanceof Error) Error.captureStackTrace(error);
-      throw error;
-    }
-  };
-  return async <Row>(prepared: Prepared, values: unknown[]) => {
-    try {
-      return await rowsOf<Row>(prepared, values);
-    } catch (error) {
-      if (!isNotPrepared(error)) throw error;
+      if (name === undefined || !isNotPrepared(error)) throw error;
       names.areKept = false;
       // It has not begun. Within a transaction, that one has to be repeated as a whole (inTransaction).
       if (!(client instanceof pg.Pool)) throw error;
-      return rowsOf<Row>(prepared, values);
+      return await run(prepared, values);
     }
   };
 }

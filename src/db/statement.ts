@@ -5,6 +5,7 @@ import { PgDialect } from "drizzle-orm/pg-core";
 import { Unavailable } from "../errors.ts";
 import type { Db } from "./client.ts";
 import { isRepeatable } from "./faults.ts";
+import type { Value } from "./prepared-query.ts";
 
 /** SQL with a name, under which a connection parses and plans it once. */
 export interface Prepared {
@@ -18,23 +19,30 @@ const dialect = new PgDialect();
  * SQL of our own with `sql.placeholder`s, built once and prepared on each connection. Unprepared and built by Drizzle at each call, a task's life
  * took 20 times as long as bare SQL; the number of round trips counts most.
  */
-export function statement<Row, Values extends Record<string, unknown>>(
+export function statement<Row, Values extends Record<string, Value>>(
   name: string,
   query: SQL,
 ): (db: Db, values: Values) => Promise<Row[]> {
   const { sql: text, params } = dialect.sqlToQuery(query);
   // Behind PgBouncer another version of the service may have prepared another text under this name.
   const prepared = { name: `${name}_${createHash("sha256").update(text).digest("hex").slice(0, 12)}`, text };
+  const parameters = params.map((param): ((values: Values) => Value) => {
+    if (is(param, Placeholder)) return (values) => given(values, param.name);
+    // A constant of the text, which the protocol takes as text too.
+    const constant = String(param);
+    return () => constant;
+  });
   return (db, values) =>
     db.run<Row>(
       prepared,
-      params.map((param) => (is(param, Placeholder) ? given(values, param.name) : param)),
+      parameters.map((from) => from(values)),
     );
 }
 
 /** Not Drizzle's `fillPlaceholders`: that walks the prototypes of each one, at each call. */
-function given(values: Record<string, unknown>, name: string): unknown {
-  if (name in values) return values[name];
+function given(values: Record<string, Value>, name: string): Value {
+  const value = values[name];
+  if (value !== undefined) return value;
   throw new Error(`The statement has no value for ${name}.`);
 }
 

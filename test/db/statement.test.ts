@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
+import pg from "pg";
 import { pino } from "pino";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { openDatabase } from "../../src/db/client.ts";
 import { statement } from "../../src/db/statement.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -42,4 +43,31 @@ it("runs again without a name where the connection does not know it, and its err
   await db.execute(sql`deallocate all`);
   await expect(failing()).rejects.toMatchObject(expected);
   expect(await HALF(db, { of: 4 })).toEqual([{ half: 2 }]);
+});
+
+it("is described once on each connection, and once more when its first run failed", async () => {
+  const db = oneConnection();
+  const described = vi.spyOn(pg.Connection.prototype, "describe");
+  onTestFinished(() => described.mockRestore());
+  await expect(HALF(db, { of: 0 })).rejects.toThrow("division by zero");
+  for (const of of [1, 2, 4]) expect(await HALF(db, { of })).toEqual([{ half: 8 / of }]);
+  expect(described).toHaveBeenCalledTimes(2);
+});
+
+it("takes texts, numbers, booleans, null and lists of texts as they are", async () => {
+  const given = {
+    text: "ü \\ \" ' {a,b}",
+    number: -1.5,
+    boolean: false,
+    nothing: null,
+    list: ["", "null", "a,b", '"\\"', "{}", " ü "],
+  };
+  const value = (name: keyof typeof given) => sql.placeholder(name);
+  const ECHO = statement<typeof given, typeof given>(
+    "echo",
+    sql`select ${value("text")}::text as text, ${value("number")}::float8 as number, ${value("boolean")}::boolean as boolean,
+      ${value("nothing")}::text as nothing, ${value("list")}::text[] as list`,
+  );
+  const db = oneConnection();
+  for (let n = 0; n < 2; n++) expect(await ECHO(db, given)).toEqual([given]);
 });
