@@ -30,34 +30,38 @@ const completion = { status: "success", output: OUTPUT, metrics: { duration_ms: 
 
 /** create, lease by the router, heartbeat, complete. */
 export const lifecycle: Work = async (caller, _client, n) => {
-  const { id } = (await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n))) as { id: string };
-  const { lease } = (await caller.call("lease", "POST", `${R}/llm-tasks/${id}/lease`, {})) as { lease: { id: string } };
+  const { id }: { id: string } = JSON.parse(await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n)));
+  const { lease }: { lease: { id: string } } = JSON.parse(
+    await caller.call("lease", "POST", `${R}/llm-tasks/${id}/lease`, {}),
+  );
   await caller.call("heartbeat", "POST", `${R}/llm-tasks/${id}/heartbeat`, { lease_id: lease.id });
   await caller.call("complete", "POST", `${R}/llm-tasks/${id}/complete`, { ...completion, lease_id: lease.id });
   return 1;
 };
 
+/** The tasks of a claim; of one that got none, the answer is empty. */
+function claimedIn(text: string): { task: { id: string }; lease: { id: string } }[] {
+  return text === "" ? [] : JSON.parse(text).tasks;
+}
+
 /** Creates 32 tasks, claims 32 at once, and completes them. */
 export const claimingMany: Work = async (caller, client, n) => {
   for (let k = 0; k < MAX_CONCURRENCY; k++) await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n + k));
   const request = { worker_id: workerName(client), max_tasks: MAX_CONCURRENCY };
-  const claimed = (await caller.call("claim of 32", "POST", `${R}/llm-tasks/claim`, request)) as
-    | { tasks: { task: { id: string }; lease: { id: string } }[] }
-    | undefined;
-  for (const { task, lease } of claimed?.tasks ?? [])
+  const claimed = claimedIn(await caller.call("claim of 32", "POST", `${R}/llm-tasks/claim`, request));
+  for (const { task, lease } of claimed)
     await caller.call("complete", "POST", `${R}/llm-tasks/${task.id}/complete`, { ...completion, lease_id: lease.id });
-  return claimed?.tasks.length ?? 0;
+  return claimed.length;
 };
 
 /** Claims one task, and completes it. */
 export const claimingOne: Work = async (caller, client, n) => {
   await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n));
-  const claimed = (await caller.call("claim", "POST", `${R}/llm-tasks/claim`, { worker_id: workerName(client) })) as
-    | { tasks: { task: { id: string }; lease: { id: string } }[] }
-    | undefined;
-  for (const { task, lease } of claimed?.tasks ?? [])
+  const request = { worker_id: workerName(client) };
+  const claimed = claimedIn(await caller.call("claim", "POST", `${R}/llm-tasks/claim`, request));
+  for (const { task, lease } of claimed)
     await caller.call("complete", "POST", `${R}/llm-tasks/${task.id}/complete`, { ...completion, lease_id: lease.id });
-  return claimed?.tasks.length ?? 0;
+  return claimed.length;
 };
 
 /** Every read once, of the whole and of one task. */
