@@ -8,7 +8,7 @@ export type ConnectionTest = { connected: true; health: unknown } | { connected:
 /** Asks Membridge for its health now, with one retry, and takes the outcome down in the configuration; a success is audited. */
 export async function testConnection(db: Db, settings: Settings, membridge: Membridge): Promise<ConnectionTest> {
   const outcome = await askHealth(membridge);
-  await settings.recordConnection(outcome.connected, { asked: true });
+  await settings.recordConnection(outcome.connected, { asked: true, by: db });
   if (outcome.connected) {
     await audit(db, {
       action: "connection_test",

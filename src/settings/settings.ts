@@ -84,8 +84,8 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
     },
 
     /** Takes down whether Membridge could be reached now. Unless it is `asked` for, an unchanged state is written every 30 s at most. */
-    async recordConnection(connected: boolean, { asked = false } = {}): Promise<void> {
-      await inTransaction(db, async (tx) => {
+    async recordConnection(connected: boolean, { asked = false, by = db } = {}): Promise<void> {
+      await inTransaction(by, async (tx) => {
         const fresh = await tx
           .select({ key: runtimeSettings.key })
           .from(runtimeSettings)

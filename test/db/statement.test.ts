@@ -71,3 +71,19 @@ it("takes texts, numbers, booleans, null and lists of texts as they are", async 
   const db = oneConnection();
   for (let n = 0; n < 2; n++) expect(await ECHO(db, given)).toEqual([given]);
 });
+
+it("that is not any more what it was described as fails, and nothing else does", async () => {
+  const db = oneConnection();
+  const AS_JSON = statement<{ given: unknown }, { given: string }>(
+    "as_json",
+    sql`select ${sql.placeholder("given")}::jsonb as given`,
+  );
+  expect(await AS_JSON(db, { given: "[1]" })).toEqual([{ given: [1] }]);
+  const { rows } = await db.execute<{ name: string }>(
+    sql`select name from pg_prepared_statements where name like 'as_json%'`,
+  );
+  await db.execute(sql.raw(`deallocate ${rows[0]?.name}`));
+  await db.execute(sql.raw(`prepare ${rows[0]?.name} as select $1::text as given`));
+  await expect(AS_JSON(db, { given: "no JSON" })).rejects.toThrow("is not valid JSON");
+  expect(await AS_JSON(db, { given: "[2]" })).toEqual([{ given: [2] }]);
+});
