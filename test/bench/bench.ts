@@ -51,8 +51,6 @@ const url = withDatabase(postgres.url, database);
 const client = new pg.Client({ connectionString: url });
 await client.connect();
 
-/** Until V8 has compiled the service: a lifecycle takes 4.5 ms of its processor time in the first 3 s, 2.1 in the next, and 1.7 after 15 to 20. */
-const WARM_UP_SECONDS = 12;
 const API_KEY = "a-key-for-the-benchmark";
 const everybody = <Work>(work: Work): Work[] => Array.from({ length: clients }, () => work);
 
@@ -82,7 +80,8 @@ const registerAll = async () => {
 await registerAll();
 const idleCore = await idleShare(service.pid);
 const living = () => load(base, API_KEY, everybody(lifecycle), seconds);
-await load(base, API_KEY, everybody(lifecycle), WARM_UP_SECONDS);
+// Until V8 has compiled the service: a lifecycle took 4.5 ms of its processor time in the first 3 s, 2.1 in the next, and 1.7 after 15 to 20.
+await load(base, API_KEY, everybody(lifecycle), seconds * 1.5);
 const empty = await growthOf(client, living);
 // Once more, since machines are not as fast at one time as at another.
 const sql = (before + (await floor())) / 2;
