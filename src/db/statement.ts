@@ -26,16 +26,14 @@ export function statement<Row, Values extends Record<string, Value>>(
   const { sql: text, params } = dialect.sqlToQuery(query);
   // Behind PgBouncer another version of the service may have prepared another text under this name.
   const prepared = { name: `${name}_${createHash("sha256").update(text).digest("hex").slice(0, 12)}`, text };
-  const parameters = params.map((param): ((values: Values) => Value) => {
-    if (is(param, Placeholder)) return (values) => given(values, param.name);
-    // A constant of the text, which the protocol takes as text too.
-    const constant = String(param);
-    return () => constant;
+  const names = params.map((param) => {
+    if (is(param, Placeholder)) return param.name;
+    throw new Error(`The statement ${name} has a value in its text: make it a placeholder, or write it with sql.raw.`);
   });
   return (db, values) =>
     db.run<Row>(
       prepared,
-      parameters.map((from) => from(values)),
+      names.map((name) => given(values, name)),
     );
 }
 

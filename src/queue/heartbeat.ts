@@ -30,7 +30,7 @@ export interface Pulse {
 
 type Values = { taskId: string; leaseId: string | null; progress: string | null };
 
-/** The lease as JSON, as a lease's worker is (lease.ts): each column that an answer describes costs the driver about a microsecond. */
+/** The lease as JSON, as a lease's worker is (lease.ts). */
 const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean }, Values>(
   "heartbeat",
   sql`with task as (

@@ -46,8 +46,8 @@ const best = bestWorker(task, sql`${given("withUrl")}::boolean`);
 
 /**
  * Among the candidates, the first try passes over those that another grant has locked just now; the next ones wait for the best.
- * `worker` is counted when its row is changed, and so locked: see `activeLeasesOfLocked`. Its record comes as JSON: columns described in each
- * answer took a fifth of the driver's time.
+ * `worker` is counted when its row is changed, and so locked: see `activeLeasesOfLocked`. Its record comes as JSON: as columns,
+ * while each answer still described them, it took a fifth of the driver's time.
  */
 const grantTo = (name: string, lock: SQL) =>
   statement<Picked, Values>(

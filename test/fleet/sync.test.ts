@@ -124,7 +124,7 @@ describe("a sync", () => {
       return times.toSorted((a, b) => a - b)[Math.floor(passes / 2)];
     };
     // On a machine that is busy with other tests as well, many tries are slower than the sync.
-    await expect.poll(() => medianOf(3), { timeout: 60_000, interval: 500 }).toBeLessThan(200);
+    await expect.poll(() => medianOf(5), { timeout: 60_000, interval: 500 }).toBeLessThan(200);
   }, 90_000);
 
   it("writes nothing when Membridge says the same again", async () => {
