@@ -1,19 +1,26 @@
 /**
- * Runs every ```sh block of README.md, in order and as written, and compares what it prints with the ```json block that follows it.
+ * Runs every ```sh block of README.md and then of the pages in docs/, in order and as written, and compares what it prints with the ```json block that follows it.
  * In the shown JSON, a UUID stands for any UUID, a number of 13 digits for any time, and "…" for any string; all else is to the letter.
  * The block with `npm start` runs in the background until the next block that installs, starts or migrates.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 
 const HEALTH = "http://localhost:3002/api/runtime/health";
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const END = "--end-of-block--";
 
-const blocks = [...readFileSync("README.md", "utf8").matchAll(/^```(sh|json)\n([\s\S]*?)^```$/gm)].map(
-  ([, kind, text]) => ({ kind, text }),
+const pages = ["README.md", ...readdirSync("docs").map((name) => `docs/${name}`)].filter((name) =>
+  name.endsWith(".md"),
+);
+const blocks = pages.flatMap((page) =>
+  [...readFileSync(page, "utf8").matchAll(/^```(sh|json)\n([\s\S]*?)^```$/gm)].map(([, kind, text]) => ({
+    page,
+    kind,
+    text,
+  })),
 );
 
 /** The same value with everything that differs from run to run replaced by its kind. */
@@ -98,7 +105,7 @@ const shell = startShell();
 const done = new Set();
 let stopService;
 try {
-  for (const [n, { kind, text }] of blocks.entries()) {
+  for (const [n, { page, kind, text }] of blocks.entries()) {
     // The quick start in the second language repeats commands of the first.
     if (kind !== "sh" || done.has(text)) continue;
     done.add(text);
@@ -116,10 +123,10 @@ try {
     const next = blocks[n + 1];
     if (next?.kind !== "json") continue;
     const [shown, actual] = [shape(JSON.parse(next.text)), shape(JSON.parse(output))];
-    if (!matches(shown, actual)) throw new Error(`The README shows\n${next.text}but this came:\n${output}`);
+    if (!matches(shown, actual)) throw new Error(`${page} shows\n${next.text}but this came:\n${output}`);
   }
 } finally {
   await stopService?.();
   shell.end();
 }
-process.stdout.write("\nEvery command of the README did what it says.\n");
+process.stdout.write("\nEvery command of the README and of docs/ did what it says.\n");

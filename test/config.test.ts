@@ -117,10 +117,10 @@ describe("the configuration", () => {
     for (const name of ["BLOOM_RUNTIME_PORT", "LOG_LEVEL", "DB_POOL_MAX"]) expect(fault).toContain(`\n  ${name}: `);
   });
 
-  it(".env.example and the README list every setting, and no other", () => {
+  it(".env.example and docs/operations.md list every setting, and no other", () => {
     const example = examples().map(([name]) => name);
     expect(example.toSorted()).toEqual(SETTINGS.toSorted());
-    const table = /## Settings([\s\S]*?)\n## /.exec(read("README.md"))?.[1] ?? "";
+    const table = /## Settings([\s\S]*?)\n## /.exec(read("docs/operations.md"))?.[1] ?? "";
     const rows = table.split("\n").filter((line) => line.startsWith("| `"));
     const documented = rows.flatMap((row) =>
       [...(row.split("|")[1] ?? "").matchAll(/`([A-Z_]+)`/g)].map((match) => match[1]),

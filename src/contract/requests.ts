@@ -1,6 +1,6 @@
 /**
  * What clients may send (contract.md, "Runtime API"), checked once, here. Fields that are columns take their types from the tables.
- * Unknown fields are dropped. Bounds are generous; the README's API table states them.
+ * Unknown fields are dropped. Bounds are generous; docs/api.md states them.
  */
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";

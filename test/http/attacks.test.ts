@@ -1,4 +1,4 @@
-/** Attacks that no other test makes; the README's "Security" lists all of them, with their tests. */
+/** Attacks that no other test makes; docs/operations.md, "Security", lists all of them, with their tests. */
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
