@@ -1,13 +1,21 @@
 /**
- * `npm run build`: the service as a bundle in `dist/`, with `server.js` written last. What is there already is left alone, so that instances
- * that start together, or from a folder that is read-only by then, find it whole.
+ * `npm run build`: the programs as bundles in `dist/`, written after the chunks that they share. A file that is there already is left alone, so
+ * that processes that start together, or from a folder that is read-only by then, find all of them whole.
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { build } from "esbuild";
 
+const PROGRAMS = {
+  server: "src/server.ts",
+  worker: "src/worker/main.ts",
+  key: "src/key.ts",
+  "db-tool": "src/db/tool.ts",
+};
+
 const { outputFiles } = await build({
-  entryPoints: ["src/server.ts"],
+  entryPoints: PROGRAMS,
   outdir: "dist",
   bundle: true,
   splitting: true,
@@ -19,7 +27,7 @@ const { outputFiles } = await build({
   logLevel: "warning",
   write: false,
 });
-const isEntry = ({ path }) => path.endsWith("server.js");
+const isEntry = ({ path }) => Object.hasOwn(PROGRAMS, basename(path, ".js"));
 try {
   await mkdir("dist", { recursive: true });
   await write();
