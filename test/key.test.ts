@@ -2,12 +2,11 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
 import { createTestDatabase } from "./support/database.ts";
 import { startProcess } from "./support/process.ts";
+import { argumentsOf, ROOT } from "./support/programs.ts";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-key-"));
 afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
 
@@ -15,7 +14,7 @@ afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
 function key(env: Record<string, string>, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const { PATH = "" } = process.env;
   return new Promise((resolve) => {
-    const command = ["--import", "tsx", "src/key.ts", ...args];
+    const command = [...argumentsOf("key"), ...args];
     execFile(process.execPath, command, { cwd: ROOT, env: { PATH, DATA_DIR, ...env } }, (error, out, err) =>
       resolve({ code: Number(error?.code ?? 0), out, err }),
     );

@@ -10,7 +10,8 @@ import pg from "pg";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/db/embedded/embedded.ts";
 import { withDatabase } from "../support/database-url.ts";
-import build, { launch } from "../support/launch.ts";
+import { launch } from "../support/launch.ts";
+import buildPrograms from "../support/programs.ts";
 import { fill } from "./fill.ts";
 import { expressFloor, sqlFloor } from "./floors.ts";
 import { growthOf } from "./growth.ts";
@@ -60,7 +61,7 @@ const before = await floor();
 const express = await expressFloor((base) => load(base, API_KEY, everybody(lifecycle), seconds));
 
 say("On empty tables …");
-build();
+await buildPrograms();
 const began = performance.now();
 const service = launch({
   DATABASE_URL: url,

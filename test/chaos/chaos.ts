@@ -11,7 +11,7 @@ import pg from "pg";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/db/embedded/embedded.ts";
 import { readPidFile } from "../../src/db/embedded/pidfile.ts";
-import build from "../support/launch.ts";
+import buildPrograms from "../support/programs.ts";
 import { Agent, dispatchOne } from "./agents.ts";
 import { findViolations } from "./check.ts";
 import { callerOf, cancelOne, createOne, emptyJournal, handOut, requeueSome, Worker } from "./fleet.ts";
@@ -36,7 +36,7 @@ process.stdout.write(`Chaos for ${minutes} minute(s), seed ${seed}\n`);
 
 const dataDir = await mkdtemp(join(tmpdir(), "bloom-chaos-"));
 const postgres = await startEmbedded({ dataDir: join(dataDir, "postgres-data"), log: pino({ level: "silent" }) });
-build();
+await buildPrograms();
 const instances = [
   await startInstance("one", postgres.url, dataDir),
   await startInstance("two", postgres.url, dataDir),

@@ -1,9 +1,11 @@
 /** Two instances of the service, each behind a proxy to the one PostgreSQL, that can be killed and started again. */
+import { pathToFileURL } from "node:url";
 import { type Launched, launch } from "../support/launch.ts";
+import { testProgram } from "../support/programs.ts";
 import { startProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 
 const SKEWS_MS = [0, 600_000, -600_000];
-const SKEWED_CLOCK = new URL("skewed-clock.ts", import.meta.url).href;
+const SKEWED_CLOCK = pathToFileURL(testProgram("skewed-clock")).href;
 
 export interface Instance {
   name: string;
@@ -41,8 +43,6 @@ export async function startInstance(name: string, databaseUrl: string, dataDir: 
   async function start(clockSkewMs: number): Promise<void> {
     for (;;) {
       running = launch({ ...env, BLOOM_RUNTIME_PORT: port, CLOCK_SKEW_MS: String(clockSkewMs), LOG_LEVEL: "info" }, [
-        "--import",
-        "tsx",
         "--import",
         SKEWED_CLOCK,
       ]);

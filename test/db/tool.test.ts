@@ -2,19 +2,18 @@ import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, expect, it } from "vitest";
 import { startProcess } from "../support/process.ts";
+import { argumentsOf, ROOT } from "../support/programs.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-tool-"));
 afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
 
 it("db:migrate says that the database is up to date, with the service that runs the embedded one and without", async () => {
   const { PATH = "" } = process.env;
   const migrating = () =>
-    promisify(execFile)(process.execPath, ["--import", "tsx", "src/db/tool.ts", "migrate"], {
+    promisify(execFile)(process.execPath, argumentsOf("db:migrate"), {
       cwd: ROOT,
       env: { PATH, DATA_DIR, LOG_LEVEL: "warn" },
     });

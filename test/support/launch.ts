@@ -1,18 +1,10 @@
 /** The service as a process of its own, as `npm start` runs it. */
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { argumentsOf, ROOT } from "./programs.ts";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const { scripts } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 /** What `npm start` tells Node: the heap begins small and grows when it is needed, where it would take 100 MB before it looks for garbage. */
-const START: string[] = scripts.start.split("exec node ")[1].split(" ");
-
-/** Makes what `launch` starts, as `npm start` does before. */
-export default function build(): void {
-  execFileSync("npm", ["run", "--silent", "build"], { cwd: ROOT, stdio: "inherit" });
-}
+const START = argumentsOf("start");
 
 export interface Launched {
   pid: number;
@@ -27,10 +19,10 @@ export interface Launched {
 
 /** Starts it with `env` alone as its settings, on a free port unless `env` names one. `nodeOptions` come before its own. */
 export function launch(env: Record<string, string>, nodeOptions: string[] = []): Launched {
-  const { PATH = "" } = process.env;
+  const { PATH = "", TMPDIR } = process.env;
   const child = spawn(process.execPath, [...nodeOptions, ...START], {
     cwd: ROOT,
-    env: { PATH, BLOOM_RUNTIME_PORT: "0", ...env },
+    env: { PATH, ...(TMPDIR && { TMPDIR }), BLOOM_RUNTIME_PORT: "0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let written = "";

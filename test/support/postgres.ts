@@ -41,7 +41,7 @@ async function startServer(): Promise<TestServer> {
   const given = process.env.TEST_DATABASE_URL;
   if (given) return { url: given, kind: "TEST_DATABASE_URL", stop: async () => {} };
   if (await dockerAnswers()) return startContainer();
-  const dataDir = await mkdtemp(join(tmpdir(), "bloom-test-"));
+  const dataDir = await mkdtemp(join(tmpdir(), "bloom-postgres-"));
   const { startEmbedded } = await import("../../src/db/embedded/embedded.ts");
   const embedded = await startEmbedded({ dataDir, log: pino({ level: "silent" }) });
   const stop = async () => {

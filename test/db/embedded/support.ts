@@ -5,7 +5,6 @@ import { chmod, mkdir, mkdtemp, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { pino } from "pino";
 import { afterAll, onTestFinished, vi } from "vitest";
@@ -13,9 +12,9 @@ import { platformPackage } from "../../../src/db/embedded/binaries.ts";
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../../src/db/embedded/embedded.ts";
 import { readPidFile } from "../../../src/db/embedded/pidfile.ts";
 import type { Account } from "../../../src/db/embedded/processes.ts";
+import { ROOT, testProgram } from "../../support/programs.ts";
 
-const SERVICE = fileURLToPath(new URL("service.ts", import.meta.url));
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+const SERVICE = testProgram("embedded-service");
 
 export const isRoot = process.getuid?.() === 0;
 
@@ -80,12 +79,10 @@ export interface Service {
 
 /** Starts it in a process of its own, in a process group of its own. */
 export function startService(dataDir: string, options: { as?: Account; packageDirectory?: string } = {}): Service {
-  const args = ["--import", "tsx", SERVICE, dataDir, ...(options.packageDirectory ? [options.packageDirectory] : [])];
+  const args = [SERVICE, dataDir, ...(options.packageDirectory ? [options.packageDirectory] : [])];
   const child = spawn(process.execPath, args, {
     ...options.as,
     cwd: ROOT,
-    // tsx would leave a cache for each user behind.
-    env: { ...process.env, TSX_DISABLE_CACHE: "1" },
     detached: true,
     stdio: ["pipe", "pipe", "inherit"],
   });
