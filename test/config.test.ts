@@ -20,7 +20,7 @@ const examples = () =>
   [...read(".env.example").matchAll(/^# ([A-Z_]+)=(.*)$/gm)].map(([, name = "", value = ""]) => [name, value] as const);
 
 describe("the configuration", () => {
-  it("has the defaults of contract.md for what is not set, or set to nothing", () => {
+  it("has the defaults of operations.md for what is not set, or set to nothing", () => {
     const config = loadConfig({ BLOOM_RUNTIME_PORT: "", MEMBRIDGE_SERVER_URL: "  ", RUNTIME_API_KEY: undefined });
     expect(config).toMatchObject({
       production: false,

@@ -1,5 +1,5 @@
 /**
- * What clients may send (contract.md, "Runtime API"), checked once, here. Fields that are columns take their types from the tables.
+ * What clients may send, checked once, here. Fields that are columns take their types from the tables.
  * Unknown fields are dropped. Bounds are generous; docs/api.md states them.
  */
 import { createInsertSchema } from "drizzle-zod";

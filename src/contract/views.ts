@@ -1,4 +1,4 @@
-/** What travels: the only place where a row becomes the record of contract.md. Column names are field names, so most rows are their record. */
+/** What travels: the only place where a row becomes the record of api.md. Column names are field names, so most rows are their record. */
 import { shownUrl } from "../config.ts";
 import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/rows.ts";
 

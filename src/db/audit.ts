@@ -6,13 +6,13 @@ import { newId } from "./ids.ts";
 import { type Source, wholeRow } from "./pages.ts";
 import { auditLogs } from "./schema.ts";
 
-/** Who did what to which thing, in the words of contract.md. */
+/** Who did what to which thing, in the words of api.md. */
 export type AuditFact = Pick<AuditEntry, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
 
 /** Parts of the service that act by themselves, also while a request is answered. */
 const OWN_ACTORS = new Set(["runtime", "membridge"]);
 
-/** Who did it: whoever's named key it was; where there is none, as contract.md says. */
+/** Who did it: whoever's named key it was; where there is none, as api.md says. */
 export function actorOf<Actor extends string | null>({ caller }: Pick<Db, "caller">, actor: Actor): string | Actor {
   return actor !== null && OWN_ACTORS.has(actor) ? actor : (caller?.key?.name ?? actor);
 }

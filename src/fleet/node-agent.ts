@@ -12,7 +12,7 @@ const MARGIN_MS = 30_000;
 /** PostgreSQL stores neither NUL nor half a surrogate pair; the rest of such an output is worth keeping. */
 const storable = z.string().transform((value) => value.toWellFormed().replaceAll("\0", "\ufffd"));
 
-/** What a node agent answers when the Claude CLI has ended (contract.md, "What the node agents really do"). */
+/** What a node agent answers when the Claude CLI has ended (neighbours.md, "Node agents"). */
 const execution = z.object({
   ok: z.boolean(),
   output: storable.nullish(),

@@ -63,7 +63,7 @@ export function taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl }:
     const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
     const completion = valid && (await completeAtOnce(db, request.params.id, valid));
     if (completion) return sendJson(response, completion);
-    // 404 and 409 come before 400 here (contract.md).
+    // 404 and 409 come before 400 here (api.md).
     const task = await requireCompletable(db, request.params.id, fenced.leaseId);
     sendJson(response, await completeTask(db, store, task, bodyOf(requests.completeTask, fenced)));
   });

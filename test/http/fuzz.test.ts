@@ -12,7 +12,7 @@ afterAll(membridge.close);
 const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: membridge.url, MAX_BODY_MB: "1" } });
 const { port } = new URL(app.url);
 
-/** Every route with the statuses that contract.md and docs/api.md give it, and a body that it accepts. */
+/** Every route with the statuses that api.md gives it, and a body that it accepts. */
 const TASK = "/api/runtime/llm-tasks/:id";
 const PROJECT = "/api/membridge/projects/:id";
 const task = {

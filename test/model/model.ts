@@ -1,5 +1,5 @@
 /**
- * The life of a task by contract.md and lifecycle.md, without a database: which answers a call may get in which state, and what it leaves
+ * The life of a task by api.md and lifecycle.md, without a database: which answers a call may get in which state, and what it leaves
  * behind. Tasks and leases go by the name of the step that made them, so that a model can be built before the service gives its ids.
  */
 

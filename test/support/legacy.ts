@@ -1,4 +1,4 @@
-/** A database as the earlier service made it, from the description at the end of contract.md, with rows in every state that it could get into. */
+/** A database as the earlier service made it, from neighbours.md, "The earlier service's tables", with rows in every state that it could get into. */
 import { randomUUID } from "node:crypto";
 import { ADMIN_KEY } from "./app.ts";
 import type { TestDatabase } from "./database.ts";

@@ -1,5 +1,5 @@
 /**
- * A scripted Membridge control plane: a real HTTP server that answers as version 0.3.0 was seen to do (contract.md), writes down what it
+ * A scripted Membridge control plane: a real HTTP server that answers as version 0.3.0 was seen to do (neighbours.md), writes down what it
  * was asked, and misbehaves where a test tells it to.
  */
 import { subscribe, unsubscribe } from "node:diagnostics_channel";

@@ -1,5 +1,5 @@
 /**
- * A stand-in node agent that behaves as version 0.4.0 was seen to do (contract.md): it registers once, executes on demand, sends one
+ * A stand-in node agent that behaves as version 0.4.0 was seen to do (neighbours.md): it registers once, executes on demand, sends one
  * heartbeat and one completion, no lease id, and repeats nothing that fails. The test gives what it runs in place of the Claude CLI.
  */
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";

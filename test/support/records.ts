@@ -1,4 +1,4 @@
-/** The records of contract.md, field by field: what every answer must have, whatever else it may come to have. */
+/** The records of api.md, "Records", field by field: what every answer must have, whatever else it may come to have. */
 import { expect } from "vitest";
 
 const uuid = expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
