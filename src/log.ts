@@ -1,9 +1,7 @@
 import { type DestinationStream, type Logger, pino } from "pino";
 import { messageOf, stackOf } from "./errors.ts";
+import { openLogDestination } from "./log-destination.ts";
 
-/** Lines are written many at a time, and at the process's end: each write of its own is a system call that requests would wait for. */
-const BUFFER_BYTES = 4_096;
-const FLUSH_EVERY_MS = 100;
 /** Of an error's properties, those that hold no data of anybody. */
 const SHOWN = new Set([
   "code",
@@ -22,7 +20,9 @@ const SHOWN = new Set([
 /** The service's log: one JSON object a line on standard output. */
 export function createLog(level: string, destination?: DestinationStream): Logger {
   const options = { level, base: null, serializers: { err: serializeError } };
-  return pino(options, destination ?? pino.destination({ minLength: BUFFER_BYTES, periodicFlush: FLUSH_EVERY_MS }));
+  const sayLost = (lines: number) => log.warn({ lines }, "lines were lost while the log could not be written");
+  const log = pino(options, destination ?? openLogDestination(sayLost));
+  return log;
 }
 
 /** Only what says what happened: drivers' errors also quote what they were given (PostgreSQL in `detail` and `where`). */

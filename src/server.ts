@@ -19,12 +19,12 @@ async function main(): Promise<void> {
     const service = await starting;
     await service.stop();
     log.info("stopped");
-    process.exit(0);
+    log.flush(() => process.exit(0));
   };
   // Asked again, the operator does not want to wait: the database is safe, requests in flight are not.
   onEndAsked(
     (signal) => void stop(signal).catch(crash),
-    () => process.exit(1),
+    () => log.flush(() => process.exit(1)),
   );
 
   const { port } = await starting;

@@ -1,6 +1,7 @@
 /** The service as a process of its own, as `npm start` runs it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Readable } from "node:stream";
 import { argumentsOf, ROOT } from "./programs.ts";
 
 /** What `npm start` tells Node: the heap begins small and grows when it is needed, where it would take 100 MB before it looks for garbage. */
@@ -8,6 +9,8 @@ const START = argumentsOf("start");
 
 export interface Launched {
   pid: number;
+  /** Our end of its standard output. */
+  stdout: Readable;
   /** Everything that it has written to standard output and standard error. */
   output(): string;
   /** Resolves to its port when it listens. Rejects with its output when it ends before. */
@@ -46,6 +49,7 @@ export function launch(env: Record<string, string>, nodeOptions: string[] = []):
   listening.catch(() => {});
   return {
     pid: child.pid ?? Number.NaN,
+    stdout: child.stdout,
     output: () => written,
     listening,
     exited,
