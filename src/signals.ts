@@ -36,7 +36,8 @@ const ONE_WISH_MS = 500;
 
 /**
  * Calls `first` when somebody asks the process to end, and `again` for each later time. A second signal of the same kind within half a second
- * is the same wish: of Ctrl-C, a program that npm has started hears from the terminal and from npm. `source` is for tests.
+ * is the same wish: of Ctrl-C, a program that npm has started hears from the terminal and from npm. SIGHUP says that the terminal has gone,
+ * so nobody is left to ask a second time: it counts as both. `source` is for tests.
  */
 export function onEndAsked(
   first: (signal: NodeJS.Signals) => void,
@@ -50,9 +51,9 @@ export function onEndAsked(
     const isEcho = now - (heardAt.get(signal) ?? Number.NEGATIVE_INFINITY) < ONE_WISH_MS;
     heardAt.set(signal, now);
     if (isFirst) first(signal);
-    else if (!isEcho) again();
+    if (isFirst ? signal === "SIGHUP" : !isEcho) again();
   };
-  for (const signal of ["SIGTERM", "SIGINT"] as const) source.on(signal, hear);
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) source.on(signal, hear);
 }
 
 /** Waits so many milliseconds, or until the signal is aborted, which is no fault. */

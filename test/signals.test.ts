@@ -38,3 +38,10 @@ it("another signal is another wish, however soon it comes", () => {
   send("SIGINT");
   expect(heard).toEqual(["SIGTERM", "again"]);
 });
+
+it("a terminal that is closed is asked for both at once, and once", () => {
+  const { heard, send } = aProcess();
+  send("SIGHUP");
+  send("SIGHUP");
+  expect(heard).toEqual(["SIGHUP", "again"]);
+});
