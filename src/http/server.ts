@@ -19,6 +19,8 @@ export interface Patience {
 /** All of a request's headers together, and how many there may be: the rest is not looked at. Clients and their proxies send a few dozen. */
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 100;
+/** Longer than proxies keep theirs (nginx and ALB 60 s, cloudflared and Traefik 90 s): who closes first must be the one that sends requests. */
+const IDLE_MS = 95_000;
 const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000 };
 
 /** An HTTP server whose connections do not hang, and that says in JSON why it cannot read a request. */
@@ -28,6 +30,7 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
       ...stablePrototypes(app),
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: headersMs,
+      keepAliveTimeout: IDLE_MS,
       // Node knows one limit for all requests; ours are in `allow`.
       requestTimeout: 0,
       connectionsCheckingInterval: Math.min(5_000, headersMs),

@@ -52,3 +52,8 @@ it("15 KB of headers are served, and of more than 100 the rest is not looked at"
   expect(await health(headers(5, 3_000))).toMatchObject({ status: 200, body: { status: "ok" } });
   expect(await health(`${headers(200)}X-Forwarded-Proto: http\r\n`)).toMatchObject({ status: 200 });
 });
+
+it("an idle connection is kept for longer than the 90 s of a proxy in front", async () => {
+  const { headers: answered } = await fetch(`${url}/api/runtime/health`);
+  expect(answered.get("keep-alive")).toBe("timeout=95");
+});
