@@ -12,6 +12,7 @@ import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { membridgeRoutes } from "./http/membridge.ts";
+import { plainBody } from "./http/plain-body.ts";
 import { rateLimits } from "./http/rate-limits.ts";
 import { recordRoutes } from "./http/records.ts";
 import { requestId } from "./http/request-id.ts";
@@ -71,7 +72,7 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   // One router for each part, and the busiest first: each that has nothing for a call costs it some microseconds.
   const runtime = Router().use(...guards);
   runtime.put("/llm-tasks/:id/output", uploadRoute(dbFor, config.limits.outputBytes));
-  runtime.use(body);
+  runtime.use(plainBody(config.limits.bodyBytes, body));
   runtime.use("/llm-tasks", taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl: config.publicUrl }));
   runtime.use(runtimeRoutes(dbFor, settings, membridge, log), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));

@@ -75,7 +75,12 @@ export const drainWorker = z.object({
   minutes: optional(z.number().min(0).max(525_600)),
 });
 
-export const releaseTask = z.object({ lease_id: leaseId, reason: textOrEmpty(1_000) });
+/** `started`: the worker has begun, and gives it back because of a fault of its own. */
+export const releaseTask = z.object({
+  lease_id: leaseId,
+  reason: textOrEmpty(1_000),
+  started: optional(z.boolean()),
+});
 
 export const idempotencyKey = z
   .string()

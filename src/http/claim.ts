@@ -10,12 +10,15 @@ import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { joinSignals } from "../signals.ts";
 import type { DbFor } from "./callers.ts";
 import { goneSignal } from "./gone.ts";
-import { bodyOf } from "./input.ts";
+import { bodyOf, InvalidValue } from "./input.ts";
 import { sendJson } from "./json.ts";
 import { requireOwnWorker } from "./own-work.ts";
+import { sendPlain, wantsText } from "./plain-answer.ts";
+import { headersOfGrant } from "./task-input.ts";
 
 /**
- * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that has gone away before the
+ * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that wants text gets one task: its
+ * prompt as the body, its fields as headers. A client that has gone away before the
  * whole answer was sent gets nothing: what it was just given goes back to the queue.
  */
 export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, log: Logger): RequestHandler {
@@ -23,6 +26,9 @@ export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, log: Logger):
     const body = bodyOf(requests.claimTasks, request);
     const db = dbFor(response);
     requireOwnWorker(db, body.worker_id);
+    const asText = wantsText(request);
+    if (asText && (body.max_tasks ?? 1) > 1)
+      throw new InvalidValue("An answer in text/plain carries one task: leave max_tasks out, or accept JSON.");
     const gone = goneSignal(response);
     let granted: Granted[] = [];
     const attempt = async () => {
@@ -38,7 +44,9 @@ export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, log: Logger):
     if (granted.length === 0) return void response.status(204).end();
     if (gone.aborted) return giveBack(db, granted, log);
     gone.addEventListener("abort", () => void giveBack(db, granted, log), { once: true });
-    sendJson(response, { tasks: granted });
+    const [first] = granted;
+    if (asText && first) sendPlain(response, headersOfGrant(first), first.task.prompt);
+    else sendJson(response, { tasks: granted });
   };
 }
 

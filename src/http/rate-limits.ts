@@ -3,7 +3,8 @@ import { rateLimit } from "express-rate-limit";
 import type { Config } from "../config.ts";
 
 /** The calls by which a worker gets, keeps and ends a lease. Work that was paid for must not be lost to a limit, so these have a budget of their own. */
-const WORKER_CALLBACK = /^\/api\/runtime\/llm-tasks\/(claim|[^/]+\/(heartbeat|complete|release|output))\/?$/i;
+const WORKER_CALLBACK =
+  /^\/api\/runtime\/llm-tasks\/(claim|[^/]+\/(heartbeat|complete|release|output|input\/[^/]+))\/?$/i;
 const TEST_CONNECTION = /^\/api\/runtime\/test-connection\/?$/i;
 
 const pathOf = (request: { baseUrl: string; path: string }) => request.baseUrl + request.path;

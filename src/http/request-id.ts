@@ -4,11 +4,16 @@ import type { RequestHandler } from "express";
 /** What may stand in a log line and in a header; anything else is no id. */
 const GIVEN = /^[A-Za-z0-9._:/+=-]{1,128}$/;
 
-/** Gives every request an id, the client's own where it sends one as `X-Request-Id`; the answer and the lines of the log about it carry it. */
+/**
+ * Gives every request an id, the client's own where it sends one as `X-Request-Id`; the answer and the lines of the log about it carry it.
+ * `X-Bloom-Runtime` says that the answer is the runtime's own. A proxy that answers in its place does not send it, so that workers can tell
+ * "no such task" from "no such route while the service is being exchanged".
+ */
 export const requestId: RequestHandler = (request, response, next) => {
   const given = request.get("x-request-id") ?? "";
   const id = GIVEN.test(given) ? given : randomUUID();
   response.setHeader("X-Request-Id", id);
+  response.setHeader("X-Bloom-Runtime", "1");
   response.locals.caller = { requestId: id, key: undefined };
   next();
 };

@@ -11,6 +11,7 @@ const ALLOWED: Record<Role, RegExp[]> = {
   work: [
     /^POST \/api\/runtime\/llm-tasks\/(claim|[^/]+\/(lease|heartbeat|complete|release))\/?$/i,
     /^PUT \/api\/runtime\/llm-tasks\/[^/]+\/output\/?$/i,
+    /^GET \/api\/runtime\/llm-tasks\/[^/]+\/input\/[^/]+\/?$/i,
     /^POST \/api\/runtime\/workers\/?$/i,
     /^GET \/api\/runtime\/worker\.sh\/?$/i,
   ],

@@ -1,4 +1,4 @@
-import { Router } from "express";
+import { type Request, type Response, Router } from "express";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
@@ -7,6 +7,7 @@ import { completeTask, requireCompletable } from "../queue/complete.ts";
 import { completeAtOnce } from "../queue/complete-at-once.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { explain } from "../queue/explain.ts";
+import type { Completion } from "../queue/handover.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
 import { historyOf, resultsOf } from "../queue/history.ts";
 import { leaseTask } from "../queue/lease.ts";
@@ -22,6 +23,8 @@ import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 import { sendJson } from "./json.ts";
 import { sendList } from "./lists.ts";
 import { ownFence, ownLeaseId, requireOwnWorker } from "./own-work.ts";
+import { sendPlain, wantsText } from "./plain-answer.ts";
+import { taskInputRoute } from "./task-input.ts";
 
 export interface TaskRouteDeps {
   dbFor: DbFor;
@@ -54,7 +57,11 @@ export function taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl }:
   router.post("/:id/heartbeat", async (request, response) => {
     const db = dbFor(response);
     const fenced = await ownFence(db, request.params.id, fencedBody(request));
-    sendJson(response, await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fenced)));
+    const pulse = await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fenced));
+    if (!wantsText(request)) return sendJson(response, pulse);
+    const { cancel, drain, next_heartbeat_ms } = pulse;
+    const fields = { Cancel: cancel, Drain: drain, "Next-Heartbeat-Ms": next_heartbeat_ms };
+    sendPlain(response, fields, "The lease is renewed.\n");
   });
 
   router.post("/:id/complete", async (request, response) => {
@@ -62,10 +69,10 @@ export function taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl }:
     const fenced = await ownFence(db, request.params.id, fencedBody(request));
     const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
     const completion = valid && (await completeAtOnce(db, request.params.id, valid));
-    if (completion) return sendJson(response, completion);
+    if (completion) return sendCompletion(request, response, completion);
     // 404 and 409 come before 400 here (api.md).
     const task = await requireCompletable(db, request.params.id, fenced.leaseId);
-    sendJson(response, await completeTask(db, store, task, bodyOf(requests.completeTask, fenced)));
+    sendCompletion(request, response, await completeTask(db, store, task, bodyOf(requests.completeTask, fenced)));
   });
 
   router.get("/", async (request, response) => {
@@ -107,6 +114,8 @@ export function taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl }:
     response.json(await cancelTask(dbFor(response), request.params.id, reason));
   });
 
+  router.get("/:id/input/:name", taskInputRoute(dbFor));
+
   router.get("/:id/explain", async (request, response) => {
     response.json(await explain(dbFor(response), request.params.id));
   });
@@ -124,4 +133,14 @@ export function taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl }:
   });
 
   return router;
+}
+
+function sendCompletion(request: Request, response: Response, completion: Completion): void {
+  if (!wantsText(request)) {
+    sendJson(response, completion);
+    return;
+  }
+  const { task, artifact, result } = completion;
+  const fields = { "Task-Status": task.status, "Artifact-Id": artifact.id, "Result-Id": result.id };
+  sendPlain(response, fields, `The result is kept; the task is ${task.status}.\n`);
 }

@@ -5,6 +5,7 @@ import { requireWithin } from "../storage/staging.ts";
 import type { DbFor } from "./callers.ts";
 import { InvalidValue } from "./input.ts";
 import { ownLeaseId } from "./own-work.ts";
+import { sendPlain, wantsText } from "./plain-answer.ts";
 import { allowBody } from "./server.ts";
 
 /** 415: the bytes that are stored must be the ones that were sent. */
@@ -29,7 +30,9 @@ export function uploadRoute(dbFor: DbFor, maxBytes: number): RequestHandler<{ id
       requireWithin(maxBytes, Number(request.get("content-length") ?? 0));
       const leaseId = await ownLeaseId(db, request.params.id, request.get("x-lease-id")?.toLowerCase());
       const { id, size_bytes, sha256 } = await uploadOutput(db, request.params.id, leaseId, bytesOf(request), maxBytes);
-      response.status(201).json({ output_id: id, size_bytes, sha256 });
+      response.status(201);
+      if (!wantsText(request)) return void response.json({ output_id: id, size_bytes, sha256 });
+      sendPlain(response, { "Output-Id": id, "Size-Bytes": size_bytes, Sha256: sha256 }, "The output is uploaded.\n");
     } catch (error) {
       // A client that is cut off while it still sends would not see why.
       allowBody(request.resume(), LINGER_MS);

@@ -11,17 +11,23 @@ import { isStill, staleLease } from "./fence.ts";
 import { tellQueueNews } from "./news.ts";
 import { lockTask } from "./tasks.ts";
 
+/** Without `started`, it was not begun. */
+type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
+
 /**
- * One transition: leased -> queued, or cancelled where that was asked for. The worker hands the task back unstarted, and the attempt with
- * it. NotFound: no such task.
- * Conflict: `lease_id` does not hold it, or a heartbeat has said that it was started.
+ * One transition: leased -> queued, or cancelled where that was asked for. The worker hands the task back, and the attempt with it: unstarted,
+ * or with `started` because of a fault of its own (no command, no disk), which costs the task nothing (lifecycle.md, invariant 16).
+ * NotFound: no such task.
+ * Conflict: `lease_id` does not hold it, or a heartbeat has said that it was started and the release does not say so.
  */
-export function releaseTask(db: Db, taskId: string, { lease_id, reason }: ReleaseTask): Promise<Task> {
+export function releaseTask(db: Db, taskId: string, { lease_id, reason, started = false }: Release): Promise<Task> {
+  const releasable: Task["status"][] = started ? ["leased", "running"] : ["leased"];
   return inTransaction(db, async (tx) => {
     const { status, worker_id, ...before } = await lockTask(tx, taskId);
     const next = before.cancel_requested ? "cancelled" : "queued";
     if (before.lease_id !== lease_id) throw staleLease(lease_id);
-    if (status !== "leased") throw new Conflict(`Task status is '${status}', expected 'leased'`);
+    if (!releasable.includes(status))
+      throw new Conflict(`Task status is '${status}', expected ${releasable.map((each) => `'${each}'`).join(" or ")}`);
     const released = await tx
       .update(leases)
       .set({ status: "released" })
@@ -36,11 +42,11 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason }: Releas
         worker_id: null,
         updated_at: nowMs,
       })
-      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["leased"])))
+      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, releasable)))
       .returning();
     if (released.length === 0 || !task) throw staleLease(lease_id);
     const fact = { entity_type: "llm_task", entity_id: taskId, actor: worker_id ?? "api" };
-    const detail = `Handed back unstarted, lease ${lease_id}${reason && `: ${reason}`}`;
+    const detail = `Handed back ${started ? "after it was started" : "unstarted"}, lease ${lease_id}${reason && `: ${reason}`}`;
     await audit(tx, { ...fact, action: "task_released", detail });
     if (next === "cancelled")
       await audit(tx, { ...fact, action: "task_cancelled", detail: "Cancelled when it was handed back" });

@@ -27,7 +27,13 @@ const MAY: Record<Role, string[]> = {
   admin: CALLS.map(([method, path]) => `${method} ${path}`),
   read: reads,
   submit: [...reads, `post ${R}/llm-tasks`],
-  work: [...WORK, `put ${R}/llm-tasks/x/output`, `post ${R}/workers`, `get ${R}/worker.sh`],
+  work: [
+    ...WORK,
+    `put ${R}/llm-tasks/x/output`,
+    `get ${R}/llm-tasks/x/input/context_hints`,
+    `post ${R}/workers`,
+    `get ${R}/worker.sh`,
+  ],
 };
 
 describe.each(ROLES)("a key with the role %s", (role) => {

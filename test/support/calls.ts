@@ -22,6 +22,7 @@ export const CALLS = [
   ["post", "/api/runtime/llm-tasks/x/release"],
   ["post", "/api/runtime/llm-tasks/x/requeue"],
   ["post", "/api/runtime/llm-tasks/x/cancel"],
+  ["get", "/api/runtime/llm-tasks/x/input/context_hints"],
   ["get", "/api/runtime/llm-tasks/x/explain"],
   ["get", "/api/runtime/llm-tasks/x/results"],
   ["get", "/api/runtime/llm-tasks/x/history"],

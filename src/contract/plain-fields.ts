@@ -1,0 +1,96 @@
+/**
+ * The fields of a worker's calls as names and texts, in a query or a form, for shells and curl. They become the call's JSON body, which its
+ * own schema then checks like any other; so a text that is no number stays a text here and is refused there.
+ */
+type Kind = "text" | "number" | "flag" | "list";
+
+interface PlainCall {
+  fields: Record<string, Kind>;
+  /** Fields that lie in an object of that name in the JSON body. */
+  inner?: { name: string; fields: string[] };
+  /** A body of text is this call's `output`, and may be as large as one in JSON. */
+  takesText?: true;
+}
+
+export const PLAIN_CALLS = {
+  claim: {
+    fields: {
+      worker_id: "text",
+      max_tasks: "number",
+      wait_seconds: "number",
+      ttl_seconds: "number",
+      agent_slugs: "list",
+    },
+  },
+  heartbeat: { fields: { lease_id: "text", progress: "number" } },
+  release: { fields: { lease_id: "text", reason: "text", started: "flag" } },
+  complete: {
+    fields: {
+      status: "text",
+      output: "text",
+      output_id: "text",
+      error_message: "text",
+      duration_ms: "number",
+      tokens_used: "number",
+      artifact_type: "text",
+      artifact_tags: "list",
+      retryable: "flag",
+      lease_id: "text",
+    },
+    inner: { name: "metrics", fields: ["duration_ms", "tokens_used"] },
+    takesText: true,
+  },
+  register: {
+    fields: {
+      name: "text",
+      url: "text",
+      status: "text",
+      claude_cli: "flag",
+      max_concurrency: "number",
+      labels: "list",
+      ip_addrs: "list",
+      agent_version: "text",
+      os_info: "text",
+      install_method: "text",
+      boot_id: "text",
+    },
+    inner: { name: "capabilities", fields: ["claude_cli", "max_concurrency", "labels"] },
+  },
+  rest: { fields: { reason: "text", seconds: "number" } },
+} satisfies Record<string, PlainCall>;
+
+export type PlainCallName = keyof typeof PLAIN_CALLS;
+
+export function takesText(call: PlainCallName): boolean {
+  return "takesText" in PLAIN_CALLS[call];
+}
+
+/** A query or a form, as it was parsed: a name that came more than once has a list. */
+export type Given = Record<string, unknown>;
+
+/** The names in `given` that the call does not have. */
+export function unknownFields(call: PlainCallName, given: Given): string[] {
+  return Object.keys(given).filter((name) => !Object.hasOwn(PLAIN_CALLS[call].fields, name));
+}
+
+/** The JSON body that `given` stands for. Names that the call does not have are left out. */
+export function bodyFromFields(call: PlainCallName, given: Given): Record<string, unknown> {
+  const { fields, inner }: PlainCall = PLAIN_CALLS[call];
+  const body: Record<string, unknown> = {};
+  const innerBody: Record<string, unknown> = {};
+  for (const [name, kind] of Object.entries(fields)) {
+    if (!Object.hasOwn(given, name)) continue;
+    const target = inner?.fields.includes(name) ? innerBody : body;
+    target[name] = convert(kind, given[name]);
+  }
+  return inner && Object.keys(innerBody).length > 0 ? { ...body, [inner.name]: innerBody } : body;
+}
+
+/** A list has one item for each time that its name came; an empty item is none, so that `labels=` says "no labels". */
+function convert(kind: Kind, given: unknown): unknown {
+  if (kind === "list") return [given].flat().filter((item) => item !== "");
+  if (typeof given !== "string") return given;
+  if (kind === "flag" && (given === "true" || given === "false")) return given === "true";
+  if (kind === "number" && given.trim() !== "" && Number.isFinite(Number(given))) return Number(given);
+  return given;
+}

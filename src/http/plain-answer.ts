@@ -1,0 +1,22 @@
+/** Answers for shells, to a call that says `Accept: text/plain`: each field is a header, and a body of text stands for itself. */
+import type { Request, Response } from "express";
+
+/** True when the client would rather have text than JSON. One that takes anything, as curl does unasked, gets JSON. */
+export function wantsText(request: Request): boolean {
+  return request.headers.accept !== undefined && request.accepts("application/json", "text/plain") === "text/plain";
+}
+
+/**
+ * Answers with `fields` as headers `X-Bloom-<Name>` and `text` as the body. A value is percent-encoded, and an object JSON before that, so
+ * that nothing in it can end its header; null and undefined send none.
+ */
+export function sendPlain(response: Response, fields: Record<string, unknown>, text: string): void {
+  for (const [name, value] of Object.entries(fields)) {
+    if (value === undefined || value === null) continue;
+    const said = typeof value === "object" ? JSON.stringify(value) : String(value);
+    response.setHeader(`X-Bloom-${name}`, encodeURIComponent(said));
+  }
+  response.setHeader("Content-Type", "text/plain; charset=utf-8");
+  response.setHeader("Content-Length", Buffer.byteLength(text));
+  response.end(text);
+}

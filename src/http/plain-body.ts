@@ -1,0 +1,96 @@
+import { isUtf8 } from "node:buffer";
+import { promisify } from "node:util";
+import express, { type Request, type RequestHandler } from "express";
+import {
+  bodyFromFields,
+  type Given,
+  PLAIN_CALLS,
+  type PlainCallName,
+  takesText,
+  unknownFields,
+} from "../contract/plain-fields.ts";
+import { InvalidValue } from "./input.ts";
+
+/** Far more than the fields of a call that carries no output. */
+const SMALL_BODY_BYTES = 100 * 1024;
+/** Twice as many as a completion with all its tags. */
+const MOST_FIELDS = 2_000;
+const TEXT = "text/plain";
+const FORM = "application/x-www-form-urlencoded";
+
+/** A worker's calls, as paths below `/api/runtime`. */
+const PATHS: [path: RegExp, call: PlainCallName][] = [
+  [/^\/llm-tasks\/claim\/?$/i, "claim"],
+  [/^\/llm-tasks\/[^/]+\/heartbeat\/?$/i, "heartbeat"],
+  [/^\/llm-tasks\/[^/]+\/release\/?$/i, "release"],
+  [/^\/llm-tasks\/[^/]+\/complete\/?$/i, "complete"],
+  [/^\/workers\/?$/i, "register"],
+  [/^\/workers\/[^/]+\/rest\/?$/i, "rest"],
+];
+
+/**
+ * Lets a worker's calls be made without JSON: their fields as query parameters or as a form, and an output as a body of text. All of it
+ * becomes the body that JSON would have been. Every other call, and every body in JSON, goes to `readJson`.
+ *
+ * A request that a browser makes for a page has an `Origin`, and goes to `readJson` as well. Pages may send forms and texts to any address
+ * without asking, and nothing else keeps them from it where no key is set.
+ */
+export function plainBody(limitBytes: number, readJson: RequestHandler): RequestHandler {
+  const reader = (limit: number) => promisify(express.raw({ limit, type: () => true }));
+  const [readLarge, readSmall] = [reader(limitBytes), reader(Math.min(SMALL_BODY_BYTES, limitBytes))];
+  return async (request, response, next) => {
+    const call = request.method === "POST" ? PATHS.find(([path]) => path.test(request.path))?.[1] : undefined;
+    const type = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
+    const query = queryTextOf(request);
+    const isText = call !== undefined && type === TEXT && takesText(call);
+    const isFields = type === FORM || (type === undefined && query !== "");
+    if (!call || !(isText || isFields) || request.headers.origin !== undefined)
+      return readJson(request, response, next);
+    await (takesText(call) ? readLarge : readSmall)(request, response);
+    const bytes: Buffer = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const given = fieldsIn([query, ...(isText ? [] : [bytes.toString()])]);
+    const body = knownFields(call, given);
+    const isBodyMeant = isText && (bytes.length > 0 || given.output_id === undefined);
+    request.body = isBodyMeant ? { ...body, output: textOf(bytes) } : body;
+    next();
+  };
+}
+
+function queryTextOf({ url }: Request): string {
+  const at = url.indexOf("?");
+  return at < 0 ? "" : url.slice(at + 1);
+}
+
+/** A name that comes more than once has a list. Throws InvalidValue when there are more fields than any call has. */
+function fieldsIn(texts: string[]): Given {
+  const given: Given = Object.create(null);
+  for (const text of texts) {
+    if (separatorsIn(text) > MOST_FIELDS) throw new InvalidValue(`There are more than ${MOST_FIELDS} fields.`);
+    for (const [name, value] of new URLSearchParams(text))
+      given[name] = name in given ? [given[name], value].flat() : value;
+  }
+  return given;
+}
+
+/** Counted before anything is made of them: a body of nothing but separators would be millions of fields. */
+function separatorsIn(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf("&"); at >= 0 && count <= MOST_FIELDS; at = text.indexOf("&", at + 1)) count += 1;
+  return count;
+}
+
+/** Throws InvalidValue when a name is not one of the call's. */
+function knownFields(call: PlainCallName, given: Given): Record<string, unknown> {
+  const unknown = unknownFields(call, given);
+  if (unknown.length === 0) return bodyFromFields(call, given);
+  const known = Object.keys(PLAIN_CALLS[call].fields).join(", ");
+  throw new InvalidValue(`This call has no field ${unknown.join(", ")}. Its fields are: ${known}.`);
+}
+
+/** Throws InvalidValue when the bytes cannot be stored as text. */
+function textOf(bytes: Buffer): string {
+  if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString("utf8");
+  throw new InvalidValue(
+    "The output is not text in UTF-8, or has NUL characters. Upload it as it is (PUT .../output), and name it as output_id.",
+  );
+}

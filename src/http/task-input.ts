@@ -1,0 +1,49 @@
+import type { RequestHandler } from "express";
+import type { Task } from "../contract/views.ts";
+import { NotFound } from "../errors.ts";
+import type { Granted } from "../queue/grant.ts";
+import { getTask } from "../queue/tasks.ts";
+import type { DbFor } from "./callers.ts";
+import { ownLeaseId } from "./own-work.ts";
+
+/** What a task brings besides its prompt, by the name at which it is read: text as it is, anything else as JSON. */
+const INPUTS: Record<string, (task: Task) => string> = {
+  context_hints: ({ context_hints }) => context_hints.join("\n"),
+};
+
+/** The names of the inputs that the task has. */
+function inputsOf(task: Task): string[] {
+  return Object.keys(INPUTS).filter((name) => INPUTS[name]?.(task) !== "");
+}
+
+/** The headers of a claim that is answered as text. Whatever may be large is an input, which is read by a call of its own. */
+export function headersOfGrant({ task, lease }: Granted): Record<string, unknown> {
+  return {
+    "Task-Id": task.id,
+    "Lease-Id": lease.id,
+    "Context-Id": task.context_id,
+    "Agent-Slug": task.agent_slug,
+    "Desired-Format": task.desired_format,
+    "Timeout-Sec": task.policy.timeout_sec,
+    Budget: task.policy.budget,
+    Attempt: task.attempts,
+    "Ttl-Seconds": lease.ttl_seconds,
+    Inputs: inputsOf(task).join(" "),
+  };
+}
+
+/**
+ * `GET /api/runtime/llm-tasks/:id/input/:name`: one input of the task as text, empty where the task has none of it. A worker's key reads the
+ * inputs of what it holds. NotFound: no such task, or no such input.
+ */
+export function taskInputRoute(dbFor: DbFor): RequestHandler<{ id: string; name: string }> {
+  return async (request, response) => {
+    const { id, name } = request.params;
+    const db = dbFor(response);
+    await ownLeaseId(db, id, request.get("x-lease-id")?.toLowerCase());
+    const task = await getTask(db, id);
+    const read = Object.hasOwn(INPUTS, name) ? INPUTS[name] : undefined;
+    if (!read) throw new NotFound(`A task has no input "${name}"; there are: ${Object.keys(INPUTS).join(", ")}.`);
+    response.type("text/plain").send(read(task));
+  };
+}
