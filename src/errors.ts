@@ -3,6 +3,8 @@
 /** A refusal of a request: `message` is the sentence that the client reads, `status` the HTTP status it comes with. */
 export abstract class Refusal extends Error {
   abstract readonly status: number;
+  /** After how many seconds the same request may succeed, where that is known. */
+  readonly retryAfterSeconds: number | undefined = undefined;
 }
 
 /** The thing that the request names does not exist (404). */

@@ -75,6 +75,9 @@ export const drainWorker = z.object({
   minutes: optional(z.number().min(0).max(525_600)),
 });
 
+/** A worker's own word that it can do no work for a while. */
+export const restWorker = z.object({ reason: textOrEmpty(1_000), seconds: z.int().min(1).max(3_600) });
+
 /** `started`: the worker has begun, and gives it back because of a fault of its own. */
 export const releaseTask = z.object({
   lease_id: leaseId,
@@ -166,6 +169,7 @@ export type LeaseTask = z.output<typeof leaseTask>;
 export type ReleaseTask = z.output<typeof releaseTask>;
 export type HeartbeatTask = z.output<typeof heartbeatTask>;
 export type DrainWorker = z.output<typeof drainWorker>;
+export type RestWorker = z.output<typeof restWorker>;
 export type DispatchTask = z.output<typeof dispatchTask>;
 export type ClaimTasks = z.output<typeof claimTasks>;
 export type CompleteTask = z.output<typeof completeTask>;

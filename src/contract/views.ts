@@ -12,7 +12,14 @@ export type AuditEntry = AuditRow;
 export type WorkerWithLoad = WorkerRow & { active_leases: number };
 export type Worker = Omit<
   WorkerWithLoad,
-  "self_registered" | "refusals" | "paused_until" | "served_context" | "served_at"
+  | "self_registered"
+  | "refusals"
+  | "paused_until"
+  | "served_context"
+  | "served_at"
+  | "fast_failures"
+  | "rests"
+  | "succeeded_at"
 >;
 
 /** Field by field: whatever else is known of a worker stays here. */
@@ -33,6 +40,7 @@ export function workerView(worker: WorkerWithLoad): Worker {
     install_method: worker.install_method,
     boot_id: worker.boot_id,
     drain: worker.drain,
+    rest: worker.rest,
     active_leases: worker.active_leases,
   };
 }

@@ -14,6 +14,7 @@ import {
   LEASE_STATUSES,
   type Policy,
   type Progress,
+  type Rest,
   type Retry,
   ROLES,
   TASK_STATUSES,
@@ -120,6 +121,13 @@ export const workers = pgTable("workers", {
   /** Names one life of the worker's process; another one means that it has restarted. */
   boot_id: text().notNull().default(""),
   drain: jsonb().$type<Drain>(),
+  /** A rest whose end has passed counts as none, and stays here until the next one. */
+  rest: jsonb().$type<Rest>(),
+  /** How many tasks in a row it has failed within seconds, and how often in a row it had to rest for that: see fleet/failures.ts. */
+  fast_failures: integer().notNull().default(0),
+  rests: integer().notNull().default(0),
+  /** When it last completed a task with a success, give or take a minute. */
+  succeeded_at: epochMs("succeeded_at"),
   /** How often in a row its agent has refused a task, and until when it is left alone for that. */
   refusals: integer().notNull().default(0),
   paused_until: epochMs("paused_until"),

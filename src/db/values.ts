@@ -17,4 +17,9 @@ export type Retry = { base_delay_sec: number; max_delay_sec: number };
 export type Progress = { value: number | null; text: string | null };
 /** Why a worker gets no new work, and until when (epoch ms); null is until somebody resumes it. */
 export type Drain = { reason: string; until: number | null };
+/**
+ * Why a worker gets no new work for a while, and until when (epoch ms); null is until somebody resumes it. `failures`: its tasks failed at once
+ * while those of others did not. `worker`: it said so itself.
+ */
+export type Rest = { kind: "failures" | "worker"; reason: string; until: number | null };
 export type Metrics = { duration_ms: number; tokens_used?: number };

@@ -2,6 +2,7 @@ import { and, count, eq, type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { leases, workers } from "../db/schema.ts";
+import { isResting } from "./rest.ts";
 
 /** It gets no new work now, whoever asks. */
 export const isDrained = sql`(${workers.drain} is not null
@@ -14,7 +15,8 @@ export function hasLabels(requires: SQL): SQL {
 
 /** A worker that the router may choose for a task that requires these labels, whatever its load. */
 export function isEligible(requires: SQL): SQL {
-  return sql`(${workers.status} = 'online' and ${workers.has_cli} and not ${isDrained} and ${hasLabels(requires)})`;
+  return sql`(${workers.status} = 'online' and ${workers.has_cli} and not ${isDrained}
+    and not ${isResting} and ${hasLabels(requires)})`;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { eq, sql } from "drizzle-orm";
+import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
 import type { DrainWorker } from "../contract/requests.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
@@ -16,17 +17,24 @@ export function drainWorker(db: Db, id: string, { reason, minutes }: DrainWorker
   const until = minutes === undefined ? sql`null::bigint` : sql`${nowMs} + ${Math.round(minutes * 60_000)}::bigint`;
   const drain = sql`jsonb_build_object('reason', ${reason}::text, 'until', ${until})`;
   const howLong = minutes === undefined ? "until it is resumed" : `for ${minutes} min`;
-  return change(db, id, drain, "worker_drained", `Worker ${id} gets no new work ${howLong}${reason && `: ${reason}`}`);
+  return change(
+    db,
+    id,
+    { drain },
+    "worker_drained",
+    `Worker ${id} gets no new work ${howLong}${reason && `: ${reason}`}`,
+  );
 }
 
-/** The worker gets work again. NotFound: no such worker. */
+/** Ends the worker's drain and its rest: it gets work again, and its failures are forgotten. NotFound: no such worker. */
 export function resumeWorker(db: Db, id: string): Promise<WorkerWithLoad> {
-  return change(db, id, sql`null`, "worker_resumed", `Worker ${id} gets work again`);
+  const free = { drain: null, rest: null, fast_failures: 0, rests: 0 };
+  return change(db, id, free, "worker_resumed", `Worker ${id} gets work again`);
 }
 
-function change(db: Db, id: string, drain: ReturnType<typeof sql>, action: string, detail: string) {
+function change(db: Db, id: string, to: PgUpdateSetSource<typeof workers>, action: string, detail: string) {
   return inTransaction(db, async (tx) => {
-    const changed = await tx.update(workers).set({ drain }).where(eq(workers.id, id)).returning({ id: workers.id });
+    const changed = await tx.update(workers).set(to).where(eq(workers.id, id)).returning({ id: workers.id });
     if (changed.length === 0) throw workerNotFound();
     await audit(tx, { action, entity_type: "worker", entity_id: id, actor: "admin", detail });
     return getWorker(tx, id);

@@ -2,9 +2,10 @@ import { and, count, eq, gt, sql } from "drizzle-orm";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { leases, workerColumns, workers } from "../db/schema.ts";
-import type { Drain } from "../db/values.ts";
+import type { Drain, Rest } from "../db/values.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "./capacity.ts";
+import { isResting } from "./rest.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
 
@@ -23,12 +24,13 @@ export async function getWorker(db: Db, id: string): Promise<WorkerWithLoad> {
   return worker;
 }
 
-/** One that is over by itself is none. */
+/** A drain or a rest whose end has passed counts as none. */
 const drainNow = sql<Drain | null>`case when ${isDrained} then ${workers.drain} end`;
+const restNow = sql<Rest | null>`case when ${isResting} then ${workers.rest} end`;
 
 function selectWorkers(db: Db) {
   return db
-    .select({ ...workerColumns, drain: drainNow, active_leases: count(leases.id) })
+    .select({ ...workerColumns, drain: drainNow, rest: restNow, active_leases: count(leases.id) })
     .from(workers)
     .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
     .groupBy(workers.id)

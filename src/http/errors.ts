@@ -22,7 +22,8 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
       log[gone ? "debug" : "warn"]({ err: error, path: request.path, requestId }, "an answer was sent in part");
       response.destroy();
     } else if (error instanceof Refusal) {
-      if (error.status === 503) response.set("Retry-After", String(RETRY_AFTER_SECONDS));
+      const seconds = error.retryAfterSeconds ?? (error.status === 503 ? RETRY_AFTER_SECONDS : undefined);
+      if (seconds !== undefined) response.set("Retry-After", String(seconds));
       response.status(error.status).json({ error: error.message });
     } else if (error instanceof InvalidBody) {
       response.status(400).json({ error: error.problems });

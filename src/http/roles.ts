@@ -12,7 +12,7 @@ const ALLOWED: Record<Role, RegExp[]> = {
     /^POST \/api\/runtime\/llm-tasks\/(claim|[^/]+\/(lease|heartbeat|complete|release))\/?$/i,
     /^PUT \/api\/runtime\/llm-tasks\/[^/]+\/output\/?$/i,
     /^GET \/api\/runtime\/llm-tasks\/[^/]+\/input\/[^/]+\/?$/i,
-    /^POST \/api\/runtime\/workers\/?$/i,
+    /^POST \/api\/runtime\/workers(\/[^/]+\/rest)?\/?$/i,
     /^GET \/api\/runtime\/worker\.sh\/?$/i,
   ],
 };

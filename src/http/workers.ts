@@ -4,6 +4,7 @@ import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import { drainWorker, resumeWorker } from "../fleet/drain.ts";
+import { restWorker } from "../fleet/rest-worker.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
@@ -54,6 +55,12 @@ export function workerRoutes(dbFor: DbFor): Router {
   router.post("/:id/drain", async (request, response) => {
     const worker = await drainWorker(dbFor(response), request.params.id, bodyOf(requests.drainWorker, request));
     response.json(workerView(worker));
+  });
+
+  router.post("/:id/rest", async (request, response) => {
+    const db = dbFor(response);
+    requireOwnWorker(db, request.params.id);
+    response.json(workerView(await restWorker(db, request.params.id, bodyOf(requests.restWorker, request))));
   });
 
   router.post("/:id/resume", async (request, response) => {

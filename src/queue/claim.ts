@@ -6,10 +6,11 @@ import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { leases, llmTasks, workers } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
-import type { Drain } from "../db/values.ts";
+import type { Drain, Rest } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { activeLeasesOfLocked, isDrained, maxConcurrency } from "../fleet/capacity.ts";
 import { isQuiet, seen } from "../fleet/evidence.ts";
+import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { type Granted, grant, ttlFor } from "./grant.ts";
 import { isDue } from "./tasks.ts";
@@ -44,12 +45,24 @@ const lockOldest = (condition: SQL) => sql`
  * `self` is the worker as it was when the statement began, and `worker` the same when its row is changed, and so locked, after the tasks
  * (lifecycle.md, invariant 4). What it holds is counted anew then. Of several tasks the first is what the worker is taken to be warm with.
  */
-const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | null; quiet: boolean }, Values>(
+const CLAIM = statement<
+  {
+    granted: Granted[];
+    drained: boolean;
+    drain: Drain | null;
+    resting: boolean;
+    rest: Rest | null;
+    rest_seconds: number | null;
+    quiet: boolean;
+  },
+  Values
+>(
   "claim",
   sql`with self as (
       select ${workers.drain} as drain, ${isDrained} as drained, ${isQuiet} as quiet, ${workers.labels} as labels,
+        ${workers.rest} as rest, ${isResting} as resting, ${restSeconds} as rest_seconds,
         case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
-        case when ${isDrained} then 0 else greatest(0, least(${given("maxTasks")}::int, ${maxConcurrency}
+        case when ${isDrained} or ${isResting} then 0 else greatest(0, least(${given("maxTasks")}::int, ${maxConcurrency}
           - (select count(*)::int from ${leases} where worker_id = ${workers.id} and status = 'active'))) end as room
       from ${workers} where ${workers.id} = ${given("workerId")}
     ), oldest as (${lockOldest(sql`true`)}
@@ -61,14 +74,14 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
         - case when context_id = ${own("warm")} then ${sql.raw(String(HEAD_START_MS))} else 0 end, id) as rank from found
     ), worker as (
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
-      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and not ${isDrained}
+      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and not ${isDrained} and not ${isResting}
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room
     ), picked as (
       select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlFor(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
     ), ${grant(sql`${given("actor")}`, "with rows")}
-    select drained, drain, quiet, (
+    select drained, drain, resting, rest, rest_seconds, quiet, (
       select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
       from granted join moved on moved.id = granted.task_id join ranked on ranked.id = granted.task_id
     ) as granted
@@ -77,15 +90,14 @@ const CLAIM = statement<{ granted: Granted[]; drained: boolean; drain: Drain | n
 
 /**
  * queued -> leased for the oldest due tasks that the worker may have, up to `max_tasks` and its free capacity, which is exact under any
- * concurrency (lifecycle.md, invariant 5). None is no fault. A claim is a sign of life.
- * A worker
+ * concurrency (lifecycle.md, invariant 5). None is no fault. A claim is a sign of life. A worker
  * without a CLI may claim: unlike one that is chosen, it asks by itself.
- * NotFound: no such worker, or none any more. Conflict: it is drained.
+ * NotFound: no such worker, or none any more. Conflict: it is drained. Resting: it rests.
  */
 export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]> {
   const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;
   const ids = () => Array.from({ length: max_tasks }, newId);
-  const { granted, drained, drain, quiet } = await transition(
+  const { granted, drained, drain, resting, rest, rest_seconds, quiet } = await transition(
     () =>
       CLAIM(db, {
         workerId: worker_id,
@@ -109,5 +121,6 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
   }
+  if (resting && rest) throw new Resting(409, worker_id, rest, rest_seconds);
   return granted;
 }

@@ -8,6 +8,7 @@ import { isUuid, newId } from "../db/ids.ts";
 import { llmTasks, workers } from "../db/schema.ts";
 import { columnsOf, statement } from "../db/statement.ts";
 import { isQuiet, seen } from "../fleet/evidence.ts";
+import { isNewSuccess, recordFailure, recordSuccess } from "../fleet/failures.ts";
 import { sha256Of } from "../storage/hash.ts";
 import { CONTENT_TYPES } from "../storage/place.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
@@ -37,7 +38,7 @@ type Values = {
 const given = (name: keyof Values) => sql.placeholder(name);
 
 /** The ordinary completion: of the task's current lease, with an output that lies in PostgreSQL, and no question of what becomes of the task. */
-const COMPLETE = statement<{ task: Task; quiet: boolean }, Values>(
+const COMPLETE = statement<{ task: Task; quiet: boolean; new_success: boolean }, Values>(
   "complete",
   sql`with task as (
       update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end, updated_at = ${nowMs}
@@ -63,7 +64,7 @@ const COMPLETE = statement<{ task: Task; quiet: boolean }, Values>(
       select ${given("entryId")}::uuid, updated_at, 'task_completed', 'llm_task', id, coalesce(${given("actor")}, worker_id), ${given("detail")}
       from task
     )
-    select row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet
+    select row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success
     from task left join ${workers} on ${workers.id} = task.worker_id`,
 );
 
@@ -98,10 +99,12 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
   });
   if (!completed) return;
   tellQueueNews(db);
-  const { task, quiet } = completed;
+  const { task, quiet, new_success } = completed;
   const { id: task_id, worker_id, updated_at } = task;
   if (worker_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
   if (quiet) await seen(db, worker_id, `completion of task ${task_id}`);
+  if (status === "error" && task.lease_id !== null) await recordFailure(db, task.lease_id);
+  else if (new_success) await recordSuccess(db, worker_id);
   // As they were stored: reading them back costs a tenth of the statement.
   const artifact: Artifact = {
     id: artifactId,

@@ -10,6 +10,7 @@ import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { seen } from "../fleet/evidence.ts";
+import { recordFailure, recordSuccess } from "../fleet/failures.ts";
 import { type ArtifactStore, giveBack, type PlacedOutput, placeOutput } from "../storage/place.ts";
 import { findStaged, type StagedOutput, takeStaged } from "../storage/staging.ts";
 import { findLease, isStill, requireHeld, staleLease } from "./fence.ts";
@@ -82,6 +83,7 @@ function record(db: Db, taskId: string, handover: Handover, placed: PlacedOutput
     if (earlier) return earlier;
     const { leaseId, workerId, late } = await holderFor(tx, before, request);
     await seen(tx, workerId, `completion of task ${taskId}`);
+    await (request.status === "success" ? recordSuccess(tx, workerId) : recordFailure(tx, leaseId));
     if (!late) await releaseLease(tx, leaseId);
     const accepted = !late || before.status === "queued";
 

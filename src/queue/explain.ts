@@ -5,6 +5,7 @@ import { databaseTime } from "../db/clock.ts";
 import { leases, workers } from "../db/schema.ts";
 import { isDrained } from "../fleet/capacity.ts";
 import { takesCalls } from "../fleet/refusals.ts";
+import { endOf, isResting } from "../fleet/rest.ts";
 import { dueAt, getTask } from "./tasks.ts";
 
 /** Why a task is where it is. */
@@ -52,9 +53,11 @@ async function fleetFor(db: Db, task: Task): Promise<Explanation["workers"]> {
       capabilities: workers.capabilities,
       last_heartbeat: workers.last_heartbeat,
       drain: workers.drain,
+      rest: workers.rest,
       refusals: workers.refusals,
       paused_until: workers.paused_until,
       active: count(leases.id),
+      isResting: sql<boolean>`${isResting}`,
       isDrained: sql<boolean>`${isDrained}`,
       isPaused: sql<boolean>`${workers.url} <> '' and not ${takesCalls}`,
     })
@@ -62,17 +65,20 @@ async function fleetFor(db: Db, task: Task): Promise<Explanation["workers"]> {
     .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
     .groupBy(workers.id)
     .orderBy(asc(workers.id));
-  return rows.map(({ id, status, last_heartbeat, capabilities, drain, active, refusals, paused_until, ...is }) => {
-    const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
-    const missing = task.requires.filter((label) => !capabilities.labels.includes(label));
-    const reasons = [
-      status !== "online" && `is ${status}, ${since}`,
-      !capabilities.claude_cli && "has no CLI, so that it gets only what it claims",
-      is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
-      missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
-      active >= capabilities.max_concurrency && `is full: ${active} of ${capabilities.max_concurrency}`,
-      is.isPaused && `refused ${refusals} times; left alone until ${new Date(paused_until ?? 0).toISOString()}`,
-    ];
-    return { worker_id: id, reasons: reasons.filter((reason) => reason !== false) };
-  });
+  return rows.map(
+    ({ id, status, last_heartbeat, capabilities, drain, rest, active, refusals, paused_until, ...is }) => {
+      const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
+      const missing = task.requires.filter((label) => !capabilities.labels.includes(label));
+      const reasons = [
+        status !== "online" && `is ${status}, ${since}`,
+        !capabilities.claude_cli && "has no CLI, so that it gets only what it claims",
+        is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
+        is.isResting && rest !== null && `rests until ${endOf(rest)}: ${rest.reason}`,
+        missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
+        active >= capabilities.max_concurrency && `is full: ${active} of ${capabilities.max_concurrency}`,
+        is.isPaused && `refused ${refusals} times; left alone until ${new Date(paused_until ?? 0).toISOString()}`,
+      ];
+      return { worker_id: id, reasons: reasons.filter((reason) => reason !== false) };
+    },
+  );
 }

@@ -11,6 +11,7 @@ import { statement, transition } from "../db/statement.ts";
 import { Conflict, Unavailable } from "../errors.ts";
 import { bestWorker } from "../fleet/candidates.ts";
 import { activeLeasesOfLocked, isDrained, isEligible, maxConcurrency } from "../fleet/capacity.ts";
+import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
 import { grant, ttlFor } from "./grant.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
 
@@ -59,7 +60,7 @@ const grantTo = (name: string, lock: SQL) =>
     ), worker as (
       update ${workers} set served_context = task.context_id, served_at = ${nowMs}
       from task
-      where ${workers.id} = coalesce(${named}, (${best}${lock})) and not ${isDrained}
+      where ${workers.id} = coalesce(${named}, (${best}${lock})) and not ${isDrained} and not ${isResting}
         and (${named} is not null or ${isEligible(sql`task.requires`)})
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} as room, row_to_json(${workers}.*) as record,
         ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases, task.id as task_id, task.context_id, task.policy
@@ -93,7 +94,7 @@ export async function hasWorkerFor(
 
 /**
  * One transition: queued -> leased, to `worker_id`, or to the best worker with room (fleet/candidates.ts), `withUrl` to one whose agent can be called.
- * NotFound: no such task. Conflict: it is not queued, or not due yet. Unavailable: no such worker, or nobody has room.
+ * NotFound: no such task. Conflict: it is not queued, or not due yet. Unavailable: no such worker, or nobody has room. Resting: it rests.
  */
 export async function leaseTask(
   db: Db,
@@ -135,8 +136,8 @@ export async function leaseTask(
     last_heartbeat: now,
     context_id,
   };
-  // Whoever gets a lease is not drained; one that was may still say so.
-  return { lease, worker: { ...worker, drain: null, active_leases } };
+  // Whoever gets a lease is not drained and does not rest; one that did may still say so.
+  return { lease, worker: { ...worker, drain: null, rest: null, active_leases } };
 }
 
 /** Throws why the task cannot be leased; when it finds nothing, the worker that was chosen became full meanwhile, and another is free. */
@@ -149,12 +150,14 @@ async function refuse(db: Db, taskId: string, workerId: string | undefined, with
   if (!(await isTaskDue(db, taskId))) throw new Conflict(`Task is not due before ${dueAt(task)}`);
 }
 
+/** False: no such worker, or it is drained. Resting: it rests. */
 async function canBeNamed(db: Db, workerId: string): Promise<boolean> {
-  const found = await db
-    .select({ id: workers.id })
+  const [found] = await db
+    .select({ rest: workers.rest, isResting: sql<boolean>`${isResting}`, seconds: restSeconds })
     .from(workers)
     .where(sql`${workers.id} = ${workerId} and not ${isDrained}`);
-  return found.length > 0;
+  if (found?.isResting && found.rest) throw new Resting(503, workerId, found.rest, found.seconds);
+  return found !== undefined;
 }
 
 async function isTaskDue(db: Db, taskId: string): Promise<boolean> {

@@ -57,6 +57,7 @@ const ROUTES: [call: string, statuses: number[], body?: object][] = [
   [`GET ${TASK}/results`, [200, 404]],
   [`GET ${TASK}/history`, [200, 404]],
   ["POST /api/runtime/workers/:id/drain", [200, 404], { reason: "r", minutes: 1 }],
+  ["POST /api/runtime/workers/:id/rest", [200, 404], { reason: "r", seconds: 1 }],
   ["POST /api/runtime/workers/:id/resume", [200, 404]],
   ["GET /api/runtime/leases", [200]],
   ["GET /api/runtime/runs", [200]],

@@ -31,7 +31,10 @@ const draft: fc.Arbitrary<Draft> = fc.record({
   kind: fc.oneof(
     { weight: 6, arbitrary: fc.constantFrom(...(["lease"] as const)) },
     { weight: 8, arbitrary: fc.constantFrom(...(["complete", "heartbeat", "age"] as const)) },
-    { weight: 8, arbitrary: fc.constantFrom(...(["create", "sweep", "release", "requeue", "cancel"] as const)) },
+    {
+      weight: 8,
+      arbitrary: fc.constantFrom(...(["create", "sweep", "release", "requeue", "cancel", "wake"] as const)),
+    },
     { weight: 2, arbitrary: fc.constantFrom(...(["register", "register", "remove"] as const)) },
   ),
 });
@@ -48,7 +51,7 @@ function resolve({ kind, ...drawn }: Draft, model: Model): Step | undefined {
   const worker = drawn.worker ?? "alpine";
   const { cap, boot, prompt, max, key, status, output } = drawn;
   if (kind === "register") return { kind, worker, cap, boot };
-  if (kind === "remove") return { kind, worker };
+  if (kind === "remove" || kind === "wake") return { kind, worker };
   if (kind === "create") return { kind, prompt, max, key };
   if (kind === "sweep") return { kind };
   if (task === undefined) return undefined;
@@ -82,6 +85,8 @@ class Run {
       answer: { ...answer, task: this.nameOf(answer.task) },
     }));
 
+    // A rest ends when a step says so.
+    await query(`update workers set rest = jsonb_set(rest, '{until}', '9e12') where (rest ->> 'until')::bigint > 1`);
     const seen = JSON.stringify(await this.observe());
     const explained = permutations(calls).flatMap((order) =>
       order
@@ -153,6 +158,9 @@ class Run {
       case "sweep":
         await sweepOnce(db);
         return { status: 0 };
+      case "wake":
+        await query(`update workers set rest = jsonb_set(rest, '{until}', '1') where id = $1`, [step.worker]);
+        return { status: 0 };
     }
   }
 
@@ -171,7 +179,7 @@ class Run {
       (select jsonb_object_agg(id, jsonb_build_array(status, worker_id)) from leases) as leases,
       (select jsonb_object_agg(lease_id, accepted) from llm_results) as results,
       (select count(*)::int from runtime_artifacts) as artifacts,
-      (select jsonb_object_agg(id, boot_id) from workers) as workers`);
+      (select jsonb_object_agg(id, jsonb_build_array(boot_id, coalesce((rest ->> 'until')::bigint > 1, false))) from workers) as workers`);
     const { tasks, leases, results, artifacts, workers } = row ?? {};
     return {
       tasks: sorted(tasks),
@@ -194,7 +202,9 @@ class Run {
       leases: byId(leases, ({ status, worker }) => [status, worker]),
       results: sorted(Object.fromEntries(withResult)),
       artifacts: withResult.length,
-      workers: sorted(Object.fromEntries(Object.entries(workers).map(([name, { boot }]) => [name, boot]))),
+      workers: sorted(
+        Object.fromEntries(Object.entries(workers).map(([name, { boot, isResting }]) => [name, [boot, isResting]])),
+      ),
     };
   }
 }

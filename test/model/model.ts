@@ -24,13 +24,23 @@ interface Lease {
   status: LeaseStatus;
   overdue: boolean;
   /** What was handed in under it, and whether that is the task's outcome. */
-  result: { body: string; accepted: boolean } | null;
+  result: { body: string; accepted: boolean; isError: boolean } | null;
 }
 
 export interface Model {
   tasks: Record<string, Task>;
   leases: Record<string, Lease>;
-  workers: Record<string, { cap: number; boot: string }>;
+  workers: Record<string, Worker>;
+}
+
+interface Worker {
+  cap: number;
+  boot: string;
+  /** How many tasks in a row it has failed, and how often in a row it had to rest for that. */
+  failures: number;
+  rests: number;
+  isResting: boolean;
+  hasSucceeded: boolean;
 }
 
 export type Step =
@@ -44,6 +54,7 @@ export type Step =
   | { kind: "requeue"; task: string }
   | { kind: "cancel"; task: string }
   | { kind: "age"; task: string }
+  | { kind: "wake"; worker: string }
   | { kind: "sweep" };
 
 /** What came back: the HTTP status, and by name which task was answered or which worker was chosen. */
@@ -72,7 +83,8 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
     const known = model.workers[step.worker];
     return is(known ? 200 : 201, () => {
       if (known?.boot && step.boot && known.boot !== step.boot) expire(model, activeOf(model, step.worker));
-      model.workers[step.worker] = { cap: step.cap, boot: step.boot || (known?.boot ?? "") };
+      const fresh = { failures: 0, rests: 0, isResting: false, hasSucceeded: false };
+      model.workers[step.worker] = { ...fresh, ...known, cap: step.cap, boot: step.boot || (known?.boot ?? "") };
     });
   }
   if (step.kind === "remove") {
@@ -93,6 +105,11 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       model.tasks[name] = { status: "queued", attempts: 0, max, prompt, key, lease: null, worker: null, cancel: false };
     });
   }
+  if (step.kind === "wake") {
+    const worker = model.workers[step.worker];
+    if (worker) worker.isResting = false;
+    return [model];
+  }
   if (step.kind === "sweep") return sweeps(model, amid);
 
   const task = taskOf(step.task);
@@ -106,7 +123,7 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       // The look for workers and the lease are two moments; in between, others may take the task or the last place.
       if (amid && step.worker === null && answer.status === 503) return [model];
       const choice = step.worker === null ? choices(model, task, amid !== null) : [step.worker];
-      const eligible = choice.filter((worker) => model.workers[worker]);
+      const eligible = choice.filter((worker) => model.workers[worker]?.isResting === false);
       if (eligible.length === 0) return is(503);
       const worker = answer.worker ?? "";
       if (answer.status === 201 && !eligible.includes(worker)) return [];
@@ -133,8 +150,9 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       const isLate = fence !== null && !(isHeld && fence === task.lease);
       if (isLate && (under.status !== "expired" || status === "error")) return is(409);
       const accepted = !isLate || task.status === "queued";
-      return is(accepted ? 200 : 409, () => {
-        under.result = { body, accepted };
+      const noted = is(accepted ? 200 : 409, () => {
+        const isError = status === "error";
+        under.result = { body, accepted, isError };
         if (!accepted) return;
         if (!isLate) under.status = "released";
         Object.assign(task, {
@@ -143,6 +161,8 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
           worker: under.worker,
         });
       });
+      // What is known of the worker is taken down after the completion: others may come between the two.
+      return noted.flatMap((state) => [note(state, under, status), ...(amid ? [state] : [])]);
     }
     case "release": {
       if (step.fence !== task.lease || task.status !== "leased" || !lease) return is(409);
@@ -197,6 +217,27 @@ function expire(model: Model, ids: string[]): void {
   }
 }
 
+/** What the service takes down of a worker when it has handed in a result (fleet/failures.ts): every failure here is a fast one. */
+function note(before: Model, lease: Lease, status: "success" | "error"): Model {
+  const model = structuredClone(before);
+  const worker = model.workers[lease.worker];
+  if (!worker) return model;
+  if (status === "success") {
+    Object.assign(worker, { failures: 0, rests: 0, hasSucceeded: true });
+    return model;
+  }
+  const earlier = Object.values(model.leases).filter(({ task, result }) => task === lease.task && result?.isError);
+  const elsewhere = earlier.some((other) => other.worker !== lease.worker);
+  const here = earlier.filter((other) => other.worker === lease.worker).length > 1;
+  if (worker.isResting || elsewhere || (worker.rests === 0 && here)) return model;
+  const others = Object.values(model.workers).filter((other) => other !== worker);
+  worker.failures += 1;
+  if (worker.failures < 3 && worker.rests === 0) return model;
+  if (!others.some(({ hasSucceeded, failures }) => hasSucceeded && failures === 0)) return model;
+  Object.assign(worker, { rests: worker.rests + 1, isResting: true });
+  return model;
+}
+
 /** Every lease that is overdue ends; one whose task is being worked on may be left alone, hence several outcomes. */
 function sweeps(model: Model, amid: Set<string> | null): Model[] {
   const overdue = Object.entries(model.leases).filter(([, lease]) => lease.status === "active" && lease.overdue);
@@ -215,6 +256,7 @@ function sweeps(model: Model, amid: Set<string> | null): Model[] {
 /** Workers with room; when nobody interferes, only the best: one that holds a lease already is warm (all tasks share a context), then most free slots. */
 function choices(model: Model, _task: Task, anyWithRoom: boolean): string[] {
   const rated = Object.entries(model.workers)
+    .filter(([, { isResting }]) => !isResting)
     .map(([id, { cap }]) => ({ id, held: activeOf(model, id).length, free: cap - activeOf(model, id).length }))
     .filter(({ free }) => free > 0);
   if (anyWithRoom) return rated.map(({ id }) => id);

@@ -9,6 +9,7 @@ export const CALLS = [
   ["post", "/api/runtime/workers"],
   ["delete", "/api/runtime/workers/x"],
   ["post", "/api/runtime/workers/x/drain"],
+  ["post", "/api/runtime/workers/x/rest"],
   ["post", "/api/runtime/workers/x/resume"],
   ["post", "/api/runtime/llm-tasks"],
   ["post", "/api/runtime/llm-tasks/claim"],

@@ -80,6 +80,7 @@ export const WORKER = {
   install_method: text,
   boot_id: text,
   drain: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
+  rest: either(null, { kind: expect.stringMatching(/^(failures|worker)$/), reason: text, until: orNull(integer) }),
 };
 
 export const ARTIFACT = {
