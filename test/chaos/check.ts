@@ -5,6 +5,7 @@ import type { Journal } from "./fleet.ts";
 interface TaskRow {
   id: string;
   status: string;
+  worker_id: string | null;
   attempts: number;
   max_attempts: number;
   prompt: string;
@@ -101,14 +102,14 @@ function outcomesOf(tasks: Map<string, TaskRow>, results: ResultRow[]): string[]
   const successes = new Map<string, number>();
   for (const { task_id, accepted, status } of results)
     if (accepted && status === "success") successes.set(task_id, (successes.get(task_id) ?? 0) + 1);
-  return [...tasks.values()].flatMap(({ id, status }) => {
+  return [...tasks.values()].flatMap(({ id, status, worker_id }) => {
     const accepted = successes.get(id) ?? 0;
     if (status === "completed")
       return accepted === 1 ? [] : [`task ${id} is completed with ${accepted} accepted results`];
     if (status === "cancelled")
       return accepted <= 1 ? [] : [`task ${id} is cancelled with ${accepted} accepted results`];
     if (status === "dead") return accepted === 0 ? [] : [`task ${id} is dead with ${accepted} accepted results`];
-    return [`task ${id} is still ${status}`];
+    return [`task ${id} is still ${status}, and its worker is ${worker_id}`];
   });
 }
 

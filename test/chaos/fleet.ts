@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Lease, Task } from "../../src/contract/views.ts";
+import { OWN, TIMEOUT_SEC } from "./own-workers.ts";
 import type { Random } from "./random.ts";
 
 /** What the service has acknowledged. */
@@ -54,13 +55,14 @@ export function callerOf(urls: string[], random: Random, journal: Journal) {
       });
       const text = await response.text();
       const answer: Answer = { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
-      const isOut = answer.status === 503 && !String(answer.body?.error).startsWith("No available worker");
+      const hasNoWorker = answer.status === 503 && String(answer.body?.error).startsWith("No available worker");
+      const isOut = [503, 507].includes(answer.status) && !hasNoWorker;
       const isRefused = answer.status === 502 && answer.body?.dispatched === false;
-      if (answer.status >= 500 && answer.status !== 503 && !isRefused)
+      if (answer.status >= 500 && !hasNoWorker && !isOut && !isRefused)
         journal.wrong.push(`${method} ${path} was answered ${answer.status}: ${JSON.stringify(answer.body)}`);
       if (!isOut) return answer;
     } catch {
-      // Cut, refused or too late: all of them mean that nobody knows.
+      // Cut, refused, too late, or the text of a proxy: all of them mean that nobody knows.
     }
     journal.unanswered += 1;
     return undefined;
@@ -82,9 +84,10 @@ export async function until(call: () => ReturnType<Call>): Promise<Answer> {
 export async function createOne(call: Call, random: Random, journal: Journal): Promise<void> {
   const key = randomUUID();
   const prompt = `Prompt ${key}`;
-  const requires = random.chance(0.5) ? [BY_HAND] : [];
+  const requires = random.chance(0.1) ? [OWN] : random.chance(0.5) ? [BY_HAND] : [];
   const context_id = `context ${random.between(0, 5)}`;
-  const request = { context_id, agent_slug: "chaos", prompt, max_attempts: 5, requires };
+  const policy = { timeout_sec: TIMEOUT_SEC, budget: 0 };
+  const request = { context_id, agent_slug: "chaos", prompt, policy, max_attempts: 5, requires };
   const { status, body } = await until(() => call("POST", "/llm-tasks", request, { "idempotency-key": key }));
   if (status === 201 || status === 200) journal.created.push({ id: body.id, key, prompt });
   else journal.wrong.push(`a create was answered ${status}: ${JSON.stringify(body)}`);
