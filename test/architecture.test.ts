@@ -4,12 +4,13 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 
 const SRC = fileURLToPath(new URL("../src", import.meta.url));
+const PACKAGE = JSON.parse(readFileSync(join(SRC, "../package.json"), "utf8"));
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
 
 /** What a file imports: paths within src, and names of packages. */
 function importsOf(file: string): string[] {
   const source = readFileSync(join(SRC, file), "utf8");
-  const specifiers = [...source.matchAll(/(?:from|import\()\s*"([^"]+)"/g)].map((match) => match[1] ?? "");
+  const specifiers = [...source.matchAll(/(?:from|import\()\s*"([^"\s]+)"/g)].map((match) => match[1] ?? "");
   return specifiers.map((name) => (name.startsWith(".") ? relative(SRC, join(SRC, dirname(file), name)) : name));
 }
 
@@ -35,6 +36,15 @@ describe("the house", () => {
         .map((name) => `${file} imports ${name}`),
     );
     expect(broken).toEqual([]);
+  });
+
+  it("runs without the packages of its development", () => {
+    const production = Object.keys(PACKAGE.dependencies);
+    const isMissing = (name: string) =>
+      !name.startsWith("node:") && !files.includes(name) && !production.some((one) => `${name}/`.startsWith(`${one}/`));
+    expect(files.flatMap((file) => importsOf(file).filter(isMissing))).toEqual([]);
+    const { start, worker, key, "db:migrate": migrate } = PACKAGE.scripts;
+    for (const script of [start, worker, key, migrate]) expect(script).toMatch(/^node build.mjs && exec node [^&|;]*$/);
   });
 
   it("has no file over 200 lines", () => {
