@@ -33,6 +33,22 @@ for (const [network, bits] of METADATA_V4) {
 }
 for (const [network, bits] of METADATA_V6) metadata.addSubnet(network, bits, "ipv6");
 
+/** True for an absolute http or https address without credentials and fragment that is no cloud's metadata service. */
+export function isHttpUrl(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, hostname, username, password, href } = new URL(value);
+  const isPlain = hostname !== "" && !username && !password && !href.includes("#");
+  return ["http:", "https:"].includes(protocol) && isPlain && !isMetadataHost(hostname);
+}
+
+/** A stored address as clients may see it: "" where it must not be called, since an adopted database's may have a password in it. */
+export function shownUrl(stored: string): string {
+  return isHttpUrl(stored) ? stored : "";
+}
+
+export const HTTP_URL =
+  "must be an http:// or https:// address without user name and fragment, and of no cloud's metadata service";
+
 /** A list of host names and networks, as OUTBOUND_ALLOW gives it; undefined allows every address but those of metadata services. */
 export interface Allowed {
   names: ReadonlySet<string>;

@@ -1,59 +1,23 @@
 import { resolve } from "node:path";
 import { z } from "zod";
-import { isMetadataHost, parseAllowed } from "./addresses.ts";
 import { StartError } from "./errors.ts";
+import {
+  allowedAddresses,
+  bindAddress,
+  bucketName,
+  headerValue,
+  hostName,
+  httpUrl,
+  keyValue,
+  origins,
+  wholeNumber,
+} from "./setting-values.ts";
 
 /** Everything that the environment decides, checked once at the start, frozen, and passed in. Never read from `process.env` elsewhere. */
 export type Config = Readonly<z.output<typeof environment>>;
 
-const wholeNumber = (min: number, max: number, fallback: number) =>
-  z.coerce.number().int().min(min).max(max).default(fallback);
-
-/** True for an absolute http or https address without credentials and fragment that is no cloud's metadata service. */
-export function isHttpUrl(value: string): boolean {
-  if (!URL.canParse(value)) return false;
-  const { protocol, hostname, username, password, href } = new URL(value);
-  const isPlain = hostname !== "" && !username && !password && !href.includes("#");
-  return ["http:", "https:"].includes(protocol) && isPlain && !isMetadataHost(hostname);
-}
-
-/** A stored address as clients may see it: "" where it must not be called, since an adopted database's may have a password in it. */
-export function shownUrl(stored: string): string {
-  return isHttpUrl(stored) ? stored : "";
-}
-
-export const HTTP_URL =
-  "must be an http:// or https:// address without user name and fragment, and of no cloud's metadata service";
-
-/** A key that travels as an HTTP header, which carries printable ASCII only. */
-export const headerValue = z.string().regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces, and not empty");
-
-const httpUrl = z.string().refine(isHttpUrl, HTTP_URL);
-
-const origins = z
-  .string()
-  .default("")
-  .transform((list) =>
-    list
-      .split(",")
-      .map((origin) => origin.trim())
-      .filter(Boolean),
-  )
-  .refine((list) => list.every((origin) => isHttpUrl(origin) && new URL(origin).origin === origin), {
-    message: "must be origins such as https://garden.example, separated by commas",
-  });
-
-const addresses = z
-  .string()
-  .transform((list, context) => {
-    const allowed = parseAllowed(list);
-    if (!allowed) context.addIssue("must be host names and networks such as 10.0.0.0/8, separated by commas");
-    return allowed ?? z.NEVER;
-  })
-  .optional();
-
 const variables = z.object({
-  NODE_ENV: z.string().default("development"),
+  NODE_ENV: z.enum(["production", "development", "test"]).default("development"),
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
@@ -61,27 +25,25 @@ const variables = z.object({
   DB_POOL_MAX: wholeNumber(1, 500, 6),
   DATA_DIR: z.string().default(".data"),
   BLOOM_RUNTIME_PORT: wholeNumber(0, 65_535, 3002),
+  BIND_ADDRESS: bindAddress.optional(),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
-  RUNTIME_API_KEY: z.string().optional(),
+  RUNTIME_API_KEY: keyValue.optional(),
+  RUNTIME_API_KEY_PREVIOUS: keyValue.optional(),
+  ALLOW_OPEN: z.enum(["true", "false"]).default("false"),
   SETTINGS_KEY: z.string().min(16, "must have at least 16 characters").optional(),
   SETTINGS_KEY_PREVIOUS: z.string().min(16, "must have at least 16 characters").optional(),
   MEMBRIDGE_SERVER_URL: httpUrl.default("http://127.0.0.1:8000"),
   MEMBRIDGE_ADMIN_KEY: headerValue.default(""),
   MEMBRIDGE_AGENT_KEY: headerValue.default(""),
-  MINIO_ENDPOINT: z
-    .string()
-    .regex(/^[A-Za-z0-9.-]+$/, "must be a host name without http:// and port")
-    .optional(),
+  MINIO_ENDPOINT: hostName.optional(),
   MINIO_PORT: wholeNumber(1, 65_535, 9000),
-  MINIO_ACCESS_KEY: z.string().default(""),
+  MINIO_ACCESS_KEY: keyValue.default(""),
   MINIO_SECRET_KEY: z.string().default(""),
-  MINIO_ARTIFACT_BUCKET: z
+  MINIO_REGION: z
     .string()
-    .regex(
-      /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
-      "must be a bucket name: 3 to 63 small letters, digits, dots and hyphens",
-    )
-    .default("bloom-artifacts"),
+    .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the name of a region, such as us-east-1")
+    .default("us-east-1"),
+  MINIO_ARTIFACT_BUCKET: bucketName.default("bloom-artifacts"),
   MINIO_USE_SSL: z.enum(["true", "false"]).default("false"),
   RATE_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 100),
   TEST_CONNECTION_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
@@ -92,7 +54,7 @@ const variables = z.object({
   SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
   WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
   CORS_ORIGINS: origins,
-  OUTBOUND_ALLOW: addresses,
+  OUTBOUND_ALLOW: allowedAddresses.optional(),
   PUBLIC_URL: httpUrl.optional(),
   AUTO_DISPATCH: z.enum(["true", "false"]).default("false"),
   TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
@@ -105,6 +67,7 @@ export const SETTINGS = Object.keys(variables.shape);
 export const SECRETS = [
   "DATABASE_URL",
   "RUNTIME_API_KEY",
+  "RUNTIME_API_KEY_PREVIOUS",
   "SETTINGS_KEY",
   "SETTINGS_KEY_PREVIOUS",
   "MEMBRIDGE_ADMIN_KEY",
@@ -112,11 +75,21 @@ export const SECRETS = [
   "MINIO_SECRET_KEY",
 ] as const satisfies (keyof typeof variables.shape)[];
 
+const OPEN_IN_PRODUCTION =
+  "is needed with NODE_ENV=production, since without it everybody may do everything; ALLOW_OPEN=true starts without it, where something in front lets only the right callers through";
+
 const environment = variables
   .superRefine((env, context) => {
+    const fault = (key: keyof typeof env, message: string) =>
+      context.addIssue({ code: "custom", path: [key], message });
+    if (env.RUNTIME_API_KEY === undefined) {
+      if (env.NODE_ENV === "production" && env.ALLOW_OPEN !== "true") fault("RUNTIME_API_KEY", OPEN_IN_PRODUCTION);
+      if (env.RUNTIME_API_KEY_PREVIOUS !== undefined)
+        fault("RUNTIME_API_KEY", "is needed when RUNTIME_API_KEY_PREVIOUS is set");
+    }
     if (env.MINIO_ENDPOINT === undefined) return;
     for (const key of ["MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"] as const) {
-      if (!env[key]) context.addIssue({ code: "custom", path: [key], message: "is needed when MINIO_ENDPOINT is set" });
+      if (!env[key]) fault(key, "is needed when MINIO_ENDPOINT is set");
     }
   })
   .transform((env) => {
@@ -127,11 +100,17 @@ const environment = variables
       databasePoolMax: env.DB_POOL_MAX,
       dataDir: resolve(env.DATA_DIR),
       port: env.BLOOM_RUNTIME_PORT,
+      /** Where to listen; undefined is every address of the machine. */
+      bindAddress: env.BIND_ADDRESS,
       logLevel: env.LOG_LEVEL,
       apiKey: env.RUNTIME_API_KEY,
+      /** The key before `apiKey`, which still opens everything until all callers have the new one. */
+      apiKeyPrevious: env.RUNTIME_API_KEY_PREVIOUS,
+      /** Something in front is said to let only the right callers through, so that no key is needed in production. */
+      allowOpen: env.ALLOW_OPEN === "true",
       settingsKey: env.SETTINGS_KEY,
-      /** What settings were sealed with before; at the start they are sealed anew. */
-      settingsKeyPrevious: env.SETTINGS_KEY_PREVIOUS,
+      /** What settings may have been sealed with before; at the start they are sealed anew. */
+      settingsKeysPrevious: env.SETTINGS_KEY_PREVIOUS === undefined ? [] : [env.SETTINGS_KEY_PREVIOUS],
       membridge: {
         url: env.MEMBRIDGE_SERVER_URL,
         adminKey: env.MEMBRIDGE_ADMIN_KEY,
@@ -146,6 +125,7 @@ const environment = variables
               useSSL: env.MINIO_USE_SSL === "true",
               accessKey: env.MINIO_ACCESS_KEY,
               secretKey: env.MINIO_SECRET_KEY,
+              region: env.MINIO_REGION,
               bucket: env.MINIO_ARTIFACT_BUCKET,
             },
       limits: {
@@ -170,15 +150,21 @@ const environment = variables
   });
 
 /**
- * The configuration that `env` asks for. An empty value counts as not set.
+ * The configuration that `env` asks for. Values count without the white space around them, and an empty one as not set.
  * Throws a StartError that lists every fault at once, by name and without the value: it may be a secret.
  */
 export function loadConfig(env: Record<string, string | undefined>): Config {
-  const given = Object.fromEntries(
-    Object.entries(env).filter(([, value]) => value !== undefined && value.trim() !== ""),
-  );
-  const parsed = environment.safeParse(given);
-  if (parsed.success) return Object.freeze(parsed.data);
+  const given = Object.entries(env).map(([name, value]) => [name, value?.trim()] as const);
+  const parsed = environment.safeParse(Object.fromEntries(given.filter(([, value]) => value)));
+  if (parsed.success) {
+    const { settingsKeysPrevious, ...config } = parsed.data;
+    return Object.freeze({ ...config, settingsKeysPrevious: [...settingsKeysPrevious, ...untrimmed(env)] });
+  }
   const faults = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
   throw new StartError(`The environment has ${faults.length} wrong setting(s):\n${faults.join("\n")}`);
+}
+
+/** The settings keys as versions before this one used them, with the white space around them: settings may be sealed with such a key. */
+function untrimmed({ SETTINGS_KEY, SETTINGS_KEY_PREVIOUS }: Record<string, string | undefined>): string[] {
+  return [SETTINGS_KEY, SETTINGS_KEY_PREVIOUS].filter((key): key is string => key !== undefined && key.trim() !== key);
 }

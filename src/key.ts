@@ -1,10 +1,10 @@
 /** `npm run key`: makes, lists and revokes named keys, in the database at DATABASE_URL or in the embedded one, beside the service or without it. */
-import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { loadConfig } from "./config.ts";
 import { type Db, openDatabase } from "./db/client.ts";
 import { joinServer, migrateServer } from "./db/connect.ts";
 import { ROLES } from "./db/values.ts";
+import { loadEnvFile } from "./env-file.ts";
 import { Refusal, StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { createKey, listKeys, revokeKey } from "./settings/keys.ts";
@@ -15,8 +15,8 @@ npm run key -- revoke --name <name>`;
 
 async function main(args: string[]): Promise<void> {
   const command = readCommand(args);
-  if (existsSync(".env")) process.loadEnvFile(".env");
-  const config = loadConfig({ ...process.env, LOG_LEVEL: "warn" });
+  loadEnvFile();
+  const config = loadConfig({ ...process.env, LOG_LEVEL: "warn", ALLOW_OPEN: "true" });
   const log = createLog(config.logLevel);
   const server = await joinServer(config.databaseUrl, config.dataDir, log);
   try {

@@ -1,13 +1,13 @@
 /** The process: environment in, exit code out. `npm start` runs this file. */
-import { existsSync } from "node:fs";
-import { loadConfig, SECRETS } from "./config.ts";
+import { type Config, loadConfig, SECRETS } from "./config.ts";
+import { loadEnvFile } from "./env-file.ts";
 import { StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { startService } from "./service.ts";
 import { onEndAsked } from "./signals.ts";
 
 async function main(): Promise<void> {
-  if (existsSync(".env")) process.loadEnvFile(".env");
+  loadEnvFile();
   const config = loadConfig(process.env);
   // Neither the programs that are started nor a report of a crash need them.
   for (const name of SECRETS) delete process.env[name];
@@ -30,10 +30,21 @@ async function main(): Promise<void> {
   const { port } = await starting;
   log.info(
     { port, database: config.databaseUrl ? "DATABASE_URL" : "embedded" },
-    `BLOOM Runtime listens on http://localhost:${port}`,
+    `BLOOM Runtime listens on ${whereIn(config, port)}; ${whoMayCall(config)}`,
   );
-  if (config.apiKey === undefined)
-    log.warn("RUNTIME_API_KEY is not set: whoever reaches this port, from any network, may do everything");
+  if (config.apiKey === undefined) log.warn("RUNTIME_API_KEY is not set: whoever reaches this port may do everything");
+}
+
+function whereIn({ bindAddress }: Config, port: number): string {
+  if (bindAddress === undefined) return `http://localhost:${port}, on every address of this machine`;
+  return `http://${bindAddress.includes(":") ? `[${bindAddress}]` : bindAddress}:${port}, on this address only`;
+}
+
+function whoMayCall({ apiKey, allowOpen }: Config): string {
+  if (apiKey !== undefined) return "callers need RUNTIME_API_KEY or a named key";
+  return allowOpen
+    ? "ALLOW_OPEN says that something in front lets only the right callers through"
+    : "nobody needs a key";
 }
 
 function crash(error: unknown): void {

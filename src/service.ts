@@ -60,7 +60,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
 
     const box = createSecretBox(
       await settingsSecret(config.settingsKey, config.dataDir, log),
-      config.settingsKeyPrevious,
+      ...config.settingsKeysPrevious,
     );
     const settings = createSettings(db, box, config.membridge, log);
     await settings.sealAnew();
@@ -94,7 +94,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     started.push(() => listener.stop());
 
     const http = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }));
-    const port = await bind(http, config.port);
+    const port = await bind(http, config.port, config.bindAddress);
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());
     return { port, stop };
@@ -130,7 +130,7 @@ async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<voi
   }
 }
 
-function bind(server: HttpServer, port: number): Promise<number> {
+function bind(server: HttpServer, port: number, address: string | undefined): Promise<number> {
   return new Promise((resolve, reject) => {
     server.once("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EADDRINUSE")
@@ -141,9 +141,13 @@ function bind(server: HttpServer, port: number): Promise<number> {
         );
       else if (error.code === "EACCES")
         reject(new StartError(`Port ${port} is not allowed to this user. Set BLOOM_RUNTIME_PORT to one above 1023.`));
+      else if (["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"].includes(error.code ?? ""))
+        reject(new StartError(`BIND_ADDRESS ${address} is no address of this machine (${error.code}).`));
       else reject(error);
     });
-    server.listen(port, () => resolve((server.address() as AddressInfo).port));
+    server.listen({ port, ...(address !== undefined && { host: address }) }, () =>
+      resolve((server.address() as AddressInfo).port),
+    );
   });
 }
 

@@ -35,8 +35,8 @@ describe("the configuration", () => {
       corsOrigins: [],
       trustProxyHops: 0,
     });
-    expect(loadConfig({ NODE_ENV: "production" }).trustProxyHops).toBe(1);
-    expect(loadConfig({ NODE_ENV: "production", TRUST_PROXY_HOPS: "0" }).trustProxyHops).toBe(0);
+    expect(loadConfig({ NODE_ENV: "production", ALLOW_OPEN: "true" }).trustProxyHops).toBe(1);
+    expect(loadConfig({ NODE_ENV: "production", RUNTIME_API_KEY: "k", TRUST_PROXY_HOPS: "0" }).trustProxyHops).toBe(0);
   });
 
   it("has a default for every limit and name, cannot be changed, and is .env.example's", () => {
@@ -80,6 +80,7 @@ describe("the configuration", () => {
       useSSL: true,
       accessKey: "a",
       secretKey: "s",
+      region: "us-east-1",
       bucket: "bloom-artifacts",
     });
     expect(faultsOf({ MINIO_ENDPOINT: "minio.local" })).toMatch(/MINIO_ACCESS_KEY.*\n.*MINIO_SECRET_KEY/);
@@ -89,6 +90,12 @@ describe("the configuration", () => {
     Object.entries({
       DATABASE_URL: "mysql://x",
       DB_POOL_MAX: "0",
+      NODE_ENV: "Production",
+      ALLOW_OPEN: "yes",
+      BIND_ADDRESS: "http://127.0.0.1",
+      RUNTIME_API_KEY: "schlüssel",
+      RUNTIME_API_KEY_PREVIOUS: "two\nlines",
+      MINIO_REGION: "us east",
       BLOOM_RUNTIME_PORT: "65536",
       LOG_LEVEL: "loud",
       SETTINGS_KEY: "short",
@@ -110,6 +117,59 @@ describe("the configuration", () => {
     }),
   )("a wrong %s is named", (name, value) => {
     expect(faultsOf({ [name]: value })).toMatch(new RegExp(`wrong setting.*\\n  ${name}: `));
+  });
+
+  it("does not open production to everybody, unless it is told that something in front guards it", () => {
+    const production = { NODE_ENV: "production", DATABASE_URL: "postgresql://localhost/bloom" };
+    for (const key of ["", " \r"]) {
+      const fault = faultsOf({ ...production, RUNTIME_API_KEY: key });
+      expect(fault).toMatch(/RUNTIME_API_KEY: is needed with NODE_ENV=production.* ALLOW_OPEN=true/);
+    }
+    expect(loadConfig({ ...production, ALLOW_OPEN: "true" })).toMatchObject({ apiKey: undefined, allowOpen: true });
+    expect(loadConfig({ ...production, RUNTIME_API_KEY: "a key" })).toMatchObject({
+      apiKey: "a key",
+      allowOpen: false,
+    });
+  });
+
+  it("has two main keys while the first is changed, and never the previous one alone", () => {
+    const keys = { RUNTIME_API_KEY: "new", RUNTIME_API_KEY_PREVIOUS: "old" };
+    expect(loadConfig(keys)).toMatchObject({ apiKey: "new", apiKeyPrevious: "old" });
+    expect(faultsOf({ RUNTIME_API_KEY_PREVIOUS: "old" })).toContain("\n  RUNTIME_API_KEY: is needed when");
+  });
+
+  it("counts no white space around a value, as an editor or a shell may leave it there", () => {
+    const around = (value: string) => ` \u00a0${value}\r\n`;
+    const key = "a key of 16 characters";
+    const config = loadConfig({
+      RUNTIME_API_KEY: around(key),
+      SETTINGS_KEY: around(key),
+      SETTINGS_KEY_PREVIOUS: "the key before that",
+      MEMBRIDGE_ADMIN_KEY: around("admin-key"),
+      MEMBRIDGE_AGENT_KEY: around("agent-key"),
+      MINIO_ENDPOINT: around("minio"),
+      MINIO_ACCESS_KEY: around("access"),
+      MINIO_SECRET_KEY: around("secret"),
+      DATABASE_URL: around("postgresql://localhost/bloom"),
+      NODE_ENV: around("production"),
+    });
+    expect(config).toMatchObject({
+      apiKey: key,
+      settingsKey: key,
+      membridge: { adminKey: "admin-key", agentKey: "agent-key" },
+      minio: { accessKey: "access", secretKey: "secret" },
+      databaseUrl: "postgresql://localhost/bloom",
+      production: true,
+    });
+    // Versions that did not trim have sealed settings with the key as it was given.
+    expect(config.settingsKeysPrevious).toEqual(["the key before that", around(key)]);
+  });
+
+  it.each(["my_minio", "minio-1.local", "10.0.0.5"])("takes the host name %s, as Docker Compose makes them", (name) => {
+    const env = { MINIO_ENDPOINT: name, MINIO_ACCESS_KEY: "a", MINIO_SECRET_KEY: "s" };
+    expect(loadConfig(env).minio?.endPoint).toBe(name);
+    expect(loadConfig({ MEMBRIDGE_SERVER_URL: `http://${name}:8000` }).membridge.url).toContain(name);
+    expect(loadConfig({ DATABASE_URL: `postgresql://u@${name}/d` }).databaseUrl).toContain(name);
   });
 
   it("lists all faults together", () => {

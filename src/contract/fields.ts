@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { HTTP_URL, isHttpUrl } from "../config.ts";
+import { HTTP_URL, isHttpUrl } from "../addresses.ts";
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, in text or in jsonb. */
 function isStorable(value: string): boolean {

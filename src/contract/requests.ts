@@ -4,9 +4,9 @@
  */
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
-import { headerValue } from "../config.ts";
 import { llmResults } from "../db/output-tables.ts";
 import { llmTasks, workers } from "../db/schema.ts";
+import { headerValue } from "../setting-values.ts";
 import { httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
 
 /** `max_attempts` here is the task's own. */

@@ -1,5 +1,5 @@
 /** What travels: the only place where a row becomes the record of api.md. Column names are field names, so most rows are their record. */
-import { shownUrl } from "../config.ts";
+import { shownUrl } from "../addresses.ts";
 import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/rows.ts";
 
 export type Task = TaskRow;

@@ -1,16 +1,16 @@
 /** `npm run db:migrate` and `npm run db:push`: on the server at DATABASE_URL, or on the embedded one, which is started where it does not run. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { loadConfig } from "../config.ts";
+import { loadEnvFile } from "../env-file.ts";
 import { StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { joinServer, migrateServer, type Server } from "./connect.ts";
 
 async function main(command: string | undefined, options: string[]): Promise<void> {
   if (command !== "migrate" && command !== "push") throw new StartError("Say what to do: migrate or push.");
-  if (existsSync(".env")) process.loadEnvFile(".env");
-  const config = loadConfig(process.env);
+  loadEnvFile();
+  const config = loadConfig({ ...process.env, ALLOW_OPEN: "true" });
   const log = createLog(config.logLevel);
   const server = await joinServer(config.databaseUrl, config.dataDir, log);
   try {

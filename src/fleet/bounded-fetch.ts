@@ -1,5 +1,5 @@
 import { fetch, type Response } from "undici";
-import { isHttpUrl } from "../config.ts";
+import { isHttpUrl } from "../addresses.ts";
 import { joinSignals } from "../signals.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 

@@ -1,4 +1,4 @@
-import { isHttpUrl } from "../config.ts";
+import { isHttpUrl } from "../addresses.ts";
 import type { MembridgeAddress } from "../settings/settings.ts";
 import { boundedFetch, NetworkFault } from "./bounded-fetch.ts";
 import type { Outbound } from "./outbound.ts";

@@ -9,7 +9,7 @@ export interface SecretBox {
   seal(name: string, plain: string): string;
   /** The plain text, or undefined when it was sealed with another key or damaged. */
   open(name: string, sealed: string): string | undefined;
-  /** True when it was sealed with the key that `seal` uses, and not with the previous one. */
+  /** True when it was sealed with the key that `seal` uses, and not with a previous one. */
   isCurrent(name: string, sealed: string): boolean;
 }
 
@@ -18,13 +18,19 @@ export function isSealed(value: string): boolean {
   return value.startsWith(PREFIX);
 }
 
-/** `previous` is the secret before `secret`: what was sealed with it can still be opened. */
-export function createSecretBox(secret: string, previous?: string): SecretBox {
+/** What was sealed with one of the `previous` secrets, which were used before `secret`, can still be opened. */
+export function createSecretBox(secret: string, ...previous: string[]): SecretBox {
   const { seal, open } = boxOf(secret);
-  const openPrevious = previous === undefined ? undefined : boxOf(previous).open;
+  const boxes = [open, ...previous.map((key) => boxOf(key).open)];
   return {
     seal,
-    open: (name, sealed) => open(name, sealed) ?? openPrevious?.(name, sealed),
+    open: (name, sealed) => {
+      for (const openWith of boxes) {
+        const plain = openWith(name, sealed);
+        if (plain !== undefined) return plain;
+      }
+      return undefined;
+    },
     isCurrent: (name, sealed) => open(name, sealed) !== undefined,
   };
 }

@@ -1,6 +1,6 @@
 import { and, eq, or, sql } from "drizzle-orm";
 import type { Logger } from "pino";
-import { shownUrl } from "../config.ts";
+import { shownUrl } from "../addresses.ts";
 import type { SaveConfig } from "../contract/requests.ts";
 import { maskKey, type RuntimeConfig } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";

@@ -1,7 +1,7 @@
 /** `npm run worker -- --server http://host:3002 --name rpi --exec 'claude -p'`: a worker for machines behind NAT. */
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
-import { isHttpUrl } from "../config.ts";
+import { isHttpUrl } from "../addresses.ts";
 import { StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { onEndAsked } from "../signals.ts";

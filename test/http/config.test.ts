@@ -203,8 +203,8 @@ describe("the admin key", () => {
   });
 
   it("is encrypted anew when SETTINGS_KEY is changed, and is used all the while", async () => {
-    const settingsWith = (secret: string, previous?: string) =>
-      createSettings(db, createSecretBox(secret, previous), { url: fake.url, adminKey: "" }, silent);
+    const settingsWith = (secret: string, ...previous: string[]) =>
+      createSettings(db, createSecretBox(secret, ...previous), { url: fake.url, adminKey: "" }, silent);
     await settingsWith("the first secret").save(saved);
     const before = await storedKey();
     const rotated = settingsWith("the second secret", "the first secret");

@@ -67,7 +67,13 @@ async function startMinio(): Promise<Server> {
     .withExposedPorts(9000)
     .withWaitStrategy(Wait.forHttp("/minio/health/ready", 9000))
     .start();
-  const address = { endPoint: container.getHost(), port: container.getMappedPort(9000), useSSL: false, ...keys };
+  const address = {
+    endPoint: container.getHost(),
+    port: container.getMappedPort(9000),
+    useSSL: false,
+    region: "us-east-1",
+    ...keys,
+  };
   return { address, stop: () => container.stop() };
 }
 
@@ -80,5 +86,6 @@ async function startS3rver(): Promise<Server> {
     await server.close();
     await rm(directory, { recursive: true });
   };
-  return { address: { endPoint: "127.0.0.1", port, useSSL: false, accessKey: "S3RVER", secretKey: "S3RVER" }, stop };
+  const keys = { accessKey: "S3RVER", secretKey: "S3RVER" };
+  return { address: { endPoint: "127.0.0.1", port, useSSL: false, region: "us-east-1", ...keys }, stop };
 }

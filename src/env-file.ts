@@ -1,0 +1,58 @@
+import { lstatSync, readFileSync } from "node:fs";
+import { parseEnv } from "node:util";
+import { messageOf, StartError } from "./errors.ts";
+
+/** How the bytes of a file begin that an editor has saved in another encoding than plain UTF-8, or with a byte order mark. */
+const MARKS: [mark: number[], encoding: string][] = [
+  [[0xef, 0xbb, 0xbf], "utf-8"],
+  [[0xff, 0xfe], "utf-16le"],
+  [[0xfe, 0xff], "utf-16be"],
+];
+const BYTE_ORDER_MARK = /\uFEFF/g;
+const SAVE_IT = "Save it as plain text in UTF-8.";
+
+/**
+ * Puts the settings of the file, where there is one, into `env`; what `env` has already wins. The file may be in UTF-8 or, with a byte
+ * order mark, in UTF-16, with line ends of any system. StartError: it cannot be read as such. A file that is only half understood could
+ * leave out the key, and so open everything to everybody.
+ */
+export function loadEnvFile(path = ".env", env: NodeJS.ProcessEnv = process.env): void {
+  const bytes = readBytes(path);
+  if (!bytes) return;
+  const settings = parseEnv(decode(path, bytes).replace(/\r\n?/g, "\n"));
+  for (const [name, value] of Object.entries(settings)) {
+    if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name))
+      throw new StartError(
+        `The file ${path} has a line that sets ${JSON.stringify(name)}, which is no name of a setting. Write NAME=value.`,
+      );
+    env[name] ??= value;
+  }
+}
+
+/** Undefined: there is no such file. */
+function readBytes(path: string): Buffer | undefined {
+  // A link that leads nowhere is there, and what it should lead to is missing.
+  if (!lstatSync(path, { throwIfNoEntry: false })) return undefined;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const isFolder = error instanceof Error && "code" in error && error.code === "EISDIR";
+    const why = isFolder
+      ? "it is a folder. Docker makes one where the file that it should mount is missing"
+      : messageOf(error);
+    throw new StartError(`The file ${path} cannot be read: ${why}. Mend or remove it.`, { cause: error });
+  }
+}
+
+function decode(path: string, bytes: Buffer): string {
+  const [, encoding] = MARKS.find(([mark]) => mark.every((byte, n) => bytes[n] === byte)) ?? [[], "utf-8"];
+  let text: string;
+  try {
+    text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new StartError(`The file ${path} is not valid ${encoding.toUpperCase()}. ${SAVE_IT}`, { cause: error });
+  }
+  if (text.includes("\0"))
+    throw new StartError(`The file ${path} is in an encoding without a byte order mark, or no text. ${SAVE_IT}`);
+  return text.replace(BYTE_ORDER_MARK, "");
+}

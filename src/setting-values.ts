@@ -1,0 +1,55 @@
+/** The kinds of values that settings have, as schemas: each says in a sentence what it must be. */
+import { z } from "zod";
+import { HTTP_URL, isHttpUrl, parseAllowed } from "./addresses.ts";
+
+export const wholeNumber = (min: number, max: number, fallback: number) =>
+  z.coerce.number().int().min(min).max(max).default(fallback);
+
+/** A key that travels as an HTTP header, which carries printable ASCII only. */
+export const headerValue = z.string().regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces, and not empty");
+
+/** A caller's key, in which spaces are allowed: HTTP only cuts off those at the ends of a header's value. */
+export const keyValue = z
+  .string()
+  .regex(
+    /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/,
+    "must be printable ASCII, since nothing else travels in an HTTP header",
+  );
+
+/** Docker Compose makes names with underscores, which are resolved like any other. */
+export const hostName = z
+  .string()
+  .regex(/^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$/, "must be a host name without http:// and port");
+
+export const bindAddress = z
+  .string()
+  .regex(/^[A-Za-z0-9_.:%-]+$/, "must be an address of this machine, such as 127.0.0.1 or ::1, or a name of it");
+
+export const bucketName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$/,
+    "must be a bucket name: 3 to 63 small letters, digits, dots and hyphens",
+  );
+
+/** Host names and networks, separated by commas, as `parseAllowed` gives them. */
+export const allowedAddresses = z.string().transform((list, context) => {
+  const allowed = parseAllowed(list);
+  if (!allowed) context.addIssue("must be host names and networks such as 10.0.0.0/8, separated by commas");
+  return allowed ?? z.NEVER;
+});
+
+export const httpUrl = z.string().refine(isHttpUrl, HTTP_URL);
+
+export const origins = z
+  .string()
+  .default("")
+  .transform((list) =>
+    list
+      .split(",")
+      .map((origin) => origin.trim())
+      .filter(Boolean),
+  )
+  .refine((list) => list.every((origin) => isHttpUrl(origin) && new URL(origin).origin === origin), {
+    message: "must be origins such as https://garden.example, separated by commas",
+  });
