@@ -6,8 +6,8 @@ import { messageOf } from "../errors.ts";
 import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
 import type { ArtifactKey } from "./keys.ts";
 import { unlessAborted, within } from "./limits.ts";
-import { prepareBucket, REGION } from "./own-bucket.ts";
-import { faultOf, isNoBucket } from "./s3-faults.ts";
+import { prepareBucket } from "./own-bucket.ts";
+import { faultOf as faultAt, isNoBucket } from "./s3-faults.ts";
 import { transport } from "./transport.ts";
 
 /** A connection on which nothing moves for so long is given up. */
@@ -59,13 +59,18 @@ export function openBucket(
   { bucket: name, ...connection }: NonNullable<Config["minio"]>,
   { idleMs = IDLE_MS, restMs = REST_MS } = {},
 ): Bucket {
+  /** By how much our clock was ahead of the store's when that answered last. */
+  let aheadMs = 0;
+  const noteTime = (storeMs: number) => {
+    aheadMs = Number.isNaN(storeMs) ? 0 : Date.now() - storeMs;
+  };
+  const faultOf = (error: unknown) => faultAt(error, aheadMs);
   const connect = (signal?: AbortSignal) =>
     new Client({
       ...connection,
-      region: REGION,
       // A stream cannot be sent twice, and whoever uploads has PostgreSQL to fall back on.
       retryOptions: { disableRetry: true },
-      transport: transport(connection.useSSL, idleMs, signal),
+      transport: transport(connection.useSSL, idleMs, noteTime, signal),
     });
   const client = connect();
   const breaker = circuitBreaker(
@@ -76,7 +81,7 @@ export function openBucket(
 
   /** Looks at the bucket once; a look that failed is made again at the next use. */
   function checkOwn(): Promise<void> {
-    own ??= prepareBucket(client, name).catch((error) => {
+    own ??= prepareBucket(client, name, connection.region).catch((error) => {
       own = undefined;
       throw faultOf(error);
     });

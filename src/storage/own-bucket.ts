@@ -1,8 +1,7 @@
 import type { Client } from "minio";
 import { StartError } from "../errors.ts";
+import { isNoBucket } from "./s3-faults.ts";
 
-/** MinIO answers it whatever a bucket's region is; naming it saves a request at the first use. */
-export const REGION = "us-east-1";
 /** All that may lie at the root of our bucket (lifecycle.md, invariant 12). */
 const OURS = "artifacts/";
 /** Behind all of ours, whose second part is a UUID, and in front of whatever else comes later. */
@@ -14,20 +13,25 @@ const CLAUDE_MEM = "claude-mem";
 export class ForeignBucket extends StartError {}
 
 /**
- * Makes the bucket where it is missing. ForeignBucket: it holds anything but our artifacts, or has a name of the other memory layer. Membridge
- * keeps its database at projects/<id>/sqlite/claude-mem.db, so that it is the root that tells, not a name: whatever is not ours is foreign.
+ * Makes the bucket in `region` where it is missing. ForeignBucket: it holds anything but our artifacts, or has a name of the other memory
+ * layer. Membridge keeps its database at projects/<id>/sqlite/claude-mem.db, so that it is the root that tells, not a name: whatever is not
+ * ours is foreign.
  */
-export async function prepareBucket(client: Client, bucket: string): Promise<void> {
+export async function prepareBucket(client: Client, bucket: string, region: string): Promise<void> {
   if (bucket.startsWith(CLAUDE_MEM)) throw foreign(`Bucket "${bucket}" has a name of claude-mem's buckets`);
-  if (!(await client.bucketExists(bucket))) {
-    try {
-      await client.makeBucket(bucket, REGION);
-    } catch (error) {
-      // Another instance was faster.
-      if (!(await client.bucketExists(bucket))) throw error;
-    }
-    return;
+  try {
+    await requireOurs(client, bucket);
+  } catch (error) {
+    if (!isNoBucket(error)) throw error;
+    await client.makeBucket(bucket, region).catch(async (fault) => {
+      // Another instance may have made it first.
+      if (!(await client.bucketExists(bucket))) throw fault;
+    });
   }
+}
+
+/** Looks by listing and not by a HEAD request, whose answer has no body to say why it failed. */
+async function requireOurs(client: Client, bucket: string): Promise<void> {
   for (const after of ["", AFTER_OURS]) {
     // Keys come in order, so that the first of each listing tells.
     const { objects } = await client.listObjectsQuery(bucket, "", after, { Delimiter: "", MaxKeys: 1 });

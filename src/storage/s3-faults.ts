@@ -6,15 +6,32 @@ import { BucketFault, NoSuchObject, SourceFault, StoreRests } from "./bucket-fau
 const GONE = new Set(["NoSuchKey", "NoSuchBucket", "NotFound"]);
 const OURS = [BucketFault, StartError, SourceFault];
 
-/** What the client throws, as a BucketFault: its own errors carry network codes that would be taken for the database's. */
-export function faultOf(error: unknown): unknown {
+/**
+ * What the client throws, as a BucketFault: its own errors carry network codes that would be taken for the database's. `aheadMs` is by how
+ * much the clock of this machine is ahead of the store's.
+ */
+export function faultOf(error: unknown, aheadMs = 0): unknown {
   if (OURS.some((kind) => error instanceof kind)) return error;
   if (error instanceof BrokenCircuitError)
     return new StoreRests("it failed too often lately, and is left alone for a while");
   if (error instanceof S3Error && error.code && GONE.has(error.code))
     return new NoSuchObject("there is no such object");
+  if (error instanceof S3Error && error.code === "RequestTimeTooSkewed") return new BucketFault(wrongClock(aheadMs));
+  if (error instanceof S3Error && error.code === "AuthorizationHeaderMalformed")
+    return new BucketFault(wrongRegion(error));
   const code = error instanceof S3Error && error.code ? `${error.code}: ` : "";
   return new BucketFault(code + (messageOf(error) || "no connection"));
 }
 
 export const isNoBucket = (error: unknown) => error instanceof S3Error && error.code === "NoSuchBucket";
+
+function wrongClock(aheadMs: number): string {
+  const minutes = Math.round(Math.abs(aheadMs) / 60_000);
+  const off = minutes === 0 ? "off" : `${minutes} min ${aheadMs > 0 ? "ahead of" : "behind"} that of the object store`;
+  return `RequestTimeTooSkewed: the clock of this machine is ${off}, which refuses requests of another time. Set it right`;
+}
+
+function wrongRegion(error: S3Error): string {
+  const region = "region" in error && typeof error.region === "string" ? error.region : "the region of the store";
+  return `AuthorizationHeaderMalformed: the object store takes requests for another region only. Set MINIO_REGION to ${region}`;
+}

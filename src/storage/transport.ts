@@ -6,15 +6,21 @@ const UNREAD = new Set([408, 429, 499, 500, 502, 503, 504, 520]);
 
 /**
  * How the client makes its requests: with a limit to how long nothing may move, in milliseconds, as it would itself wait for ever, and ended
- * by `signal`. That nothing moves because we read slowly is no such case.
+ * by `signal`. That nothing moves because we read slowly is no such case. `noteTime` hears of the store's own time, which its answers carry.
  */
-export function transport(useSSL: boolean, idleMs: number, signal?: AbortSignal): { request: typeof httpRequest } {
+export function transport(
+  useSSL: boolean,
+  idleMs: number,
+  noteTime: (storeMs: number) => void,
+  signal?: AbortSignal,
+): { request: typeof httpRequest } {
   const send = useSSL ? httpsRequest : httpRequest;
   const request = (options: RequestOptions, onAnswer?: (answer: IncomingMessage) => void): ClientRequest => {
     const made = send(signal ? { ...options, signal } : options, onAnswer);
     let unread = () => 0;
     made.on("response", (answer) => {
       unread = () => answer.readableLength;
+      noteTime(Date.parse(answer.headers.date ?? ""));
       if (UNREAD.has(answer.statusCode ?? 0)) answer.destroy();
     });
     made.setTimeout(idleMs).on("timeout", () => {

@@ -9,7 +9,7 @@ import type { ArtifactStore } from "../../src/storage/place.ts";
 import { completed, inDatabase, type StoreOptions, storeAt } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
-import { startS3Trouble } from "../support/s3-trouble.ts";
+import { startS3Trouble, startStrictS3 } from "../support/s3-trouble.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
 const { db, query } = await createTestDatabase();
@@ -175,6 +175,26 @@ describe("an object store that", () => {
     expect(logged.at(-1)).toContain("it failed too often lately");
     await proxy.accept();
     await expect.poll(async () => (await complete(store)).artifact.url).toMatch(/^minio:/);
+  });
+});
+
+describe("a store of its own mind", () => {
+  it("is used in its region, which MINIO_REGION names, and says which that is", async () => {
+    const { port } = await startStrictS3({ region: "garage" });
+    const connection = { ...s3.connection(), port };
+    const sentence = "the object store takes requests for another region only. Set MINIO_REGION to garage";
+    await expect(openBucket(connection).checkOwn()).rejects.toThrow(sentence);
+    const bucket = openBucket({ ...connection, region: "garage" });
+    await bucket.checkOwn();
+    await bucket.put(aKey(), anUpload(), SOON);
+  });
+
+  it.each([
+    [1_800_000, "the clock of this machine is 30 min behind that of the object store"],
+    [-7_200_000, "the clock of this machine is 120 min ahead of that of the object store"],
+  ])("with a clock that is %i ms ahead says that the clocks differ, and by how much", async (ms, sentence) => {
+    const { port } = await startStrictS3({ clockMs: () => Date.now() + ms });
+    await expect(openBucket({ ...s3.connection(), port }).checkOwn()).rejects.toThrow(sentence);
   });
 });
 

@@ -57,3 +57,32 @@ export async function startS3Trouble(port: number): Promise<S3Trouble> {
       ),
   };
 }
+
+/** A store that takes no other region in a signature, as Garage and MinIO with a site region do, or no request of another time than its own. */
+export async function startStrictS3({
+  region = "us-east-1",
+  clockMs = () => Date.now(),
+} = {}): Promise<{ port: number }> {
+  const buckets = new Set<string>();
+  const answerTo = (method = "", [bucket = "", key]: string[], said?: string): [status: number, xml: string] => {
+    if (Math.abs(clockMs() - Date.now()) > 900_000) return [403, "<Error><Code>RequestTimeTooSkewed</Code></Error>"];
+    const malformed = `<Error><Code>AuthorizationHeaderMalformed</Code><Region>${region}</Region></Error>`;
+    if (said !== region) return [400, malformed];
+    if (method === "PUT" && key === undefined) buckets.add(bucket);
+    if (!buckets.has(bucket)) return [404, "<Error><Code>NoSuchBucket</Code></Error>"];
+    return [200, "<ListBucketResult/>"];
+  };
+  const server = createServer((request, response) => {
+    const said = /Credential=[^/]+\/\d{8}\/([^/]+)\//.exec(request.headers.authorization ?? "")?.[1];
+    const path = (request.url ?? "").split("?")[0]?.split("/").filter(Boolean) ?? [];
+    const [status, xml] = answerTo(request.method, path, said);
+    request.resume().on("end", () => {
+      response.writeHead(status, { date: new Date(clockMs()).toUTCString(), etag: '"x"' });
+      response.end(request.method === "HEAD" ? undefined : xml);
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  afterAll(() => server.close());
+  return { port: (server.address() as AddressInfo).port };
+}
