@@ -65,7 +65,7 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute);
-  const guards = [...rateLimits(config.limits), requireKey(db, config.apiKey, wrongKeys)];
+  const guards = [...rateLimits(config.limits), requireKey(db, config, wrongKeys)];
   const dbFor = forCallers(db);
   const body = jsonBody(config.limits.bodyBytes);
 

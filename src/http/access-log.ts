@@ -2,16 +2,18 @@ import type { RequestHandler } from "express";
 import type { Logger } from "pino";
 import { callerOf } from "./callers.ts";
 
-/** One line for each request when it has ended: method, path (without the query), status, duration. */
+/** One line for each request when it has ended: method, path (without the query), status, duration, who asked. */
 export function accessLog(log: Logger): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
     const path = request.baseUrl + request.path;
-    const { requestId } = callerOf(response);
+    const { requestId, client } = callerOf(response);
     response.on("close", () => {
       const durationMs = Math.round(performance.now() - started);
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
-      log.info({ method: request.method, path, status: response.statusCode, durationMs, requestId }, outcome);
+      const { keyName } = callerOf(response);
+      const who = { client, ...(keyName !== undefined && { key: keyName }) };
+      log.info({ method: request.method, path, status: response.statusCode, durationMs, ...who, requestId }, outcome);
     });
     next();
   };

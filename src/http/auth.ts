@@ -1,5 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler } from "express";
+import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
 import { findKey } from "../settings/keys.ts";
 import { callerOf } from "./callers.ts";
@@ -13,6 +14,10 @@ const OPEN_CALLS = new Set([
   "GET /api/membridge/health",
 ]);
 
+const KEY_HEADER = "X-Runtime-API-Key";
+const NO_KEY = `This call needs a key in the header ${KEY_HEADER}.`;
+export const WRONG_KEY = `The key in the header ${KEY_HEADER} is not valid, or has been revoked.`;
+
 /** Says whether a text is the key, in a time that depends neither on how much of it is right nor on whether its length is. */
 export function createKeyCheck(key: string): (given: string) => boolean {
   const expected = Buffer.from(key);
@@ -24,35 +29,49 @@ export function createKeyCheck(key: string): (given: string) => boolean {
 }
 
 const pathOf = ({ baseUrl, path }: Request) => baseUrl + path;
+/** A HEAD request may do what a GET request may. */
+const methodOf = ({ method }: Request) => (method === "HEAD" ? "GET" : method);
 
 /**
- * Lets a call through that carries `X-Runtime-API-Key` with `apiKey`, which may do everything, or with a named key whose role allows it
- * (else 403); else 401, and 429 after too many of those. Without an `apiKey`, everything is open to who shows no named key (development).
+ * Lets a call through that carries `X-Runtime-API-Key` with `apiKey` or the one before it, which may do everything, or with a named key whose
+ * role allows it (else 403); else 401, and 429 after too many of those. Without an `apiKey`, everything is open to who shows no named key.
  */
-export function requireKey(db: Db, apiKey: string | undefined, wrongKeys: WrongKeys): RequestHandler {
+export function requireKey(
+  db: Db,
+  { apiKey, apiKeyPrevious }: Pick<Config, "apiKey" | "apiKeyPrevious">,
+  wrongKeys: WrongKeys,
+): RequestHandler {
   const isMainKey = apiKey === undefined ? undefined : createKeyCheck(apiKey);
+  const isPreviousKey = apiKeyPrevious === undefined ? undefined : createKeyCheck(apiKeyPrevious);
+  const nameOfMain = (given: string) => {
+    if (isMainKey?.(given)) return "RUNTIME_API_KEY";
+    return isPreviousKey?.(given) ? "RUNTIME_API_KEY_PREVIOUS" : undefined;
+  };
   const lookUp = (request: Request, key: string) =>
     findKey(db, key).catch(async (error) => {
       await wrongKeys.drop(request, key);
       throw error;
     });
   return async (request, response, next) => {
-    const given = request.get("x-runtime-api-key") ?? "";
-    const isMain = isMainKey?.(given) ?? false;
+    const given = request.get(KEY_HEADER) ?? "";
+    const caller = callerOf(response);
+    caller.keyName = nameOfMain(given);
+    const isMain = caller.keyName !== undefined;
     if (isMain && wrongKeys.isProven(request, given)) return next();
-    if (OPEN_CALLS.has(`${request.method} ${pathOf(request)}`.replace(/\/$/, ""))) return next();
+    if (OPEN_CALLS.has(`${methodOf(request)} ${pathOf(request)}`.replace(/\/$/, ""))) return next();
     if (!(await wrongKeys.admit(request, given))) return wrongKeys.refuse(response);
     const named = isMain ? undefined : await lookUp(request, given);
     if (!isMain && !named && isMainKey) {
       await wrongKeys.refute(request, given);
-      response.status(401).json({ error: "Unauthorized" });
+      response.status(401).json({ error: "Unauthorized", message: given === "" ? NO_KEY : WRONG_KEY });
       return;
     }
     if (isMain || named) await wrongKeys.prove(request, given);
     else await wrongKeys.drop(request, given);
     if (named) {
-      callerOf(response).key = named;
-      requireRole(named.role, request.method, pathOf(request));
+      caller.key = named;
+      caller.keyName = named.name;
+      requireRole(named.role, methodOf(request), pathOf(request));
     }
     next();
   };

@@ -1,18 +1,20 @@
 import type { Request, RequestHandler } from "express";
 import { InvalidValue } from "./input.ts";
 
-const HOST = /^[a-z0-9.-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
+/** With underscores too, which names of Docker Compose have. */
+const HOST = /^[a-z0-9_.-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
 
 /**
- * Sends a request that reached the proxy over http to https (301): to the host of `publicUrl` where that is an https address, else to the
- * one that it came for. Only the client itself can have named that one, so the answer must not be kept for others. Throws InvalidValue.
+ * Sends a request that reached the proxy over http to https: to the host of `publicUrl` where that is an https address, else to the
+ * one that it came for. Only the client itself can have named that one, so the answer must not be kept for others. With 301, clients make a GET request of any other, so that these get 308. Throws InvalidValue.
  */
 export function redirectToHttps(publicUrl: string | undefined): RequestHandler {
   const known = publicUrl?.startsWith("https:") ? new URL(publicUrl).host : undefined;
   return (request, response, next) => {
     if (request.get("x-forwarded-proto") !== "http") return next();
     const target = `https://${known ?? hostOf(request)}${pathOf(request)}`;
-    response.set("Cache-Control", "no-store").redirect(301, target);
+    const isReading = request.method === "GET" || request.method === "HEAD";
+    response.set("Cache-Control", "no-store").redirect(isReading ? 301 : 308, target);
   };
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
+import { clientAddressOf } from "./client-address.ts";
 
 /** What may stand in a log line and in a header; anything else is no id. */
 const GIVEN = /^[A-Za-z0-9._:/+=-]{1,128}$/;
@@ -14,6 +15,6 @@ export const requestId: RequestHandler = (request, response, next) => {
   const id = GIVEN.test(given) ? given : randomUUID();
   response.setHeader("X-Request-Id", id);
   response.setHeader("X-Bloom-Runtime", "1");
-  response.locals.caller = { requestId: id, key: undefined };
+  response.locals.caller = { requestId: id, client: clientAddressOf(request), key: undefined, keyName: undefined };
   next();
 };

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Request, Response } from "express";
-import { ipKeyGenerator, MemoryStore } from "express-rate-limit";
+import { MemoryStore } from "express-rate-limit";
+import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
 
 const WINDOW_MS = 60_000;
 /** More clients than any instance has; then what is known of them is forgotten. */
@@ -31,8 +32,9 @@ export function createWrongKeys(perMinute: number): WrongKeys {
   const store = new MemoryStore();
   store.init({ windowMs: WINDOW_MS } as Parameters<MemoryStore["init"]>[0]);
   const proven = new Set<string>();
-  const addressOf = ({ ip = "" }: Request) => ipKeyGenerator(ip);
-  const proofOf = ({ ip = "" }: Request, key: string) => `${ip} ${createHash("sha256").update(key).digest("base64")}`;
+  const addressOf = (request: Request) => clientNetworkOf(clientAddressOf(request));
+  const proofOf = (request: Request, key: string) =>
+    `${addressOf(request)} ${createHash("sha256").update(key).digest("base64")}`;
   /** What a connection has proven already, so that its next requests need no hash. */
   const provenOn = new WeakMap<Socket, string>();
   /** Counted, and not judged yet. A client's first requests, all with one key, are one guess. */
@@ -74,7 +76,9 @@ export function createWrongKeys(perMinute: number): WrongKeys {
       response
         .status(429)
         .set("Retry-After", String(WINDOW_MS / 1_000))
-        .json({ error: "Too many wrong keys came from this address; try again in a minute." });
+        .json({
+          error: `Too many wrong keys came from this address; try again in a minute. WRONG_KEY_LIMIT_PER_MINUTE allows ${perMinute}.`,
+        });
     },
   };
 }

@@ -73,7 +73,7 @@ export async function revokeKey(db: Db, name: string): Promise<void> {
 }
 
 /** The valid key that this text is, and notes its use. It is looked for by its hash, so that the time it takes says nothing about any key. */
-export async function findKey(db: Db, key: string): Promise<{ name: string; role: Role } | undefined> {
+export async function findKey(db: Db, key: string): Promise<{ id: string; name: string; role: Role } | undefined> {
   if (!key.startsWith(PREFIX)) return undefined;
   const isIt = and(eq(apiKeys.key_sha256, sha256Of(key)), isNull(apiKeys.revoked_at));
   const [found] = await db
@@ -86,7 +86,7 @@ export async function findKey(db: Db, key: string): Promise<{ name: string; role
       .update(apiKeys)
       .set({ last_used_at: nowMs })
       .where(and(eq(apiKeys.id, found.id), isQuiet));
-  return { name: found.name, role: found.role };
+  return { id: found.id, name: found.name, role: found.role };
 }
 
 const sha256Of = (key: string) => createHash("sha256").update(key).digest("hex");

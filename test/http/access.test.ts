@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { text as readText } from "node:stream/consumers";
 import { afterAll, describe, expect, it } from "vitest";
@@ -26,19 +27,37 @@ describe("with RUNTIME_API_KEY set", async () => {
     ["post", `${RUNTIME}/health`],
     ["get", `${RUNTIME}/test-connection`],
   ] as const)("%s %s needs the key", async (method, path) => {
-    expect((await api[method](path)).body).toEqual({ error: "Unauthorized" });
+    const none = "This call needs a key in the header X-Runtime-API-Key.";
+    const wrong = "The key in the header X-Runtime-API-Key is not valid, or has been revoked.";
+    expect((await api[method](path)).body).toEqual({ error: "Unauthorized", message: none });
     for (const key of ["", "wrong", KEY.slice(1), `${KEY}x`]) {
       const { status, body } = await api[method](path).set("X-Runtime-API-Key", key);
-      expect([status, body]).toEqual([401, { error: "Unauthorized" }]);
+      expect([status, body]).toEqual([401, { error: "Unauthorized", message: key === "" ? none : wrong }]);
     }
     expect((await api[method](path).set("X-Runtime-API-Key", KEY)).status).not.toBe(401);
   });
 
-  it("three calls are open", async () => {
+  it("three calls are open, and HEAD is where GET is", async () => {
     expect((await api.get(`${RUNTIME}/health`)).status).toBe(200);
+    expect((await api.head(`${RUNTIME}/health`)).status).toBe(200);
+    expect((await api.head("/api/membridge/health")).status).toBe(200);
+    expect((await api.head(`${RUNTIME}/workers`)).status).toBe(401);
     expect((await api.post(`${RUNTIME}/test-connection`)).body.connected).toBe(true);
     expect((await api.get("/api/membridge/health")).status).toBe(200);
   });
+});
+
+it("with RUNTIME_API_KEY_PREVIOUS too, both keys open everything, and the log says which was used", async () => {
+  const { api, logged } = await start({ RUNTIME_API_KEY: KEY, RUNTIME_API_KEY_PREVIOUS: "the key before" });
+  for (const key of [KEY, "the key before", "the key before both"])
+    await api.get(`${RUNTIME}/workers`).set("X-Runtime-API-Key", key);
+  await expect
+    .poll(() => logged.map(({ status, key, client }) => [status, key, client]))
+    .toEqual([
+      [200, "RUNTIME_API_KEY", "127.0.0.1"],
+      [200, "RUNTIME_API_KEY_PREVIOUS", "127.0.0.1"],
+      [401, undefined, "127.0.0.1"],
+    ]);
 });
 
 describe("without RUNTIME_API_KEY", async () => {
@@ -114,20 +133,32 @@ describe("limits", () => {
     for (let n = 1; n < 100; n++) await api.get(n % 2 ? "/api/membridge/nothing" : `${RUNTIME}/health`);
     for (const path of [`${RUNTIME}/health`, "/api/membridge/nothing"]) {
       const { status, body } = await api.get(path);
-      expect([status, body]).toEqual([429, { error: "Too many requests, please try again later" }]);
+      expect([status, body]).toEqual([
+        429,
+        {
+          error: "Too many requests, please try again later",
+          message:
+            "RATE_LIMIT_PER_MINUTE allows 100 of these requests a minute for one address; this one counts for 127.0.0.1.",
+        },
+      ]);
     }
   });
 
-  it("never refuse a worker's heartbeat, release or completion by the general limit", async () => {
-    const { api } = await start({ RATE_LIMIT_PER_MINUTE: "1", WORKER_CALLBACK_LIMIT_PER_MINUTE: "4" });
+  it("never refuse what a worker needs for its work by the general limit", async () => {
+    const { api } = await start({ RATE_LIMIT_PER_MINUTE: "1", WORKER_CALLBACK_LIMIT_PER_MINUTE: "8" });
     await api.get(`${RUNTIME}/health`);
     expect((await api.get(`${RUNTIME}/health`)).status).toBe(429);
     const { task } = await aLeasedTask(db);
     const call = (verb: string) => api.post(`${RUNTIME}/llm-tasks/${task.id}/${verb}`).send({});
     const statuses = [];
+    const name = "a-worker-of-the-limit";
+    statuses.push((await api.post(`${RUNTIME}/workers`).send({ name })).status);
+    statuses.push((await api.post(`${RUNTIME}/llm-tasks/claim`).send({ worker_id: name })).status);
+    statuses.push((await api.put(`${RUNTIME}/llm-tasks/${randomUUID()}/output`).send("x")).status);
+    statuses.push((await call("lease")).status);
     for (const verb of ["heartbeat", "complete", "release", "heartbeat", "heartbeat"])
       statuses.push((await call(verb)).status);
-    expect(statuses).toEqual([200, 400, 400, 200, 429]);
+    expect(statuses).toEqual([201, 204, 404, 409, 200, 400, 400, 200, 429]);
   });
 
   it("20 connection tests a minute", async () => {
@@ -135,14 +166,15 @@ describe("limits", () => {
     const test = () => api.post(`${RUNTIME}/test-connection`);
     for (let n = 0; n < 20; n++) expect((await test()).status).toBe(200);
     const { status, body } = await test();
-    expect([status, body]).toEqual([429, { error: "Too many requests, please try again later" }]);
+    expect([status, body.error]).toEqual([429, "Too many requests, please try again later"]);
+    expect(body.message).toContain("TEST_CONNECTION_LIMIT_PER_MINUTE allows 20");
     expect((await api.get(`${RUNTIME}/health`)).status).toBe(200);
   });
 
   it("are by client: whom X-Forwarded-For names counts only behind a trusted proxy", async () => {
     const ask = (api: Awaited<ReturnType<typeof start>>["api"], address: string) =>
       api.get(`${RUNTIME}/health`).set("X-Forwarded-For", address);
-    for (const env of [{ TRUST_PROXY_HOPS: "1" }, { NODE_ENV: "production" }]) {
+    for (const env of [{ TRUST_PROXY_HOPS: "1" }, { NODE_ENV: "production", ALLOW_OPEN: "true" }]) {
       const trusting = await start({ RATE_LIMIT_PER_MINUTE: "1", ...env });
       expect((await ask(trusting.api, "10.0.0.1")).status).toBe(200);
       expect((await ask(trusting.api, "10.0.0.2")).status).toBe(200);
@@ -154,8 +186,29 @@ describe("limits", () => {
   });
 });
 
+describe("the client's address", async () => {
+  const { api, logged } = await start({ TRUST_PROXY_HOPS: "1", RATE_LIMIT_PER_MINUTE: "1" });
+
+  it.each([
+    ["203.0.113.7:40001", "203.0.113.7", ["203.0.113.7", "203.0.113.7:40002", "evil, 203.0.113.7:1"]],
+    ["[2001:DB8::7]:40001", "2001:db8::7", ["2001:db8::7", "[2001:db8::8]", "2001:db8:0:0:ffff::1"]],
+    ["::ffff:203.0.113.8", "203.0.113.8", ["203.0.113.8", "[::ffff:203.0.113.8]:5"]],
+    ["fe80::1%eth0", "fe80::1", ["fe80::2"]],
+    ["unknown", "127.0.0.1", ["", "_hidden", "203.0.113.999", "[203.0.113.7]", "[2001:db8::7", "1.2.3.4:port", ":80"]],
+  ])("that a proxy writes as %s is %s, and that of %j is the same for every limit", async (first, client, others) => {
+    const ask = (address: string) => api.get(`${RUNTIME}/health`).set("X-Forwarded-For", address);
+    expect((await ask(first)).status).toBe(200);
+    for (const other of others) expect([other, (await ask(other)).status]).toEqual([other, 429]);
+    await expect.poll(() => logged.some((line) => line.client === client && line.status === 200)).toBe(true);
+  });
+
+  it("of another network of IPv6 is another client's", async () => {
+    await api.get(`${RUNTIME}/health`).set("X-Forwarded-For", "2001:db8:0:1::7").expect(200);
+  });
+});
+
 describe("in production", async () => {
-  const { api, url } = await start({ NODE_ENV: "production" });
+  const { api, url } = await start({ NODE_ENV: "production", ALLOW_OPEN: "true" });
 
   it("what reached the proxy over http is redirected to https", async () => {
     const ask = (proto: string, host = "bloom.example") =>
@@ -165,6 +218,16 @@ describe("in production", async () => {
       301,
       `https://bloom.example${RUNTIME}/health?a=b`,
     ]);
+    expect((await ask("http", "my_runtime:3002")).headers.location).toBe(
+      `https://my_runtime:3002${RUNTIME}/health?a=b`,
+    );
+    for (const [method, status] of [
+      ["head", 301],
+      ["post", 308],
+      ["put", 308],
+      ["delete", 308],
+    ] as const)
+      expect((await api[method](`${RUNTIME}/workers`).set("X-Forwarded-Proto", "http")).status).toBe(status);
     expect((await ask("https")).status).toBe(200);
     expect((await api.get(`${RUNTIME}/health`)).status).toBe(200);
     expect((await ask("http", "evil.example/path?")).status).toBe(400);
@@ -194,9 +257,13 @@ describe("in production", async () => {
   });
 
   it("an https PUBLIC_URL is where it leads, whatever the Host header says", async () => {
-    const known = await start({ NODE_ENV: "production", PUBLIC_URL: "https://bloom.example:444/base" });
+    const known = await start({
+      NODE_ENV: "production",
+      ALLOW_OPEN: "true",
+      PUBLIC_URL: "https://bloom.example:444/base",
+    });
     expect(await sentTo(known.url, "/a?b=c", "evil.example")).toBe("https://bloom.example:444/a?b=c");
-    const inside = await start({ NODE_ENV: "production", PUBLIC_URL: "http://10.0.0.5:3002" });
+    const inside = await start({ NODE_ENV: "production", ALLOW_OPEN: "true", PUBLIC_URL: "http://10.0.0.5:3002" });
     expect(await sentTo(inside.url, "/a", "bloom.example")).toBe("https://bloom.example/a");
   });
 });
