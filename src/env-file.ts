@@ -16,7 +16,7 @@ const SAVE_IT = "Save it as plain text in UTF-8.";
  * order mark, in UTF-16, with line ends of any system. StartError: it cannot be read as such. A file that is only half understood could
  * leave out the key, and so open everything to everybody.
  */
-export function loadEnvFile(path = ".env", env: NodeJS.ProcessEnv = process.env): void {
+export function loadEnvFile(env: NodeJS.ProcessEnv, path = ".env"): void {
   const bytes = readBytes(path);
   if (!bytes) return;
   const settings = parseEnv(decode(path, bytes).replace(/\r\n?/g, "\n"));

@@ -15,7 +15,7 @@ npm run key -- revoke --name <name>`;
 
 async function main(args: string[]): Promise<void> {
   const command = readCommand(args);
-  loadEnvFile();
+  loadEnvFile(process.env);
   const config = loadConfig({ ...process.env, LOG_LEVEL: "warn", ALLOW_OPEN: "true" });
   const log = createLog(config.logLevel);
   const server = await joinServer(config.databaseUrl, config.dataDir, log);

@@ -7,7 +7,7 @@ import { startService } from "./service.ts";
 import { onEndAsked } from "./signals.ts";
 
 async function main(): Promise<void> {
-  loadEnvFile();
+  loadEnvFile(process.env);
   const config = loadConfig(process.env);
   // Neither the programs that are started nor a report of a crash need them.
   for (const name of SECRETS) delete process.env[name];

@@ -18,7 +18,7 @@ const LINES = `# comment: äöü\r\nRUNTIME_API_KEY=${KEY}\r\nexport NAME="two w
 const swapped = (text: string) => Buffer.from(text, "utf16le").swap16();
 
 function load(env: NodeJS.ProcessEnv = {}) {
-  loadEnvFile(path, env);
+  loadEnvFile(env, path);
   return env;
 }
 

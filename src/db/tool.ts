@@ -9,7 +9,7 @@ import { joinServer, migrateServer, type Server } from "./connect.ts";
 
 async function main(command: string | undefined, options: string[]): Promise<void> {
   if (command !== "migrate" && command !== "push") throw new StartError("Say what to do: migrate or push.");
-  loadEnvFile();
+  loadEnvFile(process.env);
   const config = loadConfig({ ...process.env, ALLOW_OPEN: "true" });
   const log = createLog(config.logLevel);
   const server = await joinServer(config.databaseUrl, config.dataDir, log);
