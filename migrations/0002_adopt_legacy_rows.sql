@@ -93,7 +93,8 @@ BEGIN
     END AS new_status
   ) moved;
 
-  INSERT INTO workers (id, node_id, url, status, capabilities, last_heartbeat, ip_addrs, obs_count, db_sha, registered_at)
+  INSERT INTO workers (id, node_id, url, status, capabilities, last_heartbeat, ip_addrs, obs_count, db_sha, registered_at,
+    agent_version, os_info, install_method)
   SELECT r ->> 'id', coalesce(r ->> 'node_id', r ->> 'id'), coalesce(r ->> 'url', ''),
     bloom_runtime_legacy.one_of(r ->> 'status', ARRAY['online', 'offline', 'syncing', 'error', 'unknown'], 'unknown'),
     jsonb_build_object(
@@ -103,7 +104,8 @@ BEGIN
     ),
     bloom_runtime_legacy.as_int(r -> 'last_heartbeat', NULL), bloom_runtime_legacy.as_list(r -> 'ip_addrs'),
     least(bloom_runtime_legacy.as_int(r -> 'obs_count', 0), 2147483647), coalesce(r ->> 'db_sha', ''),
-    bloom_runtime_legacy.as_int(r -> 'registered_at', adopted_at)
+    bloom_runtime_legacy.as_int(r -> 'registered_at', adopted_at),
+    coalesce(r ->> 'agent_version', ''), coalesce(r ->> 'os_info', ''), coalesce(r ->> 'install_method', '')
   FROM bloom_runtime_legacy.workers_rows;
 
   INSERT INTO runtime_artifacts (id, task_id, job_id, type, created_at, finalized, url, entity_refs, tags, content)

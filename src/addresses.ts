@@ -12,7 +12,15 @@ const METADATA_V6: [network: string, bits: number][] = [
   ["fd00:ec2::254", 128],
   ["fd20:ce::254", 128],
   ["fe80::", 10],
+  // Translators of one's own (RFC 8215) and Teredo: any IPv4 address may be in theirs, at several places or inverted.
+  ["64:ff9b:1::", 48],
+  ["2001::", 32],
 ];
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
+LOOPBACK.addAddress("0.0.0.0", "ipv4");
+LOOPBACK.addAddress("::1", "ipv6");
+LOOPBACK.addAddress("::", "ipv6");
 const METADATA_NAMES = new Set([
   "metadata",
   "metadata.google.internal",
@@ -24,11 +32,12 @@ const METADATA_NAMES = new Set([
 const metadata = new BlockList();
 for (const [network, bits] of METADATA_V4) {
   metadata.addSubnet(network, bits, "ipv4");
-  // BlockList knows ::ffff:0:0/96 by itself; these are NAT64, 6to4 and the old compatible form.
+  // BlockList knows ::ffff:0:0/96 by itself; these are NAT64, 6to4, the translated form of RFC 2765 and the old compatible one.
   const [a = 0, b = 0, c = 0, d = 0] = network.split(".").map(Number);
   const groups = `${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
   metadata.addSubnet(`64:ff9b::${groups}`, 96 + bits, "ipv6");
   metadata.addSubnet(`2002:${groups}::`, 16 + bits, "ipv6");
+  metadata.addSubnet(`::ffff:0:${groups}`, 96 + bits, "ipv6");
   metadata.addSubnet(`::${groups}`, 96 + bits, "ipv6");
 }
 for (const [network, bits] of METADATA_V6) metadata.addSubnet(network, bits, "ipv6");
@@ -41,6 +50,11 @@ export function isHttpUrl(value: string): boolean {
   return ["http:", "https:"].includes(protocol) && isPlain && !isMetadataHost(hostname);
 }
 
+/** True for such an address to which an agent's paths can be added: it has no query. */
+export function isAgentUrl(value: string): boolean {
+  return isHttpUrl(value) && !new URL(value).href.includes("?");
+}
+
 /** A stored address as clients may see it: "" where it must not be called, since an adopted database's may have a password in it. */
 export function shownUrl(stored: string): string {
   return isHttpUrl(stored) ? stored : "";
@@ -48,6 +62,8 @@ export function shownUrl(stored: string): string {
 
 export const HTTP_URL =
   "must be an http:// or https:// address without user name and fragment, and of no cloud's metadata service";
+
+export const AGENT_URL = `${HTTP_URL}, and without a query`;
 
 /** A list of host names and networks, as OUTBOUND_ALLOW gives it; undefined allows every address but those of metadata services. */
 export interface Allowed {
@@ -59,6 +75,12 @@ export interface Allowed {
 export function isMetadataHost(host: string): boolean {
   const name = bare(host);
   return isIP(name) ? isIn(metadata, name) : METADATA_NAMES.has(name);
+}
+
+/** True for a host of a URL, name or literal address, that means the machine itself, whichever that is. */
+export function isLoopbackHost(host: string): boolean {
+  const name = bare(host);
+  return isIP(name) ? isIn(LOOPBACK, name) : name === "localhost" || name.endsWith(".localhost");
 }
 
 /** Why a connection to `address`, to which `host` has been resolved, is not made; undefined when it is allowed. */

@@ -76,7 +76,7 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   runtime.use("/llm-tasks", taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl: config.publicUrl }));
   runtime.use(runtimeRoutes(dbFor, settings, membridge, log), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
-  runtime.use("/workers", workerRoutes(dbFor));
+  runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));
   app.use("/api/runtime", runtime);
   app.use("/api/membridge", ...guards, body, membridgeRoutes(dbFor, membridge));
 

@@ -66,7 +66,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     await settings.sealAnew();
     const outbound = createOutbound(config.outboundAllow);
     started.push(() => outbound.destroy());
-    const membridge = createMembridge(settings, outbound);
+    const membridge = createMembridge(settings, outbound, { log });
     const store = { bucket: config.minio && (await connectBucket(config.minio)), log };
     await checkBucket(store);
     const dispatcher = createDispatcher(db, store, { outbound, agentKey: config.membridge.agentKey }, log);

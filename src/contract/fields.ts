@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { HTTP_URL, isHttpUrl } from "../addresses.ts";
+import { AGENT_URL, HTTP_URL, isAgentUrl, isHttpUrl } from "../addresses.ts";
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, in text or in jsonb. */
 function isStorable(value: string): boolean {
@@ -33,6 +33,9 @@ export function texts(maxItems: number, maxLength: number) {
 export const workerName = text(128).min(1);
 
 export const httpUrl = text(2_048).refine(isHttpUrl, HTTP_URL);
+
+/** Where an agent is called: at paths below this address. */
+export const agentUrl = text(2_048).refine(isAgentUrl, AGENT_URL);
 
 /** A lease's time to live, in whole seconds up to a day. */
 export const ttlSeconds = z.int().min(1).max(86_400);

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { llmResults } from "../db/output-tables.ts";
 import { llmTasks, workers } from "../db/schema.ts";
 import { headerValue } from "../setting-values.ts";
-import { httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
+import { agentUrl, httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
 
 /** `max_attempts` here is the task's own. */
 const retry = z
@@ -154,7 +154,7 @@ export const registerWorker = createInsertSchema(workers, {
     install_method: true,
     boot_id: true,
   })
-  .extend({ name: workerName, url: optional(z.union([z.literal(""), httpUrl])) });
+  .extend({ name: workerName, url: optional(z.union([z.literal(""), agentUrl])) });
 
 export const saveConfig = z.object({
   membridge_server_url: httpUrl,

@@ -20,6 +20,7 @@ export type Worker = Omit<
   | "fast_failures"
   | "rests"
   | "succeeded_at"
+  | "url_from"
 >;
 
 /** Field by field: whatever else is known of a worker stays here. */
@@ -28,6 +29,7 @@ export function workerView(worker: WorkerWithLoad): Worker {
     id: worker.id,
     node_id: worker.node_id,
     url: shownUrl(worker.url),
+    answered_by: worker.answered_by,
     status: worker.status,
     capabilities: worker.capabilities,
     last_heartbeat: worker.last_heartbeat,
@@ -54,6 +56,8 @@ export interface RuntimeConfig {
   admin_key_masked: string;
   connected: boolean;
   last_test: number | null;
+  /** Why it is not connected, in a sentence. */
+  reason: string | null;
 }
 
 /** The first and last 4 characters around `****`; less than 16 characters would be given away by that, and are all hidden. No key is "". */

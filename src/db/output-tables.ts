@@ -75,6 +75,8 @@ export const llmResults = pgTable(
     body_sha256: text(),
     /** False for one that came too late: kept, but not the task's outcome (lifecycle.md, invariant 8). */
     accepted: boolean().notNull().default(true),
+    /** True where the output is what an agent's answer held, since its own completion never came: agents cut what they answer. */
+    incomplete: boolean().notNull().default(false),
   },
   (result) => [
     // resultsOf: the results of a task

@@ -18,6 +18,7 @@ import {
   type Retry,
   ROLES,
   TASK_STATUSES,
+  URL_SOURCES,
   WORKER_STATUSES,
 } from "./values.ts";
 
@@ -104,6 +105,10 @@ export const workers = pgTable("workers", {
   id: text().primaryKey(),
   node_id: text().notNull(),
   url: text().notNull().default(""),
+  /** Who named `url`: the node itself, Membridge, or nobody: then it is the address from which the node registered. */
+  url_from: text({ enum: URL_SOURCES }).notNull().default("node"),
+  /** The node that answers at `url`, where that is another one: its agent is not called. */
+  answered_by: text(),
   status: text({ enum: WORKER_STATUSES }).notNull(),
   capabilities: jsonb().$type<Capabilities>().notNull(),
   /** What the router asks each worker, out of `capabilities`: reading the JSON for each of 24 workers took a seventh of a lease. */

@@ -2,6 +2,7 @@
 export const TASK_STATUSES = ["queued", "leased", "running", "completed", "failed", "dead", "cancelled"] as const;
 export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
 export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
+export const URL_SOURCES = ["node", "caller", "membridge"] as const;
 export const DESIRED_FORMATS = ["json", "text"] as const;
 export const RESULT_STATUSES = ["success", "error"] as const;
 /** What a named key may do; `http/roles.ts` says which calls those are. */

@@ -1,6 +1,6 @@
 /** What Membridge's `GET /agents` says, read as far as it makes sense: other versions leave fields out, add some, or type them otherwise. */
 import { z } from "zod";
-import { httpUrl, text } from "../contract/fields.ts";
+import { agentUrl, text } from "../contract/fields.ts";
 import { WORKER_STATUSES } from "../db/values.ts";
 
 /** Enough to find the entries by. */
@@ -14,17 +14,17 @@ export interface Unreadable {
 }
 
 /** A field that counts as not reported when it is missing, null or of another type. */
-const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
+export const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
 const name = lenient(text(128).min(1));
-const list = lenient(z.array(text(256)).max(100));
-const maxConcurrency = lenient(z.int().min(1).max(32));
+export const list = lenient(z.array(text(256)).max(100));
+export const maxConcurrency = lenient(z.int().min(1).max(32));
 
 const agent = z
   .object({
     name,
     node_id: name,
     id: name,
-    url: lenient(httpUrl),
+    url: lenient(agentUrl),
     status: lenient(z.enum(WORKER_STATUSES)),
     // Float seconds.
     last_seen: lenient(z.number().min(0).max(1e11)),
@@ -36,6 +36,9 @@ const agent = z
     ip_addrs: list,
     obs_count: lenient(z.int().min(0).max(2_147_483_647)),
     db_sha: lenient(text(256)),
+    agent_version: lenient(text(256)),
+    os_info: lenient(text(1_024)),
+    install_method: lenient(text(256)),
   })
   .transform(({ name, node_id, id, last_seen, capabilities, ...reported }) => ({
     name: name ?? node_id ?? id,
@@ -48,6 +51,9 @@ const agent = z
     ipAddrs: reported.ip_addrs,
     obsCount: reported.obs_count,
     dbSha: reported.db_sha,
+    agentVersion: reported.agent_version || undefined,
+    osInfo: reported.os_info || undefined,
+    installMethod: reported.install_method || undefined,
   }));
 
 /** One agent as reported; undefined stands for what was not. */

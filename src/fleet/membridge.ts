@@ -8,6 +8,7 @@ import {
   handleWhen,
   retry,
 } from "cockatiel";
+import type { Logger } from "pino";
 import type { MembridgeAddress, Settings } from "../settings/settings.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
 import { attempt, isFault, type MembridgeAnswer, ServerFault } from "./membridge-attempt.ts";
@@ -52,30 +53,60 @@ export interface Membridge {
   /** Calls the path of these segments, each of which is encoded. Throws MembridgeUnreachable, or the reason of an aborted `signal`. */
   call(segments: string[], options?: MembridgeCall): Promise<MembridgeAnswer>;
   state(): MembridgeState;
+  /** Why Membridge does not take the admin key, in a sentence for clients; undefined as long as it has not refused it. */
+  keyFault(): string | undefined;
 }
 
-/** The client of the Membridge control plane. Address and admin key come from the settings at every call. `restMs` is for tests. */
-export function createMembridge(settings: Settings, outbound: Outbound, { restMs = REST_MS } = {}): Membridge {
+/**
+ * The client of the Membridge control plane. Address and admin key come from the settings at every call. Once it is refused, `log` is told, and
+ * once it is taken again. `restMs` is for tests.
+ */
+export function createMembridge(
+  settings: Settings,
+  outbound: Outbound,
+  { restMs = REST_MS, log }: { restMs?: number; log?: Logger } = {},
+): Membridge {
   const state = { consecutiveFailures: 0, lastSuccess: null as number | null, lastError: null as string | null };
   let connected = false;
   let circuit = newCircuit(restMs);
   let circuitOf: MembridgeAddress | undefined;
+  /** Why Membridge does not take the admin key. */
+  let keyFault: string | undefined;
 
   async function currentAddress(): Promise<MembridgeAddress> {
     const address = await settings.membridgeAddress();
     // What was learned of another address says nothing about this one.
-    if (circuitOf?.url !== address.url || circuitOf.adminKey !== address.adminKey) circuit = newCircuit(restMs);
+    if (circuitOf?.url !== address.url || circuitOf.adminKey !== address.adminKey) {
+      circuit = newCircuit(restMs);
+      keyFault = undefined;
+    }
     circuitOf = address;
     return address;
   }
 
+  function learnOfKey({ adminKey }: MembridgeAddress, segments: string[], { status }: MembridgeAnswer): void {
+    const before = keyFault;
+    if (isKeyRefusal(segments, status)) keyFault = keyRefused(adminKey, status);
+    else if (status < 400) keyFault = undefined;
+    if (keyFault !== undefined && before === undefined) log?.warn({ status }, keyFault);
+    if (keyFault === undefined && before !== undefined) log?.info("Membridge takes the admin key again");
+  }
+
   /** Takes down how a call went. An answer with a 5xx status is a failure, and is given all the same. */
-  async function noted(calling: Promise<MembridgeAnswer>): Promise<MembridgeAnswer> {
+  async function noted(
+    address: MembridgeAddress,
+    segments: string[],
+    calling: Promise<MembridgeAnswer>,
+  ): Promise<MembridgeAnswer> {
     try {
       const answer = await calling;
-      Object.assign(state, { consecutiveFailures: 0, lastSuccess: Date.now() });
-      connected = true;
-      await settings.recordConnection(true);
+      if (needsKey(segments)) learnOfKey(address, segments, answer);
+      connected = keyFault === undefined;
+      state.consecutiveFailures = 0;
+      if (keyFault === undefined) state.lastSuccess = Date.now();
+      else state.lastError = keyFault;
+      const isKeyed = needsKey(segments) || keyFault !== undefined;
+      await settings.recordConnection({ connected, reason: keyFault ?? null, isKeyed });
       return answer;
     } catch (error) {
       if (error instanceof BrokenCircuitError) throw resting(restMs);
@@ -83,9 +114,10 @@ export function createMembridge(settings: Settings, outbound: Outbound, { restMs
       state.consecutiveFailures += 1;
       state.lastError = error.message;
       connected = false;
-      await settings.recordConnection(false);
+      const reason = `Membridge could not be reached: ${error.message}`;
+      await settings.recordConnection({ connected, reason, isKeyed: false });
       if (error instanceof ServerFault) return error.answer;
-      throw new MembridgeUnreachable(`Membridge could not be reached: ${error.message}`, { cause: error });
+      throw new MembridgeUnreachable(reason, { cause: error });
     }
   }
 
@@ -97,7 +129,7 @@ export function createMembridge(settings: Settings, outbound: Outbound, { restMs
     // Cockatiel would let everybody wait for the probe that is being made.
     if (circuit.state === CircuitState.HalfOpen) throw resting(restMs);
     const ask = () => attempt(outbound, address, ["health"], { timeoutMs: PROBE_WITHIN_MS });
-    const probing = noted(circuit.execute(ask)).then(
+    const probing = noted(address, ["health"], circuit.execute(ask)).then(
       () => {},
       () => {},
     );
@@ -112,10 +144,11 @@ export function createMembridge(settings: Settings, outbound: Outbound, { restMs
       if (!insist && circuit.state !== CircuitState.Closed) await findOut(address);
       const trying = () =>
         retrying(options).execute(() => attempt(outbound, address, segments, { ...options, timeoutMs: TIMEOUT_MS }));
-      const answer = await noted(insist ? trying() : circuit.execute(trying));
+      const answer = await noted(address, segments, insist ? trying() : circuit.execute(trying));
       if (insist && answer.status < 500 && circuit.state !== CircuitState.Closed) circuit = newCircuit(restMs);
       return answer;
     },
+    keyFault: () => keyFault,
     state: () => ({ ...state, connected, circuit: CIRCUITS[circuit.state] }),
   };
 }
@@ -126,6 +159,19 @@ const CIRCUITS = {
   [CircuitState.Isolated]: "open",
   [CircuitState.HalfOpen]: "half-open",
 } as const;
+
+/** Of Membridge's calls, health alone needs no key. */
+const needsKey = ([first]: string[]) => first !== "health";
+
+/** 403 of a single project may be about that project. */
+function isKeyRefusal(segments: string[], status: number): boolean {
+  return status === 401 || (status === 403 && segments.length === 1);
+}
+
+function keyRefused(adminKey: string, status: number): string {
+  const what = adminKey === "" ? "wants an admin key, and none is set" : "refuses the admin key";
+  return `Membridge ${what} (${status}); save the right one with POST /api/runtime/config`;
+}
 
 function newCircuit(restMs: number) {
   return circuitBreaker(handleWhen(isFault), { halfOpenAfter: restMs, breaker: new ConsecutiveBreaker(FAILURES) });

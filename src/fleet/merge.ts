@@ -1,4 +1,5 @@
 import type { WorkerRow } from "../db/rows.ts";
+import { isLoopbackUrl } from "./agent-url.ts";
 import type { Agent } from "./agents.ts";
 import { OFFLINE_AFTER_MS } from "./evidence.ts";
 
@@ -8,6 +9,8 @@ export function newWorker(agent: Agent, now: number): WorkerRow {
     id: agent.name,
     node_id: agent.name,
     url: "",
+    url_from: "membridge",
+    answered_by: null,
     status: agent.lastSeenMs === undefined ? "unknown" : "offline",
     capabilities: { claude_cli: true, max_concurrency: 1, labels: [] },
     last_heartbeat: null,
@@ -43,7 +46,10 @@ export function merge(known: WorkerRow, agent: Agent, now: number): WorkerRow {
   const lastSeen = Math.min(agent.lastSeenMs ?? 0, now);
   return {
     ...known,
-    url: (own && known.url) || (agent.url ?? known.url),
+    ...addressAfter(known, agent),
+    agent_version: (own && known.agent_version) || (agent.agentVersion ?? known.agent_version),
+    os_info: (own && known.os_info) || (agent.osInfo ?? known.os_info),
+    install_method: (own && known.install_method) || (agent.installMethod ?? known.install_method),
     status: statusAfter(known, agent, lastSeen, now),
     capabilities: {
       claude_cli: own ? claude_cli || (agent.claudeCli ?? false) : (agent.claudeCli ?? claude_cli),
@@ -57,6 +63,18 @@ export function merge(known: WorkerRow, agent: Agent, now: number): WorkerRow {
     obs_count: agent.obsCount ?? known.obs_count,
     db_sha: agent.dbSha ?? known.db_sha,
   };
+}
+
+/**
+ * What the node itself registered stays, unless that is a loopback address, which is right on one machine only, or was made of the address from
+ * which it registered. Another address has not been asked yet who answers there.
+ */
+function addressAfter(known: WorkerRow, { url }: Agent): Pick<WorkerRow, "url" | "url_from" | "answered_by"> {
+  const { url_from, answered_by } = known;
+  const isBetter = url !== undefined && (isLoopbackUrl(known.url) || !isLoopbackUrl(url));
+  const isOwn = known.self_registered && url_from === "node" && !isLoopbackUrl(known.url);
+  if (!isBetter || (isOwn && known.url !== "")) return { url: known.url, url_from, answered_by };
+  return { url, url_from: "membridge", answered_by: url === known.url ? answered_by : null };
 }
 
 /** Only a fresh `last_seen` that is news is evidence; the status that Membridge states without one is not. */

@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { isAgentUrl } from "../addresses.ts";
 import type { Task } from "../contract/views.ts";
 import { messageOf } from "../errors.ts";
-import { boundedFetch, NetworkFault, RedirectFault } from "./bounded-fetch.ts";
+import { boundedFetch, type FetchOptions, NetworkFault, RedirectFault } from "./bounded-fetch.ts";
 import type { Outbound } from "./outbound.ts";
 
 /** A task's output and some words around it. */
@@ -12,10 +13,13 @@ const MARGIN_MS = 30_000;
 /** PostgreSQL stores neither NUL nor half a surrogate pair; the rest of such an output is worth keeping. */
 const storable = z.string().transform((value) => value.toWellFormed().replaceAll("\0", "\ufffd"));
 
-/** What a node agent answers when the Claude CLI has ended (neighbours.md, "Node agents"). */
+/**
+ * What a node agent answers: 0.4.0 when its CLI has ended, with the last lines of the output at most; newer ones at once, `started: true` and
+ * no output. An empty output counts as none.
+ */
 const execution = z.object({
   ok: z.boolean(),
-  output: storable.nullish(),
+  output: storable.nullish().transform((output) => output || undefined),
   error: storable.nullish(),
   duration_ms: z.number().min(0).max(Number.MAX_SAFE_INTEGER).nullish().catch(null),
   returncode: z.number().nullish().catch(null),
@@ -47,11 +51,13 @@ export interface AgentCalls {
   agentKey: string;
   /** How long after `timeout_sec` an agent may still answer, in milliseconds. */
   marginMs?: number;
+  /** How long an agent's own completion is waited for after its answer, in milliseconds. */
+  ownCompletionMs?: number;
 }
 
 /**
- * Lets the node agent at `url` execute the task; the call lasts as long as that does, up to `timeout_sec` and a margin. The key goes to
- * this address only: a redirect is an answer like any other that is not 2xx. Throws an AgentFault.
+ * Lets the node agent at `url` execute the task; the call lasts as long as the agent keeps it open, up to `timeout_sec` and a margin.
+ * Throws an AgentFault.
  */
 export async function executeOn(
   { outbound, agentKey, marginMs = MARGIN_MS }: AgentCalls,
@@ -71,12 +77,8 @@ export async function executeOn(
     policy,
     runtime_url: runtimeUrl,
   };
-  const { status, text } = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}/execute-task`, {
+  const { status, json } = await callAgent({ outbound, agentKey }, url, "/execute-task", {
     method: "POST",
-    headers: new Headers({
-      "content-type": "application/json",
-      ...(agentKey && { "x-membridge-agent": agentKey }),
-    }),
     body: JSON.stringify(order),
     timeoutMs: Math.ceil(policy.timeout_sec * 1_000) + marginMs,
     maxBytes: MAX_ANSWER_BYTES,
@@ -87,9 +89,41 @@ export async function executeOn(
   });
   if (status < 200 || status > 299)
     throw new AgentFault(`The agent answered ${status}`, GATEWAY_STATUSES.has(status) ? "refused" : "failed");
+  const answer = execution.safeParse(json);
+  if (answer.success) return answer.data;
+  throw new AgentFault("The agent's answer is not what an agent answers", "unknown");
+}
+
+/**
+ * Calls the agent at `url`; `json` is undefined where its answer is no JSON. The key goes to this address only: a redirect is not followed.
+ * Throws a NetworkFault, or the reason of `signal` when that was aborted.
+ */
+export async function callAgent(
+  { outbound, agentKey }: AgentCalls,
+  url: string,
+  path: string,
+  { body, ...options }: Omit<FetchOptions, "headers">,
+): Promise<{ status: number; json: unknown }> {
+  // The path must not become a part of a query. An adopted database may hold any address.
+  if (!isAgentUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
+  const headers = new Headers({
+    accept: "application/json",
+    ...(body !== undefined && { "content-type": "application/json" }),
+    ...(agentKey && { "x-membridge-agent": agentKey }),
+  });
+  const { status, text } = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}${path}`, {
+    ...options,
+    headers,
+    ...(body !== undefined && { body }),
+  });
+  return { status, json: parse(text) };
+}
+
+function parse(text: string): unknown {
   try {
-    return execution.parse(JSON.parse(text));
+    return JSON.parse(text);
   } catch {
-    throw new AgentFault("The agent's answer is not what an agent answers", "unknown");
+    // What is no JSON is no answer of an agent; the caller says so.
+    return undefined;
   }
 }

@@ -1,35 +1,41 @@
+import { isDeepStrictEqual } from "node:util";
 import { and, eq, ne, sql } from "drizzle-orm";
 import type { Logger } from "pino";
-import { z } from "zod";
-import { text } from "../contract/fields.ts";
+import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { workers } from "../db/schema.ts";
+import { workerColumns, workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
-import { boundedFetch } from "./bounded-fetch.ts";
 import { seen } from "./evidence.ts";
+import { askHealth, type Health, otherNodeIn, refreshCapabilities } from "./health.ts";
+import { answeredByOther, noteAnsweredBy } from "./identity.ts";
 import type { Outbound } from "./outbound.ts";
 
 const PROBE_WITHIN_MS = 3_000;
-const MAX_ANSWER_BYTES = 64 * 1024;
 /** Well within the minute after which a worker counts as offline. */
 const QUIET_MS = 20_000;
 /** A pass of calls that are all not answered takes 12 s. */
 const PER_PASS = 200;
 const AT_ONCE = 50;
 
-const health = z.object({ status: z.literal("ok"), version: text(256).optional(), os_info: text(1_024).optional() });
+type Addressed = { id: string; url: string };
 
 /**
- * Asks the agents of workers that gave no other sign of life lately; whoever answers lives. Gives how many did. Those that are about to go
+ * Asks the agents of workers that gave no other sign of life lately, and those that another node has answered for; whoever answers as the node
+ * it should be lives. Gives how many did. Those that are about to go
  * offline come first, and of the others some at random, so that those that are gone do not keep it from those that are back.
  */
 export async function probeOnce(db: Db, outbound: Outbound, log: Logger): Promise<number> {
   const quiet = await db
     .select({ id: workers.id, url: workers.url })
     .from(workers)
-    .where(and(ne(workers.url, ""), sql`coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${QUIET_MS}`))
+    .where(
+      and(
+        ne(workers.url, ""),
+        sql`(coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${QUIET_MS} or ${workers.answered_by} is not null)`,
+      ),
+    )
     .orderBy(sql`${workers.status} in ('offline', 'unknown'), random()`)
     .limit(PER_PASS);
   let alive = 0;
@@ -41,29 +47,49 @@ export async function probeOnce(db: Db, outbound: Outbound, log: Logger): Promis
   return alive;
 }
 
-async function probe(
-  db: Db,
-  outbound: Outbound,
-  { id, url }: { id: string; url: string },
-  log: Logger,
-): Promise<boolean> {
+async function probe(db: Db, outbound: Outbound, { id, url }: Addressed, log: Logger): Promise<boolean> {
   try {
-    const answer = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}/health`, {
-      method: "GET",
-      headers: new Headers({ accept: "application/json" }),
-      timeoutMs: PROBE_WITHIN_MS,
-      maxBytes: MAX_ANSWER_BYTES,
-    });
-    if (answer.status !== 200) throw new Error(`it answered ${answer.status}`);
-    const { version, os_info } = health.parse(JSON.parse(answer.text));
-    await inTransaction(db, async (tx) => {
-      await seen(tx, id, "health probe");
-      const news = { ...(version && { agent_version: version }), ...(os_info && { os_info }) };
-      if (Object.keys(news).length > 0) await tx.update(workers).set(news).where(eq(workers.id, id));
-    });
-    return true;
+    const { status, health } = await askHealth(outbound, url, { timeoutMs: PROBE_WITHIN_MS });
+    if (status !== 200) throw new Error(`it answered ${status}`);
+    if (!health?.isAlive) throw new Error("it does not say that it is ok or degraded");
+    return await inTransaction(db, (tx) => takeDown(tx, id, url, health, log));
   } catch (error) {
     log.debug({ worker: id, reason: messageOf(error) }, "a worker's agent did not answer its health probe");
     return false;
   }
+}
+
+/** True when the agent at `url` is the worker's own, and the worker so alive. Locks the worker. */
+async function takeDown(tx: Db, id: string, url: string, health: Health, log: Logger): Promise<boolean> {
+  const [known] = await tx
+    .select(workerColumns)
+    .from(workers)
+    .where(and(eq(workers.id, id), eq(workers.url, url)))
+    .for("no key update");
+  if (!known) return false;
+  const other = otherNodeIn(health, known) ?? null;
+  if (other !== known.answered_by) {
+    await noteAnsweredBy(tx, known, other);
+    if (other !== null) log.warn({ worker: id }, answeredByOther(url, other));
+  }
+  if (other !== null) return false;
+  await seen(tx, id, "health probe");
+  const { version, os_info } = health;
+  const capabilities = refreshCapabilities(known, health);
+  const isNews = !isDeepStrictEqual(capabilities, known.capabilities);
+  const news = {
+    ...(version && { agent_version: version }),
+    ...(os_info && { os_info }),
+    ...(isNews && { capabilities }),
+  };
+  if (Object.keys(news).length > 0) await tx.update(workers).set(news).where(eq(workers.id, id));
+  if (isNews)
+    await audit(tx, {
+      action: "worker_updated",
+      entity_type: "worker",
+      entity_id: id,
+      actor: "runtime",
+      detail: `Worker ${id} says of itself ${JSON.stringify(capabilities)}`,
+    });
+  return true;
 }

@@ -8,8 +8,11 @@ const REFUSALS = 3;
 const FIRST_PAUSE_MS = 60_000;
 const LONGEST_PAUSE_MS = 300_000;
 
-/** Not paused: its agent has not refused too often lately. Only those who choose a worker by themselves ask. */
-export const takesCalls = sql`coalesce(${workers.paused_until} <= ${nowMs}, true)`;
+/** Its agent has refused too often lately, and is left alone. */
+export const isPaused = sql`coalesce(${workers.paused_until} > ${nowMs}, false)`;
+
+/** Its agent may be called, as far as is known. Only those who choose a worker by themselves ask. */
+export const takesCalls = sql`(not ${isPaused} and ${workers.answered_by} is null)`;
 
 /** The worker's agent refused a task. While it is left alone already, that is what it is left alone for: many calls may have begun before. */
 export async function noteRefused(db: Db, workerId: string): Promise<void> {

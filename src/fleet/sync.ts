@@ -45,7 +45,9 @@ async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<strin
     // The next pass comes soon, so it is the retry.
     const { status, json } = await membridge.call(["agents"], { retries: 0 });
     const read = status < 300 ? readAgents(json) : undefined;
-    if (!read) log.warn({ status }, "Membridge gave no list of agents; workers stay as they are");
+    // That the key is refused has been said once by then.
+    const level = membridge.keyFault() === undefined ? "warn" : "debug";
+    if (!read) log[level]({ status }, "Membridge gave no list of agents; workers stay as they are");
     else if (read.unreadable.count > 0)
       log.warn(read.unreadable, "Membridge listed agents without a usable name; skipped");
     return read?.agents ?? none;

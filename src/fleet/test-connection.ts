@@ -5,10 +5,21 @@ import { type Membridge, MembridgeUnreachable } from "./membridge.ts";
 
 export type ConnectionTest = { connected: true; health: unknown } | { connected: false; error: string };
 
-/** Asks Membridge for its health now, with one retry, and takes the outcome down in the configuration; a success is audited. */
+/** Whichever of these a Membridge has shows whether it takes the admin key: its health needs none. */
+const KEYED = ["agents", "projects"];
+
+/**
+ * Asks Membridge for its health now, with one retry, and for something that needs the admin key; takes the outcome down in the configuration;
+ * a success is audited.
+ */
 export async function testConnection(db: Db, settings: Settings, membridge: Membridge): Promise<ConnectionTest> {
-  const outcome = await askHealth(membridge);
-  await settings.recordConnection(outcome.connected, { asked: true, by: db });
+  const outcome = await ask(membridge);
+  const { connected } = outcome;
+  const reason = outcome.connected ? null : outcome.error;
+  await settings.recordConnection(
+    { connected, reason, isKeyed: membridge.keyFault() !== undefined || connected },
+    { asked: true, by: db },
+  );
   if (outcome.connected) {
     await audit(db, {
       action: "connection_test",
@@ -21,12 +32,18 @@ export async function testConnection(db: Db, settings: Settings, membridge: Memb
   return outcome;
 }
 
-async function askHealth(membridge: Membridge): Promise<ConnectionTest> {
+async function ask(membridge: Membridge): Promise<ConnectionTest> {
   try {
     const { status, json } = await membridge.call(["health"], { retries: 1, insist: true });
-    return status < 400
-      ? { connected: true, health: json }
-      : { connected: false, error: `Membridge returned ${status}` };
+    if (status >= 400) return { connected: false, error: `Membridge returned ${status}` };
+    for (const path of KEYED) {
+      const { status: keyed } = await membridge.call([path], { retries: 0, insist: true });
+      const fault = membridge.keyFault();
+      if (fault !== undefined) return { connected: false, error: fault };
+      if (keyed < 400) break;
+      if (keyed !== 404) return { connected: false, error: `Membridge returned ${keyed} for GET /${path}` };
+    }
+    return { connected: true, health: json };
   } catch (error) {
     if (!(error instanceof MembridgeUnreachable)) throw error;
     return { connected: false, error: error.message };

@@ -1,4 +1,5 @@
 import { Router } from "express";
+import type { Allowed } from "../addresses.ts";
 import { workerName } from "../contract/fields.ts";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
@@ -10,12 +11,13 @@ import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
 import type { DbFor } from "./callers.ts";
+import { clientAddressOf } from "./client-address.ts";
 import { bodyOf, queryOf } from "./input.ts";
 import { setNext } from "./lists.ts";
 import { requireOwnWorker } from "./own-work.ts";
 
 /** `/api/runtime/workers`: who can work. */
-export function workerRoutes(dbFor: DbFor): Router {
+export function workerRoutes(dbFor: DbFor, allowed: Allowed | undefined): Router {
   const router = Router();
 
   // No worker has a name that cannot be stored.
@@ -42,7 +44,7 @@ export function workerRoutes(dbFor: DbFor): Router {
     const registration = bodyOf(requests.registerWorker, request);
     const db = dbFor(response);
     requireOwnWorker(db, registration.name);
-    const { worker, isNew } = await registerWorker(db, registration);
+    const { worker, isNew } = await registerWorker(db, registration, { from: clientAddressOf(request), allowed });
     response.status(isNew ? 201 : 200).json(workerView(worker));
   });
 

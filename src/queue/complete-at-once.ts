@@ -132,6 +132,7 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
     completed_at: updated_at,
     lease_id: task.lease_id,
     accepted: true,
+    incomplete: false,
   };
   return { task, artifact, result };
 }

@@ -39,7 +39,7 @@ export async function requireCompletable(db: Db, taskId: string, leaseId?: strin
 /**
  * Takes the result of `task`, which `requireCompletable` gave. The same body under the same `lease_id` again gives the same answer and adds
  * nothing (lifecycle.md, invariant 9). The output goes to its place before the transaction and never inside it: the upload may be slow.
- * What the transaction does not take over is cleaned away later.
+ * What the transaction does not take over is cleaned away later. `incomplete` marks the result: its output is known to be a part at best.
  * Conflict: as before, another body under this lease, an `output_id` that is none, or the lease had ended and the task gone on; a success
  * is then kept all the same (invariant 8).
  */
@@ -48,8 +48,9 @@ export async function completeTask(
   store: ArtifactStore,
   task: Task,
   request: CompleteTask,
+  { incomplete = false }: { incomplete?: boolean } = {},
 ): Promise<Completion> {
-  const handover = handoverOf(request);
+  const handover = { ...handoverOf(request), incomplete };
   // Looked for here as well, so that a repeated completion uploads nothing.
   const earlier = await findEarlier(db, task, handover);
   if (earlier) return earlier;
@@ -75,8 +76,13 @@ async function uploaded(db: Db, outputId: string, { id }: Task, leaseId: string 
 }
 
 /** One transition: leased or running -> what `outcomeOf` says; artifact, result, release and audit land with it (invariant 3). */
-function record(db: Db, taskId: string, handover: Handover, placed: PlacedOutput): Promise<Completion> {
-  const { request, bodySha256 } = handover;
+function record(
+  db: Db,
+  taskId: string,
+  handover: Handover & { incomplete: boolean },
+  placed: PlacedOutput,
+): Promise<Completion> {
+  const { request, bodySha256, incomplete } = handover;
   return inTransaction(db, async (tx) => {
     const before = await lockTask(tx, taskId);
     const earlier = await findEarlier(tx, before, handover);
@@ -116,6 +122,7 @@ function record(db: Db, taskId: string, handover: Handover, placed: PlacedOutput
         lease_id: leaseId,
         body_sha256: bodySha256,
         accepted,
+        incomplete,
       })
       .returning();
     const { note: because, ...next } = outcomeOf(before, request);

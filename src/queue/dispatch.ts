@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { DispatchTask } from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
 import { NotFound, Refusal, Unavailable } from "../errors.ts";
+import { requireOwnAgent } from "../fleet/identity.ts";
 import { type AgentCalls, executeOn } from "../fleet/node-agent.ts";
 import { getWorker } from "../fleet/workers.ts";
 import type { ArtifactStore } from "../storage/place.ts";
@@ -54,7 +55,7 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
   const stopping = new AbortController();
   // As many listen as calls are open.
   setMaxListeners(0, stopping.signal);
-  const care = { db, store, log, stopping: stopping.signal };
+  const care = { db, store, log, stopping: stopping.signal, ownCompletionMs: agents.ownCompletionMs };
   const open = new Set<Promise<unknown>>();
 
   return {
@@ -63,7 +64,9 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
       const task = await getTask(db, taskId);
       if (worker_id !== undefined) await requireUrl(db, worker_id);
       const { lease, worker } = await leaseTask(by, taskId, { worker_id, ttl_seconds }, { withUrl: true });
-      const executing = executeOn(agents, worker.url, task, runtimeUrl, stopping.signal);
+      const executing = requireOwnAgent(db, agents.outbound, worker, stopping.signal).then(() =>
+        executeOn(agents, worker.url, task, runtimeUrl, stopping.signal),
+      );
       const looking = lookAfter(care, task, lease, executing);
       open.add(looking);
       void looking.finally(() => open.delete(looking));

@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { leases, workers } from "../db/schema.ts";
 import { isDrained } from "../fleet/capacity.ts";
-import { takesCalls } from "../fleet/refusals.ts";
+import { isPaused } from "../fleet/refusals.ts";
 import { endOf, isResting } from "../fleet/rest.ts";
 import { dueAt, getTask } from "./tasks.ts";
 
@@ -59,14 +59,15 @@ async function fleetFor(db: Db, task: Task): Promise<Explanation["workers"]> {
       active: count(leases.id),
       isResting: sql<boolean>`${isResting}`,
       isDrained: sql<boolean>`${isDrained}`,
-      isPaused: sql<boolean>`${workers.url} <> '' and not ${takesCalls}`,
+      answered_by: workers.answered_by,
+      isPaused: sql<boolean>`${workers.url} <> '' and ${isPaused}`,
     })
     .from(workers)
     .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
     .groupBy(workers.id)
     .orderBy(asc(workers.id));
   return rows.map(
-    ({ id, status, last_heartbeat, capabilities, drain, rest, active, refusals, paused_until, ...is }) => {
+    ({ id, status, last_heartbeat, capabilities, drain, rest, active, refusals, paused_until, answered_by, ...is }) => {
       const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
       const missing = task.requires.filter((label) => !capabilities.labels.includes(label));
       const reasons = [
@@ -76,6 +77,8 @@ async function fleetFor(db: Db, task: Task): Promise<Explanation["workers"]> {
         is.isResting && rest !== null && `rests until ${endOf(rest)}: ${rest.reason}`,
         missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
         active >= capabilities.max_concurrency && `is full: ${active} of ${capabilities.max_concurrency}`,
+        answered_by !== null &&
+          `has an address at which the node "${answered_by}" answers, so that its agent is not called`,
         is.isPaused && `refused ${refusals} times; left alone until ${new Date(paused_until ?? 0).toISOString()}`,
       ];
       return { worker_id: id, reasons: reasons.filter((reason) => reason !== false) };

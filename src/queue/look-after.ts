@@ -13,8 +13,10 @@ import { releaseTask } from "./release.ts";
 import { BEATS_PER_TTL, renewLease } from "./renew.ts";
 import { getTask } from "./tasks.ts";
 
-/** An agent may answer a moment before its own completion, which brings what an answer without an output does not, has arrived. */
+/** An agent may answer a moment before its own completion, which has the whole output, has arrived. */
 const OWN_COMPLETION_MS = 2_000;
+/** The tag of an artifact that holds what an agent's answer had of the output. */
+const INCOMPLETE = "incomplete";
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
 /** What fails so often while the database answers will always fail. */
@@ -26,14 +28,17 @@ export interface Care {
   log: Logger;
   /** From then on nothing is looked after: the agents go on, and complete by themselves. */
   stopping: AbortSignal;
+  /** How long an agent's own completion is waited for after its answer, in milliseconds. */
+  ownCompletionMs?: number | undefined;
 }
 
 /** The sentence with which the agent refused the task, which is queued again. Undefined: the call ended in any other way. */
 export type Refused = string | undefined;
 
 /**
- * Looks after a dispatched task until its agent's call ends and what came of it is written down: while the call is open, it is the task's
- * sign of life. An answer, and a refusal, are kept over a while without a database. Never rejects.
+ * Looks after a dispatched task until its agent's call ends and what came of it is written down: while the call is open, the lease is renewed.
+ * An answer without an output says no more than that the agent has accepted the task: its lease, heartbeats and completion decide from then on.
+ * An answer, and a refusal, are kept over a while without a database. Never rejects.
  */
 export async function lookAfter(care: Care, task: Task, lease: Lease, executing: Promise<Execution>): Promise<Refused> {
   const { log, stopping } = care;
@@ -82,11 +87,12 @@ async function endOf(care: Care, task: Task, lease: Lease, executing: Promise<Ex
     if (await handedBack(care, task, lease, fault)) return fault.message;
     // It was at work: a heartbeat has said so.
     if (fault.kind === "refused") throw fault;
-    answer = { ok: false, error: fault.message };
+    answer = { ok: false, output: undefined, error: fault.message };
   }
   await noted(care, noteAccepted(care.db, lease.worker_id));
-  if (answer.ok && answer.output === undefined && (await isHeldUnder(care, task, lease)))
-    await pause(OWN_COMPLETION_MS, care.stopping);
+  if (answer.ok && answer.output === undefined) return undefined;
+  if (answer.ok && (await isHeldUnder(care, task, lease)))
+    await pause(care.ownCompletionMs ?? OWN_COMPLETION_MS, care.stopping);
   const duration_ms = Math.round(answer.duration_ms ?? performance.now() - startedAt);
   await untilDone(care, () => settle(care, task, lease, { ...answer, duration_ms }));
   return undefined;
@@ -106,7 +112,8 @@ async function handedBack(care: Care, task: Task, lease: Lease, { message }: Age
 
 /**
  * The agent's own completion counts; one that never came is made from its answer, once: both come under the same lease, and the second is a
- * Conflict. A success whose lease was swept meanwhile is handed in as any other that is late (lifecycle.md, invariant 8).
+ * Conflict. What the answer has of an output is marked as incomplete. A success whose lease was swept meanwhile is handed in as any other that
+ * is late (lifecycle.md, invariant 8).
  */
 async function settle(
   care: Care,
@@ -117,20 +124,25 @@ async function settle(
   const { ok, output, error, duration_ms, returncode } = answer;
   const now = await getTask(care.db, task.id);
   const isOurs = now.lease_id === lease.id && isHeld(now);
-  if (!isOurs && !(ok && typeof output === "string")) return;
-  if (ok && output === undefined)
-    care.log.warn({ task: task.id }, "an agent's completion never came, and its answer has no output");
-  await completeTask(care.db, care.store, now, {
-    status: ok ? "success" : "error",
+  if (!isOurs && !ok) return;
+  const incomplete = output !== undefined;
+  const completion = {
+    status: ok ? ("success" as const) : ("error" as const),
     output: output ?? null,
     error_message: ok ? null : (error ?? `The agent's command ended with ${returncode ?? "an error"}`),
     metrics: { duration_ms },
     artifact_type: "LLM_RESULT",
-    artifact_tags: [],
+    artifact_tags: incomplete ? [INCOMPLETE] : [],
     lease_id: lease.id,
     output_id: undefined,
     retryable: true,
-  });
+  };
+  await completeTask(care.db, care.store, now, completion, { incomplete });
+  if (incomplete)
+    care.log.warn(
+      { task: task.id, worker: lease.worker_id },
+      "an agent's own completion never came: what its answer has of the output is stored, marked as incomplete",
+    );
 }
 
 async function isHeldUnder(care: Care, task: Task, lease: Lease): Promise<boolean> {

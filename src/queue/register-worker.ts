@@ -1,4 +1,5 @@
 import { eq, sql } from "drizzle-orm";
+import type { Allowed } from "../addresses.ts";
 import type { RegisterWorker } from "../contract/requests.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
@@ -6,6 +7,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
+import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url.ts";
 import { getWorker } from "../fleet/workers.ts";
 import { endLeasesOf } from "./worker-leases.ts";
 
@@ -15,23 +17,33 @@ export interface Registration {
   isNew: boolean;
 }
 
+/** How a registration came. */
+export interface Registering {
+  /** The address that it came from; a node whose own address is a loopback one is called there. */
+  from?: string | undefined;
+  /** Where agents may be, as OUTBOUND_ALLOW says. */
+  allowed?: Allowed | undefined;
+}
+
 /**
  * Registers a worker under its name, or takes down what a known one says of itself now. A known one keeps its `url` and the texts about
  * its agent when none are sent, and its `registered_at`, `obs_count` and `db_sha`. Registering is a sign of life. Another `boot_id` than
  * before means that the worker has restarted: what it held in its earlier life ends at once (lifecycle.md, "When is a worker online?").
+ * Forbidden: the caller's key may not set this `url` (fleet/agent-url.ts).
  */
-export function registerWorker(db: Db, request: RegisterWorker): Promise<Registration> {
+export function registerWorker(db: Db, request: RegisterWorker, how: Registering = {}): Promise<Registration> {
   const { name, boot_id, status, capabilities } = request;
   return inTransaction(db, async (tx) => {
     const restarted = `worker ${name} has restarted`;
     if (boot_id !== "") await endLeasesOf(tx, name, restarted, () => hasRestarted(tx, name, boot_id));
-    const isNew = await upsert(tx, request);
+    const address = await addressFor(tx, request, how);
+    const isNew = await upsert(tx, request, address);
     await audit(tx, {
       action: isNew ? "worker_registered" : "worker_updated",
       entity_type: "worker",
       entity_id: name,
       actor: "api",
-      detail: `Worker ${name} registered, status=${status}, max_concurrency=${capabilities.max_concurrency}`,
+      detail: `Worker ${name} registered, status=${status}, max_concurrency=${capabilities.max_concurrency}${noteOn(request, address)}`,
     });
     return { worker: await getWorker(tx, name), isNew };
   });
@@ -47,12 +59,38 @@ async function hasRestarted(tx: Db, name: string, bootId: string): Promise<boole
   return known !== undefined && known.boot_id !== "" && known.boot_id !== bootId;
 }
 
-async function upsert(tx: Db, { name, ...self }: RegisterWorker): Promise<boolean> {
-  const { url = "", agent_version, os_info, install_method, boot_id, ...always } = self;
-  const sent = Object.entries({ url, agent_version, os_info, install_method, boot_id }).filter(
-    ([, value]) => value !== "",
-  );
-  const said = { ...always, ...Object.fromEntries(sent), last_heartbeat: nowMs, self_registered: true };
+/** Where the worker is called from now on; undefined: where it was. What Membridge says is better than the address that a request came from. */
+async function addressFor(tx: Db, { name, url = "" }: RegisterWorker, { from, allowed }: Registering) {
+  const reachable = url === "" ? undefined : reachableUrl(url, from);
+  if (reachable === undefined) return undefined;
+  const [known] = await tx
+    .select({ url: workers.url, url_from: workers.url_from })
+    .from(workers)
+    .where(eq(workers.id, name))
+    .for("no key update");
+  if (reachable.url === known?.url || (reachable.isFrom && known?.url && known.url_from === "membridge"))
+    return undefined;
+  requireAllowedUrl(tx, reachable.url, allowed);
+  return {
+    url: reachable.url,
+    url_from: reachable.isFrom ? ("caller" as const) : ("node" as const),
+    answered_by: null,
+  };
+}
+
+/** For the audit: that the worker is called elsewhere than where it says. */
+function noteOn({ url }: RegisterWorker, address: { url: string; url_from: string } | undefined): string {
+  return address?.url_from === "caller" ? `, url=${address.url} in place of ${url}` : "";
+}
+
+async function upsert(
+  tx: Db,
+  { name, ...self }: RegisterWorker,
+  address: Awaited<ReturnType<typeof addressFor>>,
+): Promise<boolean> {
+  const { url: _named, agent_version, os_info, install_method, boot_id, ...always } = self;
+  const sent = Object.entries({ agent_version, os_info, install_method, boot_id }).filter(([, value]) => value !== "");
+  const said = { ...always, ...Object.fromEntries(sent), ...address, last_heartbeat: nowMs, self_registered: true };
   const [row] = await tx
     .insert(workers)
     .values({ id: name, node_id: name, registered_at: nowMs, ...said })

@@ -1,11 +1,11 @@
-import { and, eq, or, sql } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { shownUrl } from "../addresses.ts";
 import type { SaveConfig } from "../contract/requests.ts";
 import { maskKey, type RuntimeConfig } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { nowMs } from "../db/clock.ts";
+import { databaseTime, nowMs } from "../db/clock.ts";
 import { runtimeSettings } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { isSealed, type SecretBox } from "./secret-box.ts";
@@ -16,6 +16,15 @@ export interface MembridgeAddress {
   adminKey: string;
 }
 
+/** How a call of Membridge went. */
+export interface ConnectionState {
+  connected: boolean;
+  /** Why it is not, in a sentence for clients. */
+  reason: string | null;
+  /** Whether the call needs the admin key. One that does not cannot say that the key is right. */
+  isKeyed: boolean;
+}
+
 /** How often an unchanged connection state is written again. */
 const REFRESH_MS = 30_000;
 
@@ -24,8 +33,8 @@ const REFRESH_MS = 30_000;
  * `defaults` come from the environment and hold until something was saved.
  */
 export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddress, log: Logger) {
-  async function read() {
-    const rows = await db.select().from(runtimeSettings);
+  async function read(by: Db = db) {
+    const rows = await by.select().from(runtimeSettings);
     return new Map(rows.map((row) => [row.key, row.value]));
   }
 
@@ -49,6 +58,10 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
       .onConflictDoUpdate({ target: runtimeSettings.key, set: { value: sql`excluded.value` } });
   }
 
+  async function isOld(tx: Db, lastTest: string | undefined): Promise<boolean> {
+    return Number(lastTest ?? 0) < (await databaseTime(tx)) - REFRESH_MS;
+  }
+
   return {
     async membridgeAddress(): Promise<MembridgeAddress> {
       return addressIn(await read());
@@ -64,6 +77,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
         admin_key_masked: maskKey(adminKey),
         connected: saved.get("connected") === "true",
         last_test: lastTest ? Number(lastTest) : null,
+        reason: saved.get("connected") === "true" ? null : saved.get("reason") || null,
       };
     },
 
@@ -72,7 +86,9 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
       await inTransaction(by, async (tx) => {
         // In the order of the keys, as everywhere, so that two saves cannot wait for each other.
         await put(tx, "admin_key", box.seal("admin_key", admin_key));
+        await put(tx, "admin_key_refused", "false");
         await put(tx, "membridge_server_url", membridge_server_url);
+        await put(tx, "reason", "");
         await audit(tx, {
           action: "config_updated",
           entity_type: "runtime_config",
@@ -83,24 +99,27 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
       });
     },
 
-    /** Takes down whether Membridge could be reached now. Unless it is `asked` for, an unchanged state is written every 30 s at most. */
-    async recordConnection(connected: boolean, { asked = false, by = db } = {}): Promise<void> {
+    /**
+     * Takes down whether Membridge can be used now. Unless it is `asked` for, an unchanged state is written every 30 s at most. While Membridge
+     * refuses the admin key, a call that needs no key changes nothing by its success.
+     */
+    async recordConnection(
+      { connected, reason, isKeyed }: ConnectionState,
+      { asked = false, by = db } = {},
+    ): Promise<void> {
       await inTransaction(by, async (tx) => {
-        const fresh = await tx
-          .select({ key: runtimeSettings.key })
-          .from(runtimeSettings)
-          .where(
-            or(
-              and(eq(runtimeSettings.key, "connected"), eq(runtimeSettings.value, String(connected))),
-              and(
-                eq(runtimeSettings.key, "last_test"),
-                sql`${runtimeSettings.value} > (${nowMs} - ${REFRESH_MS})::text`,
-              ),
-            ),
-          );
-        if (fresh.length === 2 && !asked) return;
+        const saved = await read(tx);
+        if (connected && !isKeyed && saved.get("admin_key_refused") === "true") return;
+        const isRefused = String(isKeyed && !connected);
+        const isSame =
+          saved.get("connected") === String(connected) &&
+          (saved.get("reason") ?? "") === (reason ?? "") &&
+          (saved.get("admin_key_refused") ?? "false") === isRefused;
+        if (isSame && !asked && !(await isOld(tx, saved.get("last_test")))) return;
+        await put(tx, "admin_key_refused", isRefused);
         await put(tx, "connected", String(connected));
         await put(tx, "last_test", sql`${nowMs}::text`);
+        await put(tx, "reason", reason ?? "");
       });
     },
 

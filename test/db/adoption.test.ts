@@ -75,6 +75,9 @@ describe("the earlier service's database", async () => {
       { output: "half a haiku", lease_id: null, accepted: true },
     ]);
     expect((await api.get("/api/runtime/workers/alpine")).body).toMatchObject({
+      agent_version: "0.4.0",
+      os_info: "Linux 6.1.0 x86_64",
+      install_method: "script",
       capabilities: { claude_cli: true, max_concurrency: 2, labels: ["x86_64"] },
       obs_count: 12,
       active_leases: 3,

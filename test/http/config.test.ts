@@ -34,7 +34,7 @@ describe("GET /api/runtime/config", () => {
   it("answers what the environment sets until something was saved", async () => {
     const { status, body } = await app.api.get(CONFIG);
     expect(status).toBe(200);
-    const nothingTried = { connected: false, last_test: null };
+    const nothingTried = { connected: false, last_test: null, reason: null };
     expect(body).toEqual({ membridge_server_url: fake.url, admin_key_masked: masked(ADMIN_KEY), ...nothingTried });
   });
 
@@ -58,6 +58,7 @@ describe("GET /api/runtime/config", () => {
       admin_key_masked: masked("plain-key-of-the-old-service"),
       connected: true,
       last_test: 1795440142520,
+      reason: null,
     });
   });
 

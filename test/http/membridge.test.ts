@@ -1,6 +1,8 @@
 import { request } from "node:http";
 import { text as readText } from "node:stream/consumers";
+import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
+import { syncOnce } from "../../src/fleet/sync.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aProject, type Fault, startMembridge } from "../support/membridge.ts";
@@ -12,6 +14,7 @@ await gone.close();
 afterAll(fake.close);
 const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url } });
 const apart = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: gone.url } });
+const silent = pino({ level: "silent" });
 const P1 = "aeeafec3a5b5710f";
 const proxy = "/api/membridge";
 const select = `${proxy}/projects/${P1}/leadership/select`;
@@ -173,6 +176,48 @@ describe("POST /api/runtime/test-connection", () => {
     const entry = { action: "connection_test", entity_type: "runtime_config", entity_id: "singleton", actor: "admin" };
     const detail = `Connection OK: ${JSON.stringify(health)}`;
     expect(await audited()).toEqual([expect.objectContaining({ ...entry, detail })]);
+  });
+
+  it("says that the admin key is refused, as do health and configuration, and the log once, until it is right", async () => {
+    const other = await createTestDatabase();
+    const { api, logged, membridge } = await startApp(other.db, {
+      env: { MEMBRIDGE_SERVER_URL: fake.url, MEMBRIDGE_ADMIN_KEY: "not-the-key-of-membridge" },
+    });
+    const error = "Membridge refuses the admin key (401); save the right one with POST /api/runtime/config";
+    const config = async () => (await api.get("/api/runtime/config")).body;
+    const refused = { connected: false, reason: error };
+    for (let n = 0; n < 3; n++) await syncOnce(other.db, membridge, silent);
+    expect(await config()).toMatchObject(refused);
+    expect((await api.post(TEST).expect(200)).body).toEqual({ connected: false, error });
+    // Membridge's own health needs no key, and so is no proof of it.
+    await api.get(`${proxy}/health`).expect(200);
+    expect(await config()).toMatchObject(refused);
+    const { body: health } = await api.get("/api/runtime/health").expect(200);
+    expect(health.membridge).toMatchObject({
+      connected: false,
+      lastError: error,
+      lastSuccess: null,
+      circuit: "closed",
+    });
+    expect(logged.filter(({ level, msg }) => Number(level) >= 40 && msg === error)).toHaveLength(1);
+    expect(await other.query("select 1 from audit_logs where action = 'connection_test'")).toEqual([]);
+
+    const right = { membridge_server_url: fake.url, admin_key: ADMIN_KEY };
+    expect((await api.post("/api/runtime/config").send(right).expect(200)).body.reason).toBe(null);
+    expect((await api.post(TEST).expect(200)).body.connected).toBe(true);
+    expect(await config()).toMatchObject({ connected: true, reason: null });
+  });
+
+  it("says that no admin key is set, asks /projects of a Membridge without /agents, and says what that answers", async () => {
+    const { api } = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url, MEMBRIDGE_ADMIN_KEY: "" } });
+    expect((await api.post(TEST)).body.error).toContain("wants an admin key, and none is set (401)");
+    fake.fail("/agents", { status: 404, json: { detail: "Not Found" } }, 2);
+    expect((await app.api.post(TEST)).body.connected).toBe(true);
+    fake.fail("/projects", { status: 500, json: {} });
+    expect((await app.api.post(TEST)).body).toEqual({
+      connected: false,
+      error: "Membridge returned 500 for GET /projects",
+    });
   });
 
   it("answers 200 too when Membridge fails twice, and records it", async () => {

@@ -34,8 +34,8 @@ async function anAgent(options: Partial<NodeAgentOptions> = {}) {
   return agent;
 }
 
-async function anAgentThat(answer: RequestListener, fields = {}) {
-  const { url, close } = await startScriptedAgent(answer);
+async function anAgentThat(answer: RequestListener, fields = {}, options = {}) {
+  const { url, close } = await startScriptedAgent(answer, options);
   onTestFinished(close);
   onTestFinished(async () => void (await query("update workers set status = 'offline'")));
   return aWorker(db, { url, ...fields });
@@ -93,6 +93,59 @@ describe("dispatch", () => {
     await endOf(task, "completed");
   });
 
+  it("is accepted by an agent that answers at once and completes later: its heartbeats and its completion decide", async () => {
+    let finish = () => {};
+    const working = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    const agent = await anAgent({ generation: "newer", cli: () => working.then(() => "a long story") });
+    const task = await aTask(db);
+    const { body } = await dispatch(task, { worker_id: agent.name });
+    await vi.waitFor(() =>
+      expect(agent.answers.filter(({ path }) => path.endsWith("heartbeat")).length).toBeGreaterThan(3),
+    );
+    expect(await getTask(db, task.id)).toMatchObject({ status: "running", lease_id: body.lease_id, attempts: 1 });
+    expect(await resultsOf(task)).toEqual([]);
+    finish();
+    await endOf(task, "completed");
+    await vi.waitFor(() =>
+      expect(agent.answers.at(-1)).toMatchObject({ path: `llm-tasks/${task.id}/complete`, status: 200 }),
+    );
+    expect(await resultsOf(task)).toMatchObject([{ output: "a long story", incomplete: false }]);
+  });
+
+  it.each([
+    '{"ok": true}',
+    '{"ok": true, "started": true, "output": ""}',
+    '{"ok": true, "output": null, "duration_ms": 3}',
+  ])("is no success when the agent answers %s: without a completion, the lease brings it back", async (answer) => {
+    const mute = await anAgentThat((_request, response) => void response.end(answer));
+    const task = await aTask(db);
+    const dispatcher = createDispatcher(db, inDatabase, { outbound, agentKey: "" }, log);
+    await dispatcher.dispatch(task.id, { worker_id: mute.id, ttl_seconds: 1 }, undefined);
+    await dispatcher.stop();
+    expect(await getTask(db, task.id)).toMatchObject({ status: "leased", attempts: 1 });
+    await vi.waitFor(async () => expect(await sweepOnce(db)).toMatchObject({ requeued: 1 }), 5_000);
+    expect(await resultsOf(task)).toEqual([]);
+    await query("update llm_tasks set status = 'cancelled' where id = $1", [task.id]);
+  });
+
+  it("takes the answer of an agent whose own completion was lost, and marks what was cut off as incomplete", async () => {
+    const lines = Array.from({ length: 203 }, (_, n) => `line ${n}`).join("\n");
+    const agent = await anAgent({ losesCompletions: true, cli: () => lines });
+    const task = await aTask(db);
+    await dispatch(task, { worker_id: agent.name });
+    await endOf(task, "completed");
+    const [result] = await resultsOf(task);
+    expect(result).toMatchObject({ status: "success", incomplete: true });
+    expect(result.output).toMatch(/^\.\.\. \(3 lines truncated\)\nline 3\n[\s\S]*line 202$/);
+    const { body } = await app.api.get(`/api/runtime/artifacts/${result.artifact_id}`);
+    expect(body.tags).toEqual(["incomplete"]);
+    expect(app.logged).toContainEqual(
+      expect.objectContaining({ level: 40, task: task.id, msg: expect.stringContaining("marked as incomplete") }),
+    );
+  });
+
   it("completes from the agent's answer when the agent's own completion was lost, once", async () => {
     const withOutput = await anAgentThat((_request, response) => {
       setTimeout(() => response.end(JSON.stringify({ ok: true, output: "from the answer", duration_ms: 7 })), 50);
@@ -109,25 +162,17 @@ describe("dispatch", () => {
     expect(await resultsOf(failed)).toMatchObject([{ error_message: "no tokens left" }]);
   });
 
-  it("completes when the agent's own completion was lost and its answer has no output, as today's agents' have", async () => {
-    // It is told another address of the runtime, where nobody is.
-    const agent = await anAgent({ cli: () => "lost" });
-    const task = await aTask(db);
-    await app.dispatcher.dispatch(task.id, { worker_id: agent.name, ttl_seconds: undefined }, "http://127.0.0.1:9");
-    await endOf(task, "completed");
-    expect(await resultsOf(task)).toMatchObject([{ status: "success", output: null }]);
-    expect(JSON.stringify(app.logged)).toContain("its answer has no output");
-  });
-
-  it("waits a moment for the completion of an agent that answers without an output before that has arrived", async () => {
+  it("waits a moment for the completion of an agent whose answer comes before that has arrived", async () => {
     const early = await anAgentThat((_request, response) => {
-      response.end(JSON.stringify({ ok: true, duration_ms: 1, returncode: 0 }));
+      response.end(JSON.stringify({ ok: true, output: "its end", duration_ms: 1, returncode: 0 }));
     });
     const task = await aTask(db);
-    const { body } = await dispatch(task, { worker_id: early.id });
+    const patient = createDispatcher(db, inDatabase, { outbound, agentKey: "" }, log);
+    onTestFinished(() => patient.stop());
+    const { lease_id } = await patient.dispatch(task.id, { worker_id: early.id, ttl_seconds: undefined }, undefined);
     const own = { status: "success", output: "its own", metrics: { duration_ms: 2 } };
     await app.api.post(`/api/runtime/llm-tasks/${task.id}/complete`).send(own).expect(200);
-    expect(await resultsOf(task)).toMatchObject([{ output: "its own", lease_id: body.lease_id }]);
+    expect(await resultsOf(task)).toMatchObject([{ output: "its own", lease_id, incomplete: false }]);
   });
 
   it("keeps an output that cannot be stored as it is", async () => {
@@ -171,6 +216,21 @@ describe("dispatch", () => {
     });
     expect((await dispatch(task, { worker_id: redirecting.id })).status).toBe(502);
     expect(followed).toEqual([]);
+  });
+
+  it("is sent to no agent that names another node, with its key or without: 502, and the worker's record says so", async () => {
+    const agent = await anAgent({ health: { node_id: undefined, hostname: "orange.lan" } });
+    const task = await aTask(db);
+    const { status, body } = await dispatch(task, { worker_id: agent.name });
+    expect([status, body.error]).toEqual([502, expect.stringContaining('the node "orange.lan" answers')]);
+    expect(agent.requests.map(({ path, headers }) => [path, headers["x-membridge-agent"]])).toEqual([
+      ["/health", undefined],
+    ]);
+    expect(await getTask(db, task.id)).toMatchObject({ status: "queued", attempts: 0 });
+    const { body: worker } = await app.api.get(`/api/runtime/workers/${agent.name}`);
+    expect(worker.answered_by).toBe("orange.lan");
+    await app.api.post("/api/runtime/workers").send({ name: agent.name, url: "http://127.0.0.1:9" });
+    expect((await app.api.get(`/api/runtime/workers/${agent.name}`)).body.answered_by).toBe(null);
   });
 
   it("keeps the lease of an agent that never answers alive, and lets go of it at a stop", async () => {
@@ -417,6 +477,8 @@ describe("an answer", () => {
   });
 });
 
+const HEALTH = { answersHealth: true };
+
 describe("a health probe", () => {
   it("finds an agent alive that gave no other sign, and refreshes what it says of itself", async () => {
     const agent = await anAgent({ registration: { agent_version: "0.3.9", os_info: "old" } });
@@ -427,13 +489,76 @@ describe("a health probe", () => {
     expect(await probeOnce(db, outbound, log)).toBe(0);
   });
 
+  it("takes an agent that is degraded for alive, and one that says error for not", async () => {
+    for (const [status, expected] of [
+      ["degraded", "online"],
+      ["error", "offline"],
+    ]) {
+      const agent = await anAgent({ health: { status } });
+      await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [agent.name]);
+      await probeOnce(db, outbound, log);
+      expect([status, (await app.api.get(`/api/runtime/workers/${agent.name}`)).body.status]).toEqual([
+        status,
+        expected,
+      ]);
+      await query("delete from workers where id = $1", [agent.name]);
+    }
+  });
+
+  it("refreshes what the agent can do, and takes none of the room and labels that it registered with", async () => {
+    const health = { claude_cli_available: false, capabilities: { max_concurrency: 1, labels: ["fast"] } };
+    const agent = await anAgent({ generation: "newer", health });
+    const capabilities = async () => (await app.api.get(`/api/runtime/workers/${agent.name}`)).body.capabilities;
+    await query("update workers set last_heartbeat = 1 where id = $1", [agent.name]);
+    expect(await probeOnce(db, outbound, log)).toBe(1);
+    const labels = ["systemd", "x86_64", "fast"];
+    expect(await capabilities()).toEqual({ claude_cli: false, max_concurrency: 2, labels });
+    Object.assign(health, { claude_cli_available: true, capabilities: { max_concurrency: 4 } });
+    await query("update workers set last_heartbeat = 1 where id = $1", [agent.name]);
+    await probeOnce(db, outbound, log);
+    expect(await capabilities()).toEqual({ claude_cli: true, max_concurrency: 4, labels });
+  });
+
+  it("of an address at which another node answers is no sign of life, is written down, and ends when its own answers", async () => {
+    const health = { node_id: "orange" };
+    const agent = await anAgent({ health });
+    const record = async () => (await app.api.get(`/api/runtime/workers/${agent.name}`)).body;
+    await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [agent.name]);
+    expect(await probeOnce(db, outbound, log)).toBe(0);
+    expect(await probeOnce(db, outbound, log)).toBe(0);
+    expect(await record()).toMatchObject({ status: "offline", answered_by: "orange" });
+    await query("update workers set status = 'online', last_heartbeat = 9e12 where id = $1", [agent.name]);
+    const task = await aTask(db);
+    expect((await dispatch(task)).status).toBe(503);
+    const { body } = await app.api.get(`/api/runtime/llm-tasks/${task.id}/explain`);
+    const why = body.workers.find(({ worker_id }: { worker_id: string }) => worker_id === agent.name);
+    expect(why.reasons).toEqual(['has an address at which the node "orange" answers, so that its agent is not called']);
+    Object.assign(health, { node_id: agent.name.toUpperCase() });
+    expect(await probeOnce(db, outbound, log)).toBe(1);
+    expect(await record()).toMatchObject({ answered_by: null });
+    expect((await dispatch(task)).status).toBe(200);
+    const entries = await query(
+      "select detail from audit_logs where entity_id = $1 and action = 'worker_updated' order by id",
+      [agent.name],
+    );
+    expect(entries.map(({ detail }) => detail)).toEqual([
+      expect.stringContaining('answers the node "orange"'),
+      expect.stringContaining("answers its own agent again"),
+    ]);
+    await query("update workers set last_heartbeat = 1 where id = $1", [agent.name]);
+  });
+
   it("takes no redirect, error or nonsense for life", async () => {
     for (const answer of ["redirect", "error", "nonsense"] as const) {
-      const { id } = await anAgentThat((_request, response) => {
-        if (answer === "redirect") response.writeHead(302, { location: "http://127.0.0.1:9" });
-        if (answer === "error") response.writeHead(500);
-        response.end(answer === "nonsense" ? '{"status": 1}' : '{"status": "ok"}');
-      });
+      const { id } = await anAgentThat(
+        (_request, response) => {
+          if (answer === "redirect") response.writeHead(302, { location: "http://127.0.0.1:9" });
+          if (answer === "error") response.writeHead(500);
+          response.end(answer === "nonsense" ? '{"status": 1}' : '{"status": "ok"}');
+        },
+        {},
+        HEALTH,
+      );
       await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [id]);
       await probeOnce(db, outbound, log);
       expect([answer, (await app.api.get(`/api/runtime/workers/${id}`)).body.status]).toEqual([answer, "offline"]);
@@ -443,16 +568,20 @@ describe("a health probe", () => {
 
 describe("health probes", () => {
   it("give up on an agent that never answers after 3 s, and on one that answers without end", async () => {
-    const silent = await anAgentThat(() => {});
+    const silent = await anAgentThat(() => {}, {}, HEALTH);
     let isOpen = false;
-    const endless = await anAgentThat((_request, response) => {
-      isOpen = true;
-      response.once("close", () => {
-        isOpen = false;
-      });
-      const more = () => void (response.destroyed || response.write('{"status": "ok"}'.padEnd(16_384), more));
-      more();
-    });
+    const endless = await anAgentThat(
+      (_request, response) => {
+        isOpen = true;
+        response.once("close", () => {
+          isOpen = false;
+        });
+        const more = () => void (response.destroyed || response.write('{"status": "ok"}'.padEnd(16_384), more));
+        more();
+      },
+      {},
+      HEALTH,
+    );
     await query("update workers set status = 'offline', last_heartbeat = 1 where id = any($1)", [
       [silent.id, endless.id],
     ]);

@@ -51,9 +51,10 @@ export async function startApp(
   const settings = createSettings(db, createSecretBox("a secret for tests"), config.membridge, log);
   const outbound = createOutbound(config.outboundAllow);
   afterAll(() => outbound.destroy());
-  const membridge = createMembridge(settings, outbound);
+  const membridge = createMembridge(settings, outbound, { log });
   const waitingRoom = openWaitingRoom(db, mostWaiters);
-  const dispatcher = createDispatcher(db, store, { outbound, agentKey: config.membridge.agentKey }, log);
+  const calls = { outbound, agentKey: config.membridge.agentKey, ownCompletionMs: 300 };
+  const dispatcher = createDispatcher(db, store, calls, log);
   afterAll(() => dispatcher.stop());
   const server = createHttpServer(
     createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }),

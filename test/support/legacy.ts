@@ -9,7 +9,7 @@ const TABLES = `
   create table leases (id varchar primary key, task_id varchar, worker_id varchar, started_at bigint, expires_at bigint, ttl_seconds integer,
     status text, last_heartbeat bigint, context_id varchar);
   create table workers (id varchar primary key, node_id text, url text, status text, capabilities jsonb, last_heartbeat bigint,
-    ip_addrs jsonb, obs_count integer, db_sha text, registered_at bigint);
+    ip_addrs jsonb, obs_count integer, db_sha text, registered_at bigint, agent_version text, os_info text, install_method text);
   create table runtime_artifacts (id varchar primary key, task_id varchar, job_id varchar, type text, created_at bigint, finalized boolean,
     url text, entity_refs jsonb, tags jsonb, content text);
   create table llm_results (id varchar primary key, task_id varchar, worker_id varchar, artifact_id varchar, status text, output text,
@@ -122,6 +122,9 @@ export async function makeLegacyDatabase({ query }: TestDatabase) {
     obs_count: 12,
     db_sha: "abc",
     registered_at: NOW - 100_000,
+    agent_version: "0.4.0",
+    os_info: "Linux 6.1.0 x86_64",
+    install_method: "script",
   });
   for (const [key, value] of Object.entries({
     membridge_server_url: "http://192.168.1.2:8000",

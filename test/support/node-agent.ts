@@ -1,6 +1,7 @@
 /**
- * A stand-in node agent that behaves as version 0.4.0 was seen to do (neighbours.md): it registers once, executes on demand, sends one
- * heartbeat and one completion, no lease id, and repeats nothing that fails. The test gives what it runs in place of the Claude CLI.
+ * A stand-in node agent of either generation (neighbours.md). Both register once, execute on demand, complete by themselves, send
+ * no lease id, and repeat nothing that fails. 0.4.0 sends one heartbeat, and answers when its CLI has ended, with the last 200 lines of the
+ * output; a newer one answers at once, and sends heartbeats until it completes. The test gives what it runs in place of the Claude CLI.
  */
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -32,7 +33,15 @@ export interface NodeAgentOptions {
   cli?: Cli | null;
   /** Overrides of what it registers with. */
   registration?: Record<string, unknown>;
+  generation?: "0.4.0" | "newer";
+  /** Overrides of what its health says: another node's name, another status. */
+  health?: Record<string, unknown>;
+  /** Its completions never arrive. */
+  losesCompletions?: boolean;
 }
+
+const ANSWERED_LINES = 200;
+const BEAT_MS = 50;
 
 export interface AgentRequest {
   method: string;
@@ -59,14 +68,19 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     const asked = await readRequest(request);
     agent.requests.push(asked);
     // Anew each time: it may be taken away and come back.
-    const { cli = () => "done" } = options;
+    const { cli = () => "done", generation = "0.4.0", health } = options;
     const call = `${asked.method} ${asked.path}`;
-    if (call === "GET /health") answer(response, 200, healthOf(name));
-    else if (call !== "POST /execute-task") answer(response, 404, { detail: "Not Found" });
+    if (call === "GET /health") answer(response, 200, { ...healthOf(name, generation), ...health });
+    else if (!CALLS.has(call)) answer(response, 404, { detail: "Not Found" });
     else if (agentKey !== undefined && asked.headers["x-membridge-agent"] !== agentKey)
       answer(response, 401, { detail: "Unauthorized" });
+    else if (call !== EXECUTE) answer(response, 200, { ok: true, node_id: name, did: asked.path });
     else if (cli === null) answer(response, 503, { detail: "Claude CLI not found on this node" });
-    else answer(response, 200, await execute(asked.body as Execution, cli));
+    else if (generation === "0.4.0") answer(response, 200, await execute(asked.body as Execution, cli));
+    else {
+      answer(response, 200, { ok: true, started: true });
+      void execute(asked.body as Execution, cli);
+    }
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const agent: NodeAgent = {
@@ -100,7 +114,9 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
 
   async function execute({ runtime_url, ...execution }: Execution, run: Cli) {
     const { task_id } = execution;
-    await tell(`llm-tasks/${task_id}/heartbeat`, undefined, runtime_url);
+    const beat = () => tell(`llm-tasks/${task_id}/heartbeat`, undefined, runtime_url);
+    await beat();
+    const beating = options.generation === "newer" ? setInterval(beat, BEAT_MS) : undefined;
     const started = performance.now();
     let output: string | null = null;
     let error_message: string | null = null;
@@ -109,12 +125,13 @@ export async function startNodeAgent(options: NodeAgentOptions): Promise<NodeAge
     } catch (error) {
       error_message = String(error);
     }
+    clearInterval(beating);
     const ok = error_message === null;
     const duration_ms = Math.round(performance.now() - started);
     const metrics = { duration_ms, tokens_used: null };
     const completion = { status: ok ? "success" : "error", output, error_message, metrics };
-    await tell(`llm-tasks/${task_id}/complete`, completion, runtime_url);
-    return { ok, task_id, duration_ms, returncode: ok ? 0 : 1 };
+    if (!options.losesCompletions) await tell(`llm-tasks/${task_id}/complete`, completion, runtime_url);
+    return { ok, task_id, ...(output !== null && { output: cut(output) }), duration_ms, returncode: ok ? 0 : 1 };
   }
 
   await tell("workers", { ...registrationOf(agent), ...registration });
@@ -134,14 +151,25 @@ function registrationOf({ name, url }: NodeAgent) {
   };
 }
 
-const healthOf = (name: string) => ({
+const EXECUTE = "POST /execute-task";
+const CALLS = new Set([EXECUTE, "POST /self-update", "POST /restart", "POST /uninstall"]);
+
+/** The last 200 lines, and how many there were besides. */
+function cut(output: string): string {
+  const lines = output.split("\n");
+  const missing = lines.length - ANSWERED_LINES;
+  return missing > 0 ? `... (${missing} lines truncated)\n${lines.slice(missing).join("\n")}` : output;
+}
+
+const healthOf = (name: string, generation: "0.4.0" | "newer") => ({
   status: "ok",
   service: "membridge-agent",
-  version: "0.4.0",
+  version: generation === "newer" ? "0.6.1" : "0.4.0",
   hostname: name,
   node_id: name,
   os_info: "Linux 6.1.0 x86_64",
   arch: "x86_64",
+  ...(generation === "newer" && { claude_cli_available: true, active_tasks: 0, uptime_seconds: 5 }),
 });
 
 function answer(response: ServerResponse, status: number, body: unknown): void {

@@ -67,6 +67,7 @@ export const WORKER = {
   id: text,
   node_id: text,
   url: text,
+  answered_by: orNull(text),
   status: expect.stringMatching(/^(online|offline|syncing|error|unknown)$/),
   capabilities: { claude_cli: expect.any(Boolean), max_concurrency: integer, labels: strings },
   last_heartbeat: orNull(time),
@@ -111,6 +112,7 @@ export const RESULT = {
   completed_at: time,
   lease_id: uuid,
   accepted: expect.any(Boolean),
+  incomplete: expect.any(Boolean),
 };
 
 export const RUNTIME_CONFIG = {
@@ -118,6 +120,7 @@ export const RUNTIME_CONFIG = {
   admin_key_masked: text,
   connected: expect.any(Boolean),
   last_test: orNull(time),
+  reason: orNull(text),
 };
 
 export const AUDIT_ENTRY = {

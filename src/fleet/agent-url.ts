@@ -1,0 +1,42 @@
+import { isIP } from "node:net";
+import { networkInterfaces } from "node:os";
+import { type Allowed, isAgentUrl, isLoopbackHost, refusalOf } from "../addresses.ts";
+import type { Db } from "../db/client.ts";
+import { Forbidden } from "../errors.ts";
+
+/** True for an address that means the machine on which it is used, whichever that is. */
+export function isLoopbackUrl(url: string): boolean {
+  return URL.canParse(url) && isLoopbackHost(new URL(url).hostname);
+}
+
+/**
+ * A worker's address as this service can use it. A node on another machine (`from` is where its request came from) that takes its own loopback
+ * address for its address, as Debian's hosts file has it, gets `from` with the port that it named. Undefined: that is no address to call either.
+ */
+export function reachableUrl(url: string, from: string | undefined): { url: string; isFrom: boolean } | undefined {
+  if (from === undefined || isIP(from) === 0 || !isLoopbackUrl(url) || isThisMachine(from))
+    return { url, isFrom: false };
+  const reachable = new URL(url);
+  reachable.hostname = from.includes(":") ? `[${from}]` : from;
+  return isAgentUrl(reachable.href) ? { url: reachable.href.replace(/\/$/, ""), isFrom: true } : undefined;
+}
+
+function isThisMachine(address: string): boolean {
+  const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return isLoopbackHost(address) || own.some((one) => one.address === address);
+}
+
+/**
+ * Where an agent is called goes the key that all agents share. Forbidden: the caller has a worker's key only, and no admin has allowed such an
+ * address in OUTBOUND_ALLOW. A name is looked up, and checked, when it is connected to.
+ */
+export function requireAllowedUrl({ caller }: Db, url: string, allowed: Allowed | undefined): void {
+  if (caller?.key?.role !== "work") return;
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
+  const refusal =
+    allowed === undefined ? "OUTBOUND_ALLOW is not set" : isIP(host) ? refusalOf(allowed, host, host) : undefined;
+  if (refusal === undefined) return;
+  throw new Forbidden(
+    `A key with the role "work" may not set this url: ${refusal}. Register without a url, or let an admin register it or allow it there.`,
+  );
+}
