@@ -11,6 +11,7 @@ import { forCallers } from "./http/callers.ts";
 import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
 import { jsonBody } from "./http/json-body.ts";
+import { createKeyWatch } from "./http/key-watch.ts";
 import { membridgeRoutes } from "./http/membridge.ts";
 import { plainBody } from "./http/plain-body.ts";
 import { rateLimits } from "./http/rate-limits.ts";
@@ -73,7 +74,8 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   const runtime = Router().use(...guards);
   runtime.put("/llm-tasks/:id/output", uploadRoute(dbFor, config.limits.outputBytes));
   runtime.use(plainBody(config.limits.bodyBytes, body));
-  runtime.use("/llm-tasks", taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl: config.publicUrl }));
+  const tasks = { dbFor, store, waitingRoom, keyWatch: createKeyWatch(db), dispatcher, publicUrl: config.publicUrl };
+  runtime.use("/llm-tasks", taskRoutes(tasks));
   runtime.use(runtimeRoutes(dbFor, settings, membridge, log), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
   runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));

@@ -1,6 +1,6 @@
 /** `npm run key`: makes, lists and revokes named keys, in the database at DATABASE_URL or in the embedded one, beside the service or without it. */
 import { parseArgs } from "node:util";
-import { loadConfig } from "./config.ts";
+import { type Config, loadConfig } from "./config.ts";
 import { type Db, openDatabase } from "./db/client.ts";
 import { joinServer, migrateServer } from "./db/connect.ts";
 import { ROLES } from "./db/values.ts";
@@ -11,13 +11,14 @@ import { createKey, listKeys, revokeKey } from "./settings/keys.ts";
 
 const USAGE = `npm run key -- create --name <name> --role <${ROLES.join(" | ")}>
 npm run key -- list
-npm run key -- revoke --name <name>`;
+npm run key -- revoke --name <name> [--older]`;
 
 async function main(args: string[]): Promise<void> {
   const command = readCommand(args);
   loadEnvFile(process.env);
   const config = loadConfig({ ...process.env, LOG_LEVEL: "warn", ALLOW_OPEN: "true" });
   const log = createLog(config.logLevel);
+  process.stderr.write(`The keys of ${databaseIn(config)}:\n`);
   const server = await joinServer(config.databaseUrl, config.dataDir, log);
   try {
     await migrateServer(server, log);
@@ -28,12 +29,25 @@ async function main(args: string[]): Promise<void> {
   }
 }
 
+/** Which database that is, without its password. On standard error, since a script takes the key from standard output. */
+function databaseIn({ databaseUrl, dataDir }: Config): string {
+  if (databaseUrl === undefined) return `the embedded database in ${dataDir}`;
+  if (!URL.canParse(databaseUrl)) return "the database at DATABASE_URL";
+  const { host, pathname } = new URL(databaseUrl);
+  return `the database ${pathname.slice(1)} at ${host} (DATABASE_URL)`;
+}
+
 function readCommand(args: string[]): (db: Db) => Promise<void> {
-  const { verb, name, role } = parse(args);
+  const { verb, name, role, older = false } = parse(args);
   if (verb === "list") return printKeys;
   if (name === undefined || !/^[A-Za-z0-9._-]{1,128}$/.test(name))
     throw new StartError(`--name must have 1 to 128 letters, digits, dots, hyphens and underscores.\n${USAGE}`);
-  if (verb === "revoke") return (db) => revokeKey(db, name).then(() => print(`The key "${name}" is revoked.`));
+  if (verb === "revoke")
+    return async (db) => {
+      const count = await revokeKey(db, name, { older });
+      if (older) print(`The older key "${name}" is revoked.`);
+      else print(count === 2 ? `Both keys "${name}" are revoked.` : `The key "${name}" is revoked.`);
+    };
   const found = ROLES.find((one) => one === role);
   if (verb !== "create") throw new StartError(USAGE);
   if (!found) throw new StartError(`--role must be one of ${ROLES.join(", ")}.\n${USAGE}`);
@@ -45,7 +59,7 @@ function parse(args: string[]) {
     const { positionals, values } = parseArgs({
       args,
       allowPositionals: true,
-      options: { name: { type: "string" }, role: { type: "string" } },
+      options: { name: { type: "string" }, role: { type: "string" }, older: { type: "boolean" } },
     });
     return { verb: positionals.length === 1 ? positionals[0] : undefined, ...values };
   } catch (error) {

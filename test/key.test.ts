@@ -27,7 +27,11 @@ describe("npm run key", () => {
     const ask = async (secret: string) =>
       (await fetch(`${url}/api/runtime/stats`, { headers: { "x-runtime-api-key": secret } })).status;
     const { code, out, err } = await key({}, "create", "--name", "dashboard", "--role", "read");
-    expect([code, err, out]).toEqual([0, "", expect.stringMatching(/^bloom_[\w-]{43}\n$/)]);
+    expect([code, err, out]).toEqual([
+      0,
+      `The keys of the embedded database in ${DATA_DIR}:\n`,
+      expect.stringMatching(/^bloom_[\w-]{43}\n$/),
+    ]);
     expect(await ask(out.trim())).toBe(200);
     const list = (await key({}, "list")).out;
     expect(list).toMatch(/^dashboard: read, created 20\S+Z, last used 20\S+Z\n$/);
@@ -38,6 +42,7 @@ describe("npm run key", () => {
 
   it("says what is wrong in a sentence", async () => {
     const { url: DATABASE_URL } = await createTestDatabase();
+    const where = `The keys of the database ${new URL(DATABASE_URL).pathname.slice(1)} at ${new URL(DATABASE_URL).host} (DATABASE_URL):\n`;
     const run = (...args: string[]) => key({ DATABASE_URL }, ...args);
     for (const wrong of [
       [],
@@ -53,13 +58,21 @@ describe("npm run key", () => {
       });
     expect((await run("create", "--name", "a", "--role", "root")).code).toBe(1);
     expect((await run("create", "--name", "a", "--role", "read", "--force")).code).toBe(1);
-    expect(await run("revoke", "--name", "a")).toEqual({ code: 1, out: "", err: 'There is no valid key "a".\n' });
+    expect(await run("revoke", "--name", "a")).toEqual({
+      code: 1,
+      out: "",
+      err: `${where}There is no valid key "a".\n`,
+    });
     expect(await run("create", "--name", "Admin", "--role", "read")).toEqual({
       code: 1,
       out: "",
-      err: 'The audit names others "Admin"; take another name for the key.\n',
+      err: `${where}The audit names others "Admin"; take another name for the key.\n`,
     });
     await run("create", "--name", "a", "--role", "read");
-    expect((await run("create", "--name", "a", "--role", "work")).err).toContain('There is a key "a" already');
+    expect((await run("create", "--name", "a", "--role", "work")).err).toContain(
+      '"a" has the role read; revoke it first',
+    );
+    await run("create", "--name", "a", "--role", "read");
+    expect((await run("revoke", "--name", "a", "--older")).out).toBe('The older key "a" is revoked.\n');
   });
 });

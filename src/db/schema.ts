@@ -177,11 +177,16 @@ export const apiKeys = pgTable(
   {
     id: uuid().primaryKey(),
     name: text().notNull(),
+    /** 1 or 2: a name may have two valid keys, so that one can be changed for the other without a gap. */
+    slot: integer().notNull().default(1),
     role: text({ enum: ROLES }).notNull(),
     key_sha256: text().notNull().unique(),
     created_at: epochMs("created_at").notNull(),
     last_used_at: epochMs("last_used_at"),
     revoked_at: epochMs("revoked_at"),
   },
-  (key) => [uniqueIndex("runtime_api_keys_one_valid_per_name").on(key.name).where(sql`${key.revoked_at} is null`)],
+  (key) => [
+    uniqueIndex("runtime_api_keys_valid_by_name").on(key.name, key.slot).where(sql`${key.revoked_at} is null`),
+    check("runtime_api_keys_two_slots", sql`${key.slot} in (1, 2)`),
+  ],
 );

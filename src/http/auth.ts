@@ -1,5 +1,5 @@
 import { timingSafeEqual } from "node:crypto";
-import type { Request, RequestHandler } from "express";
+import type { Request, RequestHandler, Response } from "express";
 import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
 import { findKey } from "../settings/keys.ts";
@@ -17,6 +17,11 @@ const OPEN_CALLS = new Set([
 const KEY_HEADER = "X-Runtime-API-Key";
 const NO_KEY = `This call needs a key in the header ${KEY_HEADER}.`;
 export const WRONG_KEY = `The key in the header ${KEY_HEADER} is not valid, or has been revoked.`;
+
+/** 401, with the sentence that says what is wrong. */
+export function refuseKey(response: Response, message: string): void {
+  response.status(401).json({ error: "Unauthorized", message });
+}
 
 /** Says whether a text is the key, in a time that depends neither on how much of it is right nor on whether its length is. */
 export function createKeyCheck(key: string): (given: string) => boolean {
@@ -63,8 +68,7 @@ export function requireKey(
     const named = isMain ? undefined : await lookUp(request, given);
     if (!isMain && !named && isMainKey) {
       await wrongKeys.refute(request, given);
-      response.status(401).json({ error: "Unauthorized", message: given === "" ? NO_KEY : WRONG_KEY });
-      return;
+      return refuseKey(response, given === "" ? NO_KEY : WRONG_KEY);
     }
     if (isMain || named) await wrongKeys.prove(request, given);
     else await wrongKeys.drop(request, given);

@@ -8,20 +8,22 @@ import type { Granted } from "../queue/grant.ts";
 import { releaseTask } from "../queue/release.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { joinSignals } from "../signals.ts";
+import { refuseKey, WRONG_KEY } from "./auth.ts";
 import type { DbFor } from "./callers.ts";
 import { goneSignal } from "./gone.ts";
 import { bodyOf, InvalidValue } from "./input.ts";
 import { sendJson } from "./json.ts";
+import type { KeyWatch } from "./key-watch.ts";
 import { requireOwnWorker } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
 import { headersOfGrant } from "./task-input.ts";
 
 /**
  * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that wants text gets one task: its
- * prompt as the body, its fields as headers. A client that has gone away before the
- * whole answer was sent gets nothing: what it was just given goes back to the queue.
+ * prompt as the body, its fields as headers. A client that has gone away before the whole answer was sent gets nothing: what it was just given
+ * goes back to the queue. One whose key is revoked while it waits is told 401.
  */
-export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, log: Logger): RequestHandler {
+export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, keyWatch: KeyWatch, log: Logger): RequestHandler {
   return async (request, response) => {
     const body = bodyOf(requests.claimTasks, request);
     const db = dbFor(response);
@@ -31,16 +33,25 @@ export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, log: Logger):
       throw new InvalidValue("An answer in text/plain carries one task: leave max_tasks out, or accept JSON.");
     const gone = goneSignal(response);
     let granted: Granted[] = [];
+    const keyId = db.caller?.key?.id;
+    const watch = keyWatch.watch(body.wait_seconds ? keyId : undefined);
+    let isFirst = true;
+    let isRevoked = false;
     const attempt = async () => {
+      // The key was looked at when the call came, which may be long ago.
+      isRevoked = !isFirst && (await keyWatch.isRevoked(keyId));
+      isFirst = false;
+      if (isRevoked) return true;
       if (!gone.aborted) granted = await claimTasks(db, body);
       return granted.length > 0;
     };
     if (body.wait_seconds) {
-      const { signal, forget } = joinSignals([gone], body.wait_seconds * 1_000);
+      const { signal, forget } = joinSignals([gone, watch.signal], body.wait_seconds * 1_000);
       const asking = { workerId: body.worker_id, slugs: body.agent_slugs ?? [] };
-      await waitingRoom.wait(asking, signal, attempt).finally(forget);
+      await waitingRoom.wait(asking, signal, attempt).finally(forget).finally(watch.forget);
     } else await attempt();
 
+    if (granted.length === 0 && (isRevoked || watch.signal.aborted)) return refuseKey(response, WRONG_KEY);
     if (granted.length === 0) return void response.status(204).end();
     if (gone.aborted) return giveBack(db, granted, log);
     gone.addEventListener("abort", () => void giveBack(db, granted, log), { once: true });

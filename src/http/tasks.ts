@@ -21,6 +21,7 @@ import { claimRoute } from "./claim.ts";
 import { originOf } from "./https.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 import { sendJson } from "./json.ts";
+import type { KeyWatch } from "./key-watch.ts";
 import { sendList } from "./lists.ts";
 import { ownFence, ownLeaseId, requireOwnWorker } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
@@ -30,12 +31,13 @@ export interface TaskRouteDeps {
   dbFor: DbFor;
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
+  keyWatch: KeyWatch;
   dispatcher: Dispatcher;
   publicUrl: string | undefined;
 }
 
 /** `/api/runtime/llm-tasks`: a task from its creation to its end. */
-export function taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl }: TaskRouteDeps): Router {
+export function taskRoutes({ dbFor, store, waitingRoom, keyWatch, dispatcher, publicUrl }: TaskRouteDeps): Router {
   const router = Router();
 
   router.post("/", async (request, response) => {
@@ -44,7 +46,7 @@ export function taskRoutes({ dbFor, store, waitingRoom, dispatcher, publicUrl }:
     sendJson(response.status(isNew ? 201 : 200), task);
   });
 
-  router.post("/claim", claimRoute(dbFor, waitingRoom, store.log));
+  router.post("/claim", claimRoute(dbFor, waitingRoom, keyWatch, store.log));
 
   router.post("/:id/lease", async (request, response) => {
     const body = bodyOf(requests.leaseTask, request);

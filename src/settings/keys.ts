@@ -1,6 +1,6 @@
 /** Named keys: what they may do is said by their role, who used one by its name. */
 import { createHash, randomBytes } from "node:crypto";
-import { and, asc, eq, isNull, sql } from "drizzle-orm";
+import { and, asc, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -21,8 +21,17 @@ export interface NamedKey {
 }
 
 const PREFIX = "bloom_";
-/** Who the audit names where no named key was shown. */
-const TAKEN = new Set(["admin", "api", "membridge", "operator", "router", "runtime"]);
+/** Who the audit and the log name where no named key was shown. */
+const TAKEN = new Set([
+  "admin",
+  "api",
+  "membridge",
+  "operator",
+  "router",
+  "runtime",
+  "runtime_api_key",
+  "runtime_api_key_previous",
+]);
 /** How often the time of the last use is written. */
 const USED_EVERY_MS = 60_000;
 
@@ -37,21 +46,39 @@ const shown = {
 /** Its last use is not written, or not lately. */
 const isQuiet = sql<boolean>`coalesce(${apiKeys.last_used_at}, 0) < ${nowMs} - ${USED_EVERY_MS}`;
 
-/** Makes a key of 256 random bits and gives it, this once. Conflict: a valid key has this name already, or the audit has it for others. */
+/**
+ * Makes a key of 256 random bits and gives it, this once. A name may have two valid keys of one role. Conflict: it has two already, or one of
+ * another role, or the audit has the name for others.
+ */
 export async function createKey(db: Db, name: string, role: Role): Promise<string> {
   if (TAKEN.has(name.toLowerCase()))
     throw new Conflict(`The audit names others "${name}"; take another name for the key.`);
   const key = PREFIX + randomBytes(32).toString("base64url");
   try {
     await inTransaction(db, async (tx) => {
-      await tx.insert(apiKeys).values({ id: newId(), name, role, key_sha256: sha256Of(key), created_at: nowMs });
+      const slot = await freeSlot(tx, name, role);
+      await tx.insert(apiKeys).values({ id: newId(), name, slot, role, key_sha256: sha256Of(key), created_at: nowMs });
       await audit(tx, keyFact("key_created", name, `Role: ${role}`));
     });
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
-    throw new Conflict(`There is a key "${name}" already; revoke it first, or take another name.`);
+    throw new Conflict(`Another key "${name}" was made at the same moment; look at the list, and try again.`);
   }
   return key;
+}
+
+async function freeSlot(tx: Db, name: string, role: Role): Promise<number> {
+  const valid = await tx
+    .select({ slot: apiKeys.slot, role: apiKeys.role })
+    .from(apiKeys)
+    .where(and(eq(apiKeys.name, name), isNull(apiKeys.revoked_at)));
+  const other = valid.find((key) => key.role !== role);
+  if (other)
+    throw new Conflict(`The valid key "${name}" has the role ${other.role}; revoke it first, or take another name.`);
+  const free = [1, 2].find((slot) => valid.every((key) => key.slot !== slot));
+  if (free === undefined)
+    throw new Conflict(`There are two valid keys "${name}" already; revoke the older one, or take another name.`);
+  return free;
 }
 
 /** All keys that were ever made, the oldest first. */
@@ -59,17 +86,35 @@ export function listKeys(db: Db): Promise<NamedKey[]> {
   return db.select(shown).from(apiKeys).orderBy(asc(apiKeys.created_at), asc(apiKeys.id));
 }
 
-/** From now on nobody gets in with it. NotFound: no valid key has this name. */
-export async function revokeKey(db: Db, name: string): Promise<void> {
-  await inTransaction(db, async (tx) => {
-    const revoked = await tx
-      .update(apiKeys)
-      .set({ revoked_at: nowMs })
+/**
+ * From now on nobody gets in with the valid keys of this name, or with the older of two; gives how many were revoked. NotFound: there is
+ * none, or no older one.
+ */
+export async function revokeKey(db: Db, name: string, { older = false } = {}): Promise<number> {
+  return inTransaction(db, async (tx) => {
+    const valid = await tx
+      .select({ id: apiKeys.id })
+      .from(apiKeys)
       .where(and(eq(apiKeys.name, name), isNull(apiKeys.revoked_at)))
-      .returning({ id: apiKeys.id });
-    if (revoked.length === 0) throw new NotFound(`There is no valid key "${name}".`);
-    await audit(tx, keyFact("key_revoked", name, "Revoked"));
+      .orderBy(asc(apiKeys.created_at), asc(apiKeys.id))
+      .for("update");
+    if (valid.length === 0) throw new NotFound(`There is no valid key "${name}".`);
+    if (older && valid.length === 1)
+      throw new NotFound(`There is only one valid key "${name}", and no older one beside it.`);
+    const ids = (older ? valid.slice(0, 1) : valid).map(({ id }) => id);
+    await tx.update(apiKeys).set({ revoked_at: nowMs }).where(inArray(apiKeys.id, ids));
+    await audit(tx, ...ids.map(() => keyFact("key_revoked", name, older ? "Revoked the older of two" : "Revoked")));
+    return ids.length;
   });
+}
+
+/** Those of these keys, by their ids, that are revoked. */
+export async function findRevoked(db: Db, ids: string[]): Promise<string[]> {
+  const rows = await db
+    .select({ id: apiKeys.id })
+    .from(apiKeys)
+    .where(and(inArray(apiKeys.id, ids), isNotNull(apiKeys.revoked_at)));
+  return rows.map(({ id }) => id);
 }
 
 /** The valid key that this text is, and notes its use. It is looked for by its hash, so that the time it takes says nothing about any key. */

@@ -12,7 +12,7 @@ const { db, query } = await createTestDatabase();
 const MAIN = "the key that opens everything";
 const HEADER = "X-Runtime-API-Key";
 const env = { RUNTIME_API_KEY: MAIN, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
-const { api } = await startApp(db, { env });
+const { api, waitingRoom } = await startApp(db, { env });
 const keys = Object.fromEntries(
   await Promise.all(ROLES.map(async (role) => [role, await createKey(db, `key-${role}`, role)] as const)),
 ) as Record<Role, string>;
@@ -158,13 +158,58 @@ describe("a named key", () => {
   it("opens nothing once it is revoked, and then its name is free", async () => {
     const key = await createKey(db, "short-lived", "admin");
     await api.get(`${R}/stats`).set(HEADER, key).expect(200);
-    await expect(createKey(db, "short-lived", "read")).rejects.toThrow('There is a key "short-lived" already');
+    await expect(createKey(db, "short-lived", "read")).rejects.toThrow('"short-lived" has the role admin; revoke it');
     await revokeKey(db, "short-lived");
     await api.get(`${R}/stats`).set(HEADER, key).expect(401);
     await expect(revokeKey(db, "short-lived")).rejects.toThrow("There is no valid key");
     await createKey(db, "short-lived", "read");
     const audited = await query("select action, detail from audit_logs where entity_id = 'short-lived' order by id");
     expect(audited.map(({ action }) => action)).toEqual(["key_created", "key_revoked", "key_created"]);
+  });
+
+  it("may be one of two of a name while it is changed: a third is refused, and the older one ends first", async () => {
+    const old = await createKey(db, "rotated", "work");
+    const [fresh] = await Promise.all([
+      createKey(db, "rotated", "work"),
+      api.post(`${R}/workers`).set(HEADER, old).send({ name: "rotated" }).expect(201),
+    ]);
+    await expect(createKey(db, "rotated", "work")).rejects.toThrow('There are two valid keys "rotated" already');
+    for (const key of [old, fresh])
+      await api.post(`${R}/workers`).set(HEADER, key).send({ name: "rotated" }).expect(200);
+    expect(await revokeKey(db, "rotated", { older: true })).toBe(1);
+    await api.post(`${R}/workers`).set(HEADER, old).send({ name: "rotated" }).expect(401);
+    await api.post(`${R}/workers`).set(HEADER, fresh).send({ name: "rotated" }).expect(200);
+    await expect(revokeKey(db, "rotated", { older: true })).rejects.toThrow("only one valid key");
+    const third = await createKey(db, "rotated", "work");
+    expect(await revokeKey(db, "rotated")).toBe(2);
+    for (const key of [fresh, third]) await api.post(`${R}/workers`).set(HEADER, key).send({}).expect(401);
+  });
+
+  it("that many make at once has at most two of a name", async () => {
+    const made = await Promise.allSettled(Array.from({ length: 6 }, () => createKey(db, "crowd", "read")));
+    const count = made.filter(({ status }) => status === "fulfilled").length;
+    expect(count).toBeGreaterThan(0);
+    expect(count).toBeLessThanOrEqual(2);
+    const valid = await query("select 1 from runtime_api_keys where name = 'crowd' and revoked_at is null");
+    expect(valid).toHaveLength(count);
+  });
+
+  it("that is revoked on another instance ends the claim that waits with it, and gets no task on the way", async () => {
+    const name = "evicted";
+    const key = await createKey(db, name, "work");
+    const claim = () => api.post(`${R}/llm-tasks/claim`).set(HEADER, key).send({ worker_id: name, wait_seconds: 20 });
+    await aWorker(db, { name, capabilities: { labels: ["evicted"] } });
+    // One waits in vain, and the other is woken by a task at once.
+    for (const hasTask of [false, true]) {
+      if (hasTask) await query("update runtime_api_keys set revoked_at = null where name = $1", [name]);
+      const before = waitingRoom.size();
+      const waiting = claim().then(({ status, body }) => [status, body.error]);
+      await expect.poll(() => waitingRoom.size()).toBe(before + 1);
+      await revokeKey(db, name);
+      if (hasTask) await aTask(db, { requires: ["evicted"] });
+      expect(await waiting).toEqual([401, "Unauthorized"]);
+    }
+    expect(await query("select 1 from leases where worker_id = $1", [name])).toEqual([]);
   });
 
   it.each(["admin", "api", "membridge", "operator", "router", "runtime", "Runtime"])(
