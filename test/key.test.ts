@@ -4,10 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { createTestDatabase } from "./support/database.ts";
+import { useFolder } from "./support/embedded-template.ts";
 import { startProcess } from "./support/process.ts";
 import { argumentsOf, ROOT } from "./support/programs.ts";
 
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-key-"));
+await useFolder(DATA_DIR);
 afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
 
 /** What `npm run key -- <args>` runs. */
@@ -21,7 +23,8 @@ function key(env: Record<string, string>, ...args: string[]): Promise<{ code: nu
   });
 }
 
-describe("npm run key", () => {
+// Each step is a process of its own; a busy machine may take its time.
+describe("npm run key", { timeout: 60_000 }, () => {
   it("makes keys for the embedded database beside the service, which knows them and their end at once", async () => {
     const { url } = await startProcess({ DATA_DIR, RUNTIME_API_KEY: "the main key" });
     const ask = async (secret: string) =>
@@ -44,18 +47,9 @@ describe("npm run key", () => {
     const { url: DATABASE_URL } = await createTestDatabase();
     const where = `The keys of the database ${new URL(DATABASE_URL).pathname.slice(1)} at ${new URL(DATABASE_URL).host} (DATABASE_URL):\n`;
     const run = (...args: string[]) => key({ DATABASE_URL }, ...args);
-    for (const wrong of [
-      [],
-      ["make"],
-      ["create"],
-      ["create", "--name", "a"],
-      ["create", "--name", "a b", "--role", "read"],
-    ])
-      expect(await run(...wrong)).toMatchObject({
-        code: 1,
-        out: "",
-        err: expect.stringContaining("npm run key -- create"),
-      });
+    const wrong = [[], ["make"], ["create"], ["create", "--name", "a"], ["create", "--name", "a b", "--role", "read"]];
+    for (const said of await Promise.all(wrong.map((args) => run(...args))))
+      expect(said).toMatchObject({ code: 1, out: "", err: expect.stringContaining("npm run key -- create") });
     expect((await run("create", "--name", "a", "--role", "root")).code).toBe(1);
     expect((await run("create", "--name", "a", "--role", "read", "--force")).code).toBe(1);
     expect(await run("revoke", "--name", "a")).toEqual({

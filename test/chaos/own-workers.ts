@@ -100,7 +100,7 @@ export class OwnWorker {
     const giveUpAt = performance.now() + GONE_WITHIN_MS;
     while (this.processes().length > 0 && performance.now() < giveUpAt) await delay(200);
     const left = this.processes();
-    for (const { pid } of left) process.kill(pid, "SIGKILL");
+    for (const { pid } of left) killIfThere(pid);
     const goOn = left.map(({ command }) => `it was killed, and this goes on: ${command}`);
     return [...this.wrong, ...wrong, ...goOn].map((sentence) => `own worker ${this.name}: ${sentence}`);
   }
@@ -119,5 +119,13 @@ export class OwnWorker {
       const [life = "", taskId = "", leaseId = ""] = line.split(" ");
       return this.killed.has(life) ? [] : [{ worker: this.name, taskId, leaseId }];
     });
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }

@@ -3,13 +3,16 @@ import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/** What test files share stays in it until the end of the run. */
+export const TEMPLATE = "embedded-template";
+
 export default async function setup(): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), "bloom-test-"));
   // PostgreSQL and PgBouncer run under another user where the tests run as root.
   await chmod(folder, 0o755);
   process.env.TMPDIR = folder;
   return async () => {
-    const left = await readdir(folder);
+    const left = (await readdir(folder)).filter((name) => name !== TEMPLATE);
     await rm(folder, { recursive: true, force: true });
     if (left.length === 0) return;
     process.exitCode = 1;

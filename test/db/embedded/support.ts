@@ -7,11 +7,12 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import pg from "pg";
 import { pino } from "pino";
-import { afterAll, onTestFinished, vi } from "vitest";
+import { onTestFinished, vi } from "vitest";
 import { platformPackage } from "../../../src/db/embedded/binaries.ts";
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../../src/db/embedded/embedded.ts";
 import { readPidFile } from "../../../src/db/embedded/pidfile.ts";
 import type { Account } from "../../../src/db/embedded/processes.ts";
+import { useFolder } from "../../support/embedded-template.ts";
 import { ROOT, testProgram } from "../../support/programs.ts";
 
 const SERVICE = testProgram("embedded-service");
@@ -35,24 +36,11 @@ export async function temporaryFolder(mode = 0o755): Promise<string> {
   return folder;
 }
 
-let template: string | undefined;
-afterAll(async () => {
-  if (template) await rm(template, { recursive: true, force: true });
-});
-
-/** A data folder with a database that was used before: a copy of one that each test file makes once, which is faster than initdb. */
+/** A data folder with a database that was used before. */
 export async function usedFolder(): Promise<string> {
   const folder = await temporaryFolder();
-  template ??= await makeTemplate();
-  execFileSync("cp", ["-a", `${template}/.`, folder]);
+  await useFolder(folder);
   return folder;
-}
-
-async function makeTemplate(): Promise<string> {
-  const dataDir = await mkdtemp(join(tmpdir(), "bloom-embedded-template-"));
-  await chmod(dataDir, 0o755);
-  await (await startEmbedded({ dataDir, log: pino({ level: "silent" }) })).stop();
-  return dataDir;
 }
 
 /** Starts it in this process; it is stopped at the end of the test. */
