@@ -4,7 +4,9 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import type { Membridge } from "./fleet/membridge.ts";
+import type { AgentCalls } from "./fleet/node-agent.ts";
 import { accessLog } from "./http/access-log.ts";
+import { agentRoutes } from "./http/agents.ts";
 import { artifactRoutes } from "./http/artifacts.ts";
 import { requireKey } from "./http/auth.ts";
 import { forCallers } from "./http/callers.ts";
@@ -38,6 +40,7 @@ export interface AppDeps {
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
   dispatcher: Dispatcher;
+  agents: AgentCalls;
 }
 
 const EXPOSED_HEADERS = [
@@ -54,7 +57,8 @@ const EXPOSED_HEADERS = [
 ];
 
 /** The HTTP side of the service: middleware and routers in their order, nothing else. */
-export function createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }: AppDeps): Express {
+export function createApp(deps: AppDeps): Express {
+  const { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents } = deps;
   const app = express();
   app.disable("x-powered-by");
   // Hashing every answer costs more than sending it again; artifacts' contents have an ETag of their own.
@@ -79,6 +83,7 @@ export function createApp({ config, log, db, settings, membridge, store, waiting
   runtime.use(runtimeRoutes(dbFor, settings, membridge, log), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
   runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));
+  runtime.use(agentRoutes(dbFor, agents, config.publicUrl));
   app.use("/api/runtime", runtime);
   app.use("/api/membridge", ...guards, body, membridgeRoutes(dbFor, membridge));
 

@@ -69,7 +69,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const membridge = createMembridge(settings, outbound, { log });
     const store = { bucket: config.minio && (await connectBucket(config.minio)), log };
     await checkBucket(store);
-    const dispatcher = createDispatcher(db, store, { outbound, agentKey: config.membridge.agentKey }, log);
+    const agents = { outbound, agentKey: config.membridge.agentKey };
+    const dispatcher = createDispatcher(db, store, agents, log);
     const loops = [
       every(config.workerSyncIntervalMs, "worker sync", log, () => syncOnce(db, membridge, log)),
       every(config.workerSyncIntervalMs, "health probes", log, () => probeOnce(db, outbound, log)),
@@ -93,7 +94,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const listener = listen(server.url, QUEUE_NEWS, log, waitingRoom.ring);
     started.push(() => listener.stop());
 
-    const http = createHttpServer(createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }));
+    const deps = { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents };
+    const http = createHttpServer(createApp(deps));
     const port = await bind(http, config.port, config.bindAddress);
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());

@@ -1,7 +1,7 @@
 /** What may stand in an address after the "?", checked once, here. */
 import { z } from "zod";
 import { LEASE_STATUSES, TASK_STATUSES } from "../db/values.ts";
-import { text } from "./fields.ts";
+import { agentUrl, text } from "./fields.ts";
 
 /** A query value that is given but empty counts as absent: `?status=` lists everything. */
 const query = <T extends z.ZodType>(schema: T) =>
@@ -35,5 +35,10 @@ export const artifactFilter = z.object({ ...page, task_id: query(z.guid("must be
 export const artifactUrl = z.object({
   // Seven days is the longest that S3 signs for.
   expires_seconds: query(positiveInteger.pipe(z.number().max(604_800, "must be 604800 (seven days) at most"))),
+});
+/** A name that worker.sh takes, and where it finds the service. */
+export const installScript = z.object({
+  node_id: query(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, "may have 1 to 128 letters, digits and . _ - only")),
+  server_url: query(agentUrl),
 });
 export const auditFilter = z.object({ ...page, limit: rows(100) });

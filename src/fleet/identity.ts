@@ -29,7 +29,9 @@ export async function requireOwnAgent(
   signal: AbortSignal,
 ): Promise<void> {
   const other = await whoElse(outbound, worker, signal);
-  if (other !== worker.answered_by) await inTransaction(db, (tx) => noteAnsweredBy(tx, worker, other));
+  if (other !== worker.answered_by)
+    // A note that is lost is made by the next probe or dispatch.
+    await inTransaction(db, (tx) => noteAnsweredBy(tx, worker, other)).catch(() => {});
   if (other !== null) throw new AgentFault(answeredByOther(worker.url, other), "refused");
 }
 

@@ -1,4 +1,4 @@
-import { Router } from "express";
+import { type RequestParamHandler, Router } from "express";
 import type { Allowed } from "../addresses.ts";
 import { workerName } from "../contract/fields.ts";
 import * as queries from "../contract/queries.ts";
@@ -16,14 +16,15 @@ import { bodyOf, queryOf } from "./input.ts";
 import { setNext } from "./lists.ts";
 import { requireOwnWorker } from "./own-work.ts";
 
+/** No worker has a name that cannot be stored. NotFound. */
+export const requireStorableName: RequestParamHandler = (_request, _response, next, id) =>
+  next(workerName.safeParse(id).success ? undefined : workerNotFound());
+
 /** `/api/runtime/workers`: who can work. */
 export function workerRoutes(dbFor: DbFor, allowed: Allowed | undefined): Router {
   const router = Router();
 
-  // No worker has a name that cannot be stored.
-  router.param("id", (_request, _response, next, id) =>
-    next(workerName.safeParse(id).success ? undefined : workerNotFound()),
-  );
+  router.param("id", requireStorableName);
 
   router.get("/", async (request, response) => {
     const { limit, after } = queryOf(queries.workerPage, request);

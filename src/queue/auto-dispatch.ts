@@ -48,8 +48,8 @@ export async function autoDispatchOnce(
   const begun = await Promise.all(
     tasks.map(async ({ id }) => {
       try {
-        await dispatcher.dispatch(id, { worker_id: undefined, ttl_seconds: undefined }, runtimeUrl);
-        return true;
+        const begun = await dispatcher.dispatch(id, { worker_id: undefined, ttl_seconds: undefined }, runtimeUrl);
+        return begun.already === undefined;
       } catch (error) {
         if (error instanceof NotDispatched)
           log.warn({ task: id, worker: error.workerId, reason: error.message }, "not dispatched");

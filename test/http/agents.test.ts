@@ -1,8 +1,13 @@
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { syncOnce } from "../../src/fleet/sync.ts";
 import { createKey } from "../../src/settings/keys.ts";
-import { startApp } from "../support/app.ts";
+import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { anAgent as listed, startMembridge } from "../support/membridge.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
@@ -103,5 +108,100 @@ describe("a key with the role work", () => {
     await register({ name: "known", url: "http://192.0.2.9:8001" }, { key }).expect(200);
     await register({ name: "known", url: "http://192.0.2.10:8001" }, { key }).expect(403);
     expect((await register({ name: "known", url: "" }, { key }).expect(200)).body.url).toBe("http://192.0.2.9:8001");
+  });
+});
+
+describe("the buttons of the node pages", () => {
+  const get = (path: string) => app.api.get(path).set(KEY, MAIN);
+  const post = (path: string) => app.api.post(path).set(KEY, MAIN);
+
+  it("show the agent's health, or why there is none", async () => {
+    const agent = await startNodeAgent({ runtime: app.url, name: "seen", apiKey: MAIN, generation: "newer" });
+    onTestFinished(agent.close);
+    const { body } = await get(`${WORKERS}/seen/agent-health`).expect(200);
+    expect(body).toMatchObject({ reachable: true, status: "ok", node_id: "seen", claude_cli_available: true });
+    expect(agent.requests[0]?.headers).not.toHaveProperty("x-membridge-agent");
+    await register({ name: "taken", url: agent.url }, { from: "127.0.0.1" });
+    const taken = (await get(`${WORKERS}/taken/agent-health`).expect(200)).body;
+    expect(taken).toEqual({ reachable: false, error: expect.stringContaining('the node "seen" answers') });
+    await register({ name: "gone", url: "http://127.0.0.1:9" }, { from: "127.0.0.1" });
+    expect((await get(`${WORKERS}/gone/agent-health`)).body.reachable).toBe(false);
+    await get(`${WORKERS}/nobody/agent-health`).expect(404);
+    await get(`${WORKERS}/%00/agent-health`).expect(404);
+  });
+
+  it.each([
+    ["update", "/self-update"],
+    ["restart", "/restart"],
+    ["uninstall", "/uninstall"],
+  ])("have the agent %s itself, which is audited, and answer as it does", async (action, path) => {
+    const agent = await startNodeAgent({
+      runtime: app.url,
+      name: `does-${action}`,
+      apiKey: MAIN,
+      agentKey: AGENT_KEY,
+    });
+    onTestFinished(agent.close);
+    const call = `${WORKERS}/${agent.name}/agent-${action}`;
+    expect((await post(call).expect(200)).body).toEqual({ ok: true, node_id: agent.name, did: path });
+    expect(agent.requests.at(-1)).toMatchObject({ method: "POST", path, headers: { "x-membridge-agent": AGENT_KEY } });
+    await agent.close();
+    await post(call).expect(502);
+    const entries = await query("select actor, detail from audit_logs where action = $1", [`agent_${action}`]);
+    const detail = `The agent of worker ${agent.name} was asked to ${action}: it answered 200`;
+    expect(entries).toEqual([{ actor: "admin", detail }]);
+  });
+
+  it("ask no agent of another node, none outside OUTBOUND_ALLOW, and none without an address", async () => {
+    const agent = await startNodeAgent({ runtime: app.url, name: "mine", apiKey: MAIN, health: { node_id: "other" } });
+    onTestFinished(agent.close);
+    const refused = await post(`${WORKERS}/mine/agent-uninstall`).expect(502);
+    expect(refused.body.error).toContain('the node "other" answers');
+    expect(agent.requests.map(({ path }) => path)).toEqual(["/health"]);
+    await register({ name: "far", url: "http://192.0.2.66:8001" });
+    const fencedCall = fenced.api.post(`${WORKERS}/far/agent-restart`).set(KEY, MAIN);
+    expect((await fencedCall.expect(502)).body.error).toContain("is not in OUTBOUND_ALLOW");
+    await register({ name: "bare" });
+    await post(`${WORKERS}/bare/agent-update`).expect(400);
+  });
+
+  it("find no projects, and make none: 501 with the reason", async () => {
+    expect((await get("/api/runtime/projects").expect(200)).body).toEqual([]);
+    expect((await post("/api/runtime/projects").send({}).expect(501)).body.error).toContain("keeps no projects");
+  });
+});
+
+describe("the installation script", () => {
+  const SCRIPT = "/api/runtime/agent-install-script";
+  const ask = (query: object) => app.api.get(SCRIPT).query(query).set(KEY, MAIN);
+
+  it("installs the worker as it is served, and holds no secret", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "bloom-install-"));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const { text } = await ask({ node_id: "pi-4", server_url: `${app.url}/` }).expect(200);
+    for (const secret of [MAIN, AGENT_KEY, ADMIN_KEY]) expect(text).not.toContain(secret);
+    const environment = { ...process.env, BLOOM_WORKER_DIR: folder, RUNTIME_API_KEY: MAIN, EXEC: "tr a-z A-Z" };
+    const installing = spawn("sh", ["-s"], { env: environment, stdio: ["pipe", "ignore", "inherit"] });
+    installing.stdin.end(text);
+    expect(await once(installing, "exit")).toEqual([0, null]);
+    const kept = (name: string) => readFile(join(folder, name), "utf8");
+    expect(await kept("worker.sh")).toBe((await app.api.get("/api/runtime/worker.sh").set(KEY, MAIN)).text);
+    expect([await kept("server"), await kept("name"), await kept("exec")]).toEqual([
+      `${app.url}\n`,
+      "pi-4\n",
+      "tr a-z A-Z\n",
+    ]);
+    expect((await stat(join(folder, "key"))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(folder, "run.sh"))).mode & 0o777).toBe(0o700);
+  });
+
+  it("has its values as single words of the shell, and takes no others", async () => {
+    const server_url = "http://pi.example/a'b$(id)`id`";
+    const line = /^SERVER=.*$/m.exec((await ask({ server_url })).text)?.[0];
+    expect(execFileSync("sh", ["-c", `${line}\nprintf %s "$SERVER"`], { encoding: "utf8" })).toBe(server_url);
+    expect((await ask({})).text).toContain("NAME=$(hostname)\n");
+    for (const node_id of ["a b", "$(id)", "a\nb", "'", "x".repeat(129)]) await ask({ node_id }).expect(400);
+    for (const wrong of ["file:///etc", "http://u:p@h/", "http://h/?q", "no address"])
+      await ask({ server_url: wrong }).expect(400);
   });
 });

@@ -297,6 +297,19 @@ describe("dispatch", () => {
     expect(await getTask(db, task.id)).toMatchObject({ status: "leased", attempts: 1 });
   });
 
+  it("answers for a task that is on its way already with that lease, unless another worker is named: 409", async () => {
+    const agent = await anAgentThat(() => {}, { capabilities: { max_concurrency: 2 } });
+    const task = await aTask(db);
+    const begun = await Promise.all([dispatch(task), dispatch(task)]);
+    const [first, second] = begun.map(({ body }) => body).sort((a, b) => (a.already ? 1 : 0) - (b.already ? 1 : 0));
+    expect(begun.map(({ status }) => status)).toEqual([200, 200]);
+    expect([first.already, second]).toEqual([undefined, { ...first, already: true }]);
+    expect((await dispatch(task, { worker_id: agent.id })).body).toEqual(second);
+    const other = await anAgent();
+    expect((await dispatch(task, { worker_id: other.name })).status).toBe(409);
+    expect(await query("select id from leases where task_id = $1", [task.id])).toEqual([{ id: first.lease_id }]);
+  });
+
   it("answers 404, 409, 503, and 400 for a worker without an address", async () => {
     await query("update workers set status = 'offline'");
     const task = await aTask(db);

@@ -53,11 +53,11 @@ export async function startApp(
   afterAll(() => outbound.destroy());
   const membridge = createMembridge(settings, outbound, { log });
   const waitingRoom = openWaitingRoom(db, mostWaiters);
-  const calls = { outbound, agentKey: config.membridge.agentKey, ownCompletionMs: 300 };
-  const dispatcher = createDispatcher(db, store, calls, log);
+  const agents = { outbound, agentKey: config.membridge.agentKey, ownCompletionMs: 300 };
+  const dispatcher = createDispatcher(db, store, agents, log);
   afterAll(() => dispatcher.stop());
   const server = createHttpServer(
-    createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher }),
+    createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents }),
     patience,
   );
   afterAll(waitingRoom.close);

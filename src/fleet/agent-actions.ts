@@ -1,0 +1,80 @@
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { messageOf, Refusal } from "../errors.ts";
+import { NetworkFault } from "./bounded-fetch.ts";
+import { askHealth, otherNodeIn } from "./health.ts";
+import { answeredByOther, requireOwnAgent } from "./identity.ts";
+import { type AgentCalls, AgentFault, callAgent } from "./node-agent.ts";
+import { getWorker } from "./workers.ts";
+
+const HEALTH_WITHIN_MS = 3_000;
+const ACTION_WITHIN_MS = 30_000;
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+/** What an agent can be asked to do, and where it is asked. */
+export const AGENT_ACTIONS = { update: "/self-update", restart: "/restart", uninstall: "/uninstall" } as const;
+export type AgentAction = keyof typeof AGENT_ACTIONS;
+
+/** 502: the agent was not called, or did not do it; `message` says why. */
+export class AgentUnreachable extends Refusal {
+  readonly status = 502;
+}
+
+/** 400: the worker has no address at which its agent could be called. */
+export class NoAgentUrl extends Refusal {
+  readonly status = 400;
+}
+
+export type AgentHealth = Record<string, unknown> & { reachable: boolean };
+
+/** What the worker's agent says of its health, with `reachable`; where that is false, `error` says why. NotFound: no such worker. */
+export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string): Promise<AgentHealth> {
+  const worker = await getWorker(db, id);
+  if (worker.url === "") return { reachable: false, error: noUrl(id) };
+  try {
+    const { status, json, health } = await askHealth(outbound, worker.url, { timeoutMs: HEALTH_WITHIN_MS });
+    const other = health && otherNodeIn(health, worker);
+    if (other !== undefined) return { reachable: false, error: answeredByOther(worker.url, other) };
+    const said = typeof json === "object" && json !== null && !Array.isArray(json) ? json : {};
+    return { ...said, reachable: true, ...(status !== 200 && { error: `The agent answered ${status}` }) };
+  } catch (error) {
+    if (!(error instanceof NetworkFault)) throw error;
+    return { reachable: false, error: `The agent cannot be reached: ${error.message}` };
+  }
+}
+
+/**
+ * Asks the worker's agent to update, restart or uninstall itself, and gives its own answer. What was sent is audited, whatever came of it.
+ * NotFound: no such worker. NoAgentUrl, AgentUnreachable.
+ */
+export async function askAgentTo(db: Db, agents: AgentCalls, id: string, action: AgentAction): Promise<unknown> {
+  const worker = await getWorker(db, id);
+  if (worker.url === "") throw new NoAgentUrl(noUrl(id));
+  await requireOwnAgent(db, agents.outbound, worker, new AbortController().signal).catch((error: unknown) => {
+    throw error instanceof AgentFault ? new AgentUnreachable(error.message) : error;
+  });
+  const call = { method: "POST" as const, body: "{}", timeoutMs: ACTION_WITHIN_MS, maxBytes: MAX_ANSWER_BYTES };
+  const { status, json } = await callAgent(agents, worker.url, AGENT_ACTIONS[action], call).catch(
+    async (error: unknown) => {
+      if (!(error instanceof NetworkFault)) throw error;
+      if (error.sent) await note(db, id, action, `no answer: ${error.message}`);
+      const hint = error.sent ? "; it may do it all the same" : "";
+      throw new AgentUnreachable(`The agent did not answer: ${messageOf(error)}${hint}`);
+    },
+  );
+  await note(db, id, action, `it answered ${status}`);
+  if (status < 200 || status > 299) throw new AgentUnreachable(`The agent answered ${status}`);
+  return json ?? { ok: true };
+}
+
+function note(db: Db, id: string, action: AgentAction, outcome: string): Promise<void> {
+  return audit(db, {
+    action: `agent_${action}`,
+    entity_type: "worker",
+    entity_id: id,
+    actor: "admin",
+    detail: `The agent of worker ${id} was asked to ${action}: ${outcome}`,
+  });
+}
+
+const noUrl = (id: string) => `Worker "${id}" has no URL configured`;

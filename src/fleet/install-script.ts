@@ -1,0 +1,35 @@
+/** What a machine runs to have this project's worker. It holds no key: that is in the environment of whoever runs it. */
+export function installScript(serverUrl: string, nodeId: string | undefined): string {
+  return `#!/bin/sh
+# Installs the BLOOM worker for this user. RUNTIME_API_KEY is the worker's key, if the runtime has keys; EXEC is the command that does the work.
+set -eu
+SERVER=${quoted(serverUrl.replace(/\/+$/, ""))}
+NAME=${nodeId === undefined ? "$(hostname)" : quoted(nodeId)}
+EXEC=\${EXEC:-claude -p}
+DIR=\${BLOOM_WORKER_DIR:-$HOME/.bloom-worker}
+umask 077
+mkdir -p "$DIR"
+printf 'X-Runtime-API-Key: %s\\n' "\${RUNTIME_API_KEY:-}" > "$DIR/headers"
+curl -fsS -H "@$DIR/headers" "$SERVER/api/runtime/worker.sh" -o "$DIR/worker.sh.new"
+rm -f "$DIR/headers"
+mv "$DIR/worker.sh.new" "$DIR/worker.sh"
+printf '%s\\n' "\${RUNTIME_API_KEY:-}" > "$DIR/key"
+printf '%s\\n' "$SERVER" > "$DIR/server"
+printf '%s\\n' "$NAME" > "$DIR/name"
+printf '%s\\n' "$EXEC" > "$DIR/exec"
+cat > "$DIR/run.sh" <<'END'
+#!/bin/sh
+cd "$(dirname "$0")" || exit 1
+RUNTIME_API_KEY=$(cat key); export RUNTIME_API_KEY
+exec sh worker.sh --server "$(cat server)" --name "$(cat name)" --exec "$(cat exec)"
+END
+chmod 700 "$DIR/run.sh"
+echo "The BLOOM worker $NAME is installed in $DIR. Start it: nohup \\"$DIR/run.sh\\" > \\"$DIR/worker.log\\" 2>&1 &"
+echo "To have it started with the machine, add this line with 'crontab -e': @reboot \\"$DIR/run.sh\\" >> \\"$DIR/worker.log\\" 2>&1"
+`;
+}
+
+/** The text as one word of a POSIX shell, whatever is in it. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
