@@ -267,7 +267,13 @@ describe("dispatch", () => {
 
   it("is recovered by another instance when the one that dispatched it has died", async () => {
     const silent = await anAgentThat(() => {});
-    const env = { DATABASE_URL: databaseUrl, DATA_DIR: tmpdir(), MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" };
+    const SETTINGS_KEY = "a secret for tests";
+    const env = {
+      DATABASE_URL: databaseUrl,
+      DATA_DIR: tmpdir(),
+      SETTINGS_KEY,
+      MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
+    };
     const dying = await startProcess({ ...env, SWEEP_INTERVAL_MS: "3600000", WORKER_SYNC_INTERVAL_MS: "3600000" });
     const task = await aTask(db);
     const asked = await fetch(`${dying.url}/api/runtime/llm-tasks/${task.id}/dispatch`, {
