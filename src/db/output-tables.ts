@@ -45,6 +45,8 @@ export const stagedOutputs = pgTable("runtime_staged_outputs", {
   /** Null until the upload has ended. */
   size_bytes: byteCount(),
   sha256: text(),
+  /** Whether it is text in UTF-8; null until the upload has ended. */
+  is_utf8: boolean(),
   /** The bucket in which there may be an object of it; null while there is none. */
   bucket: text(),
 });

@@ -45,7 +45,9 @@ export interface Output {
 /** Puts the output where it is to lie. Never fails because of the object store: the output then stays in PostgreSQL, and is moved later. */
 export async function placeOutput(db: Db, store: ArtifactStore, output: Output): Promise<PlacedOutput> {
   const { taskId, leaseId, format, source } = output;
-  const content_type = CONTENT_TYPES[format];
+  const isText = source === null || typeof source === "string" || source.is_utf8 !== false;
+  // Marked, so that nobody reads another encoding, or no text at all, as UTF-8.
+  const content_type = isText ? CONTENT_TYPES[format] : "application/octet-stream";
   if (source === null)
     return {
       id: newId(),

@@ -7,6 +7,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { Refusal } from "../errors.ts";
 import { deleteChunks, replaced, writeChunks } from "./chunks.ts";
 import { measuring } from "./hash.ts";
+import { lookingForUtf8 } from "./utf8.ts";
 
 /** What an output on its way is known by. */
 export interface Staged {
@@ -19,6 +20,8 @@ export interface Staged {
 export interface StagedOutput extends Staged {
   size_bytes: number;
   sha256: string;
+  /** False: its bytes are no text in UTF-8. Null where nobody looked, since it was uploaded to an earlier version. */
+  is_utf8: boolean | null;
 }
 
 /** The output is larger than MAX_OUTPUT_MB allows (413). */
@@ -47,12 +50,13 @@ export async function stageUpload(
   await db.insert(stagedOutputs).values({ ...staged, created_at: nowMs });
   try {
     await dropEarlier(db, staged);
-    const measure = measuring();
-    await writeChunks(db, staged.id, limited(measure.through(body), maxBytes, measure.bytesSoFar));
+    const [measure, text] = [measuring(), lookingForUtf8()];
+    await writeChunks(db, staged.id, limited(measure.through(text.through(body)), maxBytes, measure.bytesSoFar));
     const { sizeBytes: size_bytes, sha256 } = measure.result();
-    const whole = db.update(stagedOutputs).set({ size_bytes, sha256 }).where(eq(stagedOutputs.id, staged.id));
+    const is_utf8 = text.isUtf8();
+    const whole = db.update(stagedOutputs).set({ size_bytes, sha256, is_utf8 }).where(eq(stagedOutputs.id, staged.id));
     if ((await whole.returning({ id: stagedOutputs.id })).length === 0) throw replaced();
-    return { ...staged, size_bytes, sha256 };
+    return { ...staged, size_bytes, sha256, is_utf8 };
   } catch (error) {
     // Should this fail too, cleanOnce finds it.
     await unstage(db, staged.id).catch(() => {});

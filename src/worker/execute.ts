@@ -1,20 +1,50 @@
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import { pause } from "../signals.ts";
-import { type Outcome, runCommand } from "./run-command.ts";
-import type { Answer, RuntimeClient, Work } from "./runtime-client.ts";
+import { deliver, type Outcome } from "./deliver.ts";
+import { runCommand } from "./run-command.ts";
+import type { RuntimeClient, Work } from "./runtime-client.ts";
+import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
 
 const BEAT_WITHIN_MS = 10_000;
 const LONGEST_BEAT_MS = 10_000;
 const SHORTEST_BEAT_MS = 200;
+/** A command that fails sooner may have failed because of this machine. */
+const FAST_MS = 10_000;
 /** Of what went wrong, in characters, in the log; all of it is in the result. */
 const LONGEST_REASON = 300;
-/** Longer outputs, in characters, are uploaded by themselves: in JSON they may exceed what the runtime takes. */
-const LARGE = 1_000_000;
+const RELEASE_WITHIN_MS = 5_000;
+const RELEASE_TRIES = 3;
+
+/** What an execution says about the machine it was on. */
+export type Verdict =
+  /** The command ran, and what came of it is the task's. */
+  | { kind: "ran"; failedFast: boolean }
+  /** It could not be run here; the task was handed back. `isCommand`: the shell did not find the command. */
+  | { kind: "unfit"; reason: string; isCommand: boolean }
+  /** The worker was told to stop at once. */
+  | { kind: "stopped" };
+
+/** Hands the task back, and its attempt with it. `started`: it was begun, and is given back for a reason of the worker's own. Never rejects. */
+export async function handBack(
+  client: RuntimeClient,
+  { task, lease }: Work,
+  reason: string,
+  started: boolean,
+): Promise<void> {
+  const body = { lease_id: lease.id, reason, started };
+  for (let tries = 0; tries < RELEASE_TRIES; tries++) {
+    const answer = await client
+      .call(`/llm-tasks/${task.id}/release`, body, RELEASE_WITHIN_MS)
+      .catch((error: unknown) => error);
+    if (!(answer instanceof Error)) return;
+  }
+}
 
 /**
  * Runs the command for a task and hands in what came of it, with heartbeats until that is delivered. A finished result is kept and sent
- * again until the runtime has accepted or refused it for good; `giveUp` ends the command and that. Never rejects.
+ * again until the runtime has accepted or refused it for good; `giveUp` ends the command and that. A fault of this machine hands the task
+ * back, unless `isHopeless`: then the task itself has failed. Never rejects.
  */
 export async function execute(
   client: RuntimeClient,
@@ -22,51 +52,76 @@ export async function execute(
   work: Work,
   log: Logger,
   giveUp: AbortSignal,
-): Promise<void> {
-  const task = work.task.id;
+  isHopeless = false,
+): Promise<Verdict> {
   const stop = new AbortController();
   const delivered = new AbortController();
   const onGiveUp = () => stop.abort("was stopped with its worker");
   giveUp.addEventListener("abort", onGiveUp, { once: true });
   if (giveUp.aborted) onGiveUp();
   const beating = beat(client, work, log, stop, delivered.signal);
-  try {
-    const startedAt = performance.now();
-    const outcome = await runCommand(command, work, stop.signal);
-    const metrics = { duration_ms: Math.round(performance.now() - startedAt) };
-    const { status, body } = await deliver(client, work, outcome, metrics, giveUp);
-    const level = status === 200 ? "info" : "warn";
-    const reason = outcome.error_message?.slice(0, LONGEST_REASON);
-    log[level]({ task, outcome: outcome.status, reason, ...metrics, error: body.error }, `completed: ${status}`);
-  } catch (error) {
-    log.error({ task, reason: messageOf(error) }, "the result could not be delivered");
-  } finally {
-    giveUp.removeEventListener("abort", onGiveUp);
+  const endBeats = async () => {
     delivered.abort();
     await beating;
+  };
+  let folder: TaskFolder | undefined;
+  const unfit = async (reason: string, isCommand: boolean): Promise<Verdict> => {
+    await folder?.remove();
+    await endBeats();
+    await handBack(client, work, reason, true);
+    log.warn({ task: work.task.id, reason }, "handed back");
+    return { kind: "unfit", reason, isCommand };
+  };
+  try {
+    const made = await createTaskFolder(work).catch((error: unknown) => messageOf(error));
+    if (typeof made === "string") return await unfit(`its temporary folder cannot be written: ${made}`, false);
+    folder = made;
+    const startedAt = performance.now();
+    const ended = await runCommand(command, work, folder, stop.signal);
+    if (giveUp.aborted) {
+      await endBeats();
+      await handBack(client, work, "the worker was stopped", true);
+      return { kind: "stopped" };
+    }
+    const noRoom = await folder.requireRoom().then(
+      () => undefined,
+      (error: unknown) => `its temporary folder is full: ${messageOf(error)}`,
+    );
+    const isCommand = !ended.stopped && (ended.exitCode === 126 || ended.exitCode === 127);
+    if (!isHopeless && (noRoom !== undefined || isCommand)) {
+      const said = isCommand ? (await folder.complaint()).slice(-LONGEST_REASON) : "";
+      const why = `its command could not be run (exit code ${ended.exitCode})${said && `: ${said}`}`;
+      return await unfit(noRoom ?? why, isCommand);
+    }
+    const fault = noRoom === undefined ? ended.fault : `could not be run: ${noRoom}`;
+    const outcome = { fault, durationMs: Math.round(performance.now() - startedAt) };
+    await handIn(client, work, folder, outcome, log, giveUp);
+    return { kind: "ran", failedFast: fault !== undefined && !ended.stopped && outcome.durationMs < FAST_MS };
+  } catch (error) {
+    log.error({ task: work.task.id, reason: messageOf(error) }, "the result could not be delivered");
+    return { kind: "ran", failedFast: false };
+  } finally {
+    giveUp.removeEventListener("abort", onGiveUp);
+    await endBeats();
+    await folder?.remove();
   }
 }
 
-async function deliver(
+async function handIn(
   client: RuntimeClient,
-  { task, lease }: Work,
+  work: Work,
+  folder: TaskFolder,
   outcome: Outcome,
-  metrics: object,
+  log: Logger,
   giveUp: AbortSignal,
-): Promise<Answer> {
-  const path = `/llm-tasks/${task.id}`;
-  const complete = (result: object) =>
-    client.insist(`${path}/complete`, { ...result, metrics, lease_id: lease.id }, giveUp);
-  const handIn = async () => {
-    if ((outcome.output?.length ?? 0) <= LARGE) return complete(outcome);
-    const uploaded = await client.upload(`${path}/output`, outcome.output ?? "", lease.id, giveUp);
-    if (uploaded.status !== 201) return uploaded;
-    return complete({ ...outcome, output: null, output_id: uploaded.body.output_id });
-  };
-  const answer = await handIn();
-  if (answer.status !== 400 && answer.status !== 413) return answer;
-  const error_message = `The runtime refused the output (${answer.status}): ${JSON.stringify(answer.body.error)}`;
-  return complete({ status: "error", output: null, error_message });
+): Promise<void> {
+  const said = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
+  const { status, body, handedIn } = await deliver(client, work, folder, outcome, giveUp);
+  const reason = outcome.fault && `${outcome.fault}${said && `: ${said}`}`;
+  const facts = { task: work.task.id, reason, duration_ms: outcome.durationMs, handedIn, error: body.error };
+  if (status !== 200) log.warn(facts, `the result was not taken: ${status}`);
+  else if (reason) log.warn(facts, "completed with an error");
+  else log.info(facts, "completed");
 }
 
 /** Keeps the lease alive until `delivered`, and stops the command when the task is cancelled or held by somebody else. Never rejects. */

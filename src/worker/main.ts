@@ -5,11 +5,14 @@ import { isHttpUrl } from "../addresses.ts";
 import { StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { onEndAsked } from "../signals.ts";
+import { openApiKey } from "./api-key.ts";
+import { commandFault } from "./command-fault.ts";
 import { createRuntimeClient } from "./runtime-client.ts";
 import { work } from "./worker.ts";
 
 const USAGE = `Usage: npm run worker -- --server http://host:3002 --exec 'claude -p' [--name <name>] [--concurrency 1] [--labels a,b]
-The key of the runtime, if it has one, is read from RUNTIME_API_KEY.`;
+The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names: that one is read again
+when the runtime refuses the key.`;
 
 function readOptions() {
   const option = { type: "string" } as const;
@@ -32,6 +35,8 @@ function readOptions() {
   if (!exec) throw new StartError(`--exec must say which command does the work.\n${USAGE}`);
   if (!/^([1-9]|[12]\d|3[0-2])$/.test(concurrency))
     throw new StartError(`--concurrency must be from 1 to 32.\n${USAGE}`);
+  const fault = commandFault(exec);
+  if (fault !== undefined) throw new StartError(fault);
   return { server, command: exec, name, concurrency: Number(concurrency), labels: labels.split(",").filter(Boolean) };
 }
 
@@ -46,7 +51,8 @@ async function main(): Promise<void> {
     },
     () => giveUp.abort(),
   );
-  const client = createRuntimeClient(server, process.env.RUNTIME_API_KEY);
+  const apiKey = await openApiKey(process.env.RUNTIME_API_KEY, process.env.RUNTIME_API_KEY_FILE);
+  const client = createRuntimeClient(server, apiKey);
   await work(client, options, log, draining.signal, giveUp.signal);
   process.exit(giveUp.signal.aborted ? 1 : 0);
 }

@@ -1,62 +1,72 @@
-import { type ChildProcessByStdio, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import type { Readable, Writable } from "node:stream";
+import { type ChildProcess, spawn } from "node:child_process";
+import { type FileHandle, open } from "node:fs/promises";
+import { Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import type { Work } from "./runtime-client.ts";
+import type { TaskFolder } from "./task-folder.ts";
 
 /** A command that was asked to end has so long before it is killed. */
 const GRACE_MS = 5_000;
 const LOOK_EVERY_MS = 100;
-/** So long after its end, what it has started may still write to its output. */
-const LINGER_MS = 3_000;
-const LONGEST_ERROR = 10_000;
 /** Linux takes no variable of more than 128 KB: with one, nothing could be started. */
 const LARGEST_VARIABLE = 100_000;
 
-export interface Outcome {
-  status: "success" | "error";
-  output: string | null;
-  error_message: string | null;
+/**
+ * Runs the command, with a watchdog beside it that waits for a word on a pipe of the worker's. The pipe ends without one when the worker has
+ * gone, however that happened; the watchdog then ends the command's whole group, in whose name it may act since it is in it.
+ */
+const GUARDED = `(
+  trap '' HUP INT TERM
+  read -r word <&3 || { kill -TERM -$$; sleep ${GRACE_MS / 1_000}; kill -KILL -$$; }
+) > /dev/null 2>&1 &
+exec 3<&-
+exec /bin/sh -c "$1"`;
+
+/** What became of the command. */
+export interface Ended {
+  /** Why it counts as failed; undefined when it ended well. */
+  fault: string | undefined;
+  /** Its own exit code; null when a signal ended it, or it never ran. */
+  exitCode: number | null;
+  /** It was ended at its timeout or because of \`stop\`. */
+  stopped: boolean;
 }
 
 /**
- * Runs `command` by /bin/sh with the prompt on standard input and the task's fields in the environment; what it prints is the output. It
- * ends by itself, at the task's `timeout_sec`, or when `stop` is aborted, whose reason then is the error. Never rejects.
+ * Runs `command` by /bin/sh with the prompt on standard input and the task's fields in the environment; what it prints goes into the files of
+ * `folder`. It ends by itself, at the task's `timeout_sec`, or when `stop` is aborted, whose reason then is the fault. Never rejects.
  */
-export async function runCommand(command: string, work: Work, stop: AbortSignal): Promise<Outcome> {
-  let directory: string | undefined;
+export async function runCommand(command: string, work: Work, folder: TaskFolder, stop: AbortSignal): Promise<Ended> {
+  const files: FileHandle[] = [];
   try {
-    directory = await mkdtemp(join(tmpdir(), "bloom-task-"));
-    const hintsFile = join(directory, "context_hints");
-    await writeFile(hintsFile, work.task.context_hints.join("\n"));
+    for (const file of [folder.outputFile, folder.errorFile]) files.push(await open(file, "a"));
     // The key is the worker's: a prompt could have it printed.
-    const { RUNTIME_API_KEY: _key, ...own } = process.env;
-    const child = spawn("/bin/sh", ["-c", command], {
+    const { RUNTIME_API_KEY: _key, RUNTIME_API_KEY_FILE: _file, ...own } = process.env;
+    const child = spawn("/bin/sh", ["-c", GUARDED, "bloom-command", command], {
       // A process group of its own, so that what the command starts ends with it.
       detached: true,
-      stdio: ["pipe", "pipe", "pipe"],
-      env: { ...own, ...variablesOf(work), BLOOM_CONTEXT_HINTS_FILE: hintsFile },
+      stdio: ["pipe", files[0]?.fd, files[1]?.fd, "pipe"],
+      env: { ...own, ...variablesOf(work), BLOOM_CONTEXT_HINTS_FILE: folder.hintsFile },
     });
     return await supervise(child, work, stop);
   } catch (error) {
-    return { status: "error", output: null, error_message: `The command could not be run: ${messageOf(error)}` };
+    return { fault: `could not be run: ${messageOf(error)}`, exitCode: null, stopped: false };
   } finally {
-    if (directory !== undefined) await rm(directory, { recursive: true, force: true }).catch(() => {});
+    for (const file of files) await file.close();
   }
 }
 
 function variablesOf({ task, lease }: Work): Record<string, string> {
+  const { budget, timeout_sec } = task.policy;
   const variables = {
     BLOOM_TASK_ID: task.id,
     BLOOM_LEASE_ID: lease.id,
     BLOOM_CONTEXT_ID: task.context_id,
     BLOOM_AGENT_SLUG: task.agent_slug,
     BLOOM_DESIRED_FORMAT: task.desired_format,
-    BLOOM_TIMEOUT_SEC: String(task.policy.timeout_sec),
-    BLOOM_BUDGET: String(task.policy.budget),
+    BLOOM_TIMEOUT_SEC: String(timeout_sec),
+    BLOOM_BUDGET: typeof budget === "object" ? JSON.stringify(budget) : String(budget),
     BLOOM_CONTEXT_HINTS: task.context_hints.join("\n"),
   };
   return Object.fromEntries(
@@ -64,69 +74,57 @@ function variablesOf({ task, lease }: Work): Record<string, string> {
   );
 }
 
-type Child = ChildProcessByStdio<Writable, Readable, Readable>;
-
-async function supervise(child: Child, { task }: Work, stop: AbortSignal): Promise<Outcome> {
+async function supervise(child: ChildProcess, { task }: Work, stop: AbortSignal): Promise<Ended> {
   const { timeout_sec } = task.policy;
   const timers: NodeJS.Timeout[] = [];
   const after = (ms: number, action: () => void) => void timers.push(setTimeout(action, ms));
   let stopped: string | undefined;
   let killAt = 0;
   let onStop = () => {};
-  const [output, complaint] = [collect(child.stdout), collect(child.stderr)];
   const ended = new Promise<void>((resolve, reject) => {
-    const letGo = () => {
-      child.stdout.destroy();
-      child.stderr.destroy();
-      resolve();
-    };
     const end = (reason: string) => {
       if (stopped !== undefined || hasExited(child)) return;
       stopped = reason;
       killAt = performance.now() + GRACE_MS;
       kill(child, "SIGTERM");
-      after(GRACE_MS, () => {
-        kill(child, "SIGKILL");
-        after(LINGER_MS, letGo);
-      });
+      after(GRACE_MS, () => kill(child, "SIGKILL"));
     };
     onStop = () => end(String(stop.reason));
     child.once("error", reject);
-    child.once("close", () => resolve());
-    // A descendant in a session of its own may hold the output for ever. One that is being stopped is let go of above.
-    child.once("exit", () => stopped ?? after(LINGER_MS, letGo));
+    child.once("exit", () => resolve());
     after(timeout_sec * 1_000, () => end(`timed out after ${timeout_sec} s`));
   });
   stop.addEventListener("abort", onStop, { once: true });
   if (stop.aborted) onStop();
 
   // A command that does not read its input closes it, which is its right.
-  child.stdin.on("error", () => {});
-  child.stdin.end(task.prompt);
+  child.stdin?.on("error", () => {});
+  child.stdin?.end(task.prompt);
+  const watchdog = child.stdio[3];
+  if (watchdog instanceof Writable) watchdog.on("error", () => {});
   try {
     await ended;
+    if (watchdog instanceof Writable) watchdog.end("ended\n");
     // What it has started has the same time to end.
     while (performance.now() < killAt && groupLives(child)) await delay(LOOK_EVERY_MS);
     if (stopped !== undefined) kill(child, "SIGKILL");
-    const error = stopped ?? faultOf(child);
-    if (error === undefined) return { status: "success", output: output(), error_message: null };
-    const said = complaint().trim().slice(-LONGEST_ERROR);
-    return { status: "error", output: output() || null, error_message: `The command ${error}${said && `: ${said}`}` };
+    return { fault: stopped ?? faultOf(child), exitCode: child.exitCode, stopped: stopped !== undefined };
   } finally {
     for (const timer of timers) clearTimeout(timer);
     stop.removeEventListener("abort", onStop);
+    child.stdin?.destroy();
   }
 }
 
-function hasExited({ exitCode, signalCode }: Child): boolean {
+function hasExited({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-function faultOf({ exitCode, signalCode }: Child): string | undefined {
+function faultOf({ exitCode, signalCode }: ChildProcess): string | undefined {
   return exitCode === 0 ? undefined : `ended with ${signalCode ?? `code ${exitCode}`}`;
 }
 
-function groupLives({ pid }: Child): boolean {
+function groupLives({ pid }: ChildProcess): boolean {
   try {
     return pid !== undefined && process.kill(-pid, 0);
   } catch {
@@ -134,17 +132,10 @@ function groupLives({ pid }: Child): boolean {
   }
 }
 
-function kill({ pid }: Child, signal: NodeJS.Signals): void {
+function kill({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   try {
     if (pid !== undefined) process.kill(-pid, signal);
   } catch {
     // All of it is gone already.
   }
-}
-
-/** Gives the text that has come so far. */
-function collect(stream: Readable): () => string {
-  const chunks: Buffer[] = [];
-  stream.on("data", (chunk: Buffer) => void chunks.push(chunk)).on("error", () => {});
-  return () => Buffer.concat(chunks).toString();
 }

@@ -1,99 +1,479 @@
 #!/bin/sh
-# A BLOOM worker in one file, for BusyBox (or a POSIX shell, awk, sed and setsid) and curl. RUNTIME_API_KEY is the key of the runtime, if it has one.
+# A BLOOM worker in one file: it asks the runtime for tasks, runs a command for each, and hands in what the command prints.
+#
 #   curl -fsS http://host:3002/api/runtime/worker.sh | sh -s -- --server http://host:3002 --name pi --exec 'claude -p'
-set -u; SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' LABELS='' DRAINING=''
-log() { echo "$(date '+%Y-%m-%d %H:%M:%S') $*" >&2; }; fail() { echo "$1" >&2; exit 2; }
-while [ $# -gt 1 ]; do
-  case $1 in --server) SERVER=${2%/} ;; --name) NAME=$2 ;; --exec) EXEC=$2 ;; --labels) LABELS=$2 ;; *) break ;; esac; shift 2
-done
-[ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --exec and --labels."
-[ -n "$EXEC" ] || fail "--exec must say which command does the work."
-case $NAME$LABELS in *[!A-Za-z0-9._,-]*) fail "--name and --labels may have letters, digits and . _ - only." ;; esac
-DIR=$(mktemp -d) || exit 1; trap 'rm -rf "$DIR"' EXIT; trap 'log "draining: no new work"; DRAINING=1' TERM INT
-now() { cut -d ' ' -f 1 /proc/uptime 2>/dev/null | tr -d . | grep . || date +%s00; }  # In 1/100 s. The date jumps when a Pi hears of the time.
-await() { until wait "$1"; EXIT=$?; ! kill -0 "$1" 2>/dev/null; do :; done; }  # Until process $1 has ended, whatever signals come meanwhile.
-# call <file for the answer> <seconds> <path> <options of curl>: CODE is the status, 000 without a whole answer. Ctrl-C spares the background.
+#
+# It needs a POSIX shell (BusyBox, dash, bash), curl and the usual small tools. The command gets the prompt on standard input and the task's
+# fields as BLOOM_... variables. The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that
+# RUNTIME_API_KEY_FILE names; that file is read again when the runtime refuses the key.
+#
+# Signals: TERM or INT lets the running task end and takes no new one; HUP stops the running task and hands it back.
+set -u
+
+LEASE_SECONDS=90       # So long a task is lost when this machine dies. Heartbeats renew the lease.
+WAIT_SECONDS=8         # A claim waits so long. It is never cut off, and `docker stop` gives 10 s.
+KEEP_SECONDS=3600      # A finished result is offered for so long.
+TEXT_BYTES=1000000     # Larger outputs are uploaded.
+FAST_SECONDS=10        # A command that fails sooner may have failed because of this machine.
+MOST_HAND_BACKS=3      # A task that could not be run here so often is at fault itself.
+
+SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' LABELS=''
+DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH=''
+FAILURES=0 TROUBLES=0 RAN_WELL='' HANDED_BACK=''
+
+log() { echo "$(date '+%Y-%m-%d %H:%M:%S') $*" >&2; }
+warn() { log "WARNING: $*"; }
+fail() { echo "$1" >&2; exit 2; }
+
+# ---------------------------------------------------------------------------------------------------------------- start
+
+read_options() {
+  while [ $# -gt 1 ]; do
+    case $1 in
+      --server) SERVER=${2%/} ;;
+      --name) NAME=$2 ;;
+      --exec) EXEC=$2 ;;
+      --labels) LABELS=$2 ;;
+      *) break ;;
+    esac
+    shift 2
+  done
+  [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --exec and --labels."
+  [ -n "$EXEC" ] || fail "--exec must say which command does the work."
+  case $NAME$LABELS in *[!A-Za-z0-9._,-]*) fail "--name and --labels may have letters, digits and . _ - only." ;; esac
+}
+
+# The first word of the command, when it is a plain name; shell syntax in front of it cannot be judged without running it.
+command_word() {
+  set -f
+  # shellcheck disable=SC2086
+  set -- $EXEC
+  set +f
+  case ${1:-} in *[!A-Za-z0-9_./+-]*) ;; *) printf '%s' "${1:-}" ;; esac
+}
+
+# A sentence that says why the command cannot run here, or nothing.
+command_fault() {
+  word=$(command_word)
+  if [ -n "$word" ] && ! command -v "$word" > /dev/null 2>&1; then
+    echo "The command \"$word\" of --exec is not found on this machine, or may not be run. Install it, or give its whole path."
+  else
+    sh -n -c "$EXEC" 2>&1 | sed -n '1s/^/The command of --exec is not valid: /p'
+  fi
+}
+
+check_machine() {
+  for tool in curl awk sed tr tail head wc mktemp sleep; do
+    command -v "$tool" > /dev/null 2>&1 || fail "This worker needs $tool, which is not found."
+  done
+  fault=$(command_fault)
+  [ -z "$fault" ] || fail "$fault"
+  if command -v setsid > /dev/null 2>&1; then DETACH=setsid
+  elif command -v perl > /dev/null 2>&1; then DETACH=perl
+  else warn "Neither setsid nor perl is here: at a timeout only the command itself is ended, and not what it has started."
+  fi
+}
+
+# curl reads the key from a pipe: on its command line, in its environment or in a file, the command that runs here could read it.
+load_key() {
+  key=${RUNTIME_API_KEY:-}
+  if [ -n "${KEY_FILE:-}" ]; then
+    read -r key < "$KEY_FILE" || [ -n "$key" ] || warn "The key cannot be read from $KEY_FILE."
+  fi
+  before=$KEY_CONFIG
+  [ -z "$key" ] || KEY_CONFIG="header = \"X-Runtime-API-Key: $(printf '%s' "$key" | tr -d '\r' | sed 's/[\\"]/\\&/g')\""
+  [ "$KEY_CONFIG" != "$before" ]
+}
+
+# ---------------------------------------------------------------------------------------------------------- time and room
+
+# The time in hundredths of a second. The date jumps when a machine without a clock hears of the time, the uptime does not.
+CLOCK='now() { if [ -r /proc/uptime ]; then read -r up _ < /proc/uptime; echo "${up%.*}${up#*.}"; else date +%s00; fi; }'
+eval "$CLOCK"
+
+nap() {
+  left=$1
+  while [ "$left" -gt 0 ] && [ -z "$DRAINING" ]; do sleep 1; left=$((left - 1)); done
+}
+
+# True when files can be written. The folder is made anew when somebody has removed it.
+have_room() {
+  [ -n "$DIR" ] && [ -d "$DIR" ] || DIR=$(mktemp -d 2> /dev/null) || { DIR=''; return 1; }
+  head -c 65536 /dev/zero 2> /dev/null > "$DIR/probe" && [ "$(wc -c < "$DIR/probe")" -eq 65536 ]
+  wrote=$?
+  rm -f "$DIR/probe"
+  return $wrote
+} 2> /dev/null
+
+# Until process $1 has ended, whatever signals come meanwhile. EXIT is its exit code.
+await() { until wait "$1"; EXIT=$?; ! kill -0 "$1" 2> /dev/null; do :; done; }
+
+# --------------------------------------------------------------------------------------------------------- calls
+
+# call <name for the answer's files> <seconds> <path> <options of curl...>
+# CODE is the status of an answer that is the runtime's own, and 000 for anything else: no whole answer, or one of a proxy. WHY says more.
 call() {
-  answer=$DIR/$1 seconds=$2 path=$3 CODE=''; shift 3; rm -f "$answer"
-  curl -s -m "$seconds" -o "$answer" -w '%{http_code}\n' -H "@$DIR/headers" "$@" "$SERVER/api/runtime$path" > "$answer.code" &
-  await $!; read -r CODE < "$answer.code"; case $EXIT:$CODE in 0:* | *:4??) ;; *) CODE=000 ;; esac
+  name=$1 answer=$DIR/$1 seconds=$2 path=$3
+  shift 3
+  rm -f "$answer" "$answer.headers" "$answer.fault"
+  printf '%s\n' "$KEY_CONFIG" | curl -sS -K - -m "$seconds" -D "$answer.headers" -o "$answer" -H 'Accept: text/plain' "$@" \
+    "$SERVER/api/runtime$path" 2> "$answer.fault" &
+  await $!
+  CODE=$(sed -n 's/^HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' "$answer.headers" 2> /dev/null | tail -n 1)
+  if [ -z "$CODE" ]; then
+    WHY="no answer: $(head -n 1 "$answer.fault" 2> /dev/null)" CODE=000
+  elif [ "$(field "$name" runtime)" != 1 ]; then
+    WHY="an answer $CODE that is not the runtime's own" CODE=000
+  else
+    WHY="$CODE $(head -c 300 "$answer" 2> /dev/null | tr -d '\000')"
+    # A refusal may come while the rest of an upload is still being sent, which curl calls an error.
+    case $EXIT:$CODE in 0:* | *:4??) ;; *) WHY="an answer that was cut off" CODE=000 ;; esac
+  fi
 }
-post() { call "$1" "$2" "$3" -H 'Content-Type: application/json' --data-binary "@$DIR/$4"; }
-# Makes a call until the runtime has accepted or refused it for good.
-insist() { until "$@"; case $CODE in 408 | 429) false ;; 2?? | 4??) ;; *) false ;; esac; do sleep 2; done; }
-# Standard input as the inside of a JSON string, to the byte.
-escape() {
-  { cat; printf x; } | tr -d '\000' | LC_ALL=C awk '
-    BEGIN { for (i = 1; i < 32; i++) { c[i] = sprintf("%c", i); e[i] = sprintf("\\u%04x", i) } odd = "[" c[1] "-" c[31] "]" }
-    { gsub(/\\/, "&&"); gsub(/"/, "\\\""); if ($0 ~ odd) for (i in c) gsub(c[i], e[i]); printf "%s%s", (NR > 1 ? "\\n" : ""), $0 }' | sed '$ s/x$//'
+
+# field <name of the answer> <name in lower case>: the header X-Bloom-<name>, decoded.
+field() {
+  LC_ALL=C awk -v name="x-bloom-$2:" '
+    BEGIN { for (i = 0; i < 256; i++) byte[sprintf("%02X", i)] = sprintf("%c", i) }
+    { sub(/\r$/, "") }
+    tolower($1) == name { found = 1; value = substr($0, length(name) + 1); sub(/^ */, "", value) }
+    END {
+      while (match(value, /%[0-9A-Fa-f][0-9A-Fa-f]/)) {
+        decoded = decoded substr(value, 1, RSTART - 1) byte[toupper(substr(value, RSTART + 1, 2))]
+        value = substr(value, RSTART + 3)
+      }
+      printf "%s", decoded value
+    }' "$DIR/$1.headers" 2> /dev/null
 }
-# Splits an answer to a claim into files, BLOOM_PROMPT and so on. It is read from backslash to backslash, each part once: prompts are long. Of a
-# part only the first character is escaped, and its quotes begin and end strings. 64 parts are written at a time: each write is a system call.
-unpack() {
-  rm -f "$DIR"/BLOOM_*; : > "$DIR/BLOOM_CONTEXT_HINTS"; LC_ALL=C awk -v to="$DIR/BLOOM_" '
-    BEGIN { RS = "\\"; u["n"] = "\n"; u["t"] = "\t"; u["r"] = "\r"; u["b"] = "\b"; u["f"] = "\f"
-      u["\""] = "\""; for (i = 1; i < 32; i++) u[sprintf("u%04x", i)] = sprintf("%c", i) }
-    function flush(name) { if (name != "") printf "%s", kept > (to toupper(name)); kept = "" }
-    function between(t) {  # What is between two strings says whether the next is a key, its value, or one more of its values.
-      if (name == "") key = kept; flush(name); if (name != "" && name != list) close(to toupper(name))
-      if (t ~ /\]/) list = ""; if (t ~ /:\[$/) list = key; if (t ~ /^:[0-9]/) { kept = substr(t, 2); sub(/[,}].*/, "", kept); flush(key) }
-      name = t ~ /:$/ ? key : list; if (t == "," && list != "") kept = "\n" }
-    inside && !plain && (c = substr($0, 1, 1)) in u && !index(s = substr($0, 2), "\"") { kept = kept u[c] s; if (NR % 64 == 0) flush(name); next }
-    NR > 1 && !plain && $0 == "" { kept = kept "\\"; plain = 1; next }
-    { s = $0; if (NR > 1 && !plain) { c = substr(s, 1, s ~ /^u/ ? 5 : 1); kept = kept (c in u ? u[c] : c); s = substr(s, length(c) + 1) }
-      plain = 0; n = split(s, part, "\""); if (inside && NR % 64 == 0) flush(name)
-      for (i = 1; i <= n; i++) { if (i > 1) inside = !inside; if (inside) kept = kept part[i]; else between(part[i]) } }' "$DIR/claim"
-  { TASK=$(cat "$DIR/BLOOM_TASK_ID") LEASE=$(cat "$DIR/BLOOM_LEASE_ID") TIMEOUT=$(cat "$DIR/BLOOM_TIMEOUT_SEC"); } 2>/dev/null
-  printf '{"lease_id":"%s"}' "$LEASE" > "$DIR/lease"; [ -n "$TASK" ] && [ -n "$LEASE" ] && [ -n "$TIMEOUT" ]
-}
-# Only the first time is a refusal the end: later it may be a proxy's, while the runtime is being exchanged.
-register() {
-  until post answer 30 /workers register; case $1$CODE in *20[01]) ;; first40[013]) fail "The runtime refused the registration: $(cat "$DIR/answer")" ;;
-    *) log "the registration was answered with $CODE"; false ;; esac; do [ -z "$DRAINING" ] || exit 0; sleep 2; done
-}
-# Until the result is delivered: keeps the lease alive, and ends command $1, with its group once setsid has run, at its timeout or the lease's end.
-watch() {
-  due=0 last='' pulse=pulse.$1; while :; do  # A heartbeat of the task before may still be on its way: each has files of its own.
-    reason='' next=''; [ "$(now)" -lt "$DEADLINE" ] || reason="timed out after $TIMEOUT s"
-    if [ "$(now)" -ge "$due" ]; then
-      post "$pulse" 5 "/llm-tasks/$TASK/heartbeat" lease
-      case $CODE in 404 | 409) reason='was stopped: its lease was lost' ;;
-        200) next=$(sed -n 's/.*"next_heartbeat_ms":\([0-9]*\).*/\1/p' "$DIR/$pulse")
-          ! grep -q '"cancel":true' "$DIR/$pulse" || reason='was stopped: the task was cancelled' ;; esac; due=$(($(now) + ${next:-10000} / 10))
-    fi
-    if [ -n "$reason" ] && [ ! -f "$DIR/reason" ]; then echo "$reason" > "$DIR/reason"; last=$(($(now) + 500)); kill -TERM "-$1" "$1"
-    elif [ -n "$last" ] && [ "$(now)" -ge "$last" ]; then last=''; kill -KILL "-$1" "$1"; fi 2>/dev/null; sleep 1
+
+# Makes a call until the runtime has accepted it or refused it for good, for an hour at most.
+insist() {
+  give_up_at=$(($(now) + KEEP_SECONDS * 100))
+  while :; do
+    "$@"
+    case $CODE in
+      401 | 429) load_key || wait_a_while 30 ;;
+      000 | 408 | 5??) wait_a_while 2 ;;
+      *) return ;;
+    esac
+    [ "$(now)" -lt "$give_up_at" ] || return
+    [ -z "$STOPPING" ] || return
   done
 }
-execute() {
-  [ -z "$DRAINING" ] || { for _ in 1 2 3; do post answer 5 "/llm-tasks/$TASK/release" lease; [ "$CODE" = 000 ] || break; done; return; }
-  started=$(now); DEADLINE=$((started + ${TIMEOUT%.*} * 100)); case $TIMEOUT in *.*) DEADLINE=$((DEADLINE + 100)) ;; esac; rm -f "$DIR"/reason "$DIR"/pulse.*
-  ( export BLOOM_CONTEXT_HINTS_FILE="$DIR/BLOOM_CONTEXT_HINTS"  # Linux takes no variable of more than 128 KB.
-    for name in TASK_ID LEASE_ID CONTEXT_ID AGENT_SLUG DESIRED_FORMAT TIMEOUT_SEC BUDGET CONTEXT_HINTS; do
-      [ "$(wc -c < "$DIR/BLOOM_$name")" -gt 100000 ] || export "BLOOM_$name=$(cat "$DIR/BLOOM_$name")"; done
-    exec setsid sh -c "$EXEC" < "$DIR/BLOOM_PROMPT" > "$DIR/out" 2> "$DIR/err" ) &
-  command=$!; watch "$command" & watcher=$!
-  await "$command"; [ "$EXIT" = 0 ] || [ -f "$DIR/reason" ] || echo "ended with code $EXIT" > "$DIR/reason"
-  # The children of a stopped one have their 5 s, too. Once there is a reason, if an empty one, nothing is killed for another.
-  [ ! -f "$DIR/reason" ] || for _ in 1 2 3 4 5 6 7; do ! kill -0 "-$command" 2>/dev/null || sleep 1; done; : >> "$DIR/reason"
-  status=success CODE=200 uploaded='' head=$(printf '"lease_id":"%s","metrics":{"duration_ms":%s}' "$LEASE" $((($(now) - started) * 10)))
-  [ ! -s "$DIR/reason" ] || status=error
-  if [ "$(wc -c < "$DIR/out")" -ge 1000000 ]; then insist call answer 3600 "/llm-tasks/$TASK/output" -T "$DIR/out" -H "X-Lease-Id: $LEASE"
-    uploaded=$(sed -n 's/.*"output_id":"\([0-9a-f-]*\)".*/\1/p' "$DIR/answer"); fi
-  case $CODE in 2??) { printf '{"status":"%s",%s,' "$status" "$head"
-    if [ -n "$uploaded" ]; then printf '"output_id":"%s' "$uploaded"; else printf '"output":"'; escape < "$DIR/out"; fi
-    [ $status = success ] || { printf '","error_message":"The command %s%s' "$(cat "$DIR/reason")" "$([ -s "$DIR/err" ] && echo ': ')"; tail -c 10000 "$DIR/err" | escape; }
-    printf '"}'; } > "$DIR/result"; insist post answer 60 "/llm-tasks/$TASK/complete" result ;; esac
-  case $CODE in 400 | 413) printf '{"status":"error",%s,"error_message":"The runtime refused the output (%s)."}' "$head" "$CODE" > "$DIR/result"
-    insist post answer 60 "/llm-tasks/$TASK/complete" result ;; esac
-  kill "$watcher"; log "task $TASK: $status, the runtime answered $CODE"
+# A pause that draining does not cut short: a finished result is worth it.
+wait_a_while() { left=$1; while [ "$left" -gt 0 ] && [ -z "$STOPPING" ]; do sleep 1; left=$((left - 1)); done; }
+
+# register <first or again>: only the first time is a refusal the end, since a name or key that was taken once may be taken again.
+register() {
+  while :; do
+    call answer 30 /workers -d "name=$NAME" -d "boot_id=$BOOT_ID" -d max_concurrency=1 -d install_method=worker.sh \
+      -d "labels=$(printf '%s' "$LABELS" | sed 's/,/\&labels=/g')" --data-urlencode "os_info=$(uname -srm)"
+    case $1:$CODE in
+      *:20[01]) return ;;
+      first:40[013]) fail "The runtime refused the registration: $WHY" ;;
+    esac
+    warn "not registered yet: $WHY"
+    [ "$CODE" != 401 ] || load_key || nap 28
+    nap 2
+    [ -z "$DRAINING" ] || exit 0
+  done
 }
-printf 'X-Runtime-API-Key: %s\n' "${RUNTIME_API_KEY:-}" > "$DIR/headers"; unset RUNTIME_API_KEY; printf '{"worker_id":"%s","wait_seconds":8}' "$NAME" > "$DIR/ask"
-printf '{"name":"%s","boot_id":"%s","capabilities":{"max_concurrency":1,"labels":[%s]},"os_info":"%s","install_method":"worker.sh"}' "$NAME" \
-  "$(cat /proc/sys/kernel/random/uuid || echo $$)" "$(echo "$LABELS" | sed 's/[^,][^,]*/"&"/g')" "$(uname -srm)" > "$DIR/register"
-register first; log "worker $NAME waits for tasks of $SERVER"
-# A claim is never cut off: what it was just given would be nobody's until its lease ends. So it waits for less than the 10 s that `docker stop` has.
-while [ -z "$DRAINING" ]; do post claim 15 /llm-tasks/claim ask; pauses=1
-  case $CODE in 204) continue ;; 404) register again ;; 200) if unpack; then execute; continue; fi ;;  # Each refused key counts, up to a lockout.
-    40[13] | 429) log "no work: $CODE $(cat "$DIR/claim")"; pauses=15 ;; esac; until [ -n "$DRAINING" ] || [ $((pauses -= 1)) -lt 0 ]; do sleep 2; done
-done; sed 's/{/{"status":"offline",/' "$DIR/register" > "$DIR/gone"; post answer 5 /workers gone  # Else it is given work for a minute yet.
+
+# rest <how often in a row> <reason>: takes no work for 5 s, twice as long each time, up to 5 minutes. The worker's record says so.
+rest() {
+  seconds=5 times=$1
+  while [ "$times" -gt 1 ] && [ "$seconds" -lt 300 ]; do seconds=$((seconds * 2)) times=$((times - 1)); done
+  [ "$seconds" -le 300 ] || seconds=300
+  warn "rests for $seconds s: $2"
+  [ -z "$DIR" ] || call answer 5 "/workers/$NAME/rest" -d "seconds=$seconds" --data-urlencode "reason=$2"
+  nap "$seconds"
+}
+
+# release <reason> [true]: hands the task back, and its attempt with it. "true" says that it was started.
+release() {
+  for _ in 1 2 3; do
+    call answer 5 "/llm-tasks/$TASK/release" -d "lease_id=$LEASE" -d "started=${2:-false}" --data-urlencode "reason=$1"
+    [ "$CODE" = 000 ] || break
+  done
+  warn "task $TASK was handed back: $1 (the runtime answered $CODE)"
+}
+
+# --------------------------------------------------------------------------------------------------------- one task
+
+# True once the worker, whose process is $$, has gone: this subshell then has another parent. To look whether a process of that number
+# lives would not do, since numbers are used again.
+is_left() {
+  if [ -r /proc/self/stat ]; then
+    read -r _ _ _ parent _ < /proc/self/stat
+  elif command -v ps > /dev/null 2>&1; then
+    parent=$(ps -o ppid= -p "$(exec sh -c 'echo $PPID')" | tr -d ' ')
+  else
+    kill -0 $$ 2> /dev/null && return 1
+    parent=''
+  fi
+  [ "$parent" != $$ ]
+}
+
+# Renews the lease until the worker ends this subshell, or has gone itself. A lost lease and a cancellation stop the command.
+keep_lease() {
+  trap '' HUP TERM INT
+  while ! is_left; do
+    call pulse 5 "/llm-tasks/$TASK/heartbeat" -d "lease_id=$LEASE"
+    pause=10
+    case $CODE in
+      404 | 409) echo 'was stopped: its lease was lost' > "$DIR/stop"; return ;;
+      200)
+        [ "$(field pulse cancel)" != true ] || echo 'was stopped: the task was cancelled' > "$DIR/stop"
+        next=$(field pulse next-heartbeat-ms)
+        pause=$((${next:-10000} / 1000))
+        ;;
+    esac
+    while sleep 1; pause=$((pause - 1)); [ "$pause" -gt 0 ]; do ! is_left || return; done
+  done
+}
+
+# Gives what it starts a session of its own, so that all of it can be ended together.
+DETACHING='detach() {
+  case $DETACH in
+    setsid) exec setsid "$@" ;;
+    perl) exec perl -MPOSIX=setsid -e "setsid(); exec @ARGV" "$@" ;;
+    *) exec "$@" ;;
+  esac
+}'
+eval "$DETACHING"
+
+# The guard of a command, as a script of its own in a session of its own: it outlives the worker however that ends, and then ends the command.
+# It also ends the command at its timeout, or when the file "stop" says why. Arguments: the command, its timeout in seconds as the task
+# has it, the folder. Its exit code is the command's; the file "reason" says why it was ended, if it was.
+GUARD='
+exec 2> /dev/null
+EXEC=$1 TIMEOUT=$2 DIR=$3
+case $TIMEOUT in *.*) deadline=$((${TIMEOUT%.*} * 100 + 100)) ;; *) deadline=$((TIMEOUT * 100)) ;; esac
+deadline=$(($(now) + deadline))
+( detach sh -c "$EXEC" ) < "$DIR/prompt" > "$DIR/out" 2> "$DIR/err" &
+command=$!
+target=$command; [ -z "$DETACH" ] || target=-$command
+
+worker_is_gone() {
+  if [ -d /proc/self ]; then { read -r _ _ _ parent _ < /proc/$$/stat; } 2> /dev/null || return 0
+  elif command -v ps > /dev/null 2>&1; then parent=$(ps -o ppid= -p $$ | tr -d " ")
+  else ! kill -0 $PPID 2> /dev/null; return; fi
+  [ "$parent" != $PPID ]
+}
+end() {
+  echo "$1" > "$DIR/reason"
+  kill -TERM $target
+  for _ in 1 2 3 4 5; do kill -0 $target || return; sleep 1; done
+  kill -KILL $target
+}
+watch() {
+  while sleep 1; do
+    if worker_is_gone; then end "was left by its worker"; rm -rf "$DIR"; return
+    elif [ -s "$DIR/stop" ]; then end "$(cat "$DIR/stop")"; return
+    elif [ "$(now)" -ge "$deadline" ]; then end "timed out after $TIMEOUT s"; return; fi
+  done
+}
+watch < /dev/null > /dev/null 2>&1 &
+watcher=$!
+wait $command
+code=$?
+# A command that is being ended may have started others, which have the same time to end.
+if [ -s "$DIR/reason" ]; then wait $watcher; else kill -KILL $watcher; fi
+exit $code
+'
+
+# Reads what the task brings besides its prompt, each into a file and, where that is small enough for one, into a variable.
+fetch_inputs() {
+  : > "$DIR/input.context_hints"
+  for input in $(field claim inputs); do
+    case $input in *[!a-z_]*) continue ;; esac
+    for _ in 1 2 3; do
+      call "input.$input" 60 "/llm-tasks/$TASK/input/$input" -H "X-Lease-Id: $LEASE"
+      [ "$CODE" = 000 ] || break
+    done
+    [ "$CODE" = 200 ] || return 1
+  done
+}
+
+run_command() {
+  (
+    BLOOM_TASK_ID=$TASK BLOOM_LEASE_ID=$LEASE BLOOM_TIMEOUT_SEC=$TIMEOUT
+    BLOOM_CONTEXT_ID=$(field claim context-id) BLOOM_AGENT_SLUG=$(field claim agent-slug)
+    BLOOM_DESIRED_FORMAT=$(field claim desired-format) BLOOM_BUDGET=$(field claim budget)
+    export BLOOM_TASK_ID BLOOM_LEASE_ID BLOOM_TIMEOUT_SEC BLOOM_CONTEXT_ID BLOOM_AGENT_SLUG BLOOM_DESIRED_FORMAT BLOOM_BUDGET
+    for input in "$DIR"/input.*; do
+      case $input in *.headers | *.fault) continue ;; esac
+      name=BLOOM_$(printf '%s' "${input##*/input.}" | tr a-z A-Z)
+      export "${name}_FILE=$input"
+      # Linux takes no variable of more than 128 KB.
+      [ "$(wc -c < "$input")" -gt 100000 ] || export "$name=$(cat "$input")"
+    done
+    detach sh -c "DETACH=$DETACH
+$CLOCK
+$DETACHING
+$GUARD" guard "$EXEC" "$TIMEOUT" "$DIR" < /dev/null
+  ) &
+  guard=$!
+  await "$guard"
+}
+
+# What the failed command said last, with what became of it.
+write_complaint() {
+  {
+    printf 'The command %s' "$1"
+    [ ! -s "$DIR/err" ] || { printf ': '; tail -c 10000 "$DIR/err" | tr -d '\000'; }
+  } > "$DIR/complaint"
+}
+
+complete_with_text() {
+  call answer 60 "/llm-tasks/$TASK/complete?status=success&duration_ms=$DURATION&lease_id=$LEASE" \
+    -H 'Content-Type: text/plain; charset=utf-8' --data-binary "@$DIR/out"
+}
+complete_with_fields() {
+  call answer 60 "/llm-tasks/$TASK/complete" -d "lease_id=$LEASE" -d "duration_ms=$DURATION" "$@"
+}
+upload() { call answer "$KEEP_SECONDS" "/llm-tasks/$TASK/output" -T "$DIR/out" -H "X-Lease-Id: $LEASE"; }
+
+# deliver <success or error>. A small output that is text goes into the completion. Any other is uploaded as it is, whatever its bytes are.
+deliver() {
+  size=$(($(wc -c < "$DIR/out"))) CODE=400 how="$size bytes as text"
+  [ "$1" = error ] || [ "$size" -gt "$TEXT_BYTES" ] || insist complete_with_text
+  case $CODE in 400 | 413 | 415) ;; *) return ;; esac
+  set -- "$1" -d "status=$1"
+  [ "$1" = success ] || set -- "$@" --data-urlencode "error_message@$DIR/complaint"
+  if [ "$1" = success ] || [ "$size" -gt 0 ]; then
+    how="$size bytes uploaded"
+    insist upload
+    output=$(field answer output-id)
+    case $CODE:$output in
+      201:?*) set -- "$@" -d "output_id=$output" ;;
+      000:* | 401:* | 404:* | 409:* | 429:* | 5??:*) return ;;
+      *)
+        how="an error, since the runtime refused the output"
+        [ "$1" = error ] || write_complaint "ended well, but the runtime refused the output ($CODE) of $size bytes"
+        set -- error -d status=error --data-urlencode "error_message@$DIR/complaint"
+        ;;
+    esac
+  fi
+  shift
+  insist complete_with_fields "$@"
+}
+
+# Ends the worker's part in a task that it cannot do for a reason of its own.
+give_up_task() {
+  TROUBLES=$((TROUBLES + 1)) HANDED_BACK="$HANDED_BACK $TASK"
+  rm -f "$DIR/out" "$DIR/err"
+  kill -KILL "$keeper" 2> /dev/null
+  release "$1" true
+}
+# True when the task was handed back so often that the fault must be its own.
+is_hopeless() {
+  times=0
+  for id in $HANDED_BACK; do [ "$id" != "$TASK" ] || times=$((times + 1)); done
+  [ "$times" -ge "$MOST_HAND_BACKS" ]
+}
+
+execute() {
+  rm -f "$DIR"/stop "$DIR"/reason "$DIR"/out "$DIR"/err "$DIR"/input.*
+  TASK=$(field claim task-id) LEASE=$(field claim lease-id) TIMEOUT=$(field claim timeout-sec)
+  case $TASK$LEASE in '' | *[!0-9a-f-]*) warn "an answer to a claim names no task"; return ;; esac
+  case $TIMEOUT in '' | *[!0-9.]*) warn "an answer to a claim has no timeout"; return ;; esac
+  [ -z "$DRAINING" ] || { release 'the worker drains'; return; }
+  mv "$DIR/claim" "$DIR/prompt" && fetch_inputs || { release 'the task could not be fetched whole'; rest 1 'a task could not be fetched'; return; }
+  started=$(now)
+  keep_lease &
+  keeper=$!
+  run_command
+  code=$EXIT DURATION=$((($(now) - started) * 10)) reason=''
+  [ "$code" = 0 ] || reason="ended with code $code"
+  [ ! -s "$DIR/reason" ] || reason=$(cat "$DIR/reason")
+  finish
+  # A call that the keeper has begun ends by itself within 5 s.
+  kill -KILL "$keeper" 2> /dev/null
+  wait "$keeper" 2> /dev/null
+}
+
+finish() {
+  if [ -n "$STOPPING" ]; then release 'the worker was stopped' true; return; fi
+  fault=''
+  case $code in 126 | 127) fault="its command could not be run (exit code $code): $(tail -c 300 "$DIR/err" | tr -d '\000' | tail -n 1)" ;; esac
+  have_room || fault="its temporary folder is full"
+  if [ -n "$fault" ] && ! is_hopeless; then
+    give_up_task "$fault"
+    # A command that never ran here, or is gone, will not run the next time either.
+    case $code in 126 | 127) [ -n "$RAN_WELL" ] && [ -z "$(command_fault)" ] || { BROKEN=$fault; return; } ;; esac
+    rest "$TROUBLES" "$fault"
+    return
+  fi
+  [ -z "$fault" ] || reason="could not be run: $fault"
+  RAN_WELL=1 TROUBLES=0 status=success
+  if [ -n "$reason" ]; then
+    status=error
+    write_complaint "$reason"
+    warn "task $TASK failed: $(head -c 300 "$DIR/complaint" | tr '\n' ' ')"
+  fi
+  deliver "$status"
+  case $CODE in
+    200) log "task $TASK: $status after $DURATION ms, $how" ;;
+    *) warn "task $TASK: $status after $DURATION ms, but its result was not taken: $WHY" ;;
+  esac
+  if [ "$status" = success ] || [ -s "$DIR/reason" ] || [ "$DURATION" -ge $((FAST_SECONDS * 1000)) ]; then FAILURES=0
+  else
+    FAILURES=$((FAILURES + 1))
+    # Leases are not kept while it rests: the task has ended.
+    [ "$FAILURES" -lt 2 ] || { kill -KILL "$keeper" 2> /dev/null; rest $((FAILURES - 1)) "its command failed $FAILURES times in a row"; }
+  fi
+}
+
+# --------------------------------------------------------------------------------------------------------- the worker
+
+go_offline() {
+  # Else it is given work for the minute until its silence is noticed.
+  call answer 5 /workers -d "name=$NAME" -d "boot_id=$BOOT_ID" -d status=offline -d max_concurrency=1 -d install_method=worker.sh \
+    -d "labels=$(printf '%s' "$LABELS" | sed 's/,/\&labels=/g')" --data-urlencode "os_info=$(uname -srm)"
+}
+
+read_options "$@"
+KEY_FILE=${RUNTIME_API_KEY_FILE:-}
+unset RUNTIME_API_KEY_FILE
+load_key
+unset RUNTIME_API_KEY
+check_machine
+BOOT_ID=$(cat /proc/sys/kernel/random/uuid 2> /dev/null || echo "$$-$(date +%s)") BROKEN=''
+trap '[ -z "$DIR" ] || rm -rf "$DIR"' EXIT
+trap 'log "draining: no new work"; DRAINING=1' TERM INT
+trap 'DRAINING=1 STOPPING=1; [ -z "$DIR" ] || echo "was stopped with its worker" > "$DIR/stop"' HUP
+have_room || fail "No file can be written into ${TMPDIR:-/tmp}, where this worker keeps prompts and outputs. Make room, or set TMPDIR."
+register first
+log "worker $NAME waits for tasks of $SERVER"
+
+while [ -z "$DRAINING" ] && [ -z "$BROKEN" ]; do
+  if ! have_room; then
+    TROUBLES=$((TROUBLES + 1))
+    rest "$TROUBLES" "no file can be written into ${TMPDIR:-/tmp}"
+    continue
+  fi
+  call claim 15 /llm-tasks/claim -d "worker_id=$NAME" -d "wait_seconds=$WAIT_SECONDS" -d "ttl_seconds=$LEASE_SECONDS"
+  case $CODE in
+    200) execute ;;
+    204) ;;
+    404) register again ;;
+    400) fail "The runtime does not take this worker's claims: $WHY" ;;
+    401 | 403 | 429)
+      # Each refused key counts, and too many lock out all that come from this address.
+      warn "no work: $WHY"
+      load_key || nap 30
+      ;;
+    *)
+      # 23 says that curl could not write what came. Its headers came first, and name the lease that must not be left lying.
+      if [ "$EXIT" = 23 ] && LEASE=$(field claim lease-id) && [ -n "$LEASE" ]; then
+        TASK=$(field claim task-id)
+        release 'the prompt did not fit into the temporary folder of the worker'
+      fi
+      [ -n "$DRAINING" ] || warn "no work: $WHY"
+      nap 2
+      ;;
+  esac
+done
+go_offline
+[ -z "$BROKEN" ] || { warn "no more work is taken, since $BROKEN. Mend that and start the worker again."; exit 1; }

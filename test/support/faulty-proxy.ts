@@ -6,6 +6,8 @@ import { buffer } from "node:stream/consumers";
 
 export interface Passed {
   status: number;
+  /** Those by which the runtime's own answers are known, and their fields. */
+  headers: Record<string, string>;
   body: Buffer;
 }
 
@@ -48,7 +50,12 @@ export async function startFaultyProxy(target: () => string): Promise<FaultyProx
           ...(body.length > 0 && { body: new Uint8Array(body) }),
           signal: gone.signal,
         });
-        return { status: answer.status, body: Buffer.from(await answer.arrayBuffer()) };
+        const kept = [...answer.headers].filter(([name]) => /^(x-bloom-|content-type$)/.test(name));
+        return {
+          status: answer.status,
+          headers: Object.fromEntries(kept),
+          body: Buffer.from(await answer.arrayBuffer()),
+        };
       };
       const found = faults.find((one) => one.path.test(path));
       if (found && --found.times === 0) faults = faults.filter((one) => one !== found);
@@ -77,24 +84,30 @@ export async function startFaultyProxy(target: () => string): Promise<FaultyProx
 
 /** As if there were no proxy. */
 export const pass: Fault = async (response, forward) => {
-  const { status, body } = await forward();
-  response.writeHead(status, { "content-type": "application/json" }).end(body);
+  const { status, headers, body } = await forward();
+  response.writeHead(status, headers).end(body);
 };
 
-/** Answers by itself; the service hears nothing. */
+/** Answers as the service would; it hears nothing. */
 export const refuse =
   (status: number): Fault =>
   (response) =>
     void response
-      .writeHead(status, { "content-type": "application/json" })
-      .end(`{"error":"The proxy says ${status}."}`);
+      .writeHead(status, { "content-type": "application/json", "x-bloom-runtime": "1" })
+      .end(`{"error":"The service says ${status}."}`);
+
+/** Answers as a proxy does whose service is being exchanged. */
+export const answerAsStranger =
+  (status: number): Fault =>
+  (response) =>
+    void response.writeHead(status, { "content-type": "text/plain" }).end(`${status} page not found`);
 
 /** Never answers. */
 export const hang: Fault = () => {};
 
 /** The service does what it is asked, and half of its answer arrives. */
 export const cutOff: Fault = async (response, forward) => {
-  const { status, body } = await forward();
-  response.writeHead(status, { "content-type": "application/json", "content-length": body.length });
+  const { status, headers, body } = await forward();
+  response.writeHead(status, { ...headers, "content-length": body.length });
   response.write(body.subarray(0, body.length / 2), () => response.destroy());
 };

@@ -1,0 +1,1 @@
+ALTER TABLE "runtime_staged_outputs" ADD COLUMN "is_utf8" boolean;

@@ -1,0 +1,18 @@
+import { spawnSync } from "node:child_process";
+
+/** A command that begins with a plain name. Shell syntax before the name cannot be judged without running it. */
+const FIRST_WORD = /^\s*([A-Za-z0-9_./+-]+)(\s|$)/;
+
+/** A sentence that says why this machine's shell cannot run the command at all; undefined when nothing speaks against it. */
+export function commandFault(command: string): string | undefined {
+  const word = FIRST_WORD.exec(command)?.[1];
+  if (word !== undefined && ask('command -v "$1"', "sh", word).status !== 0)
+    return `The command "${word}" of --exec is not found on this machine, or may not be run. Install it, or give its whole path.`;
+  const parsed = spawnSync("/bin/sh", ["-n", "-c", command], { encoding: "utf8" });
+  if (parsed.status === 0 || parsed.error) return undefined;
+  return `The command of --exec is not valid: ${parsed.stderr.trim()}`;
+}
+
+function ask(script: string, ...args: string[]) {
+  return spawnSync("/bin/sh", ["-c", script, ...args], { stdio: "ignore" });
+}

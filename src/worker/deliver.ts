@@ -1,0 +1,59 @@
+import type { Answer, RuntimeClient, Work } from "./runtime-client.ts";
+import type { TaskFolder } from "./task-folder.ts";
+
+/** Longer outputs are uploaded by themselves: in JSON they may exceed what the runtime takes. */
+const LARGEST_IN_JSON_BYTES = 1_000_000;
+
+/** What the command came to. `fault` says why it failed; undefined is a success. */
+export interface Outcome {
+  fault: string | undefined;
+  durationMs: number;
+}
+
+/** What the runtime answered, and what it was given. */
+export interface Delivery extends Answer {
+  handedIn: string;
+}
+
+/**
+ * Hands in the result, and insists until it is decided. An output that is small and text goes into the completion; any other is uploaded as it
+ * is, whatever its bytes are, and so is one that the completion was too large for. An output that the runtime refuses all the same becomes an
+ * error that says so. What the command said last is in every error. Throws as `insist` does.
+ */
+export async function deliver(
+  client: RuntimeClient,
+  { task, lease }: Work,
+  folder: TaskFolder,
+  { fault, durationMs }: Outcome,
+  giveUp: AbortSignal,
+): Promise<Delivery> {
+  const path = `/llm-tasks/${task.id}`;
+  const said = await folder.complaint();
+  const errorOf = (what: string) => ({ status: "error", error_message: `The command ${what}${said && `: ${said}`}` });
+  const result = fault === undefined ? { status: "success" } : errorOf(fault);
+  const complete = async (body: object, handedIn: string): Promise<Delivery> => {
+    const metrics = { duration_ms: durationMs };
+    return { ...(await client.insist(`${path}/complete`, { ...body, metrics, lease_id: lease.id }, giveUp)), handedIn };
+  };
+
+  const sizeBytes = await folder.outputBytes();
+  const text = sizeBytes <= LARGEST_IN_JSON_BYTES ? await folder.outputText() : undefined;
+  if (text !== undefined) {
+    // A failure without an output has none, which is not the same as an empty one.
+    const output = text === "" && fault !== undefined ? null : text;
+    const completed = await complete({ ...result, output }, `${sizeBytes} bytes in JSON`);
+    if (!isTooMuch(completed)) return completed;
+  }
+  const file = { path: folder.outputFile, sizeBytes };
+  const uploaded = await client.upload(`${path}/output`, file, lease.id, giveUp);
+  if (uploaded.status === 201 && typeof uploaded.body.output_id === "string")
+    return complete({ ...result, output_id: uploaded.body.output_id }, `${sizeBytes} bytes uploaded`);
+  const handedIn = `an error, since the output of ${sizeBytes} bytes was refused`;
+  if (!isTooMuch(uploaded)) return { ...uploaded, handedIn };
+  const refused = `the runtime refused the output (${uploaded.status}) of ${sizeBytes} bytes`;
+  return complete(errorOf(fault === undefined ? `ended well, but ${refused}` : `${fault}, and ${refused}`), handedIn);
+}
+
+function isTooMuch({ status }: Answer): boolean {
+  return status === 400 || status === 413;
+}

@@ -1,0 +1,72 @@
+import { isUtf8 } from "node:buffer";
+import { mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Work } from "./runtime-client.ts";
+
+/** What can be written when this much can is certainly not cut off for want of room. */
+const PROBE_BYTES = 65_536;
+const LONGEST_COMPLAINT_BYTES = 10_000;
+
+/** The files of one task: what the command gets besides its prompt, and what it writes. Nothing of a large output is held in memory. */
+export interface TaskFolder {
+  hintsFile: string;
+  outputFile: string;
+  errorFile: string;
+  /** Rejects when nothing more can be written, so that what the command wrote may be cut off. */
+  requireRoom(): Promise<void>;
+  outputBytes(): Promise<number>;
+  /** The output, when it is text in UTF-8 that can travel in JSON and be stored; undefined for any other bytes. */
+  outputText(): Promise<string | undefined>;
+  /** The last of what the command wrote to standard error, as text whatever its bytes are. */
+  complaint(): Promise<string>;
+  remove(): Promise<void>;
+}
+
+/** Rejects when the temporary folder cannot be written. */
+export async function createTaskFolder({ task }: Work): Promise<TaskFolder> {
+  const folder = await mkdtemp(join(tmpdir(), "bloom-task-"));
+  const [hintsFile, outputFile, errorFile] = ["context_hints", "out", "err"].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const remove = () => rm(folder, { recursive: true, force: true }).catch(() => {});
+  const requireRoom = async () => {
+    const probe = join(folder, "probe");
+    await writeFile(probe, Buffer.alloc(PROBE_BYTES)).finally(() => rm(probe, { force: true }));
+  };
+  try {
+    await writeFile(hintsFile, task.context_hints.join("\n"));
+    for (const file of [outputFile, errorFile]) await writeFile(file, "");
+    await requireRoom();
+  } catch (error) {
+    await remove();
+    throw error;
+  }
+  return {
+    hintsFile,
+    outputFile,
+    errorFile,
+    requireRoom,
+    outputBytes: async () => (await stat(outputFile)).size,
+    outputText: async () => {
+      const bytes = await readFile(outputFile);
+      return isUtf8(bytes) && !bytes.includes(0) ? bytes.toString("utf8") : undefined;
+    },
+    complaint: async () => (await lastBytes(errorFile)).toString("utf8").replaceAll("\0", "").trim(),
+    remove,
+  };
+}
+
+async function lastBytes(file: string): Promise<Buffer> {
+  const handle = await open(file);
+  try {
+    const { size } = await handle.stat();
+    const length = Math.min(size, LONGEST_COMPLAINT_BYTES);
+    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,41 @@
+import { randomUUID } from "node:crypto";
+import { getEventListeners } from "node:events";
+import { pino } from "pino";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { openApiKey } from "../../src/worker/api-key.ts";
+import { execute } from "../../src/worker/execute.ts";
+import { runCommand } from "../../src/worker/run-command.ts";
+import { createRuntimeClient } from "../../src/worker/runtime-client.ts";
+import { createTaskFolder } from "../../src/worker/task-folder.ts";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+
+const { db } = await createTestDatabase();
+const { url } = await startApp(db);
+
+describe("a task's execution", () => {
+  const task = {
+    id: randomUUID(),
+    context_id: "garden",
+    agent_slug: "writer",
+    prompt: "p",
+    context_hints: [],
+    policy: { timeout_sec: 60, budget: 0 },
+    desired_format: "text",
+  };
+  const work = { task, lease: { id: randomUUID(), ttl_seconds: 300 } };
+
+  it("ends well when the command cannot be started", async () => {
+    const folder = await createTaskFolder(work);
+    onTestFinished(folder.remove);
+    const ended = await runCommand("x".repeat(3_000_000), work, folder, new AbortController().signal);
+    expect(ended.fault).toContain("could not be run: spawn E2BIG");
+  });
+
+  it("leaves no listener behind", async () => {
+    const giveUp = new AbortController().signal;
+    const client = createRuntimeClient(url, await openApiKey(undefined, undefined));
+    await execute(client, "true", work, pino({ level: "silent" }), giveUp);
+    expect(getEventListeners(giveUp, "abort")).toEqual([]);
+  });
+});

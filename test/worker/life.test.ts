@@ -1,0 +1,128 @@
+/** How a worker begins, goes on and ends. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, vi, it as vitestIt } from "vitest";
+import { refuse } from "../support/faulty-proxy.ts";
+import {
+  API_KEY,
+  busyBox,
+  call,
+  create,
+  describeWorkers,
+  endOf,
+  proxy,
+  query,
+  ROOT,
+  resultOf,
+  SCRIPT,
+  startWorker,
+  taskOf,
+  url,
+} from "../support/workers.ts";
+
+describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
+  it("says what is wrong with its options", async () => {
+    const [program = "", ...args] = kind.command;
+    const notThere = ["--exec", "claude-is-not-here -p"];
+    for (const options of [[], ["--exec"], ["--nonsense", "x", "--exec", "cat"], notThere, ["--exec", "cat | | cat"]]) {
+      const child = spawn(program, [...args, ...options], { cwd: ROOT, env: { ...process.env, PATH: kind.path } });
+      let said = "";
+      child.stderr.on("data", (chunk) => {
+        said += chunk;
+      });
+      const [code] = await once(child, "close");
+      expect([code === 0, said.length > 10, /\n\s+at /.test(said)]).toEqual([false, true, false]);
+    }
+  });
+
+  it("ends with the reason when its first registration is refused", async () => {
+    const worker = start("cat", { key: "not-the-key-of-the-runtime" });
+    expect(await worker.exited).not.toBe(0);
+    expect(worker.said()).toMatch(/refused the registration.*Unauthorized/s);
+  });
+
+  it("says that its key is refused, and is not kept from draining by that", async () => {
+    const worker = startBehindProxy("cat");
+    await vi.waitFor(() => expect(proxy.calls.at(-1)).toMatch(/claim$/), { timeout: 15_000 });
+    proxy.on(/claim$/, refuse(401));
+    await vi.waitFor(() => expect(worker.said()).toContain("401"), { timeout: 15_000 });
+    worker.child.kill("SIGTERM");
+    expect(await worker.exited).toBe(0);
+    expect(proxy.calls.at(-1)).toMatch(/workers$/);
+  });
+
+  it("goes on when it has to register again and that is refused at first", async () => {
+    const worker = startBehindProxy("echo back");
+    await vi.waitFor(() => expect(proxy.calls.at(-1)).toMatch(/claim$/), { timeout: 15_000 });
+    proxy.on(/claim$/, refuse(404));
+    proxy.on(/workers$/, refuse(404), 2);
+    const { id } = await create(label);
+    await endOf(id, "completed");
+    expect((await taskOf(id)).worker_id).toBe(worker.name);
+  });
+
+  it("that was killed and starts again gets its task back at once, under another life", async () => {
+    const first = start("sleep 60");
+    const { id } = await create(label);
+    await endOf(id, "running");
+    await first.crash();
+    start("echo again", { name: first.name });
+    await endOf(id, "completed");
+    expect((await taskOf(id)).attempts).toBe(2);
+    const [{ boots } = { boots: 0 }] = await query<{ boots: number }>(
+      "select count(*)::int as boots from audit_logs where entity_id = $1",
+      [first.name],
+    );
+    expect(boots).toBeGreaterThanOrEqual(2);
+  });
+
+  it("drains on SIGTERM: what it runs is completed, and it exits 0", async () => {
+    const { child, exited, name } = start("sleep 2; echo done");
+    const { id } = await create(label);
+    await endOf(id, "running");
+    const later = await create(label);
+    child.kill("SIGTERM");
+    expect(await exited).toBe(0);
+    expect([(await taskOf(id)).status, (await taskOf(later.id)).status]).toEqual(["completed", "queued"]);
+    // The router is not to give it anything in the minute until its silence is noticed.
+    expect((await call<{ status: string }>(`/workers/${name}`)).status).toBe("offline");
+    await call(`/llm-tasks/${later.id}/cancel`, {});
+  });
+
+  it("hands back what a claim gives while it drains, and then ends", async () => {
+    const worker = startBehindProxy("echo never");
+    proxy.on(/claim$/, async (response, forward) => {
+      const { status, headers, body } = await forward();
+      worker.child.kill("SIGTERM");
+      // Only then does the answer arrive.
+      setTimeout(() => response.writeHead(status, headers).end(body), 500);
+    });
+    const { id } = await create(label);
+    expect(await worker.exited).toBe(0);
+    expect(await taskOf(id)).toMatchObject({ status: "queued", attempts: 0, lease_id: null });
+    await call(`/llm-tasks/${id}/cancel`, {});
+  });
+});
+
+vitestIt.skipIf(!busyBox)("the shell worker runs from a pipe, as it comes from the service", async () => {
+  const response = await fetch(`${url}/api/runtime/worker.sh`, { headers: { "x-runtime-api-key": API_KEY } });
+  const script = await response.text();
+  const path = busyBox ?? "";
+  const piped = { command: [join(path, "sh"), "-s", "--"], path };
+  startWorker(piped, "cat", { label: "only-piped", script });
+  const { id } = await create("only-piped", { prompt: "through a pipe" });
+  await endOf(id, "completed");
+  expect((await resultOf(id))?.output).toBe("through a pipe");
+});
+
+vitestIt("the shell worker comes from the service, as it lies here", async () => {
+  const response = await fetch(`${url}/api/runtime/worker.sh`, { headers: { "x-runtime-api-key": API_KEY } });
+  const script = await response.text();
+  expect([response.status, response.headers.get("content-type")]).toEqual([
+    200,
+    expect.stringContaining("text/x-shellscript"),
+  ]);
+  expect(script).toBe(await readFile(join(ROOT, SCRIPT), "utf8"));
+});
