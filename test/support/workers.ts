@@ -48,6 +48,8 @@ const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase()
 export { db, makeOverdue, query };
 
 const DATA_DIR = mkdtempSync(join(tmpdir(), "bloom-worker-"));
+/** For the workers' own files: one that is killed leaves some behind. */
+const FOLDER = mkdtempSync(join(tmpdir(), "bloom-worker-files-"));
 export let runtime: Launched;
 /** A second instance, on which the tasks are created and looked at. */
 export let other: Launched;
@@ -79,7 +81,7 @@ afterAll(async () => {
   for (const instance of [runtime, other]) instance.kill("SIGTERM");
   await Promise.all([runtime.exited, other.exited]);
   await proxy.close();
-  for (const directory of [DATA_DIR, ...(busyBox ? [busyBox] : [])]) await rm(directory, { recursive: true });
+  for (const directory of [DATA_DIR, FOLDER, ...(busyBox ? [busyBox] : [])]) await rm(directory, { recursive: true });
 });
 
 export async function call<Answer>(path: string, body?: object): Promise<Answer> {
@@ -108,7 +110,7 @@ export function startWorker({ command, path }: Kind, exec: string, settings: Set
   const options = ["--server", server, "--name", name, "--exec", exec, "--labels", label];
   const child = spawn(program, [...args, ...options], {
     cwd: ROOT,
-    env: { ...process.env, PATH: path, RUNTIME_API_KEY: key, ...settings.env },
+    env: { ...process.env, PATH: path, TMPDIR: FOLDER, RUNTIME_API_KEY: key, ...settings.env },
     detached: true,
   });
   let said = "";
@@ -157,7 +159,7 @@ export function describeWorkers(tests: (bench: Bench) => void): void {
   describe.each(WORKERS)(
     "%s",
     (_name, kind) => {
-      const label = `only-${kind.command.length}`;
+      const label = `only-${WORKERS.findIndex(([, one]) => one === kind)}`;
       const start = (exec: string, settings: Partial<Settings> = {}) => startWorker(kind, exec, { label, ...settings });
       const startBehindProxy = (exec: string, settings: Partial<Settings> = {}) => {
         proxy.reset();
