@@ -9,6 +9,7 @@ import { accessLog } from "./http/access-log.ts";
 import { agentRoutes } from "./http/agents.ts";
 import { artifactRoutes } from "./http/artifacts.ts";
 import { requireKey } from "./http/auth.ts";
+import { createBodyBudget } from "./http/body-budget.ts";
 import { forCallers } from "./http/callers.ts";
 import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
@@ -72,20 +73,23 @@ export function createApp(deps: AppDeps): Express {
   const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute);
   const guards = [...rateLimits(config.limits), requireKey(db, config, wrongKeys)];
   const dbFor = forCallers(db);
-  const body = jsonBody(config.limits.bodyBytes);
+  const { bodyBytes } = config.limits;
 
   // One router for each part, and the busiest first: each that has nothing for a call costs it some microseconds.
   const runtime = Router().use(...guards);
   runtime.put("/llm-tasks/:id/output", uploadRoute(dbFor, config.limits.outputBytes));
-  runtime.use(plainBody(config.limits.bodyBytes, body));
-  const tasks = { dbFor, store, waitingRoom, keyWatch: createKeyWatch(db), dispatcher, publicUrl: config.publicUrl };
+  const budget = createBodyBudget(bodyBytes);
+  runtime.use(plainBody({ maxBytes: bodyBytes, budget }));
+  const longBody = jsonBody({ maxBytes: bodyBytes, budget });
+  const keyWatch = createKeyWatch(db);
+  const tasks = { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl: config.publicUrl };
   runtime.use("/llm-tasks", taskRoutes(tasks));
   runtime.use(runtimeRoutes(dbFor, settings, membridge, log), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
   runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));
   runtime.use(agentRoutes(dbFor, agents, config.publicUrl));
   app.use("/api/runtime", runtime);
-  app.use("/api/membridge", ...guards, body, membridgeRoutes(dbFor, membridge));
+  app.use("/api/membridge", ...guards, membridgeRoutes(dbFor, membridge));
 
   app.use(notFound);
   app.use(errorHandler(log));

@@ -4,6 +4,7 @@ import { isDatabaseUnavailable } from "../db/faults.ts";
 import { Refusal } from "../errors.ts";
 import { callerOf } from "./callers.ts";
 import { InvalidBody, InvalidValue } from "./input.ts";
+import { SHORT_BODY_BYTES } from "./json-body.ts";
 
 const RETRY_AFTER_SECONDS = 2;
 
@@ -50,6 +51,8 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
 interface ClientFault {
   status: number;
   type?: string;
+  /** The largest body that the call takes, in bytes. */
+  limit?: number;
 }
 
 function isClientFault(error: unknown): error is ClientFault {
@@ -57,8 +60,9 @@ function isClientFault(error: unknown): error is ClientFault {
   return typeof status === "number" && status >= 400 && status < 500;
 }
 
-function sentenceFor({ status, type }: ClientFault): string {
+function sentenceFor({ status, type, limit = 0 }: ClientFault): string {
   if (type === "entity.parse.failed") return "The body is not valid JSON, or no object.";
+  if (status === 413 && limit <= SHORT_BODY_BYTES) return "The body is too large: this call takes 100 KB at most.";
   if (status === 413) return "The body is too large; MAX_BODY_MB sets the limit.";
   if (status === 415) return "The body must be JSON in UTF-8: send Content-Type: application/json.";
   return "The request could not be read: its path or its body is malformed.";

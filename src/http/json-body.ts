@@ -1,30 +1,64 @@
-import express, { type RequestHandler } from "express";
-import { InvalidValue } from "./input.ts";
+import type { IncomingHttpHeaders } from "node:http";
+import express, { type NextFunction, type Request, type Response } from "express";
+import { Refusal } from "../errors.ts";
+import type { BodyBudget } from "./body-budget.ts";
+import { requireBoundedShape } from "./body-shape.ts";
 
-/** More than any client sends, and far less than the 7,000 or so at which walking a value by recursion ends in a stack overflow. */
-const DEEPEST = 100;
+/** What a call takes that carries no prompt and no output. */
+export const SHORT_BODY_BYTES = 100 * 1024;
 const JSON_TYPE = "application/json";
 
+/** 415: JSON is UTF-8 (RFC 8259), and its shape is looked at as such. */
+class UnsupportedCharset extends Refusal {
+  readonly status = 415;
+}
+
+export interface BodyLimits {
+  maxBytes: number;
+  /** From where a body longer than 100 KB takes its memory. */
+  budget?: BodyBudget;
+}
+
+/** A handler for a route with any parameters. */
+export type BodyReader = <Params>(request: Request<Params>, response: Response, next: NextFunction) => void;
+
 /**
- * Reads a JSON body of at most `limitBytes`. A body of another type is refused (415) instead of being taken for an absent one, and one
- * that is nested without end as well (400).
+ * Reads a JSON body for the route that it stands before. Too many bytes are 413, another type 415 (instead of being taken for no body), too
+ * much nesting and too many keys or values 400, and 503 where the budget has no room. No body leaves `request.body` undefined.
  */
-export function jsonBody(limitBytes: number): RequestHandler {
-  const read = express.json({ limit: limitBytes, type: () => true });
+export function jsonBody({ maxBytes, budget }: BodyLimits): BodyReader {
+  const read = express.json({
+    limit: maxBytes,
+    type: () => true,
+    verify: (_request, _response, bytes, charset) => {
+      if (charset !== "utf-8") throw new UnsupportedCharset("The body must be JSON in UTF-8.");
+      requireBoundedShape(bytes);
+    },
+  });
   return (request, response, next) => {
-    const { "transfer-encoding": chunked, "content-length": length } = request.headers;
-    if (chunked === undefined && !(Number(length) > 0)) return next();
+    // A body without JSON was read before (plain-body.ts).
+    if (request.body !== undefined || !hasBody(request)) return next();
     if (request.headers["content-type"] !== JSON_TYPE && !request.is(JSON_TYPE)) return next({ status: 415 });
-    read(request, response, (error?: unknown) => {
-      if (error) next(error);
-      else if (isDeeperThan(DEEPEST, request.body))
-        next(new InvalidValue(`The body is nested deeper than ${DEEPEST} levels.`));
-      else next();
-    });
+    const room = reserveBody({ maxBytes, ...(budget && { budget }) }, request, response);
+    if (!room) return read(request, response, next);
+    room.then(() => read(request, response, next), next);
   };
 }
 
-function isDeeperThan(limit: number, value: unknown): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return limit === 0 || Object.values(value).some((inner) => isDeeperThan(limit - 1, inner));
+const hasBody = ({ headers }: { headers: IncomingHttpHeaders }) =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"]) > 0;
+
+/** Takes the memory for a long body from the budget, and resolves when it is there. Undefined: the body needs none. */
+export function reserveBody(
+  { maxBytes, budget }: BodyLimits,
+  { headers }: { headers: IncomingHttpHeaders },
+  response: Response,
+): Promise<void> | undefined {
+  // How long a body will be that is packed or comes in chunks, nobody knows; one that is too long is not kept.
+  const isKnown = headers["transfer-encoding"] === undefined && headers["content-encoding"] === undefined;
+  const bytes = isKnown ? Number(headers["content-length"] ?? 0) : maxBytes;
+  return !budget || bytes <= SHORT_BODY_BYTES || bytes > maxBytes ? undefined : budget.reserve(bytes, response);
 }
+
+/** For every call that carries no prompt and no output. */
+export const shortBody = jsonBody({ maxBytes: SHORT_BODY_BYTES });

@@ -10,9 +10,8 @@ import {
   unknownFields,
 } from "../contract/plain-fields.ts";
 import { InvalidValue } from "./input.ts";
+import { type BodyLimits, reserveBody, SHORT_BODY_BYTES } from "./json-body.ts";
 
-/** Far more than the fields of a call that carries no output. */
-const SMALL_BODY_BYTES = 100 * 1024;
 /** Twice as many as a completion with all its tags. */
 const MOST_FIELDS = 2_000;
 const TEXT = "text/plain";
@@ -30,22 +29,22 @@ const PATHS: [path: RegExp, call: PlainCallName][] = [
 
 /**
  * Lets a worker's calls be made without JSON: their fields as query parameters or as a form, and an output as a body of text. All of it
- * becomes the body that JSON would have been. Every other call, and every body in JSON, goes to `readJson`.
+ * becomes the body that JSON would have been. Every other call, and every body in JSON, is left to the route's own reader.
  *
- * A request that a browser makes for a page has an `Origin`, and goes to `readJson` as well. Pages may send forms and texts to any address
+ * A request that a browser makes for a page has an `Origin`, and is left to that reader as well. Pages may send forms and texts to any address
  * without asking, and nothing else keeps them from it where no key is set.
  */
-export function plainBody(limitBytes: number, readJson: RequestHandler): RequestHandler {
+export function plainBody(limits: Required<BodyLimits>): RequestHandler {
   const reader = (limit: number) => promisify(express.raw({ limit, type: () => true }));
-  const [readLarge, readSmall] = [reader(limitBytes), reader(Math.min(SMALL_BODY_BYTES, limitBytes))];
+  const [readLarge, readSmall] = [reader(limits.maxBytes), reader(SHORT_BODY_BYTES)];
   return async (request, response, next) => {
     const call = request.method === "POST" ? PATHS.find(([path]) => path.test(request.path))?.[1] : undefined;
     const type = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
     const query = queryTextOf(request);
     const isText = call !== undefined && type === TEXT && takesText(call);
     const isFields = type === FORM || (type === undefined && query !== "");
-    if (!call || !(isText || isFields) || request.headers.origin !== undefined)
-      return readJson(request, response, next);
+    if (!call || !(isText || isFields) || request.headers.origin !== undefined) return next();
+    if (takesText(call)) await reserveBody(limits, request, response);
     await (takesText(call) ? readLarge : readSmall)(request, response);
     const bytes: Buffer = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const given = fieldsIn([query, ...(isText ? [] : [bytes.toString()])]);

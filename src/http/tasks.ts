@@ -21,6 +21,7 @@ import { claimRoute } from "./claim.ts";
 import { originOf } from "./https.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 import { sendJson } from "./json.ts";
+import { type BodyReader, shortBody } from "./json-body.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { sendList } from "./lists.ts";
 import { ownFence, ownLeaseId, requireOwnWorker } from "./own-work.ts";
@@ -29,6 +30,8 @@ import { taskInputRoute } from "./task-input.ts";
 
 export interface TaskRouteDeps {
   dbFor: DbFor;
+  /** Reads the body of a call that carries a prompt or an output. */
+  longBody: BodyReader;
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
   keyWatch: KeyWatch;
@@ -37,18 +40,19 @@ export interface TaskRouteDeps {
 }
 
 /** `/api/runtime/llm-tasks`: a task from its creation to its end. */
-export function taskRoutes({ dbFor, store, waitingRoom, keyWatch, dispatcher, publicUrl }: TaskRouteDeps): Router {
+export function taskRoutes(deps: TaskRouteDeps): Router {
+  const { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl } = deps;
   const router = Router();
 
-  router.post("/", async (request, response) => {
+  router.post("/", longBody, async (request, response) => {
     const key = headerOf(requests.idempotencyKey, "Idempotency-Key", request);
     const { task, isNew } = await createTask(dbFor(response), bodyOf(requests.createTask, request), key);
     sendJson(response.status(isNew ? 201 : 200), task);
   });
 
-  router.post("/claim", claimRoute(dbFor, waitingRoom, keyWatch, store.log));
+  router.post("/claim", shortBody, claimRoute(dbFor, waitingRoom, keyWatch, store.log));
 
-  router.post("/:id/lease", async (request, response) => {
+  router.post("/:id/lease", shortBody, async (request, response) => {
     const body = bodyOf(requests.leaseTask, request);
     const db = dbFor(response);
     requireOwnWorker(db, body.worker_id);
@@ -56,7 +60,7 @@ export function taskRoutes({ dbFor, store, waitingRoom, keyWatch, dispatcher, pu
     sendJson(response.status(201), { lease, worker: workerView(worker) });
   });
 
-  router.post("/:id/heartbeat", async (request, response) => {
+  router.post("/:id/heartbeat", shortBody, async (request, response) => {
     const db = dbFor(response);
     const fenced = await ownFence(db, request.params.id, fencedBody(request));
     const pulse = await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fenced));
@@ -66,7 +70,7 @@ export function taskRoutes({ dbFor, store, waitingRoom, keyWatch, dispatcher, pu
     sendPlain(response, fields, "The lease is renewed.\n");
   });
 
-  router.post("/:id/complete", async (request, response) => {
+  router.post("/:id/complete", longBody, async (request, response) => {
     const db = dbFor(response);
     const fenced = await ownFence(db, request.params.id, fencedBody(request));
     const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
@@ -86,7 +90,7 @@ export function taskRoutes({ dbFor, store, waitingRoom, keyWatch, dispatcher, pu
     response.json(await getTask(dbFor(response), request.params.id));
   });
 
-  router.post("/:id/release", async (request, response) => {
+  router.post("/:id/release", shortBody, async (request, response) => {
     const { leaseId, ...fenced } = fencedBody(request);
     const body = bodyOf(requests.releaseTask, fenced);
     const db = dbFor(response);
@@ -94,11 +98,11 @@ export function taskRoutes({ dbFor, store, waitingRoom, keyWatch, dispatcher, pu
     response.json(await releaseTask(db, request.params.id, body));
   });
 
-  router.post("/:id/requeue", async (request, response) => {
+  router.post("/:id/requeue", shortBody, async (request, response) => {
     response.json(await requeueTask(dbFor(response), request.params.id));
   });
 
-  router.post("/:id/dispatch", async (request, response) => {
+  router.post("/:id/dispatch", shortBody, async (request, response) => {
     const runtimeUrl = publicUrl ?? originOf(request);
     try {
       const asked = bodyOf(requests.dispatchTask, request);
@@ -111,7 +115,7 @@ export function taskRoutes({ dbFor, store, waitingRoom, keyWatch, dispatcher, pu
     }
   });
 
-  router.post("/:id/cancel", async (request, response) => {
+  router.post("/:id/cancel", shortBody, async (request, response) => {
     const { reason } = bodyOf(requests.cancelTask, request);
     response.json(await cancelTask(dbFor(response), request.params.id, reason));
   });

@@ -18,7 +18,7 @@ const UPLOAD_WITHIN_MS = 3_600_000;
 /** What is still sent after a refusal is read and dropped for so long. */
 const LINGER_MS = 5_000;
 
-/** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. Must come before the JSON reader. */
+/** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. */
 export function uploadRoute(dbFor: DbFor, maxBytes: number): RequestHandler<{ id: string }> {
   return async (request, response) => {
     const encoding = request.get("content-encoding") ?? "identity";

@@ -1,0 +1,74 @@
+import type { Response } from "express";
+import { Refusal } from "../errors.ts";
+
+/** Three bodies of the largest size that is allowed unless told otherwise. While one is handled, its text is in memory about four times. */
+const BUDGET_BYTES = 32 * 1024 * 1024;
+const WAIT_MS = 15_000;
+
+/** 503: other large bodies take all the memory that there is for them. */
+class TooManyBodies extends Refusal {
+  readonly status = 503;
+}
+
+/** The bytes of large bodies that are in memory at a time. */
+export interface BodyBudget {
+  /** Resolves when there is room for `bytes`, which are given back when the response is closed. Rejects with a 503 after 15 s without room. */
+  reserve(bytes: number, response: Response): Promise<void>;
+}
+
+interface Waiting {
+  bytes: number;
+  admit(): void;
+}
+
+/** A budget in which one body of `largestBytes` has room, whatever that is. First come, first served. `waitMs` is for tests. */
+export function createBodyBudget(largestBytes: number, waitMs = WAIT_MS): BodyBudget {
+  let free = Math.max(BUDGET_BYTES, largestBytes);
+  const waiting = new Set<Waiting>();
+  const admitNext = () => {
+    for (const next of waiting) {
+      if (next.bytes > free) return;
+      waiting.delete(next);
+      next.admit();
+    }
+  };
+  const take = (bytes: number, response: Response) => {
+    free -= bytes;
+    response.once("close", () => {
+      free += bytes;
+      admitNext();
+    });
+  };
+  return {
+    reserve(bytes, response) {
+      if (waiting.size === 0 && bytes <= free) {
+        take(bytes, response);
+        return Promise.resolve();
+      }
+      return new Promise((resolve, reject) => {
+        const leave = (settle: () => void) => {
+          clearTimeout(timer);
+          response.off("close", giveUp);
+          waiting.delete(asking);
+          settle();
+        };
+        const asking: Waiting = {
+          bytes,
+          admit: () =>
+            leave(() => {
+              take(bytes, response);
+              resolve();
+            }),
+        };
+        const giveUp = () => {
+          leave(() => reject(new TooManyBodies("Too many large bodies are being read now. Try again shortly.")));
+          // The next one may need less.
+          admitNext();
+        };
+        const timer = setTimeout(giveUp, waitMs);
+        response.once("close", giveUp);
+        waiting.add(asking);
+      });
+    },
+  };
+}
