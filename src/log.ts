@@ -1,6 +1,7 @@
 import { type DestinationStream, type Logger, pino } from "pino";
 import { messageOf, stackOf } from "./errors.ts";
-import { openLogDestination } from "./log-destination.ts";
+import { type LogDestination, openLogDestination } from "./log-destination.ts";
+import { readableLine } from "./readable-line.ts";
 
 /** Of an error's properties, those that hold no data of anybody. */
 const SHOWN = new Set([
@@ -17,12 +18,17 @@ const SHOWN = new Set([
   "constraint",
 ]);
 
-/** The service's log: one JSON object a line on standard output. */
+/** The service's log on standard output: one JSON object a line, or readable lines where that is a terminal. */
 export function createLog(level: string, destination?: DestinationStream): Logger {
   const options = { level, base: null, serializers: { err: serializeError } };
   const sayLost = (lines: number) => log.warn({ lines }, "lines were lost while the log could not be written");
-  const log = pino(options, destination ?? openLogDestination(sayLost));
+  const log = pino(options, destination ?? forReader(openLogDestination(sayLost)));
   return log;
+}
+
+function forReader(output: LogDestination): LogDestination {
+  if (!process.stdout.isTTY) return output;
+  return { ...output, write: (line) => output.write(readableLine(line)) };
 }
 
 /** Only what says what happened: drivers' errors also quote what they were given (PostgreSQL in `detail` and `where`). */

@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
 import { messageOf, stackOf } from "../src/errors.ts";
 import { createLog } from "../src/log.ts";
+import { readableLine } from "../src/readable-line.ts";
 import { createTestDatabase } from "./support/database.ts";
 
 const { db, query } = await createTestDatabase();
@@ -52,4 +53,15 @@ it("an error without words of its own is told by those within, and what is no er
     message: "wrong",
     stack: expect.stringMatching(/^TypeError: wrong\n {4}at /),
   });
+});
+
+it("a line for a terminal has the time, the level and the fields, and none of what is logged gets at the terminal", () => {
+  const lines: string[] = [];
+  const log = createLog("trace", { write: (line: string) => void lines.push(readableLine(line)) });
+  log.info({ path: "/api/runtime/stats", status: 200 }, "request");
+  log.warn({ name: "two words\u001b[31m\nand more" }, "odd\u009b1m");
+  log.error({ err: new TypeError("wrong\u001b[2J") }, "it failed");
+  expect(lines[0]).toMatch(/^\d\d:\d\d:\d\d\.\d{3} INFO {2}request path=\/api\/runtime\/stats status=200\n$/);
+  expect(lines[1]).toMatch(/ WARN {2}odd\\u009b1m name="two words\\u001b\[31m\\nand more"\n$/);
+  expect(lines[2]).toMatch(/ ERROR it failed\n {4}TypeError: wrong\\u001b\[2J\n {8}at /);
 });

@@ -61,4 +61,23 @@ describe("a loop", () => {
     const loop = every(3_600_000, "test", quiet, async () => {});
     await loop.stop();
   });
+
+  it("says what a pass has changed, and nothing when that is nothing", async () => {
+    const lines: Record<string, unknown>[] = [];
+    const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const passes = [{ expired: 0, dead: 0 }, { expired: 3, requeued: 2, dead: 1, cancelled: 0 }, undefined];
+    let done = 0;
+    const loop = every(1, "lease sweep", log, async () => passes[done++]);
+    await vi.waitFor(() => expect(done).toBeGreaterThan(3), { interval: 1 });
+    await loop.stop();
+    expect(lines).toEqual([
+      expect.objectContaining({
+        loop: "lease sweep",
+        expired: 3,
+        requeued: 2,
+        dead: 1,
+        msg: "lease sweep: 3 expired, 2 requeued, 1 dead",
+      }),
+    ]);
+  });
 });
