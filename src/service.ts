@@ -19,6 +19,7 @@ import { createDispatcher } from "./queue/dispatch.ts";
 import { QUEUE_NEWS } from "./queue/news.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { openWaitingRoom } from "./queue/waiting-room.ts";
+import { checkSettingsKey } from "./settings/key-check.ts";
 import { settingsSecret } from "./settings/key-file.ts";
 import { createSecretBox } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
@@ -64,6 +65,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     );
     const settings = createSettings(db, box, config.membridge, log);
     await settings.sealAnew();
+    await checkSettingsKey(db, box, log);
     const outbound = createOutbound(config.outboundAllow);
     started.push(() => outbound.destroy());
     const membridge = createMembridge(settings, outbound, { log });
@@ -72,16 +74,19 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const agents = { outbound, agentKey: config.membridge.agentKey };
     const dispatcher = createDispatcher(db, store, agents, log);
     const loops = [
-      every(config.workerSyncIntervalMs, "worker sync", log, () => syncOnce(db, membridge, log)),
+      every(config.workerSyncIntervalMs, "worker sync", log, async () => {
+        const { added, offline } = await syncOnce(db, membridge, log);
+        return { added, offline };
+      }),
       every(config.workerSyncIntervalMs, "health probes", log, () => probeOnce(db, outbound, log)),
       every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
       every(STORAGE_INTERVAL_MS, "artifact storage", log, async () => {
         await moveOnce(db, store, stopping.signal);
-        await cleanOnce(db, store, stopping.signal);
+        return { removed: await cleanOnce(db, store, stopping.signal) };
       }),
     ];
     if (config.autoDispatch) {
-      const pass = () => autoDispatchOnce(db, dispatcher, config.publicUrl, log);
+      const pass = async () => ({ dispatched: await autoDispatchOnce(db, dispatcher, config.publicUrl, log) });
       loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", log, pass));
     }
     started.push(() => dispatcher.stop());

@@ -8,6 +8,7 @@ import type { Db } from "../db/client.ts";
 import { databaseTime, nowMs } from "../db/clock.ts";
 import { runtimeSettings } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
+import { KEY_CHECK, sealKeyCheck } from "./key-check.ts";
 import { isSealed, type SecretBox } from "./secret-box.ts";
 
 /** Where Membridge is, and the key that only the server may know. */
@@ -88,6 +89,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
         await put(tx, "admin_key", box.seal("admin_key", admin_key));
         await put(tx, "admin_key_refused", "false");
         await put(tx, "membridge_server_url", membridge_server_url);
+        await put(tx, KEY_CHECK, sealKeyCheck(box));
         await put(tx, "reason", "");
         await audit(tx, {
           action: "config_updated",

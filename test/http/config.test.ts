@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { checkSettingsKey } from "../../src/settings/key-check.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
@@ -244,9 +245,30 @@ describe("the admin key", () => {
     }
     expect([new Set(seen).size, seen[1] === seen[2]]).toEqual([2, true]);
     expect((await audited()).map(({ action }: { action: string }) => action)).toEqual([
+      "settings_key_recorded",
       "admin_key_reencrypted",
+      "settings_key_recorded",
       "admin_key_encrypted",
     ]);
+  });
+
+  it("is said to be lost to an instance that has another key, at its start", async () => {
+    const warned = async (secret: string, ...previous: string[]) => {
+      const lines: string[] = [];
+      const log = pino({ level: "warn" }, { write: (line: string) => void lines.push(line) });
+      await checkSettingsKey(db, createSecretBox(secret, ...previous), log);
+      return lines.join().includes("settings in this database are encrypted with another key");
+    };
+    expect([await warned("the first"), await warned("the first"), await warned("another")]).toEqual([
+      false,
+      false,
+      true,
+    ]);
+    expect([await warned("the next", "the first"), await warned("the first")]).toEqual([false, true]);
+    // Whoever saves the configuration says which key it is from now on.
+    const other = createSettings(db, createSecretBox("another"), { url: fake.url, adminKey: "" }, silent);
+    await other.save(saved);
+    expect([await warned("another"), await warned("the next")]).toEqual([false, true]);
   });
 
   it("of an old service that no header can carry is not given away by the fault", async () => {
