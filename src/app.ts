@@ -84,7 +84,7 @@ export function createApp(deps: AppDeps): Express {
   const keyWatch = createKeyWatch(db);
   const tasks = { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl: config.publicUrl };
   runtime.use("/llm-tasks", taskRoutes(tasks));
-  runtime.use(runtimeRoutes(dbFor, settings, membridge, log), recordRoutes(dbFor, openStats(db)));
+  runtime.use(runtimeRoutes(dbFor, settings, membridge), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
   runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));
   runtime.use(agentRoutes(dbFor, agents, config.publicUrl));

@@ -21,6 +21,11 @@ const variables = z.object({
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
+    // "Invalid URL", or a password that ends at its #, would lead nobody to the cause.
+    .refine(
+      (url) => URL.canParse(url) && new URL(url).hash === "",
+      "is no address. In its user and password write % as %25, # as %23, / as %2F, ? as %3F and @ as %40",
+    )
     .optional(),
   DB_POOL_MAX: wholeNumber(1, 500, 6),
   DATA_DIR: z.string().default(".data"),

@@ -7,6 +7,7 @@ import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
 import { connectServer, migrateServer } from "./db/connect.ts";
 import { listen } from "./db/listen.ts";
+import { countGrownTables } from "./db/statistics.ts";
 import { messageOf, StartError } from "./errors.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { createOutbound } from "./fleet/outbound.ts";
@@ -33,6 +34,7 @@ const DRAIN_MS = 10_000;
 
 const AUTO_DISPATCH_INTERVAL_MS = 1_000;
 const STORAGE_INTERVAL_MS = 10_000;
+const STATISTICS_INTERVAL_MS = 2_000;
 
 /** The running service. */
 export interface Service {
@@ -80,6 +82,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       }),
       every(config.workerSyncIntervalMs, "health probes", log, () => probeOnce(db, outbound, log)),
       every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
+      every(STATISTICS_INTERVAL_MS, "table statistics", log, () => countGrownTables(db)),
       every(STORAGE_INTERVAL_MS, "artifact storage", log, async () => {
         await moveOnce(db, store, stopping.signal);
         return { removed: await cleanOnce(db, store, stopping.signal) };

@@ -67,6 +67,14 @@ describe("the configuration", () => {
     expect(faultsOf({ [name]: value })).not.toContain("hush-hush");
   });
 
+  it("says how to write a password with a # or a / in DATABASE_URL, without giving it away", () => {
+    for (const password of ["hush#hush", "12#hush", "hush/hush", "hush?hush"]) {
+      const faults = faultsOf({ DATABASE_URL: `postgresql://bloom:${password}@localhost/bloom` });
+      expect(faults).toContain("# as %23");
+      expect(faults).not.toContain("hush");
+    }
+  });
+
   it("takes MinIO's settings together", () => {
     const minio = {
       MINIO_ENDPOINT: "minio.local",

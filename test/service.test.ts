@@ -4,7 +4,9 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
+import { pino } from "pino";
 import { afterAll, describe, expect, it, vi } from "vitest";
+import { connectServer } from "../src/db/connect.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
 import { runToExit, startProcess } from "./support/process.ts";
@@ -107,6 +109,20 @@ describe("the process", () => {
     expect(code).toBe(1);
     expect(output).toMatch(/^The database at DATABASE_URL cannot be reached: .*\n$/);
     expect(output).not.toContain("secret");
+  });
+
+  it("says in one sentence what is wrong with a database that is there", async () => {
+    const log = pino({ level: "silent" });
+    const startOn = (name: string) => {
+      const elsewhere = new URL(DATABASE_URL);
+      elsewhere.pathname = `/${name}`;
+      return connectServer(elsewhere.href, DATA_DIR, log);
+    };
+    await expect(startOn("there_is_none")).rejects.toThrow(/does not exist\. Make the database, /);
+    const name = `${new URL(DATABASE_URL).pathname.slice(1)}_latin1`;
+    await query(`create database ${name} encoding 'LATIN1' locale 'C' template template0`);
+    const starting = startOn(name).finally(() => query(`drop database ${name}`));
+    await expect(starting).rejects.toThrow(/^The database .* is encoded in LATIN1, .*'UTF8'/);
   });
 });
 

@@ -1,6 +1,7 @@
-import pg from "pg";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
+import { CONNECT_WITHIN_MS, connectWritable } from "./connection.ts";
 import { migrate } from "./migrate.ts";
 
 const OLDEST_VERSION = 140_000;
@@ -17,7 +18,7 @@ export async function connectServer(databaseUrl: string | undefined, dataDir: st
     const { startEmbedded } = await import("./embedded/embedded.ts");
     return startEmbedded({ dataDir, log });
   }
-  await checkServer(databaseUrl);
+  await checkServer(databaseUrl, log);
   return { url: databaseUrl, stop: async () => {} };
 }
 
@@ -42,25 +43,55 @@ export async function migrateServer(server: Server, log: Logger): Promise<void> 
   }
 }
 
-async function checkServer(url: string): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
+/** What a start waits for: a server that is starting itself, or a standby that is being promoted. */
+const STARTING_WITHIN_MS = 60_000;
+const AGAIN_AFTER_MS = 500;
+
+async function checkServer(url: string, log: Logger): Promise<void> {
+  const giveUpAt = performance.now() + STARTING_WITHIN_MS;
+  for (;;) {
+    try {
+      return await requireUsable(url);
+    } catch (error) {
+      if (error instanceof StartError) throw error;
+      const code = error instanceof Error && "code" in error ? String(error.code) : "";
+      const mayPass = /^57P0[123]$|^25006$|^53300$/.test(code) && performance.now() < giveUpAt;
+      if (!mayPass) throw unreachable(error, code);
+      log.info({ reason: messageOf(error) }, "waiting for the database");
+    }
+    await delay(AGAIN_AFTER_MS);
+  }
+}
+
+async function requireUsable(url: string): Promise<void> {
+  const client = await connectWritable({ connectionString: url, query_timeout: CONNECT_WITHIN_MS });
   try {
-    await client.connect();
-    const { rows } = await client.query<{ version: number }>(
-      "select current_setting('server_version_num')::int as version",
+    const { rows } = await client.query<{ version: number; encoding: string; name: string }>(
+      "select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding, current_database() as name",
     );
-    const version = rows[0]?.version ?? 0;
+    const { version = 0, encoding = "", name = "" } = rows[0] ?? {};
     if (version < OLDEST_VERSION)
       throw new StartError(`PostgreSQL 14 or newer is needed; the server at DATABASE_URL is ${version}.`);
-  } catch (error) {
-    if (error instanceof StartError) throw error;
-    throw new StartError(
-      `The database at DATABASE_URL cannot be reached: ${messageOf(error)}. Check the address, or unset it to use the embedded one.`,
-      {
-        cause: error,
-      },
-    );
+    if (encoding !== "UTF8")
+      throw new StartError(
+        `The database ${name} at DATABASE_URL is encoded in ${encoding}, which has no place for every character. Make one with: create database ${name} encoding 'UTF8' template template0.`,
+      );
   } finally {
     await client.end();
   }
+}
+
+/** What to do about it, by the code of what went wrong. */
+const ADVICE: [code: RegExp, advice: string][] = [
+  [/^28/, "Check the user and the password, and in the server's pg_hba.conf whether they may come from here."],
+  [/^3D000$/, "Make the database, or check its name at the end of the address."],
+  [/^25006$/, "Point it to the server that takes changes."],
+  [/^57P0[123]$|^53300$/, "The server is there; start again when it is ready."],
+];
+
+function unreachable(error: unknown, code: string): StartError {
+  const advice = ADVICE.find(([pattern]) => pattern.test(code))?.[1];
+  const next = advice ?? "Check the address, or unset it to use the embedded one.";
+  const reason = messageOf(error).replace(/\.$/, "");
+  return new StartError(`The database at DATABASE_URL cannot be reached: ${reason}. ${next}`, { cause: error });
 }

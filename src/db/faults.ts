@@ -1,30 +1,127 @@
-/** What went wrong between us and the database, by kind. */
+/** What a fault of the database means: what the client hears, and which connections are closed. The one place that knows the codes. */
 import { DatabaseError } from "pg";
 
-const NETWORK_CODES = new Set([
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EPIPE",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "ETIMEDOUT",
-  "EHOSTUNREACH",
-]);
+/** A fault that is the database's and not the request's. It never becomes a 500. */
+export interface Fault {
+  /** 503 passes by itself; 507 needs an operator who frees space. */
+  status: 503 | 507;
+  /** What the client and the health say. */
+  sentence: string;
+  /** The connections that are of no more use: none, the one that said it, or every one that was made so far. */
+  drops: "none" | "one" | "all";
+}
+
+const UNREACHABLE: Fault = {
+  status: 503,
+  sentence:
+    "The database does not answer now. Try again shortly; a change may have been made although its answer was lost.",
+  drops: "one",
+};
+const OVERTAKEN: Fault = {
+  status: 503,
+  sentence: "Too many others are changing the same thing now. Nothing was changed; try again.",
+  drops: "none",
+};
+
+/** By SQLSTATE, or by the system's code of a network fault; the first that matches counts. */
+const FAULTS: [code: RegExp, fault: Fault][] = [
+  // Read-only: a standby after a switch-over, or default_transaction_read_only. The other connections lead to the same server.
+  [
+    /^25006$/,
+    {
+      status: 503,
+      sentence: "The database is read-only now, as while it is being moved. Nothing was changed; try again shortly.",
+      drops: "all",
+    },
+  ],
+  // A statement was cancelled: by us when it took too long, by the server's statement_timeout, or by an administrator.
+  [
+    /^57014$/,
+    {
+      status: 503,
+      sentence: "The database took too long and gave the statement up. Nothing was changed; try again shortly.",
+      drops: "none",
+    },
+  ],
+  // lock_timeout.
+  [
+    /^55P03$/,
+    {
+      status: 503,
+      sentence: "Something else has locked what this needs. Nothing was changed; try again shortly.",
+      drops: "none",
+    },
+  ],
+  // The disk is full.
+  [
+    /^53100$/,
+    {
+      status: 507,
+      sentence:
+        "The disk of the database is full. Nothing was stored; all that was stored before is safe. Free some space there, and it goes on by itself.",
+      drops: "none",
+    },
+  ],
+  // Too many connections: this one was never made.
+  [
+    /^53300$/,
+    {
+      status: 503,
+      sentence: "The database takes no more connections now. Nothing was changed; try again shortly.",
+      drops: "one",
+    },
+  ],
+  // Out of memory, a limit for temporary files, a fault of the server's file system.
+  [
+    /^5[38]\w{3}$/,
+    {
+      status: 503,
+      sentence: "The database lacks the memory or the disk for this now. Nothing was changed; try again shortly.",
+      drops: "none",
+    },
+  ],
+  // A serialization failure or a deadlock that repeating did not end.
+  [/^40001$|^40P01$/, OVERTAKEN],
+  // It does not let us in any more: a changed password, a revoked right, a database that was renamed.
+  [
+    /^28\w{3}$|^3D000$/,
+    {
+      status: 503,
+      sentence: "The database does not let this service in. The operator has to see to it.",
+      drops: "one",
+    },
+  ],
+  // Shutting down, crashed, starting, dropped, idle for too long; and whatever else ends a connection or keeps it from being made.
+  [/^57P\w{2}$|^08\w{3}$|^25P0[34]$|^40003$/, UNREACHABLE],
+  [/^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/, UNREACHABLE],
+];
 /** What pg and pg-pool say, without a code, of a connection that could not be made, does not answer, or went away. */
 const CONNECTION_LOST =
-  /timeout exceeded when trying to connect|Query read timeout|Connection terminated|Client has encountered a connection error/;
+  /timeout exceeded when trying to connect|Query read timeout|Connection terminated|timeout expired|Client has encountered a connection error|server does not support SSL|establishing an SSL connection/;
 
-/** True when the error means that the database could not be asked, as opposed to: it was asked and refused. */
-export function isDatabaseUnavailable(error: unknown): boolean {
-  const code = databaseErrorOf(error)?.code;
-  // Connection exceptions, too many connections, and a server that is shutting down or starting.
-  if (code !== undefined) return code.startsWith("08") || code.startsWith("57P") || code === "53300";
+/** What `error` says about the database; undefined when it is about anything else. */
+export function faultOf(error: unknown): Fault | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (CONNECTION_LOST.test(cause.message)) return true;
-    if ("code" in cause && NETWORK_CODES.has(String(cause.code))) return true;
-    if (cause instanceof AggregateError && cause.errors.some(isDatabaseUnavailable)) return true;
+    const code = "code" in cause ? String(cause.code) : "";
+    const known = FAULTS.find(([pattern]) => pattern.test(code));
+    if (known) return known[1];
+    if (CONNECTION_LOST.test(cause.message)) return UNREACHABLE;
+    if (cause instanceof AggregateError) {
+      const found = cause.errors.map(faultOf).find((each) => each !== undefined);
+      if (found) return found;
+    }
   }
-  return false;
+  return undefined;
+}
+
+/** True when the fault is the database's, so that the same may succeed later. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  return faultOf(error) !== undefined;
+}
+
+/** A server that only reads was found where one that can be written to is needed: faults know it as 25006. */
+export class NotWritable extends Error {
+  readonly code = "25006";
 }
 
 const UNIQUE_VIOLATION = "23505";

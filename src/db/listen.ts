@@ -3,9 +3,9 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import { pause } from "../signals.ts";
+import { CONNECT_WITHIN_MS, connectWritable } from "./connection.ts";
 
 const AGAIN_AFTER_MS = 1_000;
-const ANSWER_WITHIN_MS = 5_000;
 
 export interface Listener {
   /** Resolves soon, also when the database does not answer. */
@@ -25,21 +25,16 @@ export function listen(url: string, channel: string, log: Logger, hear: () => vo
     const socket = new Socket();
     const cut = () => void socket.destroy();
     signal.addEventListener("abort", cut, { once: true });
-    const client = new pg.Client({
-      connectionString: url,
-      application_name: "bloom-runtime listen",
-      keepAlive: true,
-      connectionTimeoutMillis: ANSWER_WITHIN_MS,
-      query_timeout: ANSWER_WITHIN_MS,
-      stream: () => socket,
-    });
-    const ended = new Promise<void>((resolve) => {
-      client.once("end", () => resolve());
-      client.on("error", () => resolve());
-    });
+    const ended = new Promise<void>((resolve) => socket.once("close", () => resolve()));
     try {
+      const client = await connectWritable({
+        connectionString: url,
+        application_name: "bloom-runtime listen",
+        keepAlive: true,
+        query_timeout: CONNECT_WITHIN_MS,
+        stream: () => socket,
+      });
       client.on("notification", hear);
-      await client.connect();
       await client.query(`listen ${pg.escapeIdentifier(channel)}`);
       // What was sent while nobody listened.
       hear();

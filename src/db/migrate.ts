@@ -2,8 +2,8 @@ import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import { readMigrationFiles } from "drizzle-orm/migrator";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
-import pg from "pg";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
+import { connectWritable } from "./connection.ts";
 import { inTransaction } from "./transaction.ts";
 
 const MIGRATIONS_FOLDER = join(PACKAGE_FOLDER, "migrations");
@@ -17,11 +17,16 @@ const LOCK = 0x626c6f6f6d;
  * table outside its transaction; table and format are the same, so `drizzle-kit migrate` agrees with it.
  */
 export async function migrate(url: string, begin: (pending: number) => void = () => {}): Promise<number> {
-  const client = new pg.Client({ connectionString: url, application_name: "bloom-runtime migrate" });
-  await client.connect();
+  const client = await connectWritable({ connectionString: url, application_name: "bloom-runtime migrate" });
+  const db = drizzle(client);
+  // The default of the database may be another isolation.
+  const readCommitted = {
+    transaction: <T>(work: (tx: Pick<NodePgDatabase, "execute">) => Promise<T>) =>
+      db.transaction(work, { isolationLevel: "read committed" }),
+  };
   try {
     // While another instance works with the tables, the two may wait for each other; the database then rolls one of them back.
-    return await inTransaction(drizzle(client), (tx) => applyPending(tx, begin));
+    return await inTransaction(readCommitted, (tx) => applyPending(tx, begin));
   } finally {
     await client.end();
   }

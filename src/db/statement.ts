@@ -5,7 +5,9 @@ import { PgDialect } from "drizzle-orm/pg-core";
 import { Unavailable } from "../errors.ts";
 import type { Db } from "./client.ts";
 import { isRepeatable } from "./faults.ts";
-import type { Value } from "./prepared-query.ts";
+
+/** What a statement may be given for a placeholder. */
+export type Value = string | number | boolean | null | readonly string[];
 
 /** SQL with a name, under which a connection parses and plans it once. */
 export interface Prepared {

@@ -1,11 +1,7 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { Unavailable } from "../errors.ts";
 import type { Db } from "./client.ts";
 import { isRepeatable } from "./faults.ts";
+import { repeatedly } from "./repeat.ts";
 
-const ATTEMPTS = 8;
-/** Those who met in a deadlock do not come back at the same moment. */
-const LONGEST_PAUSE_MS = 20;
 /** What runs a transaction once: `Db`, or Drizzle as it comes. */
 interface Transacting<Tx> {
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
@@ -20,13 +16,8 @@ export class StaleView extends Error {}
  * Unavailable: others were faster each time.
  */
 export async function inTransaction<T, Tx = Db>(db: Transacting<Tx>, work: (tx: Tx) => Promise<T>): Promise<T> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    try {
-      return await db.transaction(work);
-    } catch (error) {
-      if (!(error instanceof StaleView) && !isRepeatable(error)) throw error;
-    }
-    await delay(Math.random() * LONGEST_PAUSE_MS);
-  }
-  throw new Unavailable("Too many others are changing the same thing now. Nothing was changed; try again.");
+  return repeatedly(
+    () => db.transaction(work),
+    (error) => error instanceof StaleView || isRepeatable(error),
+  );
 }

@@ -1,16 +1,13 @@
 import type { RequestHandler } from "express";
-import type { Logger } from "pino";
 import * as requests from "../contract/requests.ts";
-import type { Db } from "../db/client.ts";
-import { messageOf } from "../errors.ts";
 import { claimTasks } from "../queue/claim.ts";
 import type { Granted } from "../queue/grant.ts";
-import { releaseTask } from "../queue/release.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { joinSignals } from "../signals.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import type { DbFor } from "./callers.ts";
 import { goneSignal } from "./gone.ts";
+import { deliverGrant } from "./grants.ts";
 import { bodyOf, InvalidValue } from "./input.ts";
 import { sendJson } from "./json.ts";
 import type { KeyWatch } from "./key-watch.ts";
@@ -23,7 +20,7 @@ import { headersOfGrant } from "./task-input.ts";
  * prompt as the body, its fields as headers. A client that has gone away before the whole answer was sent gets nothing: what it was just given
  * goes back to the queue. One whose key is revoked while it waits is told 401.
  */
-export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, keyWatch: KeyWatch, log: Logger): RequestHandler {
+export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, keyWatch: KeyWatch): RequestHandler {
   return async (request, response) => {
     const body = bodyOf(requests.claimTasks, request);
     const db = dbFor(response);
@@ -53,26 +50,11 @@ export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, keyWatch: Key
 
     if (granted.length === 0 && (isRevoked || watch.signal.aborted)) return refuseKey(response, WRONG_KEY);
     if (granted.length === 0) return void response.status(204).end();
-    if (gone.aborted) return giveBack(db, granted, log);
-    gone.addEventListener("abort", () => void giveBack(db, granted, log), { once: true });
     const [first] = granted;
-    if (asText && first) sendPlain(response, headersOfGrant(first), first.task.prompt);
-    else sendJson(response, { tasks: granted });
+    const leaseIds = granted.map(({ lease }) => lease.id);
+    deliverGrant(db, gone, leaseIds, () => {
+      if (asText && first) sendPlain(response, headersOfGrant(first), first.task.prompt);
+      else sendJson(response, { tasks: granted });
+    });
   };
-}
-
-/** What cannot be given back now comes back when its lease ends. */
-async function giveBack(db: Db, granted: Granted[], log: Logger): Promise<void> {
-  const requestId = db.caller?.requestId;
-  const reason = "the client that claimed it has gone away";
-  await Promise.all(
-    granted.map(({ task, lease }) =>
-      releaseTask(db, task.id, { lease_id: lease.id, reason }).catch((error) =>
-        log.warn(
-          { task: task.id, lease: lease.id, reason: messageOf(error), requestId },
-          "a claimed task was not given back",
-        ),
-      ),
-    ),
-  );
 }

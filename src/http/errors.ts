@@ -1,6 +1,6 @@
 import type { ErrorRequestHandler, RequestHandler } from "express";
 import type { Logger } from "pino";
-import { isDatabaseUnavailable } from "../db/faults.ts";
+import { faultOf } from "../db/faults.ts";
 import { Refusal } from "../errors.ts";
 import { callerOf } from "./callers.ts";
 import { InvalidBody, InvalidValue } from "./input.ts";
@@ -17,6 +17,7 @@ export const notFound: RequestHandler = (request, response) => {
 export function errorHandler(log: Logger): ErrorRequestHandler {
   return (error, request, response, _next) => {
     const { requestId } = callerOf(response);
+    const fault = faultOf(error);
     if (response.headersSent) {
       // That the connection ends before the last byte is what tells the client.
       const gone = request.socket.destroyed;
@@ -30,12 +31,10 @@ export function errorHandler(log: Logger): ErrorRequestHandler {
       response.status(400).json({ error: error.problems });
     } else if (error instanceof InvalidValue) {
       response.status(400).json({ error: error.message });
-    } else if (isDatabaseUnavailable(error)) {
-      log.warn({ err: error, path: request.path, requestId }, "the database cannot be reached");
-      response.status(503).set("Retry-After", String(RETRY_AFTER_SECONDS)).json({
-        error:
-          "The database does not answer now. Try again shortly; a change may have been made although its answer was lost.",
-      });
+    } else if (fault) {
+      log.warn({ err: error, path: request.path, requestId }, "the database cannot do what a request needs");
+      if (fault.status === 503) response.set("Retry-After", String(RETRY_AFTER_SECONDS));
+      response.status(fault.status).json({ error: fault.sentence });
     } else if (isClientFault(error)) {
       const message = sentenceFor(error);
       response.status(error.status).json({ error: message, message });

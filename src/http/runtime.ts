@@ -1,8 +1,7 @@
 import { join } from "node:path";
 import { Router } from "express";
-import type { Logger } from "pino";
 import * as requests from "../contract/requests.ts";
-import { ping } from "../db/ping.ts";
+import { databaseHealth } from "../db/health.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { testConnection } from "../fleet/test-connection.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
@@ -14,16 +13,17 @@ import { shortBody } from "./json-body.ts";
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");
 
 /** `/api/runtime/…`: the service itself, its health and its configuration. */
-export function runtimeRoutes(dbFor: DbFor, settings: Settings, membridge: Membridge, log: Logger): Router {
+export function runtimeRoutes(dbFor: DbFor, settings: Settings, membridge: Membridge): Router {
   const router = Router();
 
   router.get("/health", async (_request, response) => {
-    const healthy = await ping(dbFor(response), log);
-    response.status(healthy ? 200 : 503).json({
-      status: healthy ? "ok" : "degraded",
+    const database = await databaseHealth(dbFor(response));
+    response.status(database === "ok" ? 200 : 503).json({
+      status: database === "ok" ? "ok" : "degraded",
       service: "bloom-runtime",
       uptime: Math.floor(process.uptime()),
       storage: "postgresql",
+      database,
       membridge: membridge.state(),
     });
   });

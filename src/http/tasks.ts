@@ -18,6 +18,8 @@ import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/place.ts";
 import type { DbFor } from "./callers.ts";
 import { claimRoute } from "./claim.ts";
+import { goneSignal } from "./gone.ts";
+import { deliverGrant } from "./grants.ts";
 import { originOf } from "./https.ts";
 import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
 import { sendJson } from "./json.ts";
@@ -50,14 +52,15 @@ export function taskRoutes(deps: TaskRouteDeps): Router {
     sendJson(response.status(isNew ? 201 : 200), task);
   });
 
-  router.post("/claim", shortBody, claimRoute(dbFor, waitingRoom, keyWatch, store.log));
+  router.post("/claim", shortBody, claimRoute(dbFor, waitingRoom, keyWatch));
 
   router.post("/:id/lease", shortBody, async (request, response) => {
     const body = bodyOf(requests.leaseTask, request);
     const db = dbFor(response);
     requireOwnWorker(db, body.worker_id);
+    const gone = goneSignal(response);
     const { lease, worker } = await leaseTask(db, request.params.id, body);
-    sendJson(response.status(201), { lease, worker: workerView(worker) });
+    deliverGrant(db, gone, [lease.id], () => sendJson(response.status(201), { lease, worker: workerView(worker) }));
   });
 
   router.post("/:id/heartbeat", shortBody, async (request, response) => {

@@ -13,6 +13,7 @@ import { isQuiet, seen } from "../fleet/evidence.ts";
 import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { type Granted, grant, ttlFor } from "./grant.ts";
+import { orHandBack } from "./hand-back.ts";
 import { isDue } from "./tasks.ts";
 
 /** The worker's CLI session of the context that it served last is warm for about so long. */
@@ -97,21 +98,18 @@ const CLAIM = statement<
 export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]> {
   const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;
   const ids = () => Array.from({ length: max_tasks }, newId);
-  const { granted, drained, drain, resting, rest, rest_seconds, quiet } = await transition(
-    () =>
-      CLAIM(db, {
-        workerId: worker_id,
-        maxTasks: max_tasks,
-        slugs: agent_slugs.length > 0 ? agent_slugs : null,
-        ttlSeconds: ttl_seconds ?? null,
-        actor: actorOf(db, worker_id),
-        leaseIds: ids(),
-        entryIds: ids(),
-      }),
-    () => {
-      throw workerNotFound();
-    },
-  );
+  const leaseIds = ids();
+  const values = {
+    workerId: worker_id,
+    maxTasks: max_tasks,
+    slugs: agent_slugs.length > 0 ? agent_slugs : null,
+    ttlSeconds: ttl_seconds ?? null,
+    actor: actorOf(db, worker_id),
+    leaseIds,
+    entryIds: ids(),
+  };
+  const claiming = () => transition(() => CLAIM(db, values), refuse);
+  const { granted, drained, drain, resting, rest, rest_seconds, quiet } = await orHandBack(db, leaseIds, claiming);
   if (quiet)
     await seen(db, worker_id, "claim").catch((error) => {
       // What was granted must reach the worker; the next sign of life is noted again.
@@ -123,4 +121,8 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]
   }
   if (resting && rest) throw new Resting(409, worker_id, rest, rest_seconds);
   return granted;
+}
+
+async function refuse(): Promise<never> {
+  throw workerNotFound();
 }

@@ -13,6 +13,7 @@ import { bestWorker } from "../fleet/candidates.ts";
 import { activeLeasesOfLocked, isDrained, isEligible, maxConcurrency } from "../fleet/capacity.ts";
 import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
 import { grant, ttlFor } from "./grant.ts";
+import { orHandBack } from "./hand-back.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
 
 /** `worker` as it was before this lease. */
@@ -120,9 +121,11 @@ export async function leaseTask(
     ttl_seconds: ttl,
     worker,
     active_leases,
-  } = await transition(
-    () => (attempts++ === 0 ? LEASE : LEASE_WAITING)(db, values),
-    () => refuse(db, taskId, worker_id, withUrl),
+  } = await orHandBack(db, [leaseId], () =>
+    transition(
+      () => (attempts++ === 0 ? LEASE : LEASE_WAITING)(db, values),
+      () => refuse(db, taskId, worker_id, withUrl),
+    ),
   );
   // As it was stored: reading it back took 3 % of the statement.
   const lease: Lease = {

@@ -1,12 +1,13 @@
 import { sql } from "drizzle-orm";
-import pg from "pg";
 import { pino } from "pino";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { openDatabase } from "../../src/db/client.ts";
+import { databaseHealth } from "../../src/db/health.ts";
 import { statement } from "../../src/db/statement.ts";
+import { countGrownTables } from "../../src/db/statistics.ts";
 import { createTestDatabase } from "../support/database.ts";
 
-const { url } = await createTestDatabase();
+const { url, query } = await createTestDatabase();
 
 /** A database with one connection, so that the next statement meets what the last one left. */
 function oneConnection() {
@@ -45,15 +46,6 @@ it("runs again without a name where the connection does not know it, and its err
   expect(await HALF(db, { of: 4 })).toEqual([{ half: 2 }]);
 });
 
-it("is described once on each connection, and once more when its first run failed", async () => {
-  const db = oneConnection();
-  const described = vi.spyOn(pg.Connection.prototype, "describe");
-  onTestFinished(() => described.mockRestore());
-  await expect(HALF(db, { of: 0 })).rejects.toThrow("division by zero");
-  for (const of of [1, 2, 4]) expect(await HALF(db, { of })).toEqual([{ half: 8 / of }]);
-  expect(described).toHaveBeenCalledTimes(2);
-});
-
 it("takes texts, numbers, booleans, null and lists of texts as they are", async () => {
   const given = {
     text: "ü \\ \" ' {a,b}",
@@ -72,18 +64,43 @@ it("takes texts, numbers, booleans, null and lists of texts as they are", async 
   for (let n = 0; n < 2; n++) expect(await ECHO(db, given)).toEqual([given]);
 });
 
-it("that is not any more what it was described as fails, and nothing else does", async () => {
+it("runs again what was rolled back for the sake of others, where the default isolation is not READ COMMITTED", async () => {
+  const name = new URL(url).pathname.slice(1);
+  await query(`alter database ${name} set default_transaction_isolation = 'serializable'`);
+  onTestFinished(async () => void (await query(`alter database ${name} reset default_transaction_isolation`)));
+  const { db, close } = openDatabase({ url, poolMax: 5 }, pino({ level: "silent" }));
+  onTestFinished(close);
+  await query("create table counted (n int)");
+  await query("insert into counted values (0)");
+  const COUNT = statement<{ n: number }, Record<string, never>>("count", sql`update counted set n = n + 1 returning n`);
+  const once = (round: number) => (round % 2 ? COUNT(db, {}) : db.execute(sql`update counted set n = n + 1`));
+  await Promise.all(Array.from({ length: 5 }, (_, round) => once(round)));
+  expect(await query("select n from counted")).toEqual([{ n: 5 }]);
+  const level = await db.transaction((tx) => tx.execute(sql`show transaction_isolation`));
+  expect(level.rows).toEqual([{ transaction_isolation: "read committed" }]);
+});
+
+it("leaves no setting on its connection, which behind PgBouncer others get too", async () => {
   const db = oneConnection();
-  const AS_JSON = statement<{ given: unknown }, { given: string }>(
-    "as_json",
-    sql`select ${sql.placeholder("given")}::jsonb as given`,
-  );
-  expect(await AS_JSON(db, { given: "[1]" })).toEqual([{ given: [1] }]);
-  const { rows } = await db.execute<{ name: string }>(
-    sql`select name from pg_prepared_statements where name like 'as_json%'`,
-  );
-  await db.execute(sql.raw(`deallocate ${rows[0]?.name}`));
-  await db.execute(sql.raw(`prepare ${rows[0]?.name} as select $1::text as given`));
-  await expect(AS_JSON(db, { given: "no JSON" })).rejects.toThrow("is not valid JSON");
-  expect(await AS_JSON(db, { given: "[2]" })).toEqual([{ given: [2] }]);
+  await HALF(db, { of: 1 });
+  await databaseHealth(db);
+  const { rows } = await db.execute(sql`select name from pg_settings where source = 'session'`);
+  expect(rows).toEqual([]);
+});
+
+it("is planned anew once its table has grown, without waiting for the server to notice", async () => {
+  const db = oneConnection();
+  const grow = (rows: number) =>
+    query(
+      "insert into audit_logs select gen_random_uuid(), n, 'a', 'e', 'i', 'b', repeat('d', 200) from generate_series(1, $1) n",
+      [rows],
+    );
+  const pages = async () => (await query("select relpages from pg_class where relname = 'audit_logs'"))[0];
+  await grow(1_000);
+  expect(await countGrownTables(db)).toContain("audit_logs");
+  expect(await countGrownTables(db)).toEqual([]);
+  const before = await pages();
+  await grow(3_000);
+  expect(await countGrownTables(db)).toEqual(["audit_logs"]);
+  expect(await pages()).not.toEqual(before);
 });

@@ -23,6 +23,7 @@ describe("GET /api/runtime/health", () => {
         service: "bloom-runtime",
         uptime: expect.any(Number),
         storage: "postgresql",
+        database: "ok",
         membridge: { consecutiveFailures: 0, lastSuccess: null, lastError: null, connected: false, circuit: "closed" },
       },
     ]);

@@ -20,7 +20,9 @@ export async function startPgbouncer(
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "bloom-pgbouncer-"));
   const value = (text: string) => `'${decodeURIComponent(text).replaceAll("'", "''")}'`;
-  const server = `host=${target.hostname} port=${target.port || 5432} user=${value(target.username)} password=${value(target.password)}`;
+  // PgBouncer takes an empty password for an error.
+  const password = target.password && ` password=${value(target.password)}`;
+  const server = `host=${target.hostname} port=${target.port || 5432} user=${value(target.username)}${password}`;
   const settings = {
     listen_addr: "127.0.0.1",
     listen_port: port,

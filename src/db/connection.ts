@@ -1,0 +1,29 @@
+/** How connections to the database are made and ended: the pool's, the listener's, the migration's and that of the check at the start. */
+import pg from "pg";
+import { NotWritable } from "./faults.ts";
+
+/** For a new connection, and for a free one of the pool. */
+export const CONNECT_WITHIN_MS = 5_000;
+
+/** Connects to `config`'s server, which must take changes. The caller ends the connection. Throws NotWritable and the driver's errors. */
+export async function connectWritable(config: pg.ClientConfig): Promise<pg.Client> {
+  const client = new pg.Client({ connectionTimeoutMillis: CONNECT_WITHIN_MS, ...config });
+  // A connection that breaks while nothing is asked on it would end the process; what is asked next fails.
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    await requireWritable(client);
+    return client;
+  } catch (error) {
+    client.connection.stream.destroy();
+    throw error;
+  }
+}
+
+/** Throws NotWritable when the server takes no changes: after a switch-over, an address may lead to a standby. */
+export async function requireWritable(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query<{ reads_only: boolean }>(
+    "select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as reads_only",
+  );
+  if (rows[0]?.reads_only) throw new NotWritable("The server takes no changes: it is read-only, as a standby is.");
+}
