@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ROLES, type Role } from "../../src/db/values.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
@@ -12,7 +13,7 @@ const { db, query } = await createTestDatabase();
 const MAIN = "the key that opens everything";
 const HEADER = "X-Runtime-API-Key";
 const env = { RUNTIME_API_KEY: MAIN, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
-const { api, waitingRoom } = await startApp(db, { env });
+const { api, url, waitingRoom } = await startApp(db, { env });
 const keys = Object.fromEntries(
   await Promise.all(ROLES.map(async (role) => [role, await createKey(db, `key-${role}`, role)] as const)),
 ) as Record<Role, string>;
@@ -310,6 +311,36 @@ describe("role escalation: the key of a worker", () => {
     await query("update leases set expires_at = 0 where id = $1", [late.id]);
     await sweepOnce(db);
     await as(keys.work, "complete", late.task_id, { ...bodies.complete, lease_id: late.id }).expect(200);
+  });
+});
+
+describe("the Worker of docs/operations.md", () => {
+  it("lets a visitor create a task and read it by its id, and nothing else", async () => {
+    const docs = readFileSync(new URL("../../docs/operations.md", import.meta.url), "utf8");
+    const script = /```js\n([\s\S]*?)```/.exec(docs)?.[1] ?? "";
+    const { default: worker } = await import(`data:text/javascript,${encodeURIComponent(script)}`);
+    const env = { BLOOM_RUNTIME_URL: url, BLOOM_RUNTIME_SUBMIT_KEY: keys.submit };
+    const visit = async (method: string, path: string, body?: object): Promise<[number, { id: string }]> => {
+      const init = {
+        method,
+        headers: { "content-type": "application/json" },
+        ...(body && { body: JSON.stringify(body) }),
+      };
+      const answer: Response = await worker.fetch(
+        new Request(`https://garden.example${path}`, { ...init, duplex: "half" } as RequestInit),
+        env,
+      );
+      return [answer.status, (await answer.json()) as { id: string }];
+    };
+    const [created, { id }] = await visit("POST", `${R}/llm-tasks`, { context_id: "c", agent_slug: "a", prompt: "p" });
+    expect(created).toBe(201);
+    expect(await visit("GET", `${R}/llm-tasks/${id}`)).toMatchObject([200, { id }]);
+    for (const [method, path] of CALLS.filter((call) => call.join() !== `get,${R}/health`))
+      if (`${method} ${path}` !== `post ${R}/llm-tasks`)
+        expect([path, (await visit(method.toUpperCase(), path, method === "get" ? undefined : {}))[0]]).toEqual([
+          path,
+          403,
+        ]);
   });
 });
 
