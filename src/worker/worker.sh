@@ -285,7 +285,7 @@ exit $code
 # Reads what the task brings besides its prompt, each into a file and, where that is small enough for one, into a variable.
 fetch_inputs() {
   : > "$DIR/input.context_hints"
-  for input in $(field claim inputs); do
+  for input in $(field prompt inputs); do
     case $input in *[!a-z_]*) continue ;; esac
     for _ in 1 2 3; do
       call "input.$input" 60 "/llm-tasks/$TASK/input/$input" -H "X-Lease-Id: $LEASE"
@@ -298,8 +298,8 @@ fetch_inputs() {
 run_command() {
   (
     BLOOM_TASK_ID=$TASK BLOOM_LEASE_ID=$LEASE BLOOM_TIMEOUT_SEC=$TIMEOUT
-    BLOOM_CONTEXT_ID=$(field claim context-id) BLOOM_AGENT_SLUG=$(field claim agent-slug)
-    BLOOM_DESIRED_FORMAT=$(field claim desired-format) BLOOM_BUDGET=$(field claim budget)
+    BLOOM_CONTEXT_ID=$(field prompt context-id) BLOOM_AGENT_SLUG=$(field prompt agent-slug)
+    BLOOM_DESIRED_FORMAT=$(field prompt desired-format) BLOOM_BUDGET=$(field prompt budget)
     export BLOOM_TASK_ID BLOOM_LEASE_ID BLOOM_TIMEOUT_SEC BLOOM_CONTEXT_ID BLOOM_AGENT_SLUG BLOOM_DESIRED_FORMAT BLOOM_BUDGET
     for input in "$DIR"/input.*; do
       case $input in *.headers | *.fault) continue ;; esac
@@ -375,11 +375,12 @@ is_hopeless() {
 
 execute() {
   rm -f "$DIR"/stop "$DIR"/reason "$DIR"/out "$DIR"/err "$DIR"/input.*
-  TASK=$(field claim task-id) LEASE=$(field claim lease-id) TIMEOUT=$(field claim timeout-sec)
+  # The answer to the claim is the prompt.
+  TASK=$(field prompt task-id) LEASE=$(field prompt lease-id) TIMEOUT=$(field prompt timeout-sec)
   case $TASK$LEASE in '' | *[!0-9a-f-]*) warn "an answer to a claim names no task"; return ;; esac
   case $TIMEOUT in '' | *[!0-9.]*) warn "an answer to a claim has no timeout"; return ;; esac
   [ -z "$DRAINING" ] || { release 'the worker drains'; return; }
-  mv "$DIR/claim" "$DIR/prompt" && fetch_inputs || { release 'the task could not be fetched whole'; rest 1 'a task could not be fetched'; return; }
+  fetch_inputs || { release 'the task could not be fetched whole'; rest 1 'a task could not be fetched'; return; }
   started=$(now)
   keep_lease &
   keeper=$!
@@ -453,7 +454,7 @@ while [ -z "$DRAINING" ] && [ -z "$BROKEN" ]; do
     rest "$TROUBLES" "no file can be written into ${TMPDIR:-/tmp}"
     continue
   fi
-  call claim 15 /llm-tasks/claim -d "worker_id=$NAME" -d "wait_seconds=$WAIT_SECONDS" -d "ttl_seconds=$LEASE_SECONDS"
+  call prompt 15 /llm-tasks/claim -d "worker_id=$NAME" -d "wait_seconds=$WAIT_SECONDS" -d "ttl_seconds=$LEASE_SECONDS"
   case $CODE in
     200) execute ;;
     204) ;;
@@ -466,8 +467,8 @@ while [ -z "$DRAINING" ] && [ -z "$BROKEN" ]; do
       ;;
     *)
       # 23 says that curl could not write what came. Its headers came first, and name the lease that must not be left lying.
-      if [ "$EXIT" = 23 ] && LEASE=$(field claim lease-id) && [ -n "$LEASE" ]; then
-        TASK=$(field claim task-id)
+      if [ "$EXIT" = 23 ] && LEASE=$(field prompt lease-id) && [ -n "$LEASE" ]; then
+        TASK=$(field prompt task-id)
         release 'the prompt did not fit into the temporary folder of the worker'
       fi
       [ -n "$DRAINING" ] || warn "no work: $WHY"
