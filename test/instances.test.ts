@@ -25,20 +25,22 @@ const BOUNCER = pgbouncerPath
   ? "through PgBouncer in transaction mode"
   : "through PgBouncer (skipped: it is not installed here; Debian has it as pgbouncer)";
 
-describe.each(["directly", BOUNCER])("two instances that reach an empty database %s", (way) => {
+describe.each(["directly", BOUNCER])("two instances that reach an empty database %s", async (way) => {
   const missing = way !== "directly" && pgbouncerPath === undefined;
   const run = it.skipIf(missing);
   let one: ServiceProcess;
   let two: ServiceProcess;
-  let query: Awaited<ReturnType<typeof createTestDatabase>>["query"];
+  const { url, query } = await createTestDatabase({ from: "template0" });
+  const behind = way === "directly" || !pgbouncerPath ? undefined : await startPgbouncer(pgbouncerPath, url);
+  afterAll(async () => {
+    await Promise.all([one?.stop(), two?.stop()]);
+    await behind?.stop();
+  });
 
   beforeAll(async () => {
     if (missing) return;
-    const database = await createTestDatabase({ from: "template0" });
-    query = database.query;
-    const behind = way === "directly" || !pgbouncerPath ? undefined : await startPgbouncer(pgbouncerPath, database.url);
     const env = {
-      DATABASE_URL: behind?.url ?? database.url,
+      DATABASE_URL: behind?.url ?? url,
       DATA_DIR,
       MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
       RATE_LIMIT_PER_MINUTE: "0",
@@ -46,7 +48,6 @@ describe.each(["directly", BOUNCER])("two instances that reach an empty database
       WORKER_SYNC_INTERVAL_MS: "200",
     };
     [one, two] = await Promise.all([startProcess(env), startProcess(env)]);
-    if (behind) afterAll(behind.stop);
     await call(one, "/workers", { name: "rpi", capabilities: { max_concurrency: 32 } });
   });
 
