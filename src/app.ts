@@ -50,6 +50,7 @@ const EXPOSED_HEADERS = [
   "RateLimit-Reset",
   "Retry-After",
   "X-Request-Id",
+  "X-Ignored-Fields",
   "Link",
   "ETag",
   "Content-Range",

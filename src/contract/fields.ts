@@ -44,3 +44,23 @@ export const ttlSeconds = z.int().min(1).max(86_400);
 export function optional<T extends z.ZodType>(schema: T) {
   return schema.nullish().transform((value) => value ?? undefined);
 }
+
+/** Any JSON that PostgreSQL can store, of at most `maxBytes` as text. */
+export function json(maxBytes: number) {
+  return z
+    .unknown()
+    .refine(isStorableJson, "must not contain NUL characters or unpaired surrogates: they cannot be stored")
+    .refine((value) => Buffer.byteLength(JSON.stringify(value) ?? "") <= maxBytes, `must be ${maxBytes} bytes at most`);
+}
+
+/** The same where only an object makes sense. */
+export function jsonObject(maxBytes: number) {
+  return z.record(z.string(), z.unknown()).and(json(maxBytes));
+}
+
+/** The depth of a body is bounded before (http/json-body.ts). */
+function isStorableJson(value: unknown): boolean {
+  if (typeof value === "string") return isStorable(value);
+  if (typeof value !== "object" || value === null) return true;
+  return Object.entries(value).every(([name, inner]) => isStorable(name) && isStorableJson(inner));
+}

@@ -28,6 +28,11 @@ const cursor = query(
 const page = { limit: rows(500), after: cursor };
 
 export const plainPage = z.object(page);
+/** `limit`: how many of the 50 are still to come, as the Link of a page says that was full of bytes. */
+export const runsPage = z.object({
+  limit: query(positiveInteger.pipe(z.number().max(50, "must be 50 at most"))),
+  after: cursor,
+});
 export const workerPage = z.object({ limit: rows(500), after: query(text(128)) });
 export const taskFilter = z.object({ ...page, status: query(z.enum(TASK_STATUSES)) });
 export const leaseFilter = z.object({ ...page, status: query(z.enum(LEASE_STATUSES)) });

@@ -5,49 +5,9 @@
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
 import { llmResults } from "../db/output-tables.ts";
-import { llmTasks, workers } from "../db/schema.ts";
+import { workers } from "../db/schema.ts";
 import { headerValue } from "../setting-values.ts";
 import { agentUrl, httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
-
-/** `max_attempts` here is the task's own. */
-const retry = z
-  .object({
-    max_attempts: optional(z.int().min(1).max(10)),
-    base_delay_sec: z.number().min(0).max(86_400).default(15),
-    max_delay_sec: z.number().min(0).max(86_400).default(300),
-  })
-  .transform(({ max_attempts, ...delays }) => ({ ...delays, ...(max_attempts && { max_attempts }) }));
-
-export const createTask = createInsertSchema(llmTasks, {
-  context_id: text(512).min(1),
-  agent_slug: text(256).min(1),
-  prompt: longText.min(1),
-  context_hints: texts(1_000, 10_000),
-  policy: z
-    .object({ timeout_sec: z.number().min(1).max(3_600).default(120), budget: z.number().min(0).default(0) })
-    .prefault({}),
-  desired_format: (column) => column.default("text"),
-  max_attempts: z.int().min(1).max(10).default(3),
-  requires: texts(100, 128),
-  not_before: optional(z.int().min(0).max(8.64e15)),
-})
-  .pick({
-    context_id: true,
-    agent_slug: true,
-    prompt: true,
-    context_hints: true,
-    policy: true,
-    desired_format: true,
-    max_attempts: true,
-    requires: true,
-    not_before: true,
-  })
-  .extend({ retry: optional(retry) })
-  .transform(({ retry: given, not_before = null, ...task }) => {
-    if (!given) return { ...task, not_before, retry: null };
-    const { max_attempts = task.max_attempts, ...delays } = given;
-    return { ...task, not_before, max_attempts, retry: delays };
-  });
 
 /** Any text may be a lease id; one that is no UUID is certainly stale. */
 const leaseId = text(128).min(1).toLowerCase();
@@ -84,11 +44,6 @@ export const releaseTask = z.object({
   reason: textOrEmpty(1_000),
   started: optional(z.boolean()),
 });
-
-export const idempotencyKey = z
-  .string()
-  .regex(/^[\x20-\x7e]{1,255}$/, "must be 1 to 255 characters of printable ASCII")
-  .optional();
 
 export const leaseTask = z.object({ worker_id: optional(text(128)), ttl_seconds: optional(ttlSeconds) });
 
@@ -130,16 +85,17 @@ export const completeTask = createInsertSchema(llmResults, {
     message: "names an output that was uploaded; send it or `output`, not both",
   });
 
+/** What is not sent keeps its value where the worker is known, and is the default of a new one else (queue/register-worker.ts). */
 export const registerWorker = createInsertSchema(workers, {
-  status: (column) => column.default("online"),
-  capabilities: z
-    .object({
-      claude_cli: z.boolean().default(true),
-      max_concurrency: z.int().min(1).max(32).default(1),
-      labels: texts(100, 128),
-    })
-    .prefault({}),
-  ip_addrs: texts(64, 64),
+  status: (column) => optional(column),
+  capabilities: optional(
+    z.object({
+      claude_cli: optional(z.boolean()),
+      max_concurrency: optional(z.int().min(1).max(32)),
+      labels: optional(z.array(text(128)).max(100)),
+    }),
+  ),
+  ip_addrs: optional(z.array(text(64)).max(64)),
   agent_version: textOrEmpty(256),
   os_info: textOrEmpty(1_024),
   install_method: textOrEmpty(256),
@@ -164,7 +120,6 @@ export const saveConfig = z.object({
 /** Passed on as it is: Membridge itself says what is wrong with it. The name is checked because it goes into the audit log. */
 export const selectLeadership = z.looseObject({ primary_node_id: text(256).optional() });
 
-export type CreateTask = z.output<typeof createTask>;
 export type LeaseTask = z.output<typeof leaseTask>;
 export type ReleaseTask = z.output<typeof releaseTask>;
 export type HeartbeatTask = z.output<typeof heartbeatTask>;

@@ -4,7 +4,11 @@ import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } f
 
 export type Task = TaskRow;
 export type Lease = LeaseRow;
-export type Artifact = ArtifactRow;
+/**
+ * `accepted` says whether the artifact is what came of its task: false for an attempt that was made again, and for a result that came too late;
+ * null where that is not known, as of adopted rows.
+ */
+export type Artifact = ArtifactRow & { accepted: boolean | null };
 export type Result = Omit<ResultRow, "body_sha256">;
 export type AuditEntry = AuditRow;
 

@@ -32,6 +32,8 @@ export interface Cursor {
 export interface Page {
   /** Where the next one begins; undefined when there is none. */
   next: Cursor | undefined;
+  /** How many rows it has: fewer than were asked for where there are no more, or where it is full of bytes. */
+  rows: number;
   /** The records in their order as JSON, with commas between them; "" when there are none, or the first is large. */
   first: string;
   /** Those that are too many bytes to be held in memory with the first, some at once. */
@@ -40,9 +42,11 @@ export interface Page {
 
 /** Of what is held in memory at once; a single record may be larger. */
 const BATCH_BYTES = 1_000_000;
+/** The most that one page has, but for a single record that is larger. */
+const PAGE_BYTES = 8_000_000;
 
 /**
- * At most `limit` rows after `after`. The same keys are met by whoever pages on, however many rows have come before them since. What is not
+ * At most `limit` rows after `after`, and 8 MB (at least one row). The same keys are met by whoever pages on, however many rows have come before them since. What is not
  * large comes in one answer, as the JSON that is passed on: 500 tasks took half as long again as keys, and then rows. Of what is, the keys come,
  * and the page goes out in batches, so that memory stays flat whatever the records hold.
  */
@@ -54,26 +58,39 @@ export async function openPage(
   const { table, id, record, where, weight, isRare = false } = source;
   const time = isRare ? sql`${source.time} + 0` : source.time;
   const { within, order, place } = sliceOf(source, time, after);
-  const { rows } = await db.execute<{ first: string | null; rest: [string, number][] | null; next: Cursor | null }>(sql`
+  const { rows } = await db.execute<{
+    first: string | null;
+    rest: [string, number][] | null;
+    next: Cursor | null;
+    rows: number | null;
+  }>(sql`
     with found as (
       select ${id} as id, ${time} as time, coalesce(${weight}, 0) as weight from ${table} where ${and(sql`true`, where, within)}
       order by ${order} limit ${limit + 1}
     ), keys as materialized (
-      select *, row_number() over place as n, sum(weight) over place > ${BATCH_BYTES}::int as is_late
+      select *, row_number() over place as n, sum(weight) over place as total
       from found window place as (order by ${place})
     ), page as (
-      select * from keys where n <= ${limit}
+      select *, total > ${BATCH_BYTES}::int as is_late from keys where n <= ${limit} and (n = 1 or total <= ${PAGE_BYTES}::int)
+    ), last as (
+      select max(n) as n from page
     )
     select
       (select string_agg(json, ',') from (
         select (select (${record})::text from ${table} where ${id} = page.id) as json from page where not is_late order by n
       ) as records) as first,
       (select json_agg(json_build_array(page.id, weight) order by n) from page where is_late) as rest,
-      (select json_build_object('time', time, 'id', keys.id) from keys
-        where n = ${limit} and exists (select from keys where n > ${limit})) as next`);
-  const { first, rest, next } = rows[0] ?? {};
+      (select json_build_object('time', time, 'id', page.id) from page join last using (n)
+        where exists (select from keys where keys.n > last.n)) as next,
+      (select n from last)::int as rows`);
+  const { first, rest, next, rows: found } = rows[0] ?? {};
   if (!first && !rest) await source.whenEmpty?.();
-  return { next: next ?? undefined, first: first ?? "", rest: rest ? each(db, source, split(rest)) : undefined };
+  return {
+    next: next ?? undefined,
+    rows: found ?? 0,
+    first: first ?? "",
+    rest: rest ? each(db, source, split(rest)) : undefined,
+  };
 }
 
 /** The conditions and the order by which the index is read, and the order of what was found, which has `time` and `id`. */

@@ -7,20 +7,8 @@
 import { getTableColumns, sql } from "drizzle-orm";
 import { boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./columns.ts";
-import {
-  type Capabilities,
-  DESIRED_FORMATS,
-  type Drain,
-  LEASE_STATUSES,
-  type Policy,
-  type Progress,
-  type Rest,
-  type Retry,
-  ROLES,
-  TASK_STATUSES,
-  URL_SOURCES,
-  WORKER_STATUSES,
-} from "./values.ts";
+import type { Attachment, Capabilities, Drain, Policy, Progress, Rest, Retry, Tracing } from "./values.ts";
+import { DESIRED_FORMATS, LEASE_STATUSES, ROLES, TASK_STATUSES, URL_SOURCES, WORKER_STATUSES } from "./values.ts";
 
 export const llmTasks = pgTable(
   "llm_tasks",
@@ -51,6 +39,15 @@ export const llmTasks = pgTable(
     progress: jsonb().$type<Progress>(),
     /** It is held, and ends as cancelled when its lease ends, in whatever way. */
     cancel_requested: boolean().notNull().default(false),
+    /** What was said when an attempt ended without success, most recently; null when none did, or after a success. */
+    last_error: text(),
+    /** These four are the caller's, and handed to whoever executes the task. */
+    agent_kind: text(),
+    structured_input: jsonb().$type<unknown>(),
+    attachments: jsonb().$type<Attachment[]>().notNull().default([]),
+    tracing: jsonb().$type<Tracing>(),
+    /** Of what was requested, as JSON: claims and lists are bounded by it. Null in rows of earlier versions. */
+    size_bytes: integer(),
   },
   (task) => [
     // A known status; held with a lease, queued without one. PostgreSQL reads a check's text anew in each statement that writes: as functions these
@@ -128,10 +125,9 @@ export const workers = pgTable("workers", {
   drain: jsonb().$type<Drain>(),
   /** A rest whose end has passed counts as none, and stays here until the next one. */
   rest: jsonb().$type<Rest>(),
-  /** How many tasks in a row it has failed within seconds, and how often in a row it had to rest for that: see fleet/failures.ts. */
+  /** Tasks in a row that it failed at once, rests in a row for that, and its last success, give or take a minute: see fleet/failures.ts. */
   fast_failures: integer().notNull().default(0),
   rests: integer().notNull().default(0),
-  /** When it last completed a task with a success, give or take a minute. */
   succeeded_at: epochMs("succeeded_at"),
   /** How often in a row its agent has refused a task, and until when it is left alone for that. */
   refusals: integer().notNull().default(0),

@@ -3,17 +3,36 @@ export const TASK_STATUSES = ["queued", "leased", "running", "completed", "faile
 export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
 export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
 export const URL_SOURCES = ["node", "caller", "membridge"] as const;
-export const DESIRED_FORMATS = ["json", "text"] as const;
+export const DESIRED_FORMATS = ["json", "text", "markdown"] as const;
 export const RESULT_STATUSES = ["success", "error"] as const;
 /** What a named key may do; `http/roles.ts` says which calls those are. */
 export const ROLES = ["submit", "work", "read", "admin"] as const;
 export type Role = (typeof ROLES)[number];
 
-/** `timeout_sec` bounds one execution, `budget` is the caller's own figure; the runtime only passes it on. */
-export type Policy = { timeout_sec: number; budget: number };
+export type JsonObject = { [name: string]: unknown };
+/** `timeout_sec` bounds one execution. The rest is the caller's own: the runtime only keeps it and passes it on. */
+export type Policy = {
+  timeout_sec: number;
+  budget: number | JsonObject;
+  preferred_labels?: string[];
+  allow_fallback?: boolean;
+};
+/** A file that belongs to the prompt: where it can be fetched (`presigned_url`), or the text itself (`inline`). */
+export type Attachment = {
+  type: "presigned_url" | "inline";
+  mime_type: string;
+  url?: string;
+  content?: string;
+  filename?: string;
+};
+/** Where the task belongs in the caller's own traces. */
+export type Tracing = { trace_id: string; parent_span_id?: string; metadata?: JsonObject };
 export type Capabilities = { claude_cli: boolean; max_concurrency: number; labels: string[] };
-/** After how long an attempt that ended in an error is made again: the first after `base_delay_sec`, each next after twice as long. */
-export type Retry = { base_delay_sec: number; max_delay_sec: number };
+/**
+ * After how long an attempt that ended in an error is made again: the first after `base_delay_sec`, each next after twice as long, or with
+ * `linear` after as much more.
+ */
+export type Retry = { base_delay_sec: number; max_delay_sec: number; backoff?: "linear" | "exponential" };
 /** How far the worker says it is: `value` from 0 to 1. */
 export type Progress = { value: number | null; text: string | null };
 /** Why a worker gets no new work, and until when (epoch ms); null is until somebody resumes it. */

@@ -67,6 +67,7 @@ export async function executeOn(
   signal: AbortSignal,
 ): Promise<Execution> {
   const { id, prompt, context_id, agent_slug, desired_format, context_hints, policy } = task;
+  const { agent_kind, structured_input, attachments, tracing } = task;
   const order = {
     task_id: id,
     prompt,
@@ -75,6 +76,11 @@ export async function executeOn(
     desired_format,
     context_hints,
     policy,
+    // Undefined is left out: what the task does not have, agents do not know either.
+    agent_kind: agent_kind ?? undefined,
+    structured_input: structured_input ?? undefined,
+    attachments: attachments.length > 0 ? attachments : undefined,
+    tracing: tracing ?? undefined,
     runtime_url: runtimeUrl,
   };
   const { status, json } = await callAgent({ outbound, agentKey }, url, "/execute-task", {

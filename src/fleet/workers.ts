@@ -1,4 +1,4 @@
-import { and, count, eq, gt, sql } from "drizzle-orm";
+import { and, count, eq, gt, lte, sql } from "drizzle-orm";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { leases, workerColumns, workers } from "../db/schema.ts";
@@ -9,12 +9,29 @@ import { isResting } from "./rest.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
 
-/** The first `limit` workers by name that come after `after`, each with the number of its leases that are active now. */
-export function listWorkers(
+/** The most that one page of workers has as JSON, but for a single record that is larger. */
+const PAGE_BYTES = 8_000_000;
+
+/** The first `limit` workers by name that come after `after`, and 8 MB (at least one). `isLast`: none come after them. */
+export async function listWorkers(
   db: Db,
   { limit, after = "" }: { limit: number; after?: string | undefined },
-): Promise<WorkerWithLoad[]> {
-  return selectWorkers(db).where(gt(workers.id, after)).orderBy(workers.id).limit(limit);
+): Promise<{ page: WorkerWithLoad[]; isLast: boolean }> {
+  const { rows } = await db.execute<{ last: string | null; has_more: boolean }>(sql`
+    with found as (
+      select id, row_number() over (order by id) as n,
+        sum(pg_column_size(w.*) + 2 * octet_length(capabilities::text) + 2 * octet_length(ip_addrs::text) + 1000) over (order by id) as total
+      from (select * from ${workers} where id > ${after} order by id limit ${limit + 1}) as w
+    ), page as (
+      select id from found where n <= ${limit} and (n = 1 or total <= ${PAGE_BYTES}::int)
+    )
+    select max(id) as last, (select count(*) from found) > count(*) as has_more from page`);
+  const { last, has_more } = rows[0] ?? {};
+  if (!last) return { page: [], isLast: true };
+  const page = await selectWorkers(db)
+    .where(and(gt(workers.id, after), lte(workers.id, last)))
+    .orderBy(workers.id);
+  return { page, isLast: !has_more };
 }
 
 /** The worker with the number of its active leases. NotFound: no such worker. */

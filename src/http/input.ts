@@ -43,8 +43,18 @@ export function headerOf<T extends z.ZodType>(schema: T, name: string, request: 
   throw new InvalidValue(`The header ${name} is not valid: it ${parsed.error.issues[0]?.message}.`);
 }
 
-/** The request's query, checked. Throws InvalidValue. */
-export function queryOf<T extends z.ZodType>(schema: T, request: Request): z.output<T> {
+/**
+ * The request's query, checked. A parameter that the call does not have is refused: a filter that was ignored would answer everything.
+ * Throws InvalidValue.
+ */
+export function queryOf<T extends z.ZodObject>(schema: T, request: Request): z.output<T> {
+  const unknown = Object.keys(request.query).find((name) => !Object.hasOwn(schema.shape, name));
+  if (unknown !== undefined) {
+    const known = Object.keys(schema.shape).join(", ");
+    throw new InvalidValue(
+      `The query is not valid. ${unknown.slice(0, 100).toWellFormed()}: there is no such parameter here, only ${known}`,
+    );
+  }
   const parsed = schema.safeParse(request.query);
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);

@@ -14,14 +14,18 @@ export async function sendList(
   asked: { limit: number; after?: Cursor | undefined },
 ): Promise<void> {
   const page = await openPage(db, source, asked);
-  if (page.next) setNext(request, response, `${page.next.time}.${page.next.id}`);
+  if (page.next) setNext(request, response, cursorText(page.next));
   await sendPage(response, page);
 }
 
-/** Says where the next page is: the same address with `after`. */
-export function setNext(request: Request, response: Response, after: string): void {
+/** A cursor as it stands in an address. */
+export const cursorText = ({ time, id }: Cursor) => `${time}.${id}`;
+
+/** Says where the next page is: the same address with `after`, and a new limit where that is given. */
+export function setNext(request: Request, response: Response, after: string, { limit }: { limit?: number } = {}): void {
   const query = new URLSearchParams(request.originalUrl.split("?")[1]);
   query.set("after", after);
+  if (limit !== undefined) query.set("limit", String(limit));
   response.set("Link", `<${request.baseUrl}${request.path.replace(/\/$/, "")}?${query}>; rel="next"`);
 }
 

@@ -7,7 +7,7 @@ import type { Stats } from "../queue/stats.ts";
 import { tasks } from "../queue/tasks.ts";
 import type { DbFor } from "./callers.ts";
 import { queryOf } from "./input.ts";
-import { sendList, sendPage } from "./lists.ts";
+import { cursorText, sendList, sendPage, setNext } from "./lists.ts";
 
 const RUNS = 50;
 
@@ -20,8 +20,11 @@ export function recordRoutes(dbFor: DbFor, stats: () => Promise<Stats>): Router 
     await sendList(request, response, dbFor(response), leasesIn(status), page);
   });
 
-  router.get("/runs", async (_request, response) => {
-    await sendPage(response, await openPage(dbFor(response), tasks(), { limit: RUNS }));
+  router.get("/runs", async (request, response) => {
+    const { limit = RUNS, after } = queryOf(queries.runsPage, request);
+    const page = await openPage(dbFor(response), tasks(), { limit, after });
+    if (page.next && page.rows < limit) setNext(request, response, cursorText(page.next), { limit: limit - page.rows });
+    await sendPage(response, page);
   });
 
   router.get("/audit", async (request, response) => {

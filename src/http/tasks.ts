@@ -13,15 +13,16 @@ import { historyOf, resultsOf } from "../queue/history.ts";
 import { leaseTask } from "../queue/lease.ts";
 import { releaseTask } from "../queue/release.ts";
 import { requeueTask } from "../queue/requeue.ts";
-import { createTask, getTask, tasks } from "../queue/tasks.ts";
+import { getTask, tasks } from "../queue/tasks.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/place.ts";
 import type { DbFor } from "./callers.ts";
 import { claimRoute } from "./claim.ts";
+import { createTaskRoute } from "./create-task.ts";
 import { goneSignal } from "./gone.ts";
 import { deliverGrant } from "./grants.ts";
 import { originOf } from "./https.ts";
-import { bodyOf, fencedBody, headerOf, queryOf } from "./input.ts";
+import { bodyOf, fencedBody, queryOf } from "./input.ts";
 import { sendJson } from "./json.ts";
 import { type BodyReader, shortBody } from "./json-body.ts";
 import type { KeyWatch } from "./key-watch.ts";
@@ -46,11 +47,7 @@ export function taskRoutes(deps: TaskRouteDeps): Router {
   const { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl } = deps;
   const router = Router();
 
-  router.post("/", longBody, async (request, response) => {
-    const key = headerOf(requests.idempotencyKey, "Idempotency-Key", request);
-    const { task, isNew } = await createTask(dbFor(response), bodyOf(requests.createTask, request), key);
-    sendJson(response.status(isNew ? 201 : 200), task);
-  });
+  router.post("/", longBody, createTaskRoute(dbFor));
 
   router.post("/claim", shortBody, claimRoute(dbFor, waitingRoom, keyWatch));
 

@@ -29,10 +29,9 @@ export function workerRoutes(dbFor: DbFor, allowed: Allowed | undefined): Router
 
   router.get("/", async (request, response) => {
     const { limit, after } = queryOf(queries.workerPage, request);
-    const found = await listWorkers(dbFor(response), { limit: limit + 1, after });
-    const page = found.slice(0, limit);
+    const { page, isLast } = await listWorkers(dbFor(response), { limit, after });
     const last = page.at(-1);
-    if (found.length > limit && last) setNext(request, response, last.id);
+    if (!isLast && last) setNext(request, response, last.id);
     response.json(page.map(workerView));
   });
 

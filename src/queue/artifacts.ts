@@ -1,10 +1,16 @@
-import { eq, sql } from "drizzle-orm";
+import { eq, getTableColumns, sql } from "drizzle-orm";
 import type { Artifact } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
-import { type Source, wholeRow } from "../db/pages.ts";
+import type { Source } from "../db/pages.ts";
 import { NotFound } from "../errors.ts";
+
+/** Whether an artifact is what came of its task (views.ts): its result was taken, and the task ended with the lease of that result. */
+const accepted = sql<boolean | null>`(
+  select r.accepted and r.lease_id = t.lease_id and t.status not in ('queued', 'leased', 'running')
+  from llm_results r join llm_tasks t on t.id = r.task_id
+  where r.task_id = runtime_artifacts.task_id and r.artifact_id = runtime_artifacts.id limit 1)`;
 
 /** All artifacts, or those of one task, newest first. */
 export function artifactsOf(taskId?: string): Source {
@@ -13,15 +19,21 @@ export function artifactsOf(taskId?: string): Source {
     id: runtimeArtifacts.id,
     time: runtimeArtifacts.created_at,
     where: taskId === undefined ? undefined : eq(runtimeArtifacts.task_id, taskId),
-    record: wholeRow(runtimeArtifacts),
-    weight: sql`octet_length(${runtimeArtifacts.content})`,
+    record: sql`(select row_to_json(whole) from (select ${runtimeArtifacts}.*, ${accepted} as accepted) as whole)`,
+    weight: sql`coalesce(octet_length(${runtimeArtifacts.content}), 0) + 700`,
     order: "newest first",
   };
 }
 
 /** NotFound: there is no artifact of this id. */
 export async function getArtifact(db: Db, id: string): Promise<Artifact> {
-  const [artifact] = isUuid(id) ? await db.select().from(runtimeArtifacts).where(eq(runtimeArtifacts.id, id)) : [];
+  const found = isUuid(id)
+    ? await db
+        .select({ ...getTableColumns(runtimeArtifacts), accepted })
+        .from(runtimeArtifacts)
+        .where(eq(runtimeArtifacts.id, id))
+    : [];
+  const [artifact] = found;
   if (!artifact) throw new NotFound("Artifact not found");
   return artifact;
 }

@@ -27,7 +27,7 @@ export function cancelTask(db: Db, taskId: string, reason: string): Promise<Task
     await audit(tx, {
       action: task.status === "cancelled" ? "task_cancelled" : "task_cancel_requested",
       entity_type: "llm_task",
-      entity_id: taskId,
+      entity_id: task.id,
       actor: "api",
       detail: `Cancelled while ${before.status}${reason && `: ${reason}`}`,
     });

@@ -14,12 +14,14 @@ import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { type Granted, grant, ttlFor } from "./grant.ts";
 import { orHandBack } from "./hand-back.ts";
-import { isDue } from "./tasks.ts";
+import { isDue, taskBytes } from "./tasks.ts";
 
 /** The worker's CLI session of the context that it served last is warm for about so long. */
 const WARM_MS = 600_000;
 /** By so much a task of that context counts as older than it is. Others wait no longer than that for their turn, so none starves. */
 const HEAD_START_MS = 30_000;
+/** The most that one claim is answered, but for a single task that is larger: 32 tasks of 10 MB took 2.8 GB of memory. */
+const GRANT_BYTES = 16_000_000;
 
 type Values = {
   workerId: string;
@@ -36,7 +38,7 @@ const own = (column: string) => sql.raw(`(select ${column} from self)`);
 
 /** Locks the oldest due tasks that the worker may have, as far as nobody else has them. */
 const lockOldest = (condition: SQL) => sql`
-  select id, context_id, policy, created_at from ${llmTasks}
+  select id, context_id, policy, created_at, ${taskBytes} as bytes from ${llmTasks}
   where status = 'queued' and ${isDue} and requires <@ ${own("labels")}
     and (${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[])) and ${condition}
   order by created_at, id limit ${own("room")}
@@ -71,8 +73,8 @@ const CLAIM = statement<
     ), found as (
       select * from oldest union select * from same
     ), ranked as (
-      select *, row_number() over (order by created_at
-        - case when context_id = ${own("warm")} then ${sql.raw(String(HEAD_START_MS))} else 0 end, id) as rank from found
+      select *, row_number() over place as rank, sum(bytes) over place as total from found
+      window place as (order by created_at - case when context_id = ${own("warm")} then ${sql.raw(String(HEAD_START_MS))} else 0 end, id)
     ), worker as (
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
       from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and not ${isDrained} and not ${isResting}
@@ -81,6 +83,7 @@ const CLAIM = statement<
       select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlFor(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
+        and (rank = 1 or total <= ${sql.raw(String(GRANT_BYTES))})
     ), ${grant(sql`${given("actor")}`, "with rows")}
     select drained, drain, resting, rest, rest_seconds, quiet, (
       select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
@@ -91,7 +94,7 @@ const CLAIM = statement<
 
 /**
  * queued -> leased for the oldest due tasks that the worker may have, up to `max_tasks` and its free capacity, which is exact under any
- * concurrency (lifecycle.md, invariant 5). None is no fault. A claim is a sign of life. A worker
+ * concurrency (lifecycle.md, invariant 5), and 16 MB (at least one task). None is no fault. A claim is a sign of life. A worker
  * without a CLI may claim: unlike one that is chosen, it asks by itself.
  * NotFound: no such worker, or none any more. Conflict: it is drained. Resting: it rests.
  */

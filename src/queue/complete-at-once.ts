@@ -14,6 +14,7 @@ import { CONTENT_TYPES } from "../storage/place.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
 import { type Completion, detailOf, handoverOf } from "./handover.ts";
 import { tellQueueNews } from "./news.ts";
+import { lastErrorOf } from "./outcome.ts";
 
 type Values = {
   taskId: string;
@@ -29,6 +30,7 @@ type Values = {
   tags: string;
   resultId: string;
   errorMessage: string | null;
+  lastError: string | null;
   metrics: string;
   bodySha256: string;
   entryId: string;
@@ -41,7 +43,8 @@ const given = (name: keyof Values) => sql.placeholder(name);
 const COMPLETE = statement<{ task: Task; quiet: boolean; new_success: boolean }, Values>(
   "complete",
   sql`with task as (
-      update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end, updated_at = ${nowMs}
+      update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end,
+        last_error = ${given("lastError")}, updated_at = ${nowMs}
       from leases l
       where t.id = ${given("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
         and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
@@ -91,6 +94,7 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
     tags: JSON.stringify(request.artifact_tags),
     resultId,
     errorMessage: error_message,
+    lastError: lastErrorOf(request),
     metrics: JSON.stringify(metrics),
     bodySha256: handoverOf(request).bodySha256,
     entryId: newId(),
@@ -119,6 +123,7 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
     content: output,
     ...bytes,
     content_type: CONTENT_TYPES[task.desired_format],
+    accepted: true,
   };
   const result: Result = {
     id: resultId,

@@ -25,7 +25,7 @@ import {
   tooLate,
 } from "./handover.ts";
 import { tellQueueNews } from "./news.ts";
-import { outcomeOf } from "./outcome.ts";
+import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { getTask, lockTask } from "./tasks.ts";
 
 /** NotFound: no such task. Conflict: nobody holds it, or `leaseId` was never a lease of it, so there is nothing to complete. */
@@ -131,7 +131,7 @@ function record(
     const [task] = accepted
       ? await tx
           .update(llmTasks)
-          .set({ ...next, ...holder, updated_at: nowMs })
+          .set({ ...next, ...holder, last_error: lastErrorOf(request), updated_at: nowMs })
           .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
           .returning()
       : [before];

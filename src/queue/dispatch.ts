@@ -85,9 +85,9 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
       const fault = await Promise.race([executing.then(nothing, (error: unknown) => error), grace]);
       if (fault) {
         const refused = await Promise.race([looking, delay(RELEASE_WITHIN_MS)]);
-        if (refused !== undefined) throw new NotDispatched(taskId, worker.id, refused);
+        if (refused !== undefined) throw new NotDispatched(task.id, worker.id, refused);
       }
-      return { task_id: taskId, worker_id: worker.id, lease_id: lease.id, execution: { ok: true, started: true } };
+      return { task_id: task.id, worker_id: worker.id, lease_id: lease.id, execution: { ok: true, started: true } };
     },
     async stop() {
       stopping.abort();

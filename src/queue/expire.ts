@@ -32,6 +32,7 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
       returning id, task_id, worker_id
     ), moved as (
       update llm_tasks t set status = ${next}, updated_at = ${nowMs},
+        last_error = 'The lease of worker ' || ended.worker_id || ' ended: ' || ${reason}::text,
         lease_id = case when ${next} = 'queued' then null else t.lease_id end,
         worker_id = case when ${next} = 'queued' then null else t.worker_id end
       from ended

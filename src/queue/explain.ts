@@ -1,87 +1,79 @@
-import { and, asc, count, eq, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
-import { leases, workers } from "../db/schema.ts";
-import { isDrained } from "../fleet/capacity.ts";
-import { isPaused } from "../fleet/refusals.ts";
-import { endOf, isResting } from "../fleet/rest.ts";
+import { findLease, isHeld } from "./fence.ts";
 import { dueAt, getTask } from "./tasks.ts";
+import { countAble, type WhyNot, whyNot } from "./why-not.ts";
+
+/** Who holds a task: since when, when it was last heard of, and when the task comes back unless it is heard of again, in epoch milliseconds. */
+export interface Holder {
+  worker_id: string;
+  lease_id: string;
+  since: number;
+  last_heartbeat: number;
+  expires_at: number;
+}
 
 /** Why a task is where it is. */
 export interface Explanation {
   task_id: string;
   status: Task["status"];
-  /** One sentence. */
+  /** One or two sentences. */
   reason: string;
   /** When it may be leased, if that is still to come. */
   due_at: number | null;
-  /** Of a queued task: each worker, and why it has not got it; none when it could take it now. */
-  workers: { worker_id: string; reasons: string[] }[];
+  /** What was said when an attempt ended without success, most recently. */
+  last_error: string | null;
+  /** Of a held task. */
+  holder: Holder | null;
+  /** Of a queued task: why the workers have not got it; those without a reason could take it now. The first 200 by name. */
+  workers: WhyNot[];
 }
 
-/** Says why the task waits, or what became of it. NotFound: no such task. */
+/** Says why the task waits, who holds it, or what became of it. NotFound: no such task. */
 export async function explain(db: Db, taskId: string): Promise<Explanation> {
   const task = await getTask(db, taskId);
-  const about = { task_id: task.id, status: task.status, due_at: null, workers: [] };
-  if (task.status === "leased" || task.status === "running")
-    return { ...about, reason: `Worker ${task.worker_id} holds it under lease ${task.lease_id}.` };
-  if (task.status !== "queued")
-    return { ...about, reason: `It is ${task.status}; only a queued task waits for a worker.` };
+  const { id: task_id, status, last_error } = task;
+  const about = { task_id, status, due_at: null, last_error, holder: null, workers: [] };
+  if (isHeld(task)) {
+    const holder = await holderOf(db, task);
+    return { ...about, holder, reason: sentenceOf(task, holder) };
+  }
+  if (status !== "queued") return { ...about, reason: endOf(task) };
 
-  const fleet = await fleetFor(db, task);
   const due = dueAt(task);
   const due_at = due > 0 && due > (await databaseTime(db)) ? due : null;
-  const able = fleet.filter(({ reasons }) => reasons.length === 0).length;
-  const reason = due_at
-    ? `It is not due before ${new Date(due_at).toISOString()}.`
+  const able = await countAble(db, task);
+  const wait = due_at
+    ? `It is not due before ${timeOf(due_at)}.`
     : able > 0
       ? `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`
       : "No worker can take it now.";
-  return { ...about, reason, due_at, workers: fleet };
+  const reason = wait + (last_error === null ? "" : ` Before, an attempt ended: ${last_error}`);
+  return { ...about, reason, due_at, workers: await whyNot(db, task) };
 }
 
-/**
- * A worker whose agent is left alone can be leased the task by others, and one without a CLI can claim it: it asks by itself. Neither is
- * chosen, which is what a task waits for.
- */
-async function fleetFor(db: Db, task: Task): Promise<Explanation["workers"]> {
-  const rows = await db
-    .select({
-      id: workers.id,
-      status: workers.status,
-      capabilities: workers.capabilities,
-      last_heartbeat: workers.last_heartbeat,
-      drain: workers.drain,
-      rest: workers.rest,
-      refusals: workers.refusals,
-      paused_until: workers.paused_until,
-      active: count(leases.id),
-      isResting: sql<boolean>`${isResting}`,
-      isDrained: sql<boolean>`${isDrained}`,
-      answered_by: workers.answered_by,
-      isPaused: sql<boolean>`${workers.url} <> '' and ${isPaused}`,
-    })
-    .from(workers)
-    .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
-    .groupBy(workers.id)
-    .orderBy(asc(workers.id));
-  return rows.map(
-    ({ id, status, last_heartbeat, capabilities, drain, rest, active, refusals, paused_until, answered_by, ...is }) => {
-      const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
-      const missing = task.requires.filter((label) => !capabilities.labels.includes(label));
-      const reasons = [
-        status !== "online" && `is ${status}, ${since}`,
-        !capabilities.claude_cli && "has no CLI, so that it gets only what it claims",
-        is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
-        is.isResting && rest !== null && `rests until ${endOf(rest)}: ${rest.reason}`,
-        missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
-        active >= capabilities.max_concurrency && `is full: ${active} of ${capabilities.max_concurrency}`,
-        answered_by !== null &&
-          `has an address at which the node "${answered_by}" answers, so that its agent is not called`,
-        is.isPaused && `refused ${refusals} times; left alone until ${new Date(paused_until ?? 0).toISOString()}`,
-      ];
-      return { worker_id: id, reasons: reasons.filter((reason) => reason !== false) };
-    },
-  );
+const timeOf = (ms: number) => new Date(ms).toISOString();
+
+async function holderOf(db: Db, { id, lease_id }: Task): Promise<Holder | null> {
+  const lease = await findLease(db, id, lease_id ?? "");
+  if (!lease) return null;
+  const { worker_id, started_at: since, last_heartbeat, expires_at } = lease;
+  return { worker_id, lease_id: lease.id, since, last_heartbeat, expires_at };
+}
+
+function sentenceOf({ worker_id, lease_id, cancel_requested }: Task, holder: Holder | null): string {
+  const held = `Worker ${worker_id} holds it under lease ${lease_id}`;
+  if (!holder) return `${held}.`;
+  const { since, last_heartbeat, expires_at } = holder;
+  const next = cancel_requested ? "It is to be cancelled, which happens when the lease ends:" : "It comes back";
+  const beats = last_heartbeat > since ? `last heard of at ${timeOf(last_heartbeat)}` : "not heard of since";
+  return `${held} since ${timeOf(since)}, ${beats}. ${next} at ${timeOf(expires_at)}, unless the worker is heard of again.`;
+}
+
+function endOf({ status, last_error, attempts, max_attempts }: Task): string {
+  if (status === "completed") return "It is completed: its results and artifacts have the output.";
+  if (status === "cancelled") return "It is cancelled; only a queued task waits for a worker.";
+  const after = status === "dead" ? ` after ${attempts} of ${max_attempts} attempts` : "";
+  return `It is ${status}${after}: ${last_error ?? "what was said is not known."} Requeue it to have it tried again.`;
 }

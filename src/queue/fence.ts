@@ -57,6 +57,9 @@ export function staleLease(leaseId = "(none)"): Conflict {
 /** True while a lease holds the task. */
 export const isHeld = ({ status }: Task) => status === "leased" || status === "running";
 
+/** True when the task has ended: nobody holds it, and it does not wait either. */
+export const isOver = (task: Task) => !isHeld(task) && task.status !== "queued";
+
 /** Conflict: no lease holds the task. */
 export function requireHeld(task: Task): void {
   if (!isHeld(task)) throw new Conflict(`Task status is '${task.status}', expected 'leased' or 'running'`);

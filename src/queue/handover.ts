@@ -6,7 +6,7 @@ import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/rows.ts";
 import { Conflict } from "../errors.ts";
 import { sha256Of } from "../storage/hash.ts";
-import { findLease, isHeld, requireHeld, staleLease } from "./fence.ts";
+import { findLease, isHeld, isOver, requireHeld, staleLease } from "./fence.ts";
 
 /** What a worker hands in, and the SHA-256 by which it is known when it comes again. */
 export interface Handover {
@@ -54,7 +54,12 @@ export async function findEarlier(
 
 /** The result names the output that the worker sent; of an uploaded one, what PostgreSQL holds as text. */
 export function answerTo({ output }: CompleteTask, task: Task, artifact: ArtifactRow, result: Result): Completion {
-  return { task, artifact, result: { ...resultView(result), output: output ?? artifact.content } };
+  const accepted = result.accepted && isOver(task) && task.lease_id === result.lease_id;
+  return {
+    task,
+    artifact: { ...artifact, accepted },
+    result: { ...resultView(result), output: output ?? artifact.content },
+  };
 }
 
 /**

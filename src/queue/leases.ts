@@ -21,11 +21,15 @@ export function leasesIn(status?: Lease["status"]): Source {
   };
 }
 
-/** The leases that the worker holds now, newest first. */
+/** More than any worker has room for: leases in its name are not refused for want of that. */
+const MOST_SHOWN = 1_000;
+
+/** The leases that the worker holds now, the 1,000 newest first. */
 export function activeLeasesOf(db: Db, workerId: string): Promise<Lease[]> {
   return db
     .select()
     .from(leases)
     .where(and(eq(leases.worker_id, workerId), eq(leases.status, "active")))
-    .orderBy(...newestFirst);
+    .orderBy(...newestFirst)
+    .limit(MOST_SHOWN);
 }

@@ -7,6 +7,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
+import type { Capabilities } from "../db/values.ts";
 import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url.ts";
 import { getWorker } from "../fleet/workers.ts";
 import { endLeasesOf } from "./worker-leases.ts";
@@ -26,18 +27,20 @@ export interface Registering {
 }
 
 /**
- * Registers a worker under its name, or takes down what a known one says of itself now. A known one keeps its `url` and the texts about
- * its agent when none are sent, and its `registered_at`, `obs_count` and `db_sha`. Registering is a sign of life. Another `boot_id` than
+ * Registers a worker under its name, or takes down what a known one says of itself now. What is not sent keeps
+ * its value where the worker is known; a new one gets the defaults. Registering is a sign of life. Another `boot_id` than
  * before means that the worker has restarted: what it held in its earlier life ends at once (lifecycle.md, "When is a worker online?").
  * Forbidden: the caller's key may not set this `url` (fleet/agent-url.ts).
  */
 export function registerWorker(db: Db, request: RegisterWorker, how: Registering = {}): Promise<Registration> {
-  const { name, boot_id, status, capabilities } = request;
+  const { name, boot_id } = request;
   return inTransaction(db, async (tx) => {
     const restarted = `worker ${name} has restarted`;
     if (boot_id !== "") await endLeasesOf(tx, name, restarted, () => hasRestarted(tx, name, boot_id));
     const address = await addressFor(tx, request, how);
     const isNew = await upsert(tx, request, address);
+    const worker = await getWorker(tx, name);
+    const { status, capabilities } = worker;
     await audit(tx, {
       action: isNew ? "worker_registered" : "worker_updated",
       entity_type: "worker",
@@ -45,7 +48,7 @@ export function registerWorker(db: Db, request: RegisterWorker, how: Registering
       actor: "api",
       detail: `Worker ${name} registered, status=${status}, max_concurrency=${capabilities.max_concurrency}${noteOn(request, address)}`,
     });
-    return { worker: await getWorker(tx, name), isNew };
+    return { worker, isNew };
   });
 }
 
@@ -83,18 +86,45 @@ function noteOn({ url }: RegisterWorker, address: { url: string; url_from: strin
   return address?.url_from === "caller" ? `, url=${address.url} in place of ${url}` : "";
 }
 
+const DEFAULTS: Capabilities = { claude_cli: true, max_concurrency: 1, labels: [] };
+
 async function upsert(
   tx: Db,
-  { name, ...self }: RegisterWorker,
+  { name, url: _named, capabilities, status, ip_addrs, ...texts }: RegisterWorker,
   address: Awaited<ReturnType<typeof addressFor>>,
 ): Promise<boolean> {
-  const { url: _named, agent_version, os_info, install_method, boot_id, ...always } = self;
-  const sent = Object.entries({ agent_version, os_info, install_method, boot_id }).filter(([, value]) => value !== "");
-  const said = { ...always, ...Object.fromEntries(sent), ...address, last_heartbeat: nowMs, self_registered: true };
+  const said = {
+    ...Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== "")),
+    ...(ip_addrs && { ip_addrs }),
+    ...address,
+    last_heartbeat: nowMs,
+    self_registered: true,
+  };
+  const {
+    claude_cli = DEFAULTS.claude_cli,
+    max_concurrency = DEFAULTS.max_concurrency,
+    labels = DEFAULTS.labels,
+  } = capabilities ?? DEFAULTS;
   const [row] = await tx
     .insert(workers)
-    .values({ id: name, node_id: name, registered_at: nowMs, ...said })
-    .onConflictDoUpdate({ target: workers.id, set: said })
+    .values({
+      id: name,
+      node_id: name,
+      registered_at: nowMs,
+      status: status ?? "online",
+      capabilities: { claude_cli, max_concurrency, labels },
+      ...said,
+    })
+    .onConflictDoUpdate({
+      target: workers.id,
+      set: {
+        ...said,
+        // Without a status it says at least that it is there.
+        status:
+          status ?? sql`case when ${workers.status} in ('offline', 'unknown') then 'online' else ${workers.status} end`,
+        capabilities: sql`${workers.capabilities} || ${JSON.stringify(capabilities ?? {})}::jsonb`,
+      },
+    })
     // xmax is 0 in a row that was inserted, and the updating transaction in one that was there.
     .returning({ isNew: sql<boolean>`xmax = 0` });
   return row?.isNew ?? false;

@@ -45,7 +45,7 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason, started 
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, releasable)))
       .returning();
     if (released.length === 0 || !task) throw staleLease(lease_id);
-    const fact = { entity_type: "llm_task", entity_id: taskId, actor: worker_id ?? "api" };
+    const fact = { entity_type: "llm_task", entity_id: task.id, actor: worker_id ?? "api" };
     const detail = `Handed back ${started ? "after it was started" : "unstarted"}, lease ${lease_id}${reason && `: ${reason}`}`;
     await audit(tx, { ...fact, action: "task_released", detail });
     if (next === "cancelled")

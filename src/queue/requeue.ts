@@ -13,7 +13,7 @@ import { lockTask } from "./tasks.ts";
 /** One transition: failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
 export function requeueTask(db: Db, taskId: string): Promise<Task> {
   return inTransaction(db, async (tx) => {
-    const { status: was } = await lockTask(tx, taskId);
+    const { id, status: was } = await lockTask(tx, taskId);
     const [task] = await tx
       .update(llmTasks)
       .set({ status: "queued", attempts: 0, lease_id: null, worker_id: null, retry_at: null, updated_at: nowMs })
@@ -23,7 +23,7 @@ export function requeueTask(db: Db, taskId: string): Promise<Task> {
     await audit(tx, {
       action: "task_requeued",
       entity_type: "llm_task",
-      entity_id: taskId,
+      entity_id: id,
       actor: "admin",
       detail: `Requeued from ${was}`,
     });

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { eq, sql } from "drizzle-orm";
-import type { CreateTask } from "../contract/requests.ts";
+import type { CreateTask } from "../contract/create-task.ts";
 import type { Task } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -18,6 +18,9 @@ export const isDue = sql`coalesce(greatest(${llmTasks.not_before}, ${llmTasks.re
 /** When it may be leased, in epoch milliseconds; 0 is at once. */
 export const dueAt = ({ not_before, retry_at }: Task) => Math.max(not_before ?? 0, retry_at ?? 0);
 
+/** About how many bytes a task's record takes as JSON, without reading its long texts. */
+export const taskBytes = sql`(coalesce(${llmTasks.size_bytes}, octet_length(${llmTasks.prompt}) + octet_length(${llmTasks.context_hints}::text)) + 700)`;
+
 export interface Creation {
   task: Task;
   /** False when the same request had made it before. */
@@ -30,6 +33,7 @@ type NewTask = { [Column in keyof CreateTask]: string | number | null } & {
   entryId: string;
   actor: string;
   detail: string;
+  size_bytes: number;
 };
 const given = (name: keyof NewTask) => sql.placeholder(name);
 
@@ -37,10 +41,11 @@ const CREATE = statement<{ created_at: number }, NewTask>(
   "create",
   sql`with task as (
       insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, max_attempts,
-        requires, not_before, retry, idempotency_key, status, attempts, created_at, updated_at)
+        requires, not_before, retry, agent_kind, structured_input, attachments, tracing, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
       values (${given("id")}, ${given("context_id")}, ${given("agent_slug")}, ${given("prompt")}, ${given("context_hints")},
         ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("not_before")},
-        ${given("retry")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
+        ${given("retry")}, ${given("agent_kind")}, ${given("structured_input")}, ${given("attachments")}, ${given("tracing")},
+        ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
       -- Waits for a transaction that is just inserting the same key.
       on conflict (idempotency_key) where idempotency_key is not null do nothing
       returning id, created_at
@@ -57,12 +62,17 @@ const CREATE = statement<{ created_at: number }, NewTask>(
  */
 export async function createTask(db: Db, request: CreateTask, idempotencyKey: string | null = null): Promise<Creation> {
   const id = newId();
+  const size_bytes = Buffer.byteLength(JSON.stringify(request));
   const [created] = await CREATE(db, {
     ...request,
     context_hints: JSON.stringify(request.context_hints),
     policy: JSON.stringify(request.policy),
     requires: JSON.stringify(request.requires),
     retry: request.retry && JSON.stringify(request.retry),
+    structured_input: request.structured_input === null ? null : JSON.stringify(request.structured_input),
+    attachments: JSON.stringify(request.attachments),
+    tracing: request.tracing && JSON.stringify(request.tracing),
+    size_bytes,
     id,
     key: idempotencyKey,
     entryId: newId(),
@@ -86,6 +96,8 @@ export async function createTask(db: Db, request: CreateTask, idempotencyKey: st
       retry_at: null,
       progress: null,
       cancel_requested: false,
+      last_error: null,
+      size_bytes,
     };
     return { task, isNew: true };
   }
@@ -148,7 +160,7 @@ export function tasks(status?: Task["status"]): Source {
     time: llmTasks.created_at,
     only: status && { column: llmTasks.status, value: status },
     record: wholeRow(llmTasks),
-    weight: sql`octet_length(${llmTasks.prompt}) + octet_length(${llmTasks.context_hints}::text)`,
+    weight: taskBytes,
     order: "newest first",
   };
 }

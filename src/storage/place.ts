@@ -24,7 +24,11 @@ export interface ArtifactStore {
 const UPLOAD_WITHIN_MS = 10_000;
 /** An uploaded text of up to this size lies in its artifact's `content`, as if it had come in the completion's body. */
 const INLINE_BYTES = 10 * 1024 * 1024;
-export const CONTENT_TYPES = { json: "application/json", text: "text/plain; charset=utf-8" };
+export const CONTENT_TYPES = {
+  json: "application/json",
+  text: "text/plain; charset=utf-8",
+  markdown: "text/markdown; charset=utf-8",
+};
 
 /** What becomes of an output: the artifact's id, and the columns that say where its bytes are. */
 export interface PlacedOutput {

@@ -101,7 +101,8 @@ export async function presignedUrl(
 
 /** A name to save the artifact under, of letters, digits, hyphens and a dot. */
 export function fileNameOf({ id, content_type }: Pick<ArtifactRow, "id" | "content_type">): string {
-  return `${id}.${content_type === "application/json" ? "json" : "txt"}`;
+  const ending = content_type === "application/json" ? "json" : content_type.startsWith("text/markdown") ? "md" : "txt";
+  return `${id}.${ending}`;
 }
 
 function opener(db: Db, store: ArtifactStore, { id, url, content, size_bytes }: ArtifactRow): Open {

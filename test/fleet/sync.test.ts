@@ -33,7 +33,7 @@ const report = (...agents: unknown[]) => {
 };
 const worker = (name: string) => getWorker(db, name);
 const capabilitiesOf = async (name: string) => (await worker(name)).capabilities;
-const names = async () => (await listWorkers(db, { limit: 2_000 })).map(({ id }) => id);
+const names = async () => (await listWorkers(db, { limit: 2_000 })).page.map(({ id }) => id);
 const audited = () =>
   query<{ action: string }>("select action, entity_id, actor, detail from audit_logs order by timestamp, id");
 /** Every row as it is stored, and the transaction that wrote it. */
@@ -107,7 +107,7 @@ describe("a sync", () => {
     expect(await report(...agents.map((agent) => ({ ...agent, last_seen: secondsAgo(1) })))).toMatchObject({
       changed: 1_000,
     });
-    expect((await listWorkers(db, { limit: 2_000 })).every(({ status }) => status === "online")).toBe(true);
+    expect((await listWorkers(db, { limit: 2_000 })).page.every(({ status }) => status === "online")).toBe(true);
   });
 
   it("takes less than 200 ms for 1,000 agents of which all are seen anew", async () => {

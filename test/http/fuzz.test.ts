@@ -20,7 +20,12 @@ const task = {
   agent_slug: "a",
   prompt: "p",
   context_hints: ["h"],
-  policy: { timeout_sec: 5, budget: 1 },
+  policy: { timeout_sec: 5, budget: { max_tokens: 1 }, required_labels: ["l"], retry: { backoff: "linear" } },
+  structured_input: { a: ["b"] },
+  attachments: [{ type: "inline", mime_type: "m", content: "c" }],
+  tracing: { trace_id: "t", metadata: { a: 1 } },
+  agent_kind: "k",
+  idempotency_key: "k",
 };
 const completion = { status: "success", output: "o", error_message: null, metrics: { duration_ms: 1, tokens_used: 2 } };
 const worker = { name: "w", url: "http://w:8001", capabilities: { max_concurrency: 2, labels: ["l"] }, boot_id: "b" };

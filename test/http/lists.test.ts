@@ -78,6 +78,52 @@ describe("a list", async () => {
     },
   );
 
+  it.each([
+    ["/llm-tasks", "context_id", "limit, after, status"],
+    ["/leases", "worker_id", "limit, after, status"],
+    ["/artifacts", "status", "limit, after, task_id"],
+    ["/audit", "entity_id", "limit, after"],
+    ["/workers", "status", "limit, after"],
+    ["/runs", "status", "limit, after"],
+    [`/llm-tasks/${made[0]}/results`, "__proto__", "limit, after"],
+    [`/llm-tasks/${made[0]}/history`, "action", "limit, after"],
+    [`/artifacts/${made[0]}/url`, "expires", "expires_seconds"],
+  ])("%s has no parameter %s, and names those that it has", async (path, name, known) => {
+    const { body } = await api.get(`${R}${path}?${name}=x`).expect(400);
+    expect(body.error).toBe(`The query is not valid. ${name}: there is no such parameter here, only ${known}`);
+  });
+
+  it.each(["/llm-tasks", "/runs"])("%s ends a page at 8 MB, with one record at least, and goes on", async (path) => {
+    const { query: ask, db: own } = await createTestDatabase();
+    const { api: alone } = await startApp(own);
+    const ids = [];
+    for (const size_bytes of [1, 9_000_000, 3_000_000, 4_000_000, 5_000_000]) {
+      const { id } = await aTask(own);
+      await ask("update llm_tasks set size_bytes = $2 where id = $1", [id, size_bytes]);
+      ids.unshift(id);
+    }
+    const pages = [];
+    for (let next: string | undefined = R + path; next; ) {
+      const { body, headers } = await alone.get(next).expect(200);
+      pages.push(body.map(({ id }: { id: string }) => id));
+      next = nextOf(headers.link);
+    }
+    expect(pages).toEqual([[ids[0]], [ids[1], ids[2]], [ids[3]], [ids[4]]]);
+  });
+
+  it("of workers ends a page at 8 MB as well", async () => {
+    const { query: ask, db: own } = await createTestDatabase();
+    const { api: alone } = await startApp(own);
+    await aWorker(own, { name: "w" });
+    await ask(`insert into workers (id, node_id, status, capabilities, registered_at)
+      select 'w' || n, 'w' || n, 'online', jsonb_build_object('claude_cli', true, 'max_concurrency', 1, 'labels',
+        jsonb_build_array(repeat('x', 1500000))), 1 from generate_series(1, 3) n`);
+    const { body, headers } = await alone.get(`${R}/workers`).expect(200);
+    expect(body.map(({ id }: { id: string }) => id)).toEqual(["w", "w1", "w2"]);
+    const { body: more, headers: last } = await alone.get(nextOf(headers.link) ?? "").expect(200);
+    expect([more.map(({ id }: { id: string }) => id), last.link]).toEqual([["w3"], undefined]);
+  });
+
   it("of large records arrives whole, in parts", async () => {
     const { db: own } = await createTestDatabase();
     const { api: alone } = await startApp(own);

@@ -98,6 +98,94 @@ describe("POST /api/runtime/llm-tasks", () => {
     expect(await count()).toEqual(before);
   });
 
+  it("takes what clients of the owners' protocol send, and names what it does not know", async () => {
+    const given = {
+      context_id: "c",
+      agent_slug: "protocol-v1",
+      prompt: "p",
+      desired_format: "markdown",
+      agent_kind: "coder",
+      structured_input: { deep: [1, { ключ: null }] },
+      attachments: [{ type: "inline", mime_type: "text/plain", content: "x", filename: "a.txt" }],
+      tracing: { trace_id: "t", metadata: { a: 1 } },
+    };
+    const policy = { budget: { max_tokens: 5 }, preferred_labels: ["fast"], allow_fallback: false };
+    const { body, headers } = await api.post(TASKS).send({
+      ...given,
+      requires: ["gpu"],
+      policy: {
+        ...policy,
+        required_labels: ["arm64", "gpu"],
+        retry: { max_attempts: 5, backoff: "linear", base_delay_sec: 2, jitter: 1 },
+      },
+      priority: 5,
+      tracing: { ...given.tracing, sampled: true },
+      "é\n": 1,
+    });
+    expect(body).toEqual({ ...TASK, policy: expect.any(Object) });
+    expect(body).toMatchObject({
+      ...given,
+      requires: ["gpu", "arm64"],
+      max_attempts: 5,
+      retry: { backoff: "linear", base_delay_sec: 2, max_delay_sec: 300 },
+    });
+    expect(body.policy).toEqual({ timeout_sec: 120, ...policy });
+    expect(headers["x-ignored-fields"]?.split(", ").sort()).toEqual([
+      "%C3%A9%0A",
+      "policy.retry.jitter",
+      "priority",
+      "tracing.sampled",
+    ]);
+    await aWorker(db, { name: "gpu", capabilities: { labels: ["gpu", "arm64"] } });
+    const { tasks } = (await api.post(`${TASKS}/claim`).send({ worker_id: "gpu", agent_slugs: ["protocol-v1"] })).body;
+    expect(tasks[0].task).toMatchObject(given);
+    const done = { status: "success", output: "# o", metrics: { duration_ms: 1 } };
+    const { artifact } = (await api.post(`${TASKS}/${body.id}/complete`).send(done).expect(200)).body;
+    expect(artifact.content_type).toBe("text/markdown; charset=utf-8");
+  });
+
+  it("has no X-Ignored-Fields where all is known, and one of bounded length", async () => {
+    const given = { context_id: "c", agent_slug: "a", prompt: "p" };
+    expect((await api.post(TASKS).send(given)).headers).not.toHaveProperty("x-ignored-fields");
+    const many = Object.fromEntries(Array.from({ length: 5_000 }, (_, n) => [`field ${n}`, 1]));
+    const { status, headers } = await api.post(TASKS).send({ ...given, ...many });
+    expect([status, headers["x-ignored-fields"]?.endsWith(", ...")]).toEqual([201, true]);
+    expect(headers["x-ignored-fields"]?.length).toBeLessThan(1_010);
+  });
+
+  it("takes an idempotency key in the body as in the header, and not two", async () => {
+    const given = { context_id: "c", agent_slug: "a", prompt: "p", idempotency_key: "in the body" };
+    const first = await api.post(TASKS).send(given).expect(201);
+    expect(first.body.idempotency_key).toBe("in the body");
+    const again = await api.post(TASKS).set("Idempotency-Key", "in the body").send(given).expect(200);
+    expect(again.body.id).toBe(first.body.id);
+    const { idempotency_key: _key, ...plain } = given;
+    await api.post(TASKS).set("Idempotency-Key", "in the body").send(plain).expect(200);
+    const { body } = await api.post(TASKS).set("Idempotency-Key", "another").send(given).expect(400);
+    expect(body.error).toContain("two keys");
+    for (const idempotency_key of ["", "é", 5])
+      await api
+        .post(TASKS)
+        .send({ ...given, idempotency_key })
+        .expect(400);
+  });
+
+  it.each<[string, unknown]>([
+    ["structured_input", { a: "\0" }],
+    ["structured_input", "x".repeat(1_000_000)],
+    ["attachments", [{ type: "inline", mime_type: "text/plain" }]],
+    ["attachments", [{ type: "presigned_url", mime_type: "text/plain", url: "ftp://x" }]],
+    ["attachments", Array(21).fill({ type: "inline", mime_type: "text/plain", content: "x" })],
+    ["tracing", { parent_span_id: "x" }],
+    ["agent_kind", "x".repeat(129)],
+    ["policy", { budget: { note: "x".repeat(10_000) } }],
+    ["policy", { retry: { backoff: "random" } }],
+  ])("refuses %s out of its bounds", async (field, value) => {
+    const given = { context_id: "c", agent_slug: "a", prompt: "p", [field]: value };
+    const { body } = await api.post(TASKS).send(given).expect(400);
+    expect(Object.keys(body.error.fieldErrors)).toEqual([field]);
+  });
+
   it("names all refused fields together", async () => {
     const refused = await post("", { context_id: "", max_attempts: 0, policy: { timeout_sec: 0, budget: -1 } });
     expect([refused.status, refused.body]).toEqual([

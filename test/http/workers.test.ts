@@ -72,6 +72,25 @@ describe("POST /api/runtime/workers", () => {
     expect((await register({ name: "agent", url: "", ...said, os_info: null })).body).toMatchObject(said);
   });
 
+  it("lets a known worker keep each thing that it does not send", async () => {
+    const known = {
+      status: "syncing",
+      capabilities: { claude_cli: false, max_concurrency: 7, labels: ["gpu"] },
+      ip_addrs: ["10.0.0.9"],
+    };
+    await register({ name: "kept", ...known });
+    expect((await register({ name: "kept" })).body).toMatchObject(known);
+    const { body } = await register({ name: "kept", capabilities: { max_concurrency: 2 } });
+    expect(body.capabilities).toEqual({ claude_cli: false, max_concurrency: 2, labels: ["gpu"] });
+    expect((await auditOf("kept")).at(-1)?.detail).toBe("Worker kept registered, status=syncing, max_concurrency=2");
+    expect((await register({ name: "kept", capabilities: { labels: [] }, ip_addrs: [] })).body).toMatchObject({
+      capabilities: { claude_cli: false, max_concurrency: 2, labels: [] },
+      ip_addrs: [],
+    });
+    await query("update workers set status = 'offline' where id = 'kept'");
+    expect((await register({ name: "kept" })).body.status).toBe("online");
+  });
+
   it.each<[string, unknown]>([
     ["name", undefined],
     ["name", ""],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import * as requests from "../../src/contract/requests.ts";
+import { createTask as creation } from "../../src/contract/create-task.ts";
 import { cancelTask } from "../../src/queue/cancel.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
@@ -70,23 +70,29 @@ describe("a task with retry", () => {
   const retry = { base_delay_sec: 10, max_delay_sec: 25, max_attempts: 4 };
   const due = (id: string) => query("update llm_tasks set retry_at = 1 where id = $1", [id]);
 
-  it("is made again after a delay that doubles up to the most, and is dead after its last attempt", async () => {
-    const { id } = await aTask(db, { retry });
-    const worker = await aWorker(db);
-    const delays: number[] = [];
-    for (let attempt = 1; attempt <= 4; attempt++) {
-      await leaseTask(db, id, { worker_id: worker.id, ttl_seconds: undefined });
-      const { task, result } = await complete(id, { status: "error", error_message: "no" });
-      expect(task.status).toBe(attempt < 4 ? "queued" : "dead");
-      if (attempt < 4) delays.push(((task.retry_at ?? 0) - result.completed_at) / 1_000);
-      await due(id);
-    }
-    for (const [n, most] of [10, 20, 25].entries()) {
-      expect(delays[n]).toBeGreaterThan(most * 0.79);
-      expect(delays[n]).toBeLessThan(most * 1.02);
-    }
-    expect((await actionsOf(id)).at(-1)).toBe("task_dead");
-  });
+  it.each([
+    ["doubles", {}, [10, 20, 25]],
+    ["grows by as much each time", { backoff: "linear", base_delay_sec: 6 }, [6, 12, 18]],
+  ])(
+    "is made again after a delay that %s up to the most, and is dead after its last attempt",
+    async (_how, more, expected) => {
+      const { id } = await aTask(db, { retry: { ...retry, ...more } });
+      const worker = await aWorker(db);
+      const delays: number[] = [];
+      for (let attempt = 1; attempt <= 4; attempt++) {
+        await leaseTask(db, id, { worker_id: worker.id, ttl_seconds: undefined });
+        const { task, result } = await complete(id, { status: "error", error_message: "no" });
+        expect(task.status).toBe(attempt < 4 ? "queued" : "dead");
+        if (attempt < 4) delays.push(((task.retry_at ?? 0) - result.completed_at) / 1_000);
+        await due(id);
+      }
+      for (const [n, most] of expected.entries()) {
+        expect(delays[n]).toBeGreaterThan(most * 0.79);
+        expect(delays[n]).toBeLessThan(most * 1.02);
+      }
+      expect((await actionsOf(id)).at(-1)).toBe("task_dead");
+    },
+  );
 
   it("is not leased before it is due", async () => {
     const { task, worker } = await aLeasedTask(db, { task: { retry } });
@@ -106,10 +112,10 @@ describe("a task with retry", () => {
 
   it("takes its attempts from retry where both are given", () => {
     const task = { context_id: "c", agent_slug: "a", prompt: "p", max_attempts: 2 };
-    expect(requests.createTask.parse({ ...task, retry: { max_attempts: 5 } })).toMatchObject({
+    expect(creation.parse({ ...task, retry: { max_attempts: 5 } })).toMatchObject({
       max_attempts: 5,
       retry: { base_delay_sec: 15, max_delay_sec: 300 },
     });
-    expect(requests.createTask.parse({ ...task, retry: {} })).toMatchObject({ max_attempts: 2 });
+    expect(creation.parse({ ...task, retry: {} })).toMatchObject({ max_attempts: 2 });
   });
 });

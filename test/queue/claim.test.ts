@@ -60,6 +60,24 @@ describe("a claim", () => {
     expect(entry).toEqual({ action: "task_leased", actor: id });
   });
 
+  it("is given 16 MB at most, or a single task that is larger; the rest stays queued", async () => {
+    const { query: ask, db: own } = await createTestDatabase();
+    await aWorker(own, { name: "big", capabilities: { max_concurrency: 32 } });
+    const ids = [];
+    for (const size_bytes of [7_000_000, 8_000_000, 2_000_000, 17_000_000, 1]) {
+      const { id } = await aTask(own);
+      await ask("update llm_tasks set size_bytes = $2 where id = $1", [id, size_bytes]);
+      ids.push(id);
+    }
+    const claimed = async () =>
+      (await claimTasks(own, requests.claimTasks.parse({ worker_id: "big", max_tasks: 32 }))).map(
+        ({ task }) => task.id,
+      );
+    expect(await claimed()).toEqual(ids.slice(0, 2));
+    expect(await ask("select attempts from llm_tasks where status = 'queued' and attempts > 0")).toEqual([]);
+    expect([await claimed(), await claimed(), await claimed()]).toEqual([[ids[2]], [ids[3]], [ids[4]]]);
+  });
+
   it("is a sign of life, refused for an unknown worker and for a drained one", async () => {
     await emptyQueue();
     expect((await claim({ worker_id: "nobody" })).status).toBe(404);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import * as requests from "../../src/contract/requests.ts";
+import { createTask as creation } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
@@ -11,7 +11,7 @@ import { aWorker, completion } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
 const request = (fields = {}) =>
-  requests.createTask.parse({ context_id: "garden", agent_slug: "writer", prompt: "Write a haiku.", ...fields });
+  creation.parse({ context_id: "garden", agent_slug: "writer", prompt: "Write a haiku.", ...fields });
 
 describe("the same creation again", () => {
   it("100 times at the same moment makes one task", async () => {

@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 import { AUDIT_ENTRY, RESULT, TASK, WORKER } from "../support/records.ts";
 
-const { db, query } = await createTestDatabase();
+const { db, query, makeOverdue } = await createTestDatabase();
 const { api } = await startApp(db);
 const TASKS = "/api/runtime/llm-tasks";
 const WORKERS = "/api/runtime/workers";
@@ -38,6 +39,8 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
         task_id: task.id,
         status: "queued",
         due_at: null,
+        last_error: null,
+        holder: null,
         reason: "1 worker(s) could take it now; nobody has leased, claimed or dispatched it yet.",
         workers: [
           { worker_id: "able", reasons: [] },
@@ -65,11 +68,83 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
       due_at: later,
       reason: `It is not due before ${new Date(later).toISOString()}.`,
     });
-    const { task, worker } = await aLeasedTask(db);
-    expect((await api.get(`${TASKS}/${task.id}/explain`)).body.reason).toContain(`Worker ${worker.id} holds it`);
+    const { task, worker, lease } = await aLeasedTask(db);
+    await query("update leases set started_at = 1000, last_heartbeat = 2000, expires_at = 3000 where id = $1", [
+      lease.id,
+    ]);
+    const held = (await api.get(`${TASKS}/${task.id}/explain`)).body;
+    expect(held).toMatchObject({
+      status: "leased",
+      holder: { worker_id: worker.id, lease_id: lease.id, since: 1_000, last_heartbeat: 2_000, expires_at: 3_000 },
+      reason: `Worker ${worker.id} holds it under lease ${lease.id} since 1970-01-01T00:00:01.000Z, last heard of at 1970-01-01T00:00:02.000Z. It comes back at 1970-01-01T00:00:03.000Z, unless the worker is heard of again.`,
+    });
     await api.post(`${TASKS}/${waiting.id}/cancel`);
     expect((await api.get(`${TASKS}/${waiting.id}/explain`)).body.reason).toContain("It is cancelled");
     expect((await api.get(`${TASKS}/nobody/explain`)).status).toBe(404);
+  });
+});
+
+describe("what an attempt said that ended without success", () => {
+  const at = (id: string, verb: string, body: object) => api.post(`${TASKS}/${id}/${verb}`).send(body);
+  const fail = (id: string, error_message: string | null) =>
+    at(id, "complete", { status: "error", error_message, metrics: { duration_ms: 1 } }).expect(200);
+
+  it("is on the record and in the explanation, also while it is tried again, until a success", async () => {
+    const { task, worker } = await aLeasedTask(db, { task: { retry: { base_delay_sec: 0 } } });
+    const said = `${"x".repeat(498)}🌱 and more`;
+    const { task: waiting } = (await fail(task.id, said)).body;
+    expect(waiting).toMatchObject({ status: "queued", last_error: `${"x".repeat(498)}\ufffd…` });
+    expect((await api.get(`${TASKS}/${task.id}/explain`)).body).toMatchObject({
+      last_error: waiting.last_error,
+      reason: expect.stringContaining(`Before, an attempt ended: ${waiting.last_error}`),
+    });
+    await at(task.id, "lease", { worker_id: worker.id }).expect(201);
+    expect((await api.get(`${TASKS}/${task.id}`)).body.last_error).toBe(waiting.last_error);
+    await at(task.id, "complete", { status: "success", output: "o", metrics: { duration_ms: 1 } }).expect(200);
+    expect((await api.get(`${TASKS}/${task.id}`)).body).toMatchObject({ status: "completed", last_error: null });
+  });
+
+  it("is the explanation of a failed and of a dead task", async () => {
+    const failed = await aLeasedTask(db);
+    expect((await fail(failed.task.id, null)).body.task.last_error).toContain("without a message");
+    expect((await at(failed.task.id, "requeue", {})).body.last_error).toContain("without a message");
+    const dead = await aLeasedTask(db, { task: { max_attempts: 1 } });
+    await makeOverdue(dead.task.id);
+    await sweepOnce(db);
+    const why = `The lease of worker ${dead.worker.id} ended: no heartbeat before it was overdue`;
+    expect((await api.get(`${TASKS}/${dead.task.id}/explain`)).body).toMatchObject({
+      last_error: why,
+      reason: `It is dead after 1 of 1 attempts: ${why} Requeue it to have it tried again.`,
+    });
+  });
+
+  it("comes with artifacts that say which of them counts", async () => {
+    const { task, worker } = await aLeasedTask(db, { task: { retry: { base_delay_sec: 0 } } });
+    const { artifact } = (await fail(task.id, "no")).body;
+    const ofTask = async () =>
+      (await api.get(`/api/runtime/artifacts?task_id=${task.id}`)).body.map(
+        (one: { accepted: boolean }) => one.accepted,
+      );
+    expect([artifact.accepted, await ofTask()]).toEqual([false, [false]]);
+    await at(task.id, "lease", { worker_id: worker.id }).expect(201);
+    const done = { status: "success", output: "o", metrics: { duration_ms: 1 } };
+    const { artifact: counts } = (await at(task.id, "complete", done)).body;
+    expect([counts.accepted, await ofTask()]).toEqual([true, [true, false]]);
+    expect((await api.get(`/api/runtime/artifacts/${counts.id}`)).body).toEqual(counts);
+  });
+
+  it("is written down under one spelling of the task's id", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    const loud = task.id.toUpperCase();
+    await at(loud, "release", { lease_id: lease.id }).expect(200);
+    await at(loud, "cancel", {}).expect(200);
+    const other = await aLeasedTask(db);
+    await fail(other.task.id.toUpperCase(), "no");
+    await at(other.task.id.toUpperCase(), "requeue", {}).expect(200);
+    expect(
+      await query("select 1 from audit_logs where entity_id in ($1, $2)", [loud, other.task.id.toUpperCase()]),
+    ).toEqual([]);
+    expect((await api.get(`${TASKS}/${loud}/history`)).body).toHaveLength(4);
   });
 });
 

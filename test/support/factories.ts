@@ -1,4 +1,5 @@
 /** Rows made through the service's own calls; a test names only the fields that matter to it. */
+import { createTask as creation } from "../../src/contract/create-task.ts";
 import * as requests from "../../src/contract/requests.ts";
 import type { Lease, Task, WorkerWithLoad } from "../../src/contract/views.ts";
 import type { Db } from "../../src/db/client.ts";
@@ -11,7 +12,7 @@ let made = 0;
 export async function aTask(db: Db, fields: Record<string, unknown> = {}): Promise<Task> {
   made += 1;
   const defaults = { context_id: `context-${made}`, agent_slug: "writer", prompt: "Write a haiku." };
-  const { task } = await createTask(db, requests.createTask.parse({ ...defaults, ...fields }));
+  const { task } = await createTask(db, creation.parse({ ...defaults, ...fields }));
   return task;
 }
 

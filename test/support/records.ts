@@ -33,8 +33,11 @@ export const TASK = {
   agent_slug: text,
   prompt: text,
   context_hints: strings,
-  policy: { timeout_sec: expect.any(Number), budget: expect.any(Number) },
-  desired_format: expect.stringMatching(/^(json|text)$/),
+  policy: expect.objectContaining({
+    timeout_sec: expect.any(Number),
+    budget: either(expect.any(Number), expect.any(Object)),
+  }),
+  desired_format: expect.stringMatching(/^(json|text|markdown)$/),
   status: expect.stringMatching(/^(queued|leased|running|completed|failed|dead|cancelled)$/),
   created_at: time,
   updated_at: time,
@@ -49,6 +52,12 @@ export const TASK = {
   retry: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
   progress: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
   cancel_requested: expect.any(Boolean),
+  last_error: orNull(text),
+  agent_kind: orNull(text),
+  structured_input: expect.toSatisfy((value: unknown) => value !== undefined, "is there"),
+  attachments: listOf(expect.any(Object)),
+  tracing: orNull(expect.any(Object)),
+  size_bytes: integer,
 };
 
 export const LEASE = {
@@ -97,7 +106,8 @@ export const ARTIFACT = {
   content: orNull(text),
   size_bytes: orNull(integer),
   sha256: orNull(expect.stringMatching(/^[0-9a-f]{64}$/)),
-  content_type: expect.stringMatching(/^(text\/plain; charset=utf-8|application\/json)$/),
+  content_type: expect.stringMatching(/^(text\/(plain|markdown); charset=utf-8|application\/json)$/),
+  accepted: expect.toSatisfy((value: unknown) => value === null || typeof value === "boolean"),
 };
 
 export const RESULT = {

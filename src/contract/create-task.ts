@@ -1,0 +1,138 @@
+/** What a client may send to create a task: the runtime's own fields, and those of the owners' protocol V1 beside them. */
+import { createInsertSchema } from "drizzle-zod";
+import { z } from "zod";
+import { llmTasks } from "../db/schema.ts";
+import { httpUrl, json, jsonObject, longText, optional, text, texts } from "./fields.ts";
+
+const labels = z.array(text(128)).max(100);
+const delaySeconds = z.number().min(0).max(86_400);
+
+/** `max_attempts` here is the task's own. */
+const retry = z.object({
+  max_attempts: optional(z.int().min(1).max(10)),
+  backoff: optional(z.enum(["linear", "exponential"])),
+  base_delay_sec: delaySeconds.default(15),
+  max_delay_sec: delaySeconds.default(300),
+});
+
+const policy = z.object({
+  timeout_sec: z.number().min(1).max(3_600).default(120),
+  budget: z.union([z.number().min(0), jsonObject(10_000)]).default(0),
+  required_labels: optional(labels),
+  preferred_labels: optional(labels),
+  allow_fallback: optional(z.boolean()),
+  retry: optional(retry),
+});
+
+const attachment = z
+  .object({
+    type: z.enum(["presigned_url", "inline"]),
+    mime_type: text(256).min(1),
+    url: optional(httpUrl),
+    content: optional(text(1_000_000)),
+    filename: optional(text(256)),
+  })
+  .refine(({ type, url, content }) => (type === "inline" ? content : url) !== undefined, {
+    message: "needs `content` when it is inline, and `url` when it is a presigned_url",
+  });
+
+const tracing = z.object({
+  trace_id: text(256).min(1),
+  parent_span_id: optional(text(256)),
+  metadata: optional(jsonObject(10_000)),
+});
+
+export const idempotencyKey = z
+  .string()
+  .regex(/^[\x20-\x7e]{1,255}$/, "must be 1 to 255 characters of printable ASCII")
+  .optional();
+const keyField = optional(idempotencyKey);
+
+/** The key in the body, where the rest of that has been checked. */
+export const creationKey = z.object({ idempotency_key: keyField });
+
+const fields = createInsertSchema(llmTasks, {
+  context_id: text(512).min(1),
+  agent_slug: text(256).min(1),
+  prompt: longText.min(1),
+  context_hints: texts(1_000, 10_000),
+  policy: policy.prefault({}),
+  desired_format: (column) => column.default("text"),
+  max_attempts: z.int().min(1).max(10).default(3),
+  requires: labels.default([]),
+  not_before: optional(z.int().min(0).max(8.64e15)),
+  agent_kind: optional(text(128)),
+  structured_input: optional(json(1_000_000)),
+  attachments: optional(z.array(attachment).max(20)),
+  tracing: optional(tracing),
+})
+  .pick({
+    context_id: true,
+    agent_slug: true,
+    prompt: true,
+    context_hints: true,
+    policy: true,
+    desired_format: true,
+    max_attempts: true,
+    requires: true,
+    not_before: true,
+    agent_kind: true,
+    structured_input: true,
+    attachments: true,
+    tracing: true,
+  })
+  .extend({ retry: optional(retry), idempotency_key: keyField });
+
+/** A task as it is stored: `policy.required_labels` among `requires`, and `policy.retry` as `retry`, where none stands beside it. */
+export const createTask = fields.transform((given) => {
+  const { policy: said, retry: own, requires, not_before, idempotency_key: _key, ...task } = given;
+  const { required_labels = [], retry: theirs, ...policy } = said;
+  const wanted = own ?? theirs;
+  return {
+    ...task,
+    policy: present(policy),
+    requires: [...new Set([...requires, ...required_labels])],
+    not_before: not_before ?? null,
+    max_attempts: wanted?.max_attempts ?? task.max_attempts,
+    retry: wanted ? delaysOf(wanted) : null,
+    agent_kind: task.agent_kind ?? null,
+    structured_input: task.structured_input ?? null,
+    attachments: (task.attachments ?? []).map(present),
+    tracing: task.tracing ? present(task.tracing) : null,
+  };
+});
+export type CreateTask = z.output<typeof createTask>;
+
+function delaysOf({ max_attempts: _attempts, ...delays }: z.output<typeof retry>) {
+  return present(delays);
+}
+
+type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
+
+/** The same object without what was not given, as JSON has it. */
+function present<T extends object>(value: T): Present<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Present<T>;
+}
+
+/** Where a body has objects of fields, by the dotted name of the place. */
+const KNOWN: Record<string, object> = {
+  "": fields.shape,
+  policy: policy.shape,
+  "policy.retry": retry.shape,
+  retry: retry.shape,
+  attachments: attachment.shape,
+  tracing: tracing.shape,
+};
+
+/** The dotted names of the fields of a body that a creation does not know, each once; of a list's items as if they stood in the list itself. */
+export function ignoredFields(body: unknown, place = ""): string[] {
+  if (Array.isArray(body)) return [...new Set(body.flatMap((item) => ignoredFields(item, place)))];
+  const known = KNOWN[place];
+  if (!known || typeof body !== "object" || body === null) return [];
+  return Object.entries(body).flatMap(([field, value]) => {
+    const name = place === "" ? field : `${place}.${field}`;
+    return Object.hasOwn(known, field) ? ignoredFields(value, name) : [name];
+  });
+}

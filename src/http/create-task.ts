@@ -1,0 +1,36 @@
+import type { RequestHandler } from "express";
+import { createTask as creation, creationKey, idempotencyKey, ignoredFields } from "../contract/create-task.ts";
+import { createTask } from "../queue/tasks.ts";
+import type { DbFor } from "./callers.ts";
+import { bodyOf, headerOf, InvalidValue } from "./input.ts";
+import { sendJson } from "./json.ts";
+
+/** `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. */
+export function createTaskRoute(dbFor: DbFor): RequestHandler {
+  return async (request, response) => {
+    const header = headerOf(idempotencyKey, "Idempotency-Key", request);
+    const task = bodyOf(creation, request);
+    const { idempotency_key: field } = bodyOf(creationKey, request);
+    if (header !== undefined && field !== undefined && header !== field)
+      throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
+    const created = await createTask(dbFor(response), task, header ?? field);
+    const ignored = namesInHeader(ignoredFields(request.body));
+    if (ignored) response.set("X-Ignored-Fields", ignored);
+    sendJson(response.status(created.isNew ? 201 : 200), created.task);
+  };
+}
+
+const LONGEST_HEADER = 1_000;
+const LONGEST_NAME = 100;
+
+/** The names as a header can carry them: other characters than letters, digits and a few signs as in an address, and no more than fit. */
+function namesInHeader(names: string[]): string {
+  let header = "";
+  for (const name of names) {
+    const shown = encodeURIComponent(name.slice(0, LONGEST_NAME).toWellFormed()).slice(0, LONGEST_NAME);
+    if (header.length + shown.length > LONGEST_HEADER) return `${header}, ...`;
+    header += header && ", ";
+    header += shown;
+  }
+  return header;
+}

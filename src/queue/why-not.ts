@@ -1,0 +1,76 @@
+import { asc, sql } from "drizzle-orm";
+import type { Task } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { leases, workers } from "../db/schema.ts";
+import { hasLabels, isDrained, isEligible, maxConcurrency } from "../fleet/capacity.ts";
+import { isPaused, takesCalls } from "../fleet/refusals.ts";
+import { endOf, isResting } from "../fleet/rest.ts";
+
+/** A worker, and why it has not got a queued task; none when it could take it now. */
+export interface WhyNot {
+  worker_id: string;
+  reasons: string[];
+}
+
+/** An explanation names so many workers, however many there are. */
+const MOST_WORKERS = 200;
+
+const activeLeases = sql<number>`(select count(*)::int from ${leases} where worker_id = workers.id and status = 'active')`;
+const labelsOf = ({ requires }: Task) => sql`${JSON.stringify(requires)}::jsonb`;
+
+/** How many workers could take the task now. */
+export async function countAble(db: Db, task: Task): Promise<number> {
+  const [counted] = await db
+    .select({ able: sql<number>`count(*)::int` })
+    .from(workers)
+    .where(
+      sql`${isEligible(labelsOf(task))} and ${activeLeases} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`,
+    );
+  return counted?.able ?? 0;
+}
+
+/**
+ * The first 200 workers by name, each with the reasons why it has not got the task. One whose agent is
+ * left alone can be leased the task by others, and one without a CLI can claim it. Neither is chosen, which is what a task waits for.
+ */
+export async function whyNot(db: Db, task: Task): Promise<WhyNot[]> {
+  const rows = await db
+    .select({
+      id: workers.id,
+      status: workers.status,
+      hasCli: workers.has_cli,
+      slots: workers.slots,
+      last_heartbeat: workers.last_heartbeat,
+      drain: workers.drain,
+      rest: workers.rest,
+      refusals: workers.refusals,
+      paused_until: workers.paused_until,
+      active: activeLeases,
+      missing: sql<string[]>`array(select label from jsonb_array_elements_text(${labelsOf(task)}) as label
+        where not ${hasLabels(sql`jsonb_build_array(label)`)})`,
+      isResting: sql<boolean>`${isResting}`,
+      isDrained: sql<boolean>`${isDrained}`,
+      answered_by: workers.answered_by,
+      isPaused: sql<boolean>`${workers.url} <> '' and ${isPaused}`,
+    })
+    .from(workers)
+    .orderBy(asc(workers.id))
+    .limit(MOST_WORKERS);
+  return rows.map(
+    ({ id, status, last_heartbeat, drain, rest, active, missing, refusals, paused_until, answered_by, ...is }) => {
+      const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
+      const reasons = [
+        status !== "online" && `is ${status}, ${since}`,
+        !is.hasCli && "has no CLI, so that it gets only what it claims",
+        is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
+        is.isResting && rest !== null && `rests until ${endOf(rest)}: ${rest.reason}`,
+        missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
+        active >= (is.slots ?? 0) && `is full: ${active} of ${is.slots}`,
+        answered_by !== null &&
+          `has an address at which the node "${answered_by}" answers, so that its agent is not called`,
+        is.isPaused && `refused ${refusals} times; left alone until ${new Date(paused_until ?? 0).toISOString()}`,
+      ];
+      return { worker_id: id, reasons: reasons.filter((reason) => reason !== false) };
+    },
+  );
+}
