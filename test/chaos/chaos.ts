@@ -133,9 +133,9 @@ const { calls, unanswered, created, completed, cancelled, dispatched, refused } 
 const acknowledged = { created: created.length, completed: completed.length, cancelled: cancelled.size };
 const totals = { ...rows[0], calls, unanswered, ...acknowledged, dispatched, refused };
 process.stdout.write(`\nFaults injected\n`);
-for (const [name, times] of [...injected].sort()) process.stdout.write(`  ${name.padEnd(32)}${times}\n`);
+for (const [name, times] of [...injected].sort()) process.stdout.write(`  ${name.padEnd(34)}${times}\n`);
 process.stdout.write(`What happened\n`);
-for (const [name, times] of Object.entries(totals)) process.stdout.write(`  ${name.padEnd(32)}${times}\n`);
+for (const [name, times] of Object.entries(totals)) process.stdout.write(`  ${name.padEnd(34)}${times}\n`);
 process.stdout.write(`Violations: ${violations.length}\n`);
 for (const violation of violations.slice(0, 50)) process.stdout.write(`  ${violation}\n`);
 process.exitCode = violations.length === 0 ? 0 : 1;
