@@ -1,13 +1,16 @@
 /** The database files: made once, whole or not at all, with the password inside, so that the two cannot disagree. */
 import { randomBytes } from "node:crypto";
-import { chown, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { chmod, chown, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import type { Logger } from "pino";
 import { StartError } from "../../errors.ts";
 import { makeWhole } from "./folders.ts";
 import type { Installation } from "./installation.ts";
 import { run } from "./processes.ts";
 import { appendLog, startFailure } from "./serverlog.ts";
 
+/** A group may read and enter; PostgreSQL allows no more. */
+const OPEN_TO_OTHERS = 0o027;
 const PASSWORD_FILE = "bloom-password";
 /** Written to postgresql.conf, where the operator may change them. */
 const SETTINGS = {
@@ -20,13 +23,16 @@ const SETTINGS = {
   /** Statements hold prompts and keys; the log does not need them. */
   log_min_error_statement: "panic",
   log_checkpoints: "off",
+  /** By default the log of changes grows to 1 GB, beside data of some MB. */
+  max_wal_size: "128MB",
+  min_wal_size: "32MB",
 };
 
 /**
  * Makes the cluster if there is none, and returns its superuser's password.
  * Throws a StartError for one that this PostgreSQL or this user must not touch, and when initdb fails.
  */
-export async function ensureCluster(installation: Installation): Promise<string> {
+export async function ensureCluster(installation: Installation, log: Logger): Promise<string> {
   const { cluster, major, runAs } = installation;
   const files = await readdir(cluster).catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return [];
@@ -35,7 +41,7 @@ export async function ensureCluster(installation: Installation): Promise<string>
   });
   if (files.length === 0) await createCluster(installation);
 
-  const { uid } = await stat(cluster);
+  const { uid, mode } = await stat(cluster);
   const account = runAs.account;
   if (account === undefined && uid !== process.getuid?.()) throw wrongOwner(cluster);
   const version = await readIfThere(join(cluster, "PG_VERSION"));
@@ -45,6 +51,11 @@ export async function ensureCluster(installation: Installation): Promise<string>
     const own = ["chown", "-R", "-h", `${account.uid}:${account.gid}`, cluster];
     const { ok, output } = await run({ account: undefined, wrapper: [] }, own);
     if (!ok) throw startFailure(installation, `its files cannot be given to user ${account.uid}: ${output.trim()}`);
+  }
+  // Kubernetes opens a volume to its fsGroup at each mount, and PostgreSQL refuses to start on files that others may change.
+  if ((mode & OPEN_TO_OTHERS) !== 0) {
+    await chmod(cluster, 0o700);
+    log.warn({ folder: cluster }, "the database files were open to other users; the folder's mode is 700 now");
   }
   const password = await readPassword(cluster);
   if (password) return password;

@@ -43,7 +43,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   const stopping = new AbortController();
   try {
     const installation = await findInstallation(packageDirectory, dataDir);
-    const credentials = { password: await ensureCluster(installation), owner: newOwner() };
+    const credentials = { password: await ensureCluster(installation, log), owner: newOwner() };
     const claimant = { installation, credentials, log, signal: stopping.signal };
     const session = await openSession(claimant);
     log.debug({ postgresPid: session.pid, port: session.postmaster.port }, "embedded PostgreSQL is up");

@@ -1,8 +1,9 @@
-import { appendFile, mkdir, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { appendFile, chmod, mkdir, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { pino } from "pino";
 import { expect, test } from "vitest";
 import { StartError } from "../../../src/errors.ts";
-import { start, temporaryFolder, usedFolder } from "./support.ts";
+import { query, start, temporaryFolder, usedFolder } from "./support.ts";
 
 test("the files of another PostgreSQL are refused and left as they are", async () => {
   const dataDir = await temporaryFolder();
@@ -56,4 +57,16 @@ test("a data folder that is a file is named", async () => {
   const dataDir = join(await temporaryFolder(), "file");
   await writeFile(dataDir, "");
   await expect(start(dataDir)).rejects.toThrow(`PostgreSQL's files cannot be kept in ${dataDir} (EEXIST`);
+});
+
+test("closes database files that a mount has opened to a group, says so, and keeps its log of changes small", async () => {
+  const folder = await temporaryFolder();
+  const first = await start(folder);
+  expect(await query(first.url, "show max_wal_size")).toEqual([{ max_wal_size: "128MB" }]);
+  await first.stop();
+  await chmod(join(folder, "postgres"), 0o2770);
+  const warnings: unknown[] = [];
+  const log = pino({ level: "warn" }, { write: (line: string) => void warnings.push(JSON.parse(line).msg) });
+  await start(folder, { log });
+  expect(warnings).toEqual([expect.stringContaining("open to other users")]);
 });
