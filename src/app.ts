@@ -13,7 +13,7 @@ import { createBodyBudget } from "./http/body-budget.ts";
 import { forCallers } from "./http/callers.ts";
 import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
-import { jsonBody } from "./http/json-body.ts";
+import { jsonBody, shortBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
 import { membridgeRoutes } from "./http/membridge.ts";
 import { plainBody } from "./http/plain-body.ts";
@@ -23,6 +23,7 @@ import { requestId } from "./http/request-id.ts";
 import { runtimeRoutes } from "./http/runtime.ts";
 import { securityHeaders } from "./http/security-headers.ts";
 import { taskRoutes } from "./http/tasks.ts";
+import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { uploadRoute } from "./http/upload.ts";
 import { workerRoutes } from "./http/workers.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
@@ -42,6 +43,7 @@ export interface AppDeps {
   waitingRoom: WaitingRoom;
   dispatcher: Dispatcher;
   agents: AgentCalls;
+  connections: UnkeyedConnections;
 }
 
 const EXPOSED_HEADERS = [
@@ -60,7 +62,7 @@ const EXPOSED_HEADERS = [
 
 /** The HTTP side of the service: middleware and routers in their order, nothing else. */
 export function createApp(deps: AppDeps): Express {
-  const { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents } = deps;
+  const { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents, connections } = deps;
   const app = express();
   app.disable("x-powered-by");
   // Hashing every answer costs more than sending it again; artifacts' contents have an ETag of their own.
@@ -72,7 +74,7 @@ export function createApp(deps: AppDeps): Express {
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute);
-  const guards = [...rateLimits(config.limits), requireKey(db, config, wrongKeys)];
+  const guards = [...rateLimits(config.limits), requireKey(db, config, wrongKeys, connections)];
   const dbFor = forCallers(db);
   const { bodyBytes } = config.limits;
 
@@ -85,12 +87,14 @@ export function createApp(deps: AppDeps): Express {
   const keyWatch = createKeyWatch(db);
   const tasks = { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl: config.publicUrl };
   runtime.use("/llm-tasks", taskRoutes(tasks));
+  // No other call carries a prompt or an output.
+  runtime.use(shortBody);
   runtime.use(runtimeRoutes(dbFor, settings, membridge), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
   runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));
   runtime.use(agentRoutes(dbFor, agents, config.publicUrl));
   app.use("/api/runtime", runtime);
-  app.use("/api/membridge", ...guards, membridgeRoutes(dbFor, membridge));
+  app.use("/api/membridge", ...guards, shortBody, membridgeRoutes(dbFor, membridge));
 
   app.use(notFound);
   app.use(errorHandler(log));

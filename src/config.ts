@@ -54,6 +54,7 @@ const variables = z.object({
   TEST_CONNECTION_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
   WORKER_CALLBACK_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 6_000),
   WRONG_KEY_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
+  UNKEYED_CONNECTIONS_PER_ADDRESS: wholeNumber(0, 1_000_000, 100),
   MAX_BODY_MB: wholeNumber(1, 100, 10),
   MAX_OUTPUT_MB: wholeNumber(1, 4_096, 1_024),
   SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
@@ -99,6 +100,9 @@ const environment = variables
   })
   .transform((env) => {
     const production = env.NODE_ENV === "production";
+    const trustProxyHops = env.TRUST_PROXY_HOPS < 0 ? Number(production) : env.TRUST_PROXY_HOPS;
+    // Behind a proxy all connections have its address, and where no key is set, none can show one.
+    const boundsConnections = env.RUNTIME_API_KEY !== undefined && trustProxyHops === 0;
     return {
       production,
       databaseUrl: env.DATABASE_URL,
@@ -138,6 +142,7 @@ const environment = variables
         connectionTestsPerMinute: env.TEST_CONNECTION_LIMIT_PER_MINUTE,
         workerCallbacksPerMinute: env.WORKER_CALLBACK_LIMIT_PER_MINUTE,
         wrongKeysPerMinute: env.WRONG_KEY_LIMIT_PER_MINUTE,
+        unkeyedConnectionsPerAddress: boundsConnections ? env.UNKEYED_CONNECTIONS_PER_ADDRESS : 0,
         bodyBytes: env.MAX_BODY_MB * 1024 * 1024,
         outputBytes: env.MAX_OUTPUT_MB * 1024 * 1024,
       },
@@ -150,7 +155,7 @@ const environment = variables
       publicUrl: env.PUBLIC_URL,
       autoDispatch: env.AUTO_DISPATCH === "true",
       /** How many proxies in front of us may name the client's address; in production, one unless told otherwise. */
-      trustProxyHops: env.TRUST_PROXY_HOPS < 0 ? Number(production) : env.TRUST_PROXY_HOPS,
+      trustProxyHops,
     };
   });
 

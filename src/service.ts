@@ -14,6 +14,7 @@ import { createOutbound } from "./fleet/outbound.ts";
 import { probeOnce } from "./fleet/probe.ts";
 import { syncOnce } from "./fleet/sync.ts";
 import { createHttpServer } from "./http/server.ts";
+import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { every } from "./loop.ts";
 import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
@@ -102,8 +103,9 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const listener = listen(server.url, QUEUE_NEWS, log, waitingRoom.ring);
     started.push(() => listener.stop());
 
-    const deps = { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents };
-    const http = createHttpServer(createApp(deps));
+    const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
+    const deps = { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents, connections };
+    const http = createHttpServer(createApp(deps), { log, connections });
     const port = await bind(http, config.port, config.bindAddress);
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());

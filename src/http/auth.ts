@@ -5,6 +5,7 @@ import type { Db } from "../db/client.ts";
 import { findKey } from "../settings/keys.ts";
 import { callerOf } from "./callers.ts";
 import { requireRole } from "./roles.ts";
+import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import type { WrongKeys } from "./wrong-keys.ts";
 
 /** Calls that need no key: they say whether the service and Membridge are there, and nothing more. */
@@ -45,6 +46,7 @@ export function requireKey(
   db: Db,
   { apiKey, apiKeyPrevious }: Pick<Config, "apiKey" | "apiKeyPrevious">,
   wrongKeys: WrongKeys,
+  connections: UnkeyedConnections,
 ): RequestHandler {
   const isMainKey = apiKey === undefined ? undefined : createKeyCheck(apiKey);
   const isPreviousKey = apiKeyPrevious === undefined ? undefined : createKeyCheck(apiKeyPrevious);
@@ -70,8 +72,10 @@ export function requireKey(
       await wrongKeys.refute(request, given);
       return refuseKey(response, given === "" ? NO_KEY : WRONG_KEY);
     }
-    if (isMain || named) await wrongKeys.prove(request, given);
-    else await wrongKeys.drop(request, given);
+    if (isMain || named) {
+      connections.prove(request.socket);
+      await wrongKeys.prove(request, given);
+    } else await wrongKeys.drop(request, given);
     if (named) {
       caller.key = named;
       caller.keyName = named.name;

@@ -7,7 +7,6 @@ import type { MembridgeAnswer } from "../fleet/membridge-attempt.ts";
 import type { DbFor } from "./callers.ts";
 import { goneSignal } from "./gone.ts";
 import { bodyOf, InvalidValue } from "./input.ts";
-import { shortBody } from "./json-body.ts";
 
 /** How an answer of Membridge that says it failed is passed on: its status and its error text, unless told otherwise. */
 interface Failure {
@@ -33,7 +32,7 @@ export function membridgeRoutes(dbFor: DbFor, membridge: Membridge): Router {
       return relay(response, (signal) => membridge.call(path, { signal }));
     });
 
-  router.post("/projects/:cid/leadership/select", shortBody, (request, response) => {
+  router.post("/projects/:cid/leadership/select", (request, response) => {
     const body = bodyOf(requests.selectLeadership, request);
     const cid = projectId(request.params.cid);
     // Not given up: it may have been done already, and is to be written down then.

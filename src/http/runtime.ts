@@ -8,7 +8,6 @@ import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { DbFor } from "./callers.ts";
 import { bodyOf } from "./input.ts";
-import { shortBody } from "./json-body.ts";
 
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");
 
@@ -37,12 +36,12 @@ export function runtimeRoutes(dbFor: DbFor, settings: Settings, membridge: Membr
     response.json(await settings.view());
   });
 
-  router.post("/config", shortBody, async (request, response) => {
+  router.post("/config", async (request, response) => {
     await settings.save(bodyOf(requests.saveConfig, request), dbFor(response));
     response.json(await settings.view());
   });
 
-  router.post("/test-connection", shortBody, async (_request, response) => {
+  router.post("/test-connection", async (_request, response) => {
     response.json(await testConnection(dbFor(response), settings, membridge));
   });
 

@@ -7,13 +7,17 @@ import {
   STATUS_CODES,
 } from "node:http";
 import type { Duplex } from "node:stream";
+import type { Logger } from "pino";
 import { stablePrototypes } from "./stable-prototypes.ts";
+import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
 export interface Patience {
   /** How long a request's headers may take to arrive, in milliseconds. */
   headersMs: number;
   /** How long its body may take then, unless its route allows it longer. 10 MB over 1 Mbit/s are 80 s. */
   requestMs: number;
+  /** How long the rest of a body is read and dropped once the request is answered; a client that is cut off at once may not see its answer. */
+  lingerMs: number;
 }
 
 /** All of a request's headers together, and how many there may be: the rest is not looked at. Clients and their proxies send a few dozen. */
@@ -21,10 +25,18 @@ const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 100;
 /** Longer than proxies keep theirs (nginx and ALB 60 s, cloudflared and Traefik 90 s): who closes first must be the one that sends requests. */
 const IDLE_MS = 95_000;
-const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000 };
+const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000, lingerMs: 3_000 };
+
+export interface ServerDeps {
+  log: Logger;
+  connections: UnkeyedConnections;
+  /** For tests. */
+  patience?: Patience | undefined;
+}
 
 /** An HTTP server whose connections do not hang, and that says in JSON why it cannot read a request. */
-export function createHttpServer(app: RequestListener, { headersMs, requestMs }: Patience = PATIENCE): Server {
+export function createHttpServer(app: RequestListener, { log, connections, patience = PATIENCE }: ServerDeps): Server {
+  const { headersMs, requestMs, lingerMs } = patience;
   const server = createServer(
     {
       ...stablePrototypes(app),
@@ -43,12 +55,14 @@ export function createHttpServer(app: RequestListener, { headersMs, requestMs }:
     answers.set(request.socket, response);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;
     const hasBody = chunked !== undefined || Number(length) > 0;
-    if (hasBody) expectBody({ request, response, until: performance.now() + requestMs });
+    if (hasBody) expectBody({ request, response, until: performance.now() + requestMs }, lingerMs);
     response.on("close", () => {
       // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
   });
+  server.on("connection", connections.admit);
+  logFaults(server, log);
   const looking = setInterval(refuseLate, Math.min(LOOK_EVERY_MS, requestMs)).unref();
   server.on("close", () => clearInterval(looking));
   server.on("checkExpectation", (_request, response) => {
@@ -82,8 +96,11 @@ interface Arrival {
 const arriving: (Arrival | undefined)[] = [];
 const free: number[] = [];
 
-/** Waits for the request's body until its time, or until it is answered or its connection is gone, whichever is told. */
-function expectBody(arrival: Arrival): void {
+/**
+ * Waits for the request's body until its time. Once the request is answered, the rest of the body has `lingerMs`: whoever drips it would hold
+ * the connection for ever.
+ */
+function expectBody(arrival: Arrival, lingerMs: number): void {
   const place = free.pop() ?? arriving.length;
   arriving[place] = arrival;
   const forget = () => {
@@ -91,9 +108,13 @@ function expectBody(arrival: Arrival): void {
     arriving[place] = undefined;
     free.push(place);
   };
-  arrival.response.on("close", forget);
+  const { request, response } = arrival;
+  response.on("close", () => {
+    if (request.complete || request.destroyed) forget();
+    else arrival.until = Math.min(arrival.until, performance.now() + lingerMs);
+  });
   // An answer that waits behind another one when their connection ends is not closed.
-  arrival.request.on("close", forget);
+  request.on("close", forget);
 }
 
 /** Gives the request's body, or the rest of it, `ms` from now to arrive, in place of what every request has. */
@@ -116,6 +137,18 @@ function refuseLate(): void {
     const headers = { "content-type": "application/json", "content-length": body.length, connection: "close" };
     response.writeHead(408, headers).end(body, () => request.destroy());
   }
+}
+
+const FAULTS_LOGGED_EVERY_MS = 10_000;
+
+/** A connection that cannot be accepted, for want of a file descriptor say, is lost; the server goes on, and says so now and then. */
+function logFaults(server: Server, log: Logger): void {
+  let lastLogged = Number.NEGATIVE_INFINITY;
+  server.on("error", (error) => {
+    if (!server.listening || performance.now() < lastLogged + FAULTS_LOGGED_EVERY_MS) return;
+    lastLogged = performance.now();
+    log.error({ err: error }, "a connection could not be accepted; raise the limit of open files (ulimit -n)");
+  });
 }
 
 const REFUSALS: Record<string, [status: number, error: string]> = {

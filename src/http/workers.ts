@@ -13,7 +13,6 @@ import { removeWorker } from "../queue/remove-worker.ts";
 import type { DbFor } from "./callers.ts";
 import { clientAddressOf } from "./client-address.ts";
 import { bodyOf, queryOf } from "./input.ts";
-import { shortBody } from "./json-body.ts";
 import { setNext } from "./lists.ts";
 import { requireOwnWorker } from "./own-work.ts";
 
@@ -41,7 +40,7 @@ export function workerRoutes(dbFor: DbFor, allowed: Allowed | undefined): Router
     response.json({ ...workerView(worker), leases: await activeLeasesOf(db, worker.id) });
   });
 
-  router.post("/", shortBody, async (request, response) => {
+  router.post("/", async (request, response) => {
     const registration = bodyOf(requests.registerWorker, request);
     const db = dbFor(response);
     requireOwnWorker(db, registration.name);
@@ -55,18 +54,18 @@ export function workerRoutes(dbFor: DbFor, allowed: Allowed | undefined): Router
     response.json({ removed: true, id });
   });
 
-  router.post("/:id/drain", shortBody, async (request, response) => {
+  router.post("/:id/drain", async (request, response) => {
     const worker = await drainWorker(dbFor(response), request.params.id, bodyOf(requests.drainWorker, request));
     response.json(workerView(worker));
   });
 
-  router.post("/:id/rest", shortBody, async (request, response) => {
+  router.post("/:id/rest", async (request, response) => {
     const db = dbFor(response);
     requireOwnWorker(db, request.params.id);
     response.json(workerView(await restWorker(db, request.params.id, bodyOf(requests.restWorker, request))));
   });
 
-  router.post("/:id/resume", shortBody, async (request, response) => {
+  router.post("/:id/resume", async (request, response) => {
     response.json(workerView(await resumeWorker(dbFor(response), request.params.id)));
   });
 

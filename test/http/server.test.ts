@@ -1,11 +1,18 @@
-import { connect } from "node:net";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 const { db } = await createTestDatabase();
-const { url } = await startApp(db, { patience: { headersMs: 300, requestMs: 600 } });
+const patience = { headersMs: 300, requestMs: 600, lingerMs: 200 };
+const { url } = await startApp(db, { patience });
+const API_KEY = "a-key-of-16-chars";
+const guarded = await startApp(db, {
+  env: { RUNTIME_API_KEY: API_KEY, UNKEYED_CONNECTIONS_PER_ADDRESS: "5" },
+  patience,
+});
 const TASKS = "/api/runtime/llm-tasks";
 const JSON_TYPE = "Content-Type: application/json\r\n";
 
@@ -56,4 +63,47 @@ it("15 KB of headers are served, and of more than 100 the rest is not looked at"
 it("an idle connection is kept for longer than the 90 s of a proxy in front", async () => {
   const { headers: answered } = await fetch(`${url}/api/runtime/health`);
   expect(answered.get("keep-alive")).toBe("timeout=95");
+});
+
+/** A connection to the service with a key, on which `bytes` were sent. */
+function begin(bytes: string): Socket {
+  const socket = connect(Number(new URL(guarded.url).port), "127.0.0.1");
+  socket.on("error", () => {}).write(bytes);
+  return socket;
+}
+const request = (line: string, more = "") => `${line} HTTP/1.1\r\nHost: x\r\n${more}`;
+const UNENDED = `${JSON_TYPE}Content-Length: 100000\r\n\r\n{`;
+
+it.each([
+  ["401", request(`POST ${TASKS}`, UNENDED)],
+  ["404", request("POST /nowhere", UNENDED)],
+  ["200", request("GET /api/runtime/health", UNENDED)],
+  ["415", request(`POST ${TASKS}`, `X-Runtime-API-Key: ${API_KEY}\r\nContent-Length: 100000\r\n\r\n{`)],
+])("a body that is dripped after its answer of %s ends with its connection", async (status, bytes) => {
+  const socket = begin(bytes);
+  const dripping = setInterval(() => socket.writable && socket.write(" "), 50);
+  const answer = await text(socket).finally(() => clearInterval(dripping));
+  expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} `));
+});
+
+it("a body that ends soon after its answer leaves the connection in use", async () => {
+  const socket = begin(request(`POST ${TASKS}`, `${JSON_TYPE}Content-Length: 2\r\n\r\n{`));
+  await once(socket, "data");
+  socket.write(`}${request("GET /api/runtime/health", "Connection: close\r\n\r\n")}`);
+  expect(await text(socket)).toMatch(/^HTTP\/1.1 200 /);
+});
+
+it("the oldest connection without a key gives way to a new one from its address; one with a key does not", async () => {
+  const keyed = begin(request("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\n\r\n`));
+  expect(String((await once(keyed, "data"))[0])).toMatch(/^HTTP\/1.1 200 /);
+  const strangers: Socket[] = [];
+  for (let n = 0; n < 7; n++) {
+    const stranger = begin("GET / HTTP/1.1\r\n");
+    await once(stranger, "connect");
+    strangers.push(stranger);
+  }
+  await Promise.all(strangers.slice(0, 2).map((socket) => text(socket)));
+  keyed.write(request("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\nConnection: close\r\n\r\n`));
+  expect(await text(keyed)).toMatch(/^HTTP\/1.1 200 /);
+  for (const stranger of strangers) stranger.destroy();
 });

@@ -7,6 +7,7 @@ import type { Db } from "../../src/db/client.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createHttpServer, type Patience } from "../../src/http/server.ts";
+import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
 import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
@@ -56,10 +57,9 @@ export async function startApp(
   const agents = { outbound, agentKey: config.membridge.agentKey, ownCompletionMs: 300 };
   const dispatcher = createDispatcher(db, store, agents, log);
   afterAll(() => dispatcher.stop());
-  const server = createHttpServer(
-    createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents }),
-    patience,
-  );
+  const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
+  const app = createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents, connections });
+  const server = createHttpServer(app, { log, connections, patience });
   afterAll(waitingRoom.close);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
