@@ -31,6 +31,10 @@ export function activeLeasesOfLocked(worker: SQL): SQL {
 /** The number of active leases a worker may hold. */
 export const maxConcurrency = sql<number>`${workers.slots}`;
 
+/** How many more tasks a worker may get now, in a query on workers without locks: 0 while it is drained or rests. */
+export const freeRoom = sql<number>`(case when ${isDrained} or ${isResting} then 0 else greatest(0, ${maxConcurrency}
+  - (select count(*)::int from ${leases} where worker_id = ${workers.id} and status = 'active')) end)`;
+
 /** How many leases of the worker are active now. */
 export async function countActiveLeases(db: Db, workerId: string): Promise<number> {
   const [counted] = await db

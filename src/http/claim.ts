@@ -38,9 +38,10 @@ export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, keyWatch: Key
       // The key was looked at when the call came, which may be long ago.
       isRevoked = !isFirst && (await keyWatch.isRevoked(keyId));
       isFirst = false;
-      if (isRevoked) return true;
-      if (!gone.aborted) granted = await claimTasks(db, body);
-      return granted.length > 0;
+      if (isRevoked || gone.aborted) return undefined;
+      const claim = await claimTasks(db, body);
+      granted = claim.granted;
+      return granted.length > 0 ? undefined : claim;
     };
     if (body.wait_seconds) {
       const { signal, forget } = joinSignals([gone, watch.signal], body.wait_seconds * 1_000);

@@ -4,22 +4,28 @@ import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
-import { leases, llmTasks, workers } from "../db/schema.ts";
+import { llmTasks, workers } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
 import type { Drain, Rest } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
-import { activeLeasesOfLocked, isDrained, maxConcurrency } from "../fleet/capacity.ts";
-import { isQuiet, seen } from "../fleet/evidence.ts";
+import { activeLeasesOfLocked, freeRoom, isDrained, maxConcurrency } from "../fleet/capacity.ts";
+import { isQuiet, seen as noteLife } from "../fleet/evidence.ts";
 import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { type Granted, grant, ttlFor } from "./grant.ts";
 import { orHandBack } from "./hand-back.ts";
+import { oldestOf, setsWithin, turn } from "./oldest.ts";
 import { isDue, taskBytes } from "./tasks.ts";
 
 /** The worker's CLI session of the context that it served last is warm for about so long. */
 const WARM_MS = 600_000;
-/** By so much a task of that context counts as older than it is. Others wait no longer than that for their turn, so none starves. */
-const HEAD_START_MS = 30_000;
+/** So many of the oldest tasks of that context are looked at: most contexts have fewer, and one may have 100,000 that the worker cannot take. */
+const WARM_LOOKED_AT = 200;
+/** So many more tasks than the worker has room for are looked at first: other claims may have locked the oldest. */
+const SPARE = 8;
+/** Where others have locked all of them, so many times as many are looked at. */
+const WIDER = 10;
+const WIDEST = SPARE * WIDER ** 3;
 /** The most that one claim is answered, but for a single task that is larger: 32 tasks of 10 MB took 2.8 GB of memory. */
 const GRANT_BYTES = 16_000_000;
 
@@ -27,6 +33,7 @@ type Values = {
   workerId: string;
   maxTasks: number;
   slugs: string[] | null;
+  spare: number;
   ttlSeconds: number | null;
   actor: string;
   /** As many as `maxTasks`. */
@@ -35,46 +42,65 @@ type Values = {
 };
 const given = (name: keyof Values) => sql.placeholder(name);
 const own = (column: string) => sql.raw(`(select ${column} from self)`);
+const window = sql`(select room + ${given("spare")}::int from self)`;
+const columns = sql`id, context_id, created_at`;
+const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
+const order = turn(own("warm"));
 
-/** Locks the oldest due tasks that the worker may have, as far as nobody else has them. */
-const lockOldest = (condition: SQL) => sql`
-  select id, context_id, policy, created_at, ${taskBytes} as bytes from ${llmTasks}
-  where status = 'queued' and ${isDue} and requires <@ ${own("labels")}
-    and (${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[])) and ${condition}
-  order by created_at, id limit ${own("room")}
-  for no key update skip locked`;
+const ofAllAgents = sql`sets cross join lateral (
+        ${oldestOf(columns, sql`sets.key`, window, sql`requires <@ ${own("labels")}`)}
+      ) as oldest`;
+const ofSomeAgents = sql`sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
+        ${oldestOf(columns, sql`sets.key`, window, sql`agent_slug = asked.slug and requires <@ ${own("labels")}`)}
+      ) as oldest`;
+
+interface Claimed {
+  granted: Granted[];
+  drained: boolean;
+  drain: Drain | null;
+  resting: boolean;
+  rest: Rest | null;
+  rest_seconds: number | null;
+  quiet: boolean;
+  /** How many tasks were looked at, and how many of them nobody else had locked. */
+  seen: number;
+  locked: number;
+  /** The worker's, as JSON. */
+  labels: string;
+  room: number;
+}
 
 /**
  * `self` is the worker as it was when the statement began, and `worker` the same when its row is changed, and so locked, after the tasks
  * (lifecycle.md, invariant 4). What it holds is counted anew then. Of several tasks the first is what the worker is taken to be warm with.
+ * `seen` are tasks as they were when the statement began; as many as there is room for are locked, in their turn, past those that others have.
  */
-const CLAIM = statement<
-  {
-    granted: Granted[];
-    drained: boolean;
-    drain: Drain | null;
-    resting: boolean;
-    rest: Rest | null;
-    rest_seconds: number | null;
-    quiet: boolean;
-  },
-  Values
->(
-  "claim",
-  sql`with self as (
+const claimOf = (name: string, oldest: SQL) =>
+  statement<Claimed, Values>(
+    name,
+    sql`with recursive self as materialized (
       select ${workers.drain} as drain, ${isDrained} as drained, ${isQuiet} as quiet, ${workers.labels} as labels,
         ${workers.rest} as rest, ${isResting} as resting, ${restSeconds} as rest_seconds,
         case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
-        case when ${isDrained} or ${isResting} then 0 else greatest(0, least(${given("maxTasks")}::int, ${maxConcurrency}
-          - (select count(*)::int from ${leases} where worker_id = ${workers.id} and status = 'active'))) end as room
+        least(${given("maxTasks")}::int, ${freeRoom}) as room
       from ${workers} where ${workers.id} = ${given("workerId")}
-    ), oldest as (${lockOldest(sql`true`)}
-    ), same as (${lockOldest(sql`context_id = ${own("warm")} and exists (select from oldest)`)}
-    ), found as (
-      select * from oldest union select * from same
-    ), ranked as (
-      select *, row_number() over place as rank, sum(bytes) over place as total from found
-      window place as (order by created_at - case when context_id = ${own("warm")} then ${sql.raw(String(HEAD_START_MS))} else 0 end, id)
+    ), ${setsWithin(sql`(select bloom_runtime.label_key(labels) from self where room > 0)`)}, oldest as materialized (
+      select oldest.* from ${oldest}
+    ), same as (
+      select ${columns} from (
+        select * from ${llmTasks} where status = 'queued' and context_id = ${own("warm")} and exists (select from oldest)
+        order by created_at limit ${sql.raw(String(WARM_LOOKED_AT))}
+      ) as ${llmTasks}
+      where ${isDue} and requires <@ ${own("labels")} and ${isAsked}
+    ), seen as materialized (
+      select id from (select * from oldest union select * from same) as either order by ${order} limit ${window}
+    ), ranked as materialized (
+      select *, row_number() over place as rank, sum(bytes) over place as total from (
+        select ${columns}, policy, ${taskBytes} as bytes from ${llmTasks}
+        where id = any(array(select id from seen)) and status = 'queued' and ${isDue}
+        order by ${order} limit ${own("room")} for no key update skip locked
+      ) as found
+      window place as (order by ${order})
     ), worker as (
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
       from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and not ${isDrained} and not ${isResting}
@@ -85,12 +111,25 @@ const CLAIM = statement<
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
         and (rank = 1 or total <= ${sql.raw(String(GRANT_BYTES))})
     ), ${grant(sql`${given("actor")}`, "with rows")}
-    select drained, drain, resting, rest, rest_seconds, quiet, (
+    select drained, drain, resting, rest, rest_seconds, quiet, labels::text, room, (select count(*)::int from seen) as seen,
+      (select count(*)::int from ranked) as locked, (
       select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
       from granted join moved on moved.id = granted.task_id join ranked on ranked.id = granted.task_id
     ) as granted
     from self`,
-);
+  );
+const CLAIM = claimOf("claim", ofAllAgents);
+const CLAIM_OF_AGENTS = claimOf("claim_of_agents", ofSomeAgents);
+
+/** What a claim got, and where it stands that got nothing. */
+export interface Claim {
+  granted: Granted[];
+  /** The worker's labels, as the text of a JSON array. */
+  labels: string;
+  hasRoom: boolean;
+  /** There were tasks for it, but others had them locked. They may yet be left. */
+  isPassedOver: boolean;
+}
 
 /**
  * queued -> leased for the oldest due tasks that the worker may have, up to `max_tasks` and its free capacity, which is exact under any
@@ -98,23 +137,12 @@ const CLAIM = statement<
  * without a CLI may claim: unlike one that is chosen, it asks by itself.
  * NotFound: no such worker, or none any more. Conflict: it is drained. Resting: it rests.
  */
-export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]> {
-  const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;
-  const ids = () => Array.from({ length: max_tasks }, newId);
-  const leaseIds = ids();
-  const values = {
-    workerId: worker_id,
-    maxTasks: max_tasks,
-    slugs: agent_slugs.length > 0 ? agent_slugs : null,
-    ttlSeconds: ttl_seconds ?? null,
-    actor: actorOf(db, worker_id),
-    leaseIds,
-    entryIds: ids(),
-  };
-  const claiming = () => transition(() => CLAIM(db, values), refuse);
-  const { granted, drained, drain, resting, rest, rest_seconds, quiet } = await orHandBack(db, leaseIds, claiming);
+export async function claimTasks(db: Db, request: ClaimTasks): Promise<Claim> {
+  const { worker_id } = request;
+  const claimed = await claimWithin(db, request, SPARE);
+  const { granted, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
   if (quiet)
-    await seen(db, worker_id, "claim").catch((error) => {
+    await noteLife(db, worker_id, "claim").catch((error) => {
       // What was granted must reach the worker; the next sign of life is noted again.
       if (granted.length === 0) throw error;
     });
@@ -123,7 +151,27 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Granted[]
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
   }
   if (resting && rest) throw new Resting(409, worker_id, rest, rest_seconds);
-  return granted;
+  return { granted, labels, hasRoom: room > 0, isPassedOver: granted.length === 0 && seen > 0 };
+}
+
+async function claimWithin(db: Db, request: ClaimTasks, spare: number): Promise<Claimed> {
+  const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;
+  const ids = () => Array.from({ length: max_tasks }, newId);
+  const leaseIds = ids();
+  const values = {
+    workerId: worker_id,
+    maxTasks: max_tasks,
+    slugs: agent_slugs.length > 0 ? agent_slugs : null,
+    spare,
+    ttlSeconds: ttl_seconds ?? null,
+    actor: actorOf(db, worker_id),
+    leaseIds,
+    entryIds: ids(),
+  };
+  const claim = values.slugs ? CLAIM_OF_AGENTS : CLAIM;
+  const claimed = await orHandBack(db, leaseIds, () => transition(() => claim(db, values), refuse));
+  const areMore = claimed.locked === 0 && claimed.seen > spare && spare < WIDEST;
+  return areMore ? claimWithin(db, request, spare * WIDER) : claimed;
 }
 
 async function refuse(): Promise<never> {

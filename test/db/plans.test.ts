@@ -3,8 +3,9 @@ import { pino } from "pino";
 import { expect, it, vi } from "vitest";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
 import { renewLease } from "../../src/queue/renew.ts";
+import { changedStandings } from "../../src/queue/standing.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { whoCanTake } from "../../src/queue/who-can-take.ts";
+import { takeableSince } from "../../src/queue/takeable.ts";
 import { cleanOnce } from "../../src/storage/clean.ts";
 import { moveOnce } from "../../src/storage/move.ts";
 import { fill } from "../bench/fill.ts";
@@ -66,7 +67,8 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await moveOnce(db, inDatabase);
   await cleanOnce(db, inDatabase);
   await autoDispatchOnce(db, dispatcher, "http://127.0.0.1:9", log);
-  await whoCanTake(db, [{ workerId: "w1", slugs: ["writer"] }], 8);
+  await takeableSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });
+  await changedStandings(db, new Map([["w1", { labels: "[]", hasRoom: false }]]));
   await renewLease(db, lease.id);
 
   const statements = new Map<string, unknown[]>();

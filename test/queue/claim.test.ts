@@ -126,8 +126,8 @@ describe("a claim", () => {
     const workers = await Promise.all(
       Array.from({ length: 8 }, () => aWorker(db, { capabilities: { max_concurrency: 3 } })),
     );
-    const claimTwo = (n: number) =>
-      claimTasks(db, requests.claimTasks.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 }));
+    const claimTwo = async (n: number) =>
+      (await claimTasks(db, requests.claimTasks.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 }))).granted;
     const granted = (await Promise.all(Array.from({ length: 64 }, (_, n) => claimTwo(n)))).flat();
     // A claim passes over what another one has locked for a moment and then does not take: so each worker asks once more, as it does.
     for (const n of workers.keys()) granted.push(...(await claimTwo(n)));
