@@ -5,34 +5,11 @@
  * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
  */
 import { getTableColumns, sql } from "drizzle-orm";
-import {
-  type AnyPgColumn,
-  boolean,
-  check,
-  index,
-  integer,
-  jsonb,
-  pgTable,
-  text,
-  uniqueIndex,
-  uuid,
-} from "drizzle-orm/pg-core";
+import { boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./columns.ts";
+import { dueOf, labelKeyOf, takeableFrom } from "./queued-indexes.ts";
 import type { Attachment, Capabilities, Drain, Policy, Progress, Rest, Retry, Tracing } from "./values.ts";
 import { DESIRED_FORMATS, LEASE_STATUSES, ROLES, TASK_STATUSES, URL_SOURCES, WORKER_STATUSES } from "./values.ts";
-
-/**
- * The set of labels as an array of their hashes, sorted, by which an index finds the sets within a worker's labels (queue/oldest.ts).
- * Expressions here are those of the indexes: queries must use the same.
- */
-export const labelKeyOf = (labels: AnyPgColumn) => sql<string[]>`bloom_runtime.label_key(${labels})`;
-type DueColumns = Record<"updated_at" | "not_before" | "retry_at", AnyPgColumn>;
-/** When a task is due, in epoch milliseconds; 0 is at once. */
-export const dueOf = (task: Omit<DueColumns, "updated_at">) =>
-  sql<number>`coalesce(greatest(${task.not_before}, ${task.retry_at}), 0)`;
-/** From when on a queued task may be taken: since it is queued, and due. */
-export const takeableFrom = (task: DueColumns) =>
-  sql<number>`greatest(${task.updated_at}, ${task.not_before}, ${task.retry_at})`;
 
 export const llmTasks = pgTable(
   "llm_tasks",
@@ -81,16 +58,15 @@ export const llmTasks = pgTable(
     index("llm_tasks_newest").on(task.created_at, task.id),
     // listTasks by status, and the counts of the stats
     index("llm_tasks_by_status").on(task.status, task.created_at, task.id),
-    // claim and auto-dispatch: the oldest for whom certain labels do, of all agents or of one, and which sets of labels are asked for at all
+    // claim and auto-dispatch: the oldest of a set of labels, of all agents or of one
     index("llm_tasks_queued_by_labels")
       .on(labelKeyOf(task.requires), dueOf(task), task.created_at, task.id)
       .where(sql`${task.status} = 'queued'`),
     index("llm_tasks_queued_by_agent")
       .on(labelKeyOf(task.requires), task.agent_slug, dueOf(task), task.created_at, task.id)
       .where(sql`${task.status} = 'queued'`),
-    // the waiting room: what has become takeable since it looked last
+    // the waiting room: what has become takeable lately; and claim: the oldest of one context
     index("llm_tasks_queued_lately").on(takeableFrom(task)).where(sql`${task.status} = 'queued'`),
-    // claim: the oldest of one context
     index("llm_tasks_queued_by_context").on(task.context_id, task.created_at).where(sql`${task.status} = 'queued'`),
     // createTask: one task for a key
     uniqueIndex("llm_tasks_one_per_idempotency_key")

@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
-import { dueOf, labelKeyOf, llmTasks } from "../db/schema.ts";
+import { dueOf, labelKeyOf } from "../db/queued-indexes.ts";
+import { llmTasks } from "../db/schema.ts";
 
 /** Tasks of a context that has a head start count as so much older than they are. Others wait no longer than that for their turn. */
 const HEAD_START_MS = 30_000;

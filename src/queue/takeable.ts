@@ -1,7 +1,8 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { llmTasks, takeableFrom } from "../db/schema.ts";
+import { takeableFrom } from "../db/queued-indexes.ts";
+import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 
 /** Tasks with the same labels and agent: whoever can take one can take all. */
