@@ -1,0 +1,66 @@
+import pg from "pg";
+import { expect, it, onTestFinished, vi } from "vitest";
+import * as requests from "../../src/contract/requests.ts";
+import { claimTasks } from "../../src/queue/claim.ts";
+import { placeable } from "../../src/queue/placeable.ts";
+import { openWaitingRoom } from "../../src/queue/waiting-room.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aTask } from "../support/factories.ts";
+
+const { db, query } = await createTestDatabase();
+const KINDS = 100;
+const WORKERS = 300;
+const asking = (n: number) => ({ workerId: `w-${n}`, slugs: [`agent-${n % KINDS}`] });
+
+// 20,000 tasks that ask for a label of a worker and for one that nobody has, and workers of as many kinds as there are agents.
+await query(
+  `insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, status, created_at, updated_at,
+     attempts, max_attempts, requires)
+   select gen_random_uuid(), 'c', 'agent-' || n % 100, 'p', '[]', '{"timeout_sec": 120, "budget": 0}', 'text', 'queued', n, n, 0, 3,
+     jsonb_build_array('set-' || n % 50, 'nobody has it') from generate_series(1, 20000) n`,
+);
+await query(
+  `insert into workers (id, node_id, url, status, capabilities, registered_at, last_heartbeat)
+   select 'w-' || n, 'n', 'http://127.0.0.1:9', 'online', jsonb_build_object('claude_cli', true, 'max_concurrency', 1, 'labels', jsonb_build_array('set-' || n % 50)),
+     1, floor(extract(epoch from now()) * 1000) from generate_series(0, 299) n`,
+);
+await query("analyze");
+
+it("wakes one of many kinds for what is new, and asks little while nothing is, beside a backlog that nobody can take", async () => {
+  const room = openWaitingRoom(db);
+  onTestFinished(room.close);
+  const leaving = new AbortController();
+  let attempts = 0;
+  const got: string[] = [];
+  const waits = Array.from({ length: WORKERS }, (_, n) => {
+    const { workerId, slugs } = asking(n);
+    const request = requests.claimTasks.parse({ worker_id: workerId, agent_slugs: slugs });
+    return room.wait({ workerId, slugs }, leaving.signal, async () => {
+      attempts += 1;
+      const claim = await claimTasks(db, request);
+      for (const { task } of claim.granted) got.push(task.id);
+      return claim.granted.length > 0 ? undefined : claim;
+    });
+  });
+  await vi.waitFor(() => expect(room.size()).toBe(WORKERS), 15_000);
+  expect(attempts).toBe(WORKERS);
+
+  const asked = vi.spyOn(pg.Client.prototype, "query");
+  const since = performance.now();
+  await vi.waitFor(() => expect(performance.now() - since).toBeGreaterThan(2_000), 5_000);
+  expect(asked.mock.calls.length / 2).toBeLessThan(20);
+  asked.mockRestore();
+
+  const task = await aTask(db, { agent_slug: "agent-42", requires: ["set-42"] });
+  room.ring();
+  await vi.waitFor(() => expect(got).toEqual([task.id]), { timeout: 5_000, interval: 10 });
+  // Of 300 waiters only those were asked whom it suits.
+  expect(attempts).toBeLessThan(WORKERS + 5);
+  leaving.abort();
+  await Promise.all(waits);
+}, 40_000);
+
+it("finds what agents have room for without reading what nobody can take", async () => {
+  const task = await aTask(db, { requires: ["set-7"] });
+  expect(await placeable(db, 50)).toEqual([task.id]);
+});
