@@ -70,7 +70,7 @@ describe("a claim", () => {
       ids.push(id);
     }
     const claimed = async () =>
-      (await claimTasks(own, requests.claimTasks.parse({ worker_id: "big", max_tasks: 32 }))).map(
+      (await claimTasks(own, requests.claimTasks.parse({ worker_id: "big", max_tasks: 32 }))).granted.map(
         ({ task }) => task.id,
       );
     expect(await claimed()).toEqual(ids.slice(0, 2));
