@@ -315,7 +315,7 @@ describe("a claim that waits", () => {
     await isBack(task.id);
 
     // An answer that is too long for the buffers on its way, to a client that reads nothing.
-    await query("update llm_tasks set prompt = repeat('x', 30000000) where id = $1", [task.id]);
+    await query("update llm_tasks set prompt = repeat('x', 12000000) where id = $1", [task.id]);
     const { hostname, port } = new URL(app.url);
     const socket = createConnection({ host: hostname, port: Number(port) }).pause();
     const body = JSON.stringify({ worker_id: id });
