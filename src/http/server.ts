@@ -6,6 +6,7 @@ import {
   type ServerResponse,
   STATUS_CODES,
 } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { stablePrototypes } from "./stable-prototypes.ts";
@@ -53,6 +54,7 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
   const answers = new WeakMap<Duplex, ServerResponse>();
   server.on("request", (request, response) => {
     answers.set(request.socket, response);
+    silent.delete(request.socket);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;
     const hasBody = chunked !== undefined || Number(length) > 0;
     if (hasBody) expectBody({ request, response, until: performance.now() + requestMs }, lingerMs);
@@ -62,8 +64,18 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
     });
   });
   server.on("connection", connections.admit);
+  /** Connections on which no request has come yet: Node does not count them as idle, and they would keep a closing server open. */
+  const silent = new Set<Socket>();
+  server.on("connection", (socket) => {
+    silent.add(socket);
+    socket.once("close", () => silent.delete(socket));
+  });
   logFaults(server, log);
-  const looking = setInterval(refuseLate, Math.min(LOOK_EVERY_MS, requestMs)).unref();
+  const look = () => {
+    refuseLate();
+    if (!server.listening) for (const socket of silent) socket.destroy();
+  };
+  const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
   server.on("close", () => clearInterval(looking));
   server.on("checkExpectation", (_request, response) => {
     const body = JSON.stringify({ error: "Expect is not supported with any value but 100-continue." });

@@ -1,7 +1,10 @@
 import { once } from "node:events";
-import { connect, type Socket } from "node:net";
+import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, it } from "vitest";
+import { createHttpServer } from "../../src/http/server.ts";
+import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
+import { createLog } from "../../src/log.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 
@@ -106,4 +109,13 @@ it("the oldest connection without a key gives way to a new one from its address;
   keyed.write(request("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\nConnection: close\r\n\r\n`));
   expect(await text(keyed)).toMatch(/^HTTP\/1.1 200 /);
   for (const stranger of strangers) stranger.destroy();
+});
+
+it("a connection on which nothing was asked does not keep a closing server open", async () => {
+  const connections = createUnkeyedConnections(0);
+  const server = createHttpServer(() => {}, { log: createLog("silent"), connections, patience });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  await once(server, "connection");
+  await Promise.all([new Promise((resolve) => server.close(resolve)), text(socket)]);
 });
