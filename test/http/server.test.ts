@@ -14,7 +14,7 @@ const { url } = await startApp(db, { patience });
 const API_KEY = "a-key-of-16-chars";
 const guarded = await startApp(db, {
   env: { RUNTIME_API_KEY: API_KEY, UNKEYED_CONNECTIONS_PER_ADDRESS: "5" },
-  patience,
+  patience: { ...patience, requestMs: 10_000 },
 });
 const TASKS = "/api/runtime/llm-tasks";
 const JSON_TYPE = "Content-Type: application/json\r\n";
