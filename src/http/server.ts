@@ -9,6 +9,7 @@ import {
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
+import { leaveDescriptors } from "./descriptors.ts";
 import { stablePrototypes } from "./stable-prototypes.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
@@ -70,7 +71,7 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
     silent.add(socket);
     socket.once("close", () => silent.delete(socket));
   });
-  logFaults(server, log);
+  leaveDescriptors(server, connections, log);
   const look = () => {
     refuseLate();
     if (!server.listening) for (const socket of silent) socket.destroy();
@@ -142,25 +143,17 @@ function refuseLate(): void {
     const { request, response } = arrival;
     arrival.until = Number.POSITIVE_INFINITY;
     if (response.headersSent) {
-      request.destroy();
+      // First the end of our side, so that a client reads its answer to the end; who still sends after that is cut off.
+      if (response.writableFinished && request.socket.writable) {
+        request.socket.end();
+        arrival.until = performance.now() + LOOK_EVERY_MS;
+      } else request.destroy();
       continue;
     }
     const body = JSON.stringify({ error: TOO_LATE });
     const headers = { "content-type": "application/json", "content-length": body.length, connection: "close" };
     response.writeHead(408, headers).end(body, () => request.destroy());
   }
-}
-
-const FAULTS_LOGGED_EVERY_MS = 10_000;
-
-/** A connection that cannot be accepted, for want of a file descriptor say, is lost; the server goes on, and says so now and then. */
-function logFaults(server: Server, log: Logger): void {
-  let lastLogged = Number.NEGATIVE_INFINITY;
-  server.on("error", (error) => {
-    if (!server.listening || performance.now() < lastLogged + FAULTS_LOGGED_EVERY_MS) return;
-    lastLogged = performance.now();
-    log.error({ err: error }, "a connection could not be accepted; raise the limit of open files (ulimit -n)");
-  });
 }
 
 const REFUSALS: Record<string, [status: number, error: string]> = {

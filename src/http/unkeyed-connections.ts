@@ -1,20 +1,26 @@
 import type { Socket } from "node:net";
 import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
 
+/** A connection's first request has so long to show a key. Of 1,500 workers that connected at once, 700 were cut off without it. */
+const GRACE_MS = 2_000;
+
 /** Connections on which no valid key was shown, by the address at their other end. */
 export interface UnkeyedConnections {
-  /** Counts a new connection; where its address has too many, the oldest of them is closed for it. */
+  /** Counts a new connection; where its address has too many, the oldest of them are closed. */
   admit(socket: Socket): void;
   /** A valid key came over this connection: it counts no more. */
   prove(socket: Socket): void;
+  /** Closes a tenth of those of the address that has most of them, the oldest first: the process can hold no more connections. */
+  makeRoom(): void;
 }
 
 /**
- * At most `perAddress` connections without a valid key for an address (IPv6: a /64); 0 sets no limit. The oldest gives way and not the newest,
- * so that somebody with a key always gets in, whatever a stranger at the same address holds.
+ * At most `perAddress` connections without a valid key for an address (IPv6: a /64), but for those of the last `graceMs`; 0 sets no limit. The
+ * oldest give way and not the newest, so that somebody with a key always gets in, whatever a stranger at the same address holds.
  */
-export function createUnkeyedConnections(perAddress: number): UnkeyedConnections {
-  const byAddress = new Map<string, Set<Socket>>();
+export function createUnkeyedConnections(perAddress: number, graceMs = GRACE_MS): UnkeyedConnections {
+  /** By address, and the oldest first, with the process's time from which each may be closed. */
+  const byAddress = new Map<string, Map<Socket, number>>();
   const addressOf = new WeakMap<Socket, string>();
   const forget = (socket: Socket) => {
     const address = addressOf.get(socket);
@@ -24,20 +30,33 @@ export function createUnkeyedConnections(perAddress: number): UnkeyedConnections
     held.delete(socket);
     if (held.size === 0) byAddress.delete(address);
   };
+  const close = (socket: Socket) => {
+    forget(socket);
+    socket.destroy();
+  };
+  const closeOldest = (held: Map<Socket, number>) => {
+    const now = performance.now();
+    for (const [socket, closableFrom] of held) {
+      if (held.size <= perAddress || closableFrom > now) return;
+      close(socket);
+    }
+  };
   return {
     admit(socket) {
       // A connection that has ended already has no address.
       if (perAddress === 0 || socket.remoteAddress === undefined) return;
       const address = clientNetworkOf(clientAddressOf({ ip: undefined, socket }));
-      const held = byAddress.get(address) ?? new Set();
-      byAddress.set(address, held.add(socket));
+      const held = byAddress.get(address) ?? new Map<Socket, number>();
+      byAddress.set(address, held.set(socket, performance.now() + graceMs));
       addressOf.set(socket, address);
       socket.once("close", () => forget(socket));
-      const [oldest] = held;
-      if (held.size <= perAddress || !oldest) return;
-      forget(oldest);
-      oldest.destroy();
+      // Rounded up, so that its time has come by then.
+      if (held.size > perAddress) setTimeout(closeOldest, Math.ceil(graceMs) + 1, held).unref();
     },
     prove: forget,
+    makeRoom() {
+      const [most] = [...byAddress.values()].toSorted((a, b) => b.size - a.size);
+      for (const socket of [...(most?.keys() ?? [])].slice(0, Math.ceil((most?.size ?? 0) / 10))) close(socket);
+    },
   };
 }

@@ -96,7 +96,7 @@ it("a body that ends soon after its answer leaves the connection in use", async 
   expect(await text(socket)).toMatch(/^HTTP\/1.1 200 /);
 });
 
-it("the oldest connection without a key gives way to a new one from its address; one with a key does not", async () => {
+it("the oldest connections without a key give way to new ones from their address; one with a key does not", async () => {
   const keyed = begin(request("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\n\r\n`));
   expect(String((await once(keyed, "data"))[0])).toMatch(/^HTTP\/1.1 200 /);
   const strangers: Socket[] = [];
@@ -106,6 +106,7 @@ it("the oldest connection without a key gives way to a new one from its address;
     strangers.push(stranger);
   }
   await Promise.all(strangers.slice(0, 2).map((socket) => text(socket)));
+  expect(strangers.slice(2).map((socket) => socket.readableEnded)).toEqual(Array(5).fill(false));
   keyed.write(request("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\nConnection: close\r\n\r\n`));
   expect(await text(keyed)).toMatch(/^HTTP\/1.1 200 /);
   for (const stranger of strangers) stranger.destroy();

@@ -1,0 +1,55 @@
+/** Many connections at once, without the service behind them. */
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { leaveDescriptors } from "../../src/http/descriptors.ts";
+import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
+import { createLog } from "../../src/log.ts";
+
+/** A server that takes every request for one with a valid key, and whose connections are bounded as the service's are. */
+async function startServer({ perAddress, graceMs }: { perAddress: number; graceMs: number }) {
+  const connections = createUnkeyedConnections(perAddress, graceMs);
+  const server = createServer((request, response) => {
+    connections.prove(request.socket);
+    response.end("ok");
+  });
+  server.on("connection", connections.admit);
+  const logged: Record<string, unknown>[] = [];
+  leaveDescriptors(server, connections, createLog("info", { write: (line) => void logged.push(JSON.parse(line)) }));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const open = (): Socket => connect((server.address() as AddressInfo).port, "127.0.0.1").on("error", () => {});
+  return { server, logged, open };
+}
+
+const ASK = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+const ask = (socket: Socket) => {
+  socket.write(ASK);
+  return text(socket);
+};
+
+it("connections that come at once, each with a key, are all answered", async () => {
+  const { open } = await startServer({ perAddress: 5, graceMs: 60_000 });
+  const sockets = Array.from({ length: 300 }, open);
+  await Promise.all(sockets.map((socket) => once(socket, "connect")));
+  const answers = await Promise.all(sockets.map(ask));
+  expect(answers.filter((answer) => answer.startsWith("HTTP/1.1 200 "))).toHaveLength(300);
+});
+
+it("when no more connections can be held, that is logged once, and the oldest without a key make room", async () => {
+  const { server, logged, open } = await startServer({ perAddress: 100, graceMs: 60_000 });
+  expect(server.maxConnections > 0).toBe(process.platform === "linux");
+  server.maxConnections = 20;
+  const strangers = Array.from({ length: 20 }, open);
+  await Promise.all(strangers.map((socket) => once(socket, "connect")));
+  await vi.waitFor(async () => expect(await ask(open()).catch(() => "")).toMatch(/^HTTP\/1.1 200 /));
+  expect(strangers.filter((socket) => socket.closed || socket.readableEnded || socket.destroyed).length).toBeLessThan(
+    20,
+  );
+  expect(logged).toMatchObject([{ level: 50, refused: 1, msg: expect.stringMatching(/^connections were refused/) }]);
+});
