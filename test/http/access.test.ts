@@ -302,7 +302,7 @@ describe("the log", () => {
     const tasks = `${RUNTIME}/llm-tasks`;
     const create = (body: object | string, key = KEY) =>
       api.post(tasks).set("X-Runtime-API-Key", key).set("Content-Type", "application/json").send(body);
-    await api.get(`${RUNTIME}/audit?limit=5&token=secret`).set("X-Runtime-API-Key", KEY);
+    await api.get(`${RUNTIME}/audit?limit=5&after=secret`).set("X-Runtime-API-Key", KEY);
     await create({ context_id: "garden", agent_slug: "writer", prompt: "secret" });
     await create({ prompt: "secret", max_attempts: "secret" });
     await create("{secret");
@@ -316,7 +316,7 @@ describe("the log", () => {
     expect(logged).toHaveLength(5);
     expect(logged).toEqual(
       expect.arrayContaining([
-        line("GET", `${RUNTIME}/audit`, 200),
+        line("GET", `${RUNTIME}/audit`, 400),
         ...[201, 400, 401].map((status) => line("POST", tasks, status)),
       ]),
     );

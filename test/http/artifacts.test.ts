@@ -131,7 +131,7 @@ describe.each(Object.entries(apps))("an artifact in %s", (place, app) => {
     const { facts, complete } = await anUpload(app, bytes, { desired_format: "json" });
     expect(facts).toEqual({ size_bytes: bytes.length, sha256: sha256(bytes) });
     const { artifact, result } = (await complete().expect(200)).body;
-    expect(artifact).toMatchObject({ content: null, ...facts, content_type: "application/json" });
+    expect(artifact).toMatchObject({ content: null, ...facts, content_type: "application/octet-stream" });
     expect(result.output).toBeNull();
     expect((await complete().expect(200)).body.artifact).toEqual(artifact);
     const response = await fetch(`${app.url}${ARTIFACTS}/${artifact.id}/content`);

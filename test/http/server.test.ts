@@ -13,7 +13,7 @@ const patience = { headersMs: 300, requestMs: 600, lingerMs: 200 };
 const { url } = await startApp(db, { patience });
 const API_KEY = "a-key-of-16-chars";
 const guarded = await startApp(db, {
-  env: { RUNTIME_API_KEY: API_KEY, UNKEYED_CONNECTIONS_PER_ADDRESS: "5" },
+  env: { RUNTIME_API_KEY: API_KEY, STRANGER_CONNECTIONS_PER_ADDRESS: "5" },
   patience: { ...patience, requestMs: 10_000 },
 });
 const TASKS = "/api/runtime/llm-tasks";
