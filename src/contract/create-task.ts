@@ -17,7 +17,12 @@ const retry = z.object({
 
 const policy = z.object({
   timeout_sec: z.number().min(1).max(3_600).default(120),
-  budget: z.union([z.number().min(0), jsonObject(10_000)]).default(0),
+  budget: z
+    .union(
+      [z.number().min(0), jsonObject(10_000)],
+      "must be a number of 0 or more, or an object of 10000 bytes at most",
+    )
+    .default(0),
   required_labels: optional(labels),
   preferred_labels: optional(labels),
   allow_fallback: optional(z.boolean()),

@@ -10,7 +10,8 @@ const RETRY_AFTER_SECONDS = 2;
 
 /** The last route: every other path is a 404 in JSON. */
 export const notFound: RequestHandler = (request, response) => {
-  response.status(404).json({ error: `Nothing is served at ${request.method} ${request.path}` });
+  const hint = request.path.startsWith("/api/") ? "" : ". The calls are below /api/runtime; docs/api.md lists them.";
+  response.status(404).json({ error: `Nothing is served at ${request.method} ${request.path}${hint}` });
 };
 
 /** The one place where an error becomes an answer. What nobody foresaw is logged whole and answered without internals. */

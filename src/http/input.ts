@@ -1,5 +1,6 @@
 import type { Request } from "express";
 import { z } from "zod";
+import { faultSentence } from "../contract/faults.ts";
 
 /** A body that its schema refuses (400, in zod's flattened form: nested problems stand under their top-level field, and name the inner one). */
 export class InvalidBody extends Error {
@@ -17,7 +18,7 @@ export class InvalidValue extends Error {}
 
 /** A request's body, checked. None at all counts as `{}`. Throws InvalidBody. */
 export function bodyOf<T extends z.ZodType>(schema: T, { body }: { body: unknown }): z.output<T> {
-  const parsed = schema.safeParse(body ?? {});
+  const parsed = schema.safeParse(body ?? {}, { error: faultSentence });
   if (!parsed.success) throw new InvalidBody(parsed.error);
   return parsed.data;
 }
@@ -38,7 +39,7 @@ export function fencedBody(request: Request): { body: unknown; leaseId: string |
 
 /** The header's value, checked. Throws InvalidValue. */
 export function headerOf<T extends z.ZodType>(schema: T, name: string, request: Request): z.output<T> {
-  const parsed = schema.safeParse(request.get(name));
+  const parsed = schema.safeParse(request.get(name), { error: faultSentence });
   if (parsed.success) return parsed.data;
   throw new InvalidValue(`The header ${name} is not valid: it ${parsed.error.issues[0]?.message}.`);
 }
@@ -55,7 +56,7 @@ export function queryOf<T extends z.ZodObject>(schema: T, request: Request): z.o
       `The query is not valid. ${unknown.slice(0, 100).toWellFormed()}: there is no such parameter here, only ${known}`,
     );
   }
-  const parsed = schema.safeParse(request.query);
+  const parsed = schema.safeParse(request.query, { error: faultSentence });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
   throw new InvalidValue(`The query is not valid. ${faults.join("; ")}`);

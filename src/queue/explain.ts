@@ -75,5 +75,8 @@ function endOf({ status, last_error, attempts, max_attempts }: Task): string {
   if (status === "completed") return "It is completed: its results and artifacts have the output.";
   if (status === "cancelled") return "It is cancelled; only a queued task waits for a worker.";
   const after = status === "dead" ? ` after ${attempts} of ${max_attempts} attempts` : "";
-  return `It is ${status}${after}: ${last_error ?? "what was said is not known."} Requeue it to have it tried again.`;
+  const ended = status === "dead" ? "is dead" : status;
+  const said =
+    last_error === null ? "What went wrong was not said." : `What went wrong: ${last_error.replace(/[.\s]*$/, ".")}`;
+  return `It ${ended}${after}. ${said} Requeue it to have it tried again.`;
 }

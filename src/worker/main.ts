@@ -46,7 +46,7 @@ async function main(): Promise<void> {
   const [draining, giveUp] = [new AbortController(), new AbortController()];
   onEndAsked(
     () => {
-      log.info("draining: a second signal stops the running work too");
+      log.info("draining: what runs is finished first; a second signal stops it and hands it back");
       draining.abort();
     },
     () => giveUp.abort(),

@@ -170,7 +170,9 @@ register() {
       -d "labels=$(printf '%s' "$LABELS" | sed 's/,/\&labels=/g')" --data-urlencode "os_info=$(uname -srm)"
     case $1:$CODE in
       *:20[01]) return ;;
-      first:40[013]) fail "The runtime refused the registration: $WHY" ;;
+      first:401) fail "The runtime refused the registration: $WHY
+The worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names." ;;
+      first:40[03]) fail "The runtime refused the registration: $WHY" ;;
     esac
     warn "not registered yet: $WHY"
     [ "$CODE" != 401 ] || load_key || nap 28

@@ -25,6 +25,7 @@ const TELL_WITHIN_MS = 5_000;
 const LONGEST_PAUSE_MS = 5_000;
 /** So long a task is lost when this machine dies; heartbeats renew the lease. */
 const LEASE_SECONDS = 90;
+const KEY_HINT = "\nThe worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names.";
 
 /**
  * Registers, claims tasks by long poll and executes them, until `draining` is aborted; resolves when what was begun is then done, and the
@@ -64,7 +65,9 @@ export async function work(
       if (status === 200 || status === 201) return log.info({ name }, "registered");
       if (status === 401 && (await client.renewKey())) continue;
       if (isFirst && [400, 401, 403].includes(status))
-        throw new StartError(`The runtime refused the registration (${status}): ${JSON.stringify(body.error)}`);
+        throw new StartError(
+          `The runtime refused the registration: ${status} ${JSON.stringify(body)}${status === 401 ? KEY_HINT : ""}`,
+        );
       log.warn({ status, error: body.error }, "not registered yet");
       await pauseAfter(failures);
     }

@@ -78,6 +78,8 @@ describe("without RUNTIME_API_KEY", async () => {
     expect([broken.status, broken.body]).toEqual([400, { error: sentence, message: sentence }]);
     const unknown = await api.get("/api/nothing");
     expect([unknown.status, unknown.body]).toEqual([404, { error: "Nothing is served at GET /api/nothing" }]);
+    const { body } = await api.get("/");
+    expect(body.error).toBe("Nothing is served at GET /. The calls are below /api/runtime; docs/api.md lists them.");
     const large = await json(JSON.stringify({ prompt: "x".repeat(10 * 1024 * 1024) }));
     expect([large.status, large.body]).toEqual([413, { error: sentence, message: sentence }]);
     const text = await api.post(`${RUNTIME}/llm-tasks`).set("Content-Type", "text/plain").send("hello");

@@ -186,19 +186,39 @@ describe("POST /api/runtime/llm-tasks", () => {
     expect(Object.keys(body.error.fieldErrors)).toEqual([field]);
   });
 
-  it("names all refused fields together", async () => {
-    const refused = await post("", { context_id: "", max_attempts: 0, policy: { timeout_sec: 0, budget: -1 } });
+  it("names all refused fields together, each with a sentence for a person", async () => {
+    const refused = await post("", {
+      context_id: "",
+      prompt: ["p"],
+      context_hints: null,
+      max_attempts: 1.5,
+      not_before: "tomorrow",
+      policy: { timeout_sec: 0, budget: "ten" },
+      desired_format: "html",
+      requires: Array(101).fill("x"),
+      agent_kind: "x".repeat(129),
+      retry: { max_attempts: 11 },
+    });
     expect([refused.status, refused.body]).toEqual([
       400,
       {
         error: {
           formErrors: [],
           fieldErrors: {
-            context_id: [expect.any(String)],
-            agent_slug: [expect.any(String)],
-            prompt: [expect.any(String)],
-            max_attempts: [expect.any(String)],
-            policy: [expect.any(String), expect.any(String)],
+            context_id: ["must not be empty"],
+            agent_slug: ["is missing"],
+            prompt: ["must be a string, not a list"],
+            context_hints: ["must be a list, not null"],
+            max_attempts: ["must be a whole number"],
+            not_before: ["must be a number, not a string"],
+            policy: [
+              "timeout_sec: must be 1 or more",
+              "budget: must be a number of 0 or more, or an object of 10000 bytes at most",
+            ],
+            desired_format: ["must be one of json, text, markdown"],
+            requires: ["must have 100 entries at most"],
+            agent_kind: ["must have 128 characters at most"],
+            retry: ["max_attempts: must be 10 or less"],
           },
         },
       },

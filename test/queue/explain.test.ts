@@ -107,6 +107,7 @@ describe("what an attempt said that ended without success", () => {
   it("is the explanation of a failed and of a dead task", async () => {
     const failed = await aLeasedTask(db);
     expect((await fail(failed.task.id, null)).body.task.last_error).toContain("without a message");
+    expect((await api.get(`${TASKS}/${failed.task.id}/explain`)).body.reason).toMatch(/^It failed\. What went wrong: /);
     expect((await at(failed.task.id, "requeue", {})).body.last_error).toContain("without a message");
     const dead = await aLeasedTask(db, { task: { max_attempts: 1 } });
     await makeOverdue(dead.task.id);
@@ -114,7 +115,7 @@ describe("what an attempt said that ended without success", () => {
     const why = `The lease of worker ${dead.worker.id} ended: no heartbeat before it was overdue`;
     expect((await api.get(`${TASKS}/${dead.task.id}/explain`)).body).toMatchObject({
       last_error: why,
-      reason: `It is dead after 1 of 1 attempts: ${why} Requeue it to have it tried again.`,
+      reason: `It is dead after 1 of 1 attempts. What went wrong: ${why}. Requeue it to have it tried again.`,
     });
   });
 

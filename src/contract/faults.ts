@@ -1,0 +1,42 @@
+/** What a refused field is told: "is missing" where zod says "Invalid input: expected string, received undefined". */
+import type { z } from "zod";
+
+const KINDS: Record<string, string> = {
+  string: "a string",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "an object",
+  record: "an object",
+};
+
+/**
+ * What is wrong with a value, to be read after the name of its field. Undefined where zod's own words have to do; what a field's schema says
+ * itself comes before this.
+ */
+export function faultSentence(issue: z.core.$ZodRawIssue): string | undefined {
+  const { input } = issue;
+  switch (issue.code) {
+    case "invalid_type":
+      if (input === undefined) return "is missing";
+      if (issue.expected === "int" && typeof input === "number") return "must be a whole number";
+      return `must be ${KINDS[issue.expected] ?? issue.expected}, not ${kindOf(input)}`;
+    case "invalid_value":
+      return input === undefined ? "is missing" : `must be one of ${issue.values.join(", ")}`;
+    case "too_small":
+      return issue.origin === "string" ? "must not be empty" : `must be ${issue.minimum} or more`;
+    case "too_big":
+      if (issue.origin === "string") return `must have ${issue.maximum} characters at most`;
+      return issue.origin === "array"
+        ? `must have ${issue.maximum} entries at most`
+        : `must be ${issue.maximum} or less`;
+    default:
+      return undefined;
+  }
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  return KINDS[Array.isArray(value) ? "array" : typeof value] ?? typeof value;
+}
