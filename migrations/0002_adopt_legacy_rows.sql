@@ -42,7 +42,8 @@ BEGIN
   INSERT INTO audit_logs (id, "timestamp", action, entity_type, entity_id, actor, detail)
   SELECT bloom_runtime_legacy.as_uuid(r ->> 'id'), bloom_runtime_legacy.as_int(r -> 'timestamp', adopted_at), coalesce(r ->> 'action', ''),
     coalesce(r ->> 'entity_type', ''), coalesce(r ->> 'entity_id', ''), coalesce(r ->> 'actor', ''), coalesce(r ->> 'detail', '')
-  FROM bloom_runtime_legacy.audit_logs_rows;
+  FROM bloom_runtime_legacy.audit_logs_rows
+  ORDER BY 2, 1;
 
   -- The lease that goes on holding a leased or running task: the one that the task names if it is active, else the newest active one.
   CREATE TABLE bloom_runtime_legacy.holders AS

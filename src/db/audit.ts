@@ -1,9 +1,9 @@
-import { type SQL, sql } from "drizzle-orm";
+import { getTableName, type SQL, sql } from "drizzle-orm";
 import type { AuditEntry } from "../contract/views.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import { newId } from "./ids.ts";
-import { type Source, wholeRow } from "./pages.ts";
+import type { Source } from "./pages.ts";
 import { auditLogs } from "./schema.ts";
 
 /** Who did what to which thing, in the words of api.md. */
@@ -30,9 +30,9 @@ export function auditEntries(where?: SQL): Source {
   return {
     table: auditLogs,
     id: auditLogs.id,
-    time: auditLogs.timestamp,
+    time: auditLogs.seq,
     where,
-    record: wholeRow(auditLogs),
+    record: sql`to_jsonb(${sql.identifier(getTableName(auditLogs))}) - 'seq'`,
     weight: sql`octet_length(${auditLogs.detail})`,
     order: where ? "oldest first" : "newest first",
     isRare: where !== undefined,

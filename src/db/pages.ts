@@ -1,7 +1,7 @@
 import { and, type Column, getTableName, type SQL, sql, type Table } from "drizzle-orm";
 import type { Db } from "./client.ts";
 
-/** What a list is made of: rows of a table, ordered by a time and their id. */
+/** What a list is made of: rows of a table, ordered by a time, or a number that grows, and their id. */
 export interface Source {
   table: Table;
   id: Column;

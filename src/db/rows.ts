@@ -7,4 +7,4 @@ export type LeaseRow = typeof leases.$inferSelect;
 export type WorkerRow = Pick<typeof workers.$inferSelect, keyof typeof workerColumns>;
 export type ArtifactRow = typeof runtimeArtifacts.$inferSelect;
 export type ResultRow = typeof llmResults.$inferSelect;
-export type AuditRow = typeof auditLogs.$inferSelect;
+export type AuditRow = Omit<typeof auditLogs.$inferSelect, "seq">;

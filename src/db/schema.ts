@@ -5,7 +5,7 @@
  * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
  */
 import { getTableColumns, sql } from "drizzle-orm";
-import { boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./columns.ts";
 import { dueOf, labelKeyOf, takeableFrom } from "./queued-indexes.ts";
 import type { Attachment, Capabilities, Drain, Policy, Progress, Rest, Retry, Tracing } from "./values.ts";
@@ -161,12 +161,14 @@ export const auditLogs = pgTable(
     entity_id: text().notNull(),
     actor: text().notNull(),
     detail: text().notNull(),
+    /** The order in which entries were written. Their times would mix it up when the database's clock is set back. */
+    seq: bigint({ mode: "number" }).generatedAlwaysAsIdentity().notNull(),
   },
   (entry) => [
     // listAudit, newest first
-    index("audit_logs_newest").on(entry.timestamp, entry.id),
+    uniqueIndex("audit_logs_newest").on(entry.seq),
     // historyOf: what happened to one thing
-    index("audit_logs_by_entity").on(entry.entity_id, entry.timestamp, entry.id),
+    index("audit_logs_by_entity").on(entry.entity_id, entry.seq),
   ],
 );
 

@@ -57,7 +57,7 @@ export async function findViolations(client: pg.Client, journal: Journal, worker
   const results = await rows<ResultRow>(
     "select r.*, a.content from llm_results r left join runtime_artifacts a on a.id = r.artifact_id",
   );
-  const entries = await rows<Entry>('select * from audit_logs order by "timestamp", id');
+  const entries = await rows<Entry>("select * from audit_logs order by seq");
   const spans = spansOf(leases, entries);
   return [
     ...journal.wrong,

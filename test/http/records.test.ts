@@ -4,7 +4,7 @@ import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 import { ARTIFACT, AUDIT_ENTRY, LEASE, RUNTIME_CONFIG, TASK } from "../support/records.ts";
 
-const { db } = await createTestDatabase();
+const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);
 const get = (path: string) => api.get(`/api/runtime/${path}`);
 const idsOf = ({ body }: { body: { id: string }[] }) => body.map(({ id }) => id);
@@ -77,6 +77,18 @@ describe("GET /api/runtime/artifacts", () => {
 });
 
 describe("GET /api/runtime/audit", () => {
+  it("keeps the order in which things happened when the database's clock is set back", async () => {
+    const task = await aTask(db);
+    await query(
+      `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+       values (gen_random_uuid(), 1000, 'after_the_jump', 'llm_task', $1, 'test', '')`,
+      [task.id],
+    );
+    const actions = (await get(`llm-tasks/${task.id}/history`)).body.map(({ action }: { action: string }) => action);
+    expect(actions).toEqual(["task_created", "after_the_jump"]);
+    expect((await get("audit?limit=1")).body).toMatchObject([{ action: "after_the_jump" }]);
+  });
+
   it("answers the newest entries first, 100 unless told otherwise", async () => {
     for (let n = 0; n < 60; n++) await aLeasedTask(db);
     const { body } = await get("audit");
