@@ -19,8 +19,8 @@ export const isQuiet = sql`(${workers.status} in ('offline', 'unknown')
 type Values = { workerId: string; evidence: string; entryId: string };
 const given = (name: keyof Values) => sql`${sql.placeholder(name)}::text`;
 
-const SEEN = statement<never, Values>(
-  "seen",
+const SIGN_OF_LIFE = statement<never, Values>(
+  "sign_of_life",
   sql`with before as (
       select id, status from ${workers} where id = ${given("workerId")} for no key update
     ), after as (
@@ -37,12 +37,12 @@ const SEEN = statement<never, Values>(
 );
 
 /**
- * Takes down a sign of life of the worker; one that was offline or unknown is online again, which is audited once.
- * An unknown id is no fault: the worker may have been removed while it worked. Locks the worker: after the task, before the lease. After a
- * transition that is the evidence it may come by itself: the evidence holds as well should the service end between the two.
+ * Writes down a sign of life of the worker. A worker that was offline or unknown is online again, which is audited once.
+ * An unknown id is no fault: the worker may have been removed while it worked. Locks the worker: after the task, before the lease. It may run
+ * by itself after the transition that is the evidence: should it be lost, the next sign of life makes up for it.
  */
-export async function seen(db: Db, workerId: string, evidence: string): Promise<void> {
-  await SEEN(db, { workerId, evidence, entryId: newId() });
+export async function recordSignOfLife(db: Db, workerId: string, evidence: string): Promise<void> {
+  await SIGN_OF_LIFE(db, { workerId, evidence, entryId: newId() });
 }
 
 /**

@@ -7,7 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import { workerColumns, workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
-import { seen } from "./evidence.ts";
+import { recordSignOfLife } from "./evidence.ts";
 import { askHealth, type Health, otherNodeIn, refreshCapabilities } from "./health.ts";
 import { answeredByOther, noteAnsweredBy } from "./identity.ts";
 import type { Outbound } from "./outbound.ts";
@@ -73,7 +73,7 @@ async function takeDown(tx: Db, id: string, url: string, health: Health, log: Lo
     if (other !== null) log.warn({ worker: id }, answeredByOther(url, other));
   }
   if (other !== null) return false;
-  await seen(tx, id, "health probe");
+  await recordSignOfLife(tx, id, "health probe");
   const { version, os_info } = health;
   const capabilities = refreshCapabilities(known, health);
   const isNews = !isDeepStrictEqual(capabilities, known.capabilities);

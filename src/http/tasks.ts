@@ -4,7 +4,6 @@ import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import { cancelTask } from "../queue/cancel.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
-import { completeAtOnce } from "../queue/complete-at-once.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { explain } from "../queue/explain.ts";
 import type { Completion } from "../queue/handover.ts";
@@ -73,12 +72,11 @@ export function taskRoutes(deps: TaskRouteDeps): Router {
   router.post("/:id/complete", longBody, async (request, response) => {
     const db = dbFor(response);
     const fenced = await ownFence(db, request.params.id, fencedBody(request));
-    const valid = store.bucket ? undefined : requests.completeTask.safeParse(fenced.body ?? {}).data;
-    const completion = valid && (await completeAtOnce(db, request.params.id, valid));
-    if (completion) return sendCompletion(request, response, completion);
+    const valid = requests.completeTask.safeParse(fenced.body ?? {}).data;
     // 404 and 409 come before 400 here (api.md).
-    const task = await requireCompletable(db, request.params.id, fenced.leaseId);
-    sendCompletion(request, response, await completeTask(db, store, task, bodyOf(requests.completeTask, fenced)));
+    if (!valid) await requireCompletable(db, request.params.id, fenced.leaseId);
+    const body = valid ?? bodyOf(requests.completeTask, fenced);
+    sendCompletion(request, response, await completeTask(db, store, request.params.id, body));
   });
 
   router.get("/", async (request, response) => {

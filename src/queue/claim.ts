@@ -9,9 +9,10 @@ import { statement, transition } from "../db/statement.ts";
 import type { Drain, Rest } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { activeLeasesOfLocked, freeRoom, isDrained, maxConcurrency } from "../fleet/capacity.ts";
-import { isQuiet, seen as noteLife } from "../fleet/evidence.ts";
+import { isQuiet, recordSignOfLife } from "../fleet/evidence.ts";
 import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
+import { afterCommit } from "./after-commit.ts";
 import { type Granted, grant, ttlFor } from "./grant.ts";
 import { orHandBack } from "./hand-back.ts";
 import { oldestOf, setsWithin, turn } from "./oldest.ts";
@@ -141,11 +142,7 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Claim> {
   const { worker_id } = request;
   const claimed = await claimWithin(db, request, SPARE);
   const { granted, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
-  if (quiet)
-    await noteLife(db, worker_id, "claim").catch((error) => {
-      // What was granted must reach the worker; the next sign of life is noted again.
-      if (granted.length === 0) throw error;
-    });
+  if (quiet) await afterCommit(db, "claim", (what) => recordSignOfLife(db, worker_id, what));
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);

@@ -1,18 +1,18 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/requests.ts";
-import type { Artifact, Result, Task } from "../contract/views.ts";
+import type { Task } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { isUuid, newId } from "../db/ids.ts";
+import { newId } from "../db/ids.ts";
 import { llmTasks, workers } from "../db/schema.ts";
 import { columnsOf, statement } from "../db/statement.ts";
-import { isQuiet, seen } from "../fleet/evidence.ts";
+import { isQuiet, recordSignOfLife } from "../fleet/evidence.ts";
 import { isNewSuccess, recordFailure, recordSuccess } from "../fleet/failures.ts";
-import { sha256Of } from "../storage/hash.ts";
-import { CONTENT_TYPES } from "../storage/place.ts";
+import type { PlacedOutput } from "../storage/place.ts";
+import { afterCommit } from "./after-commit.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
-import { type Completion, detailOf, handoverOf } from "./handover.ts";
+import { type Completion, detailOf, type Handover } from "./handover.ts";
 import { tellQueueNews } from "./news.ts";
 import { lastErrorOf } from "./outcome.ts";
 
@@ -21,7 +21,8 @@ type Values = {
   leaseId: string | null;
   status: CompleteTask["status"];
   retryable: boolean;
-  output: string | null;
+  url: string | null;
+  content: string | null;
   sizeBytes: number | null;
   sha256: string | null;
   contentTypes: string;
@@ -33,34 +34,44 @@ type Values = {
   lastError: string | null;
   metrics: string;
   bodySha256: string;
+  incomplete: boolean;
   entryId: string;
   actor: string | null;
   detail: string;
 };
-const given = (name: keyof Values) => sql.placeholder(name);
+type StagedValues = Values & { keepChunks: boolean };
+const given = (name: keyof StagedValues) => sql.placeholder(name);
 
-/** The ordinary completion: of the task's current lease, with an output that lies in PostgreSQL, and no question of what becomes of the task. */
-const COMPLETE = statement<{ task: Task; quiet: boolean; new_success: boolean }, Values>(
-  "complete",
-  sql`with task as (
+interface Completed {
+  task: Task;
+  quiet: boolean;
+  new_success: boolean;
+}
+
+/** The task of the row `t` is held under the lease of the row `l`, and a completion ends it: it is neither cancelled nor tried again. */
+const isOrdinary = sql`t.id = ${given("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
+  and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
+  and (${given("status")} = 'success' or t.retry is null or not ${given("retryable")}::boolean)`;
+
+/** `before` are CTEs on which the change depends: the task is changed once for each row of `from`. The artifact is written after `isReady`. */
+const completing = (before: SQL, from: SQL, isReady: SQL) => sql`with ${before} task as (
       update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end,
         last_error = ${given("lastError")}, updated_at = ${nowMs}
-      from leases l
-      where t.id = ${given("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
-        and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
-        and (${given("status")} = 'success' or t.retry is null or not ${given("retryable")}::boolean)
+      from leases l ${from}
+      where ${isOrdinary}
       returning ${columnsOf(llmTasks, "t")}
     ), released as (
       update leases l set status = 'released' from task where l.id = task.lease_id and ${leaseIsActive}
     ), artifact as (
-      insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, content, size_bytes, sha256, content_type)
-      select ${given("artifactId")}::uuid, id, ${given("artifactType")}, updated_at, true, ${given("tags")}::jsonb, ${given("output")},
-        ${given("sizeBytes")}::bigint, ${given("sha256")}, ${given("contentTypes")}::jsonb ->> desired_format
-      from task
+      insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, url, content, size_bytes, sha256, content_type)
+      select ${given("artifactId")}::uuid, id, ${given("artifactType")}, updated_at, true, ${given("tags")}::jsonb, ${given("url")},
+        ${given("content")}, ${given("sizeBytes")}::bigint, ${given("sha256")}, ${given("contentTypes")}::jsonb ->> desired_format
+      from task ${isReady}
     ), result as (
-      insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, metrics, completed_at, lease_id, body_sha256, accepted)
+      insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, metrics, completed_at, lease_id, body_sha256,
+        accepted, incomplete)
       select ${given("resultId")}::uuid, id, worker_id, ${given("artifactId")}::uuid, ${given("status")}, ${given("errorMessage")},
-        ${given("metrics")}::jsonb, updated_at, lease_id, ${given("bodySha256")}, true
+        ${given("metrics")}::jsonb, updated_at, lease_id, ${given("bodySha256")}, true, ${given("incomplete")}::boolean
       from task
     ), entry as (
       insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
@@ -68,27 +79,52 @@ const COMPLETE = statement<{ task: Task; quiet: boolean; new_success: boolean },
       from task
     )
     select row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success
-    from task left join ${workers} on ${workers.id} = task.worker_id`,
+    from task left join ${workers} on ${workers.id} = task.worker_id`;
+
+const COMPLETE = statement<Completed, Values>("complete", completing(sql``, sql``, sql``));
+
+/**
+ * The same for an output that has a staged row, which is taken over: the task is locked before it, as everywhere, and changes only with it. The
+ * pieces go before the artifact is there: from then on the database keeps them.
+ */
+const COMPLETE_STAGED = statement<Completed, StagedValues>(
+  "complete_staged",
+  completing(
+    sql`held as (
+      select t.id from llm_tasks t, leases l where ${isOrdinary} for no key update of t
+    ), taken as (
+      delete from runtime_staged_outputs s using held
+      where s.id = ${given("artifactId")}::uuid and s.size_bytes is not null returning s.id
+    ), cleared as (
+      delete from runtime_output_chunks c using taken where c.output_id = taken.id and not ${given("keepChunks")}::boolean returning c.seq
+    ),`,
+    sql`, taken`,
+    sql`where (select count(*) from cleared) >= 0`,
+  ),
 );
 
 /**
- * Takes the result of a task in one statement, where nothing is out of the ordinary. Undefined, and nothing is changed, where it is: the long
- * way, `completeTask`, then says what is.
+ * Takes the result of a task, with an output that is in its place, in one statement, where nothing is out of the ordinary: the task is held
+ * under the lease, and the result ends it. Undefined, and nothing is changed, in any other case.
  */
-export async function completeAtOnce(db: Db, taskId: string, request: CompleteTask): Promise<Completion | undefined> {
+export async function completeAtOnce(
+  db: Db,
+  taskId: string,
+  { request, bodySha256, incomplete }: Handover,
+  { id: artifactId, columns, contentTypes, staged }: PlacedOutput,
+): Promise<Completion | undefined> {
   const { status, output, lease_id: leaseId, metrics, error_message } = request;
-  if (request.output_id !== undefined || !isUuid(taskId) || (leaseId !== undefined && !isUuid(leaseId))) return;
-  const [artifactId, resultId] = [newId(), newId()];
-  const bytes = output === null ? { size_bytes: null, sha256: null } : measured(output);
-  const [completed] = await COMPLETE(db, {
+  const resultId = newId();
+  const values: Values = {
     taskId,
     leaseId: leaseId ?? null,
     status,
     retryable: request.retryable,
-    output,
-    sizeBytes: bytes.size_bytes,
-    sha256: bytes.sha256,
-    contentTypes: JSON.stringify(CONTENT_TYPES),
+    url: columns.url,
+    content: columns.content,
+    sizeBytes: columns.size_bytes,
+    sha256: columns.sha256,
+    contentTypes: JSON.stringify(contentTypes),
     artifactId,
     artifactType: request.artifact_type,
     tags: JSON.stringify(request.artifact_tags),
@@ -96,50 +132,61 @@ export async function completeAtOnce(db: Db, taskId: string, request: CompleteTa
     errorMessage: error_message,
     lastError: lastErrorOf(request),
     metrics: JSON.stringify(metrics),
-    bodySha256: handoverOf(request).bodySha256,
+    bodySha256,
+    incomplete,
     entryId: newId(),
     actor: actorOf(db, null),
     detail: detailOf(request, artifactId),
-  });
-  if (!completed) return;
+  };
+  const [completed] = staged
+    ? await COMPLETE_STAGED(db, { ...values, keepChunks: staged.keepChunks })
+    : await COMPLETE(db, values);
+  if (!completed) return undefined;
   tellQueueNews(db);
-  const { task, quiet, new_success } = completed;
+  const { task } = completed;
   const { id: task_id, worker_id, updated_at } = task;
   if (worker_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
-  if (quiet) await seen(db, worker_id, `completion of task ${task_id}`);
-  if (status === "error" && task.lease_id !== null) await recordFailure(db, task.lease_id);
-  else if (new_success) await recordSuccess(db, worker_id);
+  await afterCommit(db, `completion of task ${task_id}`, (what) => recordWorker(db, completed, worker_id, what));
   // As they were stored: reading them back costs a tenth of the statement.
-  const artifact: Artifact = {
-    id: artifactId,
-    task_id,
-    job_id: null,
-    type: request.artifact_type,
-    created_at: updated_at,
-    finalized: true,
-    url: null,
-    entity_refs: [],
-    tags: request.artifact_tags,
-    content: output,
-    ...bytes,
-    content_type: CONTENT_TYPES[task.desired_format],
-    accepted: true,
+  return {
+    task,
+    artifact: {
+      id: artifactId,
+      task_id,
+      job_id: null,
+      type: request.artifact_type,
+      created_at: updated_at,
+      finalized: true,
+      entity_refs: [],
+      tags: request.artifact_tags,
+      ...columns,
+      content_type: contentTypes[task.desired_format],
+      accepted: true,
+    },
+    result: {
+      id: resultId,
+      task_id,
+      worker_id,
+      artifact_id: artifactId,
+      status,
+      output: output ?? columns.content,
+      error_message,
+      metrics,
+      completed_at: updated_at,
+      lease_id: task.lease_id,
+      accepted: true,
+      incomplete,
+    },
   };
-  const result: Result = {
-    id: resultId,
-    task_id,
-    worker_id,
-    artifact_id: artifactId,
-    status,
-    output,
-    error_message,
-    metrics,
-    completed_at: updated_at,
-    lease_id: task.lease_id,
-    accepted: true,
-    incomplete: false,
-  };
-  return { task, artifact, result };
 }
 
-const measured = (output: string) => ({ size_bytes: Buffer.byteLength(output), sha256: sha256Of(output) });
+async function recordWorker(
+  db: Db,
+  { task, quiet, new_success }: Completed,
+  workerId: string,
+  what: string,
+): Promise<void> {
+  if (quiet) await recordSignOfLife(db, workerId, what);
+  if (task.status === "failed" && task.lease_id !== null) await recordFailure(db, task.lease_id);
+  else if (new_success) await recordSuccess(db, workerId);
+}

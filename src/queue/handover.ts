@@ -12,6 +12,8 @@ import { findLease, isHeld, isOver, requireHeld, staleLease } from "./fence.ts";
 export interface Handover {
   request: CompleteTask;
   bodySha256: string;
+  /** The output is known to be a part at best. */
+  incomplete: boolean;
 }
 
 /** What the worker is answered. */
@@ -22,9 +24,9 @@ export interface Completion {
 }
 
 /** Schemas give their fields in one order, so that equal bodies have equal text. The fence is not part of it. */
-export function handoverOf(request: CompleteTask): Handover {
+export function handoverOf(request: CompleteTask, incomplete: boolean): Handover {
   const { lease_id: _fence, ...body } = request;
-  return { request, bodySha256: sha256Of(JSON.stringify(body)) };
+  return { request, bodySha256: sha256Of(JSON.stringify(body)), incomplete };
 }
 
 /** The completion, for the audit. */

@@ -8,7 +8,8 @@ import { leases, workers } from "../db/schema.ts";
 import { columnsOf, statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/capacity.ts";
-import { isQuiet, seen } from "../fleet/evidence.ts";
+import { isQuiet, recordSignOfLife } from "../fleet/evidence.ts";
+import { afterCommit } from "./after-commit.ts";
 import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
 import { BEATS_PER_TTL } from "./renew.ts";
 import { findTask } from "./tasks.ts";
@@ -65,7 +66,8 @@ export async function heartbeat(db: Db, taskId: string, request: Partial<Heartbe
     () => refuse(db, taskId, leaseId),
   );
   const { cancel, ...lease } = renewed;
-  if (quiet) await seen(db, lease.worker_id, `heartbeat of task ${taskId}`);
+  if (quiet)
+    await afterCommit(db, `heartbeat of task ${taskId}`, (what) => recordSignOfLife(db, lease.worker_id, what));
   return {
     lease,
     expires_at: lease.expires_at,

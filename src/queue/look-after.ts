@@ -137,7 +137,7 @@ async function settle(
     output_id: undefined,
     retryable: true,
   };
-  await completeTask(care.db, care.store, now, completion, { incomplete });
+  await completeTask(care.db, care.store, now.id, completion, { incomplete });
   if (incomplete)
     care.log.warn(
       { task: task.id, worker: lease.worker_id },

@@ -8,6 +8,7 @@ import { getWorker } from "../../src/fleet/workers.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
+import { getTask } from "../../src/queue/tasks.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
@@ -85,7 +86,7 @@ describe("a worker without a sign of life", () => {
 describe("a worker that is offline is online again, which is audited once,", () => {
   const says: [string, (task: Task) => Promise<unknown>][] = [
     ["heartbeat", (task) => heartbeat(db, task.id).then(() => heartbeat(db, task.id))],
-    ["completion", (task) => completeTask(db, inDatabase, task, completion())],
+    ["completion", (task) => completeTask(db, inDatabase, task.id, completion())],
   ];
 
   it.each(says)("after a %s of one of its tasks", async (_name, say) => {
@@ -94,6 +95,19 @@ describe("a worker that is offline is online again, which is audited once,", () 
     await say(task);
     expect(await statusOf(worker.id)).toBe("online");
     expect(await auditOf(worker.id, "worker_online")).toHaveLength(1);
+  });
+
+  it.each(says)("and where that cannot be written down, the %s is answered all the same", async (_name, say) => {
+    const { task, worker } = await aLeasedTask(db);
+    await anOfflineWorker(worker.id);
+    await query("alter table workers add constraint unwritable check (status = 'offline') not valid");
+    try {
+      await say(task);
+    } finally {
+      await query("alter table workers drop constraint unwritable");
+    }
+    expect(await statusOf(worker.id)).toBe("offline");
+    expect((await getTask(db, task.id)).status).toMatch(/^(running|completed)$/);
   });
 
   it("when Membridge saw it just now", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
+import { completeTask } from "../../src/queue/complete.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
@@ -9,7 +9,7 @@ import { aLeasedTask, aTask, completion } from "../support/factories.ts";
 const { db, query, makeOverdue } = await createTestDatabase();
 
 async function complete(taskId: string, fields = {}) {
-  return completeTask(db, inDatabase, await requireCompletable(db, taskId), completion(fields));
+  return completeTask(db, inDatabase, taskId, completion(fields));
 }
 
 describe("a completion", () => {

@@ -4,7 +4,7 @@ import { createTask as creation } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
-import { createTask, getTask } from "../../src/queue/tasks.ts";
+import { createTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aWorker, completion } from "../support/factories.ts";
@@ -42,7 +42,7 @@ describe("the same creation again", () => {
       const again = async () => (await createTask(db, asked, key)).task;
       const fail = async () => {
         await leaseTask(db, task.id, { worker_id, ttl_seconds: undefined });
-        await completeTask(db, inDatabase, await getTask(db, task.id), completion({ status: "error" }));
+        await completeTask(db, inDatabase, task.id, completion({ status: "error" }));
       };
       await fail();
       expect(await again()).toMatchObject({ id: task.id, status: "queued", attempts: 1, ...fields });

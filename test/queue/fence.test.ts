@@ -16,7 +16,7 @@ const STALE = /^Lease .* does not hold this task/;
 
 async function complete(taskId: string, lease_id?: string, fields = {}) {
   const task = await requireCompletable(db, taskId, lease_id);
-  return completeTask(db, inDatabase, task, completion({ ...fields, lease_id }));
+  return completeTask(db, inDatabase, task.id, completion({ ...fields, lease_id }));
 }
 
 const lease = (taskId: string, worker_id: string) => leaseTask(db, taskId, { worker_id, ttl_seconds: undefined });

@@ -59,7 +59,7 @@ describe("races", () => {
     // Whoever gets a task completes it, so that capacity is freed and taken all the time.
     const work = async (id: string) => {
       await leaseTask(db, id, toAnyone);
-      await completeTask(db, inDatabase, await requireCompletable(db, id), completion());
+      await completeTask(db, inDatabase, id, completion());
     };
     const all = await outcomes(tasks.map((task) => work(task.id)));
     await query("drop trigger count_load on leases");
@@ -80,7 +80,7 @@ describe("races", () => {
       await makeOverdue(id);
       const request = completion(fenced ? { lease_id: lease.id } : {});
       const [completed] = await outcomes([
-        completeTask(db, inDatabase, held, request),
+        completeTask(db, inDatabase, held.id, request),
         sweepOnce(db),
         heartbeat(db, id),
         sweepOnce(db),
@@ -117,7 +117,9 @@ describe("races", () => {
   it("two completions at once: one is accepted", async () => {
     const { task } = await aLeasedTask(db);
     const held = await requireCompletable(db, task.id);
-    const all = await outcomes([1, 2].map((n) => completeTask(db, inDatabase, held, completion({ output: `${n}` }))));
+    const all = await outcomes(
+      [1, 2].map((n) => completeTask(db, inDatabase, held.id, completion({ output: `${n}` }))),
+    );
     expect(count(all, "ok")).toBe(1);
     expect(await query("select id from runtime_artifacts where task_id = $1", [task.id])).toHaveLength(1);
   });
@@ -128,8 +130,7 @@ describe("races", () => {
     const step = async (id: string, n: number) => {
       if (n === 0) await leaseTask(db, id, { ...toAnyone, worker_id: worker.id });
       else if (n === 1) await heartbeat(db, id);
-      else if (n === 2)
-        await completeTask(db, inDatabase, await requireCompletable(db, id), completion({ status: "error" }));
+      else if (n === 2) await completeTask(db, inDatabase, id, completion({ status: "error" }));
       else if (n === 3) await requeueTask(db, id);
       else await makeOverdue(id).then(() => sweepOnce(db));
     };

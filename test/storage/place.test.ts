@@ -1,6 +1,10 @@
+import { Readable } from "node:stream";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { Db } from "../../src/db/client.ts";
 import type { ArtifactRow } from "../../src/db/rows.ts";
 import { StartError } from "../../src/errors.ts";
+import { completeTask } from "../../src/queue/complete.ts";
+import { uploadOutput } from "../../src/queue/upload.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { sha256Of } from "../../src/storage/hash.ts";
 import { artifactKey, keyIn } from "../../src/storage/keys.ts";
@@ -8,6 +12,7 @@ import { moveOnce } from "../../src/storage/move.ts";
 import type { ArtifactStore } from "../../src/storage/place.ts";
 import { completed, inDatabase, type StoreOptions, storeAt } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, completion } from "../support/factories.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble, startStrictS3 } from "../support/s3-trouble.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
@@ -49,6 +54,30 @@ describe("an output", () => {
       expect(await query("select * from runtime_staged_outputs where id = $1", [artifact.id])).toEqual([]);
     },
   );
+
+  it("needs no transaction of its own to be completed, in the bucket or not, uploaded before or not", async () => {
+    const { store } = storeAt(s3.connection());
+    const withoutTransactions: Db = Object.assign(Object.create(db), {
+      transaction: () => Promise.reject(new Error("a transaction was begun")),
+    });
+    for (const each of [store, inDatabase]) {
+      const plain = await aLeasedTask(db);
+      const sent = await completeTask(withoutTransactions, each, plain.task.id, completion({ output: OUTPUT }));
+      expect(sent.result.output).toBe(OUTPUT);
+      const { task, lease } = await aLeasedTask(db);
+      const { id } = await uploadOutput(db, task.id, lease.id, Readable.from([Buffer.from(OUTPUT)]), 100);
+      const request = completion({ output: null, output_id: id });
+      const { artifact, result } = await completeTask(withoutTransactions, each, task.id, request);
+      expect(result.output).toBe(each === store ? null : OUTPUT);
+      expect(artifact).toMatchObject({ id, size_bytes: Buffer.byteLength(OUTPUT), sha256: sha256Of(OUTPUT) });
+      const left = await query(
+        "select id from runtime_staged_outputs union select output_id from runtime_output_chunks",
+      );
+      expect(left).toEqual([]);
+    }
+    // What stayed in PostgreSQL is no other test's to find.
+    expect(await moveOnce(db, store)).toBe(2);
+  });
 
   it("that is not there leaves nothing anywhere", async () => {
     const connection = s3.connection();

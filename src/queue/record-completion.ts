@@ -1,0 +1,108 @@
+import { and, eq } from "drizzle-orm";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { newId } from "../db/ids.ts";
+import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
+import { leases, llmTasks } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { Conflict } from "../errors.ts";
+import { recordSignOfLife } from "../fleet/evidence.ts";
+import { recordFailure, recordSuccess } from "../fleet/failures.ts";
+import type { PlacedOutput } from "../storage/place.ts";
+import { takeStaged } from "../storage/staging.ts";
+import { isStill, staleLease } from "./fence.ts";
+import { answerTo, type Completion, detailOf, findEarlier, type Handover, holderFor } from "./handover.ts";
+import { tellQueueNews } from "./news.ts";
+import { lastErrorOf, outcomeOf } from "./outcome.ts";
+import { lockTask } from "./tasks.ts";
+
+/**
+ * Takes the result of a task in a transaction that covers every case: a cancellation, a retry, a lease that was swept, a completion that was
+ * sent before. leased or running -> what `outcomeOf` says; artifact, result, release and audit land with it (lifecycle.md, invariant 3).
+ * About 10 round trips. Conflict: another body under this lease, a lease that does not hold the task, or an output that was cleaned away.
+ */
+export function recordCompletion(
+  db: Db,
+  taskId: string,
+  handover: Handover,
+  placed: PlacedOutput,
+): Promise<Completion> {
+  const { request, bodySha256, incomplete } = handover;
+  return inTransaction(db, async (tx) => {
+    const before = await lockTask(tx, taskId);
+    const earlier = await findEarlier(tx, before, handover);
+    if (earlier) return earlier;
+    const { leaseId, workerId, late } = await holderFor(tx, before, request);
+    await recordSignOfLife(tx, workerId, `completion of task ${taskId}`);
+    await (request.status === "success" ? recordSuccess(tx, workerId) : recordFailure(tx, leaseId));
+    if (!late) await releaseLease(tx, leaseId);
+    const accepted = !late || before.status === "queued";
+
+    // Before the artifact: from its row on, the pieces of an output cannot be removed any more.
+    if (placed.staged && !(await takeStaged(tx, placed.id, placed.staged)))
+      throw new Conflict(`Output ${placed.id} was cleaned away before its completion came; send it again.`);
+    const [artifact] = await tx
+      .insert(runtimeArtifacts)
+      .values({
+        id: placed.id,
+        task_id: taskId,
+        type: request.artifact_type,
+        created_at: nowMs,
+        finalized: true,
+        tags: request.artifact_tags,
+        ...placed.columns,
+        content_type: placed.contentTypes[before.desired_format],
+      })
+      .returning();
+    const [result] = await tx
+      .insert(llmResults)
+      .values({
+        id: newId(),
+        task_id: taskId,
+        worker_id: workerId,
+        artifact_id: placed.id,
+        status: request.status,
+        error_message: request.error_message,
+        metrics: request.metrics,
+        completed_at: nowMs,
+        lease_id: leaseId,
+        body_sha256: bodySha256,
+        accepted,
+        incomplete,
+      })
+      .returning();
+    const { note: because, ...next } = outcomeOf(before, request);
+    const holder =
+      next.status === "queued" ? { lease_id: null, worker_id: null } : { lease_id: leaseId, worker_id: workerId };
+    const [task] = accepted
+      ? await tx
+          .update(llmTasks)
+          .set({ ...next, ...holder, last_error: lastErrorOf(request), updated_at: nowMs })
+          .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
+          .returning()
+      : [before];
+    if (!task || !artifact || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
+
+    const note = late ? `, after lease ${leaseId} had ended` : "";
+    const fact = { entity_type: "llm_task", entity_id: taskId };
+    await audit(tx, {
+      ...fact,
+      action: accepted ? "task_completed" : "late_result_kept",
+      actor: workerId,
+      detail: detailOf(request, placed.id) + note,
+    });
+    if (accepted && because) await audit(tx, { ...fact, ...because, actor: "runtime" });
+    tellQueueNews(tx);
+    return answerTo(request, task, artifact, result);
+  });
+}
+
+async function releaseLease(tx: Db, leaseId: string): Promise<void> {
+  const released = await tx
+    .update(leases)
+    .set({ status: "released" })
+    .where(and(eq(leases.id, leaseId), isStill(leases.status, ["active"])))
+    .returning({ id: leases.id });
+  if (released.length === 0) throw staleLease(leaseId);
+}
