@@ -1,6 +1,6 @@
 import type { RequestHandler } from "express";
 import { createTask as creation, creationKey, idempotencyKey, ignoredFields } from "../contract/create-task.ts";
-import { createTask } from "../queue/tasks.ts";
+import { createTask } from "../queue/create.ts";
 import type { DbFor } from "./callers.ts";
 import { bodyOf, headerOf, InvalidValue } from "./input.ts";
 import { sendJson } from "./json.ts";

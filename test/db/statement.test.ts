@@ -35,6 +35,11 @@ it("refuses to run without a value that its text names: null would mean somethin
   await expect(async () => misspelt(oneConnection(), { leaseId: "this one" })).rejects.toThrow("no value for leaseID");
 });
 
+it("refuses a value that its text does not name: it would be lost", async () => {
+  const given = { of: 2, by: 3 };
+  expect(() => HALF(oneConnection(), given)).toThrow("does not use its value for by");
+});
+
 it("runs again without a name where the connection does not know it, and its errors lead to the caller each time", async () => {
   const db = oneConnection();
   const failing = async () => HALF(db, { of: 0 });

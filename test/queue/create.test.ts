@@ -2,9 +2,10 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { createTask as creation } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
+import { createTask } from "../../src/queue/create.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
-import { createTask } from "../../src/queue/tasks.ts";
+import { getTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aWorker, completion } from "../support/factories.ts";
@@ -69,4 +70,22 @@ describe("the same creation again", () => {
     const [one, two] = [await createTask(db, request()), await createTask(db, request())];
     expect([one.isNew, two.isNew, one.task.id === two.task.id]).toEqual([true, true, false]);
   });
+});
+
+it("answers the task as it is stored", async () => {
+  const asked = request({
+    context_hints: ["a"],
+    policy: { timeout_sec: 5, budget: { usd: 1 } },
+    desired_format: "markdown",
+    max_attempts: 2,
+    requires: ["gpu"],
+    not_before: 7,
+    retry: { base_delay_sec: 1, max_delay_sec: 2 },
+    agent_kind: "text",
+    structured_input: { a: [1] },
+    attachments: [{ type: "inline", mime_type: "text/plain", content: "x" }],
+    tracing: { trace_id: "t" },
+  });
+  const { task } = await createTask(db, asked, randomUUID());
+  expect(task).toEqual(await getTask(db, task.id));
 });

@@ -3,9 +3,9 @@ import { createTask as creation } from "../../src/contract/create-task.ts";
 import * as requests from "../../src/contract/requests.ts";
 import type { Lease, Task, WorkerWithLoad } from "../../src/contract/views.ts";
 import type { Db } from "../../src/db/client.ts";
+import { createTask } from "../../src/queue/create.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { registerWorker } from "../../src/queue/register-worker.ts";
-import { createTask } from "../../src/queue/tasks.ts";
 
 let made = 0;
 

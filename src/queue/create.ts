@@ -1,0 +1,111 @@
+import { isDeepStrictEqual } from "node:util";
+import { eq, sql } from "drizzle-orm";
+import type { CreateTask } from "../contract/create-task.ts";
+import type { Task } from "../contract/views.ts";
+import { actorOf } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { newId } from "../db/ids.ts";
+import { llmTasks } from "../db/schema.ts";
+import { statement } from "../db/statement.ts";
+import { Conflict } from "../errors.ts";
+import { tellQueueNews } from "./news.ts";
+
+export interface Creation {
+  task: Task;
+  /** False when the same request had made the task before. */
+  isNew: boolean;
+}
+
+type NewTask = { [Column in keyof CreateTask]: string | number | null } & {
+  id: string;
+  key: string | null;
+  entryId: string;
+  actor: string;
+  detail: string;
+  size_bytes: number;
+};
+const given = (name: keyof NewTask) => sql.placeholder(name);
+
+/** What a task has beyond its request, as it was stored. */
+type Stored = Omit<Task, keyof CreateTask>;
+const STORED = {
+  id: true,
+  status: true,
+  created_at: true,
+  updated_at: true,
+  lease_id: true,
+  worker_id: true,
+  attempts: true,
+  idempotency_key: true,
+  retry_at: true,
+  progress: true,
+  cancel_requested: true,
+  last_error: true,
+  size_bytes: true,
+} satisfies Record<keyof Stored, true>;
+const stored = sql.raw(Object.keys(STORED).join(", "));
+
+const CREATE = statement<Stored, NewTask>(
+  "create",
+  sql`with task as (
+      insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, max_attempts,
+        requires, not_before, retry, agent_kind, structured_input, attachments, tracing, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
+      values (${given("id")}, ${given("context_id")}, ${given("agent_slug")}, ${given("prompt")}, ${given("context_hints")},
+        ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("not_before")},
+        ${given("retry")}, ${given("agent_kind")}, ${given("structured_input")}, ${given("attachments")}, ${given("tracing")},
+        ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
+      -- Waits for a transaction that is just inserting the same key.
+      on conflict (idempotency_key) where idempotency_key is not null do nothing
+      returning ${stored}
+    ), entry as (
+      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+      select ${given("entryId")}::uuid, created_at, 'task_created', 'llm_task', id, ${given("actor")}, ${given("detail")} from task
+    )
+    select ${stored} from task`,
+);
+
+/**
+ * Puts a new task into the queue. The same request under the same `idempotencyKey` again, also at the same moment, gives the task that
+ * it made first (lifecycle.md, invariant 9). Conflict: the key was used for another request.
+ */
+export async function createTask(db: Db, request: CreateTask, idempotencyKey: string | null = null): Promise<Creation> {
+  const id = newId();
+  const size_bytes = Buffer.byteLength(JSON.stringify(request));
+  const [created] = await CREATE(db, {
+    ...request,
+    context_hints: JSON.stringify(request.context_hints),
+    policy: JSON.stringify(request.policy),
+    requires: JSON.stringify(request.requires),
+    retry: request.retry && JSON.stringify(request.retry),
+    structured_input: request.structured_input === null ? null : JSON.stringify(request.structured_input),
+    attachments: JSON.stringify(request.attachments),
+    tracing: request.tracing && JSON.stringify(request.tracing),
+    size_bytes,
+    id,
+    key: idempotencyKey,
+    entryId: newId(),
+    actor: actorOf(db, "api"),
+    detail: `Task for agent ${request.agent_slug}, context ${request.context_id}`,
+  });
+  if (created) {
+    tellQueueNews(db);
+    // The request is not read back, since a prompt may be long: `statement` refuses a field that the INSERT leaves out.
+    return { task: { ...request, ...created }, isNew: true };
+  }
+  return { task: await findCreated(db, request, idempotencyKey), isNew: false };
+}
+
+/** What was requested stays on the task as it was, so that the task itself tells whether the requests are the same. */
+async function findCreated(db: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task> {
+  const [task] = await db
+    .select()
+    .from(llmTasks)
+    .where(eq(llmTasks.idempotency_key, idempotencyKey ?? ""));
+  if (!task) throw new Error("The insert of a task returned no row.");
+  // As JSON has it: -0 is stored as 0.
+  const wanted: object = JSON.parse(JSON.stringify(request));
+  if (!isDeepStrictEqual({ ...task, ...wanted }, task))
+    throw new Conflict("This Idempotency-Key was used for another request. Use a new key for a new task.");
+  return task;
+}
