@@ -18,7 +18,7 @@ import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { every } from "./loop.ts";
 import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
-import { QUEUE_NEWS } from "./queue/news.ts";
+import { QUEUE_NEWS } from "./queue/queue-news.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { openWaitingRoom } from "./queue/waiting-room.ts";
 import { checkSettingsKey } from "./settings/key-check.ts";

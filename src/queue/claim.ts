@@ -13,7 +13,7 @@ import { isQuiet, recordSignOfLife } from "../fleet/evidence.ts";
 import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { afterCommit } from "./after-commit.ts";
-import { type Granted, grant, ttlFor } from "./grant.ts";
+import { type Granted, grantCtes, ttlFor } from "./grant.ts";
 import { orHandBack } from "./hand-back.ts";
 import { oldestOf, setsWithin, turn } from "./oldest.ts";
 import { isDue, taskBytes } from "./tasks.ts";
@@ -111,7 +111,7 @@ const claimOf = (name: string, oldest: SQL) =>
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
         and (rank = 1 or total <= ${sql.raw(String(GRANT_BYTES))})
-    ), ${grant(sql`${given("actor")}`, "with rows")}
+    ), ${grantCtes(sql`${given("actor")}`, "with rows")}
     select drained, drain, resting, rest, rest_seconds, quiet, labels::text, room, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (
       select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')

@@ -13,8 +13,8 @@ import type { PlacedOutput } from "../storage/place.ts";
 import { afterCommit } from "./after-commit.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
 import { type Completion, detailOf, type Handover } from "./handover.ts";
-import { tellQueueNews } from "./news.ts";
 import { lastErrorOf } from "./outcome.ts";
+import { tellQueueNews } from "./queue-news.ts";
 
 type Values = {
   taskId: string;

@@ -9,7 +9,7 @@ import { newId } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { Conflict } from "../errors.ts";
-import { tellQueueNews } from "./news.ts";
+import { tellQueueNews } from "./queue-news.ts";
 
 export interface Creation {
   task: Task;

@@ -9,8 +9,8 @@ import { requireOwnAgent } from "../fleet/identity.ts";
 import { type AgentCalls, executeOn } from "../fleet/node-agent.ts";
 import { getWorker } from "../fleet/workers.ts";
 import type { ArtifactStore } from "../storage/place.ts";
+import { followDispatch } from "./follow-dispatch.ts";
 import { leaseTask } from "./lease.ts";
-import { lookAfter } from "./look-after.ts";
 import { getTask } from "./tasks.ts";
 
 /** An agent that refuses does so at once; who says nothing for so long has begun. */
@@ -77,7 +77,7 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
       const { lease, worker } = grant;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);
       const executing = identified.then(() => executeOn(agents, worker.url, task, runtimeUrl, stopping.signal));
-      const looking = lookAfter(care, task, lease, executing);
+      const looking = followDispatch(care, task, lease, executing);
       open.add(looking);
       void looking.finally(() => open.delete(looking));
 

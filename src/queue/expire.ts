@@ -3,7 +3,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
-import { tellQueueNews } from "./news.ts";
+import { tellQueueNews } from "./queue-news.ts";
 
 /** How many leases ended, and where their tasks went. */
 export interface Expired {

@@ -23,7 +23,7 @@ const NEEDED_SECONDS = sql.raw(
  * `picked` is the CTE of what is granted: `task_id`, `worker_id`, `context_id`, `now`, `ttl_seconds`, and the ids `lease_id` and `entry_id` to
  * give. Its tasks must be locked and queued, and its worker locked and allowed to have them.
  */
-export function grant(actor: SQL, rows: "with rows" | "without rows"): SQL {
+export function grantCtes(actor: SQL, rows: "with rows" | "without rows"): SQL {
   const returning = (columns: string) => sql.raw(rows === "with rows" ? `returning ${columns}` : "");
   return sql`granted as (
       insert into leases (id, task_id, worker_id, started_at, expires_at, ttl_seconds, status, last_heartbeat, context_id)

@@ -12,12 +12,12 @@ import { Conflict, Unavailable } from "../errors.ts";
 import { bestWorker } from "../fleet/candidates.ts";
 import { activeLeasesOfLocked, isDrained, isEligible, maxConcurrency } from "../fleet/capacity.ts";
 import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
-import { grant, ttlFor } from "./grant.ts";
+import { grantCtes, ttlFor } from "./grant.ts";
 import { orHandBack } from "./hand-back.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
 
 /** `worker` as it was before this lease. */
-export interface Grant {
+export interface LeaseAndWorker {
   lease: Lease;
   worker: WorkerWithLoad;
 }
@@ -51,7 +51,7 @@ const best = bestWorker(task, sql`${given("withUrl")}::boolean`);
  * `worker` is counted when its row is changed, and so locked: see `activeLeasesOfLocked`. Its record comes as JSON: as columns,
  * while each answer still described them, it took a fifth of the driver's time.
  */
-const grantTo = (name: string, lock: SQL) =>
+const leaseStatement = (name: string, lock: SQL) =>
   statement<Picked, Values>(
     name,
     sql`with task as (
@@ -69,11 +69,11 @@ const grantTo = (name: string, lock: SQL) =>
       select task_id, id as worker_id, context_id, now, record, active_leases, ${ttlFor(sql`${given("ttlSeconds")}`)},
         ${given("leaseId")}::uuid as lease_id, ${given("entryId")}::uuid as entry_id
       from worker where ${named} is not null or active_leases < room
-    ), ${grant(sql`${given("actor")}`, "without rows")}
+    ), ${grantCtes(sql`${given("actor")}`, "without rows")}
     select now, context_id, ttl_seconds, record as worker, active_leases from picked`,
   );
-const LEASE = grantTo("lease", sql` for no key update of workers skip locked`);
-const LEASE_WAITING = grantTo("lease_waiting", sql``);
+const LEASE = leaseStatement("lease", sql` for no key update of workers skip locked`);
+const LEASE_WAITING = leaseStatement("lease_waiting", sql``);
 
 const HAS_BEST = statement<{ id: string }, { requires: string; contextId: string; withUrl: boolean }>(
   "best_worker",
@@ -102,7 +102,7 @@ export async function leaseTask(
   taskId: string,
   { worker_id, ttl_seconds }: LeaseTask,
   { withUrl = false }: { withUrl?: boolean } = {},
-): Promise<Grant> {
+): Promise<LeaseAndWorker> {
   if (!isUuid(taskId)) await getTask(db, taskId);
   const leaseId = newId();
   const values = {

@@ -13,8 +13,8 @@ import type { PlacedOutput } from "../storage/place.ts";
 import { takeStaged } from "../storage/staging.ts";
 import { isStill, staleLease } from "./fence.ts";
 import { answerTo, type Completion, detailOf, findEarlier, type Handover, holderFor } from "./handover.ts";
-import { tellQueueNews } from "./news.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
+import { tellQueueNews } from "./queue-news.ts";
 import { lockTask } from "./tasks.ts";
 
 /**

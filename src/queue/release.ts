@@ -8,7 +8,7 @@ import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isStill, staleLease } from "./fence.ts";
-import { tellQueueNews } from "./news.ts";
+import { tellQueueNews } from "./queue-news.ts";
 import { lockTask } from "./tasks.ts";
 
 /** Without `started`, it was not begun. */

@@ -7,7 +7,7 @@ import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";
-import { tellQueueNews } from "./news.ts";
+import { tellQueueNews } from "./queue-news.ts";
 import { lockTask } from "./tasks.ts";
 
 /** One transition: failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */

@@ -3,8 +3,8 @@ import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from "co
 import { Client } from "minio";
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
+import type { ArtifactKey } from "./artifact-key.ts";
 import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
-import type { ArtifactKey } from "./keys.ts";
 import { unlessAborted, within } from "./limits.ts";
 import { prepareBucket } from "./own-bucket.ts";
 import { faultOf as faultAt, isNoBucket } from "./s3-faults.ts";

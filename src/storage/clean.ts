@@ -4,7 +4,7 @@ import { nowMs } from "../db/clock.ts";
 import { stagedOutputs } from "../db/output-tables.ts";
 import { leases } from "../db/schema.ts";
 import { messageOf } from "../errors.ts";
-import { artifactKey } from "./keys.ts";
+import { artifactKey } from "./artifact-key.ts";
 import type { ArtifactStore } from "./place.ts";
 import { unstage } from "./staging.ts";
 

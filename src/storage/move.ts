@@ -5,11 +5,11 @@ import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/rows.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
+import { artifactKey } from "./artifact-key.ts";
 import type { Bucket } from "./bucket.ts";
 import { SourceFault, StoreRests } from "./bucket-faults.ts";
 import { deleteChunks, readChunks } from "./chunks.ts";
 import { proven } from "./hash.ts";
-import { artifactKey } from "./keys.ts";
 import type { ArtifactStore } from "./place.ts";
 
 const BATCH = 50;

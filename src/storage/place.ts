@@ -5,11 +5,11 @@ import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import type { ArtifactRow, TaskRow } from "../db/rows.ts";
 import { messageOf } from "../errors.ts";
+import { type ArtifactKey, artifactKey } from "./artifact-key.ts";
 import type { Bucket, Upload } from "./bucket.ts";
 import { isStoreFault } from "./bucket-faults.ts";
 import { readChunks } from "./chunks.ts";
 import { proven, sha256Of } from "./hash.ts";
-import { type ArtifactKey, artifactKey } from "./keys.ts";
 import { announceObject, announceUploaded, type Staged, type StagedOutput } from "./staging.ts";
 
 /** Where outputs are kept: in the bucket if there is one and while it works, else in PostgreSQL. */

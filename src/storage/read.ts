@@ -5,11 +5,11 @@ import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/rows.ts";
 import { auditLogs } from "../db/schema.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
+import { type ArtifactKey, keyIn } from "./artifact-key.ts";
 import type { Bucket, Part } from "./bucket.ts";
 import { isStoreFault, NoSuchObject } from "./bucket-faults.ts";
 import { readChunks } from "./chunks.ts";
 import { measuring, proven, WrongBytes } from "./hash.ts";
-import { type ArtifactKey, keyIn } from "./keys.ts";
 import type { ArtifactStore } from "./place.ts";
 import { withRelief } from "./relief.ts";
 

@@ -7,7 +7,7 @@ import type { Lease, Task } from "../../src/contract/views.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { listen } from "../../src/db/listen.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
-import { QUEUE_NEWS } from "../../src/queue/news.ts";
+import { QUEUE_NEWS } from "../../src/queue/queue-news.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { startApp } from "../support/app.ts";

@@ -40,7 +40,12 @@ export type Refused = string | undefined;
  * An answer without an output says no more than that the agent has accepted the task: its lease, heartbeats and completion decide from then on.
  * An answer, and a refusal, are kept over a while without a database. Never rejects.
  */
-export async function lookAfter(care: Care, task: Task, lease: Lease, executing: Promise<Execution>): Promise<Refused> {
+export async function followDispatch(
+  care: Care,
+  task: Task,
+  lease: Lease,
+  executing: Promise<Execution>,
+): Promise<Refused> {
   const { log, stopping } = care;
   const about = { task: task.id, worker: lease.worker_id };
   const ended = new AbortController();
@@ -89,7 +94,7 @@ async function endOf(care: Care, task: Task, lease: Lease, executing: Promise<Ex
     if (fault.kind === "refused") throw fault;
     answer = { ok: false, output: undefined, error: fault.message };
   }
-  await noted(care, noteAccepted(care.db, lease.worker_id));
+  await tryToRecord(care, noteAccepted(care.db, lease.worker_id));
   if (answer.ok && answer.output === undefined) return undefined;
   if (answer.ok && (await isHeldUnder(care, task, lease)))
     await pause(care.ownCompletionMs ?? OWN_COMPLETION_MS, care.stopping);
@@ -106,7 +111,7 @@ async function handedBack(care: Care, task: Task, lease: Lease, { message }: Age
     if (error instanceof Conflict) return false;
     throw error;
   }
-  await noted(care, noteRefused(care.db, lease.worker_id));
+  await tryToRecord(care, noteRefused(care.db, lease.worker_id));
   return true;
 }
 
@@ -166,7 +171,7 @@ async function untilDone<T>({ log, stopping }: Care, work: () => Promise<T>): Pr
   }
 }
 
-/** A note that is lost is made again the next time. */
-async function noted({ log }: Care, noting: Promise<void>): Promise<void> {
-  await noting.catch((error) => log.debug({ reason: messageOf(error) }, "how an agent answered was not noted"));
+/** Waits for what is written down about an agent. A failure is only logged: the next answer is written down again. */
+async function tryToRecord({ log }: Care, recording: Promise<void>): Promise<void> {
+  await recording.catch((error) => log.debug({ reason: messageOf(error) }, "how an agent answered was not noted"));
 }
