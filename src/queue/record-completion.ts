@@ -4,17 +4,18 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
-import { leases, llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { recordSignOfLife } from "../fleet/evidence.ts";
 import { recordFailure, recordSuccess } from "../fleet/failures.ts";
 import type { PlacedOutput } from "../storage/place.ts";
 import { takeStaged } from "../storage/staging.ts";
-import { isStill, staleLease } from "./fence.ts";
+import { isStill } from "./fence.ts";
 import { answerTo, type Completion, detailOf, findEarlier, type Handover, holderFor } from "./handover.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { releaseLease } from "./release-lease.ts";
 import { lockTask } from "./tasks.ts";
 
 /**
@@ -96,13 +97,4 @@ export function recordCompletion(
     tellQueueNews(tx);
     return answerTo(request, task, artifact, result);
   });
-}
-
-async function releaseLease(tx: Db, leaseId: string): Promise<void> {
-  const released = await tx
-    .update(leases)
-    .set({ status: "released" })
-    .where(and(eq(leases.id, leaseId), isStill(leases.status, ["active"])))
-    .returning({ id: leases.id });
-  if (released.length === 0) throw staleLease(leaseId);
 }

@@ -4,11 +4,12 @@ import type { Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { leases, llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isStill, staleLease } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { releaseLease } from "./release-lease.ts";
 import { lockTask } from "./tasks.ts";
 
 /** Without `started`, it was not begun. */
@@ -28,11 +29,7 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason, started 
     if (before.lease_id !== lease_id) throw staleLease(lease_id);
     if (!releasable.includes(status))
       throw new Conflict(`Task status is '${status}', expected ${releasable.map((each) => `'${each}'`).join(" or ")}`);
-    const released = await tx
-      .update(leases)
-      .set({ status: "released" })
-      .where(and(eq(leases.id, lease_id), isStill(leases.status, ["active"])))
-      .returning({ id: leases.id });
+    await releaseLease(tx, lease_id);
     const [task] = await tx
       .update(llmTasks)
       .set({
@@ -44,7 +41,7 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason, started 
       })
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, releasable)))
       .returning();
-    if (released.length === 0 || !task) throw staleLease(lease_id);
+    if (!task) throw staleLease(lease_id);
     const fact = { entity_type: "llm_task", entity_id: task.id, actor: worker_id ?? "api" };
     const detail = `Handed back ${started ? "after it was started" : "unstarted"}, lease ${lease_id}${reason && `: ${reason}`}`;
     await audit(tx, { ...fact, action: "task_released", detail });

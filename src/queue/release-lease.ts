@@ -1,0 +1,14 @@
+import { and, eq } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { leases } from "../db/schema.ts";
+import { isStill, staleLease } from "./fence.ts";
+
+/** Ends an active lease whose task its worker has let go. Locks the lease: after the task and the worker. Conflict: it is not active. */
+export async function releaseLease(tx: Db, leaseId: string): Promise<void> {
+  const released = await tx
+    .update(leases)
+    .set({ status: "released" })
+    .where(and(eq(leases.id, leaseId), isStill(leases.status, ["active"])))
+    .returning({ id: leases.id });
+  if (released.length === 0) throw staleLease(leaseId);
+}
