@@ -96,7 +96,9 @@ export async function createOne(call: Call, random: Random, journal: Journal): P
 /** Puts a failed or dead task back, as a person would who looks at the list. */
 export async function requeueSome(call: Call, random: Random): Promise<void> {
   const failed = await call("GET", `/llm-tasks?status=${random.pick(["failed", "dead"])}`);
-  for (const task of (failed?.body ?? []).slice(0, 5)) await call("POST", `/llm-tasks/${task.id}/requeue`);
+  // An answer with an error has no list; it is in the journal where it is wrong.
+  for (const task of failed?.status === 200 ? failed.body.slice(0, 5) : [])
+    await call("POST", `/llm-tasks/${task.id}/requeue`);
 }
 
 /** Cancels one that is queued or held, as a person would who has changed their mind. */
