@@ -21,9 +21,13 @@ SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' LABELS=''
 DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH=''
 FAILURES=0 TROUBLES=0 RAN_WELL='' HANDED_BACK=''
 
-log() { echo "$(date '+%Y-%m-%d %H:%M:%S') $*" >&2; }
+# The control characters of UTF-8's second block, which terminals take for commands too.
+C1=$(printf '\302[\200-\237]')
+# A command's complaint or an answer may hold line breaks and what a terminal takes for commands. None of that gets into the log.
+plain() { printf '%s' "$1" | tr '\n\r\t' '   ' | LC_ALL=C tr -d '\000-\037\177' | LC_ALL=C sed "s/$C1//g"; }
+log() { printf '%s %s\n' "$(date '+%Y-%m-%d %H:%M:%S')" "$(plain "$*")" >&2; }
 warn() { log "WARNING: $*"; }
-fail() { echo "$1" >&2; exit 2; }
+fail() { printf '%s\n' "$(plain "$1")" >&2; exit 2; }
 
 # ---------------------------------------------------------------------------------------------------------------- start
 
@@ -206,7 +210,11 @@ release() {
 # lives would not do, since numbers are used again.
 is_left() {
   if [ -r /proc/self/stat ]; then
-    read -r _ _ _ parent _ < /proc/self/stat
+    # The second field is the file's name in brackets, which may have spaces, as in "worker (1).sh".
+    read -r stat < /proc/self/stat
+    # shellcheck disable=SC2086
+    set -- ${stat##*) }
+    parent=$2
   elif command -v ps > /dev/null 2>&1; then
     parent=$(ps -o ppid= -p "$(exec sh -c 'echo $PPID')" | tr -d ' ')
   else
@@ -227,7 +235,9 @@ keep_lease() {
       200)
         [ "$(field pulse cancel)" != true ] || echo 'was stopped: the task was cancelled' > "$DIR/stop"
         next=$(field pulse next-heartbeat-ms)
-        pause=$((${next:-10000} / 1000))
+        # Arithmetic would run what stands in an index, and end this subshell at what is no number.
+        case $next in '' | 0* | *[!0-9]* | ?????????*) next=10000 ;; esac
+        pause=$((next / 1000))
         ;;
     esac
     while sleep 1; pause=$((pause - 1)); [ "$pause" -gt 0 ]; do ! is_left || return; done

@@ -1,9 +1,9 @@
 /** What a worker does when something is wrong with its machine, its key, or what stands between it and the runtime. */
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { existsSync } from "node:fs";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, onTestFinished, vi } from "vitest";
+import { expect, vi } from "vitest";
 import { createKey } from "../../src/settings/keys.ts";
 import { answerAsStranger, refuse } from "../support/faulty-proxy.ts";
 import {
@@ -13,6 +13,7 @@ import {
   db,
   describeWorkers,
   endOf,
+  folderForTest,
   proxy,
   query,
   resultOf,
@@ -20,12 +21,6 @@ import {
   taskOf,
   WORKERS,
 } from "../support/workers.ts";
-
-async function folderForTest(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "bloom-worker-test-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 function isAlive(pid: number): boolean {
   try {
@@ -63,6 +58,30 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     expect(ended.filter((status) => status === "failed")).toHaveLength(2);
     expect(worker.said()).toContain("You have hit your limit");
     for (const { id } of tasks) await call(`/llm-tasks/${id}/cancel`, {});
+  });
+
+  it("writes what a failed command said into its log without a line break and a terminal's commands", async () => {
+    const worker = start("printf 'limit\\033[2J\\r\\n2026-01-01 all is well\\\\033[31m' >&2; exit 1");
+    const { id } = await create(label);
+    await endOf(id, "failed");
+    const { error_message } = (await resultOf(id)) ?? {};
+    expect(error_message).toContain("limit\u001b[2J\r\n2026-01-01 all is well\\033[31m");
+    await vi.waitFor(() => expect(worker.said()).toContain("all is well"));
+    expect(worker.said()).not.toMatch(/[^\n\P{Cc}]|^2026-01-01/mu);
+  });
+
+  it("takes no part of an answer for a number that is none", async () => {
+    const file = join(await folderForTest(), "executed");
+    const worker = startBehindProxy("sleep 3; echo done");
+    proxy.on(/heartbeat$/, async (response, forward) => {
+      const { status, headers, body } = await forward();
+      const next = encodeURIComponent(`a[$(touch ${file})]/`);
+      response.writeHead(status, { ...headers, "x-bloom-next-heartbeat-ms": next }).end(body);
+    });
+    const { id } = await create(label);
+    await endOf(id, "completed");
+    expect(existsSync(file)).toBe(false);
+    expect(worker.said()).not.toMatch(/arithmetic|syntax/);
   });
 
   it("takes a proxy's own answers for none, and claims for 90 s", async () => {

@@ -1,7 +1,7 @@
 /** How a worker begins, goes on and ends. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
+import { chmod, copyFile, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, vi, it as vitestIt } from "vitest";
 import { refuse } from "../support/faulty-proxy.ts";
@@ -12,6 +12,8 @@ import {
   create,
   describeWorkers,
   endOf,
+  folderForTest,
+  PATH,
   proxy,
   query,
   ROOT,
@@ -115,6 +117,17 @@ vitestIt.skipIf(!busyBox)("the shell worker runs from a pipe, as it comes from t
   const { id } = await create("only-piped", { prompt: "through a pipe" });
   await endOf(id, "completed");
   expect((await resultOf(id))?.output).toBe("through a pipe");
+});
+
+vitestIt("the shell worker keeps its lease when its file's name has spaces", async () => {
+  const file = join(await folderForTest(), "worker (1).sh");
+  await copyFile(join(ROOT, SCRIPT), file);
+  await chmod(file, 0o700);
+  const worker = startWorker({ command: [file], path: PATH }, "sleep 60", { label: "only-spaced" });
+  const { id } = await create("only-spaced");
+  await endOf(id, "running");
+  await worker.crash();
+  await call(`/llm-tasks/${id}/cancel`, {});
 });
 
 vitestIt("the shell worker comes from the service, as it lies here", async () => {
