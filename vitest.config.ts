@@ -16,10 +16,10 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: ["test/support/temporary.ts", "test/support/programs.ts", "test/support/postgres.ts"],
-    testTimeout: 20_000,
-    hookTimeout: 60_000,
-    // One more than CI has cores: a third of the time, a file waits for processes, timers and locks. Each has a database of its own.
-    maxWorkers: 3,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // As many as CI has cores: with a third, tests that wait for processes met their time limits. Each file has a database of its own.
+    maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     restoreMocks: true,
   },

@@ -323,9 +323,9 @@ describe("a claim that waits", () => {
     socket.write(`${head}\r\n\r\n${body}`);
     // Its prompt is not read with it each time.
     const status = () => query("select status from llm_tasks where id = $1", [task.id]);
-    await vi.waitFor(async () => expect(await status()).toEqual([{ status: "leased" }]), 5_000);
+    await vi.waitFor(async () => expect(await status()).toEqual([{ status: "leased" }]), 20_000);
     socket.destroy();
-    await vi.waitFor(async () => expect(await released(task.id)).toHaveLength(2), 5_000);
+    await vi.waitFor(async () => expect(await released(task.id)).toHaveLength(2), 20_000);
     await isBack(task.id);
     await emptyQueue();
   });
