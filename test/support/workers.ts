@@ -104,7 +104,7 @@ export const create = (label: string, fields: object = {}) =>
   call<Task>("/llm-tasks", { context_id: "garden", agent_slug: "writer", prompt: "p", requires: [label], ...fields });
 export const taskOf = (id: string) => call<Task>(`/llm-tasks/${id}`);
 export const endOf = (id: string, status: string) =>
-  vi.waitFor(async () => expect((await taskOf(id)).status).toBe(status), { timeout: 30_000, interval: 50 });
+  vi.waitFor(async () => expect((await taskOf(id)).status).toBe(status), { timeout: 50_000, interval: 50 });
 export async function resultOf(id: string) {
   const [result] = await call<{ output: string | null; error_message: string | null }[]>(`/llm-tasks/${id}/results`);
   return result;
