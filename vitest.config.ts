@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** What starts many processes or moves much data takes longest. Begun last, one such file would have a core to itself at the end. */
-const LONG = /test\/(worker|db\/embedded|storage\/large|secrets|service|model|queue\/races)/;
+const LONG = /test\/(worker|embedded|storage\/large|secrets|service|model|queue\/races)/;
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -1,13 +1,13 @@
 import { getTableName, type SQL, sql } from "drizzle-orm";
-import type { AuditEntry } from "../contract/views.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import { newId } from "./ids.ts";
 import type { Source } from "./pages.ts";
+import type { AuditRow } from "./rows.ts";
 import { auditLogs } from "./schema.ts";
 
 /** Who did what to which thing, in the words of api.md. */
-export type AuditFact = Pick<AuditEntry, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
+export type AuditFact = Pick<AuditRow, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
 
 /** Parts of the service that act by themselves, also while a request is answered. */
 const OWN_ACTORS = new Set(["runtime", "membridge"]);

@@ -5,7 +5,15 @@ import type { Caller } from "../caller.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
 import { repeatedly } from "./repeat.ts";
-import type { Prepared, Value } from "./statement.ts";
+
+/** A value that a statement takes for a placeholder. */
+export type Value = string | number | boolean | null | readonly string[];
+
+/** SQL with a name, under which a connection parses and plans it once. */
+export interface Prepared {
+  name: string;
+  text: string;
+}
 
 /** What every query function takes first: the database, or a transaction on it. */
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {

@@ -15,7 +15,7 @@ export interface Server {
 /** The server at `databaseUrl`, or without one our own embedded one with its files in `dataDir`. Throws a StartError. */
 export async function connectServer(databaseUrl: string | undefined, dataDir: string, log: Logger): Promise<Server> {
   if (databaseUrl === undefined) {
-    const { startEmbedded } = await import("./embedded/embedded.ts");
+    const { startEmbedded } = await import("../embedded/start.ts");
     return startEmbedded({ dataDir, log });
   }
   await checkServer(databaseUrl, log);
@@ -25,7 +25,7 @@ export async function connectServer(databaseUrl: string | undefined, dataDir: st
 /** The same for a tool that may run beside the service: where that runs the embedded server, it is this one. Throws a StartError. */
 export async function joinServer(databaseUrl: string | undefined, dataDir: string, log: Logger): Promise<Server> {
   if (databaseUrl === undefined) {
-    const { findEmbedded } = await import("./embedded/embedded.ts");
+    const { findEmbedded } = await import("../embedded/start.ts");
     const url = await findEmbedded(dataDir);
     if (url !== undefined) return { url, stop: async () => {} };
   }

@@ -3,17 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import { getTableColumns, is, Placeholder, type SQL, sql, type Table } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { Unavailable } from "../errors.ts";
-import type { Db } from "./client.ts";
+import type { Db, Value } from "./client.ts";
 import { isRepeatable } from "./faults.ts";
-
-/** What a statement may be given for a placeholder. */
-export type Value = string | number | boolean | null | readonly string[];
-
-/** SQL with a name, under which a connection parses and plans it once. */
-export interface Prepared {
-  name: string;
-  text: string;
-}
 
 const dialect = new PgDialect();
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import pg from "pg";
 import { pino } from "pino";
-import { startEmbedded } from "../../src/db/embedded/embedded.ts";
+import { startEmbedded } from "../../src/embedded/start.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
 import buildPrograms from "../support/programs.ts";

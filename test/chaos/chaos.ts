@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import pg from "pg";
 import { pino } from "pino";
-import { startEmbedded } from "../../src/db/embedded/embedded.ts";
+import { startEmbedded } from "../../src/embedded/start.ts";
 import buildPrograms from "../support/programs.ts";
 import { Agent, dispatchOne } from "./agents.ts";
 import { findViolations } from "./check.ts";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
-import { readPidFile } from "../../src/db/embedded/pidfile.ts";
+import { readPidFile } from "../../src/embedded/pid-file.ts";
 import type { Random } from "./random.ts";
 
 const TABLES = ["llm_tasks", "leases", "workers", "llm_results", "audit_logs"];

@@ -4,7 +4,7 @@ import { access, chmod, mkdtemp, rename, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
-import { startEmbedded } from "../../src/db/embedded/embedded.ts";
+import { startEmbedded } from "../../src/embedded/start.ts";
 import { TEMPLATE } from "./temporary.ts";
 
 /** Makes `folder`, which must be there and empty, a used data folder. */

@@ -42,7 +42,7 @@ async function startServer(): Promise<TestServer> {
   if (given) return { url: given, kind: "TEST_DATABASE_URL", stop: async () => {} };
   if (await dockerAnswers()) return startContainer();
   const dataDir = await mkdtemp(join(tmpdir(), "bloom-postgres-"));
-  const { startEmbedded } = await import("../../src/db/embedded/embedded.ts");
+  const { startEmbedded } = await import("../../src/embedded/start.ts");
   const embedded = await startEmbedded({ dataDir, log: pino({ level: "silent" }) });
   const stop = async () => {
     await embedded.stop();

@@ -9,7 +9,7 @@ const { scripts } = JSON.parse(readFileSync(new URL("../../package.json", import
 
 /** What the tests alone start; each becomes a file in `dist/test/`. */
 const FOR_TESTS = {
-  "embedded-service": "test/db/embedded/service.ts",
+  "embedded-service": "test/embedded/service.ts",
   "skewed-clock": "test/chaos/skewed-clock.ts",
 };
 

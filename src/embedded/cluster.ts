@@ -3,11 +3,11 @@ import { randomBytes } from "node:crypto";
 import { chmod, chown, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { StartError } from "../../errors.ts";
+import { StartError } from "../errors.ts";
 import { makeWhole } from "./folders.ts";
 import type { Installation } from "./installation.ts";
 import { run } from "./processes.ts";
-import { appendLog, startFailure } from "./serverlog.ts";
+import { appendLog, startFailure } from "./server-log.ts";
 
 /** A group may read and enter; PostgreSQL allows no more. */
 const OPEN_TO_OTHERS = 0o027;

@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
-import { StartError } from "../../errors.ts";
+import { StartError } from "../errors.ts";
 import { type Account, type RunAs, run } from "./processes.ts";
 
 const execute = promisify(execFile);

@@ -3,7 +3,7 @@ import { type ChildProcess, execFile, type StdioOptions, spawn } from "node:chil
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
-import { messageOf } from "../../errors.ts";
+import { messageOf } from "../errors.ts";
 
 const execute = promisify(execFile);
 

@@ -2,8 +2,8 @@ import { execFileSync } from "node:child_process";
 import { chmod, lstat, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { platformPackage } from "../../../src/db/embedded/binaries.ts";
-import { StartError } from "../../../src/errors.ts";
+import { platformPackage } from "../../src/embedded/binaries.ts";
+import { StartError } from "../../src/errors.ts";
 import { copyPackage, ordinaryUser, query, start, startService, temporaryFolder, unreachable } from "./support.ts";
 
 async function removeLinks(packageDirectory: string): Promise<void> {

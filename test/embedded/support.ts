@@ -8,12 +8,12 @@ import { createInterface } from "node:readline";
 import pg from "pg";
 import { pino } from "pino";
 import { onTestFinished, vi } from "vitest";
-import { platformPackage } from "../../../src/db/embedded/binaries.ts";
-import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../../src/db/embedded/embedded.ts";
-import { readPidFile } from "../../../src/db/embedded/pidfile.ts";
-import type { Account } from "../../../src/db/embedded/processes.ts";
-import { useFolder } from "../../support/embedded-template.ts";
-import { ROOT, testProgram } from "../../support/programs.ts";
+import { platformPackage } from "../../src/embedded/binaries.ts";
+import { readPidFile } from "../../src/embedded/pid-file.ts";
+import type { Account } from "../../src/embedded/processes.ts";
+import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../src/embedded/start.ts";
+import { useFolder } from "../support/embedded-template.ts";
+import { ROOT, testProgram } from "../support/programs.ts";
 
 const SERVICE = testProgram("embedded-service");
 

@@ -8,13 +8,13 @@
 import { realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { Logger } from "pino";
-import { StartError } from "../../errors.ts";
+import { StartError } from "../errors.ts";
 import { platformPackage } from "./binaries.ts";
 import { ensureCluster, readPassword } from "./cluster.ts";
 import { findInstallation } from "./installation.ts";
 import { keepUp } from "./keeper.ts";
 import { connect, newOwner, ownerOf, urlOf } from "./ownership.ts";
-import { readPidFile } from "./pidfile.ts";
+import { readPidFile } from "./pid-file.ts";
 import { openSession } from "./session.ts";
 
 export interface EmbeddedOptions {

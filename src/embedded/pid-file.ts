@@ -2,7 +2,7 @@
 import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { StartError } from "../../errors.ts";
+import { StartError } from "../errors.ts";
 import { commandLine } from "./processes.ts";
 
 const POLL_MS = 20;

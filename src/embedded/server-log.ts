@@ -10,7 +10,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { StartError } from "../../errors.ts";
+import { StartError } from "../errors.ts";
 import type { Installation } from "./installation.ts";
 
 const LARGEST_BYTES = 10 * 1024 * 1024;

@@ -1,7 +1,7 @@
 /** Keeps PostgreSQL up for the life of the service: one that dies is started again at the same address. */
 import { setTimeout as delay } from "node:timers/promises";
-import { messageOf } from "../../errors.ts";
-import { mayBePostmaster, stopPostmaster } from "./pidfile.ts";
+import { messageOf } from "../errors.ts";
+import { mayBePostmaster, stopPostmaster } from "./pid-file.ts";
 import { type Claimant, openSession, type Session, STOP_WITHIN_MS, takeOver } from "./session.ts";
 
 const FIRST_WAIT_MS = 500;

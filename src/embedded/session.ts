@@ -4,13 +4,13 @@ import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Logger } from "pino";
-import { messageOf, StartError } from "../../errors.ts";
-import { alreadyRunning, clearTheWay } from "./claim.ts";
+import { messageOf, StartError } from "../errors.ts";
+import { alreadyRunning, clearTheWay } from "./clear-the-way.ts";
 import type { Installation } from "./installation.ts";
 import { type Credentials, connect, ownerOf, tryLock } from "./ownership.ts";
-import { readPidFile } from "./pidfile.ts";
+import { readPidFile } from "./pid-file.ts";
 import { launchPostmaster, type Postmaster } from "./postmaster.ts";
-import { startFailure } from "./serverlog.ts";
+import { startFailure } from "./server-log.ts";
 
 const POLL_MS = 10;
 /** Recovery after a crash reads at most some GB of log. */

@@ -1,11 +1,11 @@
 /** Where everything of one embedded PostgreSQL is, and how its programs run there. */
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
-import { StartError } from "../../errors.ts";
-import { accountFor, findWay } from "./account.ts";
+import { StartError } from "../errors.ts";
 import { copyBinaries, packageVersion, readyBinaries } from "./binaries.ts";
 import { removeLeftovers } from "./folders.ts";
 import type { RunAs } from "./processes.ts";
+import { accountFor, findWay } from "./run-as.ts";
 
 export interface Installation {
   /** Absolute and without symlinks, so that one folder has one name, whichever way a process came to it. */

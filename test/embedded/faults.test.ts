@@ -2,7 +2,7 @@ import { appendFile, chmod, mkdir, readdir, rm, stat, truncate, writeFile } from
 import { join } from "node:path";
 import { pino } from "pino";
 import { expect, test } from "vitest";
-import { StartError } from "../../../src/errors.ts";
+import { StartError } from "../../src/errors.ts";
 import { query, start, temporaryFolder, usedFolder } from "./support.ts";
 
 test("the files of another PostgreSQL are refused and left as they are", async () => {

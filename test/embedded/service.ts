@@ -1,7 +1,7 @@
 /** A stand-in for the service, to be killed: starts PostgreSQL on argv[2], says how that went in one line, stops when stdin ends. */
 import { pino } from "pino";
-import { startEmbedded } from "../../../src/db/embedded/embedded.ts";
-import { messageOf, StartError } from "../../../src/errors.ts";
+import { startEmbedded } from "../../src/embedded/start.ts";
+import { messageOf, StartError } from "../../src/errors.ts";
 
 const [, , dataDir = "", packageDirectory] = process.argv;
 const log = pino({ level: "silent" });

@@ -2,10 +2,10 @@
 import type { ChildProcess } from "node:child_process";
 import { closeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { messageOf } from "../../errors.ts";
+import { messageOf } from "../errors.ts";
 import type { Installation } from "./installation.ts";
 import { spawnAs } from "./processes.ts";
-import { openLog, readLog } from "./serverlog.ts";
+import { openLog, readLog } from "./server-log.ts";
 
 /**
  * Runs its arguments as a child and exits with the child's code. Its stdin is a pipe that only the service holds open: when that ends,

@@ -2,10 +2,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import type { Logger } from "pino";
-import { messageOf, StartError } from "../../errors.ts";
+import { messageOf, StartError } from "../errors.ts";
 import type { Installation } from "./installation.ts";
 import { type Credentials, connect, ownerOf, pidOfOwner, tryLock } from "./ownership.ts";
-import { disarmPidFile, mayBePostmaster, type PidFile, readPidFile, stopPostmaster } from "./pidfile.ts";
+import { disarmPidFile, mayBePostmaster, type PidFile, readPidFile, stopPostmaster } from "./pid-file.ts";
 import { isAlive } from "./processes.ts";
 
 const POLL_MS = 20;

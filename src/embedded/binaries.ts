@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { access, chmod, cp, readdir, readFile, stat, symlink } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
-import { StartError } from "../../errors.ts";
+import { StartError } from "../errors.ts";
 import { makeWhole } from "./folders.ts";
 
 const PLATFORMS = ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"];
