@@ -10,7 +10,7 @@ import { build } from "esbuild";
 const PROGRAMS = {
   server: "src/server.ts",
   worker: "src/worker/main.ts",
-  key: "src/key.ts",
+  key: "src/key-tool.ts",
   "db-tool": "src/db/tool.ts",
 };
 

@@ -5,9 +5,9 @@ import type { Logger } from "pino";
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
-import { connectServer, migrateServer } from "./db/connect.ts";
+import { connectServer, migrateServer } from "./db/database-server.ts";
 import { listen } from "./db/listen.ts";
-import { countGrownTables } from "./db/statistics.ts";
+import { countGrownTables } from "./db/table-statistics.ts";
 import { messageOf, StartError } from "./errors.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { createOutbound } from "./fleet/outbound.ts";
@@ -21,10 +21,10 @@ import { createDispatcher } from "./queue/dispatch.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { openWaitingRoom } from "./queue/waiting-room.ts";
-import { checkSettingsKey } from "./settings/key-check.ts";
-import { settingsSecret } from "./settings/key-file.ts";
 import { createSecretBox } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
+import { checkSettingsKey } from "./settings/settings-key-check.ts";
+import { readOrMakeSettingsKey } from "./settings/settings-key-file.ts";
 import type { Bucket } from "./storage/bucket.ts";
 import { cleanOnce } from "./storage/clean.ts";
 import { moveOnce } from "./storage/move.ts";
@@ -65,7 +65,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     started.push(close);
 
     const box = createSecretBox(
-      await settingsSecret(config.settingsKey, config.dataDir, log),
+      await readOrMakeSettingsKey(config.settingsKey, config.dataDir, log),
       ...config.settingsKeysPrevious,
     );
     const settings = createSettings(db, box, config.membridge, log);

@@ -80,7 +80,7 @@ describe("the house", () => {
             "server.ts",
             "config.ts",
             "db/tool.ts",
-            "key.ts",
+            "key-tool.ts",
             "embedded/processes.ts",
             "worker/main.ts",
             "worker/run-command.ts",

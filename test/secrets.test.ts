@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, inject, it } from "vitest";
 import { type SECRETS, SETTINGS } from "../src/config.ts";
-import { createKey } from "../src/settings/keys.ts";
+import { createKey } from "../src/settings/named-keys.ts";
 import { CALLS } from "./support/calls.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { launch } from "./support/launch.ts";

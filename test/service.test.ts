@@ -6,7 +6,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { connectServer } from "../src/db/connect.ts";
+import { connectServer } from "../src/db/database-server.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
 import { runToExit, startProcess } from "./support/process.ts";

@@ -3,7 +3,7 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import { pause } from "../signals.ts";
-import { CONNECT_WITHIN_MS, connectWritable } from "./connection.ts";
+import { CONNECT_WITHIN_MS, connectWritable } from "./writable-connection.ts";
 
 const AGAIN_AFTER_MS = 1_000;
 

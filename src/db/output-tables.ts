@@ -1,7 +1,7 @@
 /** What came of the tasks: results, artifacts, and the bytes of outputs. See `schema.ts` for what holds for all tables. */
 import { sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
-import { byteCount, bytes, epochMs } from "./columns.ts";
+import { byteCount, bytes, epochMs } from "./column-types.ts";
 import { type Metrics, RESULT_STATUSES } from "./values.ts";
 
 export const runtimeArtifacts = pgTable(

@@ -1,8 +1,8 @@
 import pg from "pg";
 import type { Logger } from "pino";
-import { cancel } from "./cancel.ts";
-import { CONNECT_WITHIN_MS, requireWritable } from "./connection.ts";
+import { cancelStatement } from "./cancel-statement.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
+import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
 
 export interface PoolOptions {
   url: string;
@@ -68,7 +68,7 @@ export function openPool({ url, poolMax, answerWithinMs = ANSWER_WITHIN_MS }: Po
 
   function cancelOn(client: pg.PoolClient): void {
     unusable.add(client);
-    if (!cancelling.has(client)) cancelling.set(client, cancel(client, closing.signal));
+    if (!cancelling.has(client)) cancelling.set(client, cancelStatement(client, closing.signal));
   }
 
   function note(client: pg.PoolClient, error: unknown): void {

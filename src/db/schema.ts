@@ -6,7 +6,7 @@
  */
 import { getTableColumns, sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
-import { epochMs } from "./columns.ts";
+import { epochMs } from "./column-types.ts";
 import { dueOf, labelKeyOf, takeableFrom } from "./queued-indexes.ts";
 import type { Attachment, Capabilities, Drain, Policy, Progress, Rest, Retry, Tracing } from "./values.ts";
 import { DESIRED_FORMATS, LEASE_STATUSES, ROLES, TASK_STATUSES, URL_SOURCES, WORKER_STATUSES } from "./values.ts";

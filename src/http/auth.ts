@@ -2,7 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
-import { findKey } from "../settings/keys.ts";
+import { findKeyAndRecordUse } from "../settings/named-keys.ts";
 import { callerOf } from "./callers.ts";
 import { requireRole } from "./roles.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
@@ -55,7 +55,7 @@ export function requireKey(
     return isPreviousKey?.(given) ? "RUNTIME_API_KEY_PREVIOUS" : undefined;
   };
   const lookUp = (request: Request, key: string) =>
-    findKey(db, key).catch(async (error) => {
+    findKeyAndRecordUse(db, key).catch(async (error) => {
       await wrongKeys.drop(request, key);
       throw error;
     });

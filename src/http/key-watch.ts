@@ -1,5 +1,5 @@
 import type { Db } from "../db/client.ts";
-import { findRevoked } from "../settings/keys.ts";
+import { findRevoked } from "../settings/named-keys.ts";
 
 const LOOK_EVERY_MS = 1_000;
 

@@ -8,8 +8,8 @@ import type { Db } from "../db/client.ts";
 import { databaseTime, nowMs } from "../db/clock.ts";
 import { runtimeSettings } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
-import { KEY_CHECK, sealKeyCheck } from "./key-check.ts";
 import { isSealed, type SecretBox } from "./secret-box.ts";
+import { KEY_CHECK, sealKeyCheck } from "./settings-key-check.ts";
 
 /** Where Membridge is, and the key that only the server may know. */
 export interface MembridgeAddress {

@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { openDatabase } from "../../src/db/client.ts";
 import { databaseHealth } from "../../src/db/health.ts";
 import { statement } from "../../src/db/statement.ts";
-import { countGrownTables } from "../../src/db/statistics.ts";
+import { countGrownTables } from "../../src/db/table-statistics.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 const { url, query } = await createTestDatabase();

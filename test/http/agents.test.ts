@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { syncOnce } from "../../src/fleet/sync.ts";
-import { createKey } from "../../src/settings/keys.ts";
+import { createKey } from "../../src/settings/named-keys.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { anAgent as listed, startMembridge } from "../support/membridge.ts";

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, vi } from "vitest";
-import { createKey } from "../../src/settings/keys.ts";
+import { createKey } from "../../src/settings/named-keys.ts";
 import { answerAsStranger, refuse } from "../support/faulty-proxy.ts";
 import {
   API_KEY,

@@ -2,12 +2,12 @@
 import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "./config.ts";
 import { type Db, openDatabase } from "./db/client.ts";
-import { joinServer, migrateServer } from "./db/connect.ts";
+import { joinServer, migrateServer } from "./db/database-server.ts";
 import { ROLES } from "./db/values.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { Refusal, StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
-import { createKey, listKeys, revokeKey } from "./settings/keys.ts";
+import { createKey, listKeys, revokeKey } from "./settings/named-keys.ts";
 
 const USAGE = `npm run key -- create --name <name> --role <${ROLES.join(" | ")}>
 npm run key -- list

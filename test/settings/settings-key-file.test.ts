@@ -4,17 +4,17 @@ import { join } from "node:path";
 import { beforeEach, expect, it, onTestFinished } from "vitest";
 import { StartError } from "../../src/errors.ts";
 import { createLog } from "../../src/log.ts";
-import { settingsSecret } from "../../src/settings/key-file.ts";
+import { readOrMakeSettingsKey } from "../../src/settings/settings-key-file.ts";
 
 let dataDir = "";
 let path = "";
 let lines: { level: number; path?: string; msg: string }[] = [];
 const log = createLog("info", { write: (line: string) => void lines.push(JSON.parse(line)) });
-const start = () => settingsSecret(undefined, dataDir, log);
+const start = () => readOrMakeSettingsKey(undefined, dataDir, log);
 const modeOf = async (file: string) => (await stat(file)).mode & 0o777;
 
 beforeEach(async () => {
-  const parent = await mkdtemp(join(tmpdir(), "bloom-key-file-"));
+  const parent = await mkdtemp(join(tmpdir(), "bloom-settings-key-file-"));
   onTestFinished(() => rm(parent, { recursive: true, force: true }));
   dataDir = join(parent, "data");
   path = join(dataDir, "settings.key");
@@ -46,7 +46,7 @@ it("is one and the same for those who start at once", async () => {
 });
 
 it("is not made, nor looked at, with SETTINGS_KEY", async () => {
-  expect(await settingsSecret("the key of the settings", dataDir, log)).toBe("the key of the settings");
+  expect(await readOrMakeSettingsKey("the key of the settings", dataDir, log)).toBe("the key of the settings");
   await expect(stat(dataDir)).rejects.toThrow("ENOENT");
 });
 

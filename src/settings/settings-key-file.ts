@@ -13,7 +13,11 @@ const OTHERS = 0o077;
  * start (mode 600) and named in the log. Instances on several machines need the same SETTINGS_KEY.
  * StartError: the file cannot be read or made, or has no key.
  */
-export async function settingsSecret(settingsKey: string | undefined, dataDir: string, log: Logger): Promise<string> {
+export async function readOrMakeSettingsKey(
+  settingsKey: string | undefined,
+  dataDir: string,
+  log: Logger,
+): Promise<string> {
   if (settingsKey !== undefined) return settingsKey;
   const path = join(dataDir, "settings.key");
   try {

@@ -118,7 +118,10 @@ export async function findRevoked(db: Db, ids: string[]): Promise<string[]> {
 }
 
 /** The valid key that this text is, and notes its use. It is looked for by its hash, so that the time it takes says nothing about any key. */
-export async function findKey(db: Db, key: string): Promise<{ id: string; name: string; role: Role } | undefined> {
+export async function findKeyAndRecordUse(
+  db: Db,
+  key: string,
+): Promise<{ id: string; name: string; role: Role } | undefined> {
   if (!key.startsWith(PREFIX)) return undefined;
   const isIt = and(eq(apiKeys.key_sha256, sha256Of(key)), isNull(apiKeys.revoked_at));
   const [found] = await db

@@ -24,7 +24,7 @@ const GIVE_UP_AFTER_MS = 30_000;
  * Asks the server to cancel what runs for `client`, and again until it has taken the request; resolves then, after 30 s without, or when
  * `signal` is aborted. What is sent on that connection afterwards may be cancelled in place of what was meant: it must be closed.
  */
-export async function cancel(client: pg.Client, signal: AbortSignal): Promise<void> {
+export async function cancelStatement(client: pg.Client, signal: AbortSignal): Promise<void> {
   const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
   while (!(await requestCancel(client)) && !signal.aborted && performance.now() < giveUpAt)
     await pause(AGAIN_AFTER_MS, signal);
