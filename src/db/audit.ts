@@ -9,15 +9,15 @@ import { auditLogs } from "./schema.ts";
 /** Who did what to which thing, in the words of api.md. */
 export type AuditFact = Pick<AuditRow, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
 
-/** Parts of the service that act by themselves, also while a request is answered. */
+/** Actors of the service itself. They keep their name in the audit even when a request with a named key caused the change. */
 const OWN_ACTORS = new Set(["runtime", "membridge"]);
 
-/** Who did it: whoever's named key it was; where there is none, as api.md says. */
+/** The actor that an audit entry names: the named key that the caller showed. Without one, and for the service's own actors, it is `actor`. */
 export function actorOf<Actor extends string | null>({ caller }: Pick<Db, "caller">, actor: Actor): string | Actor {
   return actor !== null && OWN_ACTORS.has(actor) ? actor : (caller?.key?.name ?? actor);
 }
 
-/** Writes the facts down. `tx` is the transaction of the change itself: both commit, or neither (lifecycle.md, invariant 15). */
+/** Writes one audit entry for each fact. `tx` is the transaction of the change itself: both commit, or neither (lifecycle.md, invariant 15). */
 export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
   if (facts.length === 0) return;
   await tx
@@ -25,7 +25,7 @@ export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
     .values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact, actor: actorOf(tx, fact.actor) })));
 }
 
-/** All entries, newest first; or those that match, oldest first. */
+/** All audit entries, newest first. With `where`, only the entries that match, oldest first. */
 export function auditEntries(where?: SQL): Source {
   return {
     table: auditLogs,

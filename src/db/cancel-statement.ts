@@ -1,9 +1,9 @@
-/** Ends on the server what it is doing for a connection, as psql's Ctrl-C does. */
+/** Cancels a running statement on the server, as Ctrl-C in psql does. */
 import pg from "pg";
 import { pause } from "../signals.ts";
 
 declare module "pg" {
-  // What the driver has, and its types leave out.
+  // Members that the driver has and its published types leave out.
   interface Client {
     readonly processID: number | null;
     readonly secretKey: number | null;
@@ -17,12 +17,12 @@ declare module "pg" {
 
 const ANSWER_WITHIN_MS = 1_000;
 const AGAIN_AFTER_MS = 250;
-/** After this the server, or the way to it, is taken to be gone for good. */
+/** After this time the server, or the network path to it, is taken to be gone for good. */
 const GIVE_UP_AFTER_MS = 30_000;
 
 /**
- * Asks the server to cancel what runs for `client`, and again until it has taken the request; resolves then, after 30 s without, or when
- * `signal` is aborted. What is sent on that connection afterwards may be cancelled in place of what was meant: it must be closed.
+ * Asks the server to cancel the statement that runs for `client`, and repeats the request until the server has read it. Resolves then, or
+ * after 30 s without success, or when `signal` is aborted. Close the connection afterwards: a late cancellation could hit a later statement.
  */
 export async function cancelStatement(client: pg.Client, signal: AbortSignal): Promise<void> {
   const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
@@ -30,9 +30,9 @@ export async function cancelStatement(client: pg.Client, signal: AbortSignal): P
     await pause(AGAIN_AFTER_MS, signal);
 }
 
-/** True when the server has read the request, which it says by ending the connection that brought it. */
+/** Resolves to true when the server has read the request. The server shows that by closing the connection that carried it. */
 function requestCancel({ host, port, ssl, processID, secretKey }: pg.Client): Promise<boolean> {
-  // It never got so far that the server would do anything for it.
+  // The connection was never established, so the server runs nothing for it.
   if (processID === null || secretKey === null) return Promise.resolve(true);
   const connection = new pg.Connection({ ssl });
   return new Promise((resolve) => {

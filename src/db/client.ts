@@ -17,21 +17,27 @@ export interface Prepared {
 
 /** What every query function takes first: the database, or a transaction on it. */
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
-  /** Where it is said what no caller waits for. */
+  /** The log for faults that no caller waits for. */
   readonly log: Logger;
-  /** For whom it is used; the service's own loops have none. */
+  /** The caller of the request. Undefined in the service's own loops. */
   readonly caller: Caller | undefined;
-  /** The same database, used for that caller. */
+  /** Gives this database with `caller` as its caller. */
   for(caller: Caller): Db;
-  /** Runs `work` in a READ COMMITTED transaction; within one, in the same. Use `inTransaction`, which also repeats what the database asks to have repeated. */
+  /**
+   * Runs `work` in a READ COMMITTED transaction; inside a transaction, in that same one. Callers use `inTransaction`, which also repeats the
+   * work after a deadlock or a serialization failure.
+   */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>;
-  /** Notifies the channel soon, of all that was told within 25 ms at once; in a transaction, when that is committed. A hint: it may get lost. */
+  /**
+   * Notifies the channel within 25 ms, once for all calls in that time; inside a transaction, only after the commit. A notification is a hint
+   * and may get lost.
+   */
   tell(channel: string): void;
-  /** Runs a prepared statement (statement.ts); whole numbers come as numbers, JSON as values. */
+  /** Runs a prepared statement (statement.ts). Whole numbers come back as numbers, and JSON as parsed values. */
   run<Row>(prepared: Prepared, values: Value[]): Promise<Row[]>;
 };
 
-/** A pool of connections and Drizzle over it. `close()` waits for the connections that are in use. */
+/** A pool of connections with Drizzle on top. `close()` waits for the connections that are in use. */
 export interface Database {
   db: Db;
   close(): Promise<void>;
@@ -63,17 +69,17 @@ function forCaller(this: Db, caller: Caller): Db {
 /** Sends one statement: on the connection of a transaction, or on any. */
 type Each = <T>(send: (client: pg.ClientBase) => Promise<T>) => Promise<T>;
 
-/** Under another default isolation than READ COMMITTED a single statement is rolled back for the sake of others too. */
+/** When the database's default isolation is stricter than READ COMMITTED, a single statement too can fail with a serialization error. */
 const isRolledBack = (error: unknown) => isRepeatable(error) && !isNotPrepared(error);
 
-/** Drizzle asks its client for nothing but `query`. */
+/** Drizzle uses nothing of its client but `query`, so an object with that method is enough. */
 function drizzleOver(each: Each): NodePgDatabase {
   const query = (config: pg.QueryConfig, values: unknown[]) => each((client) => client.query(config, values));
   const client: pg.Client = Object.assign(Object.create(pg.Client.prototype), { query });
   return drizzle(client);
 }
 
-/** Our transactions and not Drizzle's: those give a connection back to the pool also when it no longer answers. */
+/** Own transactions, because Drizzle's return a connection to the pool even when the connection no longer answers. */
 function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger): Db["transaction"] {
   return async function (this: Db, work) {
     const { caller } = this;
@@ -81,7 +87,7 @@ function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger)
     const result = await pool.use(async (client) => {
       const each: Each = (send) => pool.ask(client, () => send(client));
       try {
-        // Named, since the default of the database or of its role may be another one.
+        // The isolation is named because the default of the database or its role may differ.
         await each(() => client.query("begin isolation level read committed"));
         const tx: Db = Object.assign(drizzleOver(each), {
           log,
@@ -100,7 +106,7 @@ function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger)
             { err: error, requestId: caller?.requestId },
             "the database rolled a transaction back for the sake of others",
           );
-        // One that fails leaves the connection unusable, and the error that counts is the first.
+        // A failed rollback makes the connection unusable. The caller gets the first error, so the second is ignored.
         if (pool.isUsable(client)) await each(() => client.query("rollback")).catch(() => {});
         throw error;
       }
@@ -112,7 +118,7 @@ function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger)
 
 const TOLD_WITHIN_MS = 25;
 
-/** PostgreSQL commits one notifying transaction at a time; a trigger that notified in each of them took a fifth of all lifecycles a second. */
+/** PostgreSQL commits notifying transactions one at a time. A trigger that notified in every transaction cost a fifth of the throughput. */
 function tellerOf(pool: Pool, log: Logger): Db["tell"] {
   const waiting = new Set<string>();
   return (channel) => {
@@ -128,7 +134,7 @@ function tellerOf(pool: Pool, log: Logger): Db["tell"] {
   };
 }
 
-/** Whether a connection keeps the statements that were prepared on it: behind PgBouncer in transaction mode it may be another one each time. */
+/** Whether connections keep their prepared statements. Behind PgBouncer in transaction mode each transaction may use another connection. */
 interface Names {
   areKept: boolean;
 }
@@ -143,14 +149,14 @@ function runnerOf(each: Each, names: Names, where: "each statement by itself" | 
     } catch (error) {
       if (name === undefined || !isNotPrepared(error)) throw error;
       names.areKept = false;
-      // It has not begun. A transaction has to be repeated as a whole (inTransaction).
+      // The statement has not run, so it can be sent again. A transaction must be repeated as a whole, which inTransaction does.
       if (where === "within a transaction") throw error;
       return await run(prepared, values);
     }
   };
 }
 
-/** Of our whole numbers none is beyond 2^53. */
+/** bigint columns become numbers: none of our values exceeds 2^53. */
 const types: pg.CustomTypesConfig = {
   getTypeParser: (type: number, format?: "text" | "binary") =>
     type === pg.types.builtins.INT8 ? Number : pg.types.getTypeParser(type, format),

@@ -8,7 +8,7 @@ import type { Db } from "./client.ts";
  */
 export const nowMs = sql<number>`floor(extract(epoch from statement_timestamp()) * 1000)::bigint`.mapWith(Number);
 
-/** The time by that clock. */
+/** Reads the database's clock, in epoch milliseconds. */
 export async function databaseTime(db: Db): Promise<number> {
   const [clock] = await db.select({ now: nowMs }).from(sql`(select) as one`);
   if (!clock) throw new Error("The database gave no time.");

@@ -3,7 +3,8 @@ import { bigint, customType } from "drizzle-orm/pg-core";
 /** A time, in milliseconds of the Unix epoch. */
 export const epochMs = (name: string) => bigint(name, { mode: "number" });
 
-/** Whole numbers beyond 2 GB. */
+/** A number of bytes; it may exceed the 2 GB of a 32-bit integer. */
 export const byteCount = () => bigint({ mode: "number" });
 
+/** Raw bytes (PostgreSQL `bytea`). */
 export const bytes = customType<{ data: Buffer }>({ dataType: () => "bytea" });

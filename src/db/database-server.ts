@@ -6,13 +6,13 @@ import { CONNECT_WITHIN_MS, connectWritable } from "./writable-connection.ts";
 
 const OLDEST_VERSION = 140_000;
 
-/** A PostgreSQL server that can be connected to. `stop()` ends it if it is our own. */
+/** A PostgreSQL server that accepts connections at `url`. `stop()` stops the embedded server and does nothing to any other. */
 export interface Server {
   url: string;
   stop(): Promise<void>;
 }
 
-/** The server at `databaseUrl`, or without one our own embedded one with its files in `dataDir`. Throws a StartError. */
+/** Gives the server at `databaseUrl`. Without an address it starts the embedded server on the files in `dataDir`. Throws a StartError. */
 export async function connectServer(databaseUrl: string | undefined, dataDir: string, log: Logger): Promise<Server> {
   if (databaseUrl === undefined) {
     const { startEmbedded } = await import("../embedded/start.ts");
@@ -22,7 +22,7 @@ export async function connectServer(databaseUrl: string | undefined, dataDir: st
   return { url: databaseUrl, stop: async () => {} };
 }
 
-/** The same for a tool that may run beside the service: where that runs the embedded server, it is this one. Throws a StartError. */
+/** Gives the server for a tool that may run beside the service: if the service runs the embedded server already, the tool uses that one. Throws a StartError. */
 export async function joinServer(databaseUrl: string | undefined, dataDir: string, log: Logger): Promise<Server> {
   if (databaseUrl === undefined) {
     const { findEmbedded } = await import("../embedded/start.ts");
@@ -35,7 +35,7 @@ export async function joinServer(databaseUrl: string | undefined, dataDir: strin
 /** Brings the tables up to date (migrations/). Throws a StartError that says why it could not. */
 export async function migrateServer(server: Server, log: Logger): Promise<void> {
   try {
-    // Half a million tasks of the earlier service, with all that belongs to them, take two minutes.
+    // Adopting half a million tasks of the earlier service, with their leases and results, takes two minutes.
     const applied = await migrate(server.url, (pending) => log.info({ pending }, "migrating the database"));
     if (applied > 0) log.info({ applied }, "database migrated");
   } catch (error) {
@@ -43,7 +43,7 @@ export async function migrateServer(server: Server, log: Logger): Promise<void> 
   }
 }
 
-/** What a start waits for: a server that is starting itself, or a standby that is being promoted. */
+/** How long a start waits for a server that is still starting, or for a standby that is being promoted. */
 const STARTING_WITHIN_MS = 60_000;
 const AGAIN_AFTER_MS = 500;
 
@@ -81,7 +81,7 @@ async function requireUsable(url: string): Promise<void> {
   }
 }
 
-/** What to do about it, by the code of what went wrong. */
+/** Advice for the operator, by the error code; the first match counts. */
 const ADVICE: [code: RegExp, advice: string][] = [
   [/^28/, "Check the user and the password, and in the server's pg_hba.conf whether they may come from here."],
   [/^3D000$/, "Make the database, or check its name at the end of the address."],

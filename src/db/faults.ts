@@ -1,13 +1,13 @@
-/** What a fault of the database means: what the client hears, and which connections are closed. The one place that knows the codes. */
+/** What each database error means: the answer to the client, and which connections are closed. No other file knows the error codes. */
 import { DatabaseError } from "pg";
 
-/** A fault that is the database's and not the request's. It never becomes a 500. */
+/** A fault of the database, not of the request. The client never sees it as a 500. */
 export interface Fault {
   /** 503 passes by itself; 507 needs an operator who frees space. */
   status: 503 | 507;
-  /** What the client and the health say. */
+  /** The sentence for the client and for the health call. */
   sentence: string;
-  /** The connections that are of no more use: none, the one that said it, or every one that was made so far. */
+  /** Which connections must be closed: none, the one that met the fault, or all that were opened so far. */
   drops: "none" | "one" | "all";
 }
 
@@ -82,7 +82,7 @@ const FAULTS: [code: RegExp, fault: Fault][] = [
   ],
   // A serialization failure or a deadlock that repeating did not end.
   [/^40001$|^40P01$/, OVERTAKEN],
-  // It does not let us in any more: a changed password, a revoked right, a database that was renamed.
+  // The database no longer lets the service in: the password changed, a right was revoked, or the database was renamed.
   [
     /^28\w{3}$|^3D000$/,
     {
@@ -91,15 +91,15 @@ const FAULTS: [code: RegExp, fault: Fault][] = [
       drops: "one",
     },
   ],
-  // Shutting down, crashed, starting, dropped, idle for too long; and whatever else ends a connection or keeps it from being made.
+  // The server shuts down, crashed or is starting, or something else ended the connection or kept it from being made.
   [/^57P\w{2}$|^08\w{3}$|^25P0[34]$|^40003$/, UNREACHABLE],
   [/^(ECONNREFUSED|ECONNRESET|EPIPE|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)$/, UNREACHABLE],
 ];
-/** What pg and pg-pool say, without a code, of a connection that could not be made, does not answer, or went away. */
+/** Messages of pg and pg-pool that come without a code: the connection could not be made, does not answer, or was lost. */
 const CONNECTION_LOST =
   /timeout exceeded when trying to connect|Query read timeout|Connection terminated|timeout expired|Client has encountered a connection error|server does not support SSL|establishing an SSL connection/;
 
-/** What `error` says about the database; undefined when it is about anything else. */
+/** The database fault behind `error`; undefined when the error has another cause. */
 export function faultOf(error: unknown): Fault | undefined {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const code = "code" in cause ? String(cause.code) : "";
@@ -114,12 +114,12 @@ export function faultOf(error: unknown): Fault | undefined {
   return undefined;
 }
 
-/** True when the fault is the database's, so that the same may succeed later. */
+/** True when the database caused the error, so that the same request may succeed later. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   return faultOf(error) !== undefined;
 }
 
-/** A server that only reads was found where one that can be written to is needed: faults know it as 25006. */
+/** The server is read-only where a writable one is needed. Its code is that of PostgreSQL for the same case. */
 export class NotWritable extends Error {
   readonly code = "25006";
 }
@@ -130,19 +130,19 @@ const DEADLOCK_DETECTED = "40P01";
 const INVALID_SQL_STATEMENT_NAME = "26000";
 const DUPLICATE_PREPARED_STATEMENT = "42P05";
 
-/** True when the database has rolled a transaction back for the sake of others, or for want of a name, so that it may run again. */
+/** True when the transaction was rolled back by a deadlock, a serialization failure or an unknown statement name, and may run again. */
 export function isRepeatable(error: unknown): boolean {
   const code = databaseErrorOf(error)?.code;
   return code === SERIALIZATION_FAILURE || code === DEADLOCK_DETECTED || isNotPrepared(error);
 }
 
-/** True when a statement's name was not known on the connection, or known to another client of it already: nothing was run. */
+/** True when the name of a prepared statement was unknown on the connection, or taken there by another client. Nothing was run. */
 export function isNotPrepared(error: unknown): boolean {
   const code = databaseErrorOf(error)?.code;
   return code === INVALID_SQL_STATEMENT_NAME || code === DUPLICATE_PREPARED_STATEMENT;
 }
 
-/** True when a row was refused because there is one like it. */
+/** True when a unique index refused a row. */
 export function isUniqueViolation(error: unknown): boolean {
   return databaseErrorOf(error)?.code === UNIQUE_VIOLATION;
 }

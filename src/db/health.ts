@@ -9,9 +9,9 @@ export type DatabaseHealth = string;
 const looking = new WeakMap<Db["transaction"], Promise<DatabaseHealth>>();
 
 /**
- * Asks whether the database can write, and not only answer; why not is logged. It stores nothing: a change of no rows is refused where
- * nothing may be changed, and 256 KB that do not fit into 64 KB of memory go into a temporary file, for which the disk must have room.
- * Those who ask at the same time share one look.
+ * Checks that the database can write, not only answer; the reason of a failure is logged. The check stores nothing: an update of no rows
+ * fails on a read-only server, and holding 256 KB with 64 KB of memory needs a temporary file, and so free disk space.
+ * Callers that ask at the same moment share one check.
  */
 export function databaseHealth(db: Db): Promise<DatabaseHealth> {
   const running = looking.get(db.transaction) ?? look(db).finally(() => looking.delete(db.transaction));

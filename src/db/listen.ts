@@ -13,15 +13,15 @@ export interface Listener {
 }
 
 /**
- * Calls `hear` at every notification on `channel`, on a connection of its own, which is made again when it is lost. Notifications are
- * hints: some may be missed, and behind PgBouncer in transaction mode none arrive.
+ * Calls `hear` at every notification on `channel`. It uses its own connection and reconnects when that is lost. Notifications are hints:
+ * some may be missed, and behind PgBouncer in transaction mode none arrive.
  */
 export function listen(url: string, channel: string, log: Logger, hear: () => void): Listener {
   const stopped = new AbortController();
   const { signal } = stopped;
 
   async function once(): Promise<void> {
-    // Cut off, and not ended: the other end may have vanished, and a goodbye waits for its answer.
+    // The socket is destroyed instead of closed politely: if the server has vanished, a polite close would wait for its answer.
     const socket = new Socket();
     const cut = () => void socket.destroy();
     signal.addEventListener("abort", cut, { once: true });
@@ -36,7 +36,7 @@ export function listen(url: string, channel: string, log: Logger, hear: () => vo
       });
       client.on("notification", hear);
       await client.query(`listen ${pg.escapeIdentifier(channel)}`);
-      // What was sent while nobody listened.
+      // Notifications sent while nobody listened are lost, so look once now.
       hear();
       await ended;
     } finally {
@@ -47,7 +47,9 @@ export function listen(url: string, channel: string, log: Logger, hear: () => vo
 
   const done = (async () => {
     while (!signal.aborted) {
-      await once().catch((error) => log.debug({ reason: messageOf(error) }, "nobody listens for notifications now"));
+      await once().catch((error) =>
+        log.debug({ reason: messageOf(error) }, "the connection for notifications is lost; it is made again"),
+      );
       // An aborted wait is how stop() ends it.
       await pause(AGAIN_AFTER_MS, signal);
     }

@@ -7,25 +7,25 @@ import { inTransaction } from "./transaction.ts";
 import { connectWritable } from "./writable-connection.ts";
 
 const MIGRATIONS_FOLDER = join(PACKAGE_FOLDER, "migrations");
-/** Any number that no other program takes for its advisory lock on this database. */
+/** The number of our advisory lock; no other program on this database may use the same. */
 const LOCK = 0x626c6f6f6d;
 
 /**
- * Applies the migrations that the database does not have yet, all in one transaction, and gives their number; `begin` is told it before.
- * Instances that start together wait for each other on an advisory lock, which ends with the transaction: a session's lock would not
- * survive PgBouncer in transaction mode. That is why this is not drizzle's `migrate()`, which takes no lock and creates its bookkeeping
- * table outside its transaction; table and format are the same, so `drizzle-kit migrate` agrees with it.
+ * Applies the migrations that the database does not have yet, all in one transaction, and returns their number; `begin` gets it beforehand.
+ * Instances that start together wait for each other on an advisory lock of the transaction: a lock of the session would not survive
+ * PgBouncer in transaction mode. Drizzle's `migrate()` takes no lock and creates its bookkeeping table outside of its transaction, so it is
+ * not used. The table and its format are the same, so `drizzle-kit migrate` agrees with this function.
  */
 export async function migrate(url: string, begin: (pending: number) => void = () => {}): Promise<number> {
   const client = await connectWritable({ connectionString: url, application_name: "bloom-runtime migrate" });
   const db = drizzle(client);
-  // The default of the database may be another isolation.
+  // The isolation is named because the default of the database may differ.
   const readCommitted = {
     transaction: <T>(work: (tx: Pick<NodePgDatabase, "execute">) => Promise<T>) =>
       db.transaction(work, { isolationLevel: "read committed" }),
   };
   try {
-    // While another instance works with the tables, the two may wait for each other; the database then rolls one of them back.
+    // A running instance may deadlock with the migration. The database rolls one of the two back, and inTransaction repeats the migration.
     return await inTransaction(readCommitted, (tx) => applyPending(tx, begin));
   } finally {
     await client.end();
