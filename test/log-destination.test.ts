@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, truncate } from "node:fs/promises";
+import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished, vi } from "vitest";
@@ -48,6 +48,7 @@ it("a log whose reader has stopped reading neither stops the service nor keeps i
 
 it("a log on a full disk does not stop the service, goes on when there is room, and does not keep it from ending", async () => {
   const log = join(DATA_DIR, "log");
+  await writeFile(log, "");
   // A limit on a file's size, which its writer hears of as it does of a full disk; this needs no disk of its own.
   const start = `ulimit -f 64; exec "$0" "$@" >> "${log}"`;
   const child = spawn("sh", ["-c", start, process.execPath, ...argumentsOf("start")], {

@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -66,7 +68,10 @@ describe("drizzle-kit push", () => {
       );
     const indexes = () => query("select indexdef from pg_indexes where schemaname = 'public' order by 1");
     const before = [await tables(), await indexes()];
-    await run("npm", ["run", "db:push"], { cwd: ROOT, env: { ...process.env, DATABASE_URL: url } });
+    // drizzle-kit leaves its compiler's cache in the folder for temporary files.
+    const TMPDIR = await mkdtemp(join(tmpdir(), "bloom-push-"));
+    onTestFinished(() => rm(TMPDIR, { recursive: true }));
+    await run("npm", ["run", "db:push"], { cwd: ROOT, env: { ...process.env, TMPDIR, DATABASE_URL: url } });
     expect([await tables(), await indexes()]).toEqual(before);
   });
 });

@@ -1,3 +1,4 @@
+import { sql } from "drizzle-orm";
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { createMembridge } from "../../src/fleet/membridge.ts";
@@ -110,22 +111,24 @@ describe("a sync", () => {
     expect((await listWorkers(db, { limit: 2_000 })).page.every(({ status }) => status === "online")).toBe(true);
   });
 
-  it("takes less than 200 ms for 1,000 agents of which all are seen anew", async () => {
+  it("takes at most 200 times as long for 1,000 agents, all seen anew, as the database takes to change their rows (70 is usual)", async () => {
     const agents = Array.from({ length: 1_000 }, (_, index) => anAgent(`node-${index}`));
     await report(...agents);
-    const medianOf = async (passes: number) => {
-      const times: number[] = [];
-      for (let pass = 0; pass < passes; pass++) {
-        fake.agents = agents.map((agent) => ({ ...agent, last_seen: secondsAgo(1) }));
-        const started = performance.now();
-        expect((await sync()).changed).toBe(1_000);
-        times.push(performance.now() - started);
-      }
-      return times.toSorted((a, b) => a - b)[Math.floor(passes / 2)];
+    const timeOf = async (work: () => Promise<unknown>) => {
+      const started = performance.now();
+      await work();
+      return performance.now() - started;
     };
-    // On a machine that is busy with other tests as well, many tries are slower than the sync.
-    await expect.poll(() => medianOf(5), { timeout: 60_000, interval: 500 }).toBeLessThan(200);
-  }, 90_000);
+    const ratios: number[] = [];
+    // By turns, so that both meet the same machine.
+    for (let pass = 0; pass < 9; pass++) {
+      fake.agents = agents.map((agent) => ({ ...agent, last_seen: secondsAgo(1) }));
+      const bare = await timeOf(() => db.execute(sql`update workers set last_heartbeat = last_heartbeat - 1`));
+      const synced = await timeOf(async () => expect((await sync()).changed).toBe(1_000));
+      ratios.push(synced / bare);
+    }
+    expect(ratios.toSorted((a, b) => a - b)[4], ratios.join(" ")).toBeLessThan(200);
+  });
 
   it("writes nothing when Membridge says the same again", async () => {
     await aWorker(db);
