@@ -91,7 +91,7 @@ it.each(["PostgreSQL", "the bucket"])(
     let highest = before;
     const watching = setInterval(() => {
       highest = Math.max(highest, residentSize(pid));
-    }, 50);
+    }, 250);
     onTestFinished(() => clearInterval(watching));
     const artifact = await upload(SIZE / 1024 / 1024);
     expect(artifact.size_bytes).toBe(SIZE);

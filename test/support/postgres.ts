@@ -44,6 +44,10 @@ async function startServer(): Promise<TestServer> {
   const dataDir = await mkdtemp(join(tmpdir(), "bloom-postgres-"));
   const { startEmbedded } = await import("../../src/embedded/start.ts");
   const embedded = await startEmbedded({ dataDir, log: pino({ level: "silent" }) });
+  // Nothing here outlives the run, so no commit waits for the disk. Tests of what survives a kill start servers of their own.
+  for (const setting of ["fsync", "synchronous_commit", "full_page_writes"])
+    await onServer(embedded.url, `alter system set ${setting} = off`);
+  await onServer(embedded.url, "select pg_reload_conf()");
   const stop = async () => {
     await embedded.stop();
     await rm(dataDir, { recursive: true, force: true });
