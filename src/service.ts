@@ -102,7 +102,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     });
 
     const waitingRoom = openWaitingRoom(db);
-    const listener = listen(server.url, QUEUE_NEWS, log, waitingRoom.ring);
+    const listener = listen(server.url, QUEUE_NEWS, log, waitingRoom.notify);
     started.push(() => listener.stop());
 
     const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);

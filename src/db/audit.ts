@@ -1,4 +1,4 @@
-import { getTableName, type SQL, sql } from "drizzle-orm";
+import { getTableName, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import { newId } from "./ids.ts";
@@ -23,6 +23,18 @@ export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
   await tx
     .insert(auditLogs)
     .values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact, actor: actorOf(tx, fact.actor) })));
+}
+
+type EntryColumn = "id" | "timestamp" | keyof AuditFact;
+
+/**
+ * The INSERT of audit entries for a statement of our own (statement.ts): an entry for each row of `from`, which may end with a WHERE. Each column
+ * is SQL over such a row. The values of `actor` come from `actorOf`.
+ */
+export function insertAudit(entry: Record<EntryColumn, SQLWrapper>, from: SQL): SQL {
+  const { id, timestamp, action, entity_type, entity_id, actor, detail } = entry;
+  return sql`insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+      select ${id}, ${timestamp}, ${action}, ${entity_type}, ${entity_id}, ${actor}, ${detail} from ${from}`;
 }
 
 /** All audit entries, newest first. With `where`, only the entries that match, oldest first. */

@@ -1,13 +1,24 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Unavailable } from "../errors.ts";
+import { isRepeatable } from "./faults.ts";
 
 const ATTEMPTS = 8;
-/** Those who met in a deadlock do not come back at the same moment. */
+/** A pause of random length, so that two that met in a deadlock do not meet again. */
 const LONGEST_PAUSE_MS = 20;
 
-/** Runs `work`, and again as long as it fails with what `isAgain` says, eight times in all. Unavailable: others were faster each time. */
-export async function repeatedly<T>(work: () => Promise<T>, isAgain: (error: unknown) => boolean): Promise<T> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+/** Thrown by work that has to begin again from its start, since its view of the data was older than the lock that it waited for. */
+export class StaleView extends Error {}
+
+/** True when the work was rolled back and may run again: after a deadlock, a serialization failure or a StaleView. */
+export const mustBeginAgain = (error: unknown) => error instanceof StaleView || isRepeatable(error);
+
+/** Runs `work` again as long as `isAgain` says so of its error, `attempts` times in all. Unavailable: others were faster each time. */
+export async function repeatedly<T>(
+  work: () => Promise<T>,
+  isAgain: (error: unknown) => boolean,
+  attempts = ATTEMPTS,
+): Promise<T> {
+  for (let attempt = 1; attempt <= attempts; attempt++) {
     try {
       return await work();
     } catch (error) {

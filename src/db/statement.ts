@@ -1,10 +1,8 @@
 import { createHash } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { getTableColumns, is, Placeholder, type SQL, sql, type Table } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
-import { Unavailable } from "../errors.ts";
 import type { Db, Value } from "./client.ts";
-import { isRepeatable } from "./faults.ts";
+import { mustBeginAgain, repeatedly, StaleView } from "./repeat.ts";
 
 const dialect = new PgDialect();
 
@@ -50,25 +48,21 @@ export function columnsOf(table: Table, alias?: string): SQL {
   );
 }
 
+/** More than a transaction gets: a single statement is short, and may lose to many others before its turn comes. */
 const ATTEMPTS = 20;
-const LONGEST_PAUSE_MS = 20;
 
 /**
- * Runs a transition that is one statement, guarded in its WHERE, and gives its row. None means that it was not allowed, or that the
- * statement's view of the data was older than the lock that it waited for: `explain` throws when it finds the reason; when it finds none, the
- * statement runs again, twenty times in all, as it does when the database rolled it back for the sake of others.
+ * Runs a transition that is one statement, guarded in its WHERE, and gives its row. No row means that the transition was not allowed, or that
+ * the statement's view of the data was older than the lock that it waited for. `explain` looks for the reason and throws it; when it finds none,
+ * the statement runs again, twenty times in all, as it does when the database rolled it back for the sake of others.
  * Unavailable: others were faster each time.
  */
-export async function transition<Row>(run: () => Promise<Row[]>, explain: () => Promise<unknown>): Promise<Row> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    try {
-      const [row] = await run();
-      if (row) return row;
-      await explain();
-    } catch (error) {
-      if (!isRepeatable(error)) throw error;
-    }
-    await delay(Math.random() * LONGEST_PAUSE_MS);
-  }
-  throw new Unavailable("Too many others are changing the same thing now. Nothing was changed; try again.");
+export function transition<Row>(run: () => Promise<Row[]>, explain: () => Promise<unknown>): Promise<Row> {
+  const runOnce = async () => {
+    const [row] = await run();
+    if (row) return row;
+    await explain();
+    throw new StaleView("The statement changed nothing, and nothing forbids the change.");
+  };
+  return repeatedly(runOnce, mustBeginAgain, ATTEMPTS);
 }

@@ -1,14 +1,10 @@
 import type { Db } from "./client.ts";
-import { isRepeatable } from "./faults.ts";
-import { repeatedly } from "./repeat.ts";
+import { mustBeginAgain, repeatedly } from "./repeat.ts";
 
 /** What runs a transaction once: `Db`, or Drizzle as it comes. */
 interface Transacting<Tx> {
   transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
 }
-
-/** Thrown inside a transaction to roll it back and run it again from its start, on a newer view of the data. */
-export class StaleView extends Error {}
 
 /**
  * Runs `work` in one READ COMMITTED transaction (lifecycle.md, invariant 3). A deadlock, a serialization failure or a StaleView has rolled
@@ -16,8 +12,5 @@ export class StaleView extends Error {}
  * Unavailable: others were faster each time.
  */
 export async function inTransaction<T, Tx = Db>(db: Transacting<Tx>, work: (tx: Tx) => Promise<T>): Promise<T> {
-  return repeatedly(
-    () => db.transaction(work),
-    (error) => error instanceof StaleView || isRepeatable(error),
-  );
+  return repeatedly(() => db.transaction(work), mustBeginAgain);
 }

@@ -1,5 +1,10 @@
 /** The values that columns may have: the statuses, and what lies in those that hold JSON. */
 export const TASK_STATUSES = ["queued", "leased", "running", "completed", "failed", "dead", "cancelled"] as const;
+export type TaskStatus = (typeof TASK_STATUSES)[number];
+/** A lease holds a task in one of these. */
+export const HELD_STATUSES: readonly TaskStatus[] = ["leased", "running"];
+/** A task in one of these has not ended. */
+export const OPEN_STATUSES: readonly TaskStatus[] = ["queued", ...HELD_STATUSES];
 export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
 export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
 export const URL_SOURCES = ["node", "caller", "membridge"] as const;

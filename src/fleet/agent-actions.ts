@@ -1,9 +1,9 @@
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf, Refusal } from "../errors.ts";
+import { askHealth, otherNodeIn } from "./agent-health.ts";
+import { answeredByOther, requireOwnAgent } from "./agent-identity.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
-import { askHealth, otherNodeIn } from "./health.ts";
-import { answeredByOther, requireOwnAgent } from "./identity.ts";
 import { type AgentCalls, AgentFault, callAgent } from "./node-agent.ts";
 import { getWorker } from "./workers.ts";
 

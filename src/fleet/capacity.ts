@@ -1,39 +1,37 @@
 import { and, count, eq, type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { nowMs } from "../db/clock.ts";
 import { leases, workers } from "../db/schema.ts";
-import { isResting } from "./rest.ts";
+import { takesNewWork } from "./matching.ts";
 
-/** It gets no new work now, whoever asks. */
-export const isDrained = sql`(${workers.drain} is not null
-  and coalesce((${workers.drain} ->> 'until')::bigint > ${nowMs}, true))`;
+/** The number of active leases that a worker may hold. */
+export const maxConcurrency = sql<number>`${workers.slots}`;
 
-/** A worker with these labels, a JSON array, among its own. */
-export function hasLabels(requires: SQL): SQL {
-  return sql`${workers.labels} @> ${requires}`;
-}
+/** The number of active leases that each worker holds, as a subquery beside its row in `workers`. Nothing is locked. */
+export const activeLeases = sql<number>`(select count(*)::int from ${leases} where worker_id = workers.id and status = 'active')`;
 
-/** A worker that the router may choose for a task that requires these labels, whatever its load. */
-export function isEligible(requires: SQL): SQL {
-  return sql`(${workers.status} = 'online' and ${workers.has_cli} and not ${isDrained}
-    and not ${isResting} and ${hasLabels(requires)})`;
-}
+/** How many more tasks a worker may get now, in a query on `workers`: 0 while it is drained or rests. Nothing is locked. */
+export const freeRoom = sql<number>`(case when ${takesNewWork} then greatest(0, ${maxConcurrency} - ${activeLeases}) else 0 end)`;
 
 /**
- * The number of active leases of a worker, for the RETURNING of an update of its row, which has it locked then. The function looks anew, after
- * the wait for the lock; a count in the statement itself sees the data from before, and overshoots (23 leases at a cap of 2; lifecycle.md,
- * invariant 5). Every grant changes the worker's row first, so the count stays true until the transaction ends.
+ * The CTE `load`, which counts the active leases of all workers at once, in column `active`; `more` are further columns of it. It is for queries
+ * that compare many workers, and quicker there than `activeLeases`. `workersWithLoad` joins it, and `load` is then a worker's number.
+ */
+export function loadCte(more: SQL = sql``): SQL {
+  return sql`load as materialized (
+      select worker_id, count(*) as active${more} from ${leases} where status = 'active' group by worker_id
+    )`;
+}
+export const workersWithLoad = sql`${workers} left join load on load.worker_id = ${workers.id}`;
+export const load = sql`coalesce(load.active, 0)`;
+
+/**
+ * The number of active leases of a worker, for the RETURNING of an UPDATE of its row, which is locked then. The database function looks at the
+ * data again after the wait for the lock. A count in the statement itself sees the data from before the wait, and gave 23 leases at a limit of 2
+ * (lifecycle.md, invariant 5). Everything that leases a task changes the worker's row first, so the count stays true until the commit.
  */
 export function activeLeasesOfLocked(worker: SQL): SQL {
   return sql`bloom_runtime.count_active_leases(${worker})`;
 }
-
-/** The number of active leases a worker may hold. */
-export const maxConcurrency = sql<number>`${workers.slots}`;
-
-/** How many more tasks a worker may get now, in a query on workers without locks: 0 while it is drained or rests. */
-export const freeRoom = sql<number>`(case when ${isDrained} or ${isResting} then 0 else greatest(0, ${maxConcurrency}
-  - (select count(*)::int from ${leases} where worker_id = ${workers.id} and status = 'active')) end)`;
 
 /** How many leases of the worker are active now. */
 export async function countActiveLeases(db: Db, workerId: string): Promise<number> {

@@ -1,23 +1,24 @@
-/** One broken box must not eat the queue: a worker whose tasks fail at once, while those of others do not, gets no new work for a while. */
+/** A worker whose tasks fail at once, while the tasks of other workers do not, gets no new work for a while: a broken machine must not empty the queue. */
 import { type SQL, sql } from "drizzle-orm";
+import { insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { workers } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 
-/** A task that fails so soon after its lease began hardly ran: a command that is not there, or an account at its limit. */
+/** A task that fails so soon after its lease began hardly ran: its command may be missing, or its account at its limit. */
 const FAST_MS = 10_000;
-/** So many such failures in a row, and the worker rests; after that each one, until it has a success. */
+/** After so many such failures in a row a worker rests. After its first rest each further failure brings another, until it has a success. */
 const FAILURES = 3;
 const FIRST_REST_MS = 5_000;
 const LONGEST_REST_MS = 300_000;
-/** Others count as well while they had a success within that time, the longest that a task may run, and have not failed at once since. */
+/** Another worker counts as well when it had a success within that time, the longest that a task may run, and no quick failure since. */
 const SUCCESS_IS_RECENT_MS = 3_600_000;
-/** The time of a success is written down this often: each time, busy workers would wait for their own row. */
+/** The time of a success is written only this often: the calls of a busy worker would wait for its row. */
 const WRITTEN_EVERY_MS = 60_000;
 
-/** A success is news: it ends a row of failures, or is the first for a while. */
+/** True in SQL for a worker whose success is worth writing: it ends failures in a row, or is the first success for a while. */
 export const isNewSuccess = sql`(${workers.fast_failures} > 0 or ${workers.rests} > 0
   or coalesce(${workers.succeeded_at}, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
 
@@ -27,7 +28,7 @@ const SUCCEEDED = statement<never, { workerId: string }>(
     where ${workers.id} = ${sql.placeholder("workerId")} and ${isNewSuccess}`,
 );
 
-/** Takes down that the worker has completed a task with a success. Locks the worker: after the task. An unknown id is no fault. */
+/** Records that the worker completed a task with a success. Locks the worker, after the task. An unknown worker is no fault. */
 export async function recordSuccess(db: Db, workerId: string): Promise<void> {
   await SUCCEEDED(db, { workerId });
 }
@@ -36,14 +37,24 @@ type Values = { leaseId: string; entryId: string };
 const given = (name: keyof Values) => sql`${sql.placeholder(name)}::uuid`;
 const ms = (value: number): SQL => sql.raw(String(value));
 
-/** A failed result of the same task before this one, which says that it is the task's fault. */
+/** True in SQL when the same task failed before, which says that the fault is the task's. */
 const failedBefore = (where: "here" | "elsewhere") => sql`exists (
         select from llm_results r where r.task_id = failed.task_id and r.status = 'error' and r.lease_id is distinct from failed.id
           and ${sql.raw(where === "here" ? "r.worker_id = failed.worker_id" : "r.worker_id <> failed.worker_id")})`;
 
+const RESTED = {
+  id: given("entryId"),
+  timestamp: nowMs,
+  action: sql`'worker_rested'`,
+  entity_type: sql`'worker'`,
+  entity_id: sql`id`,
+  actor: sql`'runtime'`,
+  detail: sql`'Worker ' || id || ' rests for ' || rest_ms / 1000 || ' s: ' || reason`,
+};
+
 /**
- * A lease from before the end of the last rest belongs to the failures that led to it, and does not count. After a rest the same task may come
- * back to the same worker: that counts, as long as no other worker failed it.
+ * A lease that began before the end of the last rest belongs to the failures that led to that rest, and does not count. After a rest the same
+ * task may come back to the same worker, and its failure counts as long as no other worker failed it.
  */
 const FAILED = statement<never, Values>(
   "failed",
@@ -62,20 +73,17 @@ const FAILED = statement<never, Values>(
       from failed, self
       where (self.rest is null or failed.started_at >= (self.rest ->> 'until')::bigint)
         and not ${failedBefore("elsewhere")} and (rests > 0 or not ${failedBefore("here")})
-    ), noted as (
+    ), changed as (
       update ${workers} as w
       set fast_failures = case when is_fast then in_a_row else 0 end, rests = case when must_rest then w.rests + 1 else w.rests end,
         rest = case when must_rest then jsonb_build_object('kind', 'failures', 'reason', reason, 'until', ${nowMs} + rest_ms) else w.rest end
       from verdict where w.id = verdict.id
     )
-    insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-    select ${given("entryId")}, ${nowMs}, 'worker_rested', 'worker', id, 'runtime',
-      'Worker ' || id || ' rests for ' || rest_ms / 1000 || ' s: ' || reason
-    from verdict where must_rest`,
+    ${insertAudit(RESTED, sql`verdict where must_rest`)}`,
 );
 
 /**
- * Takes down that a task failed under this lease. Has its worker rest where that is one too many, which is audited. Locks the worker: after the
+ * Records that a task failed under this lease. When that was one failure too many, the worker rests, which is audited. Locks the worker, after the
  * task. A worker that was removed meanwhile is no fault.
  */
 export async function recordFailure(db: Db, leaseId: string): Promise<void> {

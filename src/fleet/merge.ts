@@ -1,7 +1,7 @@
 import type { WorkerRow } from "../db/rows.ts";
 import { isLoopbackUrl } from "./agent-url.ts";
-import type { Agent } from "./agents.ts";
-import { OFFLINE_AFTER_MS } from "./evidence.ts";
+import type { Agent } from "./membridge-agents.ts";
+import { OFFLINE_AFTER_MS } from "./signs-of-life.ts";
 
 /** The row of a worker that Membridge lists and that was not known before. `now` is the database's time in epoch milliseconds. */
 export function newWorker(agent: Agent, now: number): WorkerRow {

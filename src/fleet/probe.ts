@@ -7,10 +7,10 @@ import { nowMs } from "../db/clock.ts";
 import { workerColumns, workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
-import { recordSignOfLife } from "./evidence.ts";
-import { askHealth, type Health, otherNodeIn, refreshCapabilities } from "./health.ts";
-import { answeredByOther, noteAnsweredBy } from "./identity.ts";
+import { askHealth, type Health, otherNodeIn, refreshCapabilities } from "./agent-health.ts";
+import { answeredByOther, noteAnsweredBy } from "./agent-identity.ts";
 import type { Outbound } from "./outbound.ts";
+import { recordSignOfLife } from "./signs-of-life.ts";
 
 const PROBE_WITHIN_MS = 3_000;
 /** Well within the minute after which a worker counts as offline. */

@@ -7,11 +7,11 @@ import { databaseTime } from "../db/clock.ts";
 import type { WorkerRow } from "../db/rows.ts";
 import { workerColumns, workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
-import { type Agent, readAgents } from "./agents.ts";
-import { markSilentOffline } from "./evidence.ts";
 import type { Membridge } from "./membridge.ts";
 import { MembridgeUnreachable } from "./membridge.ts";
+import { type Agent, readAgents } from "./membridge-agents.ts";
 import { merge, newWorker } from "./merge.ts";
+import { markSilentOffline } from "./signs-of-life.ts";
 
 /** Agents in one transaction: keeps the locks short and the statement below PostgreSQL's 65,535 parameters. */
 const BATCH = 1_000;

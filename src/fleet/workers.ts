@@ -4,8 +4,8 @@ import type { Db } from "../db/client.ts";
 import { leases, workerColumns, workers } from "../db/schema.ts";
 import type { Drain, Rest } from "../db/values.ts";
 import { NotFound } from "../errors.ts";
-import { isDrained } from "./capacity.ts";
-import { isResting } from "./rest.ts";
+import { isDrained } from "./matching.ts";
+import { isResting } from "./worker-rest.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
 

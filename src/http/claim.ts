@@ -1,7 +1,7 @@
 import type { RequestHandler } from "express";
 import * as requests from "../contract/requests.ts";
 import { claimTasks } from "../queue/claim.ts";
-import type { Granted } from "../queue/grant.ts";
+import type { LeasedTask } from "../queue/new-lease.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { joinSignals } from "../signals.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
@@ -29,7 +29,7 @@ export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, keyWatch: Key
     if (asText && (body.max_tasks ?? 1) > 1)
       throw new InvalidValue("An answer in text/plain carries one task: leave max_tasks out, or accept JSON.");
     const gone = goneSignal(response);
-    let granted: Granted[] = [];
+    let granted: LeasedTask[] = [];
     const keyId = db.caller?.key?.id;
     const watch = keyWatch.watch(body.wait_seconds ? keyId : undefined);
     let isFirst = true;
@@ -40,7 +40,7 @@ export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, keyWatch: Key
       isFirst = false;
       if (isRevoked || gone.aborted) return undefined;
       const claim = await claimTasks(db, body);
-      granted = claim.granted;
+      granted = claim.leased;
       return granted.length > 0 ? undefined : claim;
     };
     if (body.wait_seconds) {

@@ -1,12 +1,12 @@
 import type { Db } from "../db/client.ts";
-import { handBack } from "../queue/hand-back.ts";
+import { releaseUndelivered } from "../queue/release-undelivered.ts";
 
 /**
  * Tells a client of what it was granted under these leases: `send` does. When that throws, or the client has gone away before the whole answer
  * was sent (`gone`, from before the grant), nobody has heard of them, and their tasks go back to the queue. Throws what `send` throws.
  */
 export function deliverGrant(db: Db, gone: AbortSignal, leaseIds: string[], send: () => void): void {
-  const takeBack = () => void handBack(db, leaseIds, "the client that asked for it has gone away");
+  const takeBack = () => void releaseUndelivered(db, leaseIds, "the client that asked for it has gone away");
   if (gone.aborted) {
     takeBack();
     return;
@@ -16,7 +16,7 @@ export function deliverGrant(db: Db, gone: AbortSignal, leaseIds: string[], send
     send();
   } catch (error) {
     gone.removeEventListener("abort", takeBack);
-    void handBack(db, leaseIds, "its answer could not be made");
+    void releaseUndelivered(db, leaseIds, "its answer could not be made");
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 import type { RequestHandler } from "express";
 import type { Task } from "../contract/views.ts";
 import { NotFound } from "../errors.ts";
-import type { Granted } from "../queue/grant.ts";
+import type { LeasedTask } from "../queue/new-lease.ts";
 import { getTask } from "../queue/tasks.ts";
 import type { DbFor } from "./callers.ts";
 import { ownLeaseId } from "./own-work.ts";
@@ -17,7 +17,7 @@ function inputsOf(task: Task): string[] {
 }
 
 /** The headers of a claim that is answered as text. Whatever may be large is an input, which is read by a call of its own. */
-export function headersOfGrant({ task, lease }: Granted): Record<string, unknown> {
+export function headersOfGrant({ task, lease }: LeasedTask): Record<string, unknown> {
   return {
     "Task-Id": task.id,
     "Lease-Id": lease.id,

@@ -1,8 +1,8 @@
 import type { Db } from "../db/client.ts";
 
 /**
- * Runs `record` for what has been committed: it writes down what that says of a worker. Never rejects: its failure is logged, and the caller
- * is answered the success that it has.
+ * Runs `record` after a change was committed, to write down what the change says of a worker. `what` names the change for the log. Never rejects:
+ * a failure is logged, and the caller is still answered that its change was made.
  */
 export async function afterCommit(db: Db, what: string, record: (what: string) => Promise<void>): Promise<void> {
   try {

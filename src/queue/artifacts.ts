@@ -5,14 +5,15 @@ import { isUuid } from "../db/ids.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { Source } from "../db/pages.ts";
 import { NotFound } from "../errors.ts";
+import { taskHasEnded } from "./fence.ts";
 
-/** Whether an artifact is what came of its task (views.ts): its result was taken, and the task ended with the lease of that result. */
+/** True for the artifact that is its task's outcome: its result was accepted, and the task ended under the lease of that result. */
 const accepted = sql<boolean | null>`(
-  select r.accepted and r.lease_id = t.lease_id and t.status not in ('queued', 'leased', 'running')
+  select r.accepted and r.lease_id = t.lease_id and ${taskHasEnded}
   from llm_results r join llm_tasks t on t.id = r.task_id
   where r.task_id = runtime_artifacts.task_id and r.artifact_id = runtime_artifacts.id limit 1)`;
 
-/** All artifacts, or those of one task, newest first. */
+/** The list of all artifacts, or of the artifacts of a task, newest first. */
 export function artifactsOf(taskId?: string): Source {
   return {
     table: runtimeArtifacts,
@@ -25,7 +26,7 @@ export function artifactsOf(taskId?: string): Source {
   };
 }
 
-/** NotFound: there is no artifact of this id. */
+/** The artifact with this id. NotFound: there is none. */
 export async function getArtifact(db: Db, id: string): Promise<Artifact> {
   const found = isUuid(id)
     ? await db

@@ -2,13 +2,13 @@ import type { Logger } from "pino";
 import type { Db } from "../db/client.ts";
 import { messageOf, Refusal } from "../errors.ts";
 import { type Dispatcher, NotDispatched } from "./dispatch.ts";
-import { placeable } from "./placeable.ts";
+import { findDispatchable } from "./dispatchable.ts";
 
 const PER_PASS = 50;
 
 /**
- * Dispatches the oldest due tasks, as long as workers with an address have room; gives how many it began. It may run in every instance
- * at once: the lease decides who dispatches a task.
+ * Makes one pass of automatic dispatch: dispatches the oldest due tasks to workers with an address and room, 50 at most, and gives how many it
+ * began. All instances may run it at once, since the lease decides which of them dispatches a task.
  */
 export async function autoDispatchOnce(
   db: Db,
@@ -16,7 +16,7 @@ export async function autoDispatchOnce(
   runtimeUrl: string | undefined,
   log: Logger,
 ): Promise<number> {
-  const tasks = await placeable(db, PER_PASS);
+  const tasks = await findDispatchable(db, PER_PASS);
   const begun = await Promise.all(
     tasks.map(async (id) => {
       try {
@@ -25,7 +25,7 @@ export async function autoDispatchOnce(
       } catch (error) {
         if (error instanceof NotDispatched)
           log.warn({ task: id, worker: error.workerId, reason: error.message }, "not dispatched");
-        // Nobody has room, or another instance was faster.
+        // A refusal means that no worker has room, or that another instance was faster.
         else if (!(error instanceof Refusal)) log.warn({ task: id, reason: messageOf(error) }, "not dispatched");
         return false;
       }

@@ -5,13 +5,15 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
+import { OPEN_STATUSES } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";
 import { lockTask } from "./tasks.ts";
 
 /**
- * queued -> cancelled at once. A held task stays with its worker, who hears of it at the next heartbeat, and is cancelled when its lease
- * ends, in whatever way (lifecycle.md, "States"). Cancelling twice is once. NotFound: no such task. Conflict: it has ended otherwise.
+ * Cancels a task: a queued one at once. A held task is only marked: its worker hears of it at the next heartbeat, and the task is cancelled when its
+ * lease ends, however that happens (lifecycle.md, "States"). To cancel again changes nothing. NotFound: no such task. Conflict: it has ended
+ * in another way.
  */
 export function cancelTask(db: Db, taskId: string, reason: string): Promise<Task> {
   return inTransaction(db, async (tx) => {
@@ -21,7 +23,7 @@ export function cancelTask(db: Db, taskId: string, reason: string): Promise<Task
     const [task] = await tx
       .update(llmTasks)
       .set({ ...now, updated_at: nowMs })
-      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["queued", "leased", "running"])))
+      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, OPEN_STATUSES)))
       .returning();
     if (!task) throw new Conflict(`Cannot cancel task with status '${before.status}'`);
     await audit(tx, {

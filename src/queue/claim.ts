@@ -8,26 +8,27 @@ import { llmTasks, workers } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
 import type { Drain, Rest } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
-import { activeLeasesOfLocked, freeRoom, isDrained, maxConcurrency } from "../fleet/capacity.ts";
-import { isQuiet, recordSignOfLife } from "../fleet/evidence.ts";
-import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
+import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
+import { hasLabels, isDrained, takesNewWork } from "../fleet/matching.ts";
+import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
+import { isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { afterCommit } from "./after-commit.ts";
-import { type Granted, grantCtes, ttlFor } from "./grant.ts";
-import { orHandBack } from "./hand-back.ts";
-import { oldestOf, setsWithin, turn } from "./oldest.ts";
+import { type LeasedTask, newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
+import { labelSetsWithin, oldestOf, queueOrder } from "./queue-order.ts";
+import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { isDue, taskBytes } from "./tasks.ts";
 
-/** The worker's CLI session of the context that it served last is warm for about so long. */
+/** How long the CLI session of a worker's last context is taken to be warm. */
 const WARM_MS = 600_000;
-/** So many of the oldest tasks of that context are looked at: most contexts have fewer, and one may have 100,000 that the worker cannot take. */
+/** How many of the oldest tasks of that context are looked at. Most contexts have fewer, and some may have 100,000 that the worker cannot take. */
 const WARM_LOOKED_AT = 200;
-/** So many more tasks than the worker has room for are looked at first: other claims may have locked the oldest. */
+/** How many more tasks are looked at than the worker has room for, since other claims may have locked the oldest. */
 const SPARE = 8;
-/** Where others have locked all of them, so many times as many are looked at. */
+/** When others have locked all of them, the next try looks at so many times more. */
 const WIDER = 10;
 const WIDEST = SPARE * WIDER ** 3;
-/** The most that one claim is answered, but for a single task that is larger: 32 tasks of 10 MB took 2.8 GB of memory. */
+/** The most bytes in the answer to one claim, except for a single task that is larger. 32 tasks of 10 MB took 2.8 GB of memory. */
 const GRANT_BYTES = 16_000_000;
 
 type Values = {
@@ -37,7 +38,7 @@ type Values = {
   spare: number;
   ttlSeconds: number | null;
   actor: string;
-  /** As many as `maxTasks`. */
+  /** As many ids as `maxTasks`, and the same for `entryIds`. */
   leaseIds: string[];
   entryIds: string[];
 };
@@ -46,35 +47,37 @@ const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const columns = sql`id, context_id, created_at`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
-const order = turn(own("warm"));
+const fits = hasLabels(sql`requires`, own("labels"));
+const order = queueOrder(own("warm"));
 
 const ofAllAgents = sql`sets cross join lateral (
-        ${oldestOf(columns, sql`sets.key`, window, sql`requires <@ ${own("labels")}`)}
+        ${oldestOf(columns, sql`sets.key`, window, fits)}
       ) as oldest`;
 const ofSomeAgents = sql`sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
-        ${oldestOf(columns, sql`sets.key`, window, sql`agent_slug = asked.slug and requires <@ ${own("labels")}`)}
+        ${oldestOf(columns, sql`sets.key`, window, sql`agent_slug = asked.slug and ${fits}`)}
       ) as oldest`;
 
 interface Claimed {
-  granted: Granted[];
+  leased: LeasedTask[];
   drained: boolean;
   drain: Drain | null;
   resting: boolean;
   rest: Rest | null;
   rest_seconds: number | null;
   quiet: boolean;
-  /** How many tasks were looked at, and how many of them nobody else had locked. */
+  /** How many tasks were looked at, and how many of these could be locked. */
   seen: number;
   locked: number;
-  /** The worker's, as JSON. */
+  /** The worker's labels, as the text of a JSON array. */
   labels: string;
   room: number;
 }
 
 /**
- * `self` is the worker as it was when the statement began, and `worker` the same when its row is changed, and so locked, after the tasks
- * (lifecycle.md, invariant 4). What it holds is counted anew then. Of several tasks the first is what the worker is taken to be warm with.
- * `seen` are tasks as they were when the statement began; as many as there is room for are locked, in their turn, past those that others have.
+ * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
+ * then: the oldest of each set of labels, and those of its warm context. `ranked` locks as many of them as the worker has room for, in the queue's
+ * order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
+ * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets.
  */
 const claimOf = (name: string, oldest: SQL) =>
   statement<Claimed, Values>(
@@ -85,14 +88,14 @@ const claimOf = (name: string, oldest: SQL) =>
         case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
         least(${given("maxTasks")}::int, ${freeRoom}) as room
       from ${workers} where ${workers.id} = ${given("workerId")}
-    ), ${setsWithin(sql`(select bloom_runtime.label_key(labels) from self where room > 0)`)}, oldest as materialized (
+    ), ${labelSetsWithin(sql`(select bloom_runtime.label_key(labels) from self where room > 0)`)}, oldest as materialized (
       select oldest.* from ${oldest}
     ), same as (
       select ${columns} from (
         select * from ${llmTasks} where status = 'queued' and context_id = ${own("warm")} and exists (select from oldest)
         order by created_at limit ${sql.raw(String(WARM_LOOKED_AT))}
       ) as ${llmTasks}
-      where ${isDue} and requires <@ ${own("labels")} and ${isAsked}
+      where ${isDue} and ${fits} and ${isAsked}
     ), seen as materialized (
       select id from (select * from oldest union select * from same) as either order by ${order} limit ${window}
     ), ranked as materialized (
@@ -104,51 +107,51 @@ const claimOf = (name: string, oldest: SQL) =>
       window place as (order by ${order})
     ), worker as (
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
-      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and not ${isDrained} and not ${isResting}
+      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and ${takesNewWork}
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room
     ), picked as (
-      select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlFor(sql`${given("ttlSeconds")}`)},
+      select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
         and (rank = 1 or total <= ${sql.raw(String(GRANT_BYTES))})
-    ), ${grantCtes(sql`${given("actor")}`, "with rows")}
+    ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
     select drained, drain, resting, rest, rest_seconds, quiet, labels::text, room, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (
-      select coalesce(json_agg(json_build_object('task', moved, 'lease', granted) order by ranked.rank), '[]')
-      from granted join moved on moved.id = granted.task_id join ranked on ranked.id = granted.task_id
-    ) as granted
+      select coalesce(json_agg(json_build_object('task', leased_tasks, 'lease', new_leases) order by ranked.rank), '[]')
+      from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id
+    ) as leased
     from self`,
   );
 const CLAIM = claimOf("claim", ofAllAgents);
 const CLAIM_OF_AGENTS = claimOf("claim_of_agents", ofSomeAgents);
 
-/** What a claim got, and where it stands that got nothing. */
+/** The tasks that a claim got, and what a worker that got none can be told or waits for. */
 export interface Claim {
-  granted: Granted[];
+  leased: LeasedTask[];
   /** The worker's labels, as the text of a JSON array. */
   labels: string;
   hasRoom: boolean;
-  /** There were tasks for it, but others had them locked. They may yet be left. */
+  /** There were tasks for the worker, but others had locked them, and may yet leave them. */
   isPassedOver: boolean;
 }
 
 /**
- * queued -> leased for the oldest due tasks that the worker may have, up to `max_tasks` and its free capacity, which is exact under any
- * concurrency (lifecycle.md, invariant 5), and 16 MB (at least one task). None is no fault. A claim is a sign of life. A worker
- * without a CLI may claim: unlike one that is chosen, it asks by itself.
- * NotFound: no such worker, or none any more. Conflict: it is drained. Resting: it rests.
+ * The transition queued -> leased for the oldest due tasks that the worker can take: up to `max_tasks`, up to its free room, which is exact under
+ * any concurrency (lifecycle.md, invariant 5), and up to 16 MB, but at least one task. There may be none. A claim is a sign of life. A worker
+ * without a CLI may claim, since it asks for itself.
+ * NotFound: no such worker. Conflict: the worker is drained. Resting: it rests.
  */
 export async function claimTasks(db: Db, request: ClaimTasks): Promise<Claim> {
   const { worker_id } = request;
   const claimed = await claimWithin(db, request, SPARE);
-  const { granted, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
+  const { leased, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
   if (quiet) await afterCommit(db, "claim", (what) => recordSignOfLife(db, worker_id, what));
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
   }
   if (resting && rest) throw new Resting(409, worker_id, rest, rest_seconds);
-  return { granted, labels, hasRoom: room > 0, isPassedOver: granted.length === 0 && seen > 0 };
+  return { leased, labels, hasRoom: room > 0, isPassedOver: leased.length === 0 && seen > 0 };
 }
 
 async function claimWithin(db: Db, request: ClaimTasks, spare: number): Promise<Claimed> {
@@ -166,7 +169,7 @@ async function claimWithin(db: Db, request: ClaimTasks, spare: number): Promise<
     entryIds: ids(),
   };
   const claim = values.slugs ? CLAIM_OF_AGENTS : CLAIM;
-  const claimed = await orHandBack(db, leaseIds, () => transition(() => claim(db, values), refuse));
+  const claimed = await releaseIfAnswerLost(db, leaseIds, () => transition(() => claim(db, values), refuse));
   const areMore = claimed.locked === 0 && claimed.seen > spare && spare < WIDEST;
   return areMore ? claimWithin(db, request, spare * WIDER) : claimed;
 }

@@ -7,13 +7,13 @@ import { statement } from "../db/statement.ts";
 import { Conflict } from "../errors.ts";
 import { type ArtifactStore, abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place.ts";
 import { findStaged, type StagedOutput } from "../storage/staging.ts";
-import { completeAtOnce } from "./complete-at-once.ts";
+import { completeInOneStatement } from "./complete-in-one-statement.ts";
+import { completeInTransaction } from "./complete-in-transaction.ts";
+import { type Completion, findEarlier, submissionOf, tooLate } from "./completion.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
-import { type Completion, findEarlier, handoverOf, tooLate } from "./handover.ts";
-import { recordCompletion } from "./record-completion.ts";
 import { getTask } from "./tasks.ts";
 
-/** NotFound: no such task. Conflict: nobody holds it, or `leaseId` was never a lease of it, so there is nothing to complete. */
+/** The task, if there may be something to complete. NotFound: no such task. Conflict: nobody holds it, or `leaseId` never was a lease of it. */
 export async function requireCompletable(db: Db, taskId: string, leaseId?: string): Promise<Task> {
   const task = await getTask(db, taskId);
   if (leaseId === undefined) requireHeld(task);
@@ -22,13 +22,14 @@ export async function requireCompletable(db: Db, taskId: string, leaseId?: strin
 }
 
 /**
- * Takes the result of a task. The output is put in its place first, outside of any transaction, since an upload may be slow. Then one statement
- * completes the task; what it refuses is out of the ordinary, and a transaction decides on it. The ordinary completion costs one round trip to
- * PostgreSQL. An output for the bucket costs two more (which lease holds the task, and that there may be an object) and its upload.
+ * Takes the result of a task. The output is placed first, outside of any transaction, since an upload may be slow. Then one statement completes
+ * the task (complete-in-one-statement.ts). What that statement refuses is not the ordinary case, and a transaction decides on it
+ * (complete-in-transaction.ts). An ordinary completion costs one round trip to PostgreSQL. An output for the bucket costs two more, which ask for
+ * the task's lease and announce the object, and the upload.
  * The same body under the same `lease_id` again gives the same answer and adds nothing (lifecycle.md, invariant 9). An output that no
- * completion takes over is cleaned away later. `incomplete` marks the result: its output is known to be a part at best.
+ * completion takes over is cleaned away later. `incomplete` marks the result: its output is known to be only a part of the whole at best.
  * NotFound: no such task. Conflict: nobody holds it, another body came under this lease, there is no output `output_id`, or the lease had ended
- * and the task has gone on; a success is then kept all the same (invariant 8).
+ * and the task has gone on; a success is kept even then (invariant 8).
  */
 export async function completeTask(
   db: Db,
@@ -37,14 +38,14 @@ export async function completeTask(
   request: CompleteTask,
   { incomplete = false }: { incomplete?: boolean } = {},
 ): Promise<Completion> {
-  const handover = handoverOf(request, incomplete);
+  const submission = submissionOf(request, incomplete);
   let placed = await placeForHolder(db, store, taskId, request);
   try {
-    const atOnce = placed && (await completeAtOnce(db, taskId, handover, placed));
-    if (atOnce) return atOnce;
+    const completed = placed && (await completeInOneStatement(db, taskId, submission, placed));
+    if (completed) return completed;
     const task = await requireCompletable(db, taskId, request.lease_id);
-    // Looked for here as well as in the transaction, so that a repeated completion uploads nothing.
-    const earlier = await findEarlier(db, task, handover);
+    // The transaction looks for this as well. To look here spares a repeated completion its upload.
+    const earlier = await findEarlier(db, task, submission);
     if (earlier) return earlier;
     placed ??= await place(
       db,
@@ -52,18 +53,18 @@ export async function completeTask(
       { taskId: task.id, leaseId: request.lease_id ?? task.lease_id, format: task.desired_format },
       request,
     );
-    const completion = await recordCompletion(db, taskId, handover, placed);
+    const completion = await completeInTransaction(db, taskId, submission, placed);
     if (completion.result.accepted) return completion;
     placed = undefined;
     throw tooLate(completion.artifact.id);
   } catch (error) {
-    // Should this fail too, what was written down before the upload is most likely still there.
+    // Should this fail as well, the announcement from before the upload is most likely still there.
     if (placed) await abandonOutput(db, store, placed).catch(() => {});
     throw error;
   }
 }
 
-/** What decides where an output goes: its task, the lease under which it is handed in, and the format that the task asks for. */
+/** What decides where an output goes: its task, the lease under which it comes, and the format that the task asks for. */
 interface About {
   taskId: string;
   leaseId: string | null;
@@ -78,7 +79,7 @@ const HOLDER = statement<About, { taskId: string; leaseId: string | null }>(
       and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)`,
 );
 
-/** Places the output of a completion by the lease that holds the task. Undefined, and nothing is placed, when the caller is not known to hold it. */
+/** Places the output of a completion for the lease that holds the task. Undefined when the caller may not hold the task; nothing is placed then. */
 async function placeForHolder(
   db: Db,
   store: ArtifactStore,
@@ -102,7 +103,7 @@ async function place(
   return source === null ? placeInRow(null) : await placeOutput(db, store, { ...about, source });
 }
 
-/** The output that the worker uploaded before. Conflict: there is none of this id under this lease. */
+/** The output that the worker uploaded before under this lease. Conflict: there is no such output. */
 async function requireStaged(db: Db, outputId: string, { taskId, leaseId }: About): Promise<StagedOutput> {
   const found = leaseId === null ? undefined : await findStaged(db, outputId, taskId, leaseId);
   if (!found) throw new Conflict(`No output ${outputId} was uploaded under this lease; upload it again.`);

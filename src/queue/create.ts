@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { eq, sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/create-task.ts";
 import type { Task } from "../contract/views.ts";
-import { actorOf } from "../db/audit.ts";
+import { actorOf, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
@@ -13,7 +13,7 @@ import { tellQueueNews } from "./queue-news.ts";
 
 export interface Creation {
   task: Task;
-  /** False when the same request had made the task before. */
+  /** False when the same request has created the task before. */
   isNew: boolean;
 }
 
@@ -27,7 +27,7 @@ type NewTask = { [Column in keyof CreateTask]: string | number | null } & {
 };
 const given = (name: keyof NewTask) => sql.placeholder(name);
 
-/** What a task has beyond its request, as it was stored. */
+/** The fields that a stored task has beyond its request. */
 type Stored = Omit<Task, keyof CreateTask>;
 const STORED = {
   id: true,
@@ -46,6 +46,16 @@ const STORED = {
 } satisfies Record<keyof Stored, true>;
 const stored = sql.raw(Object.keys(STORED).join(", "));
 
+const ENTRY = {
+  id: sql`${given("entryId")}::uuid`,
+  timestamp: sql`created_at`,
+  action: sql`'task_created'`,
+  entity_type: sql`'llm_task'`,
+  entity_id: sql`id`,
+  actor: given("actor"),
+  detail: given("detail"),
+};
+
 const CREATE = statement<Stored, NewTask>(
   "create",
   sql`with task as (
@@ -55,19 +65,18 @@ const CREATE = statement<Stored, NewTask>(
         ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("not_before")},
         ${given("retry")}, ${given("agent_kind")}, ${given("structured_input")}, ${given("attachments")}, ${given("tracing")},
         ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
-      -- Waits for a transaction that is just inserting the same key.
+      -- This waits for a transaction that is just inserting the same key.
       on conflict (idempotency_key) where idempotency_key is not null do nothing
       returning ${stored}
     ), entry as (
-      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-      select ${given("entryId")}::uuid, created_at, 'task_created', 'llm_task', id, ${given("actor")}, ${given("detail")} from task
+      ${insertAudit(ENTRY, sql`task`)}
     )
     select ${stored} from task`,
 );
 
 /**
- * Puts a new task into the queue. The same request under the same `idempotencyKey` again, also at the same moment, gives the task that
- * it made first (lifecycle.md, invariant 9). Conflict: the key was used for another request.
+ * Puts a new task into the queue. The same request again under the same `idempotencyKey`, even at the same moment, gives the task that the
+ * first one created (lifecycle.md, invariant 9). Conflict: the key was used for another request.
  */
 export async function createTask(db: Db, request: CreateTask, idempotencyKey: string | null = null): Promise<Creation> {
   const id = newId();
@@ -96,14 +105,14 @@ export async function createTask(db: Db, request: CreateTask, idempotencyKey: st
   return { task: await findCreated(db, request, idempotencyKey), isNew: false };
 }
 
-/** What was requested stays on the task as it was, so that the task itself tells whether the requests are the same. */
+/** The task that was created under the key. Its fields stay as they were requested, so that they tell whether this request is the same. */
 async function findCreated(db: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task> {
   const [task] = await db
     .select()
     .from(llmTasks)
     .where(eq(llmTasks.idempotency_key, idempotencyKey ?? ""));
   if (!task) throw new Error("The insert of a task returned no row.");
-  // As JSON has it: -0 is stored as 0.
+  // The request is compared as JSON, as it was stored: -0, for instance, is stored as 0.
   const wanted: object = JSON.parse(JSON.stringify(request));
   if (!isDeepStrictEqual({ ...task, ...wanted }, task))
     throw new Conflict("This Idempotency-Key was used for another request. Use a new key for a new task.");

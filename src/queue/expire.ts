@@ -1,8 +1,10 @@
 import { type SQL, sql } from "drizzle-orm";
+import { insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
+import { taskIsHeld } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 
 /** How many leases ended, and where their tasks went. */
@@ -16,15 +18,24 @@ export interface Expired {
 export const NONE_EXPIRED: Expired = { expired: 0, requeued: 0, dead: 0, cancelled: 0 };
 
 /**
- * Ends the active leases of `taskIds` that match `which`: each lease `expired`, its task queued again while attempts
- * remain, else dead; cancelled where that was asked for.
- * `tx` must hold the locks of these tasks; a lease that was renewed or ended before they were taken no longer matches, and is left alone.
+ * Ends the active leases of `taskIds` that match `which`. Each lease becomes `expired`; its task becomes queued while it has attempts left, else
+ * dead, or cancelled where that was asked for. `reason` goes into the audit and the task's `last_error`. `tx` must hold the locks of these
+ * tasks. A lease that was renewed or ended before the locks were taken does not match any more, and stays as it is.
  */
 export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason: string): Promise<Expired> {
   if (taskIds.length === 0) return NONE_EXPIRED;
   const next = sql`case when t.cancel_requested then 'cancelled' when t.attempts < t.max_attempts then 'queued' else 'dead' end`;
-  // Each lease and each task gets an entry.
+  // The audit gets an entry for each lease and for each task.
   const entryIds = Array.from({ length: 2 * taskIds.length }, newId);
+  const entry = {
+    id: sql`(${sql.param(entryIds)}::uuid[])[row_number() over ()]`,
+    timestamp: nowMs,
+    action: sql`action`,
+    entity_type: sql`entity_type`,
+    entity_id: sql`id`,
+    actor: sql`'runtime'`,
+    detail: sql`detail || ${reason}::text`,
+  };
   const { rows } = await tx.execute<{ status: string | null; count: number }>(sql`
     with ended as (
       update ${leases} set status = 'expired'
@@ -36,7 +47,7 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
         lease_id = case when ${next} = 'queued' then null else t.lease_id end,
         worker_id = case when ${next} = 'queued' then null else t.worker_id end
       from ended
-      where t.id = ended.task_id and t.lease_id = ended.id and (t.status in ('leased', 'running')) is true
+      where t.id = ended.task_id and t.lease_id = ended.id and ${taskIsHeld}
       returning t.id, t.status, t.attempts, t.max_attempts
     ), facts as (
       select 'lease_expired' as action, 'lease' as entity_type, id, 'Lease of task ' || task_id || ' to worker ' || worker_id || ' ended: ' as detail
@@ -46,8 +57,7 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
         'Attempt ' || attempts || ' of ' || max_attempts || ' ended without a result: '
       from moved
     ), entries as (
-      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-      select (${sql.param(entryIds)}::uuid[])[row_number() over ()], ${nowMs}, action, entity_type, id, 'runtime', detail || ${reason}::text from facts
+      ${insertAudit(entry, sql`facts`)}
     )
     select null as status, count(*)::int from ended
     union all select status, count(*)::int from moved group by status`);

@@ -1,11 +1,11 @@
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
+import { countAbleWorkers, explainWorkers, type WorkerReasons } from "./explain-workers.ts";
 import { findLease, isHeld } from "./fence.ts";
 import { dueAt, getTask } from "./tasks.ts";
-import { countAble, type WhyNot, whyNot } from "./why-not.ts";
 
-/** Who holds a task: since when, when it was last heard of, and when the task comes back unless it is heard of again, in epoch milliseconds. */
+/** The worker that holds a task, since when, its last heartbeat, and when the lease ends unless another comes; times in epoch milliseconds. */
 export interface Holder {
   worker_id: string;
   lease_id: string;
@@ -14,23 +14,23 @@ export interface Holder {
   expires_at: number;
 }
 
-/** Why a task is where it is. */
+/** Why a task is in its state. */
 export interface Explanation {
   task_id: string;
   status: Task["status"];
-  /** One or two sentences. */
+  /** One or two sentences for a person. */
   reason: string;
-  /** When it may be leased, if that is still to come. */
+  /** When the task may be leased, in epoch milliseconds; null when that time has come. */
   due_at: number | null;
-  /** What was said when an attempt ended without success, most recently. */
+  /** The message of the last attempt that ended without success. */
   last_error: string | null;
-  /** Of a held task. */
+  /** Null unless the task is held. */
   holder: Holder | null;
-  /** Of a queued task: why the workers have not got it; those without a reason could take it now. The first 200 by name. */
-  workers: WhyNot[];
+  /** For a queued task, the first 200 workers by name with the reasons why they have not got it; without a reason a worker could take it now. */
+  workers: WorkerReasons[];
 }
 
-/** Says why the task waits, who holds it, or what became of it. NotFound: no such task. */
+/** Says why the task waits, which worker holds it, or what became of it. NotFound: no such task. */
 export async function explain(db: Db, taskId: string): Promise<Explanation> {
   const task = await getTask(db, taskId);
   const { id: task_id, status, last_error } = task;
@@ -43,14 +43,14 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
 
   const due = dueAt(task);
   const due_at = due > 0 && due > (await databaseTime(db)) ? due : null;
-  const able = await countAble(db, task);
+  const able = await countAbleWorkers(db, task);
   const wait = due_at
     ? `It is not due before ${timeOf(due_at)}.`
     : able > 0
       ? `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`
       : "No worker can take it now.";
   const reason = wait + (last_error === null ? "" : ` Before, an attempt ended: ${last_error}`);
-  return { ...about, reason, due_at, workers: await whyNot(db, task) };
+  return { ...about, reason, due_at, workers: await explainWorkers(db, task) };
 }
 
 const timeOf = (ms: number) => new Date(ms).toISOString();

@@ -1,12 +1,14 @@
+/** Which lease holds a task, and the guards that transitions put into their WHERE (lifecycle.md, invariant 2 and invariant 7). */
 import { and, type Column, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
+import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 
-/** A lease of this task, whatever has become of it; undefined for any other id. */
+/** The lease of this id if it is, or was, a lease of this task; else undefined. */
 export async function findLease(db: Db, taskId: string, leaseId: string): Promise<Lease | undefined> {
   if (!isUuid(leaseId)) return undefined;
   const [lease] = await db
@@ -24,8 +26,8 @@ const MEANT = statement<{ lease: string | null; worker: string | null }, { taskI
 );
 
 /**
- * The lease that a caller means (lifecycle.md, invariant 7), and its worker: the one that it names, whatever has become of it, or else the
- * task's current or last one. `lease` is null where there is none such; undefined: no such task.
+ * The lease that a caller means, and its worker: the lease that the caller names, also when it has ended, or else the task's current or last one
+ * (lifecycle.md, invariant 7). `lease` is null when there is no such lease. Undefined: there is no such task.
  */
 export async function leaseMeant(
   db: Db,
@@ -37,15 +39,18 @@ export async function leaseMeant(
   return (await MEANT(db, { taskId, leaseId: leaseId ?? null }))[0];
 }
 
+const listed = (statuses: readonly TaskStatus[]) => statuses.map((status) => `'${status}'`).join(", ");
+
 /**
- * Guards in statements for the rows `t` and `l` that are found by their ids. "is true" keeps the planner from the indexes of what is held or
- * active: to its statistics they look empty, and each heartbeat read all active leases.
+ * Guards for the rows `t` of a task and `l` of a lease, which a statement finds by their ids. "is true" keeps the planner from the indexes of
+ * held tasks and active leases: by its statistics these look empty, and each heartbeat then read all active leases.
  */
-export const taskIsHeld = sql.raw("(t.status in ('leased', 'running')) is true");
+export const taskIsHeld = sql.raw(`(t.status in (${listed(HELD_STATUSES)})) is true`);
+export const taskHasEnded = sql.raw(`(t.status not in (${listed(OPEN_STATUSES)}))`);
 export const leaseIsActive = sql.raw("(l.status = 'active') is true");
 
-/** The same for a row of a query of Drizzle's, and any statuses. */
-export function isStill<Status extends Column>(column: Status, statuses: Status["_"]["data"][]): SQL {
+/** The same guard for a query that Drizzle builds, with any statuses. */
+export function isStill<Status extends Column>(column: Status, statuses: readonly Status["_"]["data"][]): SQL {
   return sql`(${inArray(column, statuses)}) is true`;
 }
 
@@ -55,10 +60,10 @@ export function staleLease(leaseId = "(none)"): Conflict {
 }
 
 /** True while a lease holds the task. */
-export const isHeld = ({ status }: Task) => status === "leased" || status === "running";
+export const isHeld = ({ status }: Task) => HELD_STATUSES.includes(status);
 
-/** True when the task has ended: nobody holds it, and it does not wait either. */
-export const isOver = (task: Task) => !isHeld(task) && task.status !== "queued";
+/** True when the task has ended: no lease holds it, and it does not wait in the queue. */
+export const hasEnded = ({ status }: Task) => !OPEN_STATUSES.includes(status);
 
 /** Conflict: no lease holds the task. */
 export function requireHeld(task: Task): void {

@@ -7,31 +7,31 @@ import { isUuid } from "../db/ids.ts";
 import { leases, workers } from "../db/schema.ts";
 import { columnsOf, statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
-import { isDrained } from "../fleet/capacity.ts";
-import { isQuiet, recordSignOfLife } from "../fleet/evidence.ts";
+import { isDrained } from "../fleet/matching.ts";
+import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { afterCommit } from "./after-commit.ts";
 import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
-import { BEATS_PER_TTL } from "./renew.ts";
+import { BEATS_PER_TTL } from "./renew-lease.ts";
 import { findTask } from "./tasks.ts";
 
-/** It hears of a cancellation within that time. */
+/** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
 const LONGEST_BEAT_MS = 10_000;
 
-/** What the worker hears back. */
-export interface Pulse {
+/** The answer to a heartbeat. */
+export interface HeartbeatAnswer {
   lease: Lease;
   expires_at: number;
-  /** The task is to be cancelled: stop, and complete or let go. */
+  /** The task is to be cancelled: the worker shall stop, and complete or release it. */
   cancel: boolean;
-  /** It is to take no new work. */
+  /** The worker shall take no new work. */
   drain: boolean;
-  /** When to send the next one, in milliseconds. */
+  /** When to send the next heartbeat, in milliseconds from now. */
   next_heartbeat_ms: number;
 }
 
 type Values = { taskId: string; leaseId: string | null; progress: string | null };
 
-/** The lease as JSON, as a lease's worker is (lease.ts). */
+/** The lease is answered as JSON: as columns, it took more of the driver's time (lease.ts). */
 const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean }, Values>(
   "heartbeat",
   sql`with task as (
@@ -52,11 +52,15 @@ const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; 
 );
 
 /**
- * One transition: leased or running -> running. The task's lease is renewed to now and its own TTL, also when it is overdue but not yet
- * swept (lifecycle.md, invariant 8); `progress` is shown on the task. NotFound: no task, never leased, or its lease is not active. Conflict: `lease_id` is given and is not
- * the lease that holds it.
+ * The transition leased or running -> running. The task's lease starts anew with its own TTL, also when it is overdue but not swept yet
+ * (lifecycle.md, invariant 8). `progress` is shown on the task. NotFound: no such task, or no active lease. Conflict: `lease_id` is given and
+ * is not the lease that holds the task.
  */
-export async function heartbeat(db: Db, taskId: string, request: Partial<HeartbeatTask> = {}): Promise<Pulse> {
+export async function heartbeat(
+  db: Db,
+  taskId: string,
+  request: Partial<HeartbeatTask> = {},
+): Promise<HeartbeatAnswer> {
   const { lease_id: leaseId, progress } = request;
   if (!isUuid(taskId)) throw noLease();
   if (leaseId !== undefined && !isUuid(leaseId)) await refuse(db, taskId, leaseId);
@@ -79,7 +83,7 @@ export async function heartbeat(db: Db, taskId: string, request: Partial<Heartbe
 
 const noLease = () => new NotFound("Task or lease not found");
 
-/** Throws what is wrong with a heartbeat; when it finds nothing, the lease has begun just now. */
+/** Throws the reason why a heartbeat was refused. When there is none, the task was leased just now, and the heartbeat can be tried again. */
 async function refuse(db: Db, taskId: string, leaseId: string | undefined): Promise<void> {
   const task = await findTask(db, taskId);
   if (!task) throw noLease();

@@ -10,7 +10,7 @@ import { getTask } from "./tasks.ts";
 const output = sql`coalesce(${llmResults.output}, (select content from ${runtimeArtifacts} where id = ${llmResults.artifact_id}))`;
 const result = sql.identifier(getTableName(llmResults));
 
-/** What was handed in for the task, the newest first; the output as far as PostgreSQL holds it. NotFound: no such task. */
+/** The results that workers handed in for the task, newest first, with the outputs that PostgreSQL holds. NotFound: no such task. */
 export function resultsOf(db: Db, taskId: string): Source {
   return {
     table: llmResults,
@@ -25,7 +25,7 @@ export function resultsOf(db: Db, taskId: string): Source {
   };
 }
 
-/** What happened to the task and its leases, the oldest first. NotFound: no such task. */
+/** The audit entries of the task and its leases, oldest first. NotFound: no such task. */
 export function historyOf(db: Db, taskId: string): Source {
   const whenEmpty = () => getTask(db, taskId);
   if (!isUuid(taskId)) return { ...auditEntries(sql`false`), whenEmpty };

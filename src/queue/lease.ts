@@ -9,14 +9,15 @@ import type { WorkerRow } from "../db/rows.ts";
 import { llmTasks, workers } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
 import { Conflict, Unavailable } from "../errors.ts";
-import { bestWorker } from "../fleet/candidates.ts";
-import { activeLeasesOfLocked, isDrained, isEligible, maxConcurrency } from "../fleet/capacity.ts";
-import { isResting, Resting, restSeconds } from "../fleet/rest.ts";
-import { grantCtes, ttlFor } from "./grant.ts";
-import { orHandBack } from "./hand-back.ts";
+import { activeLeasesOfLocked, maxConcurrency } from "../fleet/capacity.ts";
+import { isDrained, isEligible, takesNewWork } from "../fleet/matching.ts";
+import { bestWorker } from "../fleet/router.ts";
+import { isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
+import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
+import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
 
-/** `worker` as it was before this lease. */
+/** A new lease, and its worker as it was before this lease. */
 export interface LeaseAndWorker {
   lease: Lease;
   worker: WorkerWithLoad;
@@ -24,7 +25,7 @@ export interface LeaseAndWorker {
 
 type Values = {
   taskId: string;
-  /** Who shall have it; null for the best. A named worker is the caller's own decision: it needs neither to be online, nor labels, nor room. */
+  /** The worker that shall have the task; null for the best one. A worker that the caller names needs neither to be online, nor labels, nor room. */
   workerId: string | null;
   withUrl: boolean;
   ttlSeconds: number | null;
@@ -47,9 +48,9 @@ const task = { requires: sql`(select requires from task)`, contextId: sql`(selec
 const best = bestWorker(task, sql`${given("withUrl")}::boolean`);
 
 /**
- * Among the candidates, the first try passes over those that another grant has locked just now; the next ones wait for the best.
- * `worker` is counted when its row is changed, and so locked: see `activeLeasesOfLocked`. Its record comes as JSON: as columns,
- * while each answer still described them, it took a fifth of the driver's time.
+ * The first try passes over workers that another lease has locked just now; later tries wait for the best worker. `worker` changes the worker's
+ * row, which locks it, and then counts its leases (see `activeLeasesOfLocked`). The worker's record comes as JSON: as columns it took a fifth of
+ * the driver's time.
  */
 const leaseStatement = (name: string, lock: SQL) =>
   statement<Picked, Values>(
@@ -61,15 +62,15 @@ const leaseStatement = (name: string, lock: SQL) =>
     ), worker as (
       update ${workers} set served_context = task.context_id, served_at = ${nowMs}
       from task
-      where ${workers.id} = coalesce(${named}, (${best}${lock})) and not ${isDrained} and not ${isResting}
+      where ${workers.id} = coalesce(${named}, (${best}${lock})) and ${takesNewWork}
         and (${named} is not null or ${isEligible(sql`task.requires`)})
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} as room, row_to_json(${workers}.*) as record,
         ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases, task.id as task_id, task.context_id, task.policy
     ), picked as (
-      select task_id, id as worker_id, context_id, now, record, active_leases, ${ttlFor(sql`${given("ttlSeconds")}`)},
+      select task_id, id as worker_id, context_id, now, record, active_leases, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         ${given("leaseId")}::uuid as lease_id, ${given("entryId")}::uuid as entry_id
       from worker where ${named} is not null or active_leases < room
-    ), ${grantCtes(sql`${given("actor")}`, "without rows")}
+    ), ${newLeaseCtes(sql`${given("actor")}`, "without rows")}
     select now, context_id, ttl_seconds, record as worker, active_leases from picked`,
   );
 const LEASE = leaseStatement("lease", sql` for no key update of workers skip locked`);
@@ -83,7 +84,7 @@ const HAS_BEST = statement<{ id: string }, { requires: string; contextId: string
   ),
 );
 
-/** True when some worker could take such a task now. */
+/** True when some worker could take a task with these labels and this context now. */
 export async function hasWorkerFor(
   db: Db,
   { requires, context_id }: { requires: string[]; context_id: string },
@@ -94,8 +95,9 @@ export async function hasWorkerFor(
 }
 
 /**
- * One transition: queued -> leased, to `worker_id`, or to the best worker with room (fleet/candidates.ts), `withUrl` to one whose agent can be called.
- * NotFound: no such task. Conflict: it is not queued, or not due yet. Unavailable: no such worker, or nobody has room. Resting: it rests.
+ * The transition queued -> leased, to the worker `worker_id`, or to the best worker with room (fleet/router.ts); with `withUrl`, only to a worker
+ * whose agent can be called. NotFound: no such task. Conflict: the task is not queued, or not due yet. Unavailable: no such worker, or no worker
+ * has room. Resting: the named worker rests.
  */
 export async function leaseTask(
   db: Db,
@@ -121,13 +123,13 @@ export async function leaseTask(
     ttl_seconds: ttl,
     worker,
     active_leases,
-  } = await orHandBack(db, [leaseId], () =>
+  } = await releaseIfAnswerLost(db, [leaseId], () =>
     transition(
       () => (attempts++ === 0 ? LEASE : LEASE_WAITING)(db, values),
       () => refuse(db, taskId, worker_id, withUrl),
     ),
   );
-  // As it was stored: reading it back took 3 % of the statement.
+  // These are the values that were stored. To read them back took 3 % of the statement.
   const lease: Lease = {
     id: leaseId,
     task_id: taskId.toLowerCase(),
@@ -139,11 +141,11 @@ export async function leaseTask(
     last_heartbeat: now,
     context_id,
   };
-  // Whoever gets a lease is not drained and does not rest; one that did may still say so.
+  // A worker that gets a lease is neither drained nor resting, but its row may still hold a drain or a rest whose end has passed.
   return { lease, worker: { ...worker, drain: null, rest: null, active_leases } };
 }
 
-/** Throws why the task cannot be leased; when it finds nothing, the worker that was chosen became full meanwhile, and another is free. */
+/** Throws the reason why the task cannot be leased. When there is none, the chosen worker became full meanwhile, and another is free. */
 async function refuse(db: Db, taskId: string, workerId: string | undefined, withUrl: boolean): Promise<void> {
   const task = await getTask(db, taskId);
   if (task.status !== "queued") throw new Conflict(`Task status is '${task.status}', expected 'queued'`);
@@ -153,7 +155,7 @@ async function refuse(db: Db, taskId: string, workerId: string | undefined, with
   if (!(await isTaskDue(db, taskId))) throw new Conflict(`Task is not due before ${dueAt(task)}`);
 }
 
-/** False: no such worker, or it is drained. Resting: it rests. */
+/** True when a caller may lease a task to the worker; false when there is no such worker, or it is drained. Resting: it rests. */
 async function canBeNamed(db: Db, workerId: string): Promise<boolean> {
   const [found] = await db
     .select({ rest: workers.rest, isResting: sql<boolean>`${isResting}`, seconds: restSeconds })

@@ -7,7 +7,7 @@ import { leases } from "../db/schema.ts";
 
 const newestFirst = [desc(leases.started_at), desc(leases.id)];
 
-/** All leases, or those in `status`, newest first. */
+/** The list of all leases, or of those in `status`, newest first. */
 export function leasesIn(status?: Lease["status"]): Source {
   return {
     table: leases,
@@ -21,7 +21,7 @@ export function leasesIn(status?: Lease["status"]): Source {
   };
 }
 
-/** More than any worker has room for: leases in its name are not refused for want of that. */
+/** More than any worker has room for. A worker may hold even more, since a caller that names it is not refused for lack of room. */
 const MOST_SHOWN = 1_000;
 
 /** The leases that the worker holds now, the 1,000 newest first. */

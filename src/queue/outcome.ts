@@ -3,10 +3,10 @@ import type { CompleteTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
 import { nowMs } from "../db/clock.ts";
 
-/** Takes up to a fifth off a delay, so that tasks that failed together do not come back together. */
+/** A delay is shortened by up to a fifth, at random, so that tasks that failed together do not come back together. */
 const JITTER = 0.2;
 
-/** Where a completion takes its task. `note` says why, where that is more than the result itself. */
+/** The state into which a completion brings its task. `note` is a further audit entry, where the result alone does not explain the state. */
 export interface Outcome {
   status: Task["status"];
   retry_at?: SQL;
@@ -14,8 +14,9 @@ export interface Outcome {
 }
 
 /**
- * success -> completed. error -> failed; with `retry`, and unless the worker says that it is no use, queued again after a delay that
- * grows, while attempts remain, else dead. Where a cancellation was asked for, the task ends as cancelled whatever came of it.
+ * What a completion does to its task. A success completes it. An error fails it, unless the task has `retry` and the worker did not say that
+ * another try is no use: then it is queued again after a growing delay while attempts remain, and else dead. A task whose cancellation was
+ * asked for is cancelled in any case.
  */
 export function outcomeOf(task: Task, { status, retryable }: CompleteTask): Outcome {
   const { attempts, max_attempts, retry } = task;
@@ -40,11 +41,11 @@ export function outcomeOf(task: Task, { status, retryable }: CompleteTask): Outc
 
 const LAST_ERROR_CHARACTERS = 500;
 
-/** What a completion leaves as its task's `last_error`: null for a success, else how the message begins. */
+/** The task's `last_error` after a completion: null for a success, else the beginning of its message. */
 export function lastErrorOf({ status, error_message }: CompleteTask): string | null {
   if (status === "success") return null;
   const said = error_message?.trim() || "The worker handed in an error without a message.";
   if (said.length <= LAST_ERROR_CHARACTERS) return said;
-  // A pair of surrogates may have been cut in two.
+  // The cut may have split a surrogate pair.
   return `${said.slice(0, LAST_ERROR_CHARACTERS - 1).toWellFormed()}…`;
 }

@@ -10,7 +10,7 @@ import { inTransaction } from "../db/transaction.ts";
 import type { Capabilities } from "../db/values.ts";
 import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url.ts";
 import { getWorker } from "../fleet/workers.ts";
-import { endLeasesOf } from "./worker-leases.ts";
+import { endWorkerLeases } from "./end-worker-leases.ts";
 
 export interface Registration {
   worker: WorkerWithLoad;
@@ -18,25 +18,25 @@ export interface Registration {
   isNew: boolean;
 }
 
-/** How a registration came. */
+/** Where a registration came from, and where agents may be. */
 export interface Registering {
-  /** The address that it came from; a node whose own address is a loopback one is called there. */
+  /** The address of the caller. A node that registers with a loopback address is called there instead. */
   from?: string | undefined;
-  /** Where agents may be, as OUTBOUND_ALLOW says. */
+  /** The addresses that OUTBOUND_ALLOW allows for agents. */
   allowed?: Allowed | undefined;
 }
 
 /**
- * Registers a worker under its name, or takes down what a known one says of itself now. What is not sent keeps
- * its value where the worker is known; a new one gets the defaults. Registering is a sign of life. Another `boot_id` than
- * before means that the worker has restarted: what it held in its earlier life ends at once (lifecycle.md, "When is a worker online?").
+ * Registers a worker under its name, or updates a known worker with what it says of itself now. A field that is not sent keeps its value for a
+ * known worker, and gets its default for a new one. Registering is a sign of life. Another `boot_id` than before means that the worker has
+ * restarted, and the leases of its earlier life end at once (lifecycle.md, "When is a worker online?").
  * Forbidden: the caller's key may not set this `url` (fleet/agent-url.ts).
  */
 export function registerWorker(db: Db, request: RegisterWorker, how: Registering = {}): Promise<Registration> {
   const { name, boot_id } = request;
   return inTransaction(db, async (tx) => {
     const restarted = `worker ${name} has restarted`;
-    if (boot_id !== "") await endLeasesOf(tx, name, restarted, () => hasRestarted(tx, name, boot_id));
+    if (boot_id !== "") await endWorkerLeases(tx, name, restarted, () => hasRestarted(tx, name, boot_id));
     const address = await addressFor(tx, request, how);
     const isNew = await upsert(tx, request, address);
     const worker = await getWorker(tx, name);
@@ -52,7 +52,7 @@ export function registerWorker(db: Db, request: RegisterWorker, how: Registering
   });
 }
 
-/** Locks the worker. One whose earlier life had no name may have held nothing in another. */
+/** True when the worker had another `boot_id` before. A worker that had none is not taken to have restarted. Locks the worker. */
 async function hasRestarted(tx: Db, name: string, bootId: string): Promise<boolean> {
   const [known] = await tx
     .select({ boot_id: workers.boot_id })
@@ -62,7 +62,7 @@ async function hasRestarted(tx: Db, name: string, bootId: string): Promise<boole
   return known !== undefined && known.boot_id !== "" && known.boot_id !== bootId;
 }
 
-/** Where the worker is called from now on; undefined: where it was. What Membridge says is better than the address that a request came from. */
+/** The address where the worker is called from now on; undefined leaves it as it is. Membridge's word counts more than the address that a request came from. */
 async function addressFor(tx: Db, { name, url = "" }: RegisterWorker, { from, allowed }: Registering) {
   const reachable = url === "" ? undefined : reachableUrl(url, from);
   if (reachable === undefined) return undefined;
@@ -81,7 +81,7 @@ async function addressFor(tx: Db, { name, url = "" }: RegisterWorker, { from, al
   };
 }
 
-/** For the audit: that the worker is called elsewhere than where it says. */
+/** The words for the audit when the worker is called at another address than it names. */
 function noteOn({ url }: RegisterWorker, address: { url: string; url_from: string } | undefined): string {
   return address?.url_from === "caller" ? `, url=${address.url} in place of ${url}` : "";
 }
@@ -119,13 +119,13 @@ async function upsert(
       target: workers.id,
       set: {
         ...said,
-        // Without a status it says at least that it is there.
+        // A registration without a status at least says that the worker is there.
         status:
           status ?? sql`case when ${workers.status} in ('offline', 'unknown') then 'online' else ${workers.status} end`,
         capabilities: sql`${workers.capabilities} || ${JSON.stringify(capabilities ?? {})}::jsonb`,
       },
     })
-    // xmax is 0 in a row that was inserted, and the updating transaction in one that was there.
+    // In a row that was inserted, xmax is 0; in a row that was updated, it is the updating transaction.
     .returning({ isNew: sql<boolean>`xmax = 0` });
   return row?.isNew ?? false;
 }

@@ -3,7 +3,7 @@ import type { Db } from "../db/client.ts";
 import { leases } from "../db/schema.ts";
 import { isStill, staleLease } from "./fence.ts";
 
-/** Ends an active lease whose task its worker has let go. Locks the lease: after the task and the worker. Conflict: it is not active. */
+/** Ends an active lease when its worker completes or releases the task. Locks the lease, after the task and the worker. Conflict: it is not active. */
 export async function releaseLease(tx: Db, leaseId: string): Promise<void> {
   const released = await tx
     .update(leases)

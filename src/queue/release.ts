@@ -6,23 +6,24 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
+import { HELD_STATUSES } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { isStill, staleLease } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { releaseLease } from "./release-lease.ts";
 import { lockTask } from "./tasks.ts";
 
-/** Without `started`, it was not begun. */
+/** Without `started`, the worker says that it has not begun the task. */
 type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
 
 /**
- * One transition: leased -> queued, or cancelled where that was asked for. The worker hands the task back, and the attempt with it: unstarted,
- * or with `started` because of a fault of its own (no command, no disk), which costs the task nothing (lifecycle.md, invariant 16).
- * NotFound: no such task.
- * Conflict: `lease_id` does not hold it, or a heartbeat has said that it was started and the release does not say so.
+ * The transition leased -> queued, or -> cancelled where that was asked for. The worker hands the task back, and the attempt with it: either it
+ * has not begun the task, or, with `started`, it cannot do it for a reason of its own, such as a missing command or a full disk (lifecycle.md,
+ * invariant 16). NotFound: no such task. Conflict: `lease_id` does not hold the task, or a heartbeat said that the task was started and the
+ * release does not say so.
  */
 export function releaseTask(db: Db, taskId: string, { lease_id, reason, started = false }: Release): Promise<Task> {
-  const releasable: Task["status"][] = started ? ["leased", "running"] : ["leased"];
+  const releasable = started ? HELD_STATUSES : (["leased"] as const);
   return inTransaction(db, async (tx) => {
     const { status, worker_id, ...before } = await lockTask(tx, taskId);
     const next = before.cancel_requested ? "cancelled" : "queued";

@@ -4,12 +4,12 @@ import type { Db } from "../db/client.ts";
 import { workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { workerNotFound } from "../fleet/workers.ts";
-import { endLeasesOf } from "./worker-leases.ts";
+import { endWorkerLeases } from "./end-worker-leases.ts";
 
-/** Forgets the worker and ends its leases: nothing waits for a worker that is gone. NotFound: no such worker. */
+/** Removes the worker and ends its leases at once, so that no task waits for a worker that is gone. NotFound: no such worker. */
 export function removeWorker(db: Db, id: string): Promise<void> {
   return inTransaction(db, async (tx) => {
-    await endLeasesOf(tx, id, `worker ${id} was removed`, async () => {
+    await endWorkerLeases(tx, id, `worker ${id} was removed`, async () => {
       const [removed] = await tx.delete(workers).where(eq(workers.id, id)).returning({ id: workers.id });
       if (!removed) throw workerNotFound();
       return true;

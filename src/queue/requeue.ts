@@ -10,7 +10,7 @@ import { isStill } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { lockTask } from "./tasks.ts";
 
-/** One transition: failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
+/** The transition failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
 export function requeueTask(db: Db, taskId: string): Promise<Task> {
   return inTransaction(db, async (tx) => {
     const { id, status: was } = await lockTask(tx, taskId);

@@ -4,37 +4,38 @@ import { nowMs } from "../db/clock.ts";
 import { TASK_STATUSES } from "../db/values.ts";
 
 export interface Stats {
-  /** When this was so, by the database's clock in epoch milliseconds: up to 2 s ago. */
+  /** The time of the counts, by the database's clock in epoch milliseconds: up to 2 s ago. */
   as_of: number;
   tasks: { total: number; by_status: Record<string, number> };
   leases: { total: number; active: number };
   workers: { total: number; online: number };
 }
 
-/** Nobody's asking may cost more than a twentieth of a core. */
+/** Counts are kept for 20 times as long as counting took, so that requests for them cost at most a twentieth of a core, and for 2 s at most. */
 const LONGEST_MS = 2_000;
 const REST_PER_COUNTING = 20;
 
-/** No row appears any more whose time is so long ago: rows get the time of their statement, and none waits for a lock for as long. */
+/** After so long no more rows with an older time appear: a row has the time of its statement, and no statement waits for a lock as long as that. */
 const SETTLED_MS = 600_000;
-/** Should the database's clock have been set back, or rows been put in by hand, that counts from then on. */
+/** Everything is counted anew from time to time, since the database's clock may have been set back, or rows may have been put in by hand. */
 const COUNT_ALL_EVERY_MS = 3_600_000;
 
 /**
- * How many tasks and leases there are up to a time: rows are never deleted, so that only the later ones need to be counted. Counting a million
- * of each took 140 ms, every 2 s while somebody looked.
+ * How many tasks and leases there are up to a time. Rows are never deleted, so that only later ones need to be counted. To count a million of
+ * each took 140 ms, every 2 s while somebody looked.
  */
 interface Settled {
   until: number;
   tasks: number;
   leases: number;
-  /** The process's time at which all were counted. */
+  /** When all rows were counted last, by the clock of this process. */
   since: number;
 }
 
 /**
- * Counts of what is there; `by_status` has only statuses that occur. They are kept for 20 times as long as it took to count, 2 s at most, so that
- * a small database's are always new. Who asks in the second half of that has them counted anew for the next one who asks.
+ * Gives a function that counts tasks, leases and workers; `by_status` has only statuses that occur. Counts are kept for 20 times as long as it
+ * took to count, 2 s at most, so that those of a small database are always new. A request in the second half of that time gets the kept counts,
+ * and has them counted anew for the next request.
  */
 export function openStats(db: Db): () => Promise<Stats> {
   let last: { stats: Stats; countedAt: number; freshMs: number } | undefined;
@@ -59,17 +60,17 @@ export function openStats(db: Db): () => Promise<Stats> {
   return async () => {
     const age = last ? performance.now() - last.countedAt : Number.POSITIVE_INFINITY;
     if (!last || age > last.freshMs) return once();
-    // Whoever asks next hears of a failure.
+    // A failure is thrown to the next request, which counts by itself.
     if (age > last.freshMs / 2) once().catch(() => {});
     return last.stats;
   };
 }
 
-/** Of these there may be so many that they are not counted: they are what is left of all. */
+/** This status may have so many tasks that they are not counted: their number is what is left of the total. */
 const MOST = "completed";
 const COUNTED = TASK_STATUSES.filter((status) => status !== MOST);
 
-/** In one statement, so that the numbers belong together. */
+/** Counts in one statement, so that the numbers are of the same moment. */
 async function count(db: Db, settled: Settled): Promise<[Stats, Settled]> {
   const after = (table: string, time: string) =>
     sql`(select json_build_object('all', count(*), 'settled', count(*) filter (where ${sql.raw(time)} <= clock.settled))
@@ -111,5 +112,5 @@ type Counts = {
   workers: Stats["workers"];
 };
 
-/** The literal lets the planner choose the index of that status. */
+/** The status stands in the text of the query, so that the planner knows how many rows it has. */
 const countOf = (status: string) => sql.raw(`'${status}', (select count(*) from llm_tasks where status = '${status}')`);

@@ -5,14 +5,14 @@ import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { type Expired, expireLeases, NONE_EXPIRED } from "./expire.ts";
 
-/** Leases that are looked for at once: looking reads all active ones. */
+/** How many overdue leases one look finds. A look reads all active leases, so that few large ones cost less than many small ones. */
 const FOUND_AT_ONCE = 5_000;
-/** Tasks in one transaction: enough to be quick, few enough that nobody waits long for a lock. */
+/** How many tasks one transaction handles: enough to be quick, few enough that nobody waits long for a lock. */
 const BATCH = 200;
 
 /**
- * Ends every lease that is overdue now, in short transactions, and gives what it did. Tasks that somebody else has locked (another
- * instance's sweep, a heartbeat just arriving) are left for the next pass, so sweeps may run everywhere at once.
+ * Makes one pass of the sweep: ends every lease that is overdue now, in short transactions, and gives counts of what it did. A task that is
+ * locked, by another instance's sweep or by a heartbeat that just arrives, is left for the next pass. All instances may sweep at once.
  */
 export async function sweepOnce(db: Db): Promise<Expired> {
   const total = { ...NONE_EXPIRED };
@@ -32,7 +32,7 @@ export async function sweepOnce(db: Db): Promise<Expired> {
 
 const overdue = lte(leases.expires_at, nowMs);
 
-/** The tasks of the leases that are overdue for longest; most passes find none, and end here. */
+/** The tasks of the leases that are overdue for longest. Most passes find none, and end here. */
 async function findOverdue(db: Db): Promise<string[]> {
   const found = await db
     .select({ taskId: leases.task_id })

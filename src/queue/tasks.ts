@@ -9,12 +9,12 @@ import { columnsOf, statement } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 
 const taskNotFound = () => new NotFound("Task not found");
-/** The task need not wait for a later time: neither its caller's `not_before` nor the delay before a retry lies ahead. */
+/** True in SQL for a task that need not wait for a later time: its `not_before` and the delay before its retry are over. */
 export const isDue = sql`coalesce(greatest(${llmTasks.not_before}, ${llmTasks.retry_at}) <= ${nowMs}, true)`;
-/** When the task may be leased, in epoch milliseconds; 0 is at once. */
+/** When the task may be leased, in epoch milliseconds; 0 means at once. */
 export const dueAt = ({ not_before, retry_at }: Task) => Math.max(not_before ?? 0, retry_at ?? 0);
 
-/** About how many bytes a task's record takes as JSON, without reading its long texts. */
+/** About how many bytes a task's record takes as JSON. Its long texts are not read for that. */
 export const taskBytes = sql`(coalesce(${llmTasks.size_bytes}, octet_length(${llmTasks.prompt}) + octet_length(${llmTasks.context_hints}::text)) + 700)`;
 
 const FIND = statement<Task, { id: string }>(
@@ -35,23 +35,16 @@ export async function getTask(db: Db, id: string): Promise<Task> {
 }
 
 /**
- * The task, locked until the transaction ends: the first lock of every transition (lifecycle.md, invariant 4: task, worker, lease).
- * Undefined when there is none.
+ * The task, locked until the transaction ends. Every transition takes this lock first (lifecycle.md, invariant 4). NotFound: no such task.
  */
-export async function findLocked(tx: Db, id: string): Promise<Task | undefined> {
-  if (!isUuid(id)) return undefined;
-  const [task] = await tx.select().from(llmTasks).where(eq(llmTasks.id, id)).for("no key update");
-  return task;
-}
-
-/** The task, locked as by `findLocked`. NotFound when there is none. */
 export async function lockTask(tx: Db, id: string): Promise<Task> {
-  const task = await findLocked(tx, id);
+  if (!isUuid(id)) throw taskNotFound();
+  const [task] = await tx.select().from(llmTasks).where(eq(llmTasks.id, id)).for("no key update");
   if (!task) throw taskNotFound();
   return task;
 }
 
-/** All tasks, or those in `status`, newest first. */
+/** The list of all tasks, or of those in `status`, newest first. */
 export function tasks(status?: Task["status"]): Source {
   return {
     table: llmTasks,

@@ -4,10 +4,10 @@ import { findLease, requireHeld, staleLease } from "./fence.ts";
 import { getTask } from "./tasks.ts";
 
 /**
- * Takes the bytes of an output ahead of its completion, which then names it. `leaseId` is the lease under which the task was worked on,
- * which may have been swept meanwhile (lifecycle.md, invariant 8); without one the task's current lease is meant.
- * An earlier upload under the lease that was not completed with is dropped.
- * NotFound: no such task. Conflict: the lease does not hold the task and did not, or a later upload came meanwhile. OutputTooLarge: more than `maxBytes` came.
+ * Takes the bytes of an output before its completion, which then names the output by its id. `leaseId` is the lease under which the worker has the
+ * task, also one that was swept meanwhile (lifecycle.md, invariant 8); without it the task's current lease is meant. An earlier upload under
+ * the lease that no completion used is dropped. NotFound: no such task. Conflict: the lease never held the task, or a later upload came
+ * meanwhile. OutputTooLarge: more than `maxBytes` came.
  */
 export async function uploadOutput(
   db: Db,

@@ -1,101 +1,101 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
-import { type Asking, type InLine, Line } from "./line.ts";
-import { changedStandings, type Standing } from "./standing.ts";
-import { takeableSince } from "./takeable.ts";
+import { kindsDueSince } from "./newly-due.ts";
+import { type LineMember, type Seeker, WaitingLine } from "./waiting-line.ts";
+import { changedWorkers, type WorkerSnapshot } from "./worker-snapshot.ts";
 
-/** Where a notification may get lost, as behind PgBouncer, this is about how long the news takes; 2 s at most are promised. */
+/** How often to look without being notified. Where notifications get lost, as behind PgBouncer, news takes about so long; 2 s at most are promised. */
 const LOOK_EVERY_MS = 1_000;
 /**
- * A look goes back so far behind the one before: a task's time is that of its statement, which commits later. Each second one goes back
- * further than a statement may take.
+ * How far a look goes back behind the look before it. A task has the time of its statement, which commits later. The looks of the timer go back
+ * by the wide margin, which is longer than a statement may take.
  */
 const MARGIN_MS = 1_000;
 const WIDE_MARGIN_MS = 15_000;
-/** So many claim at the same time. */
+/** How many waiters claim at the same time. */
 const AT_ONCE = 8;
-/** A task that a waiter can take but does not get has its row locked by somebody else, for a moment. */
+/** The pause after claims that got nothing: the row of a task that a waiter could take was then locked by somebody else, for a moment. */
 const AGAIN_AFTER_MS = 100;
-/** Each takes a connection and 34 KB, as `npm run bench:waiting` measures. */
+/** The most workers that wait on one instance. Each takes a connection and 34 KB, as `npm run bench:waiting` measures. */
 const MOST_WAITERS = 5_000;
 
-/** Where a claim stands that got nothing. */
-export interface Missed extends Standing {
-  /** There were tasks for it that others had locked. */
+/** The outcome of a claim that got nothing. */
+export interface EmptyClaim extends WorkerSnapshot {
+  /** There were tasks for the worker, but others had locked them. */
   isPassedOver: boolean;
 }
 
 export interface WaitingRoom {
   /**
-   * Runs `attempt` at once, and then whenever there is something that the worker may be able to take, until it resolves to undefined or `signal`
-   * is aborted; never two at once. Unavailable: too many wait already. Throws what `attempt` throws.
+   * Runs `attempt` at once, and then again whenever there may be a task that the worker can take, one run at a time. Resolves when an attempt
+   * gives undefined, or when `signal` is aborted. Unavailable: too many workers wait already. Throws what `attempt` throws.
    */
-  wait(asking: Asking, signal: AbortSignal, attempt: () => Promise<Missed | undefined>): Promise<void>;
-  /** There is something new in the queue. */
-  ring(): void;
-  /** How many wait now. */
+  wait(seeker: Seeker, signal: AbortSignal, attempt: () => Promise<EmptyClaim | undefined>): Promise<void>;
+  /** Says that there may be something new in the queue. */
+  notify(): void;
+  /** How many workers wait now. */
   size(): number;
   /** Ends all waits. */
   close(): void;
 }
 
-interface Waiter extends InLine {
-  /** Its next attempt needs no other reason. */
+interface Waiter extends LineMember {
+  /** It shall claim at the next look, whatever is new. */
   isDue: boolean;
-  /** Resolves to true when it does not wait any more. */
+  /** Claims. Resolves to true when the waiter does not wait any more. */
   attempt(): Promise<boolean>;
   leave(): void;
 }
 
 /**
- * Those who wait for tasks on this instance. A look asks the database what has become takeable since the last one, and which waiters' workers
- * have got room or other labels; it costs by what is new, and not by the queue. Whom that suits is found here, and these claim, the
- * longest waiting first, a few at once: a crowd that all claimed would be hundreds of queries for one task.
+ * The workers that wait for tasks on this instance. A look asks the database which tasks are new since the last look, and which workers have got
+ * room or other labels; its cost grows with what is new, not with the queue. The waiters that can take something then claim, the longest waiting
+ * first, a few at once. If all of them claimed, one task would cost hundreds of queries.
  */
 export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom {
-  const line = new Line<Waiter>();
-  /** How often there was news, and how often somebody asked for a look, for that or another reason. */
-  let rings = 0;
+  const line = new WaitingLine<Waiter>();
+  /** How often there was news, and how often a look was asked for, for that or another reason. */
+  let notices = 0;
   let asked = 0;
   let isClosed = false;
   let isLooking = false;
   let isWide = true;
   let knownUntil = 0;
 
-  /** Lets those claim soon of whose worker something else was known. */
+  /** Takes new snapshots of these waiters' workers. A waiter whose worker has changed and has room claims soon. */
   async function lookAtWorkers(some: Waiter[]): Promise<void> {
     if (some.length === 0) return;
-    const changed = await changedStandings(db, new Map(some.map(({ workerId, standing }) => [workerId, standing])));
+    const changed = await changedWorkers(db, new Map(some.map(({ workerId, snapshot }) => [workerId, snapshot])));
     for (const waiter of some) {
-      const standing = changed.get(waiter.workerId);
-      if (!standing || !line.has(waiter)) continue;
-      line.restate(waiter, standing);
-      waiter.isDue = standing.hasRoom;
+      const snapshot = changed.get(waiter.workerId);
+      if (!snapshot || !line.has(waiter)) continue;
+      line.updateWorker(waiter, snapshot);
+      waiter.isDue = snapshot.hasRoom;
     }
   }
 
-  /** Those who may be able to take something now. */
-  async function able(margin: number): Promise<Waiter[]> {
+  /** The waiters that may be able to take something now. */
+  async function findAble(margin: number): Promise<Waiter[]> {
     const due = [...line].filter(({ isDue }) => isDue).slice(0, AT_ONCE);
-    const audience = line.audience();
-    if (due.length === AT_ONCE || !audience) return due;
-    const { now, kinds } = await takeableSince(db, knownUntil, margin, audience);
+    const interest = line.interest();
+    if (due.length === AT_ONCE || !interest) return due;
+    const { now, kinds } = await kindsDueSince(db, knownUntil, margin, interest);
     knownUntil = now;
-    return [...new Set([...due, ...line.fitting(kinds, AT_ONCE)])].slice(0, AT_ONCE);
+    return [...new Set([...due, ...line.membersFor(kinds, AT_ONCE)])].slice(0, AT_ONCE);
   }
 
   async function look(): Promise<void> {
     const margin = isWide ? WIDE_MARGIN_MS : MARGIN_MS;
-    await lookAtWorkers([...line].filter(({ standing }) => isWide || !standing.hasRoom));
+    await lookAtWorkers([...line].filter(({ snapshot }) => isWide || !snapshot.hasRoom));
     isWide = false;
     for (let misses = 0; misses < 2; ) {
-      const waiters = await able(margin);
+      const waiters = await findAble(margin);
       if (waiters.length === 0) return;
       const served = await Promise.all(waiters.map((waiter) => waiter.attempt()));
       if (served.includes(true)) continue;
       misses += 1;
-      // The next time others are asked first.
+      // These move to the end of the line, so that others claim first the next time.
       for (const waiter of waiters) line.add(waiter);
       await delay(AGAIN_AFTER_MS);
     }
@@ -111,24 +111,24 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
         if (line.size > 0) await look();
       }
     } catch {
-      // The database is away. The timer looks again.
+      // The database is away. The timer will look again.
     } finally {
       isLooking = false;
     }
   }
 
-  function ring(): void {
-    rings += 1;
+  function notify(): void {
+    notices += 1;
     void lookSoon();
   }
   const timer = setInterval(() => {
     isWide = true;
-    ring();
+    notify();
   }, LOOK_EVERY_MS).unref();
 
   function enter(
-    asking: Asking,
-    { isPassedOver, ...standing }: Missed,
+    seeker: Seeker,
+    { isPassedOver, ...snapshot }: EmptyClaim,
     signal: AbortSignal,
     attempt: Attempt,
   ): Promise<void> {
@@ -140,8 +140,8 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
         settle();
       };
       const waiter: Waiter = {
-        ...asking,
-        standing,
+        ...seeker,
+        snapshot,
         isDue: isPassedOver,
         attempt: async () => {
           if (!line.has(waiter)) return true;
@@ -150,7 +150,7 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
             const missed = await attempt();
             if (!missed || signal.aborted || isClosed) end(resolve);
             else {
-              line.restate(waiter, missed);
+              line.updateWorker(waiter, missed);
               waiter.isDue = missed.isPassedOver;
             }
           } catch (error) {
@@ -159,7 +159,7 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
           isTrying = false;
           return !line.has(waiter);
         },
-        // An attempt that is being made is let to its end: it may hold tasks.
+        // A running attempt goes on to its end, since it may get tasks.
         leave: () => isTrying || end(resolve),
       };
       signal.addEventListener("abort", waiter.leave);
@@ -168,24 +168,24 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
   }
 
   return {
-    ring,
+    notify,
     size: () => line.size,
     close: () => {
       isClosed = true;
       clearInterval(timer);
       for (const waiter of line) waiter.leave();
     },
-    wait: async (asking, signal, attempt) => {
-      const before = rings;
+    wait: async (seeker, signal, attempt) => {
+      const before = notices;
       const missed = await attempt();
       if (!missed || signal.aborted || isClosed) return;
       if (line.size >= mostWaiters) throw new Unavailable("Too many workers wait on this instance; try again.");
-      const waiting = enter(asking, missed, signal, attempt);
-      // What came during that attempt may be too new for it.
-      if (missed.isPassedOver || rings !== before) void lookSoon();
+      const waiting = enter(seeker, missed, signal, attempt);
+      // Tasks that came during the attempt may have been too new for it.
+      if (missed.isPassedOver || notices !== before) void lookSoon();
       await waiting;
     },
   };
 }
 
-type Attempt = () => Promise<Missed | undefined>;
+type Attempt = () => Promise<EmptyClaim | undefined>;

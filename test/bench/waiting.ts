@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { pino } from "pino";
 import { openDatabase } from "../../src/db/client.ts";
-import { placeable } from "../../src/queue/placeable.ts";
+import { findDispatchable } from "../../src/queue/dispatchable.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
 import buildPrograms from "../support/programs.ts";
@@ -105,7 +105,7 @@ const { db, close } = openDatabase({ url, poolMax: 2 }, pino({ level: "silent" }
 const passes: number[] = [];
 for (let n = 0; n < 10; n++) {
   const started = performance.now();
-  await placeable(db, 50);
+  await findDispatchable(db, 50);
   passes.push(performance.now() - started);
 }
 await close();

@@ -2,10 +2,10 @@ import pg from "pg";
 import { pino } from "pino";
 import { expect, it, vi } from "vitest";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
-import { renewLease } from "../../src/queue/renew.ts";
-import { changedStandings } from "../../src/queue/standing.ts";
+import { kindsDueSince } from "../../src/queue/newly-due.ts";
+import { renewLease } from "../../src/queue/renew-lease.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { takeableSince } from "../../src/queue/takeable.ts";
+import { changedWorkers } from "../../src/queue/worker-snapshot.ts";
 import { cleanOnce } from "../../src/storage/clean.ts";
 import { moveOnce } from "../../src/storage/move.ts";
 import { fill } from "../bench/fill.ts";
@@ -69,8 +69,8 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await moveOnce(db, inDatabase);
   await cleanOnce(db, inDatabase);
   await autoDispatchOnce(db, dispatcher, "http://127.0.0.1:9", log);
-  await takeableSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });
-  await changedStandings(db, new Map([["w1", { labels: "[]", hasRoom: false }]]));
+  await kindsDueSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });
+  await changedWorkers(db, new Map([["w1", { labels: "[]", hasRoom: false }]]));
   await renewLease(db, lease.id);
 
   const statements = new Map<string, unknown[]>();

@@ -186,9 +186,9 @@ describe("a grant that nobody has heard of goes back to the queue with its attem
 
   it("when its answer cannot be made", async () => {
     const [task, worker] = await aloneInQueue();
-    const { granted } = await claimTasks(direct.db, claimRequest.parse({ worker_id: worker.id }));
+    const { leased } = await claimTasks(direct.db, claimRequest.parse({ worker_id: worker.id }));
     const app = express().get("/", (_request, response) => {
-      deliverGrant(direct.db, goneSignal(response), [granted[0]?.lease.id ?? ""], () =>
+      deliverGrant(direct.db, goneSignal(response), [leased[0]?.lease.id ?? ""], () =>
         sendJson(response, { tooLong: 1n }),
       );
     });

@@ -70,7 +70,7 @@ describe("a claim", () => {
       ids.push(id);
     }
     const claimed = async () =>
-      (await claimTasks(own, requests.claimTasks.parse({ worker_id: "big", max_tasks: 32 }))).granted.map(
+      (await claimTasks(own, requests.claimTasks.parse({ worker_id: "big", max_tasks: 32 }))).leased.map(
         ({ task }) => task.id,
       );
     expect(await claimed()).toEqual(ids.slice(0, 2));
@@ -127,7 +127,7 @@ describe("a claim", () => {
       Array.from({ length: 8 }, () => aWorker(db, { capabilities: { max_concurrency: 3 } })),
     );
     const claimTwo = async (n: number) =>
-      (await claimTasks(db, requests.claimTasks.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 }))).granted;
+      (await claimTasks(db, requests.claimTasks.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 }))).leased;
     const granted = (await Promise.all(Array.from({ length: 64 }, (_, n) => claimTwo(n)))).flat();
     // A claim passes over what another one has locked for a moment and then does not take: so each worker asks once more, as it does.
     for (const n of workers.keys()) granted.push(...(await claimTwo(n)));
@@ -141,7 +141,7 @@ describe("a claim", () => {
 });
 
 describe("a claim that waits", () => {
-  const listener = listen(databaseUrl, QUEUE_NEWS, pino({ level: "silent" }), app.waitingRoom.ring);
+  const listener = listen(databaseUrl, QUEUE_NEWS, pino({ level: "silent" }), app.waitingRoom.notify);
   afterAll(() => listener.stop());
   const waiting = () => vi.waitFor(async () => expect(app.waitingRoom.size()).toBeGreaterThan(0));
 
@@ -252,7 +252,7 @@ describe("a claim that waits", () => {
     await lock.query("begin");
     const task = await aTask(db);
     await lock.query("select from llm_tasks where id = $1 for update", [task.id]);
-    app.waitingRoom.ring();
+    app.waitingRoom.notify();
     await lock.query("rollback");
     await lock.end();
     expect(idsOf(await claiming)).toEqual([task.id]);
@@ -264,7 +264,7 @@ describe("a claim that waits", () => {
     const behind = openDatabase({ url: bouncer.url, poolMax: 5 }, pino({ level: "silent" }));
     onTestFinished(() => behind.close().then(bouncer.stop));
     const [here, there] = [await startApp(behind.db), await startApp(behind.db)];
-    const deaf = listen(bouncer.url, QUEUE_NEWS, pino({ level: "silent" }), here.waitingRoom.ring);
+    const deaf = listen(bouncer.url, QUEUE_NEWS, pino({ level: "silent" }), here.waitingRoom.notify);
     onTestFinished(deaf.stop);
     const { id } = await aWorker(db);
     const claiming = claim({ worker_id: id, wait_seconds: 25 }, here);

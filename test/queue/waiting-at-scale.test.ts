@@ -2,7 +2,7 @@ import pg from "pg";
 import { expect, it, onTestFinished, vi } from "vitest";
 import * as requests from "../../src/contract/requests.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
-import { placeable } from "../../src/queue/placeable.ts";
+import { findDispatchable } from "../../src/queue/dispatchable.ts";
 import { openWaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask } from "../support/factories.ts";
@@ -38,8 +38,8 @@ it("wakes one of many kinds for what is new, and asks little while nothing is, b
     return room.wait({ workerId, slugs }, leaving.signal, async () => {
       attempts += 1;
       const claim = await claimTasks(db, request);
-      for (const { task } of claim.granted) got.push(task.id);
-      return claim.granted.length > 0 ? undefined : claim;
+      for (const { task } of claim.leased) got.push(task.id);
+      return claim.leased.length > 0 ? undefined : claim;
     });
   });
   await vi.waitFor(() => expect(room.size()).toBe(WORKERS), 15_000);
@@ -52,7 +52,7 @@ it("wakes one of many kinds for what is new, and asks little while nothing is, b
   asked.mockRestore();
 
   const task = await aTask(db, { agent_slug: "agent-42", requires: ["set-42"] });
-  room.ring();
+  room.notify();
   await vi.waitFor(() => expect(got).toEqual([task.id]), { timeout: 5_000, interval: 10 });
   // Of 300 waiters only those were asked whom it suits.
   expect(attempts).toBeLessThan(WORKERS + 5);
@@ -62,5 +62,5 @@ it("wakes one of many kinds for what is new, and asks little while nothing is, b
 
 it("finds what agents have room for without reading what nobody can take", async () => {
   const task = await aTask(db, { requires: ["set-7"] });
-  expect(await placeable(db, 50)).toEqual([task.id]);
+  expect(await findDispatchable(db, 50)).toEqual([task.id]);
 });

@@ -1,18 +1,18 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
-import { actorOf } from "../db/audit.ts";
+import { actorOf, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { llmTasks, workers } from "../db/schema.ts";
 import { columnsOf, statement } from "../db/statement.ts";
-import { isQuiet, recordSignOfLife } from "../fleet/evidence.ts";
 import { isNewSuccess, recordFailure, recordSuccess } from "../fleet/failures.ts";
+import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place.ts";
 import { afterCommit } from "./after-commit.ts";
+import { type Completion, detailOf, type Submission } from "./completion.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
-import { type Completion, detailOf, type Handover } from "./handover.ts";
 import { lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 
@@ -48,12 +48,22 @@ interface Completed {
   new_success: boolean;
 }
 
-/** The task of the row `t` is held under the lease of the row `l`, and a completion ends it: it is neither cancelled nor tried again. */
+/** True for an ordinary completion: the lease `l` holds the task `t`, and the result ends the task, which is neither to be cancelled nor tried again. */
 const isOrdinary = sql`t.id = ${given("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
   and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
   and (${given("status")} = 'success' or t.retry is null or not ${given("retryable")}::boolean)`;
 
-/** `before` are CTEs on which the change depends: the task is changed once for each row of `from`. The artifact is written after `isReady`. */
+const ENTRY = {
+  id: sql`${given("entryId")}::uuid`,
+  timestamp: sql`updated_at`,
+  action: sql`'task_completed'`,
+  entity_type: sql`'llm_task'`,
+  entity_id: sql`id`,
+  actor: sql`coalesce(${given("actor")}, worker_id)`,
+  detail: given("detail"),
+};
+
+/** The statement. `before` are CTEs on which the change depends: the task changes only if `from` has a row. The artifact is written when `isReady` holds. */
 const completing = (before: SQL, from: SQL, isReady: SQL) => sql`with ${before} task as (
       update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end,
         last_error = ${given("lastError")}, updated_at = ${nowMs}
@@ -74,9 +84,7 @@ const completing = (before: SQL, from: SQL, isReady: SQL) => sql`with ${before} 
         ${given("metrics")}::jsonb, updated_at, lease_id, ${given("bodySha256")}, true, ${given("incomplete")}::boolean
       from task
     ), entry as (
-      insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-      select ${given("entryId")}::uuid, updated_at, 'task_completed', 'llm_task', id, coalesce(${given("actor")}, worker_id), ${given("detail")}
-      from task
+      ${insertAudit(ENTRY, sql`task`)}
     )
     select row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success
     from task left join ${workers} on ${workers.id} = task.worker_id`;
@@ -84,8 +92,8 @@ const completing = (before: SQL, from: SQL, isReady: SQL) => sql`with ${before} 
 const COMPLETE = statement<Completed, Values>("complete", completing(sql``, sql``, sql``));
 
 /**
- * The same for an output that has a staged row, which is taken over: the task is locked before it, as everywhere, and changes only with it. The
- * pieces go before the artifact is there: from then on the database keeps them.
+ * The same for an output that has a staged row, which the completion takes over. The task is locked before that row, as everywhere, and changes
+ * only if the row is still there. The output's pieces are deleted before the artifact is written, since the database refuses it afterwards.
  */
 const COMPLETE_STAGED = statement<Completed, StagedValues>(
   "complete_staged",
@@ -104,13 +112,13 @@ const COMPLETE_STAGED = statement<Completed, StagedValues>(
 );
 
 /**
- * Takes the result of a task, with an output that is in its place, in one statement, where nothing is out of the ordinary: the task is held
- * under the lease, and the result ends it. Undefined, and nothing is changed, in any other case.
+ * Takes the result of a task, whose output is already placed, in one statement. This covers the ordinary case: the lease holds the task, and the
+ * result ends it. In any other case the answer is undefined, and nothing is changed.
  */
-export async function completeAtOnce(
+export async function completeInOneStatement(
   db: Db,
   taskId: string,
-  { request, bodySha256, incomplete }: Handover,
+  { request, bodySha256, incomplete }: Submission,
   { id: artifactId, columns, contentTypes, staged }: PlacedOutput,
 ): Promise<Completion | undefined> {
   const { status, output, lease_id: leaseId, metrics, error_message } = request;
@@ -147,7 +155,7 @@ export async function completeAtOnce(
   const { id: task_id, worker_id, updated_at } = task;
   if (worker_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
   await afterCommit(db, `completion of task ${task_id}`, (what) => recordWorker(db, completed, worker_id, what));
-  // As they were stored: reading them back costs a tenth of the statement.
+  // These are the values that were stored. To read them back would cost a tenth of the statement.
   return {
     task,
     artifact: {

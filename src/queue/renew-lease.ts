@@ -5,7 +5,7 @@ import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { leaseIsActive } from "./fence.ts";
 
-/** A worker that misses two beats still holds its lease. */
+/** How many heartbeats fit into a lease's time: a worker that misses two of them still holds its lease. */
 export const BEATS_PER_TTL = 3;
 
 const RENEW = statement<{ status: Task["status"] }, { leaseId: string }>(
@@ -19,9 +19,9 @@ const RENEW = statement<{ status: Task["status"] }, { leaseId: string }>(
 );
 
 /**
- * Renews an active lease for a worker that does not do so itself, and gives its task's status; undefined when the lease has ended. Unlike a
- * heartbeat it says neither that the worker lives nor that the task was started: a call may stay open when the machine is gone.
- * It locks the lease alone, so that it waits for a transition of the task, and none waits for it to get further locks.
+ * Renews an active lease while the service's own call to the agent is open, and gives the task's status; undefined when the lease has ended.
+ * Unlike a heartbeat, this says neither that the worker lives nor that the task was started, since a call may stay open when the machine is gone.
+ * Only the lease is locked, so that no deadlock with a transition of the task is possible.
  */
 export async function renewLease(db: Db, leaseId: string): Promise<Task["status"] | undefined> {
   return (await RENEW(db, { leaseId }))[0]?.status;

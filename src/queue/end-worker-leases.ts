@@ -1,16 +1,16 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
+import { StaleView } from "../db/repeat.ts";
 import { leases, llmTasks } from "../db/schema.ts";
-import { StaleView } from "../db/transaction.ts";
 import { countActiveLeases } from "../fleet/capacity.ts";
 import { expireLeases } from "./expire.ts";
 
 /**
- * Runs `change`, which locks the worker's row and says whether its leases have to end; if so, they all end at once, and their tasks go
- * back to the queue, or to the dead by the attempts rule. The tasks are locked before the worker (lifecycle.md, invariant 4); a task that
- * it was granted between the two means to begin again, hence the StaleView.
+ * Runs `change`, which locks the worker's row and says whether the worker's leases have to end. If so, all of them end at once, and their tasks
+ * go where an overdue lease sends them (expire.ts). The tasks are locked before the worker (lifecycle.md, invariant 4). When the worker was leased
+ * another task between the two locks, the StaleView makes the transaction begin again.
  */
-export async function endLeasesOf(
+export async function endWorkerLeases(
   tx: Db,
   workerId: string,
   reason: string,

@@ -1,23 +1,33 @@
 import { sql } from "drizzle-orm";
-import { audit } from "../db/audit.ts";
+import { audit, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { workers } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 
-/** Without a sign of life for this long, a worker is offline (lifecycle.md, "When is a worker online?"). */
+/** A worker without a sign of life for so long is offline (lifecycle.md, "When is a worker online?"). */
 export const OFFLINE_AFTER_MS = 60_000;
 
-/** A sign of life that comes so soon after the last one is not written: workers with many tasks would wait for their own row. */
+/** A sign of life that comes so soon after the last one is not written: the calls of a worker with many tasks would wait for its row. */
 const WRITTEN_EVERY_MS = 1_000;
 
-/** The worker has given no sign of life lately, so that one of now is worth noting. */
+/** True in SQL for a worker whose last sign of life is not quite new, so that the next one is worth writing. */
 export const isQuiet = sql`(${workers.status} in ('offline', 'unknown')
   or coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
 
 type Values = { workerId: string; evidence: string; entryId: string };
 const given = (name: keyof Values) => sql`${sql.placeholder(name)}::text`;
+
+const BACK_ONLINE = {
+  id: sql`${sql.placeholder("entryId")}::uuid`,
+  timestamp: sql`now`,
+  action: sql`'worker_online'`,
+  entity_type: sql`'worker'`,
+  entity_id: given("workerId"),
+  actor: sql`'runtime'`,
+  detail: sql`'Worker ' || ${given("workerId")} || ' was ' || was || ' and is online: ' || ${given("evidence")}`,
+};
 
 const SIGN_OF_LIFE = statement<never, Values>(
   "sign_of_life",
@@ -30,24 +40,21 @@ const SIGN_OF_LIFE = statement<never, Values>(
       from before where w.id = before.id
       returning before.status as was, w.last_heartbeat as now
     )
-    insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-    select ${sql.placeholder("entryId")}::uuid, now, 'worker_online', 'worker', ${given("workerId")}, 'runtime',
-      'Worker ' || ${given("workerId")} || ' was ' || was || ' and is online: ' || ${given("evidence")}
-    from after where was in ('offline', 'unknown')`,
+    ${insertAudit(BACK_ONLINE, sql`after where was in ('offline', 'unknown')`)}`,
 );
 
 /**
- * Writes down a sign of life of the worker. A worker that was offline or unknown is online again, which is audited once.
- * An unknown id is no fault: the worker may have been removed while it worked. Locks the worker: after the task, before the lease. It may run
- * by itself after the transition that is the evidence: should it be lost, the next sign of life makes up for it.
+ * Writes down a sign of life of the worker; `evidence` says what it was. A worker that was offline or unknown becomes online, which is audited.
+ * An unknown worker is no fault, since it may have been removed while it worked. Locks the worker, after the task and before the lease. This may
+ * run after the commit of the transition that is the evidence: if it gets lost, the next sign of life makes up for it.
  */
 export async function recordSignOfLife(db: Db, workerId: string, evidence: string): Promise<void> {
   await SIGN_OF_LIFE(db, { workerId, evidence, entryId: newId() });
 }
 
 /**
- * Marks the workers offline that have shown no sign of life for a minute, each once, and gives their names. Workers that are locked
- * are just now showing one, and are left for the next pass.
+ * Marks workers offline that gave no sign of life for a minute, and gives their names. A worker that is locked is just giving one, and is left for
+ * the next pass.
  */
 export async function markSilentOffline(tx: Db): Promise<string[]> {
   const { rows } = await tx.execute<{ id: string; was: string }>(sql`

@@ -1,25 +1,25 @@
 import { asc, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { leases, workers } from "../db/schema.ts";
-import { hasLabels, isDrained, isEligible, maxConcurrency } from "../fleet/capacity.ts";
-import { isPaused, takesCalls } from "../fleet/refusals.ts";
-import { endOf, isResting } from "../fleet/rest.ts";
+import { workers } from "../db/schema.ts";
+import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
+import { activeLeases, maxConcurrency } from "../fleet/capacity.ts";
+import { hasLabels, isDrained, isEligible } from "../fleet/matching.ts";
+import { endOf, isResting } from "../fleet/worker-rest.ts";
 
-/** A worker, and why it has not got a queued task; none when it could take it now. */
-export interface WhyNot {
+/** A worker, and the reasons why it has not got a queued task; without any it could take the task now. */
+export interface WorkerReasons {
   worker_id: string;
   reasons: string[];
 }
 
-/** An explanation names so many workers, however many there are. */
+/** The most workers that an explanation names. */
 const MOST_WORKERS = 200;
 
-const activeLeases = sql<number>`(select count(*)::int from ${leases} where worker_id = workers.id and status = 'active')`;
 const labelsOf = ({ requires }: Task) => sql`${JSON.stringify(requires)}::jsonb`;
 
 /** How many workers could take the task now. */
-export async function countAble(db: Db, task: Task): Promise<number> {
+export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
   const [counted] = await db
     .select({ able: sql<number>`count(*)::int` })
     .from(workers)
@@ -30,10 +30,10 @@ export async function countAble(db: Db, task: Task): Promise<number> {
 }
 
 /**
- * The first 200 workers by name, each with the reasons why it has not got the task. One whose agent is
- * left alone can be leased the task by others, and one without a CLI can claim it. Neither is chosen, which is what a task waits for.
+ * The first 200 workers by name, each with the reasons why it has not got the task. A reason says why the service does not choose the worker by
+ * itself: a worker without a CLI can still claim the task, and a caller can lease it to a worker whose agent is not called now.
  */
-export async function whyNot(db: Db, task: Task): Promise<WhyNot[]> {
+export async function explainWorkers(db: Db, task: Task): Promise<WorkerReasons[]> {
   const rows = await db
     .select({
       id: workers.id,

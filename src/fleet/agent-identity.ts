@@ -5,8 +5,8 @@ import type { WorkerRow } from "../db/rows.ts";
 import { workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
+import { askHealth, otherNodeIn } from "./agent-health.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
-import { askHealth, otherNodeIn } from "./health.ts";
 import { AgentFault } from "./node-agent.ts";
 import type { Outbound } from "./outbound.ts";
 

@@ -3,19 +3,19 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/schema.ts";
 
-/** From the third refusal in a row on, a worker is left alone: for a minute, then for twice as long each time, up to five. */
+/** From the third refusal in a row on, a worker's agent is not called: for a minute, and after each further refusal for twice as long, up to five. */
 const REFUSALS = 3;
 const FIRST_PAUSE_MS = 60_000;
 const LONGEST_PAUSE_MS = 300_000;
 
-/** Its agent has refused too often lately, and is left alone. */
+/** True in SQL for a worker whose agent has refused too often lately, and is not called for a while. */
 export const isPaused = sql`coalesce(${workers.paused_until} > ${nowMs}, false)`;
 
-/** Its agent may be called, as far as is known. Only those who choose a worker by themselves ask. */
+/** True in SQL for a worker whose agent may be called. A caller that names a worker is not bound by this, only the service's own choice is. */
 export const takesCalls = sql`(not ${isPaused} and ${workers.answered_by} is null)`;
 
-/** The worker's agent refused a task. While it is left alone already, that is what it is left alone for: many calls may have begun before. */
-export async function noteRefused(db: Db, workerId: string): Promise<void> {
+/** Records that the worker's agent refused a task. A refusal during a pause does not count, since its call began before the pause. */
+export async function recordRefusal(db: Db, workerId: string): Promise<void> {
   const count = sql`${workers.refusals} + 1`;
   const pause = sql`least(${LONGEST_PAUSE_MS}, ${FIRST_PAUSE_MS} * 2 ^ least(${count} - ${REFUSALS}, 10))::bigint`;
   await db
@@ -27,8 +27,8 @@ export async function noteRefused(db: Db, workerId: string): Promise<void> {
     .where(and(eq(workers.id, workerId), takesCalls));
 }
 
-/** The worker's agent took a task. */
-export async function noteAccepted(db: Db, workerId: string): Promise<void> {
+/** Records that the worker's agent accepted a task: its refusals are forgotten. */
+export async function recordAcceptance(db: Db, workerId: string): Promise<void> {
   await db
     .update(workers)
     .set({ refusals: 0, paused_until: null })

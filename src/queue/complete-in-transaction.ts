@@ -7,32 +7,33 @@ import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
-import { recordSignOfLife } from "../fleet/evidence.ts";
 import { recordFailure, recordSuccess } from "../fleet/failures.ts";
+import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place.ts";
 import { takeStaged } from "../storage/staging.ts";
+import { answerTo, type Completion, detailOf, findEarlier, holderFor, type Submission } from "./completion.ts";
 import { isStill } from "./fence.ts";
-import { answerTo, type Completion, detailOf, findEarlier, type Handover, holderFor } from "./handover.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { releaseLease } from "./release-lease.ts";
 import { lockTask } from "./tasks.ts";
 
 /**
- * Takes the result of a task in a transaction that covers every case: a cancellation, a retry, a lease that was swept, a completion that was
- * sent before. leased or running -> what `outcomeOf` says; artifact, result, release and audit land with it (lifecycle.md, invariant 3).
- * About 10 round trips. Conflict: another body under this lease, a lease that does not hold the task, or an output that was cleaned away.
+ * Takes the result of a task in a transaction that covers every case: also a cancellation, a retry, a lease that was swept, and a completion that
+ * came before. The task goes from leased or running to what `outcomeOf` says; artifact, result, release and audit entry commit with it
+ * (lifecycle.md, invariant 3). Costs about 10 round trips. Conflict: another body came under this lease, the lease does not hold the task, or
+ * the output was cleaned away.
  */
-export function recordCompletion(
+export function completeInTransaction(
   db: Db,
   taskId: string,
-  handover: Handover,
+  submission: Submission,
   placed: PlacedOutput,
 ): Promise<Completion> {
-  const { request, bodySha256, incomplete } = handover;
+  const { request, bodySha256, incomplete } = submission;
   return inTransaction(db, async (tx) => {
     const before = await lockTask(tx, taskId);
-    const earlier = await findEarlier(tx, before, handover);
+    const earlier = await findEarlier(tx, before, submission);
     if (earlier) return earlier;
     const { leaseId, workerId, late } = await holderFor(tx, before, request);
     await recordSignOfLife(tx, workerId, `completion of task ${taskId}`);
@@ -40,7 +41,7 @@ export function recordCompletion(
     if (!late) await releaseLease(tx, leaseId);
     const accepted = !late || before.status === "queued";
 
-    // Before the artifact: from its row on, the pieces of an output cannot be removed any more.
+    // This comes before the artifact is inserted: after that, the database refuses to delete the pieces of its output.
     if (placed.staged && !(await takeStaged(tx, placed.id, placed.staged)))
       throw new Conflict(`Output ${placed.id} was cleaned away before its completion came; send it again.`);
     const [artifact] = await tx
@@ -73,7 +74,7 @@ export function recordCompletion(
         incomplete,
       })
       .returning();
-    const { note: because, ...next } = outcomeOf(before, request);
+    const { note, ...next } = outcomeOf(before, request);
     const holder =
       next.status === "queued" ? { lease_id: null, worker_id: null } : { lease_id: leaseId, worker_id: workerId };
     const [task] = accepted
@@ -85,15 +86,15 @@ export function recordCompletion(
       : [before];
     if (!task || !artifact || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
 
-    const note = late ? `, after lease ${leaseId} had ended` : "";
+    const lateNote = late ? `, after lease ${leaseId} had ended` : "";
     const fact = { entity_type: "llm_task", entity_id: taskId };
     await audit(tx, {
       ...fact,
       action: accepted ? "task_completed" : "late_result_kept",
       actor: workerId,
-      detail: detailOf(request, placed.id) + note,
+      detail: detailOf(request, placed.id) + lateNote,
     });
-    if (accepted && because) await audit(tx, { ...fact, ...because, actor: "runtime" });
+    if (accepted && note) await audit(tx, { ...fact, ...note, actor: "runtime" });
     tellQueueNews(tx);
     return answerTo(request, task, artifact, result);
   });

@@ -1,0 +1,31 @@
+/** The one rule for which worker may take which task. How much room a worker has is in capacity.ts, and which worker is best in router.ts. */
+import { type SQL, sql } from "drizzle-orm";
+import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/schema.ts";
+import { takesCalls } from "./agent-refusals.ts";
+import { isResting } from "./worker-rest.ts";
+
+/** True in SQL for a worker that an operator has drained. An expired drain counts as no drain. */
+export const isDrained = sql`(${workers.drain} is not null
+  and coalesce((${workers.drain} ->> 'until')::bigint > ${nowMs}, true))`;
+
+/** True in SQL for a worker that may get new work at all, whoever asks: it is neither drained nor resting. */
+export const takesNewWork = sql`(not ${isDrained} and not ${isResting})`;
+
+/** True in SQL when the worker's `labels` contain all labels in `requires`. Both are JSON arrays. */
+export function hasLabels(requires: SQL, labels: SQL = sql`${workers.labels}`): SQL {
+  return sql`${requires} <@ ${labels}`;
+}
+
+/** The rule of `hasLabels` for labels that are in memory. */
+export function coversLabels(labels: ReadonlySet<string>, requires: readonly string[]): boolean {
+  return requires.every((label) => labels.has(label));
+}
+
+/** True in SQL for a worker that the router may choose for a task with these labels, whatever its load is. */
+export function isEligible(requires: SQL): SQL {
+  return sql`(${workers.status} = 'online' and ${workers.has_cli} and ${takesNewWork} and ${hasLabels(requires)})`;
+}
+
+/** True in SQL for a worker whose agent the service may call by its own choice. */
+export const isCallable = sql`(${workers.url} <> '' and ${takesCalls})`;

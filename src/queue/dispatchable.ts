@@ -1,0 +1,70 @@
+import { sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { workers } from "../db/schema.ts";
+import { statement } from "../db/statement.ts";
+import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
+import { coversLabels, isCallable, isEligible } from "../fleet/matching.ts";
+import { labelSetsWithin, oldestOf, queueOrder } from "./queue-order.ts";
+
+/** The workers with the same labels, and the room that they have together. */
+interface Room {
+  labels: string[];
+  room: number;
+}
+
+interface Waiting {
+  id: string;
+  requires: string[];
+}
+
+/** So many tasks are looked at, shared out among the sets of labels that they ask for; at least one of each set. */
+const LOOKED_AT = 2_000;
+
+const ROOMS = statement<Room, Record<string, never>>(
+  "rooms",
+  sql`with ${loadCte()}
+    select ${workers.labels} as labels, sum(${maxConcurrency} - ${load})::int as room
+    from ${workersWithLoad}
+    where ${isEligible(sql`'[]'::jsonb`)} and ${isCallable} and ${load} < ${maxConcurrency}
+    group by labels`,
+);
+
+const limit = sql`(select greatest(1, least(${sql.placeholder("limit")}::int, ${sql.raw(String(LOOKED_AT))} / greatest(1, count(*))))::int from sets)`;
+const OLDEST = statement<Waiting, { labels: string; limit: number }>(
+  "oldest_of_each_set",
+  sql`with recursive ${labelSetsWithin(sql`(select bloom_runtime.label_key(${sql.placeholder("labels")}::jsonb))`)}
+    select id, requires from sets cross join lateral (
+      ${oldestOf(sql`id, requires, created_at`, sql`sets.key`, limit)}
+    ) as oldest
+    order by ${queueOrder()}`,
+);
+
+/**
+ * The ids of the oldest due tasks that workers with an address have room for, `limit` at most. Each task takes up room that its labels allow, so
+ * that tasks which nobody can take do not stand in the way of others. Most calls end with the first query, when nobody has room.
+ */
+export async function findDispatchable(db: Db, limit: number): Promise<string[]> {
+  const rooms = await ROOMS(db, {});
+  if (rooms.length === 0) return [];
+  const groups = rooms.map(({ labels, room }) => ({ labels: new Set(labels), room }));
+  const byLabel = new Map<string, typeof groups>();
+  for (const group of groups)
+    for (const label of group.labels) {
+      const some = byLabel.get(label);
+      if (some) some.push(group);
+      else byLabel.set(label, [group]);
+    }
+  const found: string[] = [];
+  for (const { id, requires } of await OLDEST(db, { labels: JSON.stringify([...byLabel.keys()]), limit })) {
+    // Only the groups with the task's rarest label are looked at: each of 10,000 workers may have labels of its own.
+    const candidates = requires
+      .map((label) => byLabel.get(label) ?? [])
+      .reduce((rarest, some) => (some.length < rarest.length ? some : rarest), groups);
+    const group = candidates.find(({ labels, room }) => room > 0 && coversLabels(labels, requires));
+    if (!group) continue;
+    group.room -= 1;
+    found.push(id);
+    if (found.length === limit) break;
+  }
+  return found;
+}

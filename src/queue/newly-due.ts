@@ -1,0 +1,56 @@
+import { sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { takeableFrom } from "../db/queued-indexes.ts";
+import { llmTasks } from "../db/schema.ts";
+import { statement } from "../db/statement.ts";
+import { hasLabels } from "../fleet/matching.ts";
+
+/** Tasks with the same labels and the same agent: a worker that can take one of them can take all. */
+export interface TaskKind {
+  requires: string[];
+  agent_slug: string;
+  count: number;
+}
+
+/** What all waiting workers together can take: all their labels, and the agents that they ask for, or null where some worker takes any agent's. */
+export interface Interest {
+  labels: string[];
+  slugs: string[] | null;
+}
+
+/** The most kinds in one answer. When their tasks are taken, the next answer has others. */
+const MOST_KINDS = 1_000;
+
+const queuedAndDueSince = takeableFrom(llmTasks);
+const KINDS = statement<
+  { now: number; kinds: TaskKind[] },
+  { since: number; margin: number; labels: string; slugs: string[] | null }
+>(
+  "kinds_due_since",
+  sql`select ${nowMs} as now, coalesce(json_agg(kind), '[]') as kinds
+    from (
+      select requires, agent_slug, count(*)::int as count from ${llmTasks}
+      where status = 'queued'
+        and ${queuedAndDueSince} between least(${sql.placeholder("since")}::bigint, ${nowMs}) - ${sql.placeholder("margin")}::int and ${nowMs}
+        and ${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}::jsonb`)}
+        and (${sql.placeholder("slugs")}::text[] is null or agent_slug = any(${sql.placeholder("slugs")}::text[]))
+      group by requires, agent_slug limit ${sql.raw(String(MOST_KINDS))}
+    ) as kind`,
+);
+
+/**
+ * The kinds of tasks that were queued or became due since `since` minus `margin`, and still wait; and `now`, the time until which that is known,
+ * for the next call. Times are in milliseconds by the database's clock. The cost grows with what is new, not with the queue. `since` may lie in
+ * the future when the clock was set back.
+ */
+export async function kindsDueSince(
+  db: Db,
+  since: number,
+  margin: number,
+  { labels, slugs }: Interest,
+): Promise<{ now: number; kinds: TaskKind[] }> {
+  const [found] = await KINDS(db, { since, margin, labels: JSON.stringify(labels), slugs });
+  if (!found) throw new Error("The database did not say which tasks are new.");
+  return found;
+}

@@ -1,0 +1,54 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { and, eq, inArray } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { leases } from "../db/schema.ts";
+import { Refusal } from "../errors.ts";
+import { releaseTask } from "./release.ts";
+
+/** A statement that was cut off may commit a moment later, and the database may be away for long. After these looks, the leases end by themselves. */
+const LOOK_AFTER_MS = [0, 1_000, 4_000, 15_000, 40_000, 60_000, 120_000];
+
+/**
+ * Runs `lease`, which leases tasks under `leaseIds`, and gives what it gives. When it fails, the database may have leased the tasks all the same
+ * while its answer was lost; they are then released in the background, since no worker knows of them. Throws what `lease` throws, at once.
+ */
+export async function releaseIfAnswerLost<T>(db: Db, leaseIds: string[], lease: () => Promise<T>): Promise<T> {
+  try {
+    return await lease();
+  } catch (error) {
+    // A refusal leased nothing.
+    if (!(error instanceof Refusal)) void releaseUndelivered(db, leaseIds, "the answer of the database was lost");
+    throw error;
+  }
+}
+
+/**
+ * Releases the tasks that are held under `leaseIds`, whose worker was never told of them: they are queued again with their attempts given back.
+ * Looks at once, and again for four minutes while it finds no such lease or the database is away. A task that was started or has ended stays as
+ * it is. Never rejects.
+ */
+export async function releaseUndelivered(db: Db, leaseIds: string[], reason: string): Promise<void> {
+  const about = { requestId: db.caller?.requestId, reason };
+  for (const afterMs of LOOK_AFTER_MS) {
+    await delay(afterMs, undefined, { ref: false });
+    try {
+      const tasks = await releaseHeld(db, leaseIds, reason);
+      if (tasks > 0) return db.log.info({ ...about, tasks }, "released tasks whose worker was never told of them");
+    } catch (error) {
+      db.log.debug({ ...about, err: error }, "tasks whose worker was never told of them are not released yet");
+    }
+  }
+}
+
+async function releaseHeld(db: Db, leaseIds: string[], reason: string): Promise<number> {
+  const held = await db
+    .select({ id: leases.id, taskId: leases.task_id })
+    .from(leases)
+    .where(and(inArray(leases.id, leaseIds), eq(leases.status, "active")));
+  for (const { id, taskId } of held)
+    await releaseTask(db, taskId, { lease_id: id, reason }).catch((error) => {
+      // The task was started, or has ended, meanwhile.
+      if (!(error instanceof Refusal)) throw error;
+    });
+  return held.length;
+}
