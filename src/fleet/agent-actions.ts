@@ -11,11 +11,11 @@ const HEALTH_WITHIN_MS = 3_000;
 const ACTION_WITHIN_MS = 30_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/** What an agent can be asked to do, and where it is asked. */
+/** What an agent can be asked to do, and the path for it. */
 export const AGENT_ACTIONS = { update: "/self-update", restart: "/restart", uninstall: "/uninstall" } as const;
 export type AgentAction = keyof typeof AGENT_ACTIONS;
 
-/** 502: the agent was not called, or did not do it; `message` says why. */
+/** 502: the agent was not called, or did not do what it was asked; `message` says why. */
 export class AgentUnreachable extends Refusal {
   readonly status = 502;
 }
@@ -27,7 +27,7 @@ export class NoAgentUrl extends Refusal {
 
 export type AgentHealth = Record<string, unknown> & { reachable: boolean };
 
-/** What the worker's agent says of its health, with `reachable`; where that is false, `error` says why. NotFound: no such worker. */
+/** The health answer of the worker's agent, and whether it is `reachable`; if not, `error` says why. NotFound: no such worker. */
 export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string): Promise<AgentHealth> {
   const worker = await getWorker(db, id);
   if (worker.url === "") return { reachable: false, error: noUrl(id) };
@@ -44,8 +44,8 @@ export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string):
 }
 
 /**
- * Asks the worker's agent to update, restart or uninstall itself, and gives its own answer. What was sent is audited, whatever came of it.
- * NotFound: no such worker. NoAgentUrl, AgentUnreachable.
+ * Asks the worker's agent to update, restart or uninstall itself, and gives the agent's answer. A request that was sent is audited, whatever its
+ * outcome. NotFound: no such worker. NoAgentUrl, AgentUnreachable.
  */
 export async function askAgentTo(db: Db, agents: AgentCalls, id: string, action: AgentAction): Promise<unknown> {
   const worker = await getWorker(db, id);
@@ -57,17 +57,17 @@ export async function askAgentTo(db: Db, agents: AgentCalls, id: string, action:
   const { status, json } = await callAgent(agents, worker.url, AGENT_ACTIONS[action], call).catch(
     async (error: unknown) => {
       if (!(error instanceof NetworkFault)) throw error;
-      if (error.sent) await note(db, id, action, `no answer: ${error.message}`);
+      if (error.sent) await auditAction(db, id, action, `no answer: ${error.message}`);
       const hint = error.sent ? "; it may do it all the same" : "";
       throw new AgentUnreachable(`The agent did not answer: ${messageOf(error)}${hint}`);
     },
   );
-  await note(db, id, action, `it answered ${status}`);
+  await auditAction(db, id, action, `it answered ${status}`);
   if (status < 200 || status > 299) throw new AgentUnreachable(`The agent answered ${status}`);
   return json ?? { ok: true };
 }
 
-function note(db: Db, id: string, action: AgentAction, outcome: string): Promise<void> {
+function auditAction(db: Db, id: string, action: AgentAction, outcome: string): Promise<void> {
   return audit(db, {
     action: `agent_${action}`,
     entity_type: "worker",

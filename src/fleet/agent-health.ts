@@ -9,7 +9,7 @@ const MAX_ANSWER_BYTES = 64 * 1024;
 
 const name = lenient(text(256).min(1));
 
-/** What an agent says at `GET /health`, read as far as it makes sense. `degraded` is alive. */
+/** An agent's answer to `GET /health`, read as far as it makes sense. An agent that is `degraded` is alive. */
 const health = z
   .object({
     status: lenient(z.string()),
@@ -33,7 +33,7 @@ const health = z
   }));
 export type Health = z.output<typeof health>;
 
-/** The answer to `GET <url>/health`, for which no key is sent. `health` is undefined where it is no JSON object. Throws a NetworkFault. */
+/** Asks `GET <url>/health` without a key. `health` is undefined when the answer is not a JSON object. Throws a NetworkFault. */
 export async function askHealth(
   outbound: AgentCalls["outbound"],
   url: string,
@@ -44,12 +44,12 @@ export async function askHealth(
   return { status, json, health: health.safeParse(json).data };
 }
 
-/** The other node that the agent says it is; undefined where it is the worker's own, or does not say. A host may leave out its domain. */
+/** The name of another node, if the agent says that it is that node; undefined for the worker's own agent, and where it does not say. Host names may lack their domain. */
 export function otherNodeIn(
   { node_id, hostname }: Health,
   worker: Pick<WorkerRow, "id" | "node_id">,
 ): string | undefined {
-  const names = [worker.id, worker.node_id].map((one) => one.toLowerCase());
+  const names = [worker.id, worker.node_id].map((each) => each.toLowerCase());
   if (node_id !== undefined) return names.includes(node_id.toLowerCase()) ? undefined : node_id;
   if (hostname === undefined) return undefined;
   const hosts = names.map(withoutDomain);
@@ -58,7 +58,7 @@ export function otherNodeIn(
 
 const withoutDomain = (host: string) => host.split(".")[0];
 
-/** What the node says of its CLI is so now; it may have more room and labels than it says here, for it may have registered them. */
+/** The worker's capabilities after a health answer. Whether it has a CLI is as the answer says; what the node registered itself is not lowered. */
 export function refreshCapabilities(known: WorkerRow, said: Health): Capabilities {
   const { claude_cli, max_concurrency, labels } = known.capabilities;
   const own = known.self_registered;

@@ -14,13 +14,13 @@ const ASK_WITHIN_MS = 2_000;
 
 type Addressed = Pick<WorkerRow, "id" | "node_id" | "url" | "answered_by">;
 
-/** Why the agent is not called. */
+/** The sentence that says why the agent is not called. */
 export const answeredByOther = (url: string, other: string) =>
   `At ${url} the node "${other}" answers, so that its agent was not called; register the worker with its own address.`;
 
 /**
- * Asks the agent behind the worker's address who it is, before a key is sent there. An agent that does not say is taken for the worker's own.
- * AgentFault (refused): it is another node's, or nobody is there.
+ * Asks the agent at the worker's address which node it is, before a key is sent there. An agent that does not say is taken for the worker's own.
+ * AgentFault (refused): it is another node's agent, or nothing answers there.
  */
 export async function requireOwnAgent(
   db: Db,
@@ -30,8 +30,8 @@ export async function requireOwnAgent(
 ): Promise<void> {
   const other = await whoElse(outbound, worker, signal);
   if (other !== worker.answered_by)
-    // A note that is lost is made by the next probe or dispatch.
-    await inTransaction(db, (tx) => noteAnsweredBy(tx, worker, other)).catch(() => {});
+    // If this record gets lost, the next probe or dispatch makes it again.
+    await inTransaction(db, (tx) => recordAnsweredBy(tx, worker, other)).catch(() => {});
   if (other !== null) throw new AgentFault(answeredByOther(worker.url, other), "refused");
 }
 
@@ -43,16 +43,15 @@ async function whoElse(outbound: Outbound, worker: Addressed, signal: AbortSigna
     if (signal.aborted) throw new AgentFault("The service is stopping; the agent was not called", "refused");
     if (error instanceof NetworkFault && !error.sent)
       throw new AgentFault(`The agent cannot be reached: ${messageOf(error)}`, "refused");
-    // It may be too busy to tell.
+    // The agent may only be too busy to answer.
     return null;
   }
 }
 
 /**
- * Takes down which other node answers at the worker's address, or that none does (null); a change is audited. `tx` is a transaction. Locks the
- * worker.
+ * Records which other node answers at the worker's address, or null for none. A change is audited. `tx` is a transaction. Locks the worker.
  */
-export async function noteAnsweredBy(tx: Db, { id, url }: Addressed, other: string | null): Promise<void> {
+export async function recordAnsweredBy(tx: Db, { id, url }: Addressed, other: string | null): Promise<void> {
   const changed = await tx
     .update(workers)
     .set({ answered_by: other })

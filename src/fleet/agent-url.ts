@@ -4,14 +4,14 @@ import { type Allowed, isAgentUrl, isLoopbackHost, refusalOf } from "../addresse
 import type { Db } from "../db/client.ts";
 import { Forbidden } from "../errors.ts";
 
-/** True for an address that means the machine on which it is used, whichever that is. */
+/** True for a loopback address, which means whichever machine uses it. */
 export function isLoopbackUrl(url: string): boolean {
   return URL.canParse(url) && isLoopbackHost(new URL(url).hostname);
 }
 
 /**
- * A worker's address as this service can use it. A node on another machine (`from` is where its request came from) that takes its own loopback
- * address for its address, as Debian's hosts file has it, gets `from` with the port that it named. Undefined: that is no address to call either.
+ * A worker's address as this service can use it. A node on another machine may name its own loopback address, as Debian's hosts file has it; it
+ * then gets `from`, the address of its request, with the port that it named. Undefined: that is no address to call either.
  */
 export function reachableUrl(url: string, from: string | undefined): { url: string; isFrom: boolean } | undefined {
   if (from === undefined || isIP(from) === 0 || !isLoopbackUrl(url) || isThisMachine(from))
@@ -23,12 +23,12 @@ export function reachableUrl(url: string, from: string | undefined): { url: stri
 
 function isThisMachine(address: string): boolean {
   const own = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
-  return isLoopbackHost(address) || own.some((one) => one.address === address);
+  return isLoopbackHost(address) || own.some((each) => each.address === address);
 }
 
 /**
- * Where an agent is called goes the key that all agents share. Forbidden: the caller has a worker's key only, and no admin has allowed such an
- * address in OUTBOUND_ALLOW. A name is looked up, and checked, when it is connected to.
+ * Refuses an address that a worker's key may not set, since calls to agents carry the key that all agents share. Forbidden: the caller has only a
+ * worker's key, and OUTBOUND_ALLOW does not allow the address. The address of a host name is checked when a connection is made.
  */
 export function requireAllowedUrl({ caller }: Db, url: string, allowed: Allowed | undefined): void {
   if (caller?.key?.role !== "work") return;

@@ -3,7 +3,7 @@ import { isHttpUrl } from "../addresses.ts";
 import { joinSignals } from "../signals.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
-/** An HTTP call that never came to an answer that can be used. `sent` is false when it certainly did not reach the server. */
+/** An HTTP call without a usable answer. `sent` is false when the request certainly did not reach the server. */
 export class NetworkFault extends Error {
   readonly sent: boolean;
   constructor(message: string, sent: boolean, options?: ErrorOptions) {
@@ -12,7 +12,7 @@ export class NetworkFault extends Error {
   }
 }
 
-/** The server answered with a redirect: it has not done what it was asked, and nobody else was asked. */
+/** The server answered with a redirect: it has not done what it was asked, and no other server was asked. */
 export class RedirectFault extends NetworkFault {}
 
 export interface FetchOptions {
@@ -22,7 +22,7 @@ export interface FetchOptions {
   timeoutMs: number;
   /** The longest answer that is read, in bytes after decompression. */
   maxBytes: number;
-  /** Ends the call when the caller is not interested any more. */
+  /** Aborted when the caller does not want the answer any more. */
   signal?: AbortSignal | undefined;
 }
 
@@ -44,7 +44,7 @@ export async function boundedFetch(
   url: string,
   { method, headers, body, timeoutMs, maxBytes, signal }: FetchOptions,
 ): Promise<{ status: number; text: string }> {
-  // An adopted database may hold any. fetch would quote it, with the password that may be in it.
+  // An adopted database may hold any address. The error of fetch would quote it, with the password that may be in it.
   if (!isHttpUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
   const limit = joinSignals(signal ? [signal] : [], timeoutMs);
   try {
@@ -82,18 +82,18 @@ async function readText(response: Response, maxBytes: number): Promise<string> {
   return text + decoder.decode();
 }
 
-/** The sentence for a failed fetch, and whether the request may have been sent. */
+/** The sentence for a failed call, and whether the request may have reached the server. */
 function describe(error: unknown, timeoutMs: number): [message: string, sent: boolean] {
   if (error instanceof Error && error.name === "TimeoutError") return [`no answer within ${timeoutMs / 1_000} s`, true];
-  // fetch says "fetch failed"; why is in its cause, and for a name with several addresses in the causes of that.
+  // The error of fetch says "fetch failed", and its cause says why.
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  // A TypeError is about the arguments, which it quotes.
+  // A TypeError is about the arguments, and quotes them.
   const reason =
     cause instanceof TypeError
       ? "it cannot be called"
       : (cause instanceof Error && cause.message) || code || String(cause);
-  // fetch knows ports that it calls for nobody.
+  // fetch itself refuses some ports.
   const isRefused = cause instanceof OutboundRefused || reason === "bad port";
   return [reason, !(NEVER_CONNECTED.has(code) || isRefused)];
 }

@@ -10,8 +10,8 @@ import { inTransaction } from "../db/transaction.ts";
 import { getWorker, workerNotFound } from "./workers.ts";
 
 /**
- * The worker gets no new work, for so many minutes or until it is resumed; what it runs goes on. Again means: from now, for this reason.
- * NotFound: no such worker.
+ * Drains the worker: it gets no new work for `minutes`, or until it is resumed; its running tasks go on. To drain a drained worker again sets the
+ * time and the reason anew. NotFound: no such worker.
  */
 export function drainWorker(db: Db, id: string, { reason, minutes }: DrainWorker): Promise<WorkerWithLoad> {
   const until = minutes === undefined ? sql`null::bigint` : sql`${nowMs} + ${Math.round(minutes * 60_000)}::bigint`;
@@ -26,7 +26,7 @@ export function drainWorker(db: Db, id: string, { reason, minutes }: DrainWorker
   );
 }
 
-/** Ends the worker's drain and its rest: it gets work again, and its failures are forgotten. NotFound: no such worker. */
+/** Ends the worker's drain and its rest, so that it gets work again, and forgets its failures. NotFound: no such worker. */
 export function resumeWorker(db: Db, id: string): Promise<WorkerWithLoad> {
   const free = { drain: null, rest: null, fast_failures: 0, rests: 0 };
   return change(db, id, free, "worker_resumed", `Worker ${id} gets work again`);

@@ -1,4 +1,4 @@
-/** What a machine runs to have this project's worker. It holds no key: that is in the environment of whoever runs it. */
+/** The shell script that installs this project's worker on a machine. It holds no key: the caller gives that in the environment. */
 export function installScript(serverUrl: string, nodeId: string | undefined): string {
   return `#!/bin/sh
 # Installs the BLOOM worker for this user. RUNTIME_API_KEY is the worker's key, if the runtime has keys; EXEC is the command that does the work.

@@ -4,10 +4,7 @@ import type { Db } from "../db/client.ts";
 import type { Membridge } from "./membridge.ts";
 import type { MembridgeAnswer } from "./membridge-attempt.ts";
 
-/**
- * Asks Membridge to make a node the primary of a project; a success is audited. `body` is passed on as it is.
- * Throws MembridgeUnreachable.
- */
+/** Asks Membridge to make a node the primary of a project. A success is audited. `body` is passed on as it is. Throws MembridgeUnreachable. */
 export async function selectLeader(
   db: Db,
   membridge: Membridge,
@@ -33,7 +30,7 @@ const ownError = z.union([
   z.object({ detail: z.array(z.unknown()) }).transform((body) => JSON.stringify(body.detail)),
 ]);
 
-/** What Membridge itself says went wrong, in its `error` or `detail`; else its status. */
+/** Membridge's own words for what went wrong, from its `error` or `detail`; without these, its status. */
 export function errorTextOf({ status, json }: MembridgeAnswer): string {
   return ownError.safeParse(json).data ?? `Membridge returned ${status}`;
 }

@@ -1,13 +1,13 @@
-/** What Membridge's `GET /agents` says, read as far as it makes sense: other versions leave fields out, add some, or type them otherwise. */
+/** Reads Membridge's `GET /agents` as far as it makes sense, since its versions leave fields out, add some, or give them other types. */
 import { z } from "zod";
 import { agentUrl, text } from "../contract/fields.ts";
 import { WORKER_STATUSES } from "../db/values.ts";
 
-/** Enough to find the entries by. */
+/** How much of unreadable entries is logged: enough to find them. */
 const SHOWN_ENTRIES = 10;
 const SHOWN_CHARACTERS = 200;
 
-/** The entries without a usable name: how many, and of the first ones the place in the list, from 0, and how they begin. */
+/** The entries without a usable name: their number, and for the first of them the index in the list and the beginning of the entry. */
 export interface Unreadable {
   count: number;
   entries: { index: number; entry: string }[];
@@ -26,7 +26,7 @@ const agent = z
     id: name,
     url: lenient(agentUrl),
     status: lenient(z.enum(WORKER_STATUSES)),
-    // Float seconds.
+    // In seconds, with a fraction.
     last_seen: lenient(z.number().min(0).max(1e11)),
     capabilities: lenient(
       z.object({ claude_cli: lenient(z.boolean()), max_concurrency: maxConcurrency, labels: list }),
@@ -56,10 +56,10 @@ const agent = z
     installMethod: reported.install_method || undefined,
   }));
 
-/** One agent as reported; undefined stands for what was not. */
+/** An agent as reported; a field that was not reported is undefined. */
 export type Agent = z.output<typeof agent> & { name: string };
 
-/** The agents by name, of two with one name the one seen last, and what could not be read. Undefined when `json` is no list. */
+/** The agents by name, and what could not be read. Of two agents with the same name, the one seen last counts. Undefined when `json` is no list. */
 export function readAgents(json: unknown): { agents: Map<string, Agent>; unreadable: Unreadable } | undefined {
   if (!Array.isArray(json)) return undefined;
   const agents = new Map<string, Agent>();

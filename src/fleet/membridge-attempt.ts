@@ -5,7 +5,7 @@ import type { Outbound } from "./outbound.ts";
 
 const MAX_ANSWER_BYTES = 5 * 1024 * 1024;
 
-/** An HTTP answer of Membridge. `json` is undefined when the status says that it failed and the body is no JSON. */
+/** An HTTP answer of Membridge. `json` is undefined for a failure whose body is no JSON. */
 export interface MembridgeAnswer {
   status: number;
   json: unknown;
@@ -19,7 +19,7 @@ export interface Attempt {
   signal?: AbortSignal | undefined;
 }
 
-/** An answer with a 5xx status: tried again, and at last given to the caller. */
+/** An answer with a 5xx status. The call is tried again, and the last such answer is given to the caller. */
 export class ServerFault extends Error {
   readonly answer: MembridgeAnswer;
   constructor(answer: MembridgeAnswer) {
@@ -28,22 +28,22 @@ export class ServerFault extends Error {
   }
 }
 
-/** What another try would meet again. `message` is shown to clients. */
+/** A fault that another try would meet again. `message` is shown to clients. */
 export class PermanentFault extends Error {}
 
-/** Membridge's fault, as opposed to one of ours, or a caller that has gone away. */
+/** True for a fault of Membridge; false for a fault of ours, and for a caller that has gone away. */
 export function isFault(error: unknown): error is NetworkFault | ServerFault | PermanentFault {
   return error instanceof NetworkFault || error instanceof ServerFault || error instanceof PermanentFault;
 }
 
-/** One HTTP call of Membridge. Throws what `isFault` knows, or the reason of an aborted `signal`. */
+/** Makes one HTTP call of Membridge. Throws a fault that `isFault` knows, or the reason of an aborted `signal`. */
 export async function attempt(
   outbound: Outbound,
   { url, adminKey }: MembridgeAddress,
   segments: string[],
   { method = "GET", body, timeoutMs, signal }: Attempt,
 ): Promise<MembridgeAnswer> {
-  // An adopted database may hold any. What is wrong with it is not said: it may be that there is a password in it.
+  // An adopted database may hold any address. The message does not quote it, since there may be a password in it.
   if (!isHttpUrl(url))
     throw new PermanentFault("the saved address is not one that may be called; save the configuration again");
   const { status, text } = await boundedFetch(outbound, addressOf(url, segments), {
@@ -60,7 +60,7 @@ export async function attempt(
   return { status, json };
 }
 
-/** `base` may have a path and end in "/"; "." and ".." as a segment are refused before, since no encoding keeps them from being resolved. */
+/** Adds encoded segments to `base`, which may have a path and end in "/". The segments "." and ".." were refused before: no encoding protects them. */
 function addressOf(base: string, segments: string[]): string {
   return [base.replace(/\/+$/, ""), ...segments.map(encodeURIComponent)].join("/");
 }
@@ -70,7 +70,7 @@ function headersOf(adminKey: string, hasBody: boolean): Headers {
   try {
     if (adminKey) headers.set("x-membridge-admin", adminKey);
   } catch {
-    // The error's own text quotes the key. An adopted database may hold any.
+    // The error itself quotes the key, which may be any text in an adopted database.
     throw new PermanentFault(
       "the saved admin key has characters that no header can carry; save the configuration again",
     );
@@ -78,7 +78,7 @@ function headersOf(adminKey: string, hasBody: boolean): Headers {
   return headers;
 }
 
-/** What Membridge says must not carry the key back to a client, however it is escaped (lifecycle.md, invariant 14). Undefined: no JSON. */
+/** Reads JSON and hides the admin key in it, however it is escaped there (lifecycle.md, invariant 14). Undefined when it is no JSON. */
 function parseJson(text: string, adminKey: string): unknown {
   const hide = (said: string) => (adminKey ? said.replaceAll(adminKey, "****") : said);
   try {
@@ -88,7 +88,7 @@ function parseJson(text: string, adminKey: string): unknown {
       return Object.fromEntries(Object.entries(value).map(([name, inner]) => [hide(name), inner]));
     });
   } catch {
-    // The caller decides by the status whether that is a fault.
+    // The status decides whether this is a fault; the caller sees to it.
     return undefined;
   }
 }

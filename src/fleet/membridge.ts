@@ -18,25 +18,25 @@ const TIMEOUT_MS = 10_000;
 const FIRST_BACKOFF_MS = 500;
 const BACKOFF_JITTER = 0.3;
 export const DEFAULT_RETRIES = 3;
-/** After so many failed calls in a row nobody waits for Membridge any more; then one probe at a time finds out whether it is back. */
+/** After so many failed calls in a row, calls fail at once. After a rest, one probe at a time finds out whether Membridge is back. */
 const FAILURES = 5;
 const REST_MS = 10_000;
 const PROBE_WITHIN_MS = 2_000;
-/** How long the caller that sets off a probe waits for it: longer than a Membridge that is back needs. */
+/** How long the caller that starts a probe waits for it: longer than a Membridge that is back needs to answer. */
 const PATIENCE_MS = 200;
 
-/** Membridge gave no answer that can be used: not reachable, too slow, a redirect, or no JSON. `message` is a sentence for the client. */
+/** Membridge gave no usable answer: it was not reachable or too slow, or answered with a redirect or no JSON. `message` is a sentence for the client. */
 export class MembridgeUnreachable extends Error {}
 
 export interface MembridgeCall {
   method?: "GET" | "POST";
   /** Sent as JSON. */
   body?: unknown;
-  /** How often a 5xx or a network fault is tried again, a POST only while it cannot have reached Membridge. */
+  /** How often to try again after a 5xx or a network fault; a POST only while it cannot have reached Membridge. */
   retries?: number;
-  /** Asks even while the circuit is open. A success closes it. */
+  /** Call even while the circuit is open. A success closes it. */
   insist?: boolean;
-  /** Ends the call when nobody wants its answer any more; that is no failure of Membridge. */
+  /** Aborted when nobody wants the answer any more, which is no failure of Membridge. */
   signal?: AbortSignal;
 }
 
@@ -58,8 +58,8 @@ export interface Membridge {
 }
 
 /**
- * The client of the Membridge control plane. Address and admin key come from the settings at every call. Once it is refused, `log` is told, and
- * once it is taken again. `restMs` is for tests.
+ * The client of the Membridge control plane. Address and admin key come from the settings at every call. `log` is told when Membridge begins to
+ * refuse the key, and when it takes it again. `restMs` is for tests.
  */
 export function createMembridge(
   settings: Settings,
@@ -75,7 +75,7 @@ export function createMembridge(
 
   async function currentAddress(): Promise<MembridgeAddress> {
     const address = await settings.membridgeAddress();
-    // What was learned of another address says nothing about this one.
+    // What is known of another address says nothing about this one.
     if (circuitOf?.url !== address.url || circuitOf.adminKey !== address.adminKey) {
       circuit = newCircuit(restMs);
       keyFault = undefined;
@@ -92,8 +92,8 @@ export function createMembridge(
     if (keyFault === undefined && before !== undefined) log?.info("Membridge takes the admin key again");
   }
 
-  /** Takes down how a call went. An answer with a 5xx status is a failure, and is given all the same. */
-  async function noted(
+  /** Waits for a call and records how it went. An answer with a 5xx status counts as a failure, and is given to the caller all the same. */
+  async function recordCall(
     address: MembridgeAddress,
     segments: string[],
     calling: Promise<MembridgeAnswer>,
@@ -122,14 +122,14 @@ export function createMembridge(
   }
 
   /**
-   * Finds out whether Membridge is back, when it has had its rest. The probe goes on by itself: a caller's own call might be a POST that is
-   * done after its caller was told that it failed. MembridgeUnreachable: it is not back, or does not say so soon.
+   * Asks Membridge's health after the rest, to find out whether it is back. The caller's own call does not serve as the probe, since it may be a
+   * POST that is done after the caller was told that it failed. MembridgeUnreachable: it is not back, or does not answer soon.
    */
-  async function findOut(address: MembridgeAddress): Promise<void> {
-    // Cockatiel would let everybody wait for the probe that is being made.
+  async function probe(address: MembridgeAddress): Promise<void> {
+    // Without this, every caller would wait for the probe that runs now.
     if (circuit.state === CircuitState.HalfOpen) throw resting(restMs);
     const ask = () => attempt(outbound, address, ["health"], { timeoutMs: PROBE_WITHIN_MS });
-    const probing = noted(address, ["health"], circuit.execute(ask)).then(
+    const probing = recordCall(address, ["health"], circuit.execute(ask)).then(
       () => {},
       () => {},
     );
@@ -141,10 +141,10 @@ export function createMembridge(
     async call(segments, options = {}) {
       const address = await currentAddress();
       const { insist = false } = options;
-      if (!insist && circuit.state !== CircuitState.Closed) await findOut(address);
+      if (!insist && circuit.state !== CircuitState.Closed) await probe(address);
       const trying = () =>
         retrying(options).execute(() => attempt(outbound, address, segments, { ...options, timeoutMs: TIMEOUT_MS }));
-      const answer = await noted(address, segments, insist ? trying() : circuit.execute(trying));
+      const answer = await recordCall(address, segments, insist ? trying() : circuit.execute(trying));
       if (insist && answer.status < 500 && circuit.state !== CircuitState.Closed) circuit = newCircuit(restMs);
       return answer;
     },
@@ -160,10 +160,10 @@ const CIRCUITS = {
   [CircuitState.HalfOpen]: "half-open",
 } as const;
 
-/** Of Membridge's calls, health alone needs no key. */
+/** All calls of Membridge but its health need the key. */
 const needsKey = ([first]: string[]) => first !== "health";
 
-/** 403 of a single project may be about that project. */
+/** True when the answer refuses the admin key. A 403 for a single project may be about that project instead. */
 function isKeyRefusal(segments: string[], status: number): boolean {
   return status === 401 || (status === 403 && segments.length === 1);
 }

@@ -37,7 +37,7 @@ export function newWorker(agent: Agent, now: number): WorkerRow {
 }
 
 /**
- * What is known of a worker after Membridge's report. What it does not report keeps its value, and it never lowers what the node itself
+ * A worker's row after Membridge's report. A field that is not reported keeps its value, and a report never lowers what the node itself
  * registered (lifecycle.md, "When is a worker online?").
  */
 export function merge(known: WorkerRow, agent: Agent, now: number): WorkerRow {
@@ -66,8 +66,8 @@ export function merge(known: WorkerRow, agent: Agent, now: number): WorkerRow {
 }
 
 /**
- * What the node itself registered stays, unless that is a loopback address, which is right on one machine only, or was made of the address from
- * which it registered. Another address has not been asked yet who answers there.
+ * The worker's address after the report. An address that the node itself registered stays, unless it is a loopback address, or was made from the
+ * address of its request. A new address has no `answered_by`, since nobody has asked yet which node answers there.
  */
 function addressAfter(known: WorkerRow, { url }: Agent): Pick<WorkerRow, "url" | "url_from" | "answered_by"> {
   const { url_from, answered_by } = known;
@@ -77,7 +77,7 @@ function addressAfter(known: WorkerRow, { url }: Agent): Pick<WorkerRow, "url" |
   return { url, url_from: "membridge", answered_by: url === known.url ? answered_by : null };
 }
 
-/** Only a fresh `last_seen` that is news is evidence; the status that Membridge states without one is not. */
+/** The worker's status after the report. Only a fresh and newer `last_seen` is evidence that the worker lives; a status alone is not. */
 function statusAfter(known: WorkerRow, agent: Agent, lastSeen: number, now: number): WorkerRow["status"] {
   const isNews = lastSeen > (known.last_heartbeat ?? 0) && lastSeen > now - OFFLINE_AFTER_MS;
   if (!isNews || (known.self_registered && known.status === "online")) return known.status;

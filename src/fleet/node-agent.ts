@@ -5,17 +5,17 @@ import { messageOf } from "../errors.ts";
 import { boundedFetch, type FetchOptions, NetworkFault, RedirectFault } from "./bounded-fetch.ts";
 import type { Outbound } from "./outbound.ts";
 
-/** A task's output and some words around it. */
+/** The longest answer: a task's output and some words around it. */
 const MAX_ANSWER_BYTES = 20 * 1024 * 1024;
-/** The agent kills its CLI at `timeout_sec`, and then still has to answer. */
+/** After `timeout_sec` the agent kills its CLI, and then still has to answer. */
 const MARGIN_MS = 30_000;
 
-/** PostgreSQL stores neither NUL nor half a surrogate pair; the rest of such an output is worth keeping. */
+/** PostgreSQL stores neither NUL nor half a surrogate pair. These are replaced, so that the rest of the output is kept. */
 const storable = z.string().transform((value) => value.toWellFormed().replaceAll("\0", "\ufffd"));
 
 /**
- * What a node agent answers: 0.4.0 when its CLI has ended, with the last lines of the output at most; newer ones at once, `started: true` and
- * no output. An empty output counts as none.
+ * The answer of a node agent. Version 0.4.0 answers when its CLI has ended, with the last lines of the output at most. Newer versions answer at
+ * once, with `started: true` and no output. An empty output counts as no output.
  */
 const execution = z.object({
   ok: z.boolean(),
@@ -27,12 +27,12 @@ const execution = z.object({
 export type Execution = z.output<typeof execution>;
 
 /**
- * How a call failed. `refused`: the agent has not begun, unless it has sent a heartbeat. `failed`: the same, and it is not at work now, whatever it
- * has done before. `unknown`: it may be at work.
+ * How a call failed. `refused`: the agent has not begun the task, unless it has sent a heartbeat. `failed`: likewise, and even if it had begun, it
+ * is not at work any more. `unknown`: the agent may be at work.
  */
 export type FaultKind = "refused" | "failed" | "unknown";
 
-/** The agent did not execute the task, or nobody knows; `message` says why. */
+/** The agent did not execute the task, or it is not known whether it did; `message` says why. */
 export class AgentFault extends Error {
   readonly kind: FaultKind;
   constructor(message: string, kind: FaultKind) {
@@ -41,22 +41,22 @@ export class AgentFault extends Error {
   }
 }
 
-/** What a gateway says of an agent that does not answer it. */
+/** The statuses with which a gateway says that the agent does not answer it. */
 const GATEWAY_STATUSES = new Set([502, 504]);
 
-/** How node agents are called. */
+/** What calls of node agents need. */
 export interface AgentCalls {
   outbound: Outbound;
   /** MEMBRIDGE_AGENT_KEY; "" sends none. */
   agentKey: string;
   /** How long after `timeout_sec` an agent may still answer, in milliseconds. */
   marginMs?: number;
-  /** How long an agent's own completion is waited for after its answer, in milliseconds. */
+  /** How long to wait for an agent's own completion after its answer, in milliseconds. */
   ownCompletionMs?: number;
 }
 
 /**
- * Lets the node agent at `url` execute the task; the call lasts as long as the agent keeps it open, up to `timeout_sec` and a margin.
+ * Has the node agent at `url` execute the task. The call lasts as long as the agent keeps it open, at most `timeout_sec` and a margin.
  * Throws an AgentFault.
  */
 export async function executeOn(
@@ -76,7 +76,7 @@ export async function executeOn(
     desired_format,
     context_hints,
     policy,
-    // Undefined is left out: what the task does not have, agents do not know either.
+    // An undefined field is left out of the JSON, so that agents see only fields that the task has.
     agent_kind: agent_kind ?? undefined,
     structured_input: structured_input ?? undefined,
     attachments: attachments.length > 0 ? attachments : undefined,
@@ -101,8 +101,8 @@ export async function executeOn(
 }
 
 /**
- * Calls the agent at `url`; `json` is undefined where its answer is no JSON. The key goes to this address only: a redirect is not followed.
- * Throws a NetworkFault, or the reason of `signal` when that was aborted.
+ * Calls the agent at `url`; `json` is undefined when the answer is no JSON. No redirect is followed, so that the key goes to this address only.
+ * Throws a NetworkFault, or the reason of an aborted `signal`.
  */
 export async function callAgent(
   { outbound, agentKey }: AgentCalls,
@@ -110,7 +110,7 @@ export async function callAgent(
   path: string,
   { body, ...options }: Omit<FetchOptions, "headers">,
 ): Promise<{ status: number; json: unknown }> {
-  // The path must not become a part of a query. An adopted database may hold any address.
+  // An adopted database may hold any address. With a query in it, the path would become a part of the query.
   if (!isAgentUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
   const headers = new Headers({
     accept: "application/json",
@@ -129,7 +129,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // What is no JSON is no answer of an agent; the caller says so.
+    // The caller says that this is no answer of an agent.
     return undefined;
   }
 }

@@ -3,15 +3,15 @@ import { isIP, type LookupFunction } from "node:net";
 import { Agent, buildConnector } from "undici";
 import { type Allowed, refusalOf } from "../addresses.ts";
 
-/** Connections to addresses that others have named: Membridge's and the workers'. */
+/** The connections to addresses that others have named: those of Membridge and of workers. */
 export type Outbound = Agent;
 
 /** The address may not be called; `message` says why. Nothing was sent. */
 export class OutboundRefused extends Error {}
 
 /**
- * Checks the address of every connection when it is made, after its name was resolved: a name may mean another address then than it did
- * when it was saved. `resolve` is for tests. Whoever calls sets the limits of time.
+ * Makes connections, and checks the address of each of them after its name was resolved, since a name may have another address than when it was
+ * saved. `resolve` is for tests. There are no limits of time: the callers set them.
  */
 export function createOutbound(allowed?: Allowed, resolve: LookupFunction = systemLookup): Outbound {
   const lookup: LookupFunction = (host, options, done) =>
@@ -31,7 +31,7 @@ export function createOutbound(allowed?: Allowed, resolve: LookupFunction = syst
     bodyTimeout: 0,
     connect: (options, done) => {
       const host = options.hostname.replace(/^\[|\]$/g, "");
-      // No lookup is made for a literal address.
+      // A literal address is not looked up, so that it is checked here.
       const refusal = isIP(host) ? refusalOf(allowed, host, host) : undefined;
       if (refusal === undefined) connect(options, done);
       else done(new OutboundRefused(refusal), null);

@@ -8,23 +8,23 @@ import { workerColumns, workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import { askHealth, type Health, otherNodeIn, refreshCapabilities } from "./agent-health.ts";
-import { answeredByOther, noteAnsweredBy } from "./agent-identity.ts";
+import { answeredByOther, recordAnsweredBy } from "./agent-identity.ts";
 import type { Outbound } from "./outbound.ts";
 import { recordSignOfLife } from "./signs-of-life.ts";
 
 const PROBE_WITHIN_MS = 3_000;
-/** Well within the minute after which a worker counts as offline. */
+/** After so long without a sign of life a worker's agent is asked: well before the worker counts as offline after a minute. */
 const QUIET_MS = 20_000;
-/** A pass of calls that are all not answered takes 12 s. */
+/** A pass in which no agent answers takes 12 s. */
 const PER_PASS = 200;
 const AT_ONCE = 50;
 
 type Addressed = { id: string; url: string };
 
 /**
- * Asks the agents of workers that gave no other sign of life lately, and those that another node has answered for; whoever answers as the node
- * it should be lives. Gives how many did. Those that are about to go
- * offline come first, and of the others some at random, so that those that are gone do not keep it from those that are back.
+ * Makes one pass of health probes, and gives how many workers live. It asks the agents of workers without another sign of life lately, and of
+ * workers at whose address another node answered before. Workers that are about to go offline come first; the others come in random order, so
+ * that workers that are gone for good do not keep the probes from workers that are back.
  */
 export async function probeOnce(db: Db, outbound: Outbound, log: Logger): Promise<number> {
   const quiet = await db
@@ -52,15 +52,15 @@ async function probe(db: Db, outbound: Outbound, { id, url }: Addressed, log: Lo
     const { status, health } = await askHealth(outbound, url, { timeoutMs: PROBE_WITHIN_MS });
     if (status !== 200) throw new Error(`it answered ${status}`);
     if (!health?.isAlive) throw new Error("it does not say that it is ok or degraded");
-    return await inTransaction(db, (tx) => takeDown(tx, id, url, health, log));
+    return await inTransaction(db, (tx) => recordAnswer(tx, id, url, health, log));
   } catch (error) {
     log.debug({ worker: id, reason: messageOf(error) }, "a worker's agent did not answer its health probe");
     return false;
   }
 }
 
-/** True when the agent at `url` is the worker's own, and the worker so alive. Locks the worker. */
-async function takeDown(tx: Db, id: string, url: string, health: Health, log: Logger): Promise<boolean> {
+/** Records an agent's health answer. True when the agent is the worker's own, so that the worker lives. Locks the worker. */
+async function recordAnswer(tx: Db, id: string, url: string, health: Health, log: Logger): Promise<boolean> {
   const [known] = await tx
     .select(workerColumns)
     .from(workers)
@@ -69,7 +69,7 @@ async function takeDown(tx: Db, id: string, url: string, health: Health, log: Lo
   if (!known) return false;
   const other = otherNodeIn(health, known) ?? null;
   if (other !== known.answered_by) {
-    await noteAnsweredBy(tx, known, other);
+    await recordAnsweredBy(tx, known, other);
     if (other !== null) log.warn({ worker: id }, answeredByOther(url, other));
   }
   if (other !== null) return false;

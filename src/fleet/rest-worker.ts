@@ -9,8 +9,8 @@ import { inTransaction } from "../db/transaction.ts";
 import { getWorker } from "./workers.ts";
 
 /**
- * The worker gets no new work for so many seconds from now, because it says that it cannot do any. A rest for another cause that ends later
- * stays as it is. NotFound: no such worker.
+ * Has the worker rest: it gets no new work for so many seconds from now, since it says that it can do none. A rest for another reason that ends
+ * later stays as it is. NotFound: no such worker.
  */
 export function restWorker(db: Db, id: string, { reason, seconds }: RestWorker): Promise<WorkerWithLoad> {
   return inTransaction(db, async (tx) => {

@@ -16,14 +16,14 @@ import { markSilentOffline } from "./signs-of-life.ts";
 /** Agents in one transaction: keeps the locks short and the statement below PostgreSQL's 65,535 parameters. */
 const BATCH = 1_000;
 
-/** What a pass changed: workers added, workers with other data than before, workers that went offline. */
+/** How many workers a pass added, changed, and marked offline. */
 export interface Synced {
   added: number;
   changed: number;
   offline: number;
 }
 
-/** One pass: what Membridge says of its agents, then who has gone silent. Membridge being away changes nothing by itself. */
+/** Makes one pass of the sync: takes in what Membridge says of its agents, then marks silent workers offline. While Membridge is away, nothing else changes. */
 export async function syncOnce(db: Db, membridge: Membridge, log: Logger): Promise<Synced> {
   const synced = { added: 0, changed: 0, offline: 0 };
   try {
@@ -42,10 +42,10 @@ export async function syncOnce(db: Db, membridge: Membridge, log: Logger): Promi
 async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<string, Agent>> {
   const none = new Map<string, Agent>();
   try {
-    // The next pass comes soon, so it is the retry.
+    // There is no retry, since the next pass comes soon.
     const { status, json } = await membridge.call(["agents"], { retries: 0 });
     const read = status < 300 ? readAgents(json) : undefined;
-    // That the key is refused has been said once by then.
+    // When the key is refused, the client has logged it already.
     const level = membridge.keyFault() === undefined ? "warn" : "debug";
     if (!read) log[level]({ status }, "Membridge gave no list of agents; workers stay as they are");
     else if (read.unreadable.count > 0)
@@ -53,7 +53,7 @@ async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<strin
     return read?.agents ?? none;
   } catch (error) {
     if (!(error instanceof MembridgeUnreachable)) throw error;
-    // Said once when it goes away, not at every pass.
+    // This is a warning once when Membridge goes away, not at every pass.
     const level = membridge.state().consecutiveFailures === 1 ? "warn" : "debug";
     log[level]({ reason: error.message }, "workers are not synced");
     return none;
@@ -93,7 +93,7 @@ async function mergeAgents(tx: Db, agents: Agent[]): Promise<Omit<Synced, "offli
   return { added: added.length, changed: changed.length };
 }
 
-/** Rows are locked, so that each still exists: the insert always ends as an update, in one statement for all of them. */
+/** Updates all rows in one statement. The rows are locked and so still exist, so that every insert ends as an update. */
 async function update(tx: Db, rows: WorkerRow[]): Promise<void> {
   if (rows.length === 0) return;
   const columns = Object.entries(workerColumns).filter(([name]) => name !== "id");
@@ -101,7 +101,7 @@ async function update(tx: Db, rows: WorkerRow[]): Promise<void> {
   await tx.insert(workers).values(rows).onConflictDoUpdate({ target: workers.id, set });
 }
 
-/** A sign of life alone is not audited; a new status and new data are. */
+/** The audit entries for a changed worker. A sign of life alone is not audited; a new status and new data are. */
 function changesIn(before: WorkerRow, after: WorkerRow): AuditFact[] {
   if (before.status !== "online" && after.status === "online")
     return [fact("worker_online", after, `was ${before.status} and was seen by Membridge`)];

@@ -5,12 +5,12 @@ import { type Membridge, MembridgeUnreachable } from "./membridge.ts";
 
 export type ConnectionTest = { connected: true; health: unknown } | { connected: false; error: string };
 
-/** Whichever of these a Membridge has shows whether it takes the admin key: its health needs none. */
+/** Calls that show whether Membridge takes the admin key, which its health does not need. A version may lack one of them. */
 const KEYED = ["agents", "projects"];
 
 /**
- * Asks Membridge for its health now, with one retry, and for something that needs the admin key; takes the outcome down in the configuration;
- * a success is audited.
+ * Asks Membridge for its health now, with one retry, and for something that needs the admin key. Records the outcome in the configuration. A success
+ * is audited.
  */
 export async function testConnection(db: Db, settings: Settings, membridge: Membridge): Promise<ConnectionTest> {
   const outcome = await ask(membridge);

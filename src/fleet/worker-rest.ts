@@ -4,17 +4,17 @@ import { workers } from "../db/schema.ts";
 import type { Rest } from "../db/values.ts";
 import { Refusal } from "../errors.ts";
 
-/** It gets no new work now, whoever asks; what it holds goes on. */
+/** True in SQL for a worker that rests: it gets no new work, whoever asks, and its running tasks go on. A rest whose end has passed does not count. */
 export const isResting = sql`(${workers.rest} is not null
   and coalesce((${workers.rest} ->> 'until')::bigint > ${nowMs}, true))`;
 
-/** The whole seconds until the rest of a worker ends; null without an end. */
+/** The whole seconds until a worker's rest ends; null for a rest without an end. */
 export const restSeconds = sql<number | null>`ceil(((${workers.rest} ->> 'until')::bigint - ${nowMs}) / 1000.0)::int`;
 
-/** What a caller hears who comes for a worker whose rest has no end: nobody knows when it is resumed. */
+/** The Retry-After for a worker whose rest has no end, since nobody knows when it will be resumed. */
 const WITHOUT_END_SECONDS = 300;
 
-/** The worker rests, so that it gets no new work (`status`: 409 for its own claim, 503 for a lease in its name). */
+/** The worker rests and gets no new work. `status` is 409 for its own claim, and 503 for a caller that leases a task to it. */
 export class Resting extends Refusal {
   readonly status: 409 | 503;
   override readonly retryAfterSeconds: number;

@@ -9,10 +9,10 @@ import { isResting } from "./worker-rest.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
 
-/** The most that one page of workers has as JSON, but for a single record that is larger. */
+/** The most bytes of JSON in a page of workers, except for a single record that is larger. */
 const PAGE_BYTES = 8_000_000;
 
-/** The first `limit` workers by name that come after `after`, and 8 MB (at least one). `isLast`: none come after them. */
+/** The first workers by name after `after`: `limit` at most, and 8 MB at most, but at least one. `isLast`: there are no more after them. */
 export async function listWorkers(
   db: Db,
   { limit, after = "" }: { limit: number; after?: string | undefined },
