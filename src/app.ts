@@ -31,7 +31,7 @@ import type { Dispatcher } from "./queue/dispatch.ts";
 import { openStats } from "./queue/stats.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { Settings } from "./settings/settings.ts";
-import type { ArtifactStore } from "./storage/place.ts";
+import type { ArtifactStore } from "./storage/artifact-store.ts";
 
 export interface AppDeps {
   config: Config;

@@ -25,10 +25,10 @@ import { createSecretBox } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
 import { checkSettingsKey } from "./settings/settings-key-check.ts";
 import { readOrMakeSettingsKey } from "./settings/settings-key-file.ts";
+import type { ArtifactStore } from "./storage/artifact-store.ts";
 import type { Bucket } from "./storage/bucket.ts";
-import { cleanOnce } from "./storage/clean.ts";
-import { moveOnce } from "./storage/move.ts";
-import type { ArtifactStore } from "./storage/place.ts";
+import { cleanOnce } from "./storage/clean-staged.ts";
+import { moveOnce } from "./storage/move-to-bucket.ts";
 
 /** Requests in flight at a stop have this long to end. */
 const DRAIN_MS = 10_000;

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { getTableColumns, is, Placeholder, type SQL, sql, type Table } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
+import { sha256Of } from "../sha256.ts";
 import type { Db, Value } from "./client.ts";
 import { mustBeginAgain, repeatedly, StaleView } from "./repeat.ts";
 
@@ -17,7 +17,7 @@ export function statement<Row, Values extends Record<string, Value>>(
 ): (db: Db, values: Values) => Promise<Row[]> {
   const { sql: text, params } = dialect.sqlToQuery(query);
   // Behind PgBouncer another version of the service may have prepared another text under this name.
-  const prepared = { name: `${name}_${createHash("sha256").update(text).digest("hex").slice(0, 12)}`, text };
+  const prepared = { name: `${name}_${sha256Of(text).slice(0, 12)}`, text };
   const names = params.map((param) => {
     if (is(param, Placeholder)) return param.name;
     throw new Error(`The statement ${name} has a value in its text: make it a placeholder, or write it with sql.raw.`);

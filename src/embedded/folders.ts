@@ -1,6 +1,7 @@
 /** Folders that are there whole or not at all, whatever kills the process that makes them. */
-import { mkdtemp, open, readdir, rename, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { syncFolder } from "../sync-folder.ts";
 import { isAlive } from "./processes.ts";
 
 /**
@@ -28,15 +29,5 @@ export async function removeLeftovers(folder: string): Promise<void> {
     if (maker === undefined || isAlive(Number(maker))) continue;
     // The killed service's initdb may still be writing into it; then the next start removes it.
     await rm(join(folder, name), { recursive: true, force: true }).catch(() => {});
-  }
-}
-
-/** A rename outlives a power cut only when the folder that holds the name has been synced. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

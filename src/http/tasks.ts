@@ -14,7 +14,7 @@ import { releaseTask } from "../queue/release.ts";
 import { requeueTask } from "../queue/requeue.ts";
 import { getTask, tasks } from "../queue/tasks.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
-import type { ArtifactStore } from "../storage/place.ts";
+import type { ArtifactStore } from "../storage/artifact-store.ts";
 import type { DbFor } from "./callers.ts";
 import { claimRoute } from "./claim.ts";
 import { createTaskRoute } from "./create-task.ts";

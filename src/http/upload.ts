@@ -1,7 +1,7 @@
 import type { Request, RequestHandler } from "express";
 import { Refusal } from "../errors.ts";
 import { uploadOutput } from "../queue/upload.ts";
-import { requireWithin } from "../storage/staging.ts";
+import { requireAtMost } from "../storage/staging.ts";
 import type { DbFor } from "./callers.ts";
 import { InvalidValue } from "./input.ts";
 import { ownLeaseId } from "./own-work.ts";
@@ -27,7 +27,7 @@ export function uploadRoute(dbFor: DbFor, maxBytes: number): RequestHandler<{ id
     const db = dbFor(response);
     try {
       // One that says how long it is need not be taken to see that it is too long.
-      requireWithin(maxBytes, Number(request.get("content-length") ?? 0));
+      requireAtMost(maxBytes, Number(request.get("content-length") ?? 0));
       const leaseId = await ownLeaseId(db, request.params.id, request.get("x-lease-id")?.toLowerCase());
       const { id, size_bytes, sha256 } = await uploadOutput(db, request.params.id, leaseId, bytesOf(request), maxBytes);
       response.status(201);

@@ -9,7 +9,7 @@ import { llmTasks, workers } from "../db/schema.ts";
 import { columnsOf, statement } from "../db/statement.ts";
 import { isNewSuccess, recordFailure, recordSuccess } from "../fleet/failures.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
-import type { PlacedOutput } from "../storage/place.ts";
+import type { PlacedOutput } from "../storage/place-output.ts";
 import { afterCommit } from "./after-commit.ts";
 import { type Completion, detailOf, type Submission } from "./completion.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";

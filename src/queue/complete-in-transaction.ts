@@ -9,7 +9,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { recordFailure, recordSuccess } from "../fleet/failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
-import type { PlacedOutput } from "../storage/place.ts";
+import type { PlacedOutput } from "../storage/place-output.ts";
 import { takeStaged } from "../storage/staging.ts";
 import { answerTo, type Completion, detailOf, findEarlier, holderFor, type Submission } from "./completion.ts";
 import { isStill } from "./fence.ts";

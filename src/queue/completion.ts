@@ -6,7 +6,7 @@ import type { Db } from "../db/client.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/rows.ts";
 import { Conflict } from "../errors.ts";
-import { sha256Of } from "../storage/hash.ts";
+import { sha256Of } from "../sha256.ts";
 import { findLease, hasEnded, isHeld, requireHeld, staleLease } from "./fence.ts";
 
 /** What a worker submits, and the SHA-256 of its body, by which the same completion is recognized when it comes again. */

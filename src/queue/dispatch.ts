@@ -8,7 +8,7 @@ import { Conflict, NotFound, Refusal, Unavailable } from "../errors.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
 import { type AgentCalls, executeOn } from "../fleet/node-agent.ts";
 import { getWorker } from "../fleet/workers.ts";
-import type { ArtifactStore } from "../storage/place.ts";
+import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
 import { leaseTask } from "./lease.ts";

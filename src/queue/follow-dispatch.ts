@@ -6,7 +6,7 @@ import { Conflict, messageOf, Refusal, Unavailable } from "../errors.ts";
 import { recordAcceptance, recordRefusal } from "../fleet/agent-refusals.ts";
 import { AgentFault, type Execution } from "../fleet/node-agent.ts";
 import { joinSignals, pause } from "../signals.ts";
-import type { ArtifactStore } from "../storage/place.ts";
+import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";
 import { releaseTask } from "./release.ts";

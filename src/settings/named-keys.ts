@@ -1,5 +1,5 @@
 /** Named keys: what they may do is said by their role, who used one by its name. */
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { and, asc, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -10,6 +10,7 @@ import { apiKeys } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import type { Role } from "../db/values.ts";
 import { Conflict, NotFound } from "../errors.ts";
+import { sha256Of } from "../sha256.ts";
 
 /** A key as it may be shown; the key itself is nowhere but with whom it was given to. */
 export interface NamedKey {
@@ -136,8 +137,6 @@ export async function findKeyAndRecordUse(
       .where(and(eq(apiKeys.id, found.id), isQuiet));
   return { id: found.id, name: found.name, role: found.role };
 }
-
-const sha256Of = (key: string) => createHash("sha256").update(key).digest("hex");
 
 const keyFact = (action: string, name: string, detail: string) => ({
   action,

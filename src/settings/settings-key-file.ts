@@ -3,6 +3,7 @@ import { chmod, link, mkdir, open, readFile, stat, unlink } from "node:fs/promis
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
+import { syncFolder } from "../sync-folder.ts";
 
 /** What is made has 44; less is the rest of a file that was not written whole, or no key. */
 const SHORTEST = 32;
@@ -53,6 +54,7 @@ async function make(dataDir: string, path: string, log: Logger): Promise<string>
   await writeSafely(draft, `${randomBytes(32).toString("base64")}\n`);
   try {
     await link(draft, path);
+    // If the file's name got lost with the power, so would everything that was sealed with the key meanwhile.
     await syncFolder(dataDir);
     log.info({ path }, "made the key that settings are encrypted with; keep it, or set SETTINGS_KEY");
   } catch (error) {
@@ -71,12 +73,6 @@ async function writeSafely(path: string, text: string): Promise<void> {
   } finally {
     await file.close();
   }
-}
-
-/** Without this, the file's name may be lost with the power, and what was sealed meanwhile with it. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path);
-  await folder.sync().finally(() => folder.close());
 }
 
 async function shutOut(path: string, log: Logger): Promise<void> {

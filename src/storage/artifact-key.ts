@@ -1,16 +1,16 @@
 import { isUuid } from "../db/ids.ts";
 
 declare const brand: unique symbol;
-/** Where an artifact's bytes are in the bucket. Only `artifactKey` and `keyIn` make one, so that nothing outside `artifacts/` is ever named. */
+/** The key of an artifact's object in the bucket. Only `artifactKey` and `keyIn` make such keys, so that none is ever outside `artifacts/`. */
 export type ArtifactKey = string & { readonly [brand]: true };
 
-/** `artifacts/<task id>/<artifact id>` (lifecycle.md, invariant 12). Throws when either is no UUID. */
+/** The key `artifacts/<task id>/<artifact id>` (lifecycle.md, invariant 12). Throws when one of the ids is no UUID. */
 export function artifactKey(taskId: string, artifactId: string): ArtifactKey {
   if (!isUuid(taskId) || !isUuid(artifactId)) throw new Error("A key in the bucket is made of two UUIDs.");
   return `artifacts/${taskId}/${artifactId}` as ArtifactKey;
 }
 
-/** The key that an artifact's `minio://<bucket>/<key>` names; undefined when it is in another bucket, or outside `artifacts/`. */
+/** The key in the artifact's `minio://<bucket>/<key>`; undefined when that is in another bucket, or outside `artifacts/`. */
 export function keyIn(bucket: string, url: string): ArtifactKey | undefined {
   const prefix = `minio://${bucket}/`;
   const key = url.startsWith(prefix) ? url.slice(prefix.length) : "";

@@ -5,18 +5,18 @@ import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
 import type { ArtifactKey } from "./artifact-key.ts";
 import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
-import { unlessAborted, within } from "./limits.ts";
+import { unlessAborted, withDeadline } from "./deadlines.ts";
 import { prepareBucket } from "./own-bucket.ts";
 import { faultOf as faultAt, isNoBucket } from "./s3-faults.ts";
 import { transport } from "./transport.ts";
 
-/** A connection on which nothing moves for so long is given up. */
+/** A connection on which nothing moves for so long is closed. */
 const IDLE_MS = 10_000;
-/** After so many failed uploads in a row none is tried for a while: each would keep a completion waiting. */
+/** After so many failed uploads in a row no upload is tried for a while, since a completion would wait for each. */
 const FAILURES = 5;
 const REST_MS = 10_000;
 
-/** Bytes to store, with what is known of them before. */
+/** Bytes to store, and what is known of them. */
 export interface Upload {
   body: Iterable<Buffer> | AsyncIterable<Buffer>;
   sizeBytes: number;
@@ -25,41 +25,41 @@ export interface Upload {
 }
 
 export interface PutOptions {
-  /** Given up then, in milliseconds, whatever has arrived. */
+  /** The upload is given up after so many milliseconds. */
   withinMs: number;
-  /** Ends it; what is thrown is then its reason. */
+  /** Ends the upload, which then throws the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Nobody waits for it: that it fails says nothing of other uploads, unless they fail too. */
+  /** Nobody waits for this upload: its failure does not count towards the failures in a row. */
   isBackground?: boolean;
 }
 
-/** Which bytes, counted from 0. */
+/** A range of bytes, counted from 0. */
 export interface Part {
   start: number;
   length: number;
 }
 
-/** The runtime's own bucket. What fails throws a BucketFault, or a ForeignBucket; where a `signal` is aborted, its reason. */
+/** The runtime's own bucket. All calls throw a BucketFault or a ForeignBucket when they fail, or the reason of an aborted `signal`. */
 export interface Bucket {
   readonly name: string;
-  /** Makes the bucket where it is missing. ForeignBucket: it is not ours to use. BucketFault: nobody answers. */
+  /** Makes the bucket if it is missing. ForeignBucket: it is not ours to use. BucketFault: the store does not answer. */
   checkOwn(): Promise<void>;
-  /** Stores the bytes in one request, so that no part of them is left when it fails. SourceFault: they could not be read. StoreRests. */
+  /** Stores the bytes in one request, so that a failure leaves no part of them. SourceFault: the bytes could not be read. StoreRests. */
   put(key: ArtifactKey, upload: Upload, options: PutOptions): Promise<void>;
   /** The object's bytes, or a part of them. NoSuchObject. */
   get(key: ArtifactKey, part?: Part, signal?: AbortSignal): AsyncGenerator<Buffer>;
   /** Removes the object; one that is not there is no fault. */
   remove(key: ArtifactKey, signal?: AbortSignal): Promise<void>;
-  /** An address at which anybody may read the object for so long; a browser saves it as `fileName` and never shows it. */
+  /** An address at which anybody may read the object for so many seconds. A browser saves it as `fileName` and never shows it. */
   presign(key: ArtifactKey, expiresSeconds: number, fileName: string): Promise<string>;
 }
 
-/** Connects at the first use only. `idleMs` and `restMs` are for tests. */
+/** Opens the bucket, and connects only at the first use. `idleMs` and `restMs` are for tests. */
 export function openBucket(
   { bucket: name, ...connection }: NonNullable<Config["minio"]>,
   { idleMs = IDLE_MS, restMs = REST_MS } = {},
 ): Bucket {
-  /** By how much our clock was ahead of the store's when that answered last. */
+  /** By how much our clock was ahead of the store's at the store's last answer. */
   let aheadMs = 0;
   const noteTime = (storeMs: number) => {
     aheadMs = Number.isNaN(storeMs) ? 0 : Date.now() - storeMs;
@@ -68,7 +68,7 @@ export function openBucket(
   const connect = (signal?: AbortSignal) =>
     new Client({
       ...connection,
-      // A stream cannot be sent twice, and whoever uploads has PostgreSQL to fall back on.
+      // A stream cannot be sent twice, and an output stays in PostgreSQL when its upload fails.
       retryOptions: { disableRetry: true },
       transport: transport(connection.useSSL, idleMs, noteTime, signal),
     });
@@ -79,7 +79,7 @@ export function openBucket(
   );
   let own: Promise<void> | undefined;
 
-  /** Looks at the bucket once; a look that failed is made again at the next use. */
+  /** Checks the bucket once. A check that failed is made again at the next use. */
   function checkOwn(): Promise<void> {
     own ??= prepareBucket(client, name, connection.region).catch((error) => {
       own = undefined;
@@ -88,7 +88,7 @@ export function openBucket(
     return own;
   }
 
-  /** Runs `work` on the bucket once that is known to be ours. One that was deleted under way is made again at the next use. */
+  /** Runs `work` on the bucket after it was checked. A bucket that was deleted meanwhile is made again at the next use. */
   async function use<T>(signal: AbortSignal | undefined, work: (client: Client) => Promise<T>): Promise<T> {
     await unlessAborted(checkOwn(), signal);
     try {
@@ -109,12 +109,12 @@ export function openBucket(
     await use(signal, async (client) => {
       const stream = Readable.from(bytes);
       try {
-        // Over TLS the client signs no hash of the body.
+        // Over TLS, the client does not sign the hash of the body.
         const sha256 = client.enableSHA256 ? facts.sha256 : "";
         const answer = await client.makeRequestStreamAsync(options, stream, sha256, [200], "");
         answer.resume();
       } catch (error) {
-        // A store may break the connection before it says that the bucket is gone.
+        // A store may close the connection before it says that the bucket is gone.
         if (!fault) own = undefined;
         throw fault ?? error;
       } finally {
@@ -128,7 +128,7 @@ export function openBucket(
     checkOwn,
     put: (key, bytes, { withinMs, signal, isBackground }) => {
       const late = () => new BucketFault(`not stored within ${withinMs / 1_000} s`);
-      const work = () => within(withinMs, late, signal, (ending) => upload(key, bytes, ending));
+      const work = () => withDeadline(withinMs, late, signal, (ending) => upload(key, bytes, ending));
       if (isBackground && breaker.state === CircuitState.Closed) return work();
       return breaker.execute(work).catch((error) => {
         throw signal?.aborted ? error : faultOf(error);
@@ -159,7 +159,7 @@ export function openBucket(
   };
 }
 
-/** The bytes; tells when they cannot be read, which the stream that they become would not tell apart from what happens to itself. */
+/** Passes the bytes on, and reports when they cannot be read: the stream that is made of them would not tell that from its own errors. */
 async function* readFrom(body: Upload["body"], onFault: (error: unknown) => void): AsyncGenerator<Buffer> {
   try {
     yield* body;

@@ -1,23 +1,23 @@
-/** Bytes that are too many for one value, kept in PostgreSQL in pieces, so that no more than one piece is in memory at a time. */
+/** Outputs that are too large for one value are kept in PostgreSQL in pieces, so that at most one piece is in memory at a time. */
 import { and, asc, eq, gt, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { outputChunks, stagedOutputs } from "../db/output-tables.ts";
 import { Conflict } from "../errors.ts";
 import { withRelief } from "./relief.ts";
 
-/** PostgreSQL sends bytes as text of twice their length, so a piece costs some 1 MB on its way. */
+/** The size of a piece. PostgreSQL sends bytes as text of twice their length, so that a piece takes about 1 MB on its way. */
 const PIECE_BYTES = 256 * 1024;
 
-/** The answer to an upload whose place another has taken. */
+/** The answer to an upload that a later one has replaced. */
 export function replaced(): Conflict {
   return new Conflict("A later upload under this lease took the place of this one.");
 }
 
-/** Stores the bytes as the staged output's pieces, as they come. Conflict: it is no longer staged. */
+/** Stores the bytes, as they come, as pieces of the staged output. Conflict: the output is not staged any more. */
 export async function writeChunks(db: Db, outputId: string, body: AsyncIterable<Buffer>): Promise<void> {
   let seq = 0;
   for await (const data of withRelief(inPieces(body))) {
-    // Locks the staged row: whoever deletes it waits, and then finds this piece.
+    // This locks the staged row, so that a deletion of it waits, and then finds this piece too.
     const { rowCount } = await db.execute(
       sql`insert into ${outputChunks} (output_id, seq, data)
         select id, ${seq}::integer, ${sql.param(data)}::bytea from ${stagedOutputs} where id = ${outputId} for key share`,
@@ -46,7 +46,7 @@ async function* piecesIn(db: Db, outputId: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** Removes the output's pieces. The database refuses it while an artifact lives on them. */
+/** Deletes the output's pieces. The database refuses that when an artifact needs them. */
 export async function deleteChunks(tx: Db, outputId: string): Promise<void> {
   await tx.delete(outputChunks).where(eq(outputChunks.output_id, outputId));
 }

@@ -2,20 +2,20 @@ import type { Client } from "minio";
 import { StartError } from "../errors.ts";
 import { isNoBucket } from "./s3-faults.ts";
 
-/** All that may lie at the root of our bucket (lifecycle.md, invariant 12). */
+/** The only folder at the root of our bucket (lifecycle.md, invariant 12). */
 const OURS = "artifacts/";
-/** Behind all of ours, whose second part is a UUID, and in front of whatever else comes later. */
+/** A key that comes after all of ours, whose second part is a UUID, and before all other keys that come later. */
 const AFTER_OURS = "artifacts/~";
-/** How the other memory layer names its own: `claude-mem`, `claude-memory`. */
+/** How the names of the other memory layer's buckets begin: `claude-mem`, `claude-memory`. */
 const CLAUDE_MEM = "claude-mem";
 
-/** The bucket belongs to somebody else; `message` says what to do. */
+/** The bucket belongs to another service; `message` says what to do. */
 export class ForeignBucket extends StartError {}
 
 /**
- * Makes the bucket in `region` where it is missing. ForeignBucket: it holds anything but our artifacts, or has a name of the other memory
- * layer. Membridge keeps its database at projects/<id>/sqlite/claude-mem.db, so that it is the root that tells, not a name: whatever is not
- * ours is foreign.
+ * Makes the bucket in `region` if it is missing. ForeignBucket: the bucket holds anything but our artifacts, or has a name of the other memory
+ * layer. Membridge keeps its database at projects/<id>/sqlite/claude-mem.db, so that the root of the bucket is checked, and not single names:
+ * everything that is not ours is foreign.
  */
 export async function prepareBucket(client: Client, bucket: string, region: string): Promise<void> {
   if (bucket.startsWith(CLAUDE_MEM)) throw foreign(`Bucket "${bucket}" has a name of claude-mem's buckets`);
@@ -30,10 +30,10 @@ export async function prepareBucket(client: Client, bucket: string, region: stri
   }
 }
 
-/** Looks by listing and not by a HEAD request, whose answer has no body to say why it failed. */
+/** Checks the bucket by listing it: a HEAD request would not say why it failed. */
 async function requireOurs(client: Client, bucket: string): Promise<void> {
   for (const after of ["", AFTER_OURS]) {
-    // Keys come in order, so that the first of each listing tells.
+    // Keys come in order, so that the first key of each listing is enough.
     const { objects } = await client.listObjectsQuery(bucket, "", after, { Delimiter: "", MaxKeys: 1 });
     const key = objects[0]?.name ?? OURS;
     if (!key.startsWith(OURS))

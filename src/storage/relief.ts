@@ -3,14 +3,15 @@ import { runInNewContext } from "node:vm";
 
 const EVERY_BYTES = 8 * 1024 * 1024;
 
-// Node offers the collector only by this flag, which is taken back at once.
+// Node gives access to the garbage collector only by this flag, which is taken back at once.
 setFlagsFromString("--expose-gc");
 const collectGarbage: () => void = runInNewContext("gc");
 setFlagsFromString("--no-expose-gc");
 
 /**
- * Passes bytes on, and has V8 collect the buffers that have gone by: they lie outside of its heap, where it lets 64 MB of them pile up
- * before it looks. 100 MB through the service made its RSS grow by 70 to 80 MB, with this by 15 to 35; a collection takes some 25 ms.
+ * Passes bytes on, and has V8 collect the buffers that were passed. They are outside of V8's heap, where it lets 64 MB pile up before it collects
+ * them by itself. To send 100 MB through the service made its memory grow by 70 to 80 MB, and with this by 15 to 35 MB. A collection takes some
+ * 25 ms.
  */
 export async function* withRelief(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let bytes = 0;

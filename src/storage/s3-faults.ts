@@ -7,8 +7,8 @@ const GONE = new Set(["NoSuchKey", "NoSuchBucket", "NotFound"]);
 const OURS = [BucketFault, StartError, SourceFault];
 
 /**
- * What the client throws, as a BucketFault: its own errors carry network codes that would be taken for the database's. `aheadMs` is by how
- * much the clock of this machine is ahead of the store's.
+ * Turns what the S3 client throws into a BucketFault. The client's own errors carry network codes, which would be taken for faults of the database.
+ * `aheadMs` is by how much the clock of this machine is ahead of the store's.
  */
 export function faultOf(error: unknown, aheadMs = 0): unknown {
   if (OURS.some((kind) => error instanceof kind)) return error;

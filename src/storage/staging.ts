@@ -5,40 +5,40 @@ import { newId } from "../db/ids.ts";
 import { stagedOutputs } from "../db/output-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Refusal } from "../errors.ts";
+import { createMeasure } from "./check-bytes.ts";
 import { deleteChunks, replaced, writeChunks } from "./chunks.ts";
-import { measuring } from "./hash.ts";
-import { lookingForUtf8 } from "./utf8.ts";
+import { createUtf8Check } from "./utf8-check.ts";
 
-/** What an output on its way is known by. */
+/** How a staged output is identified: an output on its way, before its completion. */
 export interface Staged {
   id: string;
   task_id: string;
   lease_id: string | null;
 }
 
-/** An output whose bytes are there, and that no completion has taken over yet. */
+/** A staged output whose bytes are all there. */
 export interface StagedOutput extends Staged {
   size_bytes: number;
   sha256: string;
-  /** False: its bytes are no text in UTF-8. Null where nobody looked, since it was uploaded to an earlier version. */
+  /** False: its bytes are not text in UTF-8. Null: an earlier version took the upload, and did not check. */
   is_utf8: boolean | null;
 }
 
-/** The output is larger than MAX_OUTPUT_MB allows (413). */
+/** 413: the output is larger than MAX_OUTPUT_MB allows. */
 export class OutputTooLarge extends Refusal {
   readonly status = 413;
 }
 
-/** OutputTooLarge: there are more than `maxBytes`. */
-export function requireWithin(maxBytes: number, sizeBytes: number): void {
+/** Throws OutputTooLarge when there are more than `maxBytes`. */
+export function requireAtMost(maxBytes: number, sizeBytes: number): void {
   if (sizeBytes > maxBytes)
     throw new OutputTooLarge(`The output is larger than ${maxBytes} bytes; MAX_OUTPUT_MB sets the limit.`);
 }
 
 /**
- * Takes the bytes into PostgreSQL as they come, wherever they will lie in the end: neither a store that is away nor one that is slow
- * keeps a worker from handing in what it has. An earlier output of the lease that no completion has begun to take over is dropped, so that
- * a lease keeps one. OutputTooLarge: more than `maxBytes` came. Conflict: a later upload took its place. What fails leaves nothing behind.
+ * Stores the bytes of an upload in PostgreSQL as they come, also when they will lie in the bucket in the end, so that a worker can submit its output
+ * while the object store is away or slow. An earlier output of the lease is dropped, unless a completion has begun to take it over: a lease keeps
+ * one output. OutputTooLarge: more than `maxBytes` came. Conflict: a later upload replaced this one. An upload that fails leaves nothing behind.
  */
 export async function stageUpload(
   db: Db,
@@ -50,7 +50,7 @@ export async function stageUpload(
   await db.insert(stagedOutputs).values({ ...staged, created_at: nowMs });
   try {
     await dropEarlier(db, staged);
-    const [measure, text] = [measuring(), lookingForUtf8()];
+    const [measure, text] = [createMeasure(), createUtf8Check()];
     await writeChunks(db, staged.id, limited(measure.through(text.through(body)), maxBytes, measure.bytesSoFar));
     const { sizeBytes: size_bytes, sha256 } = measure.result();
     const is_utf8 = text.isUtf8();
@@ -58,26 +58,26 @@ export async function stageUpload(
     if ((await whole.returning({ id: stagedOutputs.id })).length === 0) throw replaced();
     return { ...staged, size_bytes, sha256, is_utf8 };
   } catch (error) {
-    // Should this fail too, cleanOnce finds it.
+    // Should this fail as well, cleanOnce finds the output later.
     await unstage(db, staged.id).catch(() => {});
     throw error;
   }
 }
 
-/** One of which there may be an object is left to cleanOnce. */
+/** Drops earlier outputs of the lease. An output with an object in the bucket is left to cleanOnce. */
 async function dropEarlier(db: Db, { id, lease_id }: { id: string; lease_id: string }): Promise<void> {
   const earlier = and(eq(stagedOutputs.lease_id, lease_id), lt(stagedOutputs.id, id), isNull(stagedOutputs.bucket));
   await inTransaction(db, (tx) => drop(tx, earlier));
 }
 
-/** What may lie in the bucket. */
+/** An output that may have an object in the bucket. */
 export interface AnnouncedObject extends Staged {
   bucket: string;
   size_bytes: number | null;
   sha256: string | null;
 }
 
-/** Writes down that there may be an object of it in the bucket, so that it is found again should no artifact come of it. */
+/** Records that there may be an object in the bucket, before it is put there, so that it is found again if no artifact comes of it. */
 export async function announceObject(db: Db, object: AnnouncedObject): Promise<void> {
   await db
     .insert(stagedOutputs)
@@ -86,10 +86,10 @@ export async function announceObject(db: Db, object: AnnouncedObject): Promise<v
 }
 
 /**
- * The same of an output that was uploaded. False, and it must not be put there, when it is being taken over or cleaned away, or there may be an
- * object of it in another bucket. From now on it counts as new, so that it is not cleaned away while it is put.
+ * Records the same for an output that was uploaded, which then counts as new, so that it is not cleaned away while it is put into the bucket.
+ * False: it must not be put there, since it is being taken over or cleaned away, or may have an object in another bucket.
  */
-export async function announceUploaded(db: Db, id: string, bucket: string): Promise<boolean> {
+export async function announceUpload(db: Db, id: string, bucket: string): Promise<boolean> {
   const announced = await db
     .update(stagedOutputs)
     .set({ bucket, created_at: nowMs })
@@ -104,7 +104,7 @@ export async function announceUploaded(db: Db, id: string, bucket: string): Prom
   return announced.length > 0;
 }
 
-/** The output that was uploaded whole under this lease of the task, if it is still there. */
+/** The output that was uploaded under this lease of the task, if all of it came and it is still there. */
 export async function findStaged(
   db: Db,
   id: string,
@@ -120,7 +120,7 @@ export async function findStaged(
     : undefined;
 }
 
-/** Hands the output over to the artifact that `tx` makes of it. False when it was cleaned away before. */
+/** Gives the staged output to the artifact that `tx` inserts. False when the output was cleaned away before. */
 export async function takeStaged(tx: Db, id: string, { keepChunks }: { keepChunks: boolean }): Promise<boolean> {
   const taken = await tx
     .delete(stagedOutputs)
@@ -130,12 +130,12 @@ export async function takeStaged(tx: Db, id: string, { keepChunks }: { keepChunk
   return taken.length > 0;
 }
 
-/** Forgets the output and its bytes in PostgreSQL. */
+/** Deletes the staged output and its bytes in PostgreSQL. */
 export async function unstage(db: Db, id: string): Promise<void> {
   await inTransaction(db, (tx) => drop(tx, eq(stagedOutputs.id, id)));
 }
 
-/** The pieces after their row, for which writeChunks looks: none is added any more. */
+/** Deletes the rows first and then their pieces: writeChunks adds no piece without its row. */
 async function drop(tx: Db, which: SQL | undefined): Promise<void> {
   const dropped = await tx.delete(stagedOutputs).where(which).returning({ id: stagedOutputs.id });
   for (const { id } of dropped) await deleteChunks(tx, id);
@@ -143,7 +143,7 @@ async function drop(tx: Db, which: SQL | undefined): Promise<void> {
 
 async function* limited(body: AsyncIterable<Buffer>, maxBytes: number, soFar: () => number): AsyncGenerator<Buffer> {
   for await (const part of body) {
-    requireWithin(maxBytes, soFar());
+    requireAtMost(maxBytes, soFar());
     yield part;
   }
 }

@@ -1,12 +1,12 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 
-/** What the client throws an error for without reading the answer, which would keep its connection for ever. */
+/** For these statuses the S3 client throws without reading the answer, which would keep the connection open for ever. */
 const UNREAD = new Set([408, 429, 499, 500, 502, 503, 504, 520]);
 
 /**
- * How the client makes its requests: with a limit to how long nothing may move, in milliseconds, as it would itself wait for ever, and ended
- * by `signal`. That nothing moves because we read slowly is no such case. `noteTime` hears of the store's own time, which its answers carry.
+ * Makes the requests of the S3 client, which by itself would wait for ever. A request on which nothing moves for `idleMs` milliseconds is ended, unless
+ * that is because we read slowly; `signal` ends a request too. `noteTime` gets the store's own time, which its answers carry.
  */
 export function transport(
   useSSL: boolean,

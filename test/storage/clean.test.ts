@@ -3,7 +3,7 @@ import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { uploadOutput } from "../../src/queue/upload.ts";
 import { artifactKey } from "../../src/storage/artifact-key.ts";
-import { cleanOnce } from "../../src/storage/clean.ts";
+import { cleanOnce } from "../../src/storage/clean-staged.ts";
 import { completed, inDatabase, storeAt } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";

@@ -13,7 +13,7 @@ import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
-import type { ArtifactStore } from "../../src/storage/place.ts";
+import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
 import { inDatabase } from "./artifact-stores.ts";
 
 export const ADMIN_KEY = "test-admin-key-0123456789";

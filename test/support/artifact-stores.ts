@@ -3,8 +3,8 @@ import { pino } from "pino";
 import type { Db } from "../../src/db/client.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { uploadOutput } from "../../src/queue/upload.ts";
+import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
-import type { ArtifactStore } from "../../src/storage/place.ts";
 import { aLeasedTask, completion } from "./factories.ts";
 import type { Connection } from "./s3.ts";
 

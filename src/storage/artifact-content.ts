@@ -6,14 +6,14 @@ import type { ArtifactRow } from "../db/rows.ts";
 import { auditLogs } from "../db/schema.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import { type ArtifactKey, keyIn } from "./artifact-key.ts";
+import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket, Part } from "./bucket.ts";
 import { isStoreFault, NoSuchObject } from "./bucket-faults.ts";
+import { checkBytes, createMeasure, WrongBytes } from "./check-bytes.ts";
 import { readChunks } from "./chunks.ts";
-import { measuring, proven, WrongBytes } from "./hash.ts";
-import type { ArtifactStore } from "./place.ts";
 import { withRelief } from "./relief.ts";
 
-/** The bytes are gone, or are not those that were stored (502). */
+/** 502: the artifact's bytes are gone, or are not the bytes that were stored. */
 export class Damaged extends Refusal {
   readonly status = 502;
 }
@@ -26,23 +26,23 @@ export interface Facts {
 }
 
 /**
- * An artifact's bytes, in PostgreSQL or in the bucket. What reads them throws Damaged, which is audited, or Unavailable when the object store
- * does not answer; where `signal` is aborted, its reason.
+ * An artifact's bytes, in PostgreSQL or in the bucket. Reading them throws Damaged, which is audited, or Unavailable when the object store does
+ * not answer, or the reason of an aborted `signal`.
  */
 export interface Content {
   contentType: string;
-  /** What the row says, without a look at the bytes; adopted rows do not say it. */
+  /** What the artifact's row says of the bytes, which are not read for that. Adopted rows do not say it. */
   stated: Facts | undefined;
   /**
-   * Reads the bytes through to see that they are what was stored: whoever is sent the first of them cannot be told any more that the last
-   * are wrong. Those of a row that says nothing are taken as they are.
+   * Reads all bytes to check that they are what was stored, before the first of them is sent: a client cannot be told afterwards that the last
+   * are wrong. If the row says nothing of them, the bytes are taken as they are.
    */
   verify(signal?: AbortSignal): Promise<Facts>;
-  /** The bytes, or a part of them, a piece at a time. All of them are compared once more, before the last piece; of a part, their number. */
+  /** The bytes, or a part of them, in pieces. They are checked again before the last piece; for a part, only their number is. */
   open(facts: Facts, part?: Part, signal?: AbortSignal): AsyncGenerator<Buffer>;
 }
 
-/** Finds the artifact's bytes, and reads nothing yet. NotFound: the task had no output. Conflict: they are in a bucket that is not ours. */
+/** Finds the artifact's bytes, and reads none of them yet. NotFound: the task had no output. Conflict: the bytes are in another bucket than ours. */
 export function contentOf(db: Db, store: ArtifactStore, artifact: ArtifactRow): Content {
   const { size_bytes: sizeBytes, sha256 } = artifact;
   const bytes = opener(db, store, artifact);
@@ -50,14 +50,14 @@ export function contentOf(db: Db, store: ArtifactStore, artifact: ArtifactRow): 
 
   async function* open(facts: Facts, part?: Part, signal?: AbortSignal): AsyncGenerator<Buffer> {
     try {
-      yield* proven(bytes(part, signal), part ? { sizeBytes: part.length, sha256: null } : facts);
+      yield* checkBytes(bytes(part, signal), part ? { sizeBytes: part.length, sha256: null } : facts);
     } catch (error) {
       throw signal?.aborted ? error : await refusalOf(db, artifact, error);
     }
   }
 
   async function measured(signal?: AbortSignal): Promise<Facts> {
-    const measure = measuring();
+    const measure = createMeasure();
     try {
       for await (const _piece of measure.through(bytes(undefined, signal))) signal?.throwIfAborted();
     } catch (error) {
@@ -78,7 +78,7 @@ export function contentOf(db: Db, store: ArtifactStore, artifact: ArtifactRow): 
   };
 }
 
-/** What the caller is answered when the bytes could not be read, or are the wrong ones. */
+/** The answer to a caller when the bytes could not be read or are wrong. */
 async function refusalOf(db: Db, artifact: ArtifactRow, error: unknown): Promise<unknown> {
   if (error instanceof WrongBytes || error instanceof NoSuchObject) return damaged(db, artifact, error.message);
   if (!isStoreFault(error)) return error;
@@ -87,7 +87,7 @@ async function refusalOf(db: Db, artifact: ArtifactRow, error: unknown): Promise
   );
 }
 
-/** An address of the object store at which anybody may read the artifact for so long. Conflict: its bytes are not there. */
+/** An address of the object store at which anybody may read the artifact for so many seconds. Conflict: its bytes are not in the store. */
 export async function presignedUrl(
   store: ArtifactStore,
   artifact: ArtifactRow,
@@ -117,11 +117,11 @@ function opener(db: Db, store: ArtifactStore, { id, url, content, size_bytes }: 
   if (size_bytes === null) throw new NotFound("The artifact has no content: its task ended without an output.");
   return (part, signal) => {
     const pieces = piecesOf(db, store, id, size_bytes, signal);
-    return part ? within(pieces, part) : pieces;
+    return part ? cutOut(pieces, part) : pieces;
   };
 }
 
-/** The output's pieces; where they are moved into the bucket meanwhile, the rest of them comes from there. */
+/** The output's pieces. If they are moved into the bucket meanwhile, the rest of them comes from there. */
 async function* piecesOf(
   db: Db,
   store: ArtifactStore,
@@ -150,7 +150,7 @@ function inBucket({ bucket }: ArtifactStore, url: string): { bucket: Bucket; key
   throw new Conflict(`The artifact lies at ${url}, which is not in the bucket that MINIO_* names.`);
 }
 
-/** Audited once, however often it is read: only what is new about it makes another entry. */
+/** Audits that the artifact is damaged, unless its newest entry says the same, so that many reads make one entry. */
 async function damaged(db: Db, { id }: ArtifactRow, reason: string): Promise<Damaged> {
   const detail = `The artifact is damaged: ${reason}`;
   const fact = { action: "artifact_damaged", entity_type: "artifact", entity_id: id, actor: "runtime", detail };
@@ -164,7 +164,8 @@ async function damaged(db: Db, { id }: ArtifactRow, reason: string): Promise<Dam
   return new Damaged(`${detail}.`);
 }
 
-async function* within(pieces: AsyncIterable<Buffer>, { start, length }: Part): AsyncGenerator<Buffer> {
+/** Only the bytes of `part`. */
+async function* cutOut(pieces: AsyncIterable<Buffer>, { start, length }: Part): AsyncGenerator<Buffer> {
   const end = start + length;
   let at = 0;
   for await (const piece of pieces) {

@@ -1,10 +1,10 @@
-import type { Bytes } from "./hash.ts";
+import type { Bytes } from "./check-bytes.ts";
 
-/** Looks whether what flows through is text in UTF-8; `isUtf8()` when it has ended. */
-export function lookingForUtf8() {
+/** Checks whether the bytes that flow through are text in UTF-8. `isUtf8()` says so when they have ended. */
+export function createUtf8Check() {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let isValid = true;
-  /** Without a part, the text must have come to its end: a character may be cut by the end of a part. */
+  /** The end of a part may cut a character. A call without a part says that the text has ended, so that no cut character may be left. */
   const decode = (part?: Buffer) => {
     if (!isValid) return;
     try {

@@ -5,16 +5,17 @@ import { stagedOutputs } from "../db/output-tables.ts";
 import { leases } from "../db/schema.ts";
 import { messageOf } from "../errors.ts";
 import { artifactKey } from "./artifact-key.ts";
-import type { ArtifactStore } from "./place.ts";
+import type { ArtifactStore } from "./artifact-store.ts";
 import { unstage } from "./staging.ts";
 
-/** A worker that cannot reach us keeps a finished result and tries again; after a day it does not come any more. */
+/** A worker that cannot reach the service keeps its result and tries again. After a day, it does not come any more. */
 const STALE_MS = 24 * 3_600_000;
 const PER_PASS = 100;
 
 /**
- * Removes what was uploaded, or put into the bucket, for a completion that never came; gives how many. An output that a completion has taken
- * over has no staged row any more, so that nothing that belongs to an artifact is ever removed. `signal` ends the pass, a removal in flight too.
+ * Makes one pass: removes outputs that were uploaded, or put into the bucket, for a completion that never came, and gives how many. An output that a
+ * completion took over has no staged row any more, so that nothing is removed that belongs to an artifact. `signal` ends the pass, and a removal
+ * that just runs.
  */
 export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore, signal?: AbortSignal): Promise<number> {
   const stale = await db
@@ -26,7 +27,7 @@ export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore, signal?:
   let cleaned = 0;
   for (const { id, task_id, ...staged } of stale) {
     if (signal?.aborted) break;
-    // From here on no completion takes it over: only whole ones are. One that has begun to, or has done so, meanwhile has changed the row.
+    // Without a size and a hash, no completion takes the output over any more. One that did so meanwhile has changed or deleted the row.
     const given = await db
       .update(stagedOutputs)
       .set({ size_bytes: null, sha256: null })
@@ -37,7 +38,7 @@ export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore, signal?:
       if (staged.bucket !== null && !staged.isTaken) await bucket?.remove(artifactKey(task_id, id), signal);
     } catch (error) {
       if (signal?.aborted) break;
-      log.warn({ reason: messageOf(error) }, "outputs that nobody took stay in the bucket for now");
+      log.warn({ reason: messageOf(error) }, "outputs without a completion stay in the bucket for now");
       break;
     }
     if (staged.isTaken) await db.delete(stagedOutputs).where(eq(stagedOutputs.id, id));
@@ -47,7 +48,7 @@ export async function cleanOnce(db: Db, { bucket, log }: ArtifactStore, signal?:
   return cleaned;
 }
 
-/** Old, and of no lease that is still worked under. */
+/** True for a staged output that is old, and whose lease is not active. */
 function isStale(db: Db): SQL | undefined {
   const lease = db
     .select({ one: sql`1` })
@@ -56,8 +57,8 @@ function isStale(db: Db): SQL | undefined {
   return and(lt(stagedOutputs.created_at, sql`${nowMs} - ${STALE_MS}`), notExists(lease));
 }
 
-/** There may be no object of it, or one that we can remove: that of another bucket is for who has that. */
+/** True for a staged output without an object, or with one in our bucket. An object in another bucket is removed by the service that has that bucket. */
 const isOurs = (name: string) => or(isNull(stagedOutputs.bucket), eq(stagedOutputs.bucket, name));
 
-/** An artifact came of it after all: then its bytes are that one's. By its name, as Drizzle leaves the table out of a selected column. */
+/** True when an artifact came of the output after all, which needs its bytes. The table is written out, since Drizzle leaves it out of selected columns. */
 const isTaken = sql<boolean>`exists (select 1 from runtime_artifacts a where a.id = runtime_staged_outputs.id)`;

@@ -6,27 +6,28 @@ import type { ArtifactRow } from "../db/rows.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import { artifactKey } from "./artifact-key.ts";
+import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket } from "./bucket.ts";
 import { SourceFault, StoreRests } from "./bucket-faults.ts";
+import { checkBytes } from "./check-bytes.ts";
 import { deleteChunks, readChunks } from "./chunks.ts";
-import { proven } from "./hash.ts";
-import type { ArtifactStore } from "./place.ts";
 
 const BATCH = 50;
-/** A pass ends, so that a stop need not wait for the rest; the next one goes on. */
+/** The most outputs that a pass moves, so that a stop does not wait for long. The next pass goes on. */
 const PER_PASS = 1_000;
-/** What is stored more slowly, in bytes a millisecond, is given up: a minute for all, and 1 GB within three hours. */
+/** An upload is given up when it takes longer: each gets a minute, and more by its size, so that 1 GB gets three hours. */
 const LONGEST_BASE_MS = 60_000;
 const LEAST_BYTES_PER_MS = 100;
 
-/** So many that fail one after the other are taken to fail for the store's sake, and end the pass. */
+/** After so many failures in a row the store is taken to be at fault, and the pass ends. */
 const FAILURES = 3;
-/** Where such a pass ended: the next one goes on behind it, so that outputs that cannot be moved keep no others from it. */
+/** The artifact at which such a pass ended. The next pass begins after it, so that outputs that cannot be moved do not stand in the way of others. */
 const endedAt = new WeakMap<Bucket, string>();
 
 /**
- * Moves outputs that stayed in PostgreSQL into the bucket, the oldest first; gives how many. Each is there before its row says so, and the
- * row changes once, whoever else is moving it. One that fails is left for a later pass. `signal` ends the pass, an upload in flight too.
+ * Makes one pass: moves outputs that stayed in PostgreSQL into the bucket, the oldest first, and gives how many. An output is in the bucket before
+ * its row says so, and the row changes once, even if several instances move it. What fails is left for a later pass. `signal` ends the pass, and
+ * an upload that just runs.
  */
 export async function moveOnce(db: Db, { bucket, log }: ArtifactStore, signal?: AbortSignal): Promise<number> {
   if (!bucket) return 0;
@@ -54,7 +55,7 @@ export async function moveOnce(db: Db, { bucket, log }: ArtifactStore, signal?: 
   return moved;
 }
 
-/** The artifacts whose bytes lie in PostgreSQL, in the order of their ids, which is that of their age. */
+/** The ids of artifacts whose bytes are in PostgreSQL, in their order, which is the order of age. */
 async function* inDatabase(db: Db, after: string): AsyncGenerator<string> {
   for (let last = after; ; ) {
     const rows = await db
@@ -71,19 +72,19 @@ async function* inDatabase(db: Db, after: string): AsyncGenerator<string> {
 
 const isHere = and(isNull(runtimeArtifacts.url), isNotNull(runtimeArtifacts.size_bytes));
 
-/** False when another instance has moved it. */
+/** Moves the artifact's bytes. False when another instance has moved them. */
 async function move(db: Db, bucket: Bucket, id: string, signal: AbortSignal | undefined): Promise<boolean> {
   const artifact = await findHere(db, id);
   if (!artifact || artifact.size_bytes === null || artifact.sha256 === null) return false;
   const { task_id, content, size_bytes, sha256, content_type } = artifact;
   const key = artifactKey(task_id, id);
   const facts = { sizeBytes: size_bytes, sha256 };
-  const body = proven(content === null ? readChunks(db, id) : [Buffer.from(content)], facts);
+  const body = checkBytes(content === null ? readChunks(db, id) : [Buffer.from(content)], facts);
   const withinMs = LONGEST_BASE_MS + size_bytes / LEAST_BYTES_PER_MS;
   try {
     await bucket.put(key, { body, ...facts, contentType: content_type }, { withinMs, signal, isBackground: true });
   } catch (error) {
-    // Its pieces go away while they are read when another instance is faster.
+    // The pieces are deleted while they are read when another instance is faster.
     if (error instanceof SourceFault && !(await findHere(db, id))) return false;
     throw error;
   }

@@ -1,18 +1,13 @@
 import { createHash } from "node:crypto";
 
-/** The SHA-256 of the bytes, in hexadecimal. */
-export function sha256Of(bytes: Buffer | string): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
-/** Bytes, a piece at a time. */
+/** Bytes that come in pieces. */
 export type Bytes = Iterable<Buffer> | AsyncIterable<Buffer>;
 
-/** The bytes are not those that were stored; `message` says how they differ. */
+/** The bytes are not the bytes that were stored; `message` says how they differ. */
 export class WrongBytes extends Error {}
 
-/** Counts and hashes what flows through; `result()` when it has ended. */
-export function measuring() {
+/** Counts and hashes the bytes that flow through. `result()` may be called once, when they have ended. */
+export function createMeasure() {
   const hash = createHash("sha256");
   let sizeBytes = 0;
   return {
@@ -29,14 +24,14 @@ export function measuring() {
 }
 
 /**
- * Passes the bytes on, and holds the last piece back until all of them are known to be those that were stored: whoever takes them then has
- * fewer than were announced, and not wrong ones. Without a hash only their number is looked at. WrongBytes.
+ * Passes the bytes on, and holds the last piece back until all of them are known to be those that were stored. A reader of wrong bytes so gets
+ * fewer than were announced. Without a hash, only their number is checked. Throws WrongBytes.
  */
-export async function* proven(
+export async function* checkBytes(
   bytes: Bytes,
   stored: { sizeBytes: number; sha256: string | null },
 ): AsyncGenerator<Buffer> {
-  const measure = measuring();
+  const measure = createMeasure();
   let held: Buffer | undefined;
   for await (const piece of measure.through(bytes)) {
     if (measure.bytesSoFar() > stored.sizeBytes) break;
