@@ -9,7 +9,7 @@ export interface ApiKey {
   renew(): Promise<boolean>;
 }
 
-/** `file`, where one is named, wins over `key`. StartError: the file cannot be read. */
+/** Opens the key. A named `file` wins over `key`. StartError: the file cannot be read. */
 export async function openApiKey(key: string | undefined, file: string | undefined): Promise<ApiKey> {
   if (!file) {
     const only = key?.trim() || undefined;
@@ -22,7 +22,7 @@ export async function openApiKey(key: string | undefined, file: string | undefin
   return {
     current: () => current || undefined,
     renew: async () => {
-      // A file that is being exchanged may be away for a moment; the key before stays until there is another.
+      // A file that is being replaced may be missing for a moment. The old key stays until there is a new one.
       const next = await read().catch(() => current);
       const isNew = next !== "" && next !== current;
       if (isNew) current = next;

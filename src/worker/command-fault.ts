@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 /** A command that begins with a plain name. Shell syntax before the name cannot be judged without running it. */
 const FIRST_WORD = /^\s*([A-Za-z0-9_./+-]+)(\s|$)/;
 
-/** A sentence that says why this machine's shell cannot run the command at all; undefined when nothing speaks against it. */
+/** Why this machine's shell cannot run the command, as a sentence; undefined when it seems that it can. */
 export function commandFault(command: string): string | undefined {
   const word = FIRST_WORD.exec(command)?.[1];
   if (word !== undefined && ask('command -v "$1"', "sh", word).status !== 0)

@@ -1,24 +1,24 @@
 import type { Answer, RuntimeClient, Work } from "./runtime-client.ts";
 import type { TaskFolder } from "./task-folder.ts";
 
-/** Longer outputs are uploaded by themselves: in JSON they may exceed what the runtime takes. */
+/** Longer outputs are uploaded in a call of their own: in JSON they may be larger than the runtime takes. */
 const LARGEST_IN_JSON_BYTES = 1_000_000;
 
-/** What the command came to. `fault` says why it failed; undefined is a success. */
+/** The outcome of the command. `fault` says why it failed; undefined is a success. */
 export interface Outcome {
   fault: string | undefined;
   durationMs: number;
 }
 
-/** What the runtime answered, and what it was given. */
+/** The runtime's answer, and what was sent to it. */
 export interface Delivery extends Answer {
   handedIn: string;
 }
 
 /**
- * Hands in the result, and insists until it is decided. An output that is small and text goes into the completion; any other is uploaded as it
- * is, whatever its bytes are, and so is one that the completion was too large for. An output that the runtime refuses all the same becomes an
- * error that says so. What the command said last is in every error. Throws as `insist` does.
+ * Delivers the result, and tries until the runtime has decided on it. A small output that is text goes into the completion. Any other output is
+ * uploaded as it is, and so is one with which the completion was too large. If the runtime refuses the upload too, the task is completed with an
+ * error that says so. Every error has the last words of the command. Throws as `insist` does.
  */
 export async function deliver(
   client: RuntimeClient,
@@ -39,7 +39,7 @@ export async function deliver(
   const sizeBytes = await folder.outputBytes();
   const text = sizeBytes <= LARGEST_IN_JSON_BYTES ? await folder.outputText() : undefined;
   if (text !== undefined) {
-    // A failure without an output has none, which is not the same as an empty one.
+    // A failure without any output has no output, which differs from an empty one.
     const output = text === "" && fault !== undefined ? null : text;
     const completed = await complete({ ...result, output }, `${sizeBytes} bytes in JSON`);
     if (!isTooMuch(completed)) return completed;

@@ -9,24 +9,24 @@ import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
 const BEAT_WITHIN_MS = 10_000;
 const LONGEST_BEAT_MS = 10_000;
 const SHORTEST_BEAT_MS = 200;
-/** A command that fails sooner may have failed because of this machine. */
+/** A command that fails within this time may have failed because of this machine. */
 const FAST_MS = 10_000;
-/** Of what went wrong, in characters, in the log; all of it is in the result. */
+/** How many characters of an error are logged. The result has all of it. */
 const LONGEST_REASON = 300;
 const RELEASE_WITHIN_MS = 5_000;
 const RELEASE_TRIES = 3;
 
-/** What an execution says about the machine it was on. */
+/** What an execution says about this machine. */
 export type Verdict =
   /** The command ran, and what came of it is the task's. */
   | { kind: "ran"; failedFast: boolean }
-  /** It could not be run here; the task was handed back. `isCommand`: the shell did not find the command. */
+  /** The command could not be run here, and the task was released. `isCommand`: the shell did not find the command. */
   | { kind: "unfit"; reason: string; isCommand: boolean }
   /** The worker was told to stop at once. */
   | { kind: "stopped" };
 
-/** Hands the task back, and its attempt with it. `started`: it was begun, and is given back for a reason of the worker's own. Never rejects. */
-export async function handBack(
+/** Releases the task, so that it costs no attempt. `started`: it was begun, and the reason is the worker's own. Never rejects. */
+export async function releaseTask(
   client: RuntimeClient,
   { task, lease }: Work,
   reason: string,
@@ -42,9 +42,9 @@ export async function handBack(
 }
 
 /**
- * Runs the command for a task and hands in what came of it, with heartbeats until that is delivered. A finished result is kept and sent
- * again until the runtime has accepted or refused it for good; `giveUp` ends the command and that. A fault of this machine hands the task
- * back, unless `isHopeless`: then the task itself has failed. Never rejects.
+ * Runs the command for a task and delivers its result, with heartbeats until then. The result is sent again until the runtime has accepted or
+ * refused it for good; `giveUp` ends the command and the sending. After a fault of this machine the task is released, unless `isHopeless`: then
+ * the task counts as failed. Never rejects.
  */
 export async function execute(
   client: RuntimeClient,
@@ -68,7 +68,7 @@ export async function execute(
   const unfit = async (reason: string, isCommand: boolean): Promise<Verdict> => {
     await folder?.remove();
     await endBeats();
-    await handBack(client, work, reason, true);
+    await releaseTask(client, work, reason, true);
     log.warn({ task: work.task.id, reason }, "handed back");
     return { kind: "unfit", reason, isCommand };
   };
@@ -80,7 +80,7 @@ export async function execute(
     const ended = await runCommand(command, work, folder, stop.signal);
     if (giveUp.aborted) {
       await endBeats();
-      await handBack(client, work, "the worker was stopped", true);
+      await releaseTask(client, work, "the worker was stopped", true);
       return { kind: "stopped" };
     }
     const noRoom = await folder.requireRoom().then(
@@ -124,7 +124,7 @@ async function handIn(
   else log.info(facts, "completed");
 }
 
-/** Keeps the lease alive until `delivered`, and stops the command when the task is cancelled or held by somebody else. Never rejects. */
+/** Sends heartbeats until `delivered`, and stops the command when the task is cancelled or another lease holds it. Never rejects. */
 async function beat(
   client: RuntimeClient,
   { task, lease }: Work,
@@ -143,7 +143,7 @@ async function beat(
     } catch (error) {
       if (!delivered.aborted) log.warn({ task: task.id, reason: messageOf(error) }, "a heartbeat was not heard");
     }
-    // Delivered: there is nothing to keep.
+    // The pause ends early when the result is delivered.
     await pause(pauseMs, delivered);
   }
 }

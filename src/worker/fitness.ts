@@ -2,26 +2,27 @@ import type { Verdict } from "./execute.ts";
 
 const FIRST_REST_SECONDS = 5;
 const LONGEST_REST_SECONDS = 300;
-/** A task that could not be run here so often is at fault itself: else it would go round for ever. */
+/** A task that could not be run here so often counts as failed, since it would otherwise come back for ever. */
 const MOST_HAND_BACKS = 3;
 
-/** What is to come of the last execution: nothing, a rest, or the end of the worker. */
+/** What follows from the last execution: nothing, a rest, or the end of the worker. */
 export interface Advice {
-  /** Take no work for so long. */
+  /** Take no work for so many seconds. */
   rest?: { seconds: number; reason: string };
-  /** Take no work any more; the sentence says why. */
+  /** Take no more work; the sentence says why. */
   broken?: string;
 }
 
 export interface Fitness {
-  /** True when the task was handed back so often that it has failed by itself. */
+  /** True when the task was released here so often that it shall fail the next time. */
   isHopeless(taskId: string): boolean;
   judge(taskId: string, verdict: Verdict): Advice;
 }
 
 /**
- * Remembers how the tasks of this worker went. A second failure in a row that came fast, and whatever could not be run here, is worth a
- * rest, of 5 s and twice as long each time up to 5 minutes. A command that never ran here, or that `commandFault` finds gone, ends the worker.
+ * Judges by its executions whether this machine is fit to work. From the second quick failure in a row on, and when a command could not be run,
+ * the worker rests: 5 s, and twice as long each time, up to 5 minutes. A command that never ran here, or that `commandFault` does not find any
+ * more, ends the worker.
  */
 export function createFitness(commandFault: () => string | undefined): Fitness {
   const handedBack = new Map<string, number>();

@@ -6,15 +6,15 @@ import { messageOf } from "../errors.ts";
 import type { Work } from "./runtime-client.ts";
 import type { TaskFolder } from "./task-folder.ts";
 
-/** A command that was asked to end has so long before it is killed. */
+/** How long a command that was asked to end may take before it is killed. */
 const GRACE_MS = 5_000;
 const LOOK_EVERY_MS = 100;
-/** Linux takes no variable of more than 128 KB: with one, nothing could be started. */
+/** Larger variables are left out: Linux starts no program with a variable of more than 128 KB. */
 const LARGEST_VARIABLE = 100_000;
 
 /**
- * Runs the command, with a watchdog beside it that waits for a word on a pipe of the worker's. The pipe ends without one when the worker has
- * gone, however that happened; the watchdog then ends the command's whole group, in whose name it may act since it is in it.
+ * The shell script that runs the command with a watchdog beside it. The watchdog reads a pipe from the worker. If the pipe ends without a word, the
+ * worker is gone, for whatever reason, and the watchdog ends the whole process group of the command, to which it belongs itself.
  */
 const GUARDED = `(
   trap '' HUP INT TERM
@@ -23,25 +23,25 @@ const GUARDED = `(
 exec 3<&-
 exec /bin/sh -c "$1"`;
 
-/** What became of the command. */
+/** How the command ended. */
 export interface Ended {
-  /** Why it counts as failed; undefined when it ended well. */
+  /** Why the command counts as failed; undefined when it ended well. */
   fault: string | undefined;
   /** Its own exit code; null when a signal ended it, or it never ran. */
   exitCode: number | null;
-  /** It was ended at its timeout or because of \`stop\`. */
+  /** The command was ended at its timeout, or because of `stop`. */
   stopped: boolean;
 }
 
 /**
- * Runs `command` by /bin/sh with the prompt on standard input and the task's fields in the environment; what it prints goes into the files of
- * `folder`. It ends by itself, at the task's `timeout_sec`, or when `stop` is aborted, whose reason then is the fault. Never rejects.
+ * Runs `command` with /bin/sh, with the prompt on standard input and the task's fields in the environment. What it prints goes into the files of
+ * `folder`. It ends by itself, at the task's `timeout_sec`, or when `stop` is aborted, whose reason is then the fault. Never rejects.
  */
 export async function runCommand(command: string, work: Work, folder: TaskFolder, stop: AbortSignal): Promise<Ended> {
   const files: FileHandle[] = [];
   try {
     for (const file of [folder.outputFile, folder.errorFile]) files.push(await open(file, "a"));
-    // The key is the worker's: a prompt could have it printed.
+    // The command does not get the worker's key, since a prompt could make it print the key.
     const { RUNTIME_API_KEY: _key, RUNTIME_API_KEY_FILE: _file, ...own } = process.env;
     const child = spawn("/bin/sh", ["-c", GUARDED, "bloom-command", command], {
       // A process group of its own, so that what the command starts ends with it.
@@ -97,7 +97,7 @@ async function supervise(child: ChildProcess, { task }: Work, stop: AbortSignal)
   stop.addEventListener("abort", onStop, { once: true });
   if (stop.aborted) onStop();
 
-  // A command that does not read its input closes it, which is its right.
+  // A command need not read its input, and may close it.
   child.stdin?.on("error", () => {});
   child.stdin?.end(task.prompt);
   const watchdog = child.stdio[3];
@@ -105,7 +105,7 @@ async function supervise(child: ChildProcess, { task }: Work, stop: AbortSignal)
   try {
     await ended;
     if (watchdog instanceof Writable) watchdog.end("ended\n");
-    // What it has started has the same time to end.
+    // Other processes of its group have until the same moment to end.
     while (performance.now() < killAt && groupLives(child)) await delay(LOOK_EVERY_MS);
     if (stopped !== undefined) kill(child, "SIGKILL");
     return { fault: stopped ?? faultOf(child), exitCode: child.exitCode, stopped: stopped !== undefined };
@@ -136,6 +136,6 @@ function kill({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   try {
     if (pid !== undefined) process.kill(-pid, signal);
   } catch {
-    // All of it is gone already.
+    // All processes of the group are gone already.
   }
 }

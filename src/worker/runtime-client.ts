@@ -2,6 +2,7 @@ import { createReadStream } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, type Dispatcher, request } from "undici";
 import { messageOf } from "../errors.ts";
+import { joinSignals } from "../signals.ts";
 import type { ApiKey } from "./api-key.ts";
 
 /** The parts of a task and its lease that a worker needs. */
@@ -26,24 +27,24 @@ export interface Answer {
 
 const COMPLETION_WITHIN_MS = 60_000;
 const UPLOAD_WITHIN_MS = 3_600_000;
-/** A finished result is offered for so long: the runtime may be away, or know a new key by then. */
+/** How long a result is sent again: by then the runtime may be back, or there may be a new key. */
 const OFFERED_FOR_MS = 3_600_000;
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
-/** After a key that was refused: each one counts, and too many lock out all that come from the same address. */
+/** The pause after a refused key. Each refusal counts, and too many lock out every worker at this address. */
 export const REFUSED_PAUSE_MS = 30_000;
 
 export interface RuntimeClient {
-  /** One POST. Throws when within that time no whole answer of the runtime's own came, or `signal` is aborted. */
+  /** Makes one POST. Throws when the runtime itself did not answer within that time, or `signal` is aborted. */
   call(path: string, body: object, withinMs: number, signal?: AbortSignal): Promise<Answer>;
   /**
-   * Tries again, with longer and longer pauses, until the runtime has accepted or refused it for good. A refused key is not for good: the
-   * next one may be on its way. Throws when an hour has passed, or `signal` is aborted.
+   * Makes the POST again, with longer and longer pauses, until the runtime has accepted or refused it for good. A refused key is not for good,
+   * since a new key may come. Throws when an hour has passed, or `signal` is aborted.
    */
   insist(path: string, body: object, signal?: AbortSignal): Promise<Answer>;
-  /** Uploads a file as it is, under the lease, and insists in the same way. */
+  /** Uploads a file as it is, under the lease, and tries again like `insist`. */
   upload(path: string, file: FileOf, leaseId: string, signal?: AbortSignal): Promise<Answer>;
-  /** Reads the key anew after a 401; true when there is another one. */
+  /** Reads the key again after a 401. True when there is a new one. */
   renewKey(): Promise<boolean>;
 }
 
@@ -52,37 +53,33 @@ export interface FileOf {
   sizeBytes: number;
 }
 
-/** How long to wait after so many failures in a row, with jitter. */
+/** How many milliseconds to wait after so many failures in a row, with a random part. */
 export function pauseMs(failures: number, longestMs = LONGEST_PAUSE_MS): number {
   return Math.min(FIRST_PAUSE_MS * 2 ** failures, longestMs) * (0.5 + Math.random() / 2);
 }
 
-/** Calls `<server>/api/runtime`, with the key where there is one. */
+/** Makes the client that calls `<server>/api/runtime`, with the key if there is one. */
 export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClient {
   const base = `${server.replace(/\/+$/, "")}/api/runtime`;
-  // By itself it gives up an upload after 300 s; every call has its own limit.
+  // Undici's own limits would end an upload after 300 s. Every call has a limit of its own.
   const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 });
 
   async function send(path: string, init: Sent, withinMs: number, signal?: AbortSignal): Promise<Answer> {
-    // Not AbortSignal.any with AbortSignal.timeout: a timeout that only a composed signal refers to may be collected, and then never comes.
-    const ended = new AbortController();
-    const timer = setTimeout(() => ended.abort(new Error(`no answer within ${withinMs} ms`)), withinMs);
-    const onAbort = () => ended.abort(signal?.reason);
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const late = () => new Error(`no answer within ${withinMs} ms`);
+    const ended = joinSignals(signal ? [signal] : [], withinMs, late);
     try {
       signal?.throwIfAborted();
       const key = apiKey.current();
       const headers = { ...init.headers, ...(key && { "x-runtime-api-key": key }) };
-      // Redirects are not followed: a redirected POST would become a GET, and its 200 be taken for an acceptance.
+      // Redirects are not followed: a redirected POST would become a GET, whose 200 would be taken for an acceptance.
       const response = await request(base + path, { ...init, headers, dispatcher, signal: ended.signal });
       const text = await response.body.text();
-      // A proxy in front answers for itself while the runtime is being exchanged. What it says is no word about a task.
+      // While the runtime restarts, a proxy in front of it answers by itself. Such an answer says nothing about a task.
       if (response.headers["x-bloom-runtime"] !== "1")
         throw new Error(`the answer ${response.statusCode} is not the runtime's own`);
       return { status: response.statusCode, body: text.startsWith("{") ? JSON.parse(text) : {} };
     } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
+      ended.forget();
     }
   }
 
@@ -127,7 +124,7 @@ interface Sent {
   body: NonNullable<Dispatcher.DispatchOptions["body"]>;
 }
 
-/** Accepted, or refused in a way that does not pass. */
+/** True for an acceptance, and for a refusal that will not pass. */
 function isFinal(status: number): boolean {
   return (status >= 200 && status < 300) || (status >= 400 && status < 500 && ![401, 408, 429].includes(status));
 }

@@ -4,11 +4,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Work } from "./runtime-client.ts";
 
-/** What can be written when this much can is certainly not cut off for want of room. */
+/** If so many bytes can be written, what the command wrote was not cut off for lack of room. */
 const PROBE_BYTES = 65_536;
 const LONGEST_COMPLAINT_BYTES = 10_000;
 
-/** The files of one task: what the command gets besides its prompt, and what it writes. Nothing of a large output is held in memory. */
+/** The files of a task: what its command gets besides the prompt, and what it writes. A large output is never held in memory. */
 export interface TaskFolder {
   hintsFile: string;
   outputFile: string;
@@ -16,14 +16,14 @@ export interface TaskFolder {
   /** Rejects when nothing more can be written, so that what the command wrote may be cut off. */
   requireRoom(): Promise<void>;
   outputBytes(): Promise<number>;
-  /** The output, when it is text in UTF-8 that can travel in JSON and be stored; undefined for any other bytes. */
+  /** The output as text, if it is UTF-8 without NUL; undefined for any other bytes. */
   outputText(): Promise<string | undefined>;
-  /** The last of what the command wrote to standard error, as text whatever its bytes are. */
+  /** The end of what the command wrote to standard error, as text whatever its bytes are. */
   complaint(): Promise<string>;
   remove(): Promise<void>;
 }
 
-/** Rejects when the temporary folder cannot be written. */
+/** Makes the folder of a task. Rejects when the temporary folder cannot be written. */
 export async function createTaskFolder({ task }: Work): Promise<TaskFolder> {
   const folder = await mkdtemp(join(tmpdir(), "bloom-task-"));
   const [hintsFile, outputFile, errorFile] = ["context_hints", "out", "err"].map((name) => join(folder, name)) as [

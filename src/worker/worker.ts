@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
 import { pause } from "../signals.ts";
 import { commandFault } from "./command-fault.ts";
-import { execute, handBack } from "./execute.ts";
+import { execute, releaseTask } from "./execute.ts";
 import { createFitness } from "./fitness.ts";
 import { type Answer, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 
@@ -12,25 +12,25 @@ export interface WorkerOptions {
   name: string;
   /** The shell command that does the work. */
   command: string;
-  /** How many tasks at a time. */
+  /** How many tasks it runs at the same time. */
   concurrency: number;
   labels: string[];
 }
 
-/** Less than the 10 s that `docker stop` gives: a worker that drains lets its claim come to its end. */
+/** How long a claim waits. A draining worker lets its claim end, so this is less than the 10 s that `docker stop` gives. */
 const WAIT_SECONDS = 8;
 const CLAIM_WITHIN_MS = 15_000;
 const REGISTER_WITHIN_MS = 30_000;
 const TELL_WITHIN_MS = 5_000;
 const LONGEST_PAUSE_MS = 5_000;
-/** So long a task is lost when this machine dies; heartbeats renew the lease. */
+/** How long a lease lives; heartbeats renew it. If this machine dies, the task comes back after so long. */
 const LEASE_SECONDS = 90;
 const KEY_HINT = "\nThe worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names.";
 
 /**
- * Registers, claims tasks by long poll and executes them, until `draining` is aborted; resolves when what was begun is then done, and the
- * runtime knows that it has gone. `giveUp` ends also that. Rejects when the runtime refuses the first registration, or the
- * claims for good, and when the command cannot be run on this machine.
+ * Runs the worker: registers, claims tasks by long poll and executes them until `draining` is aborted. Resolves when the tasks that were begun are
+ * done, and the runtime was told that the worker is gone; `giveUp` ends these tasks too. Rejects when the runtime refuses the first registration,
+ * or the claims for good, and when the command cannot be run on this machine.
  */
 export async function work(
   client: RuntimeClient,
@@ -43,7 +43,7 @@ export async function work(
   const running = new Set<Promise<void>>();
   const fitness = createFitness(() => commandFault(command));
   let [restUntil, broken] = [0, ""];
-  // Draining: there is nothing left to wait for.
+  // A draining worker waits for nothing, so that its pauses end.
   const pauseAfter = (failures: number) => pause(pauseMs(failures, LONGEST_PAUSE_MS), draining);
   const self = {
     name,
@@ -58,7 +58,7 @@ export async function work(
       body: { error: messageOf(error) },
     }));
 
-  /** Only the first time is a refusal the end: later it may be a proxy's, while the runtime is being exchanged. */
+  /** Registers, and tries again until it succeeds. A refusal ends the worker only the first time: later it may come from a proxy while the runtime restarts. */
   async function register(isFirst: boolean): Promise<void> {
     for (let failures = 0; !draining.aborted; failures++) {
       const { status, body } = await attempt("/workers", self, REGISTER_WITHIN_MS, draining);
@@ -73,7 +73,7 @@ export async function work(
     }
   }
 
-  /** Takes no work for a while, and has the worker's record say why. A runtime that does not know the call is none the worse. */
+  /** Takes no work for so many seconds, and tells the runtime why. An older runtime, which does not know that call, ignores it. */
   async function rest(seconds: number, reason: string): Promise<void> {
     restUntil = Math.max(restUntil, performance.now() + seconds * 1_000);
     log.warn({ seconds, reason }, "rests");
@@ -81,7 +81,7 @@ export async function work(
   }
 
   async function carryOut(item: Work): Promise<void> {
-    if (draining.aborted) return handBack(client, item, "the worker drains", false);
+    if (draining.aborted) return releaseTask(client, item, "the worker drains", false);
     const verdict = await execute(client, command, item, log, giveUp, fitness.isHopeless(item.task.id));
     const advice = fitness.judge(item.task.id, verdict);
     broken ||= advice.broken ?? "";
@@ -104,7 +104,7 @@ export async function work(
       wait_seconds: WAIT_SECONDS,
       ttl_seconds: LEASE_SECONDS,
     };
-    // Draining does not cut it off: what it was just given would be nobody's until its lease ends.
+    // Draining does not abort the claim: tasks that it just got would be lost until their leases end.
     const { status, body } = await attempt("/llm-tasks/claim", asked, CLAIM_WITHIN_MS, giveUp);
     const items = Array.isArray(body.tasks) ? (body.tasks as Work[]) : [];
     for (const item of items) {
@@ -124,7 +124,7 @@ export async function work(
   }
   log.info({ running: running.size }, "drained: no new work");
   await Promise.all(running);
-  // Else the router gives it work for the minute until its silence is noticed.
+  // Without this, the router would choose the worker for another minute, until its silence is noticed.
   await attempt("/workers", { ...self, status: "offline" }, TELL_WITHIN_MS, giveUp);
   if (broken) throw new StartError(`No more work is taken, since ${broken}. Mend that and start the worker again.`);
 }
