@@ -1,4 +1,4 @@
-/** What came of the tasks: results, artifacts, and the bytes of outputs. See `schema.ts` for what holds for all tables. */
+/** The tables of results, artifacts and the bytes of outputs. See `schema.ts` for what holds for all tables. */
 import { sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { byteCount, bytes, epochMs } from "./column-types.ts";
@@ -23,11 +23,11 @@ export const runtimeArtifacts = pgTable(
     content_type: text().notNull().default("text/plain; charset=utf-8"),
   },
   (artifact) => [
-    // moveOnce: what is still in PostgreSQL
+    // storage/move-to-bucket.ts: outputs that are still in PostgreSQL
     index("runtime_artifacts_in_database")
       .on(artifact.id)
       .where(sql`${artifact.url} is null and ${artifact.size_bytes} is not null`),
-    // listArtifacts, newest first, without and with a task
+    // queue/artifacts.ts, newest first: all, and those of a task
     index("runtime_artifacts_newest").on(artifact.created_at, artifact.id),
     index("runtime_artifacts_by_task").on(artifact.task_id, artifact.created_at, artifact.id),
   ],
@@ -81,9 +81,9 @@ export const llmResults = pgTable(
     incomplete: boolean().notNull().default(false),
   },
   (result) => [
-    // resultsOf: the results of a task
+    // queue/history.ts: the results of a task
     index("llm_results_by_task").on(result.task_id),
-    // completeTask: one result for a lease, however often it is handed in
+    // queue/complete.ts: one result for a lease, however often it is submitted
     uniqueIndex("llm_results_one_per_lease").on(result.lease_id).where(sql`${result.lease_id} is not null`),
   ],
 );

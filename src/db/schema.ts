@@ -28,47 +28,47 @@ export const llmTasks = pgTable(
     worker_id: text(),
     attempts: integer().notNull(),
     max_attempts: integer().notNull(),
-    /** What the client called this creation, so that repeating it finds this task (lifecycle.md, invariant 9). */
+    /** The client's name for this creation, by which a repeated one finds the task (lifecycle.md, invariant 9). */
     idempotency_key: text(),
-    /** Labels that a worker must have to get it. */
+    /** The labels that a worker must have to get the task. */
     requires: jsonb().$type<string[]>().notNull().default([]),
-    /** Nobody gets it before that time. */
+    /** No worker gets the task before that time, which its creator set. */
     not_before: epochMs("not_before"),
     retry: jsonb().$type<Retry>(),
-    /** Nor before that time: the delay after an error. Apart from what was requested, by which a repeated request is known. */
+    /** No worker gets the task before that time, which is the delay after an error. It is not `not_before`, since requested fields never change. */
     retry_at: epochMs("retry_at"),
     progress: jsonb().$type<Progress>(),
-    /** It is held, and ends as cancelled when its lease ends, in whatever way. */
+    /** The task is held, and will be cancelled when its lease ends, however that happens. */
     cancel_requested: boolean().notNull().default(false),
-    /** What was said when an attempt ended without success, most recently; null when none did, or after a success. */
+    /** The message of the last attempt that ended without success; null when there was none, or after a success. */
     last_error: text(),
-    /** These four are the caller's, and handed to whoever executes the task. */
+    /** The service only keeps these four fields, and passes them on to the worker. */
     agent_kind: text(),
     structured_input: jsonb().$type<unknown>(),
     attachments: jsonb().$type<Attachment[]>().notNull().default([]),
     tracing: jsonb().$type<Tracing>(),
-    /** Of what was requested, as JSON: claims and lists are bounded by it. Null in rows of earlier versions. */
+    /** The size of the request as JSON, which bounds claims and lists. Null in rows of earlier versions. */
     size_bytes: integer(),
   },
   (task) => [
-    // A known status; held with a lease, queued without one. PostgreSQL reads a check's text anew in each statement that writes: as functions these
-    // two take 75 microseconds less of a lifecycle than written out.
+    // The status is known; a held task has a lease, and a queued one has none. PostgreSQL parses a check's text again in each statement that
+    // writes: as functions, the two checks take 75 microseconds less of a lifecycle than written out.
     check("llm_tasks_is_possible", sql`bloom_runtime.task_is_possible(${task.status}, ${task.lease_id})`),
-    // listTasks without a filter, and the runs: newest first
+    // queue/tasks.ts without a status, and the runs: newest first
     index("llm_tasks_newest").on(task.created_at, task.id),
-    // listTasks by status, and the counts of the stats
+    // queue/tasks.ts by status, and the counts of queue/stats.ts
     index("llm_tasks_by_status").on(task.status, task.created_at, task.id),
-    // claim and auto-dispatch: the oldest of a set of labels, of all agents or of one
+    // queue/queue-order.ts: the oldest tasks of a set of labels, for all agents or for one
     index("llm_tasks_queued_by_labels")
       .on(labelKeyOf(task.requires), dueOf(task), task.created_at, task.id)
       .where(sql`${task.status} = 'queued'`),
     index("llm_tasks_queued_by_agent")
       .on(labelKeyOf(task.requires), task.agent_slug, dueOf(task), task.created_at, task.id)
       .where(sql`${task.status} = 'queued'`),
-    // the waiting room: what has become takeable lately; and claim: the oldest of one context
+    // queue/newly-due.ts: tasks that are new or due lately; and queue/claim.ts: the oldest tasks of a context
     index("llm_tasks_queued_lately").on(takeableFrom(task)).where(sql`${task.status} = 'queued'`),
     index("llm_tasks_queued_by_context").on(task.context_id, task.created_at).where(sql`${task.status} = 'queued'`),
-    // createTask: one task for a key
+    // queue/create.ts: one task for a key
     uniqueIndex("llm_tasks_one_per_idempotency_key")
       .on(task.idempotency_key)
       .where(sql`${task.idempotency_key} is not null`),
@@ -90,16 +90,16 @@ export const leases = pgTable(
   },
   (lease) => [
     check("leases_is_possible", sql`bloom_runtime.lease_is_possible(${lease.status})`),
-    // One holder (lifecycle.md, invariant 1).
+    // A task has at most one active lease (lifecycle.md, invariant 1).
     uniqueIndex("leases_one_active_per_task").on(lease.task_id).where(sql`${lease.status} = 'active'`),
-    // Capacity: the active leases of a worker; and the sweep reads them all. There is none by expires_at: a heartbeat changes it, and would have
-    // to write into all of these.
+    // fleet/capacity.ts: the active leases of a worker; and the sweep reads all of them. There is no index by expires_at, since each heartbeat
+    // changes that column, and would then have to write into all of these indexes.
     index("leases_active_by_worker").on(lease.worker_id).where(sql`${lease.status} = 'active'`),
-    // Everything about one task: its history
+    // queue/history.ts: the leases of a task
     index("leases_by_task").on(lease.task_id),
-    // listLeases, newest first; most are `released`, so that those are found here too
+    // queue/leases.ts, newest first. Most leases are `released`, so that a list of these uses this index too
     index("leases_newest").on(lease.started_at, lease.id),
-    // listLeases by one of the statuses that are rare
+    // queue/leases.ts by one of the rare statuses
     index("leases_ended_otherwise")
       .on(lease.status, lease.started_at, lease.id)
       .where(sql`${lease.status} in ('expired', 'failed')`),
@@ -110,13 +110,13 @@ export const workers = pgTable("workers", {
   id: text().primaryKey(),
   node_id: text().notNull(),
   url: text().notNull().default(""),
-  /** Who named `url`: the node itself, Membridge, or nobody: then it is the address from which the node registered. */
+  /** Who named `url`: the node itself, or Membridge; `caller` means that it was made from the address of the node's request. */
   url_from: text({ enum: URL_SOURCES }).notNull().default("node"),
-  /** The node that answers at `url`, where that is another one: its agent is not called. */
+  /** Another node that answers at `url`; the agent is not called then. */
   answered_by: text(),
   status: text({ enum: WORKER_STATUSES }).notNull(),
   capabilities: jsonb().$type<Capabilities>().notNull(),
-  /** What the router asks each worker, out of `capabilities`: reading the JSON for each of 24 workers took a seventh of a lease. */
+  /** The capabilities that the router reads, as columns: to read the JSON of each of 24 workers took a seventh of a lease. */
   slots: integer().generatedAlwaysAs(sql`(capabilities ->> 'max_concurrency')::int`),
   has_cli: boolean().generatedAlwaysAs(sql`(capabilities ->> 'claude_cli')::boolean`),
   labels: jsonb().$type<string[]>().generatedAlwaysAs(sql`capabilities -> 'labels'`),
@@ -128,22 +128,22 @@ export const workers = pgTable("workers", {
   agent_version: text().notNull().default(""),
   os_info: text().notNull().default(""),
   install_method: text().notNull().default(""),
-  /** Names one life of the worker's process; another one means that it has restarted. */
+  /** Identifies a run of the worker's process; a new value means that the worker has restarted. */
   boot_id: text().notNull().default(""),
   drain: jsonb().$type<Drain>(),
-  /** A rest whose end has passed counts as none, and stays here until the next one. */
+  /** A rest whose end has passed does not count, and stays here until the next rest. */
   rest: jsonb().$type<Rest>(),
-  /** Tasks in a row that it failed at once, rests in a row for that, and its last success, give or take a minute: see fleet/failures.ts. */
+  /** See fleet/failures.ts: how many tasks in a row failed at once, how many rests in a row followed, and the last success, to the minute. */
   fast_failures: integer().notNull().default(0),
   rests: integer().notNull().default(0),
   succeeded_at: epochMs("succeeded_at"),
-  /** How often in a row its agent has refused a task, and until when it is left alone for that. */
+  /** How many times in a row the agent has refused a task, and until when it is not called because of that. */
   refusals: integer().notNull().default(0),
   paused_until: epochMs("paused_until"),
-  /** The context of the lease that it got last, and when: its CLI session is warm. */
+  /** The context of the last lease, whose CLI session is warm, and when that lease began. */
   served_context: text(),
   served_at: epochMs("served_at"),
-  /** It has registered over the API, so that Membridge's word may add to what it said of itself, but never lower it. */
+  /** The worker has registered by itself, so that Membridge may add to what it said, but never lower it. */
   self_registered: boolean().notNull().default(false),
 });
 
@@ -165,9 +165,9 @@ export const auditLogs = pgTable(
     seq: bigint({ mode: "number" }).generatedAlwaysAsIdentity().notNull(),
   },
   (entry) => [
-    // listAudit, newest first
+    // db/audit.ts: all entries, newest first
     uniqueIndex("audit_logs_newest").on(entry.seq),
-    // historyOf: what happened to one thing
+    // queue/history.ts: the entries about a task and its leases
     index("audit_logs_by_entity").on(entry.entity_id, entry.seq),
   ],
 );
