@@ -29,7 +29,7 @@ const SPARE = 8;
 const WIDER = 10;
 const WIDEST = SPARE * WIDER ** 3;
 /** The most bytes in the answer to one claim, except for a single task that is larger. 32 tasks of 10 MB took 2.8 GB of memory. */
-const GRANT_BYTES = 16_000_000;
+const CLAIM_BYTES = 16_000_000;
 
 type Values = {
   workerId: string;
@@ -113,7 +113,7 @@ const claimOf = (name: string, oldest: SQL) =>
       select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
-        and (rank = 1 or total <= ${sql.raw(String(GRANT_BYTES))})
+        and (rank = 1 or total <= ${sql.raw(String(CLAIM_BYTES))})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
     select drained, drain, resting, rest, rest_seconds, quiet, labels::text, room, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (
