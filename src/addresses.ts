@@ -1,7 +1,7 @@
-/** Which addresses this service may call. The rules are the same at the edge, where an address is saved, and at the connection. */
+/** Which addresses this service may call. The same rules hold when an address is saved and when a connection is made. */
 import { BlockList, isIP } from "node:net";
 
-/** Where clouds hand out a machine's secrets to whoever asks from it, as networks of IPv4. */
+/** The IPv4 networks of clouds' metadata services, which hand out a machine's secrets to any program on it. */
 const METADATA_V4: [network: string, bits: number][] = [
   ["169.254.0.0", 16],
   ["100.100.100.200", 32],
@@ -12,7 +12,7 @@ const METADATA_V6: [network: string, bits: number][] = [
   ["fd00:ec2::254", 128],
   ["fd20:ce::254", 128],
   ["fe80::", 10],
-  // Translators of one's own (RFC 8215) and Teredo: any IPv4 address may be in theirs, at several places or inverted.
+  // Local translators (RFC 8215) and Teredo: their addresses may contain any IPv4 address, at several places or inverted.
   ["64:ff9b:1::", 48],
   ["2001::", 32],
 ];
@@ -50,12 +50,12 @@ export function isHttpUrl(value: string): boolean {
   return ["http:", "https:"].includes(protocol) && isPlain && !isMetadataHost(hostname);
 }
 
-/** True for such an address to which an agent's paths can be added: it has no query. */
+/** True for an address of `isHttpUrl` without a query, so that an agent's paths can be added to it. */
 export function isAgentUrl(value: string): boolean {
   return isHttpUrl(value) && !new URL(value).href.includes("?");
 }
 
-/** A stored address as clients may see it: "" where it must not be called, since an adopted database's may have a password in it. */
+/** A stored address as clients may see it: "" for one that must not be called, since an address in an adopted database may contain a password. */
 export function shownUrl(stored: string): string {
   return isHttpUrl(stored) ? stored : "";
 }
@@ -65,25 +65,25 @@ export const HTTP_URL =
 
 export const AGENT_URL = `${HTTP_URL}, and without a query`;
 
-/** A list of host names and networks, as OUTBOUND_ALLOW gives it; undefined allows every address but those of metadata services. */
+/** The host names and networks of OUTBOUND_ALLOW. Undefined allows every address but those of metadata services. */
 export interface Allowed {
   names: ReadonlySet<string>;
   networks: BlockList;
 }
 
-/** True for a host of a URL, name or literal address, that is a cloud's metadata service. */
+/** True for the host of a URL, a name or an address, that is a cloud's metadata service. */
 export function isMetadataHost(host: string): boolean {
   const name = bare(host);
   return isIP(name) ? isIn(metadata, name) : METADATA_NAMES.has(name);
 }
 
-/** True for a host of a URL, name or literal address, that means the machine itself, whichever that is. */
+/** True for the host of a URL, a name or an address, that means whichever machine uses it. */
 export function isLoopbackHost(host: string): boolean {
   const name = bare(host);
   return isIP(name) ? isIn(LOOPBACK, name) : name === "localhost" || name.endsWith(".localhost");
 }
 
-/** Why a connection to `address`, to which `host` has been resolved, is not made; undefined when it is allowed. */
+/** Why no connection is made to `address`, to which `host` was resolved; undefined when it is allowed. */
 export function refusalOf(allowed: Allowed | undefined, host: string, address: string): string | undefined {
   if (isMetadataHost(host) || isIn(metadata, bare(address)))
     return `${host} is the address of a cloud's metadata service, which is never called`;
@@ -91,11 +91,11 @@ export function refusalOf(allowed: Allowed | undefined, host: string, address: s
   return `${host} (${address}) is not in OUTBOUND_ALLOW`;
 }
 
-/** Reads "host, 10.0.0.0/8, fd00::/8"; undefined when an entry is neither. */
+/** Reads a list such as "host, 10.0.0.0/8, fd00::/8". Undefined when an entry is neither a host name nor a network. */
 export function parseAllowed(list: string): Allowed | undefined {
   const names = new Set<string>();
   const networks = new BlockList();
-  for (const entry of list.split(",").map((one) => bare(one.trim()))) {
+  for (const entry of list.split(",").map((each) => bare(each.trim()))) {
     const [address = "", prefix, ...rest] = entry.split("/");
     const version = isIP(address);
     const longest = version === 4 ? 32 : 128;
@@ -110,7 +110,7 @@ export function parseAllowed(list: string): Allowed | undefined {
   return { names, networks };
 }
 
-/** A host in small letters, without the brackets and zone of IPv6 and the dot of a full name. */
+/** The host in small letters, without the brackets and the zone of IPv6, and without the dot at the end of a full name. */
 function bare(host: string): string {
   return host.toLowerCase().replace(/^\[|\]$|%.*$|\.$/g, "");
 }

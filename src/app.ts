@@ -65,7 +65,7 @@ export function createApp(deps: AppDeps): Express {
   const { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents, connections } = deps;
   const app = express();
   app.disable("x-powered-by");
-  // Hashing every answer costs more than sending it again; artifacts' contents have an ETag of their own.
+  // To hash every answer costs more than to send it again. The contents of artifacts have an ETag of their own.
   app.disable("etag");
   app.set("trust proxy", config.trustProxyHops);
 

@@ -3,10 +3,10 @@ import type { Role } from "./db/values.ts";
 /** Who makes a request: for log lines and audit entries. */
 export interface Caller {
   requestId: string;
-  /** The address that the request comes from, as far as the trusted proxies say it. */
+  /** The address from which the request comes, as the trusted proxies say. */
   client: string;
-  /** The named key that it has shown. */
+  /** The named key that the caller has shown; undefined for the main key, or for none. */
   key: { id: string; name: string; role: Role } | undefined;
-  /** The name of the key that it has shown, or of the setting that holds it; never the key itself. */
+  /** The name of the key that the caller has shown, or of the setting that holds it; never the key itself. */
   keyName: string | undefined;
 }

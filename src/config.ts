@@ -21,7 +21,7 @@ const variables = z.object({
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
-    // "Invalid URL", or a password that ends at its #, would lead nobody to the cause.
+    // "Invalid URL", or a password that is cut at its #, would not tell the operator what is wrong.
     .refine(
       (url) => URL.canParse(url) && new URL(url).hash === "",
       "is no address. In its user and password write % as %25, # as %23, / as %2F, ? as %3F and @ as %40",
@@ -69,7 +69,7 @@ const variables = z.object({
 /** The names of all settings. */
 export const SETTINGS = Object.keys(variables.shape);
 
-/** Those that hold a secret, or an address with one. */
+/** The names of settings that hold a secret, or an address with a secret in it. */
 export const SECRETS = [
   "DATABASE_URL",
   "RUNTIME_API_KEY",
@@ -101,7 +101,7 @@ const environment = variables
   .transform((env) => {
     const production = env.NODE_ENV === "production";
     const trustProxyHops = env.TRUST_PROXY_HOPS < 0 ? Number(production) : env.TRUST_PROXY_HOPS;
-    // Behind a proxy all connections have its address, and where no key is set, none can show one.
+    // Behind a proxy, all connections come from its address. Without RUNTIME_API_KEY, no connection can show a key.
     const boundsConnections = env.RUNTIME_API_KEY !== undefined && trustProxyHops === 0;
     return {
       production,
@@ -109,16 +109,16 @@ const environment = variables
       databasePoolMax: env.DB_POOL_MAX,
       dataDir: resolve(env.DATA_DIR),
       port: env.BLOOM_RUNTIME_PORT,
-      /** Where to listen; undefined is every address of the machine. */
+      /** The address to listen on; undefined means every address of the machine. */
       bindAddress: env.BIND_ADDRESS,
       logLevel: env.LOG_LEVEL,
       apiKey: env.RUNTIME_API_KEY,
-      /** The key before `apiKey`, which still opens everything until all callers have the new one. */
+      /** The key before `apiKey`. It is valid too, until all callers have the new key. */
       apiKeyPrevious: env.RUNTIME_API_KEY_PREVIOUS,
-      /** Something in front is said to let only the right callers through, so that no key is needed in production. */
+      /** The operator says that a proxy lets only the right callers through, so that production needs no key. */
       allowOpen: env.ALLOW_OPEN === "true",
       settingsKey: env.SETTINGS_KEY,
-      /** What settings may have been sealed with before; at the start they are sealed anew. */
+      /** Keys with which settings may be encrypted. At the start, such settings are encrypted anew. */
       settingsKeysPrevious: env.SETTINGS_KEY_PREVIOUS === undefined ? [] : [env.SETTINGS_KEY_PREVIOUS],
       membridge: {
         url: env.MEMBRIDGE_SERVER_URL,
@@ -148,20 +148,20 @@ const environment = variables
       },
       sweepIntervalMs: env.SWEEP_INTERVAL_MS,
       workerSyncIntervalMs: env.WORKER_SYNC_INTERVAL_MS,
-      /** What may be called besides; undefined for everything. */
+      /** The addresses that may be called; undefined for all. */
       outboundAllow: env.OUTBOUND_ALLOW,
       corsOrigins: env.CORS_ORIGINS,
-      /** Where agents reach this service. */
+      /** The address at which agents reach this service. */
       publicUrl: env.PUBLIC_URL,
       autoDispatch: env.AUTO_DISPATCH === "true",
-      /** How many proxies in front of us may name the client's address; in production, one unless told otherwise. */
+      /** How many proxies in front of the service may name the client's address. */
       trustProxyHops,
     };
   });
 
 /**
- * The configuration that `env` asks for. Values count without the white space around them, and an empty one as not set.
- * Throws a StartError that lists every fault at once, by name and without the value: it may be a secret.
+ * The configuration that `env` asks for. White space around a value does not count, and an empty value counts as not set. Throws a StartError
+ * that lists all faults at once, by the names of the settings and without their values, which may be secrets.
  */
 export function loadConfig(env: Record<string, string | undefined>): Config {
   const given = Object.entries(env).map(([name, value]) => [name, value?.trim()] as const);
@@ -174,7 +174,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   throw new StartError(`The environment has ${faults.length} wrong setting(s):\n${faults.join("\n")}`);
 }
 
-/** The settings keys as versions before this one used them, with the white space around them: settings may be sealed with such a key. */
+/** The settings keys with the white space around them, as earlier versions used them: settings may be encrypted with such a key. */
 function untrimmed({ SETTINGS_KEY, SETTINGS_KEY_PREVIOUS }: Record<string, string | undefined>): string[] {
   return [SETTINGS_KEY, SETTINGS_KEY_PREVIOUS].filter((key): key is string => key !== undefined && key.trim() !== key);
 }

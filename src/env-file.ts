@@ -2,7 +2,7 @@ import { lstatSync, readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 import { messageOf, StartError } from "./errors.ts";
 
-/** How the bytes of a file begin that an editor has saved in another encoding than plain UTF-8, or with a byte order mark. */
+/** The byte order marks with which a file may begin, and the encodings that they mean. */
 const MARKS: [mark: number[], encoding: string][] = [
   [[0xef, 0xbb, 0xbf], "utf-8"],
   [[0xff, 0xfe], "utf-16le"],
@@ -12,9 +12,9 @@ const BYTE_ORDER_MARK = /\uFEFF/g;
 const SAVE_IT = "Save it as plain text in UTF-8.";
 
 /**
- * Puts the settings of the file, where there is one, into `env`; what `env` has already wins. The file may be in UTF-8 or, with a byte
- * order mark, in UTF-16, with line ends of any system. StartError: it cannot be read as such. A file that is only half understood could
- * leave out the key, and so open everything to everybody.
+ * Puts the settings of the file, if there is one, into `env`; a setting that `env` has already wins. The file may be in UTF-8 or, with a byte
+ * order mark, in UTF-16, with the line ends of any system. StartError: the file cannot be read whole. If only a part of it were understood, the
+ * key might be missing, and everything would be open to everybody.
  */
 export function loadEnvFile(env: NodeJS.ProcessEnv, path = ".env"): void {
   const bytes = readBytes(path);
@@ -29,9 +29,9 @@ export function loadEnvFile(env: NodeJS.ProcessEnv, path = ".env"): void {
   }
 }
 
-/** Undefined: there is no such file. */
+/** The file's bytes; undefined when there is no such file. */
 function readBytes(path: string): Buffer | undefined {
-  // A link that leads nowhere is there, and what it should lead to is missing.
+  // A link to a missing file is there, so that it must be an error.
   if (!lstatSync(path, { throwIfNoEntry: false })) return undefined;
   try {
     return readFileSync(path);

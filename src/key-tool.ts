@@ -1,4 +1,4 @@
-/** `npm run key`: makes, lists and revokes named keys, in the database at DATABASE_URL or in the embedded one, beside the service or without it. */
+/** `npm run key` creates, lists and revokes named keys, in the database at DATABASE_URL or in the embedded one, whether the service runs or not. */
 import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "./config.ts";
 import { type Db, openDatabase } from "./db/client.ts";
@@ -29,7 +29,7 @@ async function main(args: string[]): Promise<void> {
   }
 }
 
-/** Which database that is, without its password. On standard error, since a script takes the key from standard output. */
+/** The name of the database, without its password. It is written to standard error, since a script reads the key from standard output. */
 function databaseIn({ databaseUrl, dataDir }: Config): string {
   if (databaseUrl === undefined) return `the embedded database in ${dataDir}`;
   if (!URL.canParse(databaseUrl)) return "the database at DATABASE_URL";
@@ -48,7 +48,7 @@ function readCommand(args: string[]): (db: Db) => Promise<void> {
       if (older) print(`The older key "${name}" is revoked.`);
       else print(count === 2 ? `Both keys "${name}" are revoked.` : `The key "${name}" is revoked.`);
     };
-  const found = ROLES.find((one) => one === role);
+  const found = ROLES.find((each) => each === role);
   if (verb !== "create") throw new StartError(USAGE);
   if (!found) throw new StartError(`--role must be one of ${ROLES.join(", ")}.\n${USAGE}`);
   return async (db) => print(await createKey(db, name, found));

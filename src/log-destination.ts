@@ -1,23 +1,23 @@
-/** Standard output as the log's destination: a log that cannot be written neither stops the service nor keeps it from ending. */
+/** Writes the log to standard output. A log that cannot be written neither stops the service nor keeps it from ending. */
 import { fstatSync, writeSync } from "node:fs";
 import type { DestinationStream } from "pino";
 import { messageOf } from "./errors.ts";
 
-/** Lines are written many at a time: each write is a system call that requests would wait for. */
+/** Lines are collected and written together, since requests would wait for each system call. */
 const BATCH_BYTES = 4_096;
 const FLUSH_EVERY_MS = 100;
-/** What waits for a full disk or a slow reader; later lines are dropped and counted. */
+/** How much may wait while a disk is full or a reader is slow. Further lines are dropped and counted. */
 const MOST_WAITING_BYTES = 1024 * 1024;
-/** A reader that is slow has so long to take the last lines. */
+/** How long a slow reader may take for the last lines. */
 const LAST_LINES_MS = 1_000;
 const STDOUT = 1;
 
 export interface LogDestination extends DestinationStream {
-  /** Calls `done` when everything is written, or cannot be, or after a second. Pino calls this as `log.flush(done)`. */
+  /** Calls `done` when everything is written or cannot be written, at the latest after a second. Pino calls this as `log.flush(done)`. */
   flush(done: () => void): void;
 }
 
-/** Takes the log's lines. `onLost` is told how many lines were dropped, once lines can be written again. */
+/** Takes the log's lines. When lines can be written again after some were dropped, `onLost` gets the number of dropped lines. */
 export function openLogDestination(onLost: (lines: number) => void): LogDestination {
   const output = openOutput();
   let waiting = "";
@@ -37,7 +37,7 @@ export function openLogDestination(onLost: (lines: number) => void): LogDestinat
     write(line) {
       if (waiting.length >= MOST_WAITING_BYTES) lost++;
       else waiting += line;
-      // While nothing can be written, the timer alone tries.
+      // While nothing can be written, only the timer tries.
       if (waiting.length >= BATCH_BYTES && !output.isBusy()) writeWaiting();
     },
     flush(done) {
@@ -54,11 +54,11 @@ export function openLogDestination(onLost: (lines: number) => void): LogDestinat
 }
 
 interface Output {
-  /** False when it cannot be taken now; it is to be tried again then. */
+  /** False when the lines cannot be taken now; the caller tries again later. */
   write(lines: string): boolean;
-  /** True while lines that were taken are not written yet, or the last attempt failed. */
+  /** True while lines that were taken are not written yet, or when the last attempt failed. */
   isBusy(): boolean;
-  /** True when nothing more can be written now, however long one waits. */
+  /** True when waiting does not help: nothing more can be written now. */
   isBroken(): boolean;
 }
 
@@ -68,7 +68,7 @@ function openOutput(): Output {
   return kind.isFIFO() || kind.isSocket() ? openPipe(failed) : openFile(failed);
 }
 
-/** Node writes to a pipe without waiting for its reader. Its stream ends at the first failure, which for a pipe is right: the reader has gone. */
+/** Node writes to a pipe without waiting for its reader. Node's stream ends at the first failure, which is right for a pipe: its reader has gone. */
 function openPipe(failed: (error: unknown) => void): Output {
   let isBroken = false;
   process.stdout.on("error", (error) => {
@@ -87,9 +87,9 @@ function openPipe(failed: (error: unknown) => void): Output {
   };
 }
 
-/** Not through Node's stream, which ends at the first failure: here, writing goes on when the disk has room again. */
+/** Writes to a file without Node's stream, which would end at the first failure: writing goes on when the disk has room again. */
 function openFile(failed: (error: unknown) => void): Output {
-  /** What was taken and is not written yet. */
+  /** Bytes that were taken and are not written yet. */
   let rest = Buffer.alloc(0);
   let hasFailed = false;
   const writeRest = () => {
@@ -114,7 +114,7 @@ function openFile(failed: (error: unknown) => void): Output {
   };
 }
 
-/** Says on standard error that the log cannot be written. When that cannot be said either, there is no place left to say it. */
+/** Says on standard error that the log cannot be written. When that fails too, there is no other place to say it. */
 function createNotice(): (error: unknown) => void {
   process.stderr.on("error", () => {});
   return (error) =>

@@ -3,7 +3,7 @@ import { messageOf, stackOf } from "./errors.ts";
 import { type LogDestination, openLogDestination } from "./log-destination.ts";
 import { readableLine } from "./readable-line.ts";
 
-/** Of an error's properties, those that hold no data of anybody. */
+/** The properties of an error that contain no data of a request. */
 const SHOWN = new Set([
   "code",
   "errno",
@@ -18,7 +18,7 @@ const SHOWN = new Set([
   "constraint",
 ]);
 
-/** The service's log on standard output: one JSON object a line, or readable lines where that is a terminal. */
+/** The service's log on standard output: a JSON object a line, or readable lines on a terminal. */
 export function createLog(level: string, destination?: DestinationStream): Logger {
   const options = { level, base: null, serializers: { err: serializeError } };
   const sayLost = (lines: number) => log.warn({ lines }, "lines were lost while the log could not be written");
@@ -31,13 +31,13 @@ function forReader(output: LogDestination): LogDestination {
   return { ...output, write: (line) => output.write(readableLine(line)) };
 }
 
-/** Only what says what happened: drivers' errors also quote what they were given (PostgreSQL in `detail` and `where`). */
+/** Logs only the properties that say what happened: drivers' errors also quote data (PostgreSQL in `detail` and `where`). */
 function serializeError(error: unknown) {
   const type = error instanceof Error ? error.constructor.name : typeof error;
   return { type, message: messageOf(error), stack: stackOf(error), ...detailsOf(error) };
 }
 
-/** The code and the like, of the error or of its cause. */
+/** The properties in SHOWN, of the error or else of its cause. */
 function detailsOf(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return {};
   const own = Object.entries(error).filter(([name, value]) => SHOWN.has(name) && value !== undefined);

@@ -7,10 +7,9 @@ export interface Loop {
 }
 
 /**
- * Runs `pass` now and then every `intervalMs` milliseconds, never two at once: the next wait begins when the pass has ended.
- * The wait varies by up to 10 %, so that instances that were started together do not stay in step.
- * A pass that gives an object says how many of what it has changed: what is more than 0 is logged. One that throws is logged too, and the
- * loop goes on.
+ * Runs `pass` now, and again `intervalMs` milliseconds after each pass has ended, so that never two run at once. The wait varies by up to 10 %, so
+ * that instances that were started together do not stay in step. A pass may give counts of what it changed, as an object; counts above 0 are
+ * logged. An error of a pass is logged, and the loop goes on.
  */
 export function every(intervalMs: number, name: string, log: Logger, pass: () => Promise<unknown>): Loop {
   const stopped = new AbortController();
@@ -29,7 +28,7 @@ export function every(intervalMs: number, name: string, log: Logger, pass: () =>
         log.error({ err: error, loop: name }, "loop pass failed");
       }
       const jitter = 0.9 + Math.random() * 0.2;
-      // An aborted wait is how stop() ends the loop, not a fault.
+      // stop() aborts this wait.
       await pause(intervalMs * jitter, stopped.signal);
     }
   };

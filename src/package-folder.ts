@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** Where `package.json` lies, and with it what is no code: the service runs from `src/`, and built, from `dist/`. */
+/** The folder of `package.json`, with the files that are no code. The code runs from `src/`, or from `dist/` when it was built. */
 export const PACKAGE_FOLDER = above(dirname(fileURLToPath(import.meta.url)));
 
 function above(folder: string): string {

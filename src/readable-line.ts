@@ -1,12 +1,12 @@
-/** A line of the log for somebody at a terminal. */
+/** Turns a line of the log into one that a person at a terminal can read. */
 
 const LEVELS: Record<number, string> = { 10: "TRACE", 20: "DEBUG", 30: "INFO", 40: "WARN", 50: "ERROR", 60: "FATAL" };
-/** What a terminal would take for a command, and line breaks. */
+/** Characters that a terminal would take for a command, and line breaks. */
 const CONTROL = /\p{Cc}/gu;
 
 /**
- * Makes "22:07:15.123 INFO  message name=value" of one line of JSON, in local time; an error's stack stands below it, indented. No control
- * character of what is logged reaches the terminal.
+ * Turns a line of JSON into "22:07:15.123 INFO  message name=value", in local time. An error's stack follows below, indented. No control character
+ * of the logged values reaches the terminal.
  */
 export function readableLine(json: string): string {
   const { level, time, msg, err, ...fields }: Record<string, unknown> = JSON.parse(json);
@@ -17,7 +17,7 @@ export function readableLine(json: string): string {
   return `${first.join(" ").trimEnd()}\n${stackIn(err)}`;
 }
 
-/** A plain word as it is; anything else in JSON, so that it is seen where it ends. */
+/** A plain word stays as it is; any other value is written as JSON, so that its end can be seen. */
 const shown = (value: unknown) =>
   typeof value === "string" && /^[\w./:@-]+$/.test(value) ? value : escaped(JSON.stringify(value) ?? "");
 

@@ -1,4 +1,4 @@
-/** The process: environment in, exit code out. `npm start` runs this file. */
+/** The process, which `npm start` runs: it reads the environment, starts the service, and stops it on a signal. */
 import { type Config, loadConfig, SECRETS } from "./config.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { StartError, stackOf } from "./errors.ts";
@@ -9,7 +9,7 @@ import { onEndAsked } from "./signals.ts";
 async function main(): Promise<void> {
   loadEnvFile(process.env);
   const config = loadConfig(process.env);
-  // Neither the programs that are started nor a report of a crash need them.
+  // Programs that the service starts, and reports of a crash, must not get the secrets.
   for (const name of SECRETS) delete process.env[name];
   const log = createLog(config.logLevel);
   const starting = startService(config, log);
@@ -21,7 +21,7 @@ async function main(): Promise<void> {
     log.info("stopped");
     log.flush(() => process.exit(0));
   };
-  // Asked again, the operator does not want to wait: the database is safe, requests in flight are not.
+  // An operator who asks a second time does not want to wait. The database stays safe; requests in flight are lost.
   onEndAsked(
     (signal) => void stop(signal).catch(crash),
     () => log.flush(() => process.exit(1)),
@@ -48,11 +48,11 @@ function whoMayCall({ apiKey, allowOpen }: Config): string {
 }
 
 function crash(error: unknown): void {
-  // A StartError is a sentence for the operator; anything else is a fault of ours, and its stack helps.
+  // A StartError is a sentence for the operator. Any other error is a fault of ours, and its stack helps to find it.
   process.stderr.write(`${error instanceof StartError ? error.message : stackOf(error)}\n`);
   process.exit(1);
 }
 
-// Node would print all that the error carries: of a failed query, its parameters.
+// Node itself would print all properties of the error, and with a failed query also its parameters.
 process.on("uncaughtException", crash);
 main().catch(crash);

@@ -30,10 +30,10 @@ import type { Bucket } from "./storage/bucket.ts";
 import { cleanOnce } from "./storage/clean-staged.ts";
 import { moveOnce } from "./storage/move-to-bucket.ts";
 
-/** Requests in flight at a stop have this long to end. */
+/** How long requests in flight at a stop have to end. */
 const DRAIN_MS = 10_000;
 
-/** Connections that wait to be accepted. With Node's own 511, a crowd of 800 workers that connected at once was cut off in part. */
+/** How many connections may wait to be accepted. With Node's own 511, some of 800 workers that connected at once were cut off. */
 const BACKLOG = 4_096;
 const AUTO_DISPATCH_INTERVAL_MS = 1_000;
 const STORAGE_INTERVAL_MS = 10_000;
@@ -42,15 +42,15 @@ const STATISTICS_INTERVAL_MS = 2_000;
 /** The running service. */
 export interface Service {
   port: number;
-  /** Stops in order: no new requests, the ones in flight end, loops, pool, embedded database. Twice is once. */
+  /** Stops in order: no new requests, the ones in flight end, loops, pool, embedded database. A second call changes nothing. */
   stop(): Promise<void>;
 }
 
-/** Starts everything, and stops again what it has started if a later part fails. Throws a StartError for what the operator can mend. */
+/** Starts all parts. If a part fails, those started before are stopped again. Throws a StartError for a fault that the operator can mend. */
 export async function startService(config: Config, log: Logger): Promise<Service> {
   const started: (() => Promise<void>)[] = [];
   let stopped: Promise<void> | undefined;
-  /** A pass of the storage loop may take hours. */
+  /** Aborted at a stop, since a pass of the storage loop may take hours. */
   const stopping = new AbortController();
   const stop = () => {
     stopped ??= stopAll(started.reverse(), log);
@@ -118,7 +118,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
   }
 }
 
-/** A bucket of the other memory layer ends the start; an object store that does not answer yet must not. */
+/** Checks the bucket. A bucket of the other memory layer ends the start; an object store that does not answer yet does not. */
 async function checkBucket({ bucket, log }: ArtifactStore): Promise<void> {
   try {
     await bucket?.checkOwn();
@@ -131,7 +131,7 @@ async function checkBucket({ bucket, log }: ArtifactStore): Promise<void> {
   }
 }
 
-/** The client for object storage takes 25 MB, which who does not use it shall not pay. */
+/** The client for object storage takes 25 MB of memory, so that it is loaded only where there is a bucket. */
 async function connectBucket(connection: NonNullable<Config["minio"]>): Promise<Bucket> {
   const { openBucket } = await import("./storage/bucket.ts");
   return openBucket(connection);
@@ -139,7 +139,7 @@ async function connectBucket(connection: NonNullable<Config["minio"]>): Promise<
 
 async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<void> {
   for (const step of steps) {
-    // A step that fails must not keep the next ones from stopping.
+    // If a step fails, the next ones are still done.
     await step().catch((error) => log.error({ err: error }, "stopping failed"));
   }
 }
@@ -165,7 +165,7 @@ function bind(server: HttpServer, port: number, address: string | undefined): Pr
   });
 }
 
-/** Takes no new connection, lets the requests in flight end for up to 10 s, then cuts them off. */
+/** Takes no new connections, gives the requests in flight up to 10 s to end, and then cuts them off. */
 async function drain(server: HttpServer): Promise<void> {
   const ended = new AbortController();
   const closed = new Promise<void>((resolve) => server.close(() => resolve())).finally(() => ended.abort());

@@ -1,14 +1,14 @@
-/** The kinds of values that settings have, as schemas: each says in a sentence what it must be. */
+/** The kinds of values that settings have, as schemas. The fault of each says in a sentence what the value must be. */
 import { z } from "zod";
 import { HTTP_URL, isHttpUrl, parseAllowed } from "./addresses.ts";
 
 export const wholeNumber = (min: number, max: number, fallback: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
 
-/** A key that travels as an HTTP header, which carries printable ASCII only. */
+/** A key that is sent as an HTTP header, which carries only printable ASCII. */
 export const headerValue = z.string().regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces, and not empty");
 
-/** A caller's key, in which spaces are allowed: HTTP only cuts off those at the ends of a header's value. */
+/** A caller's key, which may have spaces inside: HTTP cuts off only those at the ends of a header's value. */
 export const keyValue = z
   .string()
   .regex(
@@ -16,7 +16,7 @@ export const keyValue = z
     "must be printable ASCII, since nothing else travels in an HTTP header",
   );
 
-/** Docker Compose makes names with underscores, which are resolved like any other. */
+/** A host name may have underscores, since Docker Compose makes such names. */
 export const hostName = z
   .string()
   .regex(/^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$/, "must be a host name without http:// and port");
