@@ -6,7 +6,7 @@ import type { Source } from "./pages.ts";
 import type { AuditRow } from "./rows.ts";
 import { auditLogs } from "./schema.ts";
 
-/** Who did what to which thing, in the words of api.md. */
+/** What an audit entry says: who did what to which thing, in the words of api.md. */
 export type AuditFact = Pick<AuditRow, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
 
 /** Actors of the service itself. They keep their name in the audit even when a request with a named key caused the change. */

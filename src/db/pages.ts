@@ -23,32 +23,33 @@ export interface Source {
   isRare?: boolean;
 }
 
-/** The row that a page ends with. */
+/** The last row of a page. */
 export interface Cursor {
   time: number;
   id: string;
 }
 
 export interface Page {
-  /** Where the next one begins; undefined when there is none. */
+  /** Where the next page begins; undefined when there is none. */
   next: Cursor | undefined;
-  /** How many rows it has: fewer than were asked for where there are no more, or where it is full of bytes. */
+  /** How many rows the page has: fewer than asked for when there are no more rows, or the page has its most bytes. */
   rows: number;
   /** The records in their order as JSON, with commas between them; "" when there are none, or the first is large. */
   first: string;
-  /** Those that are too many bytes to be held in memory with the first, some at once. */
+  /** The other records, when all together are too many bytes for the memory. They come in batches. */
   rest: AsyncGenerator<string> | undefined;
 }
 
-/** Of what is held in memory at once; a single record may be larger. */
+/** The most bytes of records that are in memory at once, except for a single larger record. */
 const BATCH_BYTES = 1_000_000;
-/** The most that one page has, but for a single record that is larger. */
+/** The most bytes in a page, except for a single larger record. */
 const PAGE_BYTES = 8_000_000;
 
 /**
- * At most `limit` rows after `after`, and 8 MB (at least one row). The same keys are met by whoever pages on, however many rows have come before them since. What is not
- * large comes in one answer, as the JSON that is passed on: 500 tasks took half as long again as keys, and then rows. Of what is, the keys come,
- * and the page goes out in batches, so that memory stays flat whatever the records hold.
+ * Reads a page of at most `limit` rows after `after`, and of 8 MB at most, but at least one row. A client that goes on to the next page meets the same
+ * keys, however many rows have come in front of them meanwhile. Small records come in one query, as the JSON that is sent: for 500 tasks, to
+ * read first the keys and then the rows took half as long again. Of large records only the keys come, and the records are then read in batches,
+ * so that the page takes little memory whatever they hold.
  */
 export async function openPage(
   db: Db,

@@ -31,14 +31,14 @@ export function statement<Row, Values extends Record<string, Value>>(
   };
 }
 
-/** Not Drizzle's `fillPlaceholders`: that walks the prototypes of each one, at each call. */
+/** The value of a placeholder. Drizzle's own `fillPlaceholders` walks the prototypes of each placeholder at each call. */
 function given(values: Record<string, Value>, name: string): Value {
   const value = values[name];
   if (value !== undefined) return value;
   throw new Error(`The statement has no value for ${name}.`);
 }
 
-/** The table's columns, as many as this version of the service knows, of the row that is called `alias`. */
+/** The columns of the table that this version of the service knows, for the row with the name `alias`. */
 export function columnsOf(table: Table, alias?: string): SQL {
   const prefix = alias === undefined ? "" : `${alias}.`;
   return sql.raw(

@@ -1,4 +1,4 @@
-/** Makes sure that no postmaster uses the cluster before ours starts: refuses to when it has an owner, stops one that has none. */
+/** Makes sure that no postmaster uses the cluster before ours starts. A postmaster without an owner is stopped; with an owner, the start is refused. */
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import type { Logger } from "pino";
@@ -11,7 +11,7 @@ import { isAlive } from "./processes.ts";
 const POLL_MS = 20;
 /** How long another service may take between the start of its postmaster and its lock, or a postmaster to write its lock file. */
 const GRACE_MS = 1_000;
-/** For a postmaster without an owner that is still recovering, or already shutting down. */
+/** How long to wait for a postmaster without an owner that is still recovering, or already shutting down. */
 const WAIT_WITHIN_MS = 60_000;
 
 /**
@@ -38,7 +38,7 @@ export async function clearTheWay(
         await client.end();
       }
     } else if (Number.isNaN(file.pid) ? waitedMs > GRACE_MS : !(await mayBePostmaster(file.pid, cluster))) {
-      // A process number that is nobody's is for PostgreSQL to find out.
+      // PostgreSQL itself finds out that no process has this number.
       if (Number.isNaN(file.pid) || isAlive(file.pid)) disarmPidFile(cluster, file);
       return;
     } else if (waitedMs > WAIT_WITHIN_MS) {
@@ -65,7 +65,7 @@ async function removeOrphan(client: pg.Client, file: PidFile, { cluster, dataDir
       if (owner !== undefined) throw alreadyRunning(dataDir, owner);
       await delay(POLL_MS);
     }
-    // Of two services that find an orphan, one stops it; the other finds that one's lock.
+    // If two services find a postmaster without an owner, one of them stops it, and the other finds the lock of the first.
     if (!(await tryLock(client))) return;
   } catch (error) {
     if (error instanceof StartError) throw error;

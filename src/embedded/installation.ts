@@ -1,4 +1,4 @@
-/** Where everything of one embedded PostgreSQL is, and how its programs run there. */
+/** Where the files of an embedded PostgreSQL are, and how its programs are run. */
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { StartError } from "../errors.ts";
@@ -8,7 +8,7 @@ import type { RunAs } from "./processes.ts";
 import { accountFor, findWay } from "./run-as.ts";
 
 export interface Installation {
-  /** Absolute and without symlinks, so that one folder has one name, whichever way a process came to it. */
+  /** The absolute path without symlinks, so that the folder has the same name for every process. */
   dataDir: string;
   /** The database files. */
   cluster: string;
@@ -35,7 +35,7 @@ export async function findInstallation(packageDirectory: string, wantedDataDir: 
     const runAs = await findWay(account, dataDir, [postgres, "--version"]);
     return runAs && { postgres, initdb: join(native, "bin", "initdb"), runAs };
   };
-  // The package may be out of the account's reach where the data is not.
+  // The account may be unable to reach the package, although it reaches the data.
   const canCopy = () => findWay(account, dataDir, ["test", "-d", "."]);
   const programs =
     (await find(await readyBinaries(packageDirectory, dataDir))) ??

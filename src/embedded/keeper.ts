@@ -1,4 +1,4 @@
-/** Keeps PostgreSQL up for the life of the service: one that dies is started again at the same address. */
+/** Keeps PostgreSQL running as long as the service: if it dies, it is started again at the same address. */
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import { mayBePostmaster, stopPostmaster } from "./pid-file.ts";
@@ -6,7 +6,7 @@ import { type Claimant, openSession, type Session, STOP_WITHIN_MS, takeOver } fr
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
-/** One that lived so long did not die of how it was started. */
+/** A PostgreSQL that ran for so long did not die because of its start, so that the waits begin anew. */
 const STABLE_AFTER_MS = 60_000;
 
 /**
@@ -48,7 +48,7 @@ async function close({ installation, log }: Claimant, { postmaster, pid }: Sessi
   if (!(await postmaster.stop(STOP_WITHIN_MS))) {
     log.warn({ postgresPid: pid }, "PostgreSQL is still shutting down");
   } else if (await mayBePostmaster(pid, installation.cluster)) {
-    // Somebody killed the supervisor, who would have done this.
+    // The supervisor was killed, so that it did not do this.
     await stopPostmaster(pid, installation.cluster);
   }
 }

@@ -1,11 +1,11 @@
 /**
- * Who owns a running PostgreSQL: the service that holds an advisory lock in it, on a connection that it keeps for life. PostgreSQL lets
- * go of the lock the moment that service dies, which no file can.
+ * The owner of a running PostgreSQL is the service that holds an advisory lock in it, on a connection that the service keeps as long as it runs.
+ * PostgreSQL releases the lock at once when that service dies, which a lock file could not do.
  */
 import { randomBytes } from "node:crypto";
 import pg from "pg";
 
-/** Any number; the database `postgres`, in which the lock is taken, has no other locks of this kind. */
+/** An arbitrary number: the database `postgres`, in which the lock is taken, has no other advisory locks. */
 const LOCK = 0x626c6f6f;
 const CONNECT_WITHIN_MS = 2_000;
 const NAME = "bloom-runtime owner";

@@ -1,4 +1,4 @@
-/** One run of PostgreSQL's main process, the postmaster, as a child that does not outlive the service. */
+/** Runs PostgreSQL's main process, the postmaster, as a child process that ends with the service. */
 import type { ChildProcess } from "node:child_process";
 import { closeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -27,9 +27,9 @@ exit "$code"
 export interface Postmaster {
   readonly port: number;
   isRunning(): boolean;
-  /** What it wrote to its log. */
+  /** What the postmaster wrote to its log. */
   output(): string;
-  /** How it ended; 0 is a shutdown that somebody asked for. */
+  /** Its exit code; 0 is a shutdown that was asked for. */
   exitCode(): number | undefined;
   /** Asks for a clean shutdown that does not wait for clients, and waits for it, at most `withinMs`. Resolves to whether it has ended. */
   stop(withinMs: number): Promise<boolean>;

@@ -1,4 +1,4 @@
-/** A postmaster of ours that is up, and the connection by which this service owns it. */
+/** A running postmaster of ours, and the connection by which this service owns it. */
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -15,12 +15,12 @@ import { startFailure } from "./server-log.ts";
 const POLL_MS = 10;
 /** Recovery after a crash reads at most some GB of log. */
 const READY_WITHIN_MS = 300_000;
-/** A wrong password stays wrong, unless it is another server's that has our port; then our postmaster ends at once. */
+/** A wrong password stays wrong, unless another server has our port; our postmaster then ends at once. */
 const ADMITTED_WITHIN_MS = 2_000;
 const RETRY_WITHIN_MS = 60_000;
 const RETRY_MS = 50;
 export const STOP_WITHIN_MS = 30_000;
-/** Another service was first, or children of a postmaster that was killed have not noticed yet. */
+/** Another service was first, or the children of a killed postmaster have not ended yet. */
 const LOST_RACE = /FATAL: {2}(lock file "postmaster.pid" already exists|pre-existing shared memory block)/;
 const PORT_TAKEN = /could not create any TCP\/IP sockets/;
 const DATABASE = "bloom";
@@ -33,7 +33,7 @@ export interface Session {
   lost: Promise<void>;
 }
 
-/** Who wants a session, and until when. */
+/** The service that wants a session, and the signal that ends it. */
 export interface Claimant {
   installation: Installation;
   credentials: Credentials;
@@ -86,11 +86,11 @@ export async function takeOver(claimant: Claimant, postmaster: Postmaster): Prom
       }
       const owner = await ownerOf(client);
       await client.end();
-      // Our own name is there for a moment when our last connection was cut off.
+      // When our last connection was cut off, PostgreSQL shows our own name for another moment.
       if (owner !== undefined && owner !== credentials.owner) throw alreadyRunning(installation.dataDir, owner);
     } catch (error) {
       if (error instanceof StartError) throw error;
-      // Not up yet, or recovering, or it ended meanwhile; then the loop ends too.
+      // PostgreSQL is not up yet or is recovering. If it has ended, the loop ends as well.
       reason = messageOf(error);
       if (error instanceof pg.DatabaseError && error.code?.startsWith("28")) patienceMs = ADMITTED_WITHIN_MS;
     }

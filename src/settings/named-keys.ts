@@ -1,4 +1,4 @@
-/** Named keys: what they may do is said by their role, who used one by its name. */
+/** Named keys. The role of a key says what its holder may do, and its name says in the audit who did something. */
 import { randomBytes } from "node:crypto";
 import { and, asc, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
@@ -12,7 +12,7 @@ import type { Role } from "../db/values.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { sha256Of } from "../sha256.ts";
 
-/** A key as it may be shown; the key itself is nowhere but with whom it was given to. */
+/** What may be shown of a key. The key itself is not stored: only the person who created it has it. */
 export interface NamedKey {
   name: string;
   role: Role;
@@ -22,7 +22,7 @@ export interface NamedKey {
 }
 
 const PREFIX = "bloom_";
-/** Who the audit and the log name where no named key was shown. */
+/** The names that the audit and the log use when no named key was shown. */
 const TAKEN = new Set([
   "admin",
   "api",
@@ -44,12 +44,12 @@ const shown = {
   revoked_at: apiKeys.revoked_at,
 };
 
-/** Its last use is not written, or not lately. */
+/** True in SQL for a key whose last use is not written, or was written some time ago. */
 const isQuiet = sql<boolean>`coalesce(${apiKeys.last_used_at}, 0) < ${nowMs} - ${USED_EVERY_MS}`;
 
 /**
- * Makes a key of 256 random bits and gives it, this once. A name may have two valid keys of one role. Conflict: it has two already, or one of
- * another role, or the audit has the name for others.
+ * Creates a key of 256 random bits and gives it, which is possible only now. A name may have two valid keys with the same role. Conflict: it has two
+ * already, or one with another role, or the audit uses the name for something else.
  */
 export async function createKey(db: Db, name: string, role: Role): Promise<string> {
   if (TAKEN.has(name.toLowerCase()))
@@ -88,8 +88,7 @@ export function listKeys(db: Db): Promise<NamedKey[]> {
 }
 
 /**
- * From now on nobody gets in with the valid keys of this name, or with the older of two; gives how many were revoked. NotFound: there is
- * none, or no older one.
+ * Revokes the valid keys of this name, or only the older of two, and gives how many that were. NotFound: there is no such key.
  */
 export async function revokeKey(db: Db, name: string, { older = false } = {}): Promise<number> {
   return inTransaction(db, async (tx) => {
@@ -109,7 +108,7 @@ export async function revokeKey(db: Db, name: string, { older = false } = {}): P
   });
 }
 
-/** Those of these keys, by their ids, that are revoked. */
+/** Which of the keys with these ids are revoked. */
 export async function findRevoked(db: Db, ids: string[]): Promise<string[]> {
   const rows = await db
     .select({ id: apiKeys.id })
@@ -118,7 +117,7 @@ export async function findRevoked(db: Db, ids: string[]): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** The valid key that this text is, and notes its use. It is looked for by its hash, so that the time it takes says nothing about any key. */
+/** Finds the valid key with this text, and records its use. The key is found by its hash, so that the time that this takes says nothing about any key. */
 export async function findKeyAndRecordUse(
   db: Db,
   key: string,

@@ -4,21 +4,21 @@ const PREFIX = "enc:v1:";
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 
-/** Encrypts what must not lie in the database in plain text (lifecycle.md, invariant 14): AES-256-GCM, bound to the setting's name. */
+/** Encrypts settings that must not be in the database in plain text (lifecycle.md, invariant 14), with AES-256-GCM, bound to the setting's name. */
 export interface SecretBox {
   seal(name: string, plain: string): string;
-  /** The plain text, or undefined when it was sealed with another key or damaged. */
+  /** The plain text; undefined when the value was sealed with another key, or is damaged. */
   open(name: string, sealed: string): string | undefined;
-  /** True when it was sealed with the key that `seal` uses, and not with a previous one. */
+  /** True when the value was sealed with the key that `seal` uses, and not with a previous one. */
   isCurrent(name: string, sealed: string): boolean;
 }
 
-/** True for what `seal` made; anything else that is stored is still plain text. */
+/** True for a value that `seal` made. Any other stored value is still plain text. */
 export function isSealed(value: string): boolean {
   return value.startsWith(PREFIX);
 }
 
-/** What was sealed with one of the `previous` secrets, which were used before `secret`, can still be opened. */
+/** Seals with `secret`, and opens values that were sealed with it or with one of the `previous` secrets. */
 export function createSecretBox(secret: string, ...previous: string[]): SecretBox {
   const { seal, open } = boxOf(secret);
   const boxes = [open, ...previous.map((key) => boxOf(key).open)];
@@ -53,7 +53,7 @@ function boxOf(secret: string): Pick<SecretBox, "seal" | "open"> {
       try {
         return decipher.update(bytes.subarray(IV_BYTES, -TAG_BYTES), undefined, "utf8") + decipher.final("utf8");
       } catch {
-        // Authentication failed: that is the answer, not a fault.
+        // The authentication failed: the value was sealed with another key.
         return undefined;
       }
     },

@@ -6,13 +6,13 @@ import { runtimeSettings } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import type { SecretBox } from "./secret-box.ts";
 
-/** The setting that only says which key settings are sealed with: a known text, sealed. */
+/** A setting that shows with which key settings are sealed: it holds a known text, sealed. */
 export const KEY_CHECK = "settings_key_check";
 export const sealKeyCheck = (box: SecretBox) => box.seal(KEY_CHECK, "bloom-runtime");
 
 /**
- * Notices at the start that another instance on this database seals settings with another key, so that neither can open what the other
- * saves, and warns. The first start records its key; one that is changed by SETTINGS_KEY_PREVIOUS is recorded anew.
+ * Warns at the start when another instance on this database seals settings with another key, so that neither can open what the other saves. The
+ * first start records its key, and a key that is changed with SETTINGS_KEY_PREVIOUS is recorded anew.
  */
 export async function checkSettingsKey(db: Db, box: SecretBox, log: Logger): Promise<void> {
   const isOurs = await inTransaction(db, async (tx) => {

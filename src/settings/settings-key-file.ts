@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
 import { syncFolder } from "../sync-folder.ts";
 
-/** What is made has 44; less is the rest of a file that was not written whole, or no key. */
+/** The fewest characters of a key. A key that was made here has 44; fewer mean that the file was not written whole, or holds no key. */
 const SHORTEST = 32;
 const OTHERS = 0o077;
 
@@ -37,7 +37,7 @@ export async function readOrMakeSettingsKey(
   );
 }
 
-/** Undefined: there is none yet. */
+/** The key in the file; undefined when there is no file yet. */
 async function read(path: string): Promise<string | undefined> {
   try {
     return (await readFile(path, "utf8")).trim();
@@ -47,7 +47,7 @@ async function read(path: string): Promise<string | undefined> {
   }
 }
 
-/** Written aside and linked: whoever reads the name finds a whole key, and of two who make one the first wins. */
+/** Makes the key. It is written to another file and then linked, so that readers find a whole key, and the first of two instances that make one wins. */
 async function make(dataDir: string, path: string, log: Logger): Promise<string> {
   await mkdir(dataDir, { recursive: true });
   const draft = `${path}.${randomUUID()}`;

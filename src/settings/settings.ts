@@ -11,18 +11,18 @@ import { inTransaction } from "../db/transaction.ts";
 import { isSealed, type SecretBox } from "./secret-box.ts";
 import { KEY_CHECK, sealKeyCheck } from "./settings-key-check.ts";
 
-/** Where Membridge is, and the key that only the server may know. */
+/** The address of Membridge, and the admin key, which only the server may know. */
 export interface MembridgeAddress {
   url: string;
   adminKey: string;
 }
 
-/** How a call of Membridge went. */
+/** The outcome of a call of Membridge. */
 export interface ConnectionState {
   connected: boolean;
-  /** Why it is not, in a sentence for clients. */
+  /** Why Membridge cannot be used, in a sentence for clients. */
   reason: string | null;
-  /** Whether the call needs the admin key. One that does not cannot say that the key is right. */
+  /** True for a call that needs the admin key. Another call cannot show that the key is right. */
   isKeyed: boolean;
 }
 
@@ -31,7 +31,7 @@ const REFRESH_MS = 30_000;
 
 /**
  * The saved configuration. Every read asks the database, so that what one instance saves, all others use (lifecycle.md, invariant 11).
- * `defaults` come from the environment and hold until something was saved.
+ * `defaults` come from the environment, and are used until something is saved.
  */
 export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddress, log: Logger) {
   async function read(by: Db = db) {
@@ -40,7 +40,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
   }
 
   function addressIn(saved: Map<string, string>): MembridgeAddress {
-    // The old service has saved "" for what was not given.
+    // The old service saved "" for a value that was not given.
     const stored = saved.get("admin_key");
     let adminKey = defaults.adminKey;
     if (stored) {
@@ -68,7 +68,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
       return addressIn(await read());
     },
 
-    /** What clients may see of it; the key only masked. */
+    /** The configuration as clients may see it, with the key masked. */
     async view(): Promise<RuntimeConfig> {
       const saved = await read();
       const { url, adminKey } = addressIn(saved);
@@ -85,7 +85,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
     /** `by` is the database as the caller uses it. */
     async save({ membridge_server_url, admin_key }: SaveConfig, by: Db = db): Promise<void> {
       await inTransaction(by, async (tx) => {
-        // In the order of the keys, as everywhere, so that two saves cannot wait for each other.
+        // All saves write in the order of the keys, so that two saves cannot wait for each other.
         await put(tx, "admin_key", box.seal("admin_key", admin_key));
         await put(tx, "admin_key_refused", "false");
         await put(tx, "membridge_server_url", membridge_server_url);
@@ -102,8 +102,8 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
     },
 
     /**
-     * Takes down whether Membridge can be used now. Unless it is `asked` for, an unchanged state is written every 30 s at most. While Membridge
-     * refuses the admin key, a call that needs no key changes nothing by its success.
+     * Records whether Membridge can be used now. An unchanged state is written every 30 s at most, or always when it was `asked` for. While
+     * Membridge refuses the admin key, the success of a call that needs no key changes nothing.
      */
     async recordConnection(
       { connected, reason, isKeyed }: ConnectionState,
@@ -126,8 +126,8 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
     },
 
     /**
-     * Seals the saved admin key with the current key: one that an adopted database holds in plain text, and one that was sealed with
-     * SETTINGS_KEY_PREVIOUS. What neither key opens stays as it is.
+     * Seals the saved admin key with the current settings key, if an adopted database holds it in plain text, or it was sealed with
+     * SETTINGS_KEY_PREVIOUS. A value that neither settings key opens stays as it is.
      */
     async sealAnew(): Promise<void> {
       await inTransaction(db, async (tx) => {
