@@ -6,13 +6,14 @@ import { defineConfig } from "drizzle-kit";
  */
 export default defineConfig({
   dialect: "postgresql",
-  schema: ["./src/db/schema.ts", "./src/db/output-tables.ts"],
+  schema: ["./src/db/schema.ts", "./src/db/fleet-tables.ts", "./src/db/output-tables.ts"],
   out: "./migrations",
   schemaFilter: ["public"],
   tablesFilter: [
     "llm_tasks",
     "leases",
     "workers",
+    "runtime_accounts",
     "runtime_artifacts",
     "llm_results",
     "runtime_staged_outputs",

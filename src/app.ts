@@ -6,6 +6,7 @@ import type { Db } from "./db/client.ts";
 import type { Membridge } from "./fleet/membridge.ts";
 import type { AgentCalls } from "./fleet/node-agent.ts";
 import { accessLog } from "./http/access-log.ts";
+import { accountRoutes } from "./http/accounts.ts";
 import { agentRoutes } from "./http/agents.ts";
 import { artifactRoutes } from "./http/artifacts.ts";
 import { requireKey } from "./http/auth.ts";
@@ -85,12 +86,22 @@ export function createApp(deps: AppDeps): Express {
   runtime.use(plainBody({ maxBytes: bodyBytes, budget }));
   const longBody = jsonBody({ maxBytes: bodyBytes, budget });
   const keyWatch = createKeyWatch(db);
-  const tasks = { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl: config.publicUrl };
+  const tasks = {
+    dbFor,
+    longBody,
+    store,
+    waitingRoom,
+    keyWatch,
+    dispatcher,
+    publicUrl: config.publicUrl,
+    paceAt: config.accountPaceAt,
+  };
   runtime.use("/llm-tasks", taskRoutes(tasks));
   // No other call carries a prompt or an output.
   runtime.use(shortBody);
   runtime.use(runtimeRoutes(dbFor, settings, membridge), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
+  runtime.use("/accounts", accountRoutes(dbFor));
   runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));
   runtime.use(agentRoutes(dbFor, agents, config.publicUrl));
   app.use("/api/runtime", runtime);

@@ -62,6 +62,11 @@ const variables = z.object({
   CORS_ORIGINS: origins,
   OUTBOUND_ALLOW: allowedAddresses.optional(),
   PUBLIC_URL: httpUrl.optional(),
+  ACCOUNT_PACE_AT: z.coerce
+    .number("must be a number from 0 to 1")
+    .min(0, "must be 0 or more")
+    .max(1, "must be 1 or less")
+    .default(0.95),
   AUTO_DISPATCH: z.enum(["true", "false"]).default("false"),
   TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
 });
@@ -153,6 +158,8 @@ const environment = variables
       corsOrigins: env.CORS_ORIGINS,
       /** The address at which agents reach this service. */
       publicUrl: env.PUBLIC_URL,
+      /** The used share of an account's allowance from which on it gets one task at a time; 0 is never. */
+      accountPaceAt: env.ACCOUNT_PACE_AT,
       autoDispatch: env.AUTO_DISPATCH === "true",
       /** How many proxies in front of the service may name the client's address. */
       trustProxyHops,

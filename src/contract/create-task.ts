@@ -2,7 +2,7 @@
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
 import { llmTasks } from "../db/schema.ts";
-import { httpUrl, json, jsonObject, longText, optional, text, texts } from "./fields.ts";
+import { httpUrl, json, jsonObject, longText, optional, present, text, texts } from "./fields.ts";
 
 const labels = z.array(text(128)).max(100);
 const delaySeconds = z.number().min(0).max(86_400);
@@ -70,6 +70,7 @@ const fields = createInsertSchema(llmTasks, {
   structured_input: optional(json(1_000_000)),
   attachments: optional(z.array(attachment).max(20)),
   tracing: optional(tracing),
+  allow_fallback: optional(z.boolean()),
 })
   .pick({
     context_id: true,
@@ -85,10 +86,12 @@ const fields = createInsertSchema(llmTasks, {
     structured_input: true,
     attachments: true,
     tracing: true,
+    allow_fallback: true,
   })
   .extend({ retry: optional(retry), idempotency_key: keyField });
 
-/** A task as it is stored: `policy.required_labels` among `requires`, and `policy.retry` as `retry`, where none stands beside it. */
+/** A task as it is stored: `policy.required_labels` among `requires`, and `policy.retry` and `policy.allow_fallback` as the task's own,
+ * where none stands beside them. */
 export const createTask = fields.transform((given) => {
   const { policy: said, retry: own, requires, not_before, idempotency_key: _key, ...task } = given;
   const { required_labels = [], retry: theirs, ...policy } = said;
@@ -104,21 +107,13 @@ export const createTask = fields.transform((given) => {
     structured_input: task.structured_input ?? null,
     attachments: (task.attachments ?? []).map(present),
     tracing: task.tracing ? present(task.tracing) : null,
+    allow_fallback: task.allow_fallback ?? policy.allow_fallback ?? true,
   };
 });
 export type CreateTask = z.output<typeof createTask>;
 
 function delaysOf({ max_attempts: _attempts, ...delays }: z.output<typeof retry>) {
   return present(delays);
-}
-
-type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
-  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
-};
-
-/** The same object without what was not given, as JSON has it. */
-function present<T extends object>(value: T): Present<T> {
-  return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Present<T>;
 }
 
 /** Where a body has objects of fields, by the dotted name of the place. */

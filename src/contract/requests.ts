@@ -4,10 +4,22 @@
  */
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
+import { workers } from "../db/fleet-tables.ts";
 import { llmResults } from "../db/output-tables.ts";
-import { workers } from "../db/schema.ts";
+import { ERROR_KINDS } from "../db/values.ts";
 import { headerValue } from "../setting-values.ts";
-import { agentUrl, httpUrl, longText, optional, text, textOrEmpty, texts, ttlSeconds, workerName } from "./fields.ts";
+import {
+  agentUrl,
+  httpUrl,
+  longText,
+  optional,
+  present,
+  text,
+  textOrEmpty,
+  texts,
+  ttlSeconds,
+  workerName,
+} from "./fields.ts";
 
 /** Any text may be a lease id; one that is no UUID is certainly stale. */
 const leaseId = text(128).min(1).toLowerCase();
@@ -57,33 +69,73 @@ export const claimTasks = z.object({
   agent_slugs: optional(z.array(text(256)).max(100)),
 });
 
+const epochMs = z.int().min(0).max(8.64e15);
+const tokens = optional(z.int().min(0).max(Number.MAX_SAFE_INTEGER));
+const name = optional(text(256));
+
+/** What an attempt took. What the node agents send as null, as `tokens_used`, is absent once it is stored. */
+const metrics = z
+  .object({
+    duration_ms: z.int().min(0),
+    tokens_used: tokens,
+    model: name,
+    provider: name,
+    input_tokens: tokens,
+    output_tokens: tokens,
+    cache_read_tokens: tokens,
+    cache_write_tokens: tokens,
+    cost_usd: optional(z.number().min(0).max(1_000_000)),
+    num_turns: optional(z.int().min(0).max(1_000_000)),
+    session_id: name,
+  })
+  .transform(present);
+
+const usageWindow = z.object({ used: z.number().min(0).nullable(), resets_at: epochMs.nullable() });
+
 export const completeTask = createInsertSchema(llmResults, {
   output: longText.nullable().default(null),
   error_message: text(1_000_000).nullable().default(null),
-  metrics: z
-    .object({ duration_ms: z.int().min(0), tokens_used: z.int().min(0).nullish() })
-    // The node agents send `"tokens_used": null`; stored, it is absent.
-    .transform(({ duration_ms, tokens_used }) =>
-      tokens_used == null ? { duration_ms } : { duration_ms, tokens_used },
-    ),
+  error_kind: z.enum(ERROR_KINDS).nullable().default(null),
+  metrics,
 })
-  .pick({ status: true, output: true, error_message: true, metrics: true })
+  .pick({ status: true, output: true, error_message: true, error_kind: true, metrics: true })
   .extend({
     artifact_type: text(128).min(1).default("LLM_RESULT"),
     artifact_tags: texts(1_000, 256),
     lease_id: optional(leaseId),
     /** An output that was uploaded before (PUT …/output), in place of `output`. */
     output_id: optional(z.guid("must be a UUID").toLowerCase()),
+    /** What there was of the output when the attempt failed. */
+    partial_output: optional(longText),
     /** False: the task's `retry` does not help. */
     retryable: z
       .boolean()
       .nullish()
       .transform((value) => value ?? true),
+    /** When the account's limit ends, or how long from now; for `rate_limited`. */
+    resets_at: optional(epochMs),
+    retry_after_ms: optional(z.int().min(0).max(1_000_000_000)),
+    /** What the CLI said of its account's allowance. */
+    windows: optional(
+      z.record(text(64).min(1), usageWindow).refine((all) => Object.keys(all).length <= 16, "are 16 at most"),
+    ),
   })
   .refine(({ output, output_id }) => output === null || output_id === undefined, {
     path: ["output_id"],
     message: "names an output that was uploaded; send it or `output`, not both",
-  });
+  })
+  .refine(({ status, error_kind }) => status === "error" || error_kind === null, {
+    path: ["error_kind"],
+    message: "says why an attempt failed; a success has none",
+  })
+  .refine(
+    ({ output, output_id, partial_output }) =>
+      partial_output === undefined || (output === null && output_id === undefined),
+    {
+      path: ["partial_output"],
+      message: "is the output of a failure; send it, `output` or `output_id`, not more than one",
+    },
+  );
 
 /** What is not sent keeps its value where the worker is known, and is the default of a new one else (queue/register-worker.ts). */
 export const registerWorker = createInsertSchema(workers, {
@@ -100,6 +152,7 @@ export const registerWorker = createInsertSchema(workers, {
   os_info: textOrEmpty(1_024),
   install_method: textOrEmpty(256),
   boot_id: textOrEmpty(256),
+  account: optional(workerName),
 })
   .pick({
     status: true,
@@ -109,6 +162,7 @@ export const registerWorker = createInsertSchema(workers, {
     os_info: true,
     install_method: true,
     boot_id: true,
+    account: true,
   })
   .extend({ name: workerName, url: optional(z.union([z.literal(""), agentUrl])) });
 

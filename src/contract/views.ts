@@ -1,6 +1,6 @@
 /** What travels: the only place where a row becomes the record of api.md. Column names are field names, so most rows are their record. */
 import { shownUrl } from "../addresses.ts";
-import type { ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/rows.ts";
+import type { AccountRow, ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/rows.ts";
 
 export type Task = TaskRow;
 export type Lease = LeaseRow;
@@ -24,8 +24,21 @@ export type Worker = Omit<
   | "fast_failures"
   | "rests"
   | "succeeded_at"
+  | "troubles"
+  | "account"
+  | "account_paced_until"
   | "url_from"
->;
+> & { account: string };
+
+/**
+ * An account at an LLM's provider: what is known of its limit and its windows, and who works with it. `paced_until`: it gets one task at a time
+ * until then. `updated_at` is null while nothing is known of it.
+ */
+export type Account = Omit<AccountRow, "updated_at"> & {
+  workers: string[];
+  active_leases: number;
+  updated_at: number | null;
+};
 
 /** Field by field: whatever else is known of a worker stays here. */
 export function workerView(worker: WorkerWithLoad): Worker {
@@ -47,6 +60,8 @@ export function workerView(worker: WorkerWithLoad): Worker {
     boot_id: worker.boot_id,
     drain: worker.drain,
     rest: worker.rest,
+    account: worker.account ?? worker.id,
+    account_rest: worker.account_rest,
     active_leases: worker.active_leases,
   };
 }

@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { byteCount, bytes, epochMs } from "./column-types.ts";
-import { type Metrics, RESULT_STATUSES } from "./values.ts";
+import { ERROR_KINDS, type Metrics, RESULT_STATUSES } from "./values.ts";
 
 export const runtimeArtifacts = pgTable(
   "runtime_artifacts",
@@ -69,6 +69,7 @@ export const llmResults = pgTable(
     /** Filled in adopted rows only: the output of a new result is stored once, in its artifact. */
     output: text(),
     error_message: text(),
+    error_kind: text({ enum: ERROR_KINDS }),
     metrics: jsonb().$type<Metrics>().notNull(),
     completed_at: epochMs("completed_at").notNull(),
     /** The lease under which it was handed in; adopted rows do not know. */

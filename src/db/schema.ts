@@ -1,15 +1,15 @@
 /**
- * The tables; those of outputs are in `output-tables.ts`. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
+ * The tables; those of workers and accounts are in `fleet-tables.ts`, those of outputs in `output-tables.ts`. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
  * Times are epoch milliseconds by the database's clock (lifecycle.md, invariant 6). There are no foreign keys: adopted databases hold
  * rows whose task or worker is gone, and every row is kept. Indexes for "newest first" are ascending and read backwards:
  * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
  */
-import { getTableColumns, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import { dueOf, labelKeyOf, takeableFrom } from "./queued-indexes.ts";
-import type { Attachment, Capabilities, Drain, Policy, Progress, Rest, Retry, Tracing } from "./values.ts";
-import { DESIRED_FORMATS, LEASE_STATUSES, ROLES, TASK_STATUSES, URL_SOURCES, WORKER_STATUSES } from "./values.ts";
+import type { Attachment, Policy, Progress, Retry, Tracing } from "./values.ts";
+import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./values.ts";
 
 export const llmTasks = pgTable(
   "llm_tasks",
@@ -42,6 +42,14 @@ export const llmTasks = pgTable(
     cancel_requested: boolean().notNull().default(false),
     /** The message of the last attempt that ended without success; null when there was none, or after a success. */
     last_error: text(),
+    /** The kind of that failure, where it was said or could be told. */
+    error_kind: text({ enum: ERROR_KINDS }),
+    /** False: only the worker that had it first gets it again. */
+    allow_fallback: boolean().notNull().default(true),
+    /** The worker of the last attempt that came to nothing; with `allow_fallback` false, of the first one. */
+    tried_by: text(),
+    /** Until then that worker leaves it to others, when it claims. */
+    elsewhere_until: epochMs("elsewhere_until"),
     /** The service only keeps these four fields, and passes them on to the worker. */
     agent_kind: text(),
     structured_input: jsonb().$type<unknown>(),
@@ -105,51 +113,6 @@ export const leases = pgTable(
       .where(sql`${lease.status} in ('expired', 'failed')`),
   ],
 );
-
-export const workers = pgTable("workers", {
-  id: text().primaryKey(),
-  node_id: text().notNull(),
-  url: text().notNull().default(""),
-  /** Who named `url`: the node itself, or Membridge; `caller` means that it was made from the address of the node's request. */
-  url_from: text({ enum: URL_SOURCES }).notNull().default("node"),
-  /** Another node that answers at `url`; the agent is not called then. */
-  answered_by: text(),
-  status: text({ enum: WORKER_STATUSES }).notNull(),
-  capabilities: jsonb().$type<Capabilities>().notNull(),
-  /** The capabilities that the router reads, as columns: to read the JSON of each of 24 workers took a seventh of a lease. */
-  slots: integer().generatedAlwaysAs(sql`(capabilities ->> 'max_concurrency')::int`),
-  has_cli: boolean().generatedAlwaysAs(sql`(capabilities ->> 'claude_cli')::boolean`),
-  labels: jsonb().$type<string[]>().generatedAlwaysAs(sql`capabilities -> 'labels'`),
-  last_heartbeat: epochMs("last_heartbeat"),
-  ip_addrs: jsonb().$type<string[]>().notNull().default([]),
-  obs_count: integer().notNull().default(0),
-  db_sha: text().notNull().default(""),
-  registered_at: epochMs("registered_at").notNull(),
-  agent_version: text().notNull().default(""),
-  os_info: text().notNull().default(""),
-  install_method: text().notNull().default(""),
-  /** Identifies a run of the worker's process; a new value means that the worker has restarted. */
-  boot_id: text().notNull().default(""),
-  drain: jsonb().$type<Drain>(),
-  /** A rest whose end has passed does not count, and stays here until the next rest. */
-  rest: jsonb().$type<Rest>(),
-  /** See fleet/failures.ts: how many tasks in a row failed at once, how many rests in a row followed, and the last success, to the minute. */
-  fast_failures: integer().notNull().default(0),
-  rests: integer().notNull().default(0),
-  succeeded_at: epochMs("succeeded_at"),
-  /** How many times in a row the agent has refused a task, and until when it is not called because of that. */
-  refusals: integer().notNull().default(0),
-  paused_until: epochMs("paused_until"),
-  /** The context of the last lease, whose CLI session is warm, and when that lease began. */
-  served_context: text(),
-  served_at: epochMs("served_at"),
-  /** The worker has registered by itself, so that Membridge may add to what it said, but never lower it. */
-  self_registered: boolean().notNull().default(false),
-});
-
-const { slots: _slots, has_cli: _cli, labels: _labels, ...said } = getTableColumns(workers);
-/** What a worker's row says, without what PostgreSQL computes from it. */
-export const workerColumns = said;
 
 export const auditLogs = pgTable(
   "audit_logs",

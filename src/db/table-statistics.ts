@@ -1,7 +1,8 @@
 import { getTableName, sql } from "drizzle-orm";
 import type { Db } from "./client.ts";
+import { workers } from "./fleet-tables.ts";
 import { llmResults, outputChunks, runtimeArtifacts, stagedOutputs } from "./output-tables.ts";
-import { auditLogs, leases, llmTasks, workers } from "./schema.ts";
+import { auditLogs, leases, llmTasks } from "./schema.ts";
 
 const GROWING = [llmTasks, leases, workers, auditLogs, llmResults, runtimeArtifacts, outputChunks, stagedOutputs].map(
   getTableName,

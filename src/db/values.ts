@@ -42,9 +42,47 @@ export type Retry = { base_delay_sec: number; max_delay_sec: number; backoff?: "
 export type Progress = { value: number | null; text: string | null };
 /** Why a worker gets no new work, and until when (epoch ms); null is until somebody resumes it. */
 export type Drain = { reason: string; until: number | null };
+/** Why a worker, or an account with all its workers, gets no new work for a while, and until when (epoch ms); null is until somebody resumes it. */
+export type Rest = { kind: RestKind; reason: string; until: number | null };
 /**
- * Why a worker gets no new work for a while, and until when (epoch ms); null is until somebody resumes it. `failures`: its tasks failed at once
- * while those of others did not. `worker`: it said so itself.
+ * `failures`: its tasks failed at once while those of others did not. `worker`: it said so itself. `auth`: its CLI is not logged in.
+ * `no_cli`: its CLI is not there. `trouble`: three of its attempts in a row ended in trouble with the provider, a time-out or a crash.
+ * `rate_limited`: its account is at its limit.
  */
-export type Rest = { kind: "failures" | "worker"; reason: string; until: number | null };
-export type Metrics = { duration_ms: number; tokens_used?: number };
+export type RestKind = "failures" | "worker" | "auth" | "no_cli" | "trouble" | "rate_limited";
+/** A window of an account's allowance: the share of it that is used, from 0 to 1, and when it begins anew (epoch ms); null where that is not known. */
+export type UsageWindow = { used: number | null; resets_at: number | null };
+/** By the provider's names, such as `five_hour`. */
+export type UsageWindows = { [name: string]: UsageWindow };
+/** What an attempt took. The dollars are an estimate. */
+export type Metrics = {
+  duration_ms: number;
+  tokens_used?: number;
+  model?: string;
+  provider?: string;
+  input_tokens?: number;
+  output_tokens?: number;
+  cache_read_tokens?: number;
+  cache_write_tokens?: number;
+  cost_usd?: number;
+  num_turns?: number;
+  session_id?: string;
+};
+
+/** Why an attempt failed, as the worker or the reader of its CLI's output says; queue/outcome.ts says what each kind does. */
+export const ERROR_KINDS = [
+  "rate_limited",
+  "auth",
+  "overloaded",
+  "provider_error",
+  "timeout",
+  "parse_error",
+  "budget_exceeded",
+  "max_turns",
+  "prompt_too_long",
+  "invalid_input",
+  "no_cli",
+  "crashed",
+  "denied",
+] as const;
+export type ErrorKind = (typeof ERROR_KINDS)[number];

@@ -1,7 +1,7 @@
 import { and, eq, gt, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
 
 /** From the third refusal in a row on, a worker's agent is not called: for a minute, and after each further refusal for twice as long, up to five. */
 const REFUSALS = 3;

@@ -1,6 +1,8 @@
 import { and, count, eq, type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { leases, workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
+import { leases } from "../db/schema.ts";
+import { isAccountIdle, isPaced } from "./account-pace.ts";
 import { takesNewWork } from "./matching.ts";
 
 /** The number of active leases that a worker may hold. */
@@ -9,8 +11,9 @@ export const maxConcurrency = sql<number>`${workers.slots}`;
 /** The number of active leases that each worker holds, as a subquery beside its row in `workers`. Nothing is locked. */
 export const activeLeases = sql<number>`(select count(*)::int from ${leases} where worker_id = workers.id and status = 'active')`;
 
-/** How many more tasks a worker may get now, in a query on `workers`: 0 while it is drained or rests. Nothing is locked. */
-export const freeRoom = sql<number>`(case when ${takesNewWork} then greatest(0, ${maxConcurrency} - ${activeLeases}) else 0 end)`;
+/** How many more tasks a worker may get now, in a query on `workers`: 0 while it is drained or rests, at most one of a paced account. Nothing is locked. */
+export const freeRoom = sql<number>`(case when not ${takesNewWork} then 0
+  when ${isPaced} then case when ${isAccountIdle} then 1 else 0 end else greatest(0, ${maxConcurrency} - ${activeLeases}) end)`;
 
 /**
  * The CTE `load`, which counts the active leases of all workers at once, in column `active`; `more` are further columns of it. It is for queries

@@ -5,7 +5,7 @@ import type { WorkerWithLoad } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { getWorker, workerNotFound } from "./workers.ts";
 
@@ -28,7 +28,7 @@ export function drainWorker(db: Db, id: string, { reason, minutes }: DrainWorker
 
 /** Ends the worker's drain and its rest, so that it gets work again, and forgets its failures. NotFound: no such worker. */
 export function resumeWorker(db: Db, id: string): Promise<WorkerWithLoad> {
-  const free = { drain: null, rest: null, fast_failures: 0, rests: 0 };
+  const free = { drain: null, rest: null, fast_failures: 0, rests: 0, troubles: 0 };
   return change(db, id, free, "worker_resumed", `Worker ${id} gets work again`);
 }
 

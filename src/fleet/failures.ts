@@ -3,8 +3,8 @@ import { type SQL, sql } from "drizzle-orm";
 import { insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
-import { workers } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 
 /** A task that fails so soon after its lease began hardly ran: its command may be missing, or its account at its limit. */
@@ -19,12 +19,12 @@ const SUCCESS_IS_RECENT_MS = 3_600_000;
 const WRITTEN_EVERY_MS = 60_000;
 
 /** True in SQL for a worker whose success is worth writing: it ends failures in a row, or is the first success for a while. */
-export const isNewSuccess = sql`(${workers.fast_failures} > 0 or ${workers.rests} > 0
+export const isNewSuccess = sql`(${workers.fast_failures} > 0 or ${workers.rests} > 0 or ${workers.troubles} > 0
   or coalesce(${workers.succeeded_at}, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
 
 const SUCCEEDED = statement<never, { workerId: string }>(
   "succeeded",
-  sql`update ${workers} set fast_failures = 0, rests = 0, succeeded_at = ${nowMs}
+  sql`update ${workers} set fast_failures = 0, rests = 0, troubles = 0, succeeded_at = ${nowMs}
     where ${workers.id} = ${sql.placeholder("workerId")} and ${isNewSuccess}`,
 );
 

@@ -1,7 +1,8 @@
 /** The one rule for which worker may take which task. How much room a worker has is in capacity.ts, and which worker is best in router.ts. */
 import { type SQL, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
+import { isAccountIdle, isPaced } from "./account-pace.ts";
 import { takesCalls } from "./agent-refusals.ts";
 import { isResting } from "./worker-rest.ts";
 
@@ -24,7 +25,20 @@ export function coversLabels(labels: ReadonlySet<string>, requires: readonly str
 
 /** True in SQL for a worker that the router may choose for a task with these labels, whatever its load is. */
 export function isEligible(requires: SQL): SQL {
-  return sql`(${workers.status} = 'online' and ${workers.has_cli} and ${takesNewWork} and ${hasLabels(requires)})`;
+  return sql`(${workers.status} = 'online' and ${workers.has_cli} and ${takesNewWork} and (not ${isPaced} or ${isAccountIdle})
+    and ${hasLabels(requires)})`;
+}
+
+/** What decides which worker may have a task, each as a column or a subquery. */
+export interface TaskToMatch {
+  requires: SQL;
+  triedBy: SQL;
+  allowsFallback: SQL;
+}
+
+/** True in SQL unless the task is kept to another worker: without `allow_fallback`, to the one that had it first. */
+export function isNotKept({ triedBy, allowsFallback }: Omit<TaskToMatch, "requires">): SQL {
+  return sql`(${allowsFallback} or ${triedBy} is null or ${triedBy} = ${workers.id})`;
 }
 
 /** True in SQL for a worker whose agent the service may call by its own choice. */

@@ -27,6 +27,10 @@ export function newWorker(agent: Agent, now: number): WorkerRow {
     fast_failures: 0,
     rests: 0,
     succeeded_at: null,
+    troubles: 0,
+    account: null,
+    account_rest: null,
+    account_paced_until: null,
     refusals: 0,
     paused_until: null,
     served_context: null,
@@ -52,7 +56,11 @@ export function merge(known: WorkerRow, agent: Agent, now: number): WorkerRow {
     install_method: (own && known.install_method) || (agent.installMethod ?? known.install_method),
     status: statusAfter(known, agent, lastSeen, now),
     capabilities: {
-      claude_cli: own ? claude_cli || (agent.claudeCli ?? false) : (agent.claudeCli ?? claude_cli),
+      claude_cli: isWithoutCli(known)
+        ? false
+        : own
+          ? claude_cli || (agent.claudeCli ?? false)
+          : (agent.claudeCli ?? claude_cli),
       max_concurrency: own
         ? Math.max(max_concurrency, agent.maxConcurrency ?? 0)
         : (agent.maxConcurrency ?? max_concurrency),
@@ -64,6 +72,9 @@ export function merge(known: WorkerRow, agent: Agent, now: number): WorkerRow {
     db_sha: agent.dbSha ?? known.db_sha,
   };
 }
+
+/** An attempt has shown that the worker's CLI is not there: only the node itself can say otherwise. */
+const isWithoutCli = ({ rest }: WorkerRow) => rest?.kind === "no_cli";
 
 /**
  * The worker's address after the report. An address that the node itself registered stays, unless it is a loopback address, or was made from the

@@ -4,12 +4,13 @@ import type { Logger } from "pino";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { workerColumns, workers } from "../db/schema.ts";
+import { workerColumns, workers } from "../db/fleet-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import { askHealth, type Health, otherNodeIn, refreshCapabilities } from "./agent-health.ts";
 import { answeredByOther, recordAnsweredBy } from "./agent-identity.ts";
 import type { Outbound } from "./outbound.ts";
+import { restWithCli } from "./rest-worker.ts";
 import { recordSignOfLife } from "./signs-of-life.ts";
 
 const PROBE_WITHIN_MS = 3_000;
@@ -81,6 +82,7 @@ async function recordAnswer(tx: Db, id: string, url: string, health: Health, log
     ...(version && { agent_version: version }),
     ...(os_info && { os_info }),
     ...(isNews && { capabilities }),
+    ...(isNews && capabilities.claude_cli && { rest: restWithCli }),
   };
   if (Object.keys(news).length > 0) await tx.update(workers).set(news).where(eq(workers.id, id));
   if (isNews)

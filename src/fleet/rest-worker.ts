@@ -1,11 +1,12 @@
-import { eq, sql } from "drizzle-orm";
+import { eq, inArray, sql } from "drizzle-orm";
 import type { RestWorker } from "../contract/requests.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
+import type { Rest } from "../db/values.ts";
 import { getWorker } from "./workers.ts";
 
 /**
@@ -30,3 +31,28 @@ export function restWorker(db: Db, id: string, { reason, seconds }: RestWorker):
     return await getWorker(tx, id);
   });
 }
+
+/**
+ * The worker gets no new work until it registers anew or somebody resumes it: its CLI is not logged in, or is not there. What it rested for
+ * before counts no more. An unknown worker is no fault.
+ */
+export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no_cli", message: string): Promise<void> {
+  const reason = `${kind === "auth" ? "its CLI is not logged in" : "its CLI is not there"}: ${message}`;
+  const rest: Rest = { kind, reason, until: null };
+  const noCli = { capabilities: sql`${workers.capabilities} || '{"claude_cli": false}'::jsonb` };
+  const changed = await tx
+    .update(workers)
+    .set({ rest, ...(kind === "no_cli" && noCli) })
+    .where(sql`${eq(workers.id, id)} and ${workers.rest} ->> 'kind' is distinct from ${kind}`)
+    .returning({ id: workers.id });
+  if (changed.length === 0) return;
+  const detail = `Worker ${id} rests until it registers anew: ${reason}`;
+  await audit(tx, { action: "worker_rested", entity_type: "worker", entity_id: id, actor: "runtime", detail });
+}
+
+const restWithout = (...kinds: Rest["kind"][]) =>
+  sql`case when ${inArray(sql`${workers.rest} ->> 'kind'`, kinds)} then null else ${workers.rest} end`;
+/** What is left of a rest when the worker registers anew. */
+export const restOnceRegistered = restWithout("auth", "no_cli");
+/** What is left of it when its agent says that the CLI is there. */
+export const restWithCli = restWithout("no_cli");

@@ -2,8 +2,8 @@ import { sql } from "drizzle-orm";
 import { audit, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
-import { workers } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 
 /** A worker without a sign of life for so long is offline (lifecycle.md, "When is a worker online?"). */

@@ -4,9 +4,10 @@ import type { Logger } from "pino";
 import { type AuditFact, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
+import { workerColumns, workers } from "../db/fleet-tables.ts";
 import type { WorkerRow } from "../db/rows.ts";
-import { workerColumns, workers } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
+import { copyAccounts } from "./account-limits.ts";
 import type { Membridge } from "./membridge.ts";
 import { MembridgeUnreachable } from "./membridge.ts";
 import { type Agent, readAgents } from "./membridge-agents.ts";
@@ -87,6 +88,10 @@ async function mergeAgents(tx: Db, agents: Agent[]): Promise<Omit<Synced, "offli
   }
   const added =
     fresh.length === 0 ? [] : await tx.insert(workers).values(fresh).onConflictDoNothing().returning(workerColumns);
+  await copyAccounts(
+    tx,
+    added.map(({ id }) => id),
+  );
   facts.push(...added.map((worker) => fact("worker_registered", worker, "registered")));
   await update(tx, changed);
   await audit(tx, ...facts);

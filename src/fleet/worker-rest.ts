@@ -1,15 +1,25 @@
-import { sql } from "drizzle-orm";
+import { type Column, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
 import type { Rest } from "../db/values.ts";
 import { Refusal } from "../errors.ts";
 
-/** True in SQL for a worker that rests: it gets no new work, whoever asks, and its running tasks go on. A rest whose end has passed does not count. */
-export const isResting = sql`(${workers.rest} is not null
-  and coalesce((${workers.rest} ->> 'until')::bigint > ${nowMs}, true))`;
+const hasBegun = (rest: Column) =>
+  sql`(${rest} is not null and coalesce((${rest} ->> 'until')::bigint > ${nowMs}, true))`;
+const isOwnRest = hasBegun(workers.rest);
+const isAccountRest = hasBegun(workers.account_rest);
 
-/** The whole seconds until a worker's rest ends; null for a rest without an end. */
-export const restSeconds = sql<number | null>`ceil(((${workers.rest} ->> 'until')::bigint - ${nowMs}) / 1000.0)::int`;
+/** The worker gets no new work now, whoever asks: it rests, or its account does. What it holds goes on. */
+export const isResting = sql`(${isOwnRest} or ${isAccountRest})`;
+
+/** The worker's own rest and its account's, without those whose end has passed. */
+export const ownRest = sql<Rest | null>`case when ${isOwnRest} then ${workers.rest} end`;
+export const accountRest = sql<Rest | null>`case when ${isAccountRest} then ${workers.account_rest} end`;
+/** The rest that keeps the worker from work now; null where it does not rest. */
+export const currentRest = sql<Rest | null>`coalesce(${ownRest}, ${accountRest})`;
+
+/** The whole seconds until that rest ends; null without an end. */
+export const restSeconds = sql<number | null>`ceil(((${currentRest} ->> 'until')::bigint - ${nowMs}) / 1000.0)::int`;
 
 /** The Retry-After for a worker whose rest has no end, since nobody knows when it will be resumed. */
 const WITHOUT_END_SECONDS = 300;

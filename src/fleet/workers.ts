@@ -1,11 +1,12 @@
 import { and, count, eq, gt, lte, sql } from "drizzle-orm";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { leases, workerColumns, workers } from "../db/schema.ts";
-import type { Drain, Rest } from "../db/values.ts";
+import { workerColumns, workers } from "../db/fleet-tables.ts";
+import { leases } from "../db/schema.ts";
+import type { Drain } from "../db/values.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "./matching.ts";
-import { isResting } from "./worker-rest.ts";
+import { accountRest, ownRest } from "./worker-rest.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
 
@@ -43,11 +44,16 @@ export async function getWorker(db: Db, id: string): Promise<WorkerWithLoad> {
 
 /** A drain or a rest whose end has passed counts as none. */
 const drainNow = sql<Drain | null>`case when ${isDrained} then ${workers.drain} end`;
-const restNow = sql<Rest | null>`case when ${isResting} then ${workers.rest} end`;
 
 function selectWorkers(db: Db) {
   return db
-    .select({ ...workerColumns, drain: drainNow, rest: restNow, active_leases: count(leases.id) })
+    .select({
+      ...workerColumns,
+      drain: drainNow,
+      rest: ownRest,
+      account_rest: accountRest,
+      active_leases: count(leases.id),
+    })
     .from(workers)
     .leftJoin(leases, and(eq(leases.worker_id, workers.id), eq(leases.status, "active")))
     .groupBy(workers.id)

@@ -39,11 +39,13 @@ export interface TaskRouteDeps {
   keyWatch: KeyWatch;
   dispatcher: Dispatcher;
   publicUrl: string | undefined;
+  /** From this used share of its allowance on, an account gets one task at a time (`completeTask`). */
+  paceAt: number;
 }
 
 /** `/api/runtime/llm-tasks`: a task from its creation to its end. */
 export function taskRoutes(deps: TaskRouteDeps): Router {
-  const { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl } = deps;
+  const { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl, paceAt } = deps;
   const router = Router();
 
   router.post("/", longBody, createTaskRoute(dbFor));
@@ -76,7 +78,7 @@ export function taskRoutes(deps: TaskRouteDeps): Router {
     // 404 and 409 come before 400 here (api.md).
     if (!valid) await requireCompletable(db, request.params.id, fenced.leaseId);
     const body = valid ?? bodyOf(requests.completeTask, fenced);
-    sendCompletion(request, response, await completeTask(db, store, request.params.id, body));
+    sendCompletion(request, response, await completeTask(db, store, request.params.id, body, { paceAt }));
   });
 
   router.get("/", async (request, response) => {

@@ -3,21 +3,23 @@ import type { ClaimTasks } from "../contract/requests.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
-import { llmTasks, workers } from "../db/schema.ts";
+import { llmTasks } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
 import type { Drain, Rest } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
+import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
 import { hasLabels, isDrained, takesNewWork } from "../fleet/matching.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
-import { isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
+import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { afterCommit } from "./after-commit.ts";
 import { type LeasedTask, newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { labelSetsWithin, oldestOf, queueOrder } from "./queue-order.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
-import { isDue, taskBytes } from "./tasks.ts";
+import { isDue, isOpenTo, taskBytes } from "./tasks.ts";
 
 /** How long the CLI session of a worker's last context is taken to be warm. */
 const WARM_MS = 600_000;
@@ -47,7 +49,7 @@ const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const columns = sql`id, context_id, created_at`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
-const fits = hasLabels(sql`requires`, own("labels"));
+const fits = sql`${hasLabels(sql`requires`, own("labels"))} and ${isOpenTo(sql`${given("workerId")}::text`)}`;
 const order = queueOrder(own("warm"));
 
 const ofAllAgents = sql`sets cross join lateral (
@@ -84,7 +86,7 @@ const claimOf = (name: string, oldest: SQL) =>
     name,
     sql`with recursive self as materialized (
       select ${workers.drain} as drain, ${isDrained} as drained, ${isQuiet} as quiet, ${workers.labels} as labels,
-        ${workers.rest} as rest, ${isResting} as resting, ${restSeconds} as rest_seconds,
+        ${currentRest} as rest, ${isResting} as resting, ${restSeconds} as rest_seconds,
         case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
         least(${given("maxTasks")}::int, ${freeRoom}) as room
       from ${workers} where ${workers.id} = ${given("workerId")}
@@ -101,14 +103,15 @@ const claimOf = (name: string, oldest: SQL) =>
     ), ranked as materialized (
       select *, row_number() over place as rank, sum(bytes) over place as total from (
         select ${columns}, policy, ${taskBytes} as bytes from ${llmTasks}
-        where id = any(array(select id from seen)) and status = 'queued' and ${isDue}
+        where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${isOpenTo(sql`${given("workerId")}::text`)}
         order by ${order} limit ${own("room")} for no key update skip locked
       ) as found
       window place as (order by ${order})
     ), worker as (
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
-      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and ${takesNewWork}
-      returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room
+      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and ${takesNewWork} and ${isAccountFree}
+      returning ${workers.id}, ${workers.served_at} as now,
+        least(${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)}, case when ${isPaced} then 1 end) as room
     ), picked as (
       select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id

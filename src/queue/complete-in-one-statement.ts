@@ -4,23 +4,25 @@ import type { Task } from "../contract/views.ts";
 import { actorOf, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
-import { llmTasks, workers } from "../db/schema.ts";
+import { llmTasks } from "../db/schema.ts";
 import { columnsOf, statement } from "../db/statement.ts";
-import { isNewSuccess, recordFailure, recordSuccess } from "../fleet/failures.ts";
+import { isNewSuccess, recordSuccess } from "../fleet/failures.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { afterCommit } from "./after-commit.ts";
 import { type Completion, detailOf, type Submission } from "./completion.ts";
+import { recordFailedAttempt } from "./failed-attempt.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
-import { lastErrorOf } from "./outcome.ts";
+import { endsTask, lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 
 type Values = {
   taskId: string;
   leaseId: string | null;
   status: CompleteTask["status"];
-  retryable: boolean;
+  ends: ReturnType<typeof endsTask>;
   url: string | null;
   content: string | null;
   sizeBytes: number | null;
@@ -31,6 +33,7 @@ type Values = {
   tags: string;
   resultId: string;
   errorMessage: string | null;
+  errorKind: CompleteTask["error_kind"];
   lastError: string | null;
   metrics: string;
   bodySha256: string;
@@ -51,7 +54,7 @@ interface Completed {
 /** True for an ordinary completion: the lease `l` holds the task `t`, and the result ends the task, which is neither to be cancelled nor tried again. */
 const isOrdinary = sql`t.id = ${given("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
   and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
-  and (${given("status")} = 'success' or t.retry is null or not ${given("retryable")}::boolean)`;
+  and (${given("ends")} = 'yes' or (${given("ends")} = 'without retry' and t.retry is null))`;
 
 const ENTRY = {
   id: sql`${given("entryId")}::uuid`,
@@ -66,7 +69,7 @@ const ENTRY = {
 /** The statement. `before` are CTEs on which the change depends: the task changes only if `from` has a row. The artifact is written when `isReady` holds. */
 const completing = (before: SQL, from: SQL, isReady: SQL) => sql`with ${before} task as (
       update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end,
-        last_error = ${given("lastError")}, updated_at = ${nowMs}
+        last_error = ${given("lastError")}, error_kind = ${given("errorKind")}, updated_at = ${nowMs}
       from leases l ${from}
       where ${isOrdinary}
       returning ${columnsOf(llmTasks, "t")}
@@ -78,10 +81,10 @@ const completing = (before: SQL, from: SQL, isReady: SQL) => sql`with ${before} 
         ${given("content")}, ${given("sizeBytes")}::bigint, ${given("sha256")}, ${given("contentTypes")}::jsonb ->> desired_format
       from task ${isReady}
     ), result as (
-      insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, metrics, completed_at, lease_id, body_sha256,
-        accepted, incomplete)
+      insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, error_kind, metrics, completed_at, lease_id,
+        body_sha256, accepted, incomplete)
       select ${given("resultId")}::uuid, id, worker_id, ${given("artifactId")}::uuid, ${given("status")}, ${given("errorMessage")},
-        ${given("metrics")}::jsonb, updated_at, lease_id, ${given("bodySha256")}, true, ${given("incomplete")}::boolean
+        ${given("errorKind")}, ${given("metrics")}::jsonb, updated_at, lease_id, ${given("bodySha256")}, true, ${given("incomplete")}::boolean
       from task
     ), entry as (
       ${insertAudit(ENTRY, sql`task`)}
@@ -121,13 +124,13 @@ export async function completeInOneStatement(
   { request, bodySha256, incomplete }: Submission,
   { id: artifactId, columns, contentTypes, staged }: PlacedOutput,
 ): Promise<Completion | undefined> {
-  const { status, output, lease_id: leaseId, metrics, error_message } = request;
+  const { status, output, lease_id: leaseId, metrics, error_message, error_kind } = request;
   const resultId = newId();
   const values: Values = {
     taskId,
     leaseId: leaseId ?? null,
     status,
-    retryable: request.retryable,
+    ends: endsTask(request),
     url: columns.url,
     content: columns.content,
     sizeBytes: columns.size_bytes,
@@ -138,6 +141,7 @@ export async function completeInOneStatement(
     tags: JSON.stringify(request.artifact_tags),
     resultId,
     errorMessage: error_message,
+    errorKind: error_kind,
     lastError: lastErrorOf(request),
     metrics: JSON.stringify(metrics),
     bodySha256,
@@ -152,9 +156,13 @@ export async function completeInOneStatement(
   if (!completed) return undefined;
   tellQueueNews(db);
   const { task } = completed;
-  const { id: task_id, worker_id, updated_at } = task;
-  if (worker_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
-  await afterCommit(db, `completion of task ${task_id}`, (what) => recordWorker(db, completed, worker_id, what));
+  const { id: task_id, worker_id, lease_id, updated_at } = task;
+  if (worker_id === null || lease_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
+  await afterCommit(db, `completion of task ${task_id}`, async (what) => {
+    if (completed.quiet) await recordSignOfLife(db, worker_id, what);
+    if (status === "error") await recordFailedAttempt(db, request, worker_id, lease_id);
+    else if (completed.new_success) await recordSuccess(db, worker_id);
+  });
   // These are the values that were stored. To read them back would cost a tenth of the statement.
   return {
     task,
@@ -179,22 +187,12 @@ export async function completeInOneStatement(
       status,
       output: output ?? columns.content,
       error_message,
+      error_kind,
       metrics,
       completed_at: updated_at,
-      lease_id: task.lease_id,
+      lease_id,
       accepted: true,
       incomplete,
     },
   };
-}
-
-async function recordWorker(
-  db: Db,
-  { task, quiet, new_success }: Completed,
-  workerId: string,
-  what: string,
-): Promise<void> {
-  if (quiet) await recordSignOfLife(db, workerId, what);
-  if (task.status === "failed" && task.lease_id !== null) await recordFailure(db, task.lease_id);
-  else if (new_success) await recordSuccess(db, workerId);
 }

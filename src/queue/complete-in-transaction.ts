@@ -7,11 +7,12 @@ import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
-import { recordFailure, recordSuccess } from "../fleet/failures.ts";
+import { recordSuccess } from "../fleet/failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { takeStaged } from "../storage/staging.ts";
 import { answerTo, type Completion, detailOf, findEarlier, holderFor, type Submission } from "./completion.ts";
+import { recordFailedAttempt } from "./failed-attempt.ts";
 import { isStill } from "./fence.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
@@ -36,8 +37,10 @@ export function completeInTransaction(
     const earlier = await findEarlier(tx, before, submission);
     if (earlier) return earlier;
     const { leaseId, workerId, late } = await holderFor(tx, before, request);
+    // A limit locks the account, which comes before the worker.
+    if (request.status === "error") await recordFailedAttempt(tx, request, workerId, leaseId);
+    else await recordSuccess(tx, workerId);
     await recordSignOfLife(tx, workerId, `completion of task ${taskId}`);
-    await (request.status === "success" ? recordSuccess(tx, workerId) : recordFailure(tx, leaseId));
     if (!late) await releaseLease(tx, leaseId);
     const accepted = !late || before.status === "queued";
 
@@ -66,6 +69,7 @@ export function completeInTransaction(
         artifact_id: placed.id,
         status: request.status,
         error_message: request.error_message,
+        error_kind: request.error_kind,
         metrics: request.metrics,
         completed_at: nowMs,
         lease_id: leaseId,
@@ -74,13 +78,19 @@ export function completeInTransaction(
         incomplete,
       })
       .returning();
-    const { note, ...next } = outcomeOf(before, request);
+    const { note, ...next } = outcomeOf(before, request, workerId);
     const holder =
       next.status === "queued" ? { lease_id: null, worker_id: null } : { lease_id: leaseId, worker_id: workerId };
     const [task] = accepted
       ? await tx
           .update(llmTasks)
-          .set({ ...next, ...holder, last_error: lastErrorOf(request), updated_at: nowMs })
+          .set({
+            ...next,
+            ...holder,
+            last_error: lastErrorOf(request),
+            error_kind: request.error_kind,
+            updated_at: nowMs,
+          })
           .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
           .returning()
       : [before];

@@ -4,13 +4,16 @@ import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
+import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
+import { recordWindows } from "../fleet/account-limits.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place-output.ts";
 import { findStaged, type StagedOutput } from "../storage/staging.ts";
+import { afterCommit } from "./after-commit.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
-import { type Completion, findEarlier, submissionOf, tooLate } from "./completion.ts";
+import { type Completion, findEarlier, type Submission, submissionOf, tooLate } from "./completion.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
 import { getTask } from "./tasks.ts";
 
@@ -28,7 +31,8 @@ export async function requireCompletable(db: Db, taskId: string, leaseId?: strin
  * (complete-in-transaction.ts). An ordinary completion costs one round trip to PostgreSQL. An output for the bucket costs two more, which ask for
  * the task's lease and announce the object, and the upload.
  * The same body under the same `lease_id` again gives the same answer and adds nothing (lifecycle.md, invariant 9). An output that no
- * completion takes over is cleaned away later. `incomplete` marks the result: its output is known to be only a part of the whole at best.
+ * completion takes over is cleaned away later. `incomplete` marks the result: its output is known to be only a part of the whole at best. From
+ * `paceAt` of its allowance on, 0 to 1, the worker's account gets one task at a time; 0 is never.
  * NotFound: no such task. Conflict: nobody holds it, another body came under this lease, there is no output `output_id`, or the lease had ended
  * and the task has gone on; a success is kept even then (invariant 8).
  */
@@ -37,9 +41,25 @@ export async function completeTask(
   store: ArtifactStore,
   taskId: string,
   request: CompleteTask,
-  { incomplete = false }: { incomplete?: boolean } = {},
+  { incomplete = false, paceAt = 0 }: { incomplete?: boolean; paceAt?: number } = {},
 ): Promise<Completion> {
-  const submission = submissionOf(request, incomplete);
+  const { windows, partial_output } = request;
+  const isPartial = partial_output !== undefined;
+  const submission = submissionOf(
+    isPartial ? { ...request, output: partial_output } : request,
+    incomplete || isPartial,
+  );
+  const completion = await complete(db, store, taskId, submission);
+  const { worker_id } = completion.result;
+  if (windows)
+    await afterCommit(db, `completion of task ${taskId}`, () =>
+      inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)),
+    );
+  return completion;
+}
+
+async function complete(db: Db, store: ArtifactStore, taskId: string, submission: Submission): Promise<Completion> {
+  const { request } = submission;
   let placed = await placeForHolder(db, store, taskId, request);
   try {
     const completed = placed && (await completeInOneStatement(db, taskId, submission, placed));

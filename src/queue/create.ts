@@ -3,7 +3,7 @@ import { eq, sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/create-task.ts";
 import type { Task } from "../contract/views.ts";
 import { actorOf, insertAudit } from "../db/audit.ts";
-import type { Db } from "../db/client.ts";
+import type { Db, Value } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
@@ -17,7 +17,7 @@ export interface Creation {
   isNew: boolean;
 }
 
-type NewTask = { [Column in keyof CreateTask]: string | number | null } & {
+type NewTask = { [Column in keyof CreateTask]: Value } & {
   id: string;
   key: string | null;
   entryId: string;
@@ -42,6 +42,9 @@ const STORED = {
   progress: true,
   cancel_requested: true,
   last_error: true,
+  error_kind: true,
+  tried_by: true,
+  elsewhere_until: true,
   size_bytes: true,
 } satisfies Record<keyof Stored, true>;
 const stored = sql.raw(Object.keys(STORED).join(", "));
@@ -60,11 +63,12 @@ const CREATE = statement<Stored, NewTask>(
   "create",
   sql`with task as (
       insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, max_attempts,
-        requires, not_before, retry, agent_kind, structured_input, attachments, tracing, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
+        requires, not_before, retry, agent_kind, structured_input, attachments, tracing,
+        allow_fallback, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
       values (${given("id")}, ${given("context_id")}, ${given("agent_slug")}, ${given("prompt")}, ${given("context_hints")},
         ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("not_before")},
         ${given("retry")}, ${given("agent_kind")}, ${given("structured_input")}, ${given("attachments")}, ${given("tracing")},
-        ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
+        ${given("allow_fallback")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
       -- This waits for a transaction that is just inserting the same key.
       on conflict (idempotency_key) where idempotency_key is not null do nothing
       returning ${stored}

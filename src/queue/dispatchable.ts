@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { statement } from "../db/statement.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { coversLabels, isCallable, isEligible } from "../fleet/matching.ts";

@@ -43,7 +43,8 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
       returning id, task_id, worker_id
     ), moved as (
       update llm_tasks t set status = ${next}, updated_at = ${nowMs},
-        last_error = 'The lease of worker ' || ended.worker_id || ' ended: ' || ${reason}::text,
+        tried_by = case when t.allow_fallback then ended.worker_id else coalesce(t.tried_by, ended.worker_id) end, elsewhere_until = null,
+        error_kind = null, last_error = 'The lease of worker ' || ended.worker_id || ' ended: ' || ${reason}::text,
         lease_id = case when ${next} = 'queued' then null else t.lease_id end,
         worker_id = case when ${next} = 'queued' then null else t.worker_id end
       from ended

@@ -1,11 +1,12 @@
 import { asc, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
+import { accountOf, isPaced } from "../fleet/account-pace.ts";
 import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
 import { activeLeases, maxConcurrency } from "../fleet/capacity.ts";
-import { hasLabels, isDrained, isEligible } from "../fleet/matching.ts";
-import { endOf, isResting } from "../fleet/worker-rest.ts";
+import { hasLabels, isDrained, isEligible, isNotKept } from "../fleet/matching.ts";
+import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
 
 /** A worker, and the reasons why it has not got a queued task; without any it could take the task now. */
 export interface WorkerReasons {
@@ -24,9 +25,24 @@ export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
     .select({ able: sql<number>`count(*)::int` })
     .from(workers)
     .where(
-      sql`${isEligible(labelsOf(task))} and ${activeLeases} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`,
+      sql`${isEligible(labelsOf(task))} and ${isNotKept({ triedBy: sql`${task.tried_by}::text`, allowsFallback: sql`${task.allow_fallback}::boolean` })} and ${activeLeases} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`,
     );
   return counted?.able ?? 0;
+}
+
+/** In a sentence each, the limits of accounts whose workers could otherwise take the task: three at most, those that end first. */
+export async function limitsFor(db: Db, task: Task): Promise<string[]> {
+  const until = sql<number>`max((${workers.account_rest} ->> 'until')::bigint)`;
+  const limited = await db
+    .select({ account: accountOf, until })
+    .from(workers)
+    .where(sql`${accountRest} is not null and ${hasLabels(labelsOf(task))}`)
+    .groupBy(accountOf)
+    .orderBy(until)
+    .limit(3);
+  return limited.map(
+    ({ account, until }) => `Account ${account} is limited until ${new Date(Number(until)).toISOString()}.`,
+  );
 }
 
 /**
@@ -34,6 +50,7 @@ export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
  * itself: a worker without a CLI can still claim the task, and a caller can lease it to a worker whose agent is not called now.
  */
 export async function explainWorkers(db: Db, task: Task): Promise<WorkerReasons[]> {
+  const { allow_fallback, tried_by } = task;
   const rows = await db
     .select({
       id: workers.id,
@@ -42,13 +59,15 @@ export async function explainWorkers(db: Db, task: Task): Promise<WorkerReasons[
       slots: workers.slots,
       last_heartbeat: workers.last_heartbeat,
       drain: workers.drain,
-      rest: workers.rest,
+      rest: ownRest,
+      accountRest,
+      isPaced: sql<boolean>`${isPaced}`,
+      account: accountOf,
       refusals: workers.refusals,
       paused_until: workers.paused_until,
       active: activeLeases,
       missing: sql<string[]>`array(select label from jsonb_array_elements_text(${labelsOf(task)}) as label
         where not ${hasLabels(sql`jsonb_build_array(label)`)})`,
-      isResting: sql<boolean>`${isResting}`,
       isDrained: sql<boolean>`${isDrained}`,
       answered_by: workers.answered_by,
       isPaused: sql<boolean>`${workers.url} <> '' and ${isPaused}`,
@@ -57,13 +76,30 @@ export async function explainWorkers(db: Db, task: Task): Promise<WorkerReasons[
     .orderBy(asc(workers.id))
     .limit(MOST_WORKERS);
   return rows.map(
-    ({ id, status, last_heartbeat, drain, rest, active, missing, refusals, paused_until, answered_by, ...is }) => {
+    ({
+      id,
+      status,
+      last_heartbeat,
+      drain,
+      rest,
+      accountRest,
+      account,
+      active,
+      missing,
+      refusals,
+      paused_until,
+      answered_by,
+      ...is
+    }) => {
       const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
       const reasons = [
         status !== "online" && `is ${status}, ${since}`,
         !is.hasCli && "has no CLI, so that it gets only what it claims",
         is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
-        is.isResting && rest !== null && `rests until ${endOf(rest)}: ${rest.reason}`,
+        rest !== null && `rests until ${endOf(rest)}: ${rest.reason}`,
+        accountRest !== null && `rests until ${endOf(accountRest)}: ${accountRest.reason}`,
+        is.isPaced && `shares account ${account}, which gets one task at a time now: most of its allowance is used`,
+        !allow_fallback && tried_by !== null && tried_by !== id && `may not have it: it is kept to worker ${tried_by}`,
         missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
         active >= (is.slots ?? 0) && `is full: ${active} of ${is.slots}`,
         answered_by !== null &&

@@ -1,7 +1,7 @@
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
-import { countAbleWorkers, explainWorkers, type WorkerReasons } from "./explain-workers.ts";
+import { countAbleWorkers, explainWorkers, limitsFor, type WorkerReasons } from "./explain-workers.ts";
 import { findLease, isHeld } from "./fence.ts";
 import { dueAt, getTask } from "./tasks.ts";
 
@@ -48,7 +48,7 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
     ? `It is not due before ${timeOf(due_at)}.`
     : able > 0
       ? `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`
-      : "No worker can take it now.";
+      : ["No worker can take it now.", ...(await limitsFor(db, task))].join(" ");
   const reason = wait + (last_error === null ? "" : ` Before, an attempt ended: ${last_error}`);
   return { ...about, reason, due_at, workers: await explainWorkers(db, task) };
 }

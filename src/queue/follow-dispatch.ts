@@ -17,6 +17,8 @@ import { getTask } from "./tasks.ts";
 const OWN_COMPLETION_MS = 2_000;
 /** The tag of an artifact that holds only the part of the output that an agent's answer had. */
 const INCOMPLETE = "incomplete";
+/** A shell's exit codes for a command that cannot be run. */
+const CANNOT_RUN = new Set([126, 127]);
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
 /** What has failed so often while the database answered is given up. */
@@ -141,7 +143,12 @@ async function completeFromAnswer(
     artifact_tags: incomplete ? [INCOMPLETE] : [],
     lease_id: lease.id,
     output_id: undefined,
+    partial_output: undefined,
     retryable: true,
+    error_kind: !ok && CANNOT_RUN.has(returncode ?? 0) ? ("no_cli" as const) : null,
+    resets_at: undefined,
+    retry_after_ms: undefined,
+    windows: undefined,
   };
   await completeTask(deps.db, deps.store, now.id, completion, { incomplete });
   if (incomplete)

@@ -1,18 +1,20 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { LeaseTask } from "../contract/requests.ts";
-import type { Lease, WorkerWithLoad } from "../contract/views.ts";
+import type { Lease, Task, WorkerWithLoad } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { isUuid, newId } from "../db/ids.ts";
 import type { WorkerRow } from "../db/rows.ts";
-import { llmTasks, workers } from "../db/schema.ts";
+import { llmTasks } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
 import { Conflict, Unavailable } from "../errors.ts";
+import { isAccountFree } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, maxConcurrency } from "../fleet/capacity.ts";
 import { isDrained, isEligible, takesNewWork } from "../fleet/matching.ts";
 import { bestWorker } from "../fleet/router.ts";
-import { isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
+import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
@@ -44,7 +46,12 @@ interface Picked {
 }
 
 const named = sql`${given("workerId")}::text`;
-const task = { requires: sql`(select requires from task)`, contextId: sql`(select context_id from task)` };
+const task = {
+  requires: sql`(select requires from task)`,
+  contextId: sql`(select context_id from task)`,
+  triedBy: sql`(select tried_by from task)`,
+  allowsFallback: sql`(select allow_fallback from task)`,
+};
 const best = bestWorker(task, sql`${given("withUrl")}::boolean`);
 
 /**
@@ -56,14 +63,14 @@ const leaseStatement = (name: string, lock: SQL) =>
   statement<Picked, Values>(
     name,
     sql`with task as (
-      select id, context_id, requires, policy from llm_tasks
+      select id, context_id, requires, policy, tried_by, allow_fallback from llm_tasks
       where id = ${given("taskId")} and (status = 'queued') is true and ${isDue}
       for no key update
     ), worker as (
       update ${workers} set served_context = task.context_id, served_at = ${nowMs}
       from task
       where ${workers.id} = coalesce(${named}, (${best}${lock})) and ${takesNewWork}
-        and (${named} is not null or ${isEligible(sql`task.requires`)})
+        and (${named} is not null or (${isEligible(sql`task.requires`)} and ${isAccountFree}))
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} as room, row_to_json(${workers}.*) as record,
         ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases, task.id as task_id, task.context_id, task.policy
     ), picked as (
@@ -76,22 +83,24 @@ const leaseStatement = (name: string, lock: SQL) =>
 const LEASE = leaseStatement("lease", sql` for no key update of workers skip locked`);
 const LEASE_WAITING = leaseStatement("lease_waiting", sql``);
 
-const HAS_BEST = statement<{ id: string }, { requires: string; contextId: string; withUrl: boolean }>(
+const ofTask = (column: keyof Task) =>
+  sql`(select ${llmTasks[column]} from ${llmTasks} where ${llmTasks.id} = ${sql.placeholder("taskId")}::uuid)`;
+const HAS_BEST = statement<{ id: string }, { taskId: string; withUrl: boolean }>(
   "best_worker",
   bestWorker(
-    { requires: sql`${sql.placeholder("requires")}::jsonb`, contextId: sql`${sql.placeholder("contextId")}::text` },
+    {
+      requires: ofTask("requires"),
+      contextId: ofTask("context_id"),
+      triedBy: ofTask("tried_by"),
+      allowsFallback: ofTask("allow_fallback"),
+    },
     sql`${sql.placeholder("withUrl")}::boolean`,
   ),
 );
 
-/** True when some worker could take a task with these labels and this context now. */
-export async function hasWorkerFor(
-  db: Db,
-  { requires, context_id }: { requires: string[]; context_id: string },
-  withUrl: boolean,
-): Promise<boolean> {
-  const found = await HAS_BEST(db, { requires: JSON.stringify(requires), contextId: context_id, withUrl });
-  return found.length > 0;
+/** True when some worker could take the task now, whatever its status. */
+export async function hasWorkerFor(db: Db, taskId: string, withUrl: boolean): Promise<boolean> {
+  return (await HAS_BEST(db, { taskId, withUrl })).length > 0;
 }
 
 /**
@@ -142,7 +151,7 @@ export async function leaseTask(
     context_id,
   };
   // A worker that gets a lease is neither drained nor resting, but its row may still hold a drain or a rest whose end has passed.
-  return { lease, worker: { ...worker, drain: null, rest: null, active_leases } };
+  return { lease, worker: { ...worker, drain: null, rest: null, account_rest: null, active_leases } };
 }
 
 /** Throws the reason why the task cannot be leased. When there is none, the chosen worker became full meanwhile, and another is free. */
@@ -150,7 +159,7 @@ async function refuse(db: Db, taskId: string, workerId: string | undefined, with
   const task = await getTask(db, taskId);
   if (task.status !== "queued") throw new Conflict(`Task status is '${task.status}', expected 'queued'`);
   const isMissing =
-    workerId === undefined ? !(await hasWorkerFor(db, task, withUrl)) : !(await canBeNamed(db, workerId));
+    workerId === undefined ? !(await hasWorkerFor(db, taskId, withUrl)) : !(await canBeNamed(db, workerId));
   if (isMissing) throw new Unavailable("No available worker with free capacity");
   if (!(await isTaskDue(db, taskId))) throw new Conflict(`Task is not due before ${dueAt(task)}`);
 }
@@ -158,7 +167,7 @@ async function refuse(db: Db, taskId: string, workerId: string | undefined, with
 /** True when a caller may lease a task to the worker; false when there is no such worker, or it is drained. Resting: it rests. */
 async function canBeNamed(db: Db, workerId: string): Promise<boolean> {
   const [found] = await db
-    .select({ rest: workers.rest, isResting: sql<boolean>`${isResting}`, seconds: restSeconds })
+    .select({ rest: currentRest, isResting: sql<boolean>`${isResting}`, seconds: restSeconds })
     .from(workers)
     .where(sql`${workers.id} = ${workerId} and not ${isDrained}`);
   if (found?.isResting && found.rest) throw new Resting(503, workerId, found.rest, found.seconds);

@@ -5,10 +5,12 @@ import type { WorkerWithLoad } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import type { Capabilities } from "../db/values.ts";
+import { copyAccounts, lockAccount } from "../fleet/account-limits.ts";
 import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url.ts";
+import { restOnceRegistered } from "../fleet/rest-worker.ts";
 import { getWorker } from "../fleet/workers.ts";
 import { endWorkerLeases } from "./end-worker-leases.ts";
 
@@ -34,11 +36,19 @@ export interface Registering {
  */
 export function registerWorker(db: Db, request: RegisterWorker, how: Registering = {}): Promise<Registration> {
   const { name, boot_id } = request;
+  const account = request.account ?? name;
   return inTransaction(db, async (tx) => {
     const restarted = `worker ${name} has restarted`;
-    if (boot_id !== "") await endWorkerLeases(tx, name, restarted, () => hasRestarted(tx, name, boot_id));
+    if (boot_id === "") await lockAccount(tx, account);
+    else
+      await endWorkerLeases(tx, name, restarted, async () => {
+        await lockAccount(tx, account);
+        return hasRestarted(tx, name, boot_id);
+      });
     const address = await addressFor(tx, request, how);
     const isNew = await upsert(tx, request, address);
+    // Of an account that it had before and does not name now, its row has all that is known.
+    if (isNew || request.account !== undefined) await copyAccounts(tx, [name]);
     const worker = await getWorker(tx, name);
     const { status, capabilities } = worker;
     await audit(tx, {
@@ -90,12 +100,13 @@ const DEFAULTS: Capabilities = { claude_cli: true, max_concurrency: 1, labels: [
 
 async function upsert(
   tx: Db,
-  { name, url: _named, capabilities, status, ip_addrs, ...texts }: RegisterWorker,
+  { name, url: _named, capabilities, status, ip_addrs, account, ...texts }: RegisterWorker,
   address: Awaited<ReturnType<typeof addressFor>>,
 ): Promise<boolean> {
   const said = {
     ...Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== "")),
     ...(ip_addrs && { ip_addrs }),
+    ...(account !== undefined && { account }),
     ...address,
     last_heartbeat: nowMs,
     self_registered: true,
@@ -122,6 +133,7 @@ async function upsert(
         // A registration without a status at least says that the worker is there.
         status:
           status ?? sql`case when ${workers.status} in ('offline', 'unknown') then 'online' else ${workers.status} end`,
+        rest: restOnceRegistered,
         capabilities: sql`${workers.capabilities} || ${JSON.stringify(capabilities ?? {})}::jsonb`,
       },
     })

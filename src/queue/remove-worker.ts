@@ -1,7 +1,7 @@
 import { eq } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { workers } from "../db/schema.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { endWorkerLeases } from "./end-worker-leases.ts";

@@ -8,7 +8,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { lockTask } from "./tasks.ts";
+import { keptTo, lockTask } from "./tasks.ts";
 
 /** The transition failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
 export function requeueTask(db: Db, taskId: string): Promise<Task> {
@@ -16,7 +16,16 @@ export function requeueTask(db: Db, taskId: string): Promise<Task> {
     const { id, status: was } = await lockTask(tx, taskId);
     const [task] = await tx
       .update(llmTasks)
-      .set({ status: "queued", attempts: 0, lease_id: null, worker_id: null, retry_at: null, updated_at: nowMs })
+      .set({
+        status: "queued",
+        attempts: 0,
+        lease_id: null,
+        worker_id: null,
+        retry_at: null,
+        tried_by: keptTo,
+        elsewhere_until: null,
+        updated_at: nowMs,
+      })
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["failed", "dead"])))
       .returning();
     if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);

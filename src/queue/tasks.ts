@@ -1,4 +1,4 @@
-import { eq, sql } from "drizzle-orm";
+import { eq, type SQL, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -13,6 +13,19 @@ const taskNotFound = () => new NotFound("Task not found");
 export const isDue = sql`coalesce(greatest(${llmTasks.not_before}, ${llmTasks.retry_at}) <= ${nowMs}, true)`;
 /** When the task may be leased, in epoch milliseconds; 0 means at once. */
 export const dueAt = ({ not_before, retry_at }: Task) => Math.max(not_before ?? 0, retry_at ?? 0);
+
+/**
+ * The task may go to the worker as far as its earlier attempts decide: without `allow_fallback` only to the worker that had it first; else the
+ * worker that failed it last leaves it to others for a while.
+ */
+export function isOpenTo(worker: SQL): SQL {
+  const { tried_by, allow_fallback, elsewhere_until } = llmTasks;
+  return sql`(${tried_by} is null or case when ${allow_fallback}
+    then ${tried_by} <> ${worker} or coalesce(${elsewhere_until} <= ${nowMs}, true) else ${tried_by} = ${worker} end)`;
+}
+
+/** The worker that a task is kept to without `allow_fallback`, when somebody queues it again; null where any may have it. */
+export const keptTo = sql`case when not ${llmTasks.allow_fallback} then coalesce(${llmTasks.tried_by}, ${llmTasks.worker_id}) end`;
 
 /** About how many bytes a task's record takes as JSON. Its long texts are not read for that. */
 export const taskBytes = sql`(coalesce(${llmTasks.size_bytes}, octet_length(${llmTasks.prompt}) + octet_length(${llmTasks.context_hints}::text)) + 700)`;

@@ -6,7 +6,13 @@ import { LEGACY_TABLES, makeLegacyDatabase } from "../support/legacy.ts";
 
 const empty = () => createTestDatabase({ from: "template0" });
 
-const OUR_TABLES = [...LEGACY_TABLES, "runtime_staged_outputs", "runtime_output_chunks", "runtime_api_keys"];
+const OUR_TABLES = [
+  ...LEGACY_TABLES,
+  "runtime_staged_outputs",
+  "runtime_output_chunks",
+  "runtime_api_keys",
+  "runtime_accounts",
+];
 
 async function countsOf({ query }: TestDatabase) {
   const counts = LEGACY_TABLES.map((table) => `(select count(*)::int from ${table}) as ${table}`);

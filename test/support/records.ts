@@ -53,6 +53,10 @@ export const TASK = {
   progress: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
   cancel_requested: expect.any(Boolean),
   last_error: orNull(text),
+  error_kind: orNull(text),
+  allow_fallback: expect.any(Boolean),
+  tried_by: orNull(text),
+  elsewhere_until: orNull(integer),
   agent_kind: orNull(text),
   structured_input: expect.toSatisfy((value: unknown) => value !== undefined, "is there"),
   attachments: listOf(expect.any(Object)),
@@ -70,6 +74,12 @@ export const LEASE = {
   status: expect.stringMatching(/^(active|expired|released|failed)$/),
   last_heartbeat: time,
   context_id: orNull(text),
+};
+
+const REST = {
+  kind: expect.stringMatching(/^(failures|worker|auth|no_cli|trouble|rate_limited)$/),
+  reason: text,
+  until: orNull(integer),
 };
 
 export const WORKER = {
@@ -90,7 +100,9 @@ export const WORKER = {
   install_method: text,
   boot_id: text,
   drain: expect.toSatisfy((value: unknown) => value === null || typeof value === "object"),
-  rest: either(null, { kind: expect.stringMatching(/^(failures|worker)$/), reason: text, until: orNull(integer) }),
+  rest: either(null, REST),
+  account: text,
+  account_rest: either(null, REST),
 };
 
 export const ARTIFACT = {
@@ -118,6 +130,7 @@ export const RESULT = {
   status: expect.stringMatching(/^(success|error)$/),
   output: orNull(text),
   error_message: orNull(text),
+  error_kind: orNull(text),
   metrics: either({ duration_ms: integer }, { duration_ms: integer, tokens_used: integer }),
   completed_at: time,
   lease_id: uuid,

@@ -1,0 +1,102 @@
+/** Limits of accounts at LLM providers. Several workers may share an account, and all of them rest while it is at its limit. */
+import { eq, inArray, type SQL, sql } from "drizzle-orm";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { accounts, workers } from "../db/fleet-tables.ts";
+import type { UsageWindows } from "../db/values.ts";
+import { accountOf } from "./account-pace.ts";
+
+const HOUR_MS = 3_600_000;
+/** The longest window of today's providers is a week. */
+const LONGEST_MS = 8 * 24 * HOUR_MS;
+/** Resets are told in whole seconds or minutes, and clocks differ. */
+const SHORTEST_MS = 1_000;
+
+/** When a limit ends, as it was said: a time (epoch ms), or how long from now (ms). */
+export interface LimitEnd {
+  resets_at?: number | undefined;
+  retry_after_ms?: number | undefined;
+}
+
+/**
+ * The account of the worker rests until its limit ends: an hour where nobody says when, and never more than 8 days; a rest that ends later stays.
+ * Locks the account, then the workers that share it by name: after the task, and before any worker. An unknown worker has no account, and is no fault.
+ */
+export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, message: string): Promise<void> {
+  const id = await findAccount(tx, workerId);
+  if (id === undefined) return;
+  const said =
+    end.resets_at !== undefined
+      ? sql`${end.resets_at}::bigint`
+      : sql`${nowMs} + ${end.retry_after_ms ?? HOUR_MS}::bigint`;
+  const until = sql`least(greatest(${said}, ${nowMs} + ${SHORTEST_MS}::bigint), ${nowMs} + ${LONGEST_MS}::bigint)`;
+  const reason = `account ${id} is at its limit: ${message}`;
+  const rest = sql`jsonb_build_object('kind', 'rate_limited', 'reason', ${reason}::text, 'until', ${until})`;
+  const [limited] = await tx
+    .insert(accounts)
+    .values({ id, rest, updated_at: nowMs })
+    .onConflictDoUpdate({
+      target: accounts.id,
+      set: { rest, updated_at: nowMs },
+      setWhere: sql`coalesce((${accounts.rest} ->> 'until')::bigint, 0) < ${until}`,
+    })
+    .returning({ rest: accounts.rest });
+  if (!limited?.rest?.until) return;
+  await copyToWorkers(tx, eq(accountOf, id));
+  const detail = `Account ${id} rests until ${new Date(limited.rest.until).toISOString()}: ${message}`;
+  await audit(tx, { action: "account_limited", entity_type: "account", entity_id: id, actor: "runtime", detail });
+}
+
+/**
+ * Keeps what was said of the windows of the worker's account; windows that it does not name stay as they are. `paceAt` is the used share from
+ * which on the account gets one task at a time, until that window begins anew; 0 is never. Locks as `limitAccount` does.
+ */
+export async function recordWindows(tx: Db, workerId: string, windows: UsageWindows, paceAt: number): Promise<void> {
+  const id = await findAccount(tx, workerId);
+  if (id === undefined) return;
+  const said = sql`${JSON.stringify(windows)}::jsonb`;
+  const [stored] = await tx
+    .insert(accounts)
+    .values({ id, windows: said, updated_at: nowMs })
+    .onConflictDoUpdate({
+      target: accounts.id,
+      set: { windows: sql`${accounts.windows} || ${said}`, updated_at: nowMs },
+    })
+    .returning({ windows: accounts.windows });
+  const used = Object.values(stored?.windows ?? {}).filter((window) => paceAt > 0 && (window.used ?? 0) >= paceAt);
+  const pacedUntil = Math.max(0, ...used.map(({ resets_at }) => resets_at ?? 0)) || null;
+  const changed = await tx
+    .update(accounts)
+    .set({ paced_until: pacedUntil })
+    .where(sql`${accounts.id} = ${id} and ${accounts.paced_until} is distinct from ${pacedUntil}`)
+    .returning({ id: accounts.id });
+  if (changed.length > 0) await copyToWorkers(tx, eq(accountOf, id));
+}
+
+/** Gives workers that are new, or have another account now, what is known of it. Their accounts must be locked, or new. */
+export async function copyAccounts(tx: Db, workerIds: string[]): Promise<void> {
+  if (workerIds.length > 0) await copyToWorkers(tx, inArray(workers.id, workerIds));
+}
+
+/** Locks the account against a change of its limits: before its workers. One without a row has none. */
+export async function lockAccount(tx: Db, id: string): Promise<void> {
+  await tx.insert(accounts).values({ id, updated_at: nowMs }).onConflictDoNothing();
+  await tx.select({ id: accounts.id }).from(accounts).where(eq(accounts.id, id)).for("no key update");
+}
+
+/** A statement of its own after the account is locked: it sees the workers that have come to the account before. */
+export async function copyToWorkers(tx: Db, which: SQL): Promise<void> {
+  await tx.execute(sql`
+    with locked as materialized (
+      select ${workers.id} as id, ${accountOf} as account from ${workers} where ${which} order by ${workers.id} for no key update
+    )
+    update ${workers} set account_rest = known.rest, account_paced_until = known.paced_until
+    from locked left join ${accounts} as known on known.id = locked.account
+    where ${workers.id} = locked.id`);
+}
+
+async function findAccount(tx: Db, workerId: string): Promise<string | undefined> {
+  const [found] = await tx.select({ account: accountOf }).from(workers).where(eq(workers.id, workerId));
+  return found?.account;
+}

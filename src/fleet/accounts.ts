@@ -1,0 +1,61 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { Account } from "../contract/views.ts";
+import { audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { accounts, workers } from "../db/fleet-tables.ts";
+import { leases } from "../db/schema.ts";
+import { inTransaction } from "../db/transaction.ts";
+import { NotFound } from "../errors.ts";
+import { copyToWorkers } from "./account-limits.ts";
+import { accountOf } from "./account-pace.ts";
+
+/** An account names so many of its workers, however many there are. */
+const MOST_WORKERS = 200;
+
+/** Every worker's account, and those of which a limit or windows were known once; a rest and a pace whose end has passed are null. */
+const selectAccounts = (page: SQL) => sql<Account>`
+  select page.id, case when coalesce((known.rest ->> 'until')::bigint > ${nowMs}, false) then known.rest end as rest,
+    coalesce(known.windows, '{}') as windows, case when known.paced_until > ${nowMs} then known.paced_until::float8 end as paced_until,
+    array(select ${workers.id} from ${workers} where ${accountOf} = page.id order by 1 limit ${MOST_WORKERS}) as workers,
+    (select count(*)::int from ${leases} join ${workers} on ${workers.id} = ${leases.worker_id}
+      where ${leases.status} = 'active' and ${accountOf} = page.id) as active_leases,
+    known.updated_at::float8 as updated_at
+  from (${page}) as page left join ${accounts} as known on known.id = page.id
+  order by page.id`;
+
+const ids = sql`select ${accounts.id} as id from ${accounts} union select ${accountOf} from ${workers}`;
+
+/** The first `limit` accounts by name that come after `after`, each with its first 200 workers by name. */
+export async function listAccounts(
+  db: Db,
+  { limit, after = "" }: { limit: number; after?: string | undefined },
+): Promise<Account[]> {
+  const page = sql`select id from (${ids}) as named where id > ${after} order by id limit ${limit}`;
+  const { rows } = await db.execute<Account>(selectAccounts(page));
+  return rows;
+}
+
+const accountNotFound = () => new NotFound("Account not found");
+
+async function getAccount(db: Db, id: string): Promise<Account> {
+  const { rows } = await db.execute<Account>(selectAccounts(sql`select id from (${ids}) as named where id = ${id}`));
+  if (!rows[0]) throw accountNotFound();
+  return rows[0];
+}
+
+/** Ends the account's rest and its pace: its workers get work again. NotFound: no worker has it, and nothing is known of it. */
+export function resumeAccount(db: Db, id: string): Promise<Account> {
+  return inTransaction(db, async (tx) => {
+    await getAccount(tx, id);
+    const free = { rest: null, paced_until: null, updated_at: nowMs };
+    await tx
+      .insert(accounts)
+      .values({ id, ...free })
+      .onConflictDoUpdate({ target: accounts.id, set: free });
+    await copyToWorkers(tx, sql`${accountOf} = ${id}`);
+    const detail = `Account ${id} gets work again`;
+    await audit(tx, { action: "account_resumed", entity_type: "account", entity_id: id, actor: "admin", detail });
+    return await getAccount(tx, id);
+  });
+}

@@ -1,0 +1,47 @@
+import { sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { TROUBLES, workers } from "../db/fleet-tables.ts";
+import { newId } from "../db/ids.ts";
+import { statement } from "../db/statement.ts";
+import type { ErrorKind } from "../db/values.ts";
+
+const FIRST_REST_MS = 60_000;
+const LONGEST_REST_MS = 300_000;
+
+const ms = (value: number) => sql.raw(String(value));
+const text = (name: "kind") => sql`${sql.placeholder(name)}::text`;
+const uuid = (name: "leaseId" | "entryId") => sql`${sql.placeholder(name)}::uuid`;
+
+const TROUBLED = statement<never, { leaseId: string; entryId: string; kind: string }>(
+  "troubled",
+  sql`with failed as (
+      select worker_id, started_at from leases where id = ${uuid("leaseId")}
+    ), self as (
+      select ${workers.id}, ${workers.rest}, ${workers.troubles} + 1 as in_a_row from ${workers}
+      where ${workers.id} = (select worker_id from failed) for no key update
+    ), verdict as (
+      select self.*, in_a_row >= ${ms(TROUBLES)} as must_rest,
+        least(${ms(LONGEST_REST_MS)}, ${ms(FIRST_REST_MS)} * 2 ^ least(in_a_row - ${ms(TROUBLES)}, 10))::bigint as rest_ms,
+        in_a_row || ' of its attempts in a row ended in trouble, the last with ' || ${text("kind")} as reason
+      from failed, self
+      where self.rest is null or failed.started_at >= (self.rest ->> 'until')::bigint
+    ), troubled as (
+      update ${workers} as w set troubles = in_a_row,
+        rest = case when must_rest then jsonb_build_object('kind', 'trouble', 'reason', reason, 'until', ${nowMs} + rest_ms) else w.rest end
+      from verdict where w.id = verdict.id
+    )
+    insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+    select ${uuid("entryId")}, ${nowMs}, 'worker_rested', 'worker', id, 'runtime',
+      'Worker ' || id || ' rests for ' || rest_ms / 1000 || ' s: ' || reason
+    from verdict where must_rest`,
+);
+
+/**
+ * Takes down that the attempt under this lease ended in trouble with the provider, a time-out or a crash. From the third in a row on the worker
+ * rests, for 60 s and then for twice as long each time, at most 300 s; between the rests it has one slot, until it has a success. A lease from
+ * before the end of a rest belongs to what led to it, and does not count. Locks the worker: after the task. An unknown lease is no fault.
+ */
+export async function recordTrouble(db: Db, leaseId: string, kind: ErrorKind): Promise<void> {
+  await TROUBLED(db, { leaseId, entryId: newId(), kind });
+}

@@ -1,0 +1,33 @@
+import type { CompleteTask } from "../contract/requests.ts";
+import type { Db } from "../db/client.ts";
+import { limitAccount } from "../fleet/account-limits.ts";
+import { recordFailure } from "../fleet/failures.ts";
+import { restUntilRegistered } from "../fleet/rest-worker.ts";
+import { recordTrouble } from "../fleet/trouble.ts";
+import { lastErrorOf, ruleFor } from "./outcome.ts";
+
+/**
+ * Takes down what a failed attempt says of its worker and its account, as the rule for its kind has it. Locks the account, and then the worker:
+ * after the task.
+ */
+export async function recordFailedAttempt(
+  db: Db,
+  request: CompleteTask,
+  workerId: string,
+  leaseId: string,
+): Promise<void> {
+  const { error_kind: kind, resets_at, retry_after_ms } = request;
+  if (kind === null) return await recordFailure(db, leaseId);
+  const message = lastErrorOf(request) ?? kind;
+  switch (ruleFor(kind).rest) {
+    case "account":
+      return await limitAccount(db, workerId, { resets_at, retry_after_ms }, message);
+    case "worker":
+      return await restUntilRegistered(db, workerId, "auth", message);
+    case "cli":
+      return await restUntilRegistered(db, workerId, "no_cli", message);
+    case "after three":
+      return await recordTrouble(db, leaseId, kind);
+    case undefined:
+  }
+}
