@@ -1,0 +1,178 @@
+import type { ErrorKind } from "../db/values.ts";
+import { kindOfMessage, kindOfWholeOutput } from "./known-messages.ts";
+import {
+  type CliFailure,
+  type CliReader,
+  type CliUsage,
+  countIn,
+  fieldsOf,
+  known,
+  textIn,
+  type UsageWindow,
+} from "./reading.ts";
+
+const BY_SUBTYPE: Record<string, ErrorKind> = {
+  error_max_turns: "max_turns",
+  error_max_budget_usd: "budget_exceeded",
+  error_max_structured_output_retries: "parse_error",
+};
+
+const BY_TERMINAL_REASON: Record<string, ErrorKind> = {
+  max_turns: "max_turns",
+  budget_exhausted: "budget_exceeded",
+  blocking_limit: "rate_limited",
+  prompt_too_long: "prompt_too_long",
+};
+
+const BY_ASSISTANT_ERROR: Record<string, ErrorKind> = {
+  authentication_failed: "auth",
+  account_on_hold: "auth",
+  verification_required: "auth",
+  billing_error: "auth",
+  rate_limit: "rate_limited",
+  overloaded: "overloaded",
+  server_error: "provider_error",
+  invalid_request: "invalid_input",
+  model_not_found: "invalid_input",
+  max_output_tokens: "invalid_input",
+};
+
+const BY_API_STATUS: Record<number, ErrorKind> = {
+  400: "invalid_input",
+  401: "auth",
+  403: "auth",
+  404: "invalid_input",
+  413: "prompt_too_long",
+  429: "rate_limited",
+  529: "overloaded",
+};
+
+/** Reads what `claude -p --output-format stream-json` (or `json`) prints. The last `result` decides, whatever the exit code. */
+export function readClaude(): CliReader {
+  const windows = new Map<string, UsageWindow>();
+  let result: Record<string, unknown> | undefined;
+  let assistantError: string | undefined;
+  let lastText: string | undefined;
+  let sessionId: string | undefined;
+
+  return {
+    take(value) {
+      sessionId = textIn(value.session_id) ?? sessionId;
+      if (value.type === "result") result = value;
+      else if (value.type === "rate_limit_event") keepWindow(windows, fieldsOf(value.rate_limit_info));
+      else if (value.type === "assistant") {
+        assistantError = textIn(value.error) ?? assistantError;
+        lastText = textOf(value) ?? lastText;
+      }
+    },
+    end() {
+      const usage = { ...(result && usageIn(result)), ...(sessionId && { session_id: sessionId }) };
+      const reading = { usage, windows: [...windows.values()] };
+      const text = result ? answerIn(result) : (lastText ?? null);
+      return { ...reading, text, failure: failureIn(result, assistantError, text, reading.windows) };
+    },
+  };
+}
+
+function failureIn(
+  result: Record<string, unknown> | undefined,
+  assistantError: string | undefined,
+  text: string | null,
+  windows: UsageWindow[],
+): CliFailure | undefined {
+  const isSuccess = result?.is_error !== true && (result?.subtype ?? "success") === "success";
+  const inText = text === null ? undefined : kindOfWholeOutput(text);
+  if (result && isSuccess && !inText) return undefined;
+
+  const errors = Array.isArray(result?.errors) ? result.errors.filter((error) => typeof error === "string") : [];
+  const message =
+    errors.join("\n") || text || `Claude ended without a result${assistantError ? `: ${assistantError}` : ""}.`;
+  const said = inText ?? kindOfMessage(message);
+  const status = countIn(result?.api_error_status);
+  const kind =
+    BY_SUBTYPE[String(result?.subtype)] ??
+    BY_TERMINAL_REASON[String(result?.terminal_reason)] ??
+    BY_ASSISTANT_ERROR[assistantError ?? ""] ??
+    (status === undefined ? undefined : (BY_API_STATUS[status] ?? (status >= 500 ? "provider_error" : undefined))) ??
+    said?.kind ??
+    (isDenied(result) ? "denied" : undefined);
+  const resetsAtMs = kind === "rate_limited" ? (latestReset(windows) ?? said?.resetsAtMs) : undefined;
+  return { kind, message, ...(resetsAtMs !== undefined && { resetsAtMs }) };
+}
+
+/** Of the windows that are used up, the account rests until the last one is reset. */
+function latestReset(windows: UsageWindow[]): number | undefined {
+  const resets = windows.flatMap(({ status, resetsAtMs }) =>
+    status === "rejected" && resetsAtMs !== null ? [resetsAtMs] : [],
+  );
+  return resets.length > 0 ? Math.max(...resets) : undefined;
+}
+
+const isDenied = (result: Record<string, unknown> | undefined) =>
+  Array.isArray(result?.permission_denials) && result.permission_denials.length > 0;
+
+function keepWindow(windows: Map<string, UsageWindow>, info: Record<string, unknown>): void {
+  const type = textIn(info.rateLimitType) ?? "unknown";
+  const resetsAt = countIn(info.resetsAt);
+  windows.set(type, {
+    type,
+    status: textIn(info.status) ?? "unknown",
+    used: countIn(info.utilization) ?? null,
+    // The CLI says seconds.
+    resetsAtMs: resetsAt === undefined ? null : Math.round(resetsAt * 1_000),
+  });
+}
+
+/** The structured answer where one was asked for, else the text. */
+function answerIn(result: Record<string, unknown>): string | null {
+  if (result.structured_output !== undefined && result.structured_output !== null)
+    return JSON.stringify(result.structured_output);
+  return typeof result.result === "string" ? result.result : null;
+}
+
+function textOf(assistant: Record<string, unknown>): string | undefined {
+  const { content } = fieldsOf(assistant.message);
+  if (!Array.isArray(content)) return undefined;
+  const texts = content.map(fieldsOf).flatMap((part) => (part.type === "text" ? [textIn(part.text) ?? ""] : []));
+  return textIn(texts.join(""));
+}
+
+/** `modelUsage` has every model that took part, `usage` the main loop alone. */
+function usageIn(result: Record<string, unknown>): CliUsage {
+  const models = Object.entries(fieldsOf(result.modelUsage)).map(([model, used]) => ({ model, ...tokensOf(used) }));
+  const common = {
+    provider: "anthropic",
+    cost_usd: countIn(result.total_cost_usd),
+    num_turns: countIn(result.num_turns),
+  };
+  if (models.length === 0) {
+    const used = fieldsOf(result.usage);
+    return known({
+      ...common,
+      input_tokens: countIn(used.input_tokens),
+      output_tokens: countIn(used.output_tokens),
+      cache_read_tokens: countIn(used.cache_read_input_tokens),
+      cache_write_tokens: countIn(used.cache_creation_input_tokens),
+    });
+  }
+  const sum = (field: "input" | "output" | "cacheRead" | "cacheWrite") =>
+    models.reduce((total, model) => total + model[field], 0);
+  return known({
+    ...common,
+    model: models.toSorted((a, b) => b.output - a.output)[0]?.model,
+    input_tokens: sum("input"),
+    output_tokens: sum("output"),
+    cache_read_tokens: sum("cacheRead"),
+    cache_write_tokens: sum("cacheWrite"),
+  });
+}
+
+function tokensOf(value: unknown) {
+  const used = fieldsOf(value);
+  return {
+    input: countIn(used.inputTokens) ?? 0,
+    output: countIn(used.outputTokens) ?? 0,
+    cacheRead: countIn(used.cacheReadInputTokens) ?? 0,
+    cacheWrite: countIn(used.cacheCreationInputTokens) ?? 0,
+  };
+}

@@ -1,0 +1,56 @@
+/**
+ * The messages by which CLIs say that an account, and not the task, is the trouble. Agents that send no `error_kind`, and CLIs that end with
+ * code 0 after such a message, are known by these alone.
+ */
+import type { ErrorKind } from "../db/values.ts";
+
+export interface KnownMessage {
+  kind: ErrorKind;
+  /** When the limit ends, in epoch milliseconds, where the message says so with a date. */
+  resetsAtMs?: number;
+}
+
+/** The pattern, the kind, and where in the match the reset stands as epoch seconds. */
+const MESSAGES: [pattern: RegExp, kind: ErrorKind, reset?: number][] = [
+  [/\busage limit reached\b[^|\n]{0,40}\|(\d{10})\b/i, "rate_limited", 1],
+  [
+    /\b(usage|session|weekly|opus|sonnet|5-hour|five-hour|daily) limit (was |has been )?(reached|exceeded)\b/i,
+    "rate_limited",
+  ],
+  [/\b(hit|reached) (your|the) ([\w-]+ ){0,2}limit\b/i, "rate_limited"],
+  [/\bout of (extra )?usage\b/i, "rate_limited"],
+  [/\brate_limit_error\b|\bexceed your account's rate limit\b/i, "rate_limited"],
+  [/\b(exceeded|exhausted) your (current |daily )?quota\b|\bRESOURCE_EXHAUSTED\b/i, "rate_limited"],
+  [/\binvalid (x-)?api[- ]key\b|\bauthentication_error\b|\bincorrect api key\b/i, "auth"],
+  [/\bplease run \/?(claude )?\/?login\b|\bnot logged in\b|\bOAuth token (has )?(expired|been revoked)\b/i, "auth"],
+  [/\bcredit balance is too low\b/i, "auth"],
+  [/\boverloaded_error\b/i, "overloaded"],
+  [/\bprompt is too long\b|\bcontext_length_exceeded\b/i, "prompt_too_long"],
+];
+
+/** A message is short; an answer that merely speaks of limits is long, or has more lines. */
+const LONGEST_MESSAGE = 400;
+const MOST_LINES = 4;
+
+/** What a text that came with a failure says; undefined where it says nothing that is known. */
+export function kindOfMessage(text: string): KnownMessage | undefined {
+  for (const [pattern, kind, reset] of MESSAGES) {
+    const found = pattern.exec(text);
+    if (!found) continue;
+    const seconds = reset === undefined ? undefined : Number(found[reset]);
+    return seconds === undefined ? { kind } : { kind, resetsAtMs: seconds * 1_000 };
+  }
+  return undefined;
+}
+
+/** The same for the output of a success, whose whole text must be such a message. */
+export function kindOfWholeOutput(output: string): KnownMessage | undefined {
+  const text = output.trim();
+  if (text === "" || text.length > LONGEST_MESSAGE || text.split("\n").length > MOST_LINES) return undefined;
+  const found = kindOfMessage(text);
+  // An answer may name a limit in passing; such a message begins with it.
+  return found && STARTS.test(text) ? found : undefined;
+}
+
+const STARTS =
+  /^(error\b|api error\b|claude( ai| code)?( usage| session)?\b|you('|’)?(ve| have)\b|invalid\b|not logged in\b|please run\b|credit balance\b|oauth\b|prompt is too long\b|[\w-]+ limit\b|usage limit\b|\{)/i;

@@ -1,0 +1,69 @@
+import type { ErrorKind } from "../db/values.ts";
+
+/** The programs whose output can be read. Any other command's output is taken as it is. */
+export const CLI_NAMES = ["claude", "codex", "gemini", "opencode"] as const;
+export type CliName = (typeof CLI_NAMES)[number];
+
+/** What a run of a CLI used; a field is missing where the CLI does not say. Dollars are the CLI's own estimate. */
+export interface CliUsage {
+  model?: string;
+  provider?: string;
+  input_tokens?: number;
+  output_tokens?: number;
+  cache_read_tokens?: number;
+  cache_write_tokens?: number;
+  /** A resumed session counts all of its runs, so this is more than the run itself then. */
+  cost_usd?: number;
+  num_turns?: number;
+  session_id?: string;
+}
+
+/** A window of an account's allowance, such as the five-hour one. */
+export interface UsageWindow {
+  type: string;
+  status: string;
+  /** The share that is used, from 0 to 1; null where the CLI does not say. */
+  used: number | null;
+  /** Epoch milliseconds. */
+  resetsAtMs: number | null;
+}
+
+/** A failed run: its kind, undefined where nothing tells, and what was said. */
+export interface CliFailure {
+  kind: ErrorKind | undefined;
+  message: string;
+  /** When the account's limit ends, in epoch milliseconds. */
+  resetsAtMs?: number | undefined;
+}
+
+/** What a CLI's output says of its run. */
+export interface CliReading {
+  /** The answer; of a failed run, what there was of it. Null: there is none. */
+  text: string | null;
+  failure: CliFailure | undefined;
+  usage: CliUsage;
+  windows: UsageWindow[];
+}
+
+/** Takes what a CLI printed, value by value, and says at its end what came of the run. */
+export interface CliReader {
+  take(value: Record<string, unknown>): void;
+  end(): CliReading;
+}
+
+/** The object's fields; none for anything that is no object. What a CLI prints may have any shape. */
+export function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
+}
+
+export const textIn = (value: unknown): string | undefined =>
+  typeof value === "string" && value !== "" ? value : undefined;
+
+/** A number that counts something: finite and not negative. */
+export const countIn = (value: unknown): number | undefined =>
+  typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
+
+/** The fields that are known. */
+export function known(usage: { [Field in keyof CliUsage]: CliUsage[Field] | undefined }): CliUsage {
+  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== undefined));
+}

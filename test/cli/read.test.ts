@@ -1,0 +1,208 @@
+import { describe, expect, it } from "vitest";
+import { readCli } from "../../src/cli/read.ts";
+import type { CliName } from "../../src/cli/reading.ts";
+import * as printed from "./printed.ts";
+
+const NOT_ASKED = { code: 0, stderr: "" };
+
+/** Reads a text in pieces of three characters, as a pipe may cut it anywhere. */
+const read = (name: CliName, text: string, exit: { code: number | null; stderr: string } = NOT_ASKED) =>
+  readCli(name, text.match(/[\s\S]{1,3}/g) ?? [], exit);
+
+describe("claude", () => {
+  it("gives the result's text, and the usage of all models", async () => {
+    const { text, failure, usage } = await read("claude", printed.lines(...printed.claudeSuccess));
+    expect({ text, failure }).toEqual({ text: "A seed holds its breath", failure: undefined });
+    expect(usage).toEqual({
+      provider: "anthropic",
+      model: "claude-main",
+      session_id: "s-1",
+      cost_usd: 0.0421,
+      num_turns: 2,
+      input_tokens: 120,
+      output_tokens: 80,
+      cache_read_tokens: 1_500,
+      cache_write_tokens: 40,
+    });
+  });
+
+  it.each([
+    ["one array of all messages", JSON.stringify(printed.claudeSuccess)],
+    ["an array that is spread over lines", JSON.stringify(printed.claudeSuccess, null, 2)],
+    [
+      "banners and an unknown type in between",
+      `Welcome {\n${printed.lines({ type: "new_in_3.0" }, ...printed.claudeSuccess)}bye`,
+    ],
+    ["a last line that is cut off", `${printed.lines(...printed.claudeSuccess)}{"type":"result","subtype":"error_max`],
+    ["a line that ends with CR and LF", printed.lines(...printed.claudeSuccess).replaceAll("\n", "\r\n")],
+  ])("reads %s", async (_how, text) => {
+    expect(await read("claude", text)).toMatchObject({ text: "A seed holds its breath", failure: undefined });
+  });
+
+  it("lets the result decide, and not the exit code", async () => {
+    const exit = { code: 1, stderr: "a hook failed" };
+    expect((await read("claude", printed.lines(...printed.claudeSuccess), exit)).failure).toBeUndefined();
+  });
+
+  it.each([
+    ["max_turns", { subtype: "error_max_turns", is_error: true }],
+    ["budget_exceeded", { subtype: "error_max_budget_usd", is_error: true }],
+    ["parse_error", { subtype: "error_max_structured_output_retries", is_error: true }],
+    ["prompt_too_long", { is_error: true, terminal_reason: "prompt_too_long" }],
+    ["rate_limited", { is_error: true, api_error_status: 429 }],
+    ["overloaded", { is_error: true, api_error_status: 529 }],
+    ["provider_error", { is_error: true, api_error_status: 502 }],
+    ["auth", { is_error: true, api_error_status: 401 }],
+    ["invalid_input", { is_error: true, api_error_status: 400 }],
+    ["denied", { is_error: true, permission_denials: [{ tool_name: "Bash" }] }],
+  ])("%s", async (kind, fields) => {
+    const result = { type: "result", subtype: "error_during_execution", result: "It failed.", ...fields };
+    const { failure } = await read("claude", printed.lines(result), { code: 0, stderr: "" });
+    expect(failure).toEqual({ kind, message: "It failed." });
+  });
+
+  it("knows the error of an assistant's message when no result followed", async () => {
+    const { failure } = await read("claude", printed.lines(printed.claudeLoggedOut), { code: 1, stderr: "" });
+    expect(failure).toEqual({ kind: "auth", message: "Invalid API key" });
+  });
+
+  it("gives the latest reset of the windows that are used up, in milliseconds", async () => {
+    const { failure, windows } = await read("claude", printed.lines(...printed.claudeLimited));
+    expect(failure).toEqual({ kind: "rate_limited", message: "You've hit your limit", resetsAtMs: 1_795_500_000_000 });
+    expect(windows).toContainEqual({ type: "five_hour", status: "rejected", used: 1, resetsAtMs: 1_795_480_000_000 });
+  });
+
+  it("takes a rejected overage beside an allowed window for what is normal", async () => {
+    const event = {
+      type: "rate_limit_event",
+      rate_limit_info: { status: "allowed", overageStatus: "rejected", rateLimitType: "five_hour" },
+    };
+    expect((await read("claude", printed.lines(event, ...printed.claudeSuccess))).failure).toBeUndefined();
+  });
+
+  it("does not take a limit's message with exit code 0 for an answer", async () => {
+    const result = {
+      type: "result",
+      subtype: "success",
+      is_error: false,
+      result: "Claude AI usage limit reached|1795500000",
+    };
+    const { failure } = await read("claude", printed.lines(result));
+    expect(failure).toMatchObject({ kind: "rate_limited", resetsAtMs: 1_795_500_000_000 });
+  });
+
+  it("takes an answer about limits for an answer", async () => {
+    const result = {
+      type: "result",
+      subtype: "success",
+      result: "The report says that the usage limit was reached in May.",
+    };
+    expect((await read("claude", printed.lines(result))).failure).toBeUndefined();
+  });
+
+  it("gives the structured answer where there is one", async () => {
+    const result = { type: "result", subtype: "success", result: "Here it is.", structured_output: { haiku: "seed" } };
+    expect((await read("claude", printed.lines(result))).text).toBe('{"haiku":"seed"}');
+  });
+
+  it("removes colours from what it gives", async () => {
+    const result = { type: "result", subtype: "success", result: "\u001b[31mred\u001b[0m" };
+    expect((await read("claude", printed.lines(result))).text).toBe("red");
+  });
+});
+
+describe("codex", () => {
+  it("gives the last message of the agent, and counts the cache apart", async () => {
+    const { text, failure, usage } = await read("codex", printed.lines(...printed.codexSuccess));
+    expect({ text, failure }).toEqual({ text: "Done.", failure: undefined });
+    expect(usage).toMatchObject({
+      session_id: "th-1",
+      input_tokens: 100,
+      cache_read_tokens: 900,
+      output_tokens: 30,
+      num_turns: 1,
+    });
+  });
+
+  it("says why a turn failed", async () => {
+    const { failure } = await read("codex", printed.lines(...printed.codexLimited), { code: 1, stderr: "" });
+    expect(failure).toMatchObject({ kind: "rate_limited", message: expect.stringContaining("usage limit") });
+  });
+});
+
+describe("gemini", () => {
+  it("reads an object that is spread over lines, behind a banner", async () => {
+    const text = `Loaded cached credentials.\n${JSON.stringify(printed.geminiSuccess, null, 2)}\n`;
+    const reading = await read("gemini", text);
+    expect(reading).toMatchObject({ text: "Done.", failure: undefined });
+    expect(reading.usage).toEqual({
+      provider: "google",
+      model: "gemini-pro",
+      input_tokens: 100,
+      cache_read_tokens: 900,
+      output_tokens: 50,
+    });
+  });
+
+  it.each([
+    [429, "rate_limited"],
+    [41, "auth"],
+    [42, "invalid_input"],
+    [53, "max_turns"],
+    [503, "overloaded"],
+    [500, "provider_error"],
+  ])("knows the code %i of an error", async (code, kind) => {
+    const answer = { error: { type: "ApiError", message: "no", code }, stats: {} };
+    expect((await read("gemini", JSON.stringify(answer, null, 2), { code: 1, stderr: "" })).failure).toMatchObject({
+      kind,
+      message: "no",
+    });
+  });
+});
+
+describe("opencode", () => {
+  it("joins the texts and sums the steps", async () => {
+    const { text, usage, failure } = await read("opencode", printed.lines(...printed.opencodeSuccess));
+    expect({ text, failure }).toEqual({ text: "First.\nSecond.", failure: undefined });
+    expect(usage).toEqual({
+      session_id: "ses_1",
+      input_tokens: 30,
+      output_tokens: 14,
+      cache_read_tokens: 5,
+      cache_write_tokens: 2,
+      cost_usd: 0.03,
+      num_turns: 2,
+    });
+  });
+
+  it("does not take silence for an answer", async () => {
+    expect((await read("opencode", "")).failure).toMatchObject({ kind: "parse_error" });
+  });
+
+  it("says what an error event says", async () => {
+    const error = {
+      type: "error",
+      error: { name: "ProviderAuthError", data: { message: "Incorrect API key provided" } },
+    };
+    expect((await read("opencode", printed.lines(error))).failure).toEqual({
+      kind: "auth",
+      message: "Incorrect API key provided",
+    });
+  });
+});
+
+describe("any of them, without a word of JSON", () => {
+  it.each([
+    [127, "sh: 1: claude: not found", "no_cli"],
+    [1, "Segmentation fault", "crashed"],
+    [1, "Invalid API key · Please run /login", "auth"],
+    [null, "", "crashed"],
+  ])("exit code %s with %j is %s", async (code, stderr, kind) => {
+    expect((await read("claude", "", { code, stderr })).failure?.kind).toBe(kind);
+  });
+
+  it("says what was printed", async () => {
+    const { failure } = await read("claude", "5-hour limit reached ∙ resets 2am\n", { code: 1, stderr: "" });
+    expect(failure).toEqual({ kind: "rate_limited", message: "5-hour limit reached ∙ resets 2am" });
+  });
+});
