@@ -21,6 +21,8 @@ const RULES: [layer: string, forbidden: RegExp][] = [
   ["fleet", /^(express|http\/|queue\/|app\.ts|service\.ts|server\.ts)/],
   ["settings", /^(express|http\/|queue\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
   ["storage", /^(express|http\/|queue\/|fleet\/|settings\/|app\.ts|service\.ts|server\.ts)/],
+  ["cli", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|app\.ts|service\.ts|server\.ts)/],
+  ["output-schema", /^(?!node:|ajv|errors\.ts$|package-folder\.ts$|output-schema\/)/],
   ["contract", /^(express|http\/|queue\/|fleet\/|storage\/|app\.ts|service\.ts|server\.ts)/],
   ["worker", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|db\/|contract\/|app\.ts|service\.ts|server\.ts)/],
   ["db", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|contract\/|app\.ts|service\.ts|server\.ts)/],

@@ -85,19 +85,21 @@ function failureIn(
   if (result && isSuccess && !inText) return undefined;
 
   const errors = Array.isArray(result?.errors) ? result.errors.filter((error) => typeof error === "string") : [];
-  const message =
-    errors.join("\n") || text || `Claude ended without a result${assistantError ? `: ${assistantError}` : ""}.`;
-  const said = inText ?? kindOfMessage(message);
+  // Of a run without a result, the text is a piece of the answer, which may speak of limits.
+  const words = result || inText || assistantError ? text : null;
+  const said = errors.join("\n") || words;
+  const message = said || "Claude ended without a result.";
+  const told = inText ?? (result ? kindOfMessage(message) : undefined);
   const status = countIn(result?.api_error_status);
   const kind =
     BY_SUBTYPE[String(result?.subtype)] ??
     BY_TERMINAL_REASON[String(result?.terminal_reason)] ??
     BY_ASSISTANT_ERROR[assistantError ?? ""] ??
     (status === undefined ? undefined : (BY_API_STATUS[status] ?? (status >= 500 ? "provider_error" : undefined))) ??
-    said?.kind ??
+    told?.kind ??
     (isDenied(result) ? "denied" : undefined);
-  const resetsAtMs = kind === "rate_limited" ? (latestReset(windows) ?? said?.resetsAtMs) : undefined;
-  return { kind, message, ...(resetsAtMs !== undefined && { resetsAtMs }) };
+  const resetsAtMs = kind === "rate_limited" ? (latestReset(windows) ?? told?.resetsAtMs) : undefined;
+  return { kind, message, isUnexplained: !said, ...(resetsAtMs !== undefined && { resetsAtMs }) };
 }
 
 /** Of the windows that are used up, the account rests until the last one is reset. */

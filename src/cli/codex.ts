@@ -23,7 +23,10 @@ export function readCodex(): CliReader {
       const reading = { text, usage: { ...usage, provider: "openai", num_turns: turns }, windows: [] };
       if (hasEnded && message === undefined) return { ...reading, failure: undefined };
       const said = message ?? "Codex ended before its turn was complete.";
-      return { ...reading, failure: { kind: kindOfMessage(said)?.kind, message: said } };
+      return {
+        ...reading,
+        failure: { kind: kindOfMessage(said)?.kind, message: said, isUnexplained: message === undefined },
+      };
     },
   };
 }

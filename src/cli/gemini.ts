@@ -28,7 +28,7 @@ export function readGemini(): CliReader {
 }
 
 function failureIn(answer: Record<string, unknown> | undefined, text: string | null): CliFailure | undefined {
-  if (!answer) return { kind: undefined, message: "Gemini ended without an answer." };
+  if (!answer) return { kind: undefined, message: "Gemini ended without an answer.", isUnexplained: true };
   if (!answer.error) return text === null ? { kind: "parse_error", message: "Gemini's answer is empty." } : undefined;
   const error = fieldsOf(answer.error);
   const message = textIn(error.message) ?? "Gemini failed.";

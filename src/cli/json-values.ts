@@ -1,5 +1,10 @@
 /** A line longer than this is passed over, in UTF-16 units: no CLI's result is, and it would be held in memory whole. */
 const LONGEST_LINE = 16_000_000;
+/**
+ * So much may be parsed again and again for an object that is spread over lines, in UTF-16 units: without a bound, a hostile output of many
+ * closing brackets would be parsed once for each.
+ */
+const MOST_PARSED_AGAIN = 64_000_000;
 
 /**
  * Finds the JSON objects in a CLI's output, given piece by piece: one a line, an array of them, or one that is spread over lines. Anything
@@ -10,6 +15,7 @@ export function createJsonFinder(found: (value: Record<string, unknown>) => void
   let isTooLong = false;
   /** An object or array that began on an earlier line. */
   let open = "";
+  let parsedAgain = 0;
 
   function take(value: unknown): void {
     if (Array.isArray(value)) for (const inner of value) take(inner);
@@ -27,6 +33,8 @@ export function createJsonFinder(found: (value: Record<string, unknown>) => void
     } else if (open !== "" && open.length < LONGEST_LINE) {
       open += `\n${text}`;
       if (!/^[\]}]/.test(text)) return;
+      parsedAgain += open.length;
+      if (parsedAgain > MOST_PARSED_AGAIN) return;
       const value = parsed(open);
       if (value !== undefined) open = "";
       take(value);

@@ -52,5 +52,11 @@ export function kindOfWholeOutput(output: string): KnownMessage | undefined {
   return found && STARTS.test(text) ? found : undefined;
 }
 
+/** A message about the account is the last that a CLI says before it fails. */
+const LAST_WORDS = 400;
+
+/** What the last words of a failure say. */
+export const kindOfLastWords = (text: string): KnownMessage | undefined => kindOfMessage(text.slice(-LAST_WORDS));
+
 const STARTS =
   /^(error\b|api error\b|claude( ai| code)?( usage| session)?\b|you('|’)?(ve| have)\b|invalid\b|not logged in\b|please run\b|credit balance\b|oauth\b|prompt is too long\b|[\w-]+ limit\b|usage limit\b|\{)/i;

@@ -30,7 +30,12 @@ export function readOpencode(): CliReader {
       const usage = { ...(steps > 0 && { ...sums, num_turns: steps }), ...(sessionId && { session_id: sessionId }) };
       if (message === undefined && text !== null) return { text, usage, windows: [], failure: undefined };
       const said = message ?? "opencode printed no answer.";
-      return { text, usage, windows: [], failure: { kind: kindOfMessage(said)?.kind, message: said } };
+      return {
+        text,
+        usage,
+        windows: [],
+        failure: { kind: kindOfMessage(said)?.kind, message: said, isUnexplained: message === undefined },
+      };
     },
   };
 }

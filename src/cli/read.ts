@@ -1,9 +1,10 @@
 import { stripVTControlCharacters } from "node:util";
+import type { ErrorKind } from "../db/values.ts";
 import { readClaude } from "./claude.ts";
 import { readCodex } from "./codex.ts";
 import { readGemini } from "./gemini.ts";
 import { createJsonFinder } from "./json-values.ts";
-import { kindOfMessage } from "./known-messages.ts";
+import { kindOfLastWords } from "./known-messages.ts";
 import { readOpencode } from "./opencode.ts";
 import type { CliName, CliReader, CliReading } from "./reading.ts";
 
@@ -16,10 +17,12 @@ const READERS: Record<CliName, () => CliReader> = {
 
 /** How the command ended. */
 export interface CliExit {
-  /** Null: a signal ended it. */
+  /** As a shell has it: 128 and the signal's number where a signal ended it. Null: it is not known, or the worker itself ended it. */
   code: number | null;
   /** The last words of its standard error. */
   stderr: string;
+  /** What the worker says of a failure, which counts where the output itself does not tell. */
+  kind?: ErrorKind | null;
 }
 
 /** A shell's codes for a command that cannot be run. */
@@ -32,7 +35,7 @@ const CANNOT_RUN = new Set([126, 127]);
 export async function readCli(
   name: CliName,
   output: Iterable<string> | AsyncIterable<string>,
-  { code, stderr }: CliExit,
+  { code, stderr, kind }: CliExit,
 ): Promise<CliReading> {
   const reader = READERS[name]();
   let hasSpoken = false;
@@ -51,20 +54,25 @@ export async function readCli(
   const { text, failure, ...rest } = reader.end();
   const clean = text === null ? null : stripVTControlCharacters(text);
   if (!failure) return { ...rest, text: clean, failure: undefined };
+  const { isUnexplained, message, ...told } = failure;
   const said = stripVTControlCharacters(hasSpoken ? stderr : `${words}\n${stderr}`).trim();
-  const known = failure.kind ? undefined : kindOfMessage(said);
-  const exitKind = CANNOT_RUN.has(code ?? 0) ? "no_cli" : code === 0 ? "parse_error" : "crashed";
-  const message = stripVTControlCharacters(hasSpoken || said === "" ? failure.message : said);
+  const known = failure.kind || kind ? undefined : kindOfLastWords(said);
   return {
     ...rest,
     text: clean,
     failure: {
-      ...failure,
-      message,
-      kind: failure.kind ?? known?.kind ?? exitKind,
+      ...told,
+      message: stripVTControlCharacters(isUnexplained && said !== "" ? said : message),
+      kind: failure.kind ?? kind ?? known?.kind ?? kindOfExit(code),
       ...(known?.resetsAtMs && { resetsAtMs: known.resetsAtMs }),
     },
   };
+}
+
+function kindOfExit(code: number | null): ErrorKind | undefined {
+  if (code === null) return undefined;
+  if (CANNOT_RUN.has(code)) return "no_cli";
+  return code === 0 ? "parse_error" : "crashed";
 }
 
 const LAST_WORDS = 4_000;

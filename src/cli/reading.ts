@@ -32,6 +32,8 @@ export interface UsageWindow {
 export interface CliFailure {
   kind: ErrorKind | undefined;
   message: string;
+  /** The output does not say why it failed: it just ends. */
+  isUnexplained?: boolean;
   /** When the account's limit ends, in epoch milliseconds. */
   resetsAtMs?: number | undefined;
 }

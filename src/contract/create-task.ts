@@ -23,6 +23,8 @@ const policy = z.object({
       "must be a number of 0 or more, or an object of 10000 bytes at most",
     )
     .default(0),
+  /** By the name that the worker's CLI knows. */
+  model: optional(text(256).min(1)),
   required_labels: optional(labels),
   preferred_labels: optional(labels),
   allow_fallback: optional(z.boolean()),
@@ -71,6 +73,8 @@ const fields = createInsertSchema(llmTasks, {
   attachments: optional(z.array(attachment).max(20)),
   tracing: optional(tracing),
   allow_fallback: optional(z.boolean()),
+  output_schema: optional(jsonObject(65_536)),
+  keep_transcript: optional(z.boolean()),
 })
   .pick({
     context_id: true,
@@ -87,6 +91,8 @@ const fields = createInsertSchema(llmTasks, {
     attachments: true,
     tracing: true,
     allow_fallback: true,
+    output_schema: true,
+    keep_transcript: true,
   })
   .extend({ retry: optional(retry), idempotency_key: keyField });
 
@@ -108,6 +114,8 @@ export const createTask = fields.transform((given) => {
     attachments: (task.attachments ?? []).map(present),
     tracing: task.tracing ? present(task.tracing) : null,
     allow_fallback: task.allow_fallback ?? policy.allow_fallback ?? true,
+    output_schema: task.output_schema ?? null,
+    keep_transcript: task.keep_transcript ?? false,
   };
 });
 export type CreateTask = z.output<typeof createTask>;

@@ -27,6 +27,8 @@ export const PLAIN_CALLS = {
   complete: {
     fields: {
       status: "text",
+      cli: "text",
+      exit_code: "number",
       output: "text",
       output_id: "text",
       error_message: "text",

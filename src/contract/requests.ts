@@ -4,6 +4,7 @@
  */
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
+import { CLI_NAMES } from "../cli/reading.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { llmResults } from "../db/output-tables.ts";
 import { ERROR_KINDS } from "../db/values.ts";
@@ -92,7 +93,7 @@ const metrics = z
 
 const usageWindow = z.object({ used: z.number().min(0).nullable(), resets_at: epochMs.nullable() });
 
-export const completeTask = createInsertSchema(llmResults, {
+const completion = createInsertSchema(llmResults, {
   output: longText.nullable().default(null),
   error_message: text(1_000_000).nullable().default(null),
   error_kind: z.enum(ERROR_KINDS).nullable().default(null),
@@ -105,6 +106,10 @@ export const completeTask = createInsertSchema(llmResults, {
     lease_id: optional(leaseId),
     /** An output that was uploaded before (PUT …/output), in place of `output`. */
     output_id: optional(z.guid("must be a UUID").toLowerCase()),
+    /** The output is what this program printed, and the runtime reads it (cli/read.ts). */
+    cli: optional(z.enum(CLI_NAMES)),
+    /** How its command ended; none where the worker ended it. */
+    exit_code: optional(z.int().min(-0x8000_0000).max(0xffff_ffff)),
     /** What there was of the output when the attempt failed. */
     partial_output: optional(longText),
     /** False: the task's `retry` does not help. */
@@ -136,6 +141,13 @@ export const completeTask = createInsertSchema(llmResults, {
       message: "is the output of a failure; send it, `output` or `output_id`, not more than one",
     },
   );
+
+/** With `cli`, the output decides on the status, and what the worker says of it is only how the command ended. */
+export const completeTask = z.preprocess((body) => {
+  if (typeof body !== "object" || body === null || !("cli" in body) || ("status" in body && body.status !== null))
+    return body;
+  return { ...body, status: "exit_code" in body && body.exit_code === 0 ? "success" : "error" };
+}, completion);
 
 /** What is not sent keeps its value where the worker is known, and is the default of a new one else (queue/register-worker.ts). */
 export const registerWorker = createInsertSchema(workers, {

@@ -8,7 +8,7 @@ import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import { dueOf, labelKeyOf, takeableFrom } from "./queued-indexes.ts";
-import type { Attachment, Policy, Progress, Retry, Tracing } from "./values.ts";
+import type { Attachment, JsonObject, Policy, Progress, Retry, Tracing } from "./values.ts";
 import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./values.ts";
 
 export const llmTasks = pgTable(
@@ -55,6 +55,10 @@ export const llmTasks = pgTable(
     structured_input: jsonb().$type<unknown>(),
     attachments: jsonb().$type<Attachment[]>().notNull().default([]),
     tracing: jsonb().$type<Tracing>(),
+    /** The JSON Schema that the output of a success must fit (output-schema/check.ts). */
+    output_schema: jsonb().$type<JsonObject>(),
+    /** All that the CLI printed is kept as an artifact of its own. */
+    keep_transcript: boolean().notNull().default(false),
     /** The size of the request as JSON, which bounds claims and lists. Null in rows of earlier versions. */
     size_bytes: integer(),
   },

@@ -19,6 +19,7 @@ export type JsonObject = { [name: string]: unknown };
 export type Policy = {
   timeout_sec: number;
   budget: number | JsonObject;
+  model?: string;
   preferred_labels?: string[];
   allow_fallback?: boolean;
 };

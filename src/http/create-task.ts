@@ -1,8 +1,9 @@
 import type { RequestHandler } from "express";
 import { createTask as creation, creationKey, idempotencyKey, ignoredFields } from "../contract/create-task.ts";
+import { schemaFault } from "../output-schema/check.ts";
 import { createTask } from "../queue/create.ts";
 import type { DbFor } from "./callers.ts";
-import { bodyOf, headerOf, InvalidValue } from "./input.ts";
+import { bodyOf, headerOf, InvalidBody, InvalidValue } from "./input.ts";
 import { sendJson } from "./json.ts";
 
 /** `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. */
@@ -13,6 +14,8 @@ export function createTaskRoute(dbFor: DbFor): RequestHandler {
     const { idempotency_key: field } = bodyOf(creationKey, request);
     if (header !== undefined && field !== undefined && header !== field)
       throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
+    const fault = task.output_schema && (await schemaFault(task.output_schema));
+    if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
     const created = await createTask(dbFor(response), task, header ?? field);
     const ignored = namesInHeader(ignoredFields(request.body));
     if (ignored) response.set("X-Ignored-Fields", ignored);

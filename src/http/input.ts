@@ -11,6 +11,11 @@ export class InvalidBody extends Error {
       inner.length > 0 ? `${inner.join(".")}: ${message}` : message,
     );
   }
+
+  /** For what no schema can find out. */
+  static of(field: string, message: string): InvalidBody {
+    return new InvalidBody(new z.ZodError([{ code: "custom", path: [field], message, input: undefined }]));
+  }
 }
 
 /** A value in the path or the query that makes no sense (400); `message` says what is allowed. */

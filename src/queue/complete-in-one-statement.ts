@@ -51,9 +51,10 @@ interface Completed {
   new_success: boolean;
 }
 
-/** True for an ordinary completion: the lease `l` holds the task `t`, and the result ends the task, which is neither to be cancelled nor tried again. */
+/** True for an ordinary completion: the lease `l` holds the task `t`; the result ends the task, and its output is not to be checked. */
 const isOrdinary = sql`t.id = ${given("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
   and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
+  and (t.output_schema is null or ${given("status")} = 'error')
   and (${given("ends")} = 'yes' or (${given("ends")} = 'without retry' and t.retry is null))`;
 
 const ENTRY = {

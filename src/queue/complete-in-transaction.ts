@@ -1,9 +1,11 @@
 import { and, eq } from "drizzle-orm";
+import type { Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
+import type { ArtifactRow } from "../db/rows.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
@@ -19,6 +21,9 @@ import { tellQueueNews } from "./queue-news.ts";
 import { releaseLease } from "./release-lease.ts";
 import { lockTask } from "./tasks.ts";
 
+/** The type of the artifact that holds all of what a CLI printed, where the task has `keep_transcript`. */
+const TRANSCRIPT = "LLM_TRANSCRIPT";
+
 /**
  * Takes the result of a task in a transaction that covers every case: also a cancellation, a retry, a lease that was swept, and a completion that
  * came before. The task goes from leased or running to what `outcomeOf` says; artifact, result, release and audit entry commit with it
@@ -30,6 +35,7 @@ export function completeInTransaction(
   taskId: string,
   submission: Submission,
   placed: PlacedOutput,
+  transcript?: PlacedOutput,
 ): Promise<Completion> {
   const { request, bodySha256, incomplete } = submission;
   return inTransaction(db, async (tx) => {
@@ -44,22 +50,9 @@ export function completeInTransaction(
     if (!late) await releaseLease(tx, leaseId);
     const accepted = !late || before.status === "queued";
 
-    // This comes before the artifact is inserted: after that, the database refuses to delete the pieces of its output.
-    if (placed.staged && !(await takeStaged(tx, placed.id, placed.staged)))
-      throw new Conflict(`Output ${placed.id} was cleaned away before its completion came; send it again.`);
-    const [artifact] = await tx
-      .insert(runtimeArtifacts)
-      .values({
-        id: placed.id,
-        task_id: taskId,
-        type: request.artifact_type,
-        created_at: nowMs,
-        finalized: true,
-        tags: request.artifact_tags,
-        ...placed.columns,
-        content_type: placed.contentTypes[before.desired_format],
-      })
-      .returning();
+    const { artifact_type, artifact_tags: tags } = request;
+    const artifact = await keep(tx, placed, before, { type: artifact_type, tags });
+    if (transcript) await keep(tx, transcript, { ...before, desired_format: "text" }, { type: TRANSCRIPT, tags });
     const [result] = await tx
       .insert(llmResults)
       .values({
@@ -94,7 +87,7 @@ export function completeInTransaction(
           .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
           .returning()
       : [before];
-    if (!task || !artifact || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
+    if (!task || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
 
     const lateNote = late ? `, after lease ${leaseId} had ended` : "";
     const fact = { entity_type: "llm_task", entity_id: taskId };
@@ -108,4 +101,21 @@ export function completeInTransaction(
     tellQueueNews(tx);
     return answerTo(request, task, artifact, result);
   });
+}
+
+/** Writes the artifact of an output that is in its place. Conflict: it was cleaned away meanwhile. */
+async function keep(
+  tx: Db,
+  { id, columns, contentTypes, staged }: PlacedOutput,
+  { id: task_id, desired_format }: Task,
+  { type, tags }: { type: string; tags: string[] },
+): Promise<ArtifactRow> {
+  // Before the artifact: from its row on, the pieces of an output cannot be removed any more.
+  if (staged && !(await takeStaged(tx, id, staged)))
+    throw new Conflict(`Output ${id} was cleaned away before its completion came; send it again.`);
+  const content_type = contentTypes[desired_format];
+  const values = { id, task_id, type, created_at: nowMs, finalized: true, tags, ...columns, content_type };
+  const [artifact] = await tx.insert(runtimeArtifacts).values(values).returning();
+  if (!artifact) throw new Error(`The artifact of task ${task_id} returned no row.`);
+  return artifact;
 }

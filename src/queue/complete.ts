@@ -5,16 +5,17 @@ import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
-import { Conflict } from "../errors.ts";
 import { recordWindows } from "../fleet/account-limits.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place-output.ts";
-import { findStaged, type StagedOutput } from "../storage/staging.ts";
+import { requireStaged, unstage } from "../storage/staging.ts";
 import { afterCommit } from "./after-commit.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
 import { type Completion, findEarlier, type Submission, submissionOf, tooLate } from "./completion.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
+import { fitSchema } from "./fit-schema.ts";
+import { readPrinted } from "./read-printed.ts";
 import { getTask } from "./tasks.ts";
 
 /** The task, if there may be something to complete. NotFound: no such task. Conflict: nobody holds it, or `leaseId` never was a lease of it. */
@@ -43,44 +44,49 @@ export async function completeTask(
   request: CompleteTask,
   { incomplete = false, paceAt = 0 }: { incomplete?: boolean; paceAt?: number } = {},
 ): Promise<Completion> {
-  const { windows, partial_output } = request;
-  const isPartial = partial_output !== undefined;
-  const submission = submissionOf(
-    isPartial ? { ...request, output: partial_output } : request,
-    incomplete || isPartial,
-  );
+  const { cli, output_id } = request;
+  let submission = submissionOf(request, incomplete);
+  if (cli !== undefined) {
+    const task = await requireCompletable(db, taskId, request.lease_id);
+    const earlier = await findEarlier(db, task, { ...submission, request: { ...request, output: null } });
+    if (earlier) return earlier;
+    submission = await readPrinted(db, task, submission, cli);
+  }
   const completion = await complete(db, store, taskId, submission);
   const { worker_id } = completion.result;
+  const { windows } = submission.request;
   if (windows)
     await afterCommit(db, `completion of task ${taskId}`, () =>
       inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)),
     );
+  if (cli !== undefined && output_id !== undefined && submission.transcript === undefined)
+    await afterCommit(db, `completion of task ${taskId}`, () => unstage(db, output_id));
   return completion;
 }
 
 async function complete(db: Db, store: ArtifactStore, taskId: string, submission: Submission): Promise<Completion> {
-  const { request } = submission;
+  const { request, transcript } = submission;
   let placed = await placeForHolder(db, store, taskId, request);
+  let kept: PlacedOutput | undefined;
   try {
-    const completed = placed && (await completeInOneStatement(db, taskId, submission, placed));
+    const completed =
+      placed && transcript === undefined && (await completeInOneStatement(db, taskId, submission, placed));
     if (completed) return completed;
     const task = await requireCompletable(db, taskId, request.lease_id);
     // The transaction looks for this as well. To look here spares a repeated completion its upload.
     const earlier = await findEarlier(db, task, submission);
     if (earlier) return earlier;
-    placed ??= await place(
-      db,
-      store,
-      { taskId: task.id, leaseId: request.lease_id ?? task.lease_id, format: task.desired_format },
-      request,
-    );
-    const completion = await completeInTransaction(db, taskId, submission, placed);
+    const fitting = await fitSchema(db, task, submission);
+    const about = { taskId: task.id, leaseId: request.lease_id ?? task.lease_id, format: task.desired_format };
+    placed ??= await place(db, store, about, request);
+    if (transcript !== undefined) kept = await placeOutput(db, store, { ...about, format: "text", source: transcript });
+    const completion = await completeInTransaction(db, taskId, fitting, placed, kept);
     if (completion.result.accepted) return completion;
-    placed = undefined;
+    [placed, kept] = [undefined, undefined];
     throw tooLate(completion.artifact.id);
   } catch (error) {
     // Should this fail as well, the announcement from before the upload is most likely still there.
-    if (placed) await abandonOutput(db, store, placed).catch(() => {});
+    for (const output of [placed, kept]) if (output) await abandonOutput(db, store, output).catch(() => {});
     throw error;
   }
 }
@@ -122,11 +128,4 @@ async function place(
 ): Promise<PlacedOutput> {
   const source = output_id === undefined ? output : await requireStaged(db, output_id, about);
   return source === null ? placeInRow(null) : await placeOutput(db, store, { ...about, source });
-}
-
-/** The output that the worker uploaded before under this lease. Conflict: there is no such output. */
-async function requireStaged(db: Db, outputId: string, { taskId, leaseId }: About): Promise<StagedOutput> {
-  const found = leaseId === null ? undefined : await findStaged(db, outputId, taskId, leaseId);
-  if (!found) throw new Conflict(`No output ${outputId} was uploaded under this lease; upload it again.`);
-  return found;
 }

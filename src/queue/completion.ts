@@ -1,5 +1,6 @@
 /** What both ways of completing a task share: what a worker submits, what it is answered, and which lease the result belongs to. */
 import { eq } from "drizzle-orm";
+import { kindOfLastWords, kindOfWholeOutput } from "../cli/known-messages.ts";
 import type { CompleteTask } from "../contract/requests.ts";
 import { type Artifact, type Result, resultView, type Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
@@ -7,6 +8,7 @@ import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/rows.ts";
 import { Conflict } from "../errors.ts";
 import { sha256Of } from "../sha256.ts";
+import type { StagedOutput } from "../storage/staging.ts";
 import { findLease, hasEnded, isHeld, requireHeld, staleLease } from "./fence.ts";
 
 /** What a worker submits, and the SHA-256 of its body, by which the same completion is recognized when it comes again. */
@@ -15,6 +17,8 @@ export interface Submission {
   bodySha256: string;
   /** The output is known to be only a part of the whole, if it is not all of it. */
   incomplete: boolean;
+  /** What the CLI printed, where the task has it kept beside the result. */
+  transcript?: string | StagedOutput;
 }
 
 /** The answer to a completion. */
@@ -24,10 +28,35 @@ export interface Completion {
   result: Result;
 }
 
-/** The hash leaves out the lease. Equal bodies have equal text, since a schema puts their fields into one order. */
-export function submissionOf(request: CompleteTask, incomplete: boolean): Submission {
-  const { lease_id: _fence, ...body } = request;
-  return { request, bodySha256: sha256Of(JSON.stringify(body)), incomplete };
+/**
+ * What `sent` is recorded as. An error that names no kind gets the one that its message tells, and a success that is nothing but a message about
+ * the account becomes such an error. Schemas give their fields in one order, so that equal bodies have equal text; the fence is not part of it.
+ */
+export function submissionOf(sent: CompleteTask, incomplete: boolean): Submission {
+  const { lease_id: _fence, ...body } = sent;
+  return { ...recorded(withToldKind(sent), incomplete), bodySha256: sha256Of(JSON.stringify(body)) };
+}
+
+/** Takes a partial output for the output. */
+export function recorded(request: CompleteTask, incomplete: boolean): Pick<Submission, "request" | "incomplete"> {
+  const { partial_output } = request;
+  if (partial_output === undefined) return { request, incomplete };
+  return { request: { ...request, output: partial_output }, incomplete: true };
+}
+
+function withToldKind(request: CompleteTask): CompleteTask {
+  const { cli, status, error_kind, error_message, output, partial_output, resets_at } = request;
+  if (cli !== undefined || error_kind !== null) return request;
+  const inOutput = kindOfWholeOutput(output ?? partial_output ?? "");
+  const told = status === "error" ? (kindOfLastWords(error_message ?? "") ?? inOutput) : inOutput;
+  if (!told) return request;
+  return {
+    ...request,
+    status: "error",
+    error_kind: told.kind,
+    error_message: error_message ?? output,
+    resets_at: resets_at ?? told.resetsAtMs,
+  };
 }
 
 /** The detail of a completion's audit entry. */

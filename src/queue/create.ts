@@ -64,11 +64,11 @@ const CREATE = statement<Stored, NewTask>(
   sql`with task as (
       insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, max_attempts,
         requires, not_before, retry, agent_kind, structured_input, attachments, tracing,
-        allow_fallback, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
+        allow_fallback, output_schema, keep_transcript, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
       values (${given("id")}, ${given("context_id")}, ${given("agent_slug")}, ${given("prompt")}, ${given("context_hints")},
         ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("not_before")},
         ${given("retry")}, ${given("agent_kind")}, ${given("structured_input")}, ${given("attachments")}, ${given("tracing")},
-        ${given("allow_fallback")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
+        ${given("allow_fallback")}, ${given("output_schema")}, ${given("keep_transcript")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
       -- This waits for a transaction that is just inserting the same key.
       on conflict (idempotency_key) where idempotency_key is not null do nothing
       returning ${stored}
@@ -94,6 +94,7 @@ export async function createTask(db: Db, request: CreateTask, idempotencyKey: st
     structured_input: request.structured_input === null ? null : JSON.stringify(request.structured_input),
     attachments: JSON.stringify(request.attachments),
     tracing: request.tracing && JSON.stringify(request.tracing),
+    output_schema: request.output_schema && JSON.stringify(request.output_schema),
     size_bytes,
     id,
     key: idempotencyKey,

@@ -144,6 +144,8 @@ async function completeFromAnswer(
     lease_id: lease.id,
     output_id: undefined,
     partial_output: undefined,
+    cli: undefined,
+    exit_code: undefined,
     retryable: true,
     error_kind: !ok && CANNOT_RUN.has(returncode ?? 0) ? ("no_cli" as const) : null,
     resets_at: undefined,

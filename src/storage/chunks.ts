@@ -1,5 +1,5 @@
 /** Outputs that are too large for one value are kept in PostgreSQL in pieces, so that at most one piece is in memory at a time. */
-import { and, asc, eq, gt, sql } from "drizzle-orm";
+import { and, asc, eq, gt, max, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { outputChunks, stagedOutputs } from "../db/output-tables.ts";
 import { Conflict } from "../errors.ts";
@@ -29,11 +29,21 @@ export async function writeChunks(db: Db, outputId: string, body: AsyncIterable<
 
 /** The output's bytes in order. */
 export function readChunks(db: Db, outputId: string): AsyncGenerator<Buffer> {
-  return withRelief(piecesIn(db, outputId));
+  return withRelief(piecesIn(db, outputId, -1));
 }
 
-async function* piecesIn(db: Db, outputId: string): AsyncGenerator<Buffer> {
-  for (let last = -1; ; ) {
+/** The last of the output's bytes, in order: `bytes` of them, and up to the size of a piece more. */
+export async function* readLastChunks(db: Db, outputId: string, bytes: number): AsyncGenerator<Buffer> {
+  const [last] = await db
+    .select({ seq: max(outputChunks.seq) })
+    .from(outputChunks)
+    .where(eq(outputChunks.output_id, outputId));
+  // All pieces but the last have at least their size.
+  yield* withRelief(piecesIn(db, outputId, (last?.seq ?? 0) - Math.ceil(bytes / PIECE_BYTES) - 1));
+}
+
+async function* piecesIn(db: Db, outputId: string, after: number): AsyncGenerator<Buffer> {
+  for (let last = after; ; ) {
     const [piece] = await db
       .select({ seq: outputChunks.seq, data: outputChunks.data })
       .from(outputChunks)

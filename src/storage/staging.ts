@@ -4,7 +4,7 @@ import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { stagedOutputs } from "../db/output-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
-import { Refusal } from "../errors.ts";
+import { Conflict, Refusal } from "../errors.ts";
 import { createMeasure } from "./check-bytes.ts";
 import { deleteChunks, replaced, writeChunks } from "./chunks.ts";
 import { createUtf8Check } from "./utf8-check.ts";
@@ -105,12 +105,7 @@ export async function announceUpload(db: Db, id: string, bucket: string): Promis
 }
 
 /** The output that was uploaded under this lease of the task, if all of it came and it is still there. */
-export async function findStaged(
-  db: Db,
-  id: string,
-  taskId: string,
-  leaseId: string,
-): Promise<StagedOutput | undefined> {
+async function findStaged(db: Db, id: string, taskId: string, leaseId: string): Promise<StagedOutput | undefined> {
   const [found] = await db
     .select()
     .from(stagedOutputs)
@@ -118,6 +113,17 @@ export async function findStaged(
   return found && found.size_bytes !== null && found.sha256 !== null
     ? { ...found, size_bytes: found.size_bytes, sha256: found.sha256 }
     : undefined;
+}
+
+/** The same. Conflict: there is no output of this id under this lease. */
+export async function requireStaged(
+  db: Db,
+  id: string,
+  { taskId, leaseId }: { taskId: string; leaseId: string | null },
+): Promise<StagedOutput> {
+  const found = leaseId === null ? undefined : await findStaged(db, id, taskId, leaseId);
+  if (!found) throw new Conflict(`No output ${id} was uploaded under this lease; upload it again.`);
+  return found;
 }
 
 /** Gives the staged output to the artifact that `tx` inserts. False when the output was cleaned away before. */

@@ -196,7 +196,8 @@ describe("any of them, without a word of JSON", () => {
     [127, "sh: 1: claude: not found", "no_cli"],
     [1, "Segmentation fault", "crashed"],
     [1, "Invalid API key · Please run /login", "auth"],
-    [null, "", "crashed"],
+    [137, "", "crashed"],
+    [null, "", undefined],
   ])("exit code %s with %j is %s", async (code, stderr, kind) => {
     expect((await read("claude", "", { code, stderr })).failure?.kind).toBe(kind);
   });

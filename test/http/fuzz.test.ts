@@ -25,6 +25,8 @@ const task = {
   attachments: [{ type: "inline", mime_type: "m", content: "c" }],
   tracing: { trace_id: "t", metadata: { a: 1 } },
   agent_kind: "k",
+  output_schema: { type: "object", properties: { a: { type: "string" } } },
+  keep_transcript: true,
   idempotency_key: "k",
 };
 const completion = { status: "success", output: "o", error_message: null, metrics: { duration_ms: 1, tokens_used: 2 } };

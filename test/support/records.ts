@@ -61,6 +61,8 @@ export const TASK = {
   structured_input: expect.toSatisfy((value: unknown) => value !== undefined, "is there"),
   attachments: listOf(expect.any(Object)),
   tracing: orNull(expect.any(Object)),
+  output_schema: orNull(expect.any(Object)),
+  keep_transcript: expect.any(Boolean),
   size_bytes: integer,
 };
 

@@ -1,0 +1,84 @@
+import type { CompleteTask } from "../contract/requests.ts";
+import type { Metrics, UsageWindows } from "../db/values.ts";
+import { readCli } from "./read.ts";
+import type { CliName, CliReading, CliUsage, UsageWindow } from "./reading.ts";
+
+/** PostgreSQL stores neither NUL nor half a surrogate pair, which JSON may escape. */
+const storable = (text: string) => text.replaceAll("\0", "").toWellFormed();
+const LONGEST_NAME = 256;
+const LONGEST_WINDOW_NAME = 64;
+const MOST_WINDOWS = 16;
+const LONGEST_MESSAGE = 1_000_000;
+const LATEST_MS = 8.64e15;
+
+/**
+ * The completion that a CLI's output amounts to: its result decides, and what the worker said of the end of the command, as `status`, `exit_code`,
+ * `error_message` and `error_kind`, counts where the output does not tell. The text of the result becomes the output; of a failure, the partial one.
+ */
+export async function completionFrom(
+  request: CompleteTask,
+  cli: CliName,
+  printed: Iterable<string> | AsyncIterable<string>,
+): Promise<CompleteTask> {
+  const exit = { code: request.exit_code ?? null, stderr: request.error_message ?? "", kind: request.error_kind };
+  const reading = await readCli(cli, printed, exit);
+  const { text, failure } = reading;
+  const common = {
+    ...request,
+    output_id: undefined,
+    metrics: metricsOf(request.metrics, reading.usage),
+    windows: windowsOf(reading) ?? request.windows,
+  };
+  const output = text === null ? null : storable(text);
+  if (!failure)
+    return { ...common, status: "success", output, error_message: null, error_kind: null, partial_output: undefined };
+  // What a failed run said of its failure is no part of an answer.
+  const partial = output === null || output === storable(failure.message) ? undefined : output;
+  return {
+    ...common,
+    status: "error",
+    output: null,
+    partial_output: partial,
+    error_message: storable(failure.message).slice(0, LONGEST_MESSAGE).toWellFormed(),
+    error_kind: failure.kind ?? null,
+    resets_at: epochIn(failure.resetsAtMs) ?? request.resets_at,
+  };
+}
+
+/** What the CLI counted, beside what the worker measured. */
+function metricsOf(measured: Metrics, usage: CliUsage): Metrics {
+  const counted: Omit<Metrics, "duration_ms"> = {};
+  for (const field of ["model", "provider", "session_id"] as const) {
+    const name = usage[field];
+    if (name !== undefined) counted[field] = storable(name).slice(0, LONGEST_NAME).toWellFormed();
+  }
+  for (const field of COUNTS) {
+    const count = usage[field];
+    if (count !== undefined) counted[field] = Math.min(Math.round(count), MOST[field]);
+  }
+  if (usage.cost_usd !== undefined) counted.cost_usd = Math.min(usage.cost_usd, 1_000_000);
+  return { ...measured, ...counted };
+}
+
+/** The bounds of the fields in contract/requests.ts. */
+const MOST = {
+  input_tokens: Number.MAX_SAFE_INTEGER,
+  output_tokens: Number.MAX_SAFE_INTEGER,
+  cache_read_tokens: Number.MAX_SAFE_INTEGER,
+  cache_write_tokens: Number.MAX_SAFE_INTEGER,
+  num_turns: 1_000_000,
+};
+const COUNTS = ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "num_turns"] as const;
+
+function windowsOf({ windows }: CliReading): UsageWindows | undefined {
+  if (windows.length === 0) return undefined;
+  return Object.fromEntries(windows.slice(0, MOST_WINDOWS).map(windowOf));
+}
+
+function windowOf({ type, status, used, resetsAtMs }: UsageWindow): [string, UsageWindows[string]] {
+  const name = storable(type).slice(0, LONGEST_WINDOW_NAME).toWellFormed();
+  return [name, { used: used ?? (status === "rejected" ? 1 : null), resets_at: epochIn(resetsAtMs) ?? null }];
+}
+
+const epochIn = (ms: number | null | undefined): number | undefined =>
+  ms !== null && ms !== undefined && ms <= LATEST_MS ? Math.round(ms) : undefined;

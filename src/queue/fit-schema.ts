@@ -1,0 +1,55 @@
+import type { CompleteTask } from "../contract/requests.ts";
+import type { Task } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { checkOutput } from "../output-schema/check.ts";
+import { readLastChunks } from "../storage/chunks.ts";
+import { requireStaged } from "../storage/staging.ts";
+import type { Submission } from "./completion.ts";
+
+/** A larger output is not checked, and so does not fit. */
+const LARGEST_BYTES = 10_000_000;
+
+/**
+ * The completion of a task with `output_schema`: a success whose output does not fit becomes a `parse_error` that names the first faults, and
+ * keeps the output. Where the schema itself is the fault, `invalid_input`, since another attempt would not help.
+ */
+export async function fitSchema(db: Db, task: Task, submission: Submission): Promise<Submission> {
+  const { request } = submission;
+  const { output_schema: schema } = task;
+  if (schema === null || request.status !== "success") return submission;
+  const text = await outputOf(db, task, request);
+  const { schemaFault, outputFaults } =
+    text === undefined
+      ? { outputFaults: [`it is not one of ${LARGEST_BYTES} bytes at most`] }
+      : await checkOutput(schema, text);
+  if (schemaFault !== undefined)
+    return failed(submission, "invalid_input", `The output cannot be checked against output_schema: ${schemaFault}`);
+  if (outputFaults === undefined) return submission;
+  return failed(submission, "parse_error", `The output does not fit output_schema: ${outputFaults.join("; ")}`);
+}
+
+const failed = (
+  submission: Submission,
+  error_kind: "invalid_input" | "parse_error",
+  error_message: string,
+): Submission => ({
+  ...submission,
+  request: { ...submission.request, status: "error", error_kind, error_message },
+});
+
+async function outputOf(
+  db: Db,
+  task: Task,
+  { output, output_id, lease_id }: CompleteTask,
+): Promise<string | undefined> {
+  if (output_id === undefined)
+    return output !== null && Buffer.byteLength(output) <= LARGEST_BYTES ? output : undefined;
+  const { id, size_bytes } = await requireStaged(db, output_id, {
+    taskId: task.id,
+    leaseId: lease_id ?? task.lease_id,
+  });
+  if (size_bytes > LARGEST_BYTES) return undefined;
+  const pieces: Buffer[] = [];
+  for await (const piece of readLastChunks(db, id, LARGEST_BYTES)) pieces.push(piece);
+  return Buffer.concat(pieces).toString("utf8");
+}

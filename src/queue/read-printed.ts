@@ -1,0 +1,38 @@
+import { completionFrom } from "../cli/completion.ts";
+import type { CliName } from "../cli/reading.ts";
+import type { Task } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { readLastChunks } from "../storage/chunks.ts";
+import { requireStaged } from "../storage/staging.ts";
+import { recorded, type Submission } from "./completion.ts";
+
+/** Of an uploaded output so much is read, from its end, where the result is. */
+const MOST_READ_BYTES = 32_000_000;
+/** The tag of what was read from an output that is no UTF-8: what could not be read in it stands as U+FFFD. */
+const REPLACED = "invalid_utf8_replaced";
+
+/**
+ * What `sent` amounts to by what the CLI printed, which came as its output or was uploaded before. Conflict: there is no output `output_id` under
+ * the lease.
+ */
+export async function readPrinted(db: Db, task: Task, sent: Submission, cli: CliName): Promise<Submission> {
+  const { request } = sent;
+  const { output, output_id, lease_id, artifact_tags } = request;
+  const about = { taskId: task.id, leaseId: lease_id ?? task.lease_id };
+  const source = output_id === undefined ? output : await requireStaged(db, output_id, about);
+  const isUploaded = source !== null && typeof source !== "string";
+  const read = await completionFrom(request, cli, isUploaded ? lastOf(db, source.id) : [source ?? ""]);
+  const tags = isUploaded && source.is_utf8 === false ? [...artifact_tags, REPLACED] : artifact_tags;
+  return {
+    ...recorded({ ...read, artifact_tags: tags }, sent.incomplete),
+    bodySha256: sent.bodySha256,
+    ...(task.keep_transcript && source !== null && { transcript: source }),
+  };
+}
+
+async function* lastOf(db: Db, outputId: string): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  for await (const piece of readLastChunks(db, outputId, MOST_READ_BYTES))
+    yield decoder.decode(piece, { stream: true });
+  yield decoder.decode();
+}

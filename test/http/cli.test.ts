@@ -1,0 +1,238 @@
+/** Completions that hand in what a CLI printed, and what the runtime makes of it. */
+import { beforeEach, describe, expect, it } from "vitest";
+import * as printed from "../cli/printed.ts";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask } from "../support/factories.ts";
+
+const { db, query } = await createTestDatabase();
+const { api } = await startApp(db);
+const R = "/api/runtime";
+const ANSWER = "A seed holds its breath";
+const SUCCESS = printed.lines(...printed.claudeSuccess);
+const metrics = { duration_ms: 5 };
+
+beforeEach(() => query("truncate workers, runtime_accounts"));
+
+const held = async (task: object = {}) => {
+  const leased = await aLeasedTask(db, { task });
+  return { id: leased.task.id, lease_id: leased.lease.id, worker: leased.worker.id };
+};
+const complete = (id: string, body: object) =>
+  api.post(`${R}/llm-tasks/${id}/complete`).send({ cli: "claude", metrics, ...body });
+const upload = async (id: string, lease_id: string, bytes: Buffer) => {
+  const answer = await api
+    .put(`${R}/llm-tasks/${id}/output`)
+    .set({ "x-lease-id": lease_id, "content-type": "application/octet-stream" })
+    .send(bytes)
+    .expect(201);
+  return answer.body.output_id;
+};
+const artifactsOf = async (id: string) => (await api.get(`${R}/artifacts?task_id=${id}`).expect(200)).body;
+
+describe("a completion with what a CLI printed", () => {
+  it("has the text of the result as its output, and what was counted as its metrics", async () => {
+    const { id, lease_id } = await held();
+    const body = { output: SUCCESS, exit_code: 0, lease_id };
+    const first = (await complete(id, body).expect(200)).body;
+    expect(first).toMatchObject({
+      task: { status: "completed" },
+      artifact: { type: "LLM_RESULT", content: ANSWER, accepted: true },
+      result: { status: "success", output: ANSWER, metrics: { duration_ms: 5, output_tokens: 80, session_id: "s-1" } },
+    });
+    expect((await complete(id, body).expect(200)).body).toEqual(first);
+    expect((await complete(id, { ...body, exit_code: 1 }).expect(409)).body.error).toContain("another body");
+    expect(await artifactsOf(id)).toHaveLength(1);
+  });
+
+  it("counts as a success whatever became of the command after its result", async () => {
+    for (const end of [{ exit_code: 1 }, { status: "error", error_message: "was stopped", error_kind: "timeout" }]) {
+      const { id } = await held();
+      const { task, result } = (await complete(id, { output: SUCCESS, ...end }).expect(200)).body;
+      expect([task.status, result.error_message]).toEqual(["completed", null]);
+    }
+  });
+
+  it("is an error of its kind when the account is at its limit, with exit code 0 too", async () => {
+    const { id, worker } = await held();
+    const output = printed.lines(...printed.claudeLimited);
+    const { task } = (await complete(id, { output, exit_code: 0 }).expect(200)).body;
+    expect(task).toMatchObject({ status: "queued", attempts: 0, error_kind: "rate_limited" });
+    const [account] = (await api.get(`${R}/accounts`).expect(200)).body;
+    expect(account).toMatchObject({
+      id: worker,
+      windows: { five_hour: { used: 1, resets_at: 1_795_480_000_000 } },
+    });
+  });
+
+  it.each([
+    ["what the worker says, where the output does not tell", { status: "error", error_kind: "timeout" }, "timeout"],
+    ["a crash, where the command ended by itself", { exit_code: 139 }, "crashed"],
+    ["none, where the worker ended it", { status: "error", error_message: "was stopped: cancelled" }, null],
+    ["no result, where it ended well", { exit_code: 0 }, "parse_error"],
+    ["what it says in plain words", { exit_code: 1, error_message: "Invalid API key · Please run /login" }, "auth"],
+  ])("has as its kind %s", async (_what, end, kind) => {
+    const { id } = await held();
+    const output = printed.lines(...printed.claudeSuccess.slice(0, 2));
+    const { result } = (await complete(id, { output, ...end }).expect(200)).body;
+    expect(result).toMatchObject({ status: "error", error_kind: kind, output: "A seed", incomplete: true });
+  });
+
+  it("is read from an upload, whatever its bytes are, and the upload is forgotten", async () => {
+    const { id, lease_id } = await held();
+    const result = { type: "result", subtype: "success", result: "\u001b[31mred\u001b[0m \\u0000" };
+    const line = Buffer.from(printed.lines(result).replace("red", "r\u00ffd"), "latin1");
+    const output_id = await upload(id, lease_id, Buffer.concat([Buffer.from([0xff, 0x0a]), line]));
+    const { artifact } = (await complete(id, { output_id, exit_code: 0, lease_id }).expect(200)).body;
+    expect(artifact).toMatchObject({ content: "r\ufffdd \\u0000", tags: ["invalid_utf8_replaced"] });
+    for (const table of ["runtime_staged_outputs", "runtime_output_chunks"])
+      expect(await query(`select 1 from ${table}`)).toEqual([]);
+  });
+
+  it("stores what JSON escapes and PostgreSQL does not take", async () => {
+    const { id } = await held();
+    const output = '{"type":"result","subtype":"success","result":"a\\u0000b\\ud800","session_id":"\\u0000s"}\n';
+    const { artifact, result } = (await complete(id, { output, exit_code: 0 }).expect(200)).body;
+    expect([artifact.content, result.metrics.session_id]).toEqual(["ab\ufffd", "s"]);
+  });
+
+  it("is a text, too", async () => {
+    const { id, lease_id } = await held();
+    await api
+      .post(`${R}/llm-tasks/${id}/complete`)
+      .query({ cli: "codex", exit_code: 0, duration_ms: 5, lease_id })
+      .type("text/plain")
+      .send(printed.lines(...printed.codexSuccess))
+      .expect(200);
+    expect(await artifactsOf(id)).toMatchObject([{ content: "Done." }]);
+  });
+
+  it("is refused for a program that is not known", async () => {
+    const { id } = await held();
+    const { error } = (await complete(id, { cli: "cat", output: "", exit_code: 0 }).expect(400)).body;
+    expect(error.fieldErrors.cli[0]).toContain("claude");
+  });
+});
+
+describe("keep_transcript", () => {
+  it("keeps all that was printed as a second artifact, from a body and from an upload", async () => {
+    for (const isUploaded of [false, true]) {
+      const { id, lease_id } = await held({ keep_transcript: true });
+      const output = isUploaded ? { output_id: await upload(id, lease_id, Buffer.from(SUCCESS)) } : { output: SUCCESS };
+      const body = { ...output, exit_code: 0, lease_id };
+      const first = (await complete(id, body).expect(200)).body;
+      expect(first.result.output).toBe(ANSWER);
+      expect((await complete(id, body).expect(200)).body).toEqual(first);
+      const byType = Object.fromEntries(
+        (await artifactsOf(id)).map(({ type, content }: { type: string; content: string }) => [type, content]),
+      );
+      expect(byType).toEqual({ LLM_RESULT: ANSWER, LLM_TRANSCRIPT: SUCCESS });
+    }
+  });
+});
+
+describe("an agent that names no kind", () => {
+  const LIMIT = "Claude AI usage limit reached|1795500000";
+  const send = async (id: string, body: object) =>
+    (
+      await api
+        .post(`${R}/llm-tasks/${id}/complete`)
+        .send({ metrics, ...body })
+        .expect(200)
+    ).body;
+
+  it.each([
+    ["an error that ends with such a message", { status: "error", error_message: `${"x".repeat(900)} ${LIMIT}` }],
+    ["a success that is nothing but such a message", { status: "success", output: `${LIMIT}\n` }],
+    ["an error whose output is such a message", { status: "error", error_message: "ended with code 1", output: LIMIT }],
+  ])("is understood: %s", async (_what, body) => {
+    const { id, worker } = await held();
+    const { task, result } = await send(id, body);
+    expect(task).toMatchObject({ status: "queued", attempts: 0, error_kind: "rate_limited" });
+    expect(result.status).toBe("error");
+    const [account] = (await api.get(`${R}/accounts`).expect(200)).body;
+    expect(account).toMatchObject({ id: worker, rest: { kind: "rate_limited" } });
+  });
+
+  it("is taken at its word when it speaks of limits in an answer", async () => {
+    const { id } = await held();
+    const output = "The report says that the usage limit was reached in May.";
+    expect((await send(id, { status: "success", output })).task.status).toBe("completed");
+  });
+});
+
+describe("output_schema", () => {
+  const HAIKU = {
+    type: "object",
+    properties: { lines: { type: "array", items: { type: "string" }, minItems: 3 } },
+    required: ["lines"],
+    additionalProperties: false,
+  };
+  const create = (output_schema: unknown) =>
+    api.post(`${R}/llm-tasks`).send({ context_id: "c", agent_slug: "a", prompt: "p", output_schema });
+  const succeed = async (id: string, output: string | null, more: object = {}) =>
+    (
+      await api
+        .post(`${R}/llm-tasks/${id}/complete`)
+        .send({ status: "success", output, metrics, ...more })
+        .expect(200)
+    ).body;
+
+  it.each([
+    ["the output fits", '{"lines": ["a", "b", "c"]}', undefined],
+    [
+      "it does not",
+      '{"lines": [1, "b"], "x": 1}',
+      /must NOT have fewer than 3 items; .*must be string.*\(x\)|\(x\).*must be string/,
+    ],
+    ["it is no JSON", "Here it is: {}", /not JSON/],
+    ["there is none", null, /not one of/],
+  ])("decides on a success: %s", async (_what, output, fault) => {
+    const { id } = await held({ output_schema: HAIKU });
+    const { task, artifact } = await succeed(id, output);
+    expect([task.status, task.error_kind]).toEqual(fault ? ["failed", "parse_error"] : ["completed", null]);
+    if (fault) expect(task.last_error).toMatch(fault);
+    expect(artifact.content).toBe(output);
+  });
+
+  it("decides on what a CLI answered, and on an upload", async () => {
+    const cli = await held({ output_schema: HAIKU });
+    const result = { type: "result", subtype: "success", structured_output: { lines: ["a", "b", "c"] } };
+    const { task } = (await complete(cli.id, { output: printed.lines(result), exit_code: 0 }).expect(200)).body;
+    expect(task.status).toBe("completed");
+    const { id, lease_id } = await held({ output_schema: HAIKU });
+    const output_id = await upload(id, lease_id, Buffer.from('{"lines": []}'));
+    expect((await succeed(id, null, { output_id, lease_id })).task.error_kind).toBe("parse_error");
+  });
+
+  it.each([
+    ["a type that is none", { type: "objekt" }, "must be"],
+    ["a pattern that is none", { properties: { a: { pattern: "(" } } }, "regular expression"],
+    ["a schema elsewhere", { $ref: "http://127.0.0.1:1/schema" }, "resolve reference"],
+    ["a draft that is not known", { $schema: "http://x.example/draft" }, "schema"],
+    ["more than 64 KB", { description: "x".repeat(65_536) }, "65536 bytes"],
+    ["no object", [], "must be an object"],
+  ])("is refused when it is %s", async (_what, schema, why) => {
+    const { error } = (await create(schema).expect(400)).body;
+    expect(error.fieldErrors.output_schema.join()).toContain(why);
+  });
+
+  it("may be of the draft of 2020, and say nothing", async () => {
+    const tuple = { $schema: "https://json-schema.org/draft/2020-12/schema", prefixItems: [{ type: "string" }] };
+    const { id } = await held({ output_schema: tuple });
+    expect((await succeed(id, "[1]")).task.error_kind).toBe("parse_error");
+    await create({}).expect(201);
+  });
+
+  it("keeps nobody waiting but the completion of its own task, even when its patterns never end", async () => {
+    const { id } = await held({ output_schema: { type: "string", pattern: "^(a+)+$" } });
+    const slow = succeed(id, JSON.stringify(`${"a".repeat(50)}b`));
+    const startedAt = performance.now();
+    await api.get(`${R}/llm-tasks/${id}`).expect(200);
+    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    const { task } = await slow;
+    expect(task).toMatchObject({ status: "failed", error_kind: "invalid_input" });
+    expect(task.last_error).toContain("longer than 3 s");
+    await create({ type: "string" }).expect(201);
+  }, 30_000);
+});
