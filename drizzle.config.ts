@@ -6,7 +6,7 @@ import { defineConfig } from "drizzle-kit";
  */
 export default defineConfig({
   dialect: "postgresql",
-  schema: ["./src/db/schema.ts", "./src/db/fleet-tables.ts", "./src/db/output-tables.ts"],
+  schema: ["./src/db/schema.ts", "./src/db/fleet-tables.ts", "./src/db/output-tables.ts", "./src/db/usage-tables.ts"],
   out: "./migrations",
   schemaFilter: ["public"],
   tablesFilter: [
@@ -14,6 +14,9 @@ export default defineConfig({
     "leases",
     "workers",
     "runtime_accounts",
+    "runtime_cli_sessions",
+    "runtime_new_usage",
+    "runtime_usage",
     "runtime_artifacts",
     "llm_results",
     "runtime_staged_outputs",

@@ -26,6 +26,7 @@ import { securityHeaders } from "./http/security-headers.ts";
 import { taskRoutes } from "./http/tasks.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { uploadRoute } from "./http/upload.ts";
+import { usageRoutes } from "./http/usage.ts";
 import { workerRoutes } from "./http/workers.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
@@ -101,6 +102,7 @@ export function createApp(deps: AppDeps): Express {
   runtime.use(shortBody);
   runtime.use(runtimeRoutes(dbFor, settings, membridge), recordRoutes(dbFor, openStats(db)));
   runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
+  runtime.use(usageRoutes(dbFor));
   runtime.use("/accounts", accountRoutes(dbFor));
   runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));
   runtime.use(agentRoutes(dbFor, agents, config.publicUrl));

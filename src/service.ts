@@ -20,6 +20,7 @@ import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
 import { sweepOnce } from "./queue/sweep.ts";
+import { sumUpUsage } from "./queue/usage-sums.ts";
 import { openWaitingRoom } from "./queue/waiting-room.ts";
 import { createSecretBox } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
@@ -38,6 +39,7 @@ const BACKLOG = 4_096;
 const AUTO_DISPATCH_INTERVAL_MS = 1_000;
 const STORAGE_INTERVAL_MS = 10_000;
 const STATISTICS_INTERVAL_MS = 2_000;
+const USAGE_INTERVAL_MS = 10_000;
 
 /** The running service. */
 export interface Service {
@@ -85,6 +87,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       }),
       every(config.workerSyncIntervalMs, "health probes", log, () => probeOnce(db, outbound, log)),
       every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
+      every(USAGE_INTERVAL_MS, "usage sums", log, () => sumUpUsage(db)),
       every(STATISTICS_INTERVAL_MS, "table statistics", log, () => countGrownTables(db)),
       every(STORAGE_INTERVAL_MS, "artifact storage", log, async () => {
         await moveOnce(db, store, stopping.signal);

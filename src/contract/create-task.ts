@@ -43,6 +43,13 @@ const attachment = z
     message: "needs `content` when it is inline, and `url` when it is a presigned_url",
   });
 
+/** What all attempts of the task may use together. */
+const limits = z.object({
+  max_usd: optional(z.number().positive().max(1_000_000)),
+  max_tokens: optional(z.int().positive()),
+  max_turns: optional(z.int().positive()),
+});
+
 const tracing = z.object({
   trace_id: text(256).min(1),
   parent_span_id: optional(text(256)),
@@ -75,6 +82,8 @@ const fields = createInsertSchema(llmTasks, {
   allow_fallback: optional(z.boolean()),
   output_schema: optional(jsonObject(65_536)),
   keep_transcript: optional(z.boolean()),
+  limits: optional(limits),
+  resume: optional(z.boolean()),
 })
   .pick({
     context_id: true,
@@ -93,6 +102,8 @@ const fields = createInsertSchema(llmTasks, {
     allow_fallback: true,
     output_schema: true,
     keep_transcript: true,
+    limits: true,
+    resume: true,
   })
   .extend({ retry: optional(retry), idempotency_key: keyField });
 
@@ -113,6 +124,8 @@ export const createTask = fields.transform((given) => {
     structured_input: task.structured_input ?? null,
     attachments: (task.attachments ?? []).map(present),
     tracing: task.tracing ? present(task.tracing) : null,
+    limits: task.limits ? present(task.limits) : null,
+    resume: task.resume ?? false,
     allow_fallback: task.allow_fallback ?? policy.allow_fallback ?? true,
     output_schema: task.output_schema ?? null,
     keep_transcript: task.keep_transcript ?? false,
@@ -132,6 +145,7 @@ const KNOWN: Record<string, object> = {
   retry: retry.shape,
   attachments: attachment.shape,
   tracing: tracing.shape,
+  limits: limits.shape,
 };
 
 /** The dotted names of the fields of a body that a creation does not know, each once; of a list's items as if they stood in the list itself. */

@@ -1,5 +1,6 @@
 /** What may stand in an address after the "?", checked once, here. */
 import { z } from "zod";
+import { USAGE_DIMENSIONS } from "../db/usage-tables.ts";
 import { LEASE_STATUSES, TASK_STATUSES } from "../db/values.ts";
 import { agentUrl, text } from "./fields.ts";
 
@@ -45,5 +46,13 @@ export const artifactUrl = z.object({
 export const installScript = z.object({
   node_id: query(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, "may have 1 to 128 letters, digits and . _ - only")),
   server_url: query(agentUrl),
+});
+const day = query(z.iso.date("must be a day, as 2026-01-31"));
+/** What usage is summed up by, and the days (UTC) of it. */
+export const usageFilter = z.object({
+  by: query(z.enum(USAGE_DIMENSIONS)).transform((by) => by ?? "day"),
+  since: day,
+  until: day,
+  limit: rows(100),
 });
 export const auditFilter = z.object({ ...page, limit: rows(100) });

@@ -1,6 +1,6 @@
 /** The workers, and the accounts at LLM providers that they use. See `schema.ts` for what holds for all tables. */
 import { getTableColumns, sql } from "drizzle-orm";
-import { boolean, integer, jsonb, pgTable, text } from "drizzle-orm/pg-core";
+import { boolean, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import { type Capabilities, type Drain, type Rest, URL_SOURCES, type UsageWindows, WORKER_STATUSES } from "./values.ts";
 
@@ -71,6 +71,21 @@ export const accounts = pgTable("runtime_accounts", {
   paced_until: epochMs("paced_until"),
   updated_at: epochMs("updated_at").notNull(),
 });
+
+/** The last CLI session of each context on each worker. */
+export const cliSessions = pgTable(
+  "runtime_cli_sessions",
+  {
+    worker_id: text().notNull(),
+    context_id: text().notNull(),
+    session_id: text().notNull(),
+    updated_at: epochMs("updated_at").notNull(),
+  },
+  (session) => [
+    // sessionsOf
+    primaryKey({ columns: [session.worker_id, session.context_id] }),
+  ],
+);
 
 const { slots: _slots, has_cli: _cli, labels: _labels, ...said } = getTableColumns(workers);
 /** What a worker's row says, without what PostgreSQL computes from it. */

@@ -8,7 +8,7 @@ import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import { dueOf, labelKeyOf, takeableFrom } from "./queued-indexes.ts";
-import type { Attachment, JsonObject, Policy, Progress, Retry, Tracing } from "./values.ts";
+import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./values.ts";
 import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./values.ts";
 
 export const llmTasks = pgTable(
@@ -50,6 +50,11 @@ export const llmTasks = pgTable(
     tried_by: text(),
     /** Until then that worker leaves it to others, when it claims. */
     elsewhere_until: epochMs("elsewhere_until"),
+    /** What all of its attempts may use together, and what they have used; null: no limits, nothing said. */
+    limits: jsonb().$type<Limits>(),
+    usage: jsonb().$type<Usage>(),
+    /** True: the worker goes on with the CLI session of its last task of the same context, where it has one. */
+    resume: boolean().notNull().default(false),
     /** The service only keeps these four fields, and passes them on to the worker. */
     agent_kind: text(),
     structured_input: jsonb().$type<unknown>(),

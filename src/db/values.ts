@@ -70,6 +70,21 @@ export type Metrics = {
   session_id?: string;
 };
 
+/** What a task used over all of its attempts so far. The dollars are an estimate. */
+export type Usage = {
+  attempts: number;
+  duration_ms: number;
+  tokens: number;
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  num_turns: number;
+  cost_usd: number;
+};
+/** What all attempts of a task may use together. */
+export type Limits = { max_usd?: number; max_tokens?: number; max_turns?: number };
+
 /** Why an attempt failed, as the worker or the reader of its CLI's output says; queue/outcome.ts says what each kind does. */
 export const ERROR_KINDS = [
   "rate_limited",

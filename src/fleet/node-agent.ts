@@ -55,6 +55,13 @@ export interface AgentCalls {
   ownCompletionMs?: number;
 }
 
+/** What an agent is told: the task, and what it needs to go on where earlier work ended. */
+interface Order {
+  task: Task;
+  resume_session?: string | undefined;
+  limits_left?: object | undefined;
+}
+
 /**
  * Has the node agent at `url` execute the task. The call lasts as long as the agent keeps it open, at most `timeout_sec` and a margin.
  * Throws an AgentFault.
@@ -62,7 +69,7 @@ export interface AgentCalls {
 export async function executeOn(
   { outbound, agentKey, marginMs = MARGIN_MS }: AgentCalls,
   url: string,
-  task: Task,
+  { task, resume_session, limits_left }: Order,
   runtimeUrl: string | undefined,
   signal: AbortSignal,
 ): Promise<Execution> {
@@ -81,6 +88,8 @@ export async function executeOn(
     structured_input: structured_input ?? undefined,
     attachments: attachments.length > 0 ? attachments : undefined,
     tracing: tracing ?? undefined,
+    resume_session,
+    limits_left,
     runtime_url: runtimeUrl,
   };
   const { status, json } = await callAgent({ outbound, agentKey }, url, "/execute-task", {

@@ -17,7 +17,7 @@ function inputsOf(task: Task): string[] {
 }
 
 /** The headers of a claim that is answered as text. Whatever may be large is an input, which is read by a call of its own. */
-export function headersOfGrant({ task, lease }: LeasedTask): Record<string, unknown> {
+export function headersOfGrant({ task, lease, resume_session, limits_left }: LeasedTask): Record<string, unknown> {
   return {
     "Task-Id": task.id,
     "Lease-Id": lease.id,
@@ -28,6 +28,10 @@ export function headersOfGrant({ task, lease }: LeasedTask): Record<string, unkn
     Budget: task.policy.budget,
     Attempt: task.attempts,
     "Ttl-Seconds": lease.ttl_seconds,
+    "Resume-Session": resume_session,
+    "Max-Usd": limits_left?.max_usd,
+    "Max-Tokens": limits_left?.max_tokens,
+    "Max-Turns": limits_left?.max_turns,
     Inputs: inputsOf(task).join(" "),
   };
 }

@@ -16,6 +16,7 @@ import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { afterCommit } from "./after-commit.ts";
+import { withContinuations } from "./continuation.ts";
 import { type LeasedTask, newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { labelSetsWithin, oldestOf, queueOrder } from "./queue-order.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
@@ -172,7 +173,10 @@ async function claimWithin(db: Db, request: ClaimTasks, spare: number): Promise<
     entryIds: ids(),
   };
   const claim = values.slugs ? CLAIM_OF_AGENTS : CLAIM;
-  const claimed = await releaseIfAnswerLost(db, leaseIds, () => transition(() => claim(db, values), refuse));
+  const claimed = await releaseIfAnswerLost(db, leaseIds, async () => {
+    const found = await transition(() => claim(db, values), refuse);
+    return { ...found, leased: await withContinuations(db, worker_id, found.leased) };
+  });
   const areMore = claimed.locked === 0 && claimed.seen > spare && spare < WIDEST;
   return areMore ? claimWithin(db, request, spare * WIDER) : claimed;
 }

@@ -1,4 +1,4 @@
-import { and, eq } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -18,8 +18,10 @@ import { recordFailedAttempt } from "./failed-attempt.ts";
 import { isStill } from "./fence.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { addUsage, recordUsage } from "./record-usage.ts";
 import { releaseLease } from "./release-lease.ts";
 import { lockTask } from "./tasks.ts";
+import { usageOf } from "./usage.ts";
 
 /** The type of the artifact that holds all of what a CLI printed, where the task has `keep_transcript`. */
 const TRANSCRIPT = "LLM_TRANSCRIPT";
@@ -46,6 +48,7 @@ export function completeInTransaction(
     // A limit locks the account, which comes before the worker.
     if (request.status === "error") await recordFailedAttempt(tx, request, workerId, leaseId);
     else await recordSuccess(tx, workerId);
+    await recordUsage(tx, taskId, workerId, request.metrics);
     await recordSignOfLife(tx, workerId, `completion of task ${taskId}`);
     if (!late) await releaseLease(tx, leaseId);
     const accepted = !late || before.status === "queued";
@@ -71,6 +74,7 @@ export function completeInTransaction(
         incomplete,
       })
       .returning();
+    const usage = usageOf(request.metrics);
     const { note, ...next } = outcomeOf(before, request, workerId);
     const holder =
       next.status === "queued" ? { lease_id: null, worker_id: null } : { lease_id: leaseId, worker_id: workerId };
@@ -78,10 +82,11 @@ export function completeInTransaction(
       ? await tx
           .update(llmTasks)
           .set({
-            ...next,
-            ...holder,
             last_error: lastErrorOf(request),
             error_kind: request.error_kind,
+            ...next,
+            ...holder,
+            ...(usage && { usage: addUsage(sql`${llmTasks.usage}`, sql`${JSON.stringify(usage)}`) }),
             updated_at: nowMs,
           })
           .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : ["leased", "running"])))

@@ -16,6 +16,7 @@ import { type Completion, findEarlier, type Submission, submissionOf, tooLate } 
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
 import { fitSchema } from "./fit-schema.ts";
 import { readPrinted } from "./read-printed.ts";
+import { recordSession } from "./sessions.ts";
 import { getTask } from "./tasks.ts";
 
 /** The task, if there may be something to complete. NotFound: no such task. Conflict: nobody holds it, or `leaseId` never was a lease of it. */
@@ -54,13 +55,15 @@ export async function completeTask(
   }
   const completion = await complete(db, store, taskId, submission);
   const { worker_id } = completion.result;
-  const { windows } = submission.request;
+  const { windows, metrics } = submission.request;
+  const what = `completion of task ${taskId}`;
   if (windows)
-    await afterCommit(db, `completion of task ${taskId}`, () =>
-      inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)),
-    );
+    await afterCommit(db, what, () => inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)));
+  const { session_id } = metrics;
+  if (session_id !== undefined)
+    await afterCommit(db, what, () => recordSession(db, worker_id, completion.task.context_id, session_id));
   if (cli !== undefined && output_id !== undefined && submission.transcript === undefined)
-    await afterCommit(db, `completion of task ${taskId}`, () => unstage(db, output_id));
+    await afterCommit(db, what, () => unstage(db, output_id));
   return completion;
 }
 

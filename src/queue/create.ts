@@ -45,6 +45,7 @@ const STORED = {
   error_kind: true,
   tried_by: true,
   elsewhere_until: true,
+  usage: true,
   size_bytes: true,
 } satisfies Record<keyof Stored, true>;
 const stored = sql.raw(Object.keys(STORED).join(", "));
@@ -64,11 +65,12 @@ const CREATE = statement<Stored, NewTask>(
   sql`with task as (
       insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, max_attempts,
         requires, not_before, retry, agent_kind, structured_input, attachments, tracing,
-        allow_fallback, output_schema, keep_transcript, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
+        allow_fallback, output_schema, keep_transcript, limits, resume, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
       values (${given("id")}, ${given("context_id")}, ${given("agent_slug")}, ${given("prompt")}, ${given("context_hints")},
         ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("not_before")},
         ${given("retry")}, ${given("agent_kind")}, ${given("structured_input")}, ${given("attachments")}, ${given("tracing")},
-        ${given("allow_fallback")}, ${given("output_schema")}, ${given("keep_transcript")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
+        ${given("allow_fallback")}, ${given("output_schema")}, ${given("keep_transcript")}, ${given("limits")},
+        ${given("resume")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
       -- This waits for a transaction that is just inserting the same key.
       on conflict (idempotency_key) where idempotency_key is not null do nothing
       returning ${stored}
@@ -95,6 +97,7 @@ export async function createTask(db: Db, request: CreateTask, idempotencyKey: st
     attachments: JSON.stringify(request.attachments),
     tracing: request.tracing && JSON.stringify(request.tracing),
     output_schema: request.output_schema && JSON.stringify(request.output_schema),
+    limits: request.limits && JSON.stringify(request.limits),
     size_bytes,
     id,
     key: idempotencyKey,

@@ -4,11 +4,12 @@ import type { Logger } from "pino";
 import type { DispatchTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { Conflict, NotFound, Refusal, Unavailable } from "../errors.ts";
+import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
 import { type AgentCalls, executeOn } from "../fleet/node-agent.ts";
 import { getWorker } from "../fleet/workers.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
+import { withContinuations } from "./continuation.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
 import { leaseTask } from "./lease.ts";
@@ -79,7 +80,13 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
       if ("already" in leased) return leased;
       const { lease, worker } = leased;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);
-      const executing = identified.then(() => executeOn(agents, worker.url, task, runtimeUrl, stopping.signal));
+      const executing = identified.then(async () => {
+        const [order = { task }] = await withContinuations(db, worker.id, [{ task }]).catch((error) => {
+          log.warn({ task: taskId, reason: messageOf(error) }, "a task is dispatched without what earlier work left");
+          return [];
+        });
+        return executeOn(agents, worker.url, order, runtimeUrl, stopping.signal);
+      });
       const following = followDispatch(deps, task, lease, executing);
       open.add(following);
       void following.finally(() => open.delete(following));

@@ -51,6 +51,7 @@ const task = {
   contextId: sql`(select context_id from task)`,
   triedBy: sql`(select tried_by from task)`,
   allowsFallback: sql`(select allow_fallback from task)`,
+  resumes: sql`(select resume from task)`,
 };
 const best = bestWorker(task, sql`${given("withUrl")}::boolean`);
 
@@ -63,7 +64,7 @@ const leaseStatement = (name: string, lock: SQL) =>
   statement<Picked, Values>(
     name,
     sql`with task as (
-      select id, context_id, requires, policy, tried_by, allow_fallback from llm_tasks
+      select id, context_id, requires, policy, tried_by, allow_fallback, resume from llm_tasks
       where id = ${given("taskId")} and (status = 'queued') is true and ${isDue}
       for no key update
     ), worker as (
@@ -93,6 +94,7 @@ const HAS_BEST = statement<{ id: string }, { taskId: string; withUrl: boolean }>
       contextId: ofTask("context_id"),
       triedBy: ofTask("tried_by"),
       allowsFallback: ofTask("allow_fallback"),
+      resumes: ofTask("resume"),
     },
     sql`${sql.placeholder("withUrl")}::boolean`,
   ),

@@ -1,13 +1,14 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Lease, Task } from "../contract/views.ts";
 import { insertAudit } from "../db/audit.ts";
+import type { Continuation } from "./continuation.ts";
 
 /** A lease lives 300 s, or as long as its task may run plus a margin where that is longer, since agents may heartbeat only once (lifecycle.md, invariant 10). */
 const DEFAULT_TTL_SECONDS = 300;
 const TTL_MARGIN_SECONDS = 30;
 
-/** A task and the new lease under which a worker got it. */
-export interface LeasedTask {
+/** A task and the new lease under which a worker got it, and what it needs to go on where earlier work ended. */
+export interface LeasedTask extends Continuation {
   task: Task;
   lease: Lease;
 }

@@ -4,6 +4,7 @@ import type { Task } from "../contract/views.ts";
 import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
 import type { ErrorKind, Retry } from "../db/values.ts";
+import { limitReached, usageOf } from "./usage.ts";
 
 /** A delay is shortened by up to a fifth, at random, so that tasks that failed together do not come back together. */
 const JITTER = 0.2;
@@ -68,6 +69,9 @@ export interface Outcome {
   attempts?: SQL;
   tried_by?: string;
   elsewhere_until?: SQL | null;
+  /** These two replace the attempt's own where the task's limits are used up. */
+  error_kind?: ErrorKind;
+  last_error?: string;
   note?: { action: string; detail: string };
 }
 
@@ -86,6 +90,16 @@ export function outcomeOf(task: Task, request: CompleteTask, workerId: string): 
     };
   if (status === "success") return { status: "completed" };
   const { task: next, elsewhereFrom } = ruleFor(kind);
+  const retry = task.retry ?? (next === "delay" ? DEFAULT_RETRY : null);
+  if (next === "fail" || (next === "as retry says" && !(retry && retryable))) return { status: "failed" };
+  const reached = limitReached(task.limits, task.usage, usageOf(request.metrics));
+  if (reached !== undefined)
+    return {
+      status: "failed",
+      error_kind: "budget_exceeded",
+      last_error: `${reached} The last attempt said: ${lastErrorOf(request)}`,
+      note: { action: "task_failed", detail: `Not tried again: ${reached}` },
+    };
   const tried_by = triedBy(task, workerId);
   if (next === "requeue")
     return {
@@ -96,11 +110,9 @@ export function outcomeOf(task: Task, request: CompleteTask, workerId: string): 
       tried_by,
       note: { action: "task_requeued", detail: `Queued again, with its attempt given back: ${kind}` },
     };
-  const retry = task.retry ?? (next === "delay" ? DEFAULT_RETRY : null);
-  if (next === "fail" || !retry || (next === "as retry says" && !retryable)) return { status: "failed" };
   const ended = `Attempt ${attempts} of ${max_attempts} ended with an error${kind === null ? "" : `, ${kind}`}`;
   if (attempts >= max_attempts) return { status: "dead", note: { action: "task_dead", detail: ended } };
-  const delayMs = delayOf(retry, attempts);
+  const delayMs = delayOf(retry ?? DEFAULT_RETRY, attempts);
   const isElsewhere = elsewhereFrom !== undefined && attempts >= elsewhereFrom;
   return {
     status: "queued",

@@ -9,11 +9,12 @@ import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { keptTo, lockTask } from "./tasks.ts";
+import { limitReached } from "./usage.ts";
 
 /** The transition failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
 export function requeueTask(db: Db, taskId: string): Promise<Task> {
   return inTransaction(db, async (tx) => {
-    const { id, status: was } = await lockTask(tx, taskId);
+    const { id, status: was, limits, usage } = await lockTask(tx, taskId);
     const [task] = await tx
       .update(llmTasks)
       .set({
@@ -28,6 +29,8 @@ export function requeueTask(db: Db, taskId: string): Promise<Task> {
       })
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["failed", "dead"])))
       .returning();
+    const reached = limitReached(limits, usage, undefined);
+    if (task && reached !== undefined) throw new Conflict(`${reached} Make a new task with other limits.`);
     if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);
     await audit(tx, {
       action: "task_requeued",

@@ -12,6 +12,9 @@ const OUR_TABLES = [
   "runtime_output_chunks",
   "runtime_api_keys",
   "runtime_accounts",
+  "runtime_cli_sessions",
+  "runtime_new_usage",
+  "runtime_usage",
 ];
 
 async function countsOf({ query }: TestDatabase) {

@@ -1,0 +1,47 @@
+/** What attempts used, as sums. See `schema.ts` for what holds for all tables. */
+import { bigint, date, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
+import { epochMs } from "./column-types.ts";
+
+const count = () => bigint({ mode: "number" }).notNull().default(0);
+
+/** The figures of an attempt, or of many; dollars are an estimate, in millionths so that sums are exact. */
+const figures = () => ({
+  attempts: count(),
+  duration_ms: count(),
+  tokens: count(),
+  input_tokens: count(),
+  output_tokens: count(),
+  cache_read_tokens: count(),
+  cache_write_tokens: count(),
+  num_turns: count(),
+  cost_microusd: count(),
+});
+
+/** What is summed up by: each attempt counts once for every one of them. */
+export const USAGE_DIMENSIONS = ["day", "account", "agent_slug", "context_id", "worker_id", "model"] as const;
+export type UsageDimension = (typeof USAGE_DIMENSIONS)[number];
+
+/** An attempt that is in no sum yet: a completion writes its own row and waits for nobody; the sums would be rows that all completions lock. */
+export const newUsage = pgTable("runtime_new_usage", {
+  id: bigint({ mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+  completed_at: epochMs("completed_at").notNull(),
+  account: text().notNull(),
+  agent_slug: text().notNull(),
+  context_id: text().notNull(),
+  worker_id: text().notNull(),
+  model: text().notNull(),
+  ...figures(),
+});
+
+/** The sums of a day (UTC) for one value of one dimension; for the dimension `day` that value is the day itself. */
+export const usageSums = pgTable(
+  "runtime_usage",
+  {
+    dimension: text({ enum: USAGE_DIMENSIONS }).notNull(),
+    day: date({ mode: "string" }).notNull(),
+    key: text().notNull(),
+    ...figures(),
+  },
+  // usageBy: the days of a dimension
+  (sum) => [primaryKey({ columns: [sum.dimension, sum.day, sum.key] })],
+);

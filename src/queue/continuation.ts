@@ -1,0 +1,32 @@
+/** What a worker needs to go on where earlier attempts and tasks ended. */
+import type { Task } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import type { Limits } from "../db/values.ts";
+import { sessionsOf } from "./sessions.ts";
+import { limitsLeft } from "./usage.ts";
+
+export interface Continuation {
+  /** The CLI session to go on with: of a task with `resume`, where the worker has one of its context. */
+  resume_session?: string;
+  /** Of a task with limits: what its earlier attempts have left of them. */
+  limits_left?: Limits;
+}
+
+/** The same tasks, each with what the worker is told beside it. It asks the database only for tasks with `resume`. */
+export async function withContinuations<Leased extends { task: Task }>(
+  db: Db,
+  workerId: string,
+  leased: Leased[],
+): Promise<(Leased & Continuation)[]> {
+  const contexts = leased.filter(({ task }) => task.resume).map(({ task }) => task.context_id);
+  const sessions = await sessionsOf(db, workerId, contexts);
+  return leased.map((each) => {
+    const { context_id, resume, limits, usage } = each.task;
+    const session = resume ? sessions.get(context_id) : undefined;
+    return {
+      ...each,
+      ...(session !== undefined && { resume_session: session }),
+      ...(limits && { limits_left: limitsLeft(limits, usage) }),
+    };
+  });
+}

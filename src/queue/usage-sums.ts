@@ -1,0 +1,91 @@
+import { sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { newUsage, USAGE_DIMENSIONS, type UsageDimension, usageSums } from "../db/usage-tables.ts";
+
+const FIGURES = [
+  "attempts",
+  "duration_ms",
+  "tokens",
+  "input_tokens",
+  "output_tokens",
+  "cache_read_tokens",
+  "cache_write_tokens",
+  "num_turns",
+  "cost_microusd",
+] as const;
+const listed = (form: (figure: string) => string) => sql.raw(FIGURES.map(form).join(", "));
+const summed = listed((figure) => `sum(${figure})::bigint as ${figure}`);
+
+/** So many attempts are added to the sums in one transaction. */
+const PER_PASS = 5_000;
+/** Held by the instance that adds up: two would wait for each other's sums, in any order. */
+const LOCK = 7_011_604;
+
+const dayOf = sql`(timestamp 'epoch' + completed_at * interval '1 ms')::date`;
+/** Attempts that are in no sum yet, a row for each dimension. */
+const spread = (attempts: string) => sql`(
+    select dimension, ${dayOf} as day, key, ${listed(String)} from ${sql.raw(attempts)}
+    cross join lateral (values ${sql.join(
+      USAGE_DIMENSIONS.map(
+        (name) => sql`(${sql.raw(`'${name}'`)}, ${name === "day" ? sql`${dayOf}::text` : sql.raw(name)})`,
+      ),
+      sql`, `,
+    )}) as each (dimension, key))`;
+
+/** Adds new attempts to the sums, each once whoever does it at the same time; gives how many. */
+export async function sumUpUsage(db: Db): Promise<number> {
+  const { rows } = await db.execute<{ attempts: number }>(sql`
+    with turn as materialized (
+      select pg_try_advisory_xact_lock(${LOCK}::bigint) as mine
+    ), taken as (
+      delete from ${newUsage} where id = any(array(
+        select id from ${newUsage} where (select mine from turn) order by id limit ${PER_PASS}
+      )) returning *
+    ), added as (
+      insert into ${usageSums} (dimension, day, key, ${listed(String)})
+      select dimension, day, key, ${summed} from ${spread("taken")} as spread group by dimension, day, key order by dimension, day, key
+      on conflict (dimension, day, key) do update set ${listed((figure) => `${figure} = runtime_usage.${figure} + excluded.${figure}`)}
+    )
+    select count(*)::int as attempts from taken`);
+  return rows[0]?.attempts ?? 0;
+}
+
+/** What was used under one value of a dimension. `cost_usd` is an estimate. */
+export interface UsageSum {
+  key: string;
+  attempts: number;
+  duration_ms: number;
+  tokens: number;
+  input_tokens: number;
+  output_tokens: number;
+  cache_read_tokens: number;
+  cache_write_tokens: number;
+  num_turns: number;
+  cost_usd: number;
+}
+
+/**
+ * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most
+ * tokens, or for days the latest. It is exact: what no sum has yet is added.
+ */
+export async function usageBy(
+  db: Db,
+  dimension: UsageDimension,
+  {
+    since = "-infinity",
+    until = "infinity",
+    limit,
+  }: { since?: string | undefined; until?: string | undefined; limit: number },
+): Promise<UsageSum[]> {
+  const order = dimension === "day" ? sql`key desc` : sql`tokens desc, key`;
+  const within = sql`dimension = ${dimension} and day between ${since}::date and ${until}::date`;
+  const { rows } = await db.execute<{ sum: UsageSum }>(sql`
+    select json_build_object('key', key, ${listed((figure) => (figure === "cost_microusd" ? `'cost_usd', cost_microusd / 1e6` : `'${figure}', ${figure}`))}) as sum
+    from (
+      select key, ${summed} from (
+        select key, ${listed(String)} from ${usageSums} where ${within}
+        union all select key, ${listed(String)} from ${spread("runtime_new_usage")} as spread where ${within}
+      ) as every group by key order by ${order} limit ${limit}
+    ) as found`);
+  return rows.map(({ sum }) => sum);
+}

@@ -1,0 +1,150 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { sumUpUsage } from "../../src/queue/usage-sums.ts";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aTask, aWorker } from "../support/factories.ts";
+
+const { db, query } = await createTestDatabase();
+const { api } = await startApp(db);
+const TASKS = "/api/runtime/llm-tasks";
+
+beforeEach(async () => {
+  await query(
+    "truncate workers, llm_tasks, leases, llm_results, audit_logs, runtime_usage, runtime_new_usage, runtime_cli_sessions",
+  );
+  await aWorker(db, { name: "a1", account: "max-1", capabilities: { max_concurrency: 32 } });
+  await aWorker(db, { name: "b1", capabilities: { max_concurrency: 32 } });
+});
+
+const METRICS = {
+  duration_ms: 1_000,
+  model: "opus",
+  input_tokens: 10,
+  output_tokens: 20,
+  cache_read_tokens: 300,
+  cache_write_tokens: 4,
+  cost_usd: 0.1,
+  num_turns: 2,
+};
+const USAGE = {
+  attempts: 1,
+  duration_ms: 1_000,
+  tokens: 334,
+  input_tokens: 10,
+  output_tokens: 20,
+  cache_read_tokens: 300,
+  cache_write_tokens: 4,
+  num_turns: 2,
+  cost_usd: 0.1,
+};
+
+/** An attempt at the task by the worker; gives the task after it. */
+async function attempt(id: string, worker: string, body: object = {}) {
+  await api.post(`${TASKS}/${id}/lease`).send({ worker_id: worker }).expect(201);
+  const completion = { status: "success", output: "x", metrics: METRICS, ...body };
+  return (await api.post(`${TASKS}/${id}/complete`).send(completion).expect(200)).body.task;
+}
+const usage = async (text: string) => (await api.get(`/api/runtime/usage?${text}`).expect(200)).body;
+
+describe("usage", () => {
+  it("of a task is the sum over its attempts, whether they failed or not", async () => {
+    const { id } = await aTask(db, { retry: {} });
+    expect((await attempt(id, "a1", { status: "error", error_kind: "timeout" })).usage).toEqual(USAGE);
+    await query("update llm_tasks set retry_at = 1");
+    const { usage } = await attempt(id, "b1", { metrics: { duration_ms: 5, tokens_used: 66, cost_usd: 0.2 } });
+    expect(usage).toEqual({ ...USAGE, attempts: 2, duration_ms: 1_005, tokens: 400, cost_usd: 0.3 });
+    expect((await aTask(db)).usage).toBeNull();
+  });
+
+  it("comes summed up by each property, the same before and after it was added to the sums, by several at once", async () => {
+    for (const [worker, fields, model] of [
+      ["a1", { agent_slug: "writer", context_id: "garden" }, "opus"],
+      ["a1", { agent_slug: "writer", context_id: "house" }, "haiku"],
+      ["b1", { agent_slug: "reader", context_id: "garden" }, "opus"],
+    ] as const)
+      await attempt((await aTask(db, fields)).id, worker, { metrics: { ...METRICS, model } });
+    await attempt((await aTask(db)).id, "b1", { metrics: { duration_ms: 7 } });
+    const keys = async (by: string) =>
+      Object.fromEntries(
+        (await usage(`by=${by}`)).map(({ key, attempts, tokens, cost_usd }: Record<string, unknown>) => [
+          key,
+          [attempts, tokens, cost_usd],
+        ]),
+      );
+    const [one, two, three] = [
+      [1, 334, 0.1],
+      [2, 668, 0.2],
+      [3, 1_002, 0.3],
+    ];
+    const today = new Date().toISOString().slice(0, 10);
+    const sums = {
+      day: { [today]: three },
+      account: { "max-1": two, b1: one },
+      agent_slug: { writer: two, reader: one },
+      context_id: { garden: two, house: one },
+      worker_id: { a1: two, b1: one },
+      model: { opus: two, haiku: one },
+    };
+    for (const [by, sum] of Object.entries(sums)) expect(await keys(by)).toEqual(sum);
+    const added = await Promise.all(Array.from({ length: 4 }, () => sumUpUsage(db)));
+    expect(added.reduce((sum, each) => sum + each, 0)).toBe(3);
+    for (const [by, sum] of Object.entries(sums)) expect(await keys(by)).toEqual(sum);
+    await attempt((await aTask(db, { agent_slug: "reader", context_id: "c" })).id, "a1");
+    expect(await keys("agent_slug")).toEqual({ writer: two, reader: two });
+    await sumUpUsage(db);
+    expect(await keys("agent_slug")).toEqual({ writer: two, reader: two });
+  });
+
+  it("is taken of the days that are asked for, and refuses what is no day", async () => {
+    await attempt((await aTask(db)).id, "a1");
+    await query("update runtime_new_usage set completed_at = 1767225600000");
+    for (let summed = 0; summed < 2; summed++) {
+      expect((await usage("since=2026-01-01&until=2026-01-01"))[0]?.key).toBe("2026-01-01");
+      expect(await usage("since=2026-01-02")).toEqual([]);
+      expect(await usage("by=model&until=2025-12-31")).toEqual([]);
+      await sumUpUsage(db);
+    }
+    for (const wrong of ["since=yesterday", "by=prompt", "until=2026-02-30"])
+      expect((await api.get(`/api/runtime/usage?${wrong}`)).status).toBe(400);
+  });
+});
+
+describe("a task's limits", () => {
+  it("bind over its attempts: a claim says what is left, and a task that has used them up is not tried again", async () => {
+    const { id } = await aTask(db, { limits: { max_tokens: 700, max_usd: 1 }, retry: {}, max_attempts: 9 });
+    const fails = { status: "error", error_kind: "timeout", error_message: "too slow" };
+    expect((await attempt(id, "a1", fails)).status).toBe("queued");
+    await query("update llm_tasks set retry_at = 1, elsewhere_until = 1");
+    const [{ limits_left }] = (await api.post(`${TASKS}/claim`).send({ worker_id: "b1" }).expect(200)).body.tasks;
+    expect(limits_left).toEqual({ max_tokens: 366, max_usd: 0.9 });
+    const metrics = { ...METRICS, output_tokens: 100 };
+    const { body } = await api
+      .post(`${TASKS}/${id}/complete`)
+      .send({ ...fails, metrics })
+      .expect(200);
+    expect(body.task).toMatchObject({
+      status: "failed",
+      error_kind: "budget_exceeded",
+      last_error: "max_tokens, 700, is used up. The last attempt said: too slow",
+    });
+    const requeued = await api.post(`${TASKS}/${id}/requeue`);
+    expect([requeued.status, requeued.body.error]).toEqual([
+      409,
+      "max_tokens, 700, is used up. Make a new task with other limits.",
+    ]);
+    expect((await api.get(`${TASKS}/${id}`)).body.status).toBe("failed");
+  });
+});
+
+describe("a task with resume", () => {
+  it("goes to the worker that has a session of its context, which is told which", async () => {
+    await attempt((await aTask(db, { context_id: "garden" })).id, "b1", { metrics: { ...METRICS, session_id: "s-1" } });
+    await attempt((await aTask(db, { context_id: "garden" })).id, "b1", { metrics: { ...METRICS, session_id: "s-2" } });
+    const { id } = await aTask(db, { context_id: "garden", resume: true });
+    await query("update workers set last_heartbeat = last_heartbeat + 1000 where id = 'a1'");
+    expect((await api.post(`${TASKS}/${id}/lease`).send({}).expect(201)).body.worker.id).toBe("b1");
+    for (const context_id of ["garden", "elsewhere"]) await aTask(db, { context_id, resume: true });
+    const { tasks } = (await api.post(`${TASKS}/claim`).send({ worker_id: "b1", max_tasks: 2 }).expect(200)).body;
+    expect(tasks.map(({ resume_session }: { resume_session?: string }) => resume_session)).toEqual(["s-2", undefined]);
+  });
+});
