@@ -1,5 +1,5 @@
 import cors from "cors";
-import express, { type Express, Router } from "express";
+import express, { type Express } from "express";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import type { Db } from "./db/client.ts";
@@ -9,24 +9,22 @@ import { accessLog } from "./http/access-log.ts";
 import { accountRoutes } from "./http/accounts.ts";
 import { agentRoutes } from "./http/agents.ts";
 import { artifactRoutes } from "./http/artifacts.ts";
-import { requireKey } from "./http/auth.ts";
+import { createKeyGuard } from "./http/auth.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
-import { forCallers } from "./http/callers.ts";
 import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
-import { jsonBody, shortBody } from "./http/json-body.ts";
+import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
 import { membridgeRoutes } from "./http/membridge.ts";
-import { plainBody } from "./http/plain-body.ts";
-import { rateLimits } from "./http/rate-limits.ts";
+import { mountRoutes } from "./http/mount-routes.ts";
+import { createPlainBody } from "./http/plain-body.ts";
+import { createRateLimits } from "./http/rate-limits.ts";
 import { recordRoutes } from "./http/records.ts";
 import { requestId } from "./http/request-id.ts";
 import { runtimeRoutes } from "./http/runtime.ts";
 import { securityHeaders } from "./http/security-headers.ts";
 import { taskRoutes } from "./http/tasks.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
-import { uploadRoute } from "./http/upload.ts";
-import { usageRoutes } from "./http/usage.ts";
 import { workerRoutes } from "./http/workers.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
@@ -62,7 +60,7 @@ const EXPOSED_HEADERS = [
   "Content-Disposition",
 ];
 
-/** The HTTP side of the service: middleware and routers in their order, nothing else. */
+/** The HTTP side of the service: middleware and routes in their order, nothing else. */
 export function createApp(deps: AppDeps): Express {
   const { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents, connections } = deps;
   const app = express();
@@ -76,38 +74,28 @@ export function createApp(deps: AppDeps): Express {
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute);
-  const guards = [...rateLimits(config.limits), requireKey(db, config, wrongKeys, connections)];
-  const dbFor = forCallers(db);
-  const { bodyBytes } = config.limits;
-
-  // One router for each part, and the busiest first: each that has nothing for a call costs it some microseconds.
-  const runtime = Router().use(...guards);
-  runtime.put("/llm-tasks/:id/output", uploadRoute(dbFor, config.limits.outputBytes));
-  const budget = createBodyBudget(bodyBytes);
-  runtime.use(plainBody({ maxBytes: bodyBytes, budget }));
-  const longBody = jsonBody({ maxBytes: bodyBytes, budget });
-  const keyWatch = createKeyWatch(db);
-  const tasks = {
-    dbFor,
-    longBody,
-    store,
-    waitingRoom,
-    keyWatch,
-    dispatcher,
-    publicUrl: config.publicUrl,
-    paceAt: config.accountPaceAt,
+  const { bodyBytes, outputBytes } = config.limits;
+  const body = { maxBytes: bodyBytes, budget: createBodyBudget(bodyBytes) };
+  const guards = {
+    limits: createRateLimits(config.limits),
+    requireKey: createKeyGuard(db, config, wrongKeys, connections),
+    longBody: jsonBody(body),
+    plainBody: createPlainBody(body),
   };
-  runtime.use("/llm-tasks", taskRoutes(tasks));
-  // No other call carries a prompt or an output.
-  runtime.use(shortBody);
-  runtime.use(runtimeRoutes(dbFor, settings, membridge), recordRoutes(dbFor, openStats(db)));
-  runtime.use("/artifacts", artifactRoutes(dbFor, store, log));
-  runtime.use(usageRoutes(dbFor));
-  runtime.use("/accounts", accountRoutes(dbFor));
-  runtime.use("/workers", workerRoutes(dbFor, config.outboundAllow));
-  runtime.use(agentRoutes(dbFor, agents, config.publicUrl));
-  app.use("/api/runtime", runtime);
-  app.use("/api/membridge", ...guards, shortBody, membridgeRoutes(dbFor, membridge));
+  const { publicUrl, accountPaceAt: paceAt } = config;
+  const keyWatch = createKeyWatch(db);
+  // The busiest first: Express tries one after the other.
+  const routes = [
+    ...taskRoutes({ store, waitingRoom, keyWatch, dispatcher, publicUrl, outputBytes, paceAt }),
+    ...runtimeRoutes(settings, membridge),
+    ...recordRoutes(openStats(db)),
+    ...artifactRoutes(store, log),
+    ...workerRoutes(config.outboundAllow),
+    ...accountRoutes,
+    ...agentRoutes(agents, publicUrl),
+    ...membridgeRoutes(membridge),
+  ];
+  mountRoutes(app, routes, db, ["/api/runtime", "/api/membridge"], guards);
 
   app.use(notFound);
   app.use(errorHandler(log));

@@ -2,7 +2,7 @@ import type { RequestHandler } from "express";
 import type { Logger } from "pino";
 import { callerOf } from "./callers.ts";
 
-/** One line for each request when it has ended: method, path (without the query), status, duration, who asked. */
+/** One line for each request when it has ended: method, path (without the query), route, status, duration, who asked. */
 export function accessLog(log: Logger): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
@@ -13,7 +13,9 @@ export function accessLog(log: Logger): RequestHandler {
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
       const { keyName } = callerOf(response);
       const who = { client, ...(keyName !== undefined && { key: keyName }) };
-      log.info({ method: request.method, path, status: response.statusCode, durationMs, ...who, requestId }, outcome);
+      const { route } = response.locals;
+      const what = { method: request.method, path, ...(route !== undefined && { route }) };
+      log.info({ ...what, status: response.statusCode, durationMs, ...who, requestId }, outcome);
     });
     next();
   };

@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { type Request, Router } from "express";
+import type { Request } from "express";
 import type { Logger } from "pino";
 import * as queries from "../contract/queries.ts";
 import { messageOf } from "../errors.ts";
@@ -8,9 +8,8 @@ import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
 import { contentOf, fileNameOf, presignedUrl } from "../storage/artifact-content.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import type { Part } from "../storage/bucket.ts";
-import type { DbFor } from "./callers.ts";
-import { queryOf } from "./input.ts";
 import { sendList } from "./lists.ts";
+import { READERS, type Route, route } from "./route.ts";
 
 const URL_SECONDS = 3_600;
 /** What a worker wrote is data: a browser saves it, and runs nothing of it should it be made to show it. */
@@ -23,81 +22,94 @@ const NEVER_EXECUTED = {
 const PATIENCE_MS = 300_000;
 
 /** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */
-export function artifactRoutes(
-  dbFor: DbFor,
-  store: ArtifactStore,
-  log: Logger,
-  { patienceMs = PATIENCE_MS } = {},
-): Router {
-  const router = Router();
+export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs = PATIENCE_MS } = {}): Route[] {
+  return [
+    route({
+      name: "listArtifacts",
+      method: "get",
+      path: "/api/runtime/artifacts",
+      access: READERS,
+      query: queries.artifactFilter,
+      handle: ({ request, response, db, query }) => {
+        const { task_id: taskId, ...page } = query();
+        return sendList(request, response, db, artifactsOf(taskId), page);
+      },
+    }),
+    route({
+      name: "getArtifact",
+      method: "get",
+      path: "/api/runtime/artifacts/:id",
+      access: READERS,
+      handle: async ({ response, db, params }) => response.json(await getArtifact(db, params.id)),
+    }),
+    route({
+      name: "getArtifactContent",
+      method: "get",
+      path: "/api/runtime/artifacts/:id/content",
+      access: READERS,
+      handle: async ({ request, response, db, params }) => {
+        const artifact = await getArtifact(db, params.id);
+        const headers = {
+          ...NEVER_EXECUTED,
+          "Accept-Ranges": "bytes",
+          "Content-Disposition": `attachment; filename="${fileNameOf(artifact)}"`,
+        };
+        if (artifact.sha256 !== null) {
+          response.set("ETag", `"${artifact.sha256}"`);
+          if (request.fresh) return void response.status(304).set(headers).end();
+          response.removeHeader("ETag");
+        }
 
-  router.get("/", async (request, response) => {
-    const { task_id: taskId, ...page } = queryOf(queries.artifactFilter, request);
-    await sendList(request, response, dbFor(response), artifactsOf(taskId), page);
-  });
+        const gone = new AbortController();
+        response.once("close", () => gone.abort());
+        const content = contentOf(db, store, artifact);
+        let pieces: AsyncGenerator<Buffer> | undefined;
+        try {
+          const facts = content.stated ?? (await content.verify(gone.signal));
+          const { sizeBytes, sha256 } = facts;
+          const part = partOf(request, `"${sha256}"`, sizeBytes);
+          if (part === "unsatisfiable")
+            return void response
+              .status(416)
+              .set({ ...headers, "Content-Range": `bytes */${sizeBytes}` })
+              .end();
+          const isHead = request.method === "HEAD";
+          if (content.stated && !isHead) await content.verify(gone.signal);
+          pieces = content.open(facts, part, gone.signal);
+          // What fails before the first byte is still answered.
+          const first = isHead ? undefined : await pieces.next();
 
-  router.get("/:id", async (request, response) => {
-    response.json(await getArtifact(dbFor(response), request.params.id));
-  });
-
-  router.get("/:id/content", async (request, response) => {
-    const db = dbFor(response);
-    const artifact = await getArtifact(db, request.params.id);
-    const headers = {
-      ...NEVER_EXECUTED,
-      "Accept-Ranges": "bytes",
-      "Content-Disposition": `attachment; filename="${fileNameOf(artifact)}"`,
-    };
-    if (artifact.sha256 !== null) {
-      response.set("ETag", `"${artifact.sha256}"`);
-      if (request.fresh) return void response.status(304).set(headers).end();
-      response.removeHeader("ETag");
-    }
-
-    const gone = new AbortController();
-    response.once("close", () => gone.abort());
-    const content = contentOf(db, store, artifact);
-    let pieces: AsyncGenerator<Buffer> | undefined;
-    try {
-      const facts = content.stated ?? (await content.verify(gone.signal));
-      const { sizeBytes, sha256 } = facts;
-      const part = partOf(request, `"${sha256}"`, sizeBytes);
-      if (part === "unsatisfiable")
-        return void response
-          .status(416)
-          .set({ ...headers, "Content-Range": `bytes */${sizeBytes}` })
-          .end();
-      const isHead = request.method === "HEAD";
-      if (content.stated && !isHead) await content.verify(gone.signal);
-      pieces = content.open(facts, part, gone.signal);
-      // What fails before the first byte is still answered.
-      const first = isHead ? undefined : await pieces.next();
-
-      response.set({ ...headers, ETag: `"${sha256}"`, "Content-Type": content.contentType });
-      if (part) response.status(206).set("Content-Range", rangeOf(part, sizeBytes));
-      response.set("Content-Length", String(part?.length ?? sizeBytes));
-      if (!first || first.done) return void response.end();
-      response.setTimeout(patienceMs, () => response.destroy());
-      await pipeline(Readable.from(startingWith(first.value, pieces)), response);
-    } catch (error) {
-      if (!gone.signal.aborted && !response.headersSent) throw error;
-      // The status is sent: that the connection ends before the last byte is what tells the client.
-      const level = gone.signal.aborted ? "debug" : "warn";
-      const requestId = db.caller?.requestId;
-      log[level]({ artifact: artifact.id, reason: messageOf(error), requestId }, "an artifact was sent in part");
-      response.destroy();
-    } finally {
-      await pieces?.return(undefined);
-    }
-  });
-
-  router.get("/:id/url", async (request, response) => {
-    const { expires_seconds = URL_SECONDS } = queryOf(queries.artifactUrl, request);
-    const url = await presignedUrl(store, await getArtifact(dbFor(response), request.params.id), expires_seconds);
-    response.json({ url, expires_seconds });
-  });
-
-  return router;
+          response.set({ ...headers, ETag: `"${sha256}"`, "Content-Type": content.contentType });
+          if (part) response.status(206).set("Content-Range", rangeOf(part, sizeBytes));
+          response.set("Content-Length", String(part?.length ?? sizeBytes));
+          if (!first || first.done) return void response.end();
+          response.setTimeout(patienceMs, () => response.destroy());
+          await pipeline(Readable.from(startingWith(first.value, pieces)), response);
+        } catch (error) {
+          if (!gone.signal.aborted && !response.headersSent) throw error;
+          // The status is sent: that the connection ends before the last byte is what tells the client.
+          const level = gone.signal.aborted ? "debug" : "warn";
+          const requestId = db.caller?.requestId;
+          log[level]({ artifact: artifact.id, reason: messageOf(error), requestId }, "an artifact was sent in part");
+          response.destroy();
+        } finally {
+          await pieces?.return(undefined);
+        }
+      },
+    }),
+    route({
+      name: "getArtifactUrl",
+      method: "get",
+      path: "/api/runtime/artifacts/:id/url",
+      access: READERS,
+      query: queries.artifactUrl,
+      handle: async ({ response, db, params, query }) => {
+        const { expires_seconds = URL_SECONDS } = query();
+        const url = await presignedUrl(store, await getArtifact(db, params.id), expires_seconds);
+        response.json({ url, expires_seconds });
+      },
+    }),
+  ];
 }
 
 /** The one part that the client asks for. Of several parts, and of a version that has changed, it gets the whole. */

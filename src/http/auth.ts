@@ -2,18 +2,13 @@ import { timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
+import type { Role } from "../db/values.ts";
+import { Forbidden } from "../errors.ts";
 import { findKeyAndRecordUse } from "../settings/named-keys.ts";
 import { callerOf } from "./callers.ts";
-import { requireRole } from "./roles.ts";
+import type { Access } from "./route.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import type { WrongKeys } from "./wrong-keys.ts";
-
-/** Calls that need no key: they say whether the service and Membridge are there, and nothing more. */
-const OPEN_CALLS = new Set([
-  "GET /api/runtime/health",
-  "POST /api/runtime/test-connection",
-  "GET /api/membridge/health",
-]);
 
 const KEY_HEADER = "X-Runtime-API-Key";
 const NO_KEY = `This call needs a key in the header ${KEY_HEADER}.`;
@@ -21,6 +16,7 @@ export const WRONG_KEY = `The key in the header ${KEY_HEADER} is not valid, or h
 
 /** 401, with the sentence that says what is wrong. */
 export function refuseKey(response: Response, message: string): void {
+  response.set("WWW-Authenticate", `ApiKey realm="BLOOM Runtime", header="${KEY_HEADER}"`);
   response.status(401).json({ error: "Unauthorized", message });
 }
 
@@ -34,20 +30,16 @@ export function createKeyCheck(key: string): (given: string) => boolean {
   };
 }
 
-const pathOf = ({ baseUrl, path }: Request) => baseUrl + path;
-/** A HEAD request may do what a GET request may. */
-const methodOf = ({ method }: Request) => (method === "HEAD" ? "GET" : method);
-
 /**
  * Lets a call through that carries `X-Runtime-API-Key` with `apiKey` or the one before it, which may do everything, or with a named key whose
- * role allows it (else 403); else 401, and 429 after too many of those. Without an `apiKey`, everything is open to who shows no named key.
+ * role `access` allows (else 403); else 401, and 429 after too many of those. Without an `apiKey`, everything is open to who shows no named key.
  */
-export function requireKey(
+export function createKeyGuard(
   db: Db,
   { apiKey, apiKeyPrevious }: Pick<Config, "apiKey" | "apiKeyPrevious">,
   wrongKeys: WrongKeys,
   connections: UnkeyedConnections,
-): RequestHandler {
+): (access: Access) => RequestHandler {
   const isMainKey = apiKey === undefined ? undefined : createKeyCheck(apiKey);
   const isPreviousKey = apiKeyPrevious === undefined ? undefined : createKeyCheck(apiKeyPrevious);
   const nameOfMain = (given: string) => {
@@ -59,13 +51,13 @@ export function requireKey(
       await wrongKeys.drop(request, key);
       throw error;
     });
-  return async (request, response, next) => {
+  return (access) => async (request, response, next) => {
     const given = request.get(KEY_HEADER) ?? "";
     const caller = callerOf(response);
     caller.keyName = nameOfMain(given);
     const isMain = caller.keyName !== undefined;
     if (isMain && wrongKeys.isProven(request, given)) return next();
-    if (OPEN_CALLS.has(`${methodOf(request)} ${pathOf(request)}`.replace(/\/$/, ""))) return next();
+    if (access === "anybody") return next();
     if (!(await wrongKeys.admit(request, given))) return wrongKeys.refuse(response);
     const named = isMain ? undefined : await lookUp(request, given);
     if (!isMain && !named && isMainKey) {
@@ -79,8 +71,15 @@ export function requireKey(
     if (named) {
       caller.key = named;
       caller.keyName = named.name;
-      requireRole(named.role, methodOf(request), pathOf(request));
+      requireRole(named.role, access);
     }
     next();
   };
+}
+
+/** Forbidden: a key of this role may not make a call with this access. */
+function requireRole(role: Role, access: Exclude<Access, "anybody">): void {
+  if (role === "admin" || access.includes(role)) return;
+  const allowed = [...access, "admin"].map((each) => `"${each}"`).join(" or ");
+  throw new Forbidden(`A key with the role "${role}" may not do this; one with the role ${allowed} may.`);
 }

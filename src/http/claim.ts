@@ -1,34 +1,35 @@
-import type { RequestHandler } from "express";
-import * as requests from "../contract/requests.ts";
+import type { z } from "zod";
+import type { claimTasks as claimRequest } from "../contract/requests.ts";
 import { claimTasks } from "../queue/claim.ts";
 import type { LeasedTask } from "../queue/new-lease.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { joinSignals } from "../signals.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
-import type { DbFor } from "./callers.ts";
-import { goneSignal } from "./gone.ts";
+import { clientGone } from "./client-gone.ts";
 import { deliverGrant } from "./grants.ts";
-import { bodyOf, InvalidValue } from "./input.ts";
+import { InvalidValue } from "./input.ts";
 import { sendJson } from "./json.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { requireOwnWorker } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
+import type { Call } from "./route.ts";
 import { headersOfGrant } from "./task-input.ts";
+
+type ClaimCall = Call<string, typeof claimRequest, z.ZodObject>;
 
 /**
  * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that wants text gets one task: its
  * prompt as the body, its fields as headers. A client that has gone away before the whole answer was sent gets nothing: what it was just given
  * goes back to the queue. One whose key is revoked while it waits is told 401.
  */
-export function claimRoute(dbFor: DbFor, waitingRoom: WaitingRoom, keyWatch: KeyWatch): RequestHandler {
-  return async (request, response) => {
-    const body = bodyOf(requests.claimTasks, request);
-    const db = dbFor(response);
+export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
+  return async ({ request, response, db, body: read }: ClaimCall): Promise<void> => {
+    const body = read();
     requireOwnWorker(db, body.worker_id);
     const asText = wantsText(request);
     if (asText && (body.max_tasks ?? 1) > 1)
       throw new InvalidValue("An answer in text/plain carries one task: leave max_tasks out, or accept JSON.");
-    const gone = goneSignal(response);
+    const gone = clientGone(response);
     let granted: LeasedTask[] = [];
     const keyId = db.caller?.key?.id;
     const watch = keyWatch.watch(body.wait_seconds ? keyId : undefined);

@@ -1,26 +1,26 @@
-import type { RequestHandler } from "express";
-import { createTask as creation, creationKey, idempotencyKey, ignoredFields } from "../contract/create-task.ts";
+import type { z } from "zod";
+import { type createTask as creation, creationKey, idempotencyKey, ignoredFields } from "../contract/create-task.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { createTask } from "../queue/create.ts";
-import type { DbFor } from "./callers.ts";
-import { bodyOf, headerOf, InvalidBody, InvalidValue } from "./input.ts";
+import { InvalidBody, InvalidValue, parseBody, parseHeader } from "./input.ts";
 import { sendJson } from "./json.ts";
+import type { Call } from "./route.ts";
+
+type CreateCall = Call<string, typeof creation, z.ZodObject>;
 
 /** `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. */
-export function createTaskRoute(dbFor: DbFor): RequestHandler {
-  return async (request, response) => {
-    const header = headerOf(idempotencyKey, "Idempotency-Key", request);
-    const task = bodyOf(creation, request);
-    const { idempotency_key: field } = bodyOf(creationKey, request);
-    if (header !== undefined && field !== undefined && header !== field)
-      throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
-    const fault = task.output_schema && (await schemaFault(task.output_schema));
-    if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
-    const created = await createTask(dbFor(response), task, header ?? field);
-    const ignored = namesInHeader(ignoredFields(request.body));
-    if (ignored) response.set("X-Ignored-Fields", ignored);
-    sendJson(response.status(created.isNew ? 201 : 200), created.task);
-  };
+export async function create({ request, response, db, body }: CreateCall): Promise<void> {
+  const header = parseHeader(idempotencyKey, "Idempotency-Key", request);
+  const task = body();
+  const { idempotency_key: field } = parseBody(creationKey, request);
+  if (header !== undefined && field !== undefined && header !== field)
+    throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
+  const fault = task.output_schema && (await schemaFault(task.output_schema));
+  if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
+  const created = await createTask(db, task, header ?? field);
+  const ignored = namesInHeader(ignoredFields(request.body));
+  if (ignored) response.set("X-Ignored-Fields", ignored);
+  sendJson(response.status(created.isNew ? 201 : 200), created.task);
 }
 
 const LONGEST_HEADER = 1_000;

@@ -22,7 +22,7 @@ export class InvalidBody extends Error {
 export class InvalidValue extends Error {}
 
 /** A request's body, checked. None at all counts as `{}`. Throws InvalidBody. */
-export function bodyOf<T extends z.ZodType>(schema: T, { body }: { body: unknown }): z.output<T> {
+export function parseBody<T extends z.ZodType>(schema: T, { body }: { body: unknown }): z.output<T> {
   const parsed = schema.safeParse(body ?? {}, { error: faultSentence });
   if (!parsed.success) throw new InvalidBody(parsed.error);
   return parsed.data;
@@ -43,7 +43,7 @@ export function fencedBody(request: Request): { body: unknown; leaseId: string |
 }
 
 /** The header's value, checked. Throws InvalidValue. */
-export function headerOf<T extends z.ZodType>(schema: T, name: string, request: Request): z.output<T> {
+export function parseHeader<T extends z.ZodType>(schema: T, name: string, request: Request): z.output<T> {
   const parsed = schema.safeParse(request.get(name), { error: faultSentence });
   if (parsed.success) return parsed.data;
   throw new InvalidValue(`The header ${name} is not valid: it ${parsed.error.issues[0]?.message}.`);
@@ -53,7 +53,7 @@ export function headerOf<T extends z.ZodType>(schema: T, name: string, request: 
  * The request's query, checked. A parameter that the call does not have is refused: a filter that was ignored would answer everything.
  * Throws InvalidValue.
  */
-export function queryOf<T extends z.ZodObject>(schema: T, request: Request): z.output<T> {
+export function parseQuery<T extends z.ZodObject>(schema: T, request: Request): z.output<T> {
   const unknown = Object.keys(request.query).find((name) => !Object.hasOwn(schema.shape, name));
   if (unknown !== undefined) {
     const known = Object.keys(schema.shape).join(", ");

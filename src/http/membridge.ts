@@ -1,12 +1,12 @@
-import { type Request, type Response, Router } from "express";
+import type { Response } from "express";
 import { text } from "../contract/fields.ts";
 import * as requests from "../contract/requests.ts";
 import { errorTextOf, selectLeader } from "../fleet/leadership.ts";
 import { type Membridge, MembridgeUnreachable } from "../fleet/membridge.ts";
 import type { MembridgeAnswer } from "../fleet/membridge-attempt.ts";
-import type { DbFor } from "./callers.ts";
-import { goneSignal } from "./gone.ts";
-import { bodyOf, InvalidValue } from "./input.ts";
+import { clientGone } from "./client-gone.ts";
+import { InvalidValue } from "./input.ts";
+import { ADMINS, READERS, type Route, route } from "./route.ts";
 
 /** How an answer of Membridge that says it failed is passed on: its status and its error text, unless told otherwise. */
 interface Failure {
@@ -14,32 +14,53 @@ interface Failure {
   text?: (answer: MembridgeAnswer) => string;
 }
 
+const NAMES = { leadership: "getLeadership", nodes: "listNodes" };
+const READS = ["leadership", "nodes"] as const;
+
 /** `/api/membridge`: the control plane, called with the admin key that clients never see. */
-export function membridgeRoutes(dbFor: DbFor, membridge: Membridge): Router {
-  const router = Router();
-
-  router.get("/health", (_request, response) =>
-    relay(response, (signal) => membridge.call(["health"], { retries: 1, signal }), { status: 502 }),
-  );
-
-  router.get("/projects", (_request, response) =>
-    relay(response, (signal) => membridge.call(["projects"], { signal }), { status: 502 }),
-  );
-
-  for (const part of ["leadership", "nodes"])
-    router.get(`/projects/:cid/${part}`, ({ params }: Request<{ cid: string }>, response) => {
-      const path = ["projects", projectId(params.cid), part];
-      return relay(response, (signal) => membridge.call(path, { signal }));
-    });
-
-  router.post("/projects/:cid/leadership/select", (request, response) => {
-    const body = bodyOf(requests.selectLeadership, request);
-    const cid = projectId(request.params.cid);
-    // Not given up: it may have been done already, and is to be written down then.
-    return relay(response, () => selectLeader(dbFor(response), membridge, cid, body), { text: errorTextOf });
-  });
-
-  return router;
+export function membridgeRoutes(membridge: Membridge): Route[] {
+  return [
+    route({
+      name: "getMembridgeHealth",
+      method: "get",
+      path: "/api/membridge/health",
+      access: "anybody",
+      handle: ({ response }) =>
+        relay(response, (signal) => membridge.call(["health"], { retries: 1, signal }), { status: 502 }),
+    }),
+    route({
+      name: "listMembridgeProjects",
+      method: "get",
+      path: "/api/membridge/projects",
+      access: READERS,
+      handle: ({ response }) => relay(response, (signal) => membridge.call(["projects"], { signal }), { status: 502 }),
+    }),
+    ...READS.map((part) =>
+      route({
+        name: NAMES[part],
+        method: "get",
+        path: `/api/membridge/projects/:cid/${part}`,
+        access: READERS,
+        handle: ({ response, params }) => {
+          const path = ["projects", projectId(params.cid), part];
+          return relay(response, (signal) => membridge.call(path, { signal }));
+        },
+      }),
+    ),
+    route({
+      name: "selectLeader",
+      method: "post",
+      path: "/api/membridge/projects/:cid/leadership/select",
+      access: ADMINS,
+      schema: requests.selectLeadership,
+      handle: ({ response, db, params, body }) => {
+        const asked = body();
+        const cid = projectId(params.cid);
+        // Not given up: it may have been done already, and is to be written down then.
+        return relay(response, () => selectLeader(db, membridge, cid, asked), { text: errorTextOf });
+      },
+    }),
+  ];
 }
 
 /** Passes the answer's JSON on. No answer is a 502. A client that goes away takes its call with it. */
@@ -48,7 +69,7 @@ async function relay(
   call: (signal: AbortSignal) => Promise<MembridgeAnswer>,
   failure: Failure = {},
 ): Promise<void> {
-  const gone = goneSignal(response);
+  const gone = clientGone(response);
   try {
     const answer = await call(gone);
     if (answer.status < 400) response.json(answer.json);

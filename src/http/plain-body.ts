@@ -17,15 +17,8 @@ const MOST_FIELDS = 2_000;
 const TEXT = "text/plain";
 const FORM = "application/x-www-form-urlencoded";
 
-/** A worker's calls, as paths below `/api/runtime`. */
-const PATHS: [path: RegExp, call: PlainCallName][] = [
-  [/^\/llm-tasks\/claim\/?$/i, "claim"],
-  [/^\/llm-tasks\/[^/]+\/heartbeat\/?$/i, "heartbeat"],
-  [/^\/llm-tasks\/[^/]+\/release\/?$/i, "release"],
-  [/^\/llm-tasks\/[^/]+\/complete\/?$/i, "complete"],
-  [/^\/workers\/?$/i, "register"],
-  [/^\/workers\/[^/]+\/rest\/?$/i, "rest"],
-];
+/** Reads the body of one of these calls where it came without JSON. */
+export type PlainBody = (call: PlainCallName) => RequestHandler;
 
 /**
  * Lets a worker's calls be made without JSON: their fields as query parameters or as a form, and an output as a body of text. All of it
@@ -34,16 +27,15 @@ const PATHS: [path: RegExp, call: PlainCallName][] = [
  * A request that a browser makes for a page has an `Origin`, and is left to that reader as well. Pages may send forms and texts to any address
  * without asking, and nothing else keeps them from it where no key is set.
  */
-export function plainBody(limits: Required<BodyLimits>): RequestHandler {
+export function createPlainBody(limits: Required<BodyLimits>): PlainBody {
   const reader = (limit: number) => promisify(express.raw({ limit, type: () => true }));
   const [readLarge, readSmall] = [reader(limits.maxBytes), reader(SHORT_BODY_BYTES)];
-  return async (request, response, next) => {
-    const call = request.method === "POST" ? PATHS.find(([path]) => path.test(request.path))?.[1] : undefined;
+  return (call) => async (request, response, next) => {
     const type = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
     const query = queryTextOf(request);
-    const isText = call !== undefined && type === TEXT && takesText(call);
+    const isText = type === TEXT && takesText(call);
     const isFields = type === FORM || (type === undefined && query !== "");
-    if (!call || !(isText || isFields) || request.headers.origin !== undefined) return next();
+    if (!(isText || isFields) || request.headers.origin !== undefined) return next();
     if (takesText(call)) await reserveBody(limits, request, response);
     await (takesText(call) ? readLarge : readSmall)(request, response);
     const bytes: Buffer = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);

@@ -1,49 +1,67 @@
 import { join } from "node:path";
-import { Router } from "express";
 import * as requests from "../contract/requests.ts";
 import { databaseHealth } from "../db/health.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { testConnection } from "../fleet/test-connection.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Settings } from "../settings/settings.ts";
-import type { DbFor } from "./callers.ts";
-import { bodyOf } from "./input.ts";
+import { ADMINS, READERS, type Route, route } from "./route.ts";
 
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");
 
 /** `/api/runtime/…`: the service itself, its health and its configuration. */
-export function runtimeRoutes(dbFor: DbFor, settings: Settings, membridge: Membridge): Router {
-  const router = Router();
-
-  router.get("/health", async (_request, response) => {
-    const database = await databaseHealth(dbFor(response));
-    response.status(database === "ok" ? 200 : 503).json({
-      status: database === "ok" ? "ok" : "degraded",
-      service: "bloom-runtime",
-      uptime: Math.floor(process.uptime()),
-      storage: "postgresql",
-      database,
-      membridge: membridge.state(),
-    });
-  });
-
-  router.get("/worker.sh", (_request, response) => {
-    // The checkout may lie under a directory whose name begins with a dot.
-    response.type("text/x-shellscript").sendFile(WORKER_SCRIPT, { dotfiles: "allow" });
-  });
-
-  router.get("/config", async (_request, response) => {
-    response.json(await settings.view());
-  });
-
-  router.post("/config", async (request, response) => {
-    await settings.save(bodyOf(requests.saveConfig, request), dbFor(response));
-    response.json(await settings.view());
-  });
-
-  router.post("/test-connection", async (_request, response) => {
-    response.json(await testConnection(dbFor(response), settings, membridge));
-  });
-
-  return router;
+export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[] {
+  return [
+    route({
+      name: "getHealth",
+      method: "get",
+      path: "/api/runtime/health",
+      access: "anybody",
+      handle: async ({ response, db }) => {
+        const database = await databaseHealth(db);
+        response.status(database === "ok" ? 200 : 503).json({
+          status: database === "ok" ? "ok" : "degraded",
+          service: "bloom-runtime",
+          uptime: Math.floor(process.uptime()),
+          storage: "postgresql",
+          database,
+          membridge: membridge.state(),
+        });
+      },
+    }),
+    route({
+      name: "getWorkerScript",
+      method: "get",
+      path: "/api/runtime/worker.sh",
+      access: ["work", "read", "submit"],
+      // The checkout may lie under a directory whose name begins with a dot.
+      handle: ({ response }) => response.type("text/x-shellscript").sendFile(WORKER_SCRIPT, { dotfiles: "allow" }),
+    }),
+    route({
+      name: "getConfig",
+      method: "get",
+      path: "/api/runtime/config",
+      access: READERS,
+      handle: async ({ response }) => response.json(await settings.view()),
+    }),
+    route({
+      name: "saveConfig",
+      method: "post",
+      path: "/api/runtime/config",
+      access: ADMINS,
+      schema: requests.saveConfig,
+      handle: async ({ response, db, body }) => {
+        await settings.save(body(), db);
+        response.json(await settings.view());
+      },
+    }),
+    route({
+      name: "testConnection",
+      method: "post",
+      path: "/api/runtime/test-connection",
+      access: "anybody",
+      limit: "connection tests",
+      handle: async ({ response, db }) => response.json(await testConnection(db, settings, membridge)),
+    }),
+  ];
 }

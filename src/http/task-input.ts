@@ -1,10 +1,12 @@
-import type { RequestHandler } from "express";
+import type { z } from "zod";
 import type { Task } from "../contract/views.ts";
 import { NotFound } from "../errors.ts";
 import type { LeasedTask } from "../queue/new-lease.ts";
 import { getTask } from "../queue/tasks.ts";
-import type { DbFor } from "./callers.ts";
 import { ownLeaseId } from "./own-work.ts";
+import type { Call } from "./route.ts";
+
+type InputCall = Call<"/:id/:name", z.ZodType, z.ZodObject>;
 
 /** What a task brings besides its prompt, by the name at which it is read: text as it is, anything else as JSON. */
 const INPUTS: Record<string, (task: Task) => string> = {
@@ -40,14 +42,10 @@ export function headersOfGrant({ task, lease, resume_session, limits_left }: Lea
  * `GET /api/runtime/llm-tasks/:id/input/:name`: one input of the task as text, empty where the task has none of it. A worker's key reads the
  * inputs of what it holds. NotFound: no such task, or no such input.
  */
-export function taskInputRoute(dbFor: DbFor): RequestHandler<{ id: string; name: string }> {
-  return async (request, response) => {
-    const { id, name } = request.params;
-    const db = dbFor(response);
-    await ownLeaseId(db, id, request.get("x-lease-id")?.toLowerCase());
-    const task = await getTask(db, id);
-    const read = Object.hasOwn(INPUTS, name) ? INPUTS[name] : undefined;
-    if (!read) throw new NotFound(`A task has no input "${name}"; there are: ${Object.keys(INPUTS).join(", ")}.`);
-    response.type("text/plain").send(read(task));
-  };
+export async function sendTaskInput({ request, response, db, params: { id, name } }: InputCall): Promise<void> {
+  await ownLeaseId(db, id, request.get("x-lease-id")?.toLowerCase());
+  const task = await getTask(db, id);
+  const read = Object.hasOwn(INPUTS, name) ? INPUTS[name] : undefined;
+  if (!read) throw new NotFound(`A task has no input "${name}"; there are: ${Object.keys(INPUTS).join(", ")}.`);
+  response.type("text/plain").send(read(task));
 }

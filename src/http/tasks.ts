@@ -1,4 +1,5 @@
-import { type Request, type Response, Router } from "express";
+import type { Request, Response } from "express";
+import * as creation from "../contract/create-task.ts";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
@@ -15,130 +16,213 @@ import { requeueTask } from "../queue/requeue.ts";
 import { getTask, tasks } from "../queue/tasks.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
-import type { DbFor } from "./callers.ts";
-import { claimRoute } from "./claim.ts";
-import { createTaskRoute } from "./create-task.ts";
-import { goneSignal } from "./gone.ts";
+import { claim } from "./claim.ts";
+import { clientGone } from "./client-gone.ts";
+import { create } from "./create-task.ts";
 import { deliverGrant } from "./grants.ts";
 import { originOf } from "./https.ts";
-import { bodyOf, fencedBody, queryOf } from "./input.ts";
+import { fencedBody } from "./input.ts";
 import { sendJson } from "./json.ts";
-import { type BodyReader, shortBody } from "./json-body.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { sendList } from "./lists.ts";
 import { ownFence, ownLeaseId, requireOwnWorker } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
-import { taskInputRoute } from "./task-input.ts";
+import { type Access, ADMINS, READERS, type Route, route, WORKERS } from "./route.ts";
+import { sendTaskInput } from "./task-input.ts";
+import { upload } from "./upload.ts";
 
 export interface TaskRouteDeps {
-  dbFor: DbFor;
-  /** Reads the body of a call that carries a prompt or an output. */
-  longBody: BodyReader;
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
   keyWatch: KeyWatch;
   dispatcher: Dispatcher;
   publicUrl: string | undefined;
+  /** The most bytes of an output that is uploaded. */
+  outputBytes: number;
   /** From this used share of its allowance on, an account gets one task at a time (`completeTask`). */
   paceAt: number;
 }
 
-/** `/api/runtime/llm-tasks`: a task from its creation to its end. */
-export function taskRoutes(deps: TaskRouteDeps): Router {
-  const { dbFor, longBody, store, waitingRoom, keyWatch, dispatcher, publicUrl, paceAt } = deps;
-  const router = Router();
+/** What a worker does for its work: it has a limit of its own (rate-limits.ts). */
+const WORK = { access: WORKERS, limit: "worker calls" } as const;
+const SUBMITTERS: Access = ["submit"];
 
-  router.post("/", longBody, createTaskRoute(dbFor));
-
-  router.post("/claim", shortBody, claimRoute(dbFor, waitingRoom, keyWatch));
-
-  router.post("/:id/lease", shortBody, async (request, response) => {
-    const body = bodyOf(requests.leaseTask, request);
-    const db = dbFor(response);
-    requireOwnWorker(db, body.worker_id);
-    const gone = goneSignal(response);
-    const { lease, worker } = await leaseTask(db, request.params.id, body);
-    deliverGrant(db, gone, [lease.id], () => sendJson(response.status(201), { lease, worker: workerView(worker) }));
-  });
-
-  router.post("/:id/heartbeat", shortBody, async (request, response) => {
-    const db = dbFor(response);
-    const fenced = await ownFence(db, request.params.id, fencedBody(request));
-    const pulse = await heartbeat(db, request.params.id, bodyOf(requests.heartbeatTask, fenced));
-    if (!wantsText(request)) return sendJson(response, pulse);
-    const { cancel, drain, next_heartbeat_ms } = pulse;
-    const fields = { Cancel: cancel, Drain: drain, "Next-Heartbeat-Ms": next_heartbeat_ms };
-    sendPlain(response, fields, "The lease is renewed.\n");
-  });
-
-  router.post("/:id/complete", longBody, async (request, response) => {
-    const db = dbFor(response);
-    const fenced = await ownFence(db, request.params.id, fencedBody(request));
-    const valid = requests.completeTask.safeParse(fenced.body ?? {}).data;
-    // 404 and 409 come before 400 here (api.md).
-    if (!valid) await requireCompletable(db, request.params.id, fenced.leaseId);
-    const body = valid ?? bodyOf(requests.completeTask, fenced);
-    sendCompletion(request, response, await completeTask(db, store, request.params.id, body, { paceAt }));
-  });
-
-  router.get("/", async (request, response) => {
-    const { status, ...page } = queryOf(queries.taskFilter, request);
-    await sendList(request, response, dbFor(response), tasks(status), page);
-  });
-
-  router.get("/:id", async (request, response) => {
-    response.json(await getTask(dbFor(response), request.params.id));
-  });
-
-  router.post("/:id/release", shortBody, async (request, response) => {
-    const { leaseId, ...fenced } = fencedBody(request);
-    const body = bodyOf(requests.releaseTask, fenced);
-    const db = dbFor(response);
-    await ownLeaseId(db, request.params.id, leaseId);
-    response.json(await releaseTask(db, request.params.id, body));
-  });
-
-  router.post("/:id/requeue", shortBody, async (request, response) => {
-    response.json(await requeueTask(dbFor(response), request.params.id));
-  });
-
-  router.post("/:id/dispatch", shortBody, async (request, response) => {
-    const runtimeUrl = publicUrl ?? originOf(request);
-    try {
-      const asked = bodyOf(requests.dispatchTask, request);
-      const begun = await dispatcher.dispatch(request.params.id, asked, runtimeUrl, dbFor(response));
-      response.json({ dispatched: true, ...begun });
-    } catch (error) {
-      if (!(error instanceof NotDispatched)) throw error;
-      const { taskId, workerId, message } = error;
-      response.status(502).json({ dispatched: false, task_id: taskId, worker_id: workerId, error: message });
-    }
-  });
-
-  router.post("/:id/cancel", shortBody, async (request, response) => {
-    const { reason } = bodyOf(requests.cancelTask, request);
-    response.json(await cancelTask(dbFor(response), request.params.id, reason));
-  });
-
-  router.get("/:id/input/:name", taskInputRoute(dbFor));
-
-  router.get("/:id/explain", async (request, response) => {
-    response.json(await explain(dbFor(response), request.params.id));
-  });
-
-  router.get("/:id/results", async (request, response) => {
-    const page = queryOf(queries.plainPage, request);
-    const db = dbFor(response);
-    await sendList(request, response, db, resultsOf(db, request.params.id), page);
-  });
-
-  router.get("/:id/history", async (request, response) => {
-    const page = queryOf(queries.plainPage, request);
-    const db = dbFor(response);
-    await sendList(request, response, db, historyOf(db, request.params.id), page);
-  });
-
-  return router;
+/** `/api/runtime/llm-tasks`: a task from its creation to its end. The busiest come first: Express tries one after the other. */
+export function taskRoutes(deps: TaskRouteDeps): Route[] {
+  const { store, waitingRoom, keyWatch, dispatcher, publicUrl, outputBytes, paceAt } = deps;
+  return [
+    route({
+      name: "heartbeatTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks/:id/heartbeat",
+      ...WORK,
+      plain: "heartbeat",
+      schema: requests.heartbeatTask,
+      handle: async ({ request, response, db, params, body }) => {
+        const fenced = await ownFence(db, params.id, fencedBody(request));
+        const pulse = await heartbeat(db, params.id, body(fenced));
+        if (!wantsText(request)) return sendJson(response, pulse);
+        const { cancel, drain, next_heartbeat_ms } = pulse;
+        const fields = { Cancel: cancel, Drain: drain, "Next-Heartbeat-Ms": next_heartbeat_ms };
+        sendPlain(response, fields, "The lease is renewed.\n");
+      },
+    }),
+    route({
+      name: "claimTasks",
+      method: "post",
+      path: "/api/runtime/llm-tasks/claim",
+      ...WORK,
+      plain: "claim",
+      schema: requests.claimTasks,
+      handle: claim(waitingRoom, keyWatch),
+    }),
+    route({
+      name: "completeTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks/:id/complete",
+      ...WORK,
+      body: "long",
+      plain: "complete",
+      schema: requests.completeTask,
+      handle: async ({ request, response, db, params, body }) => {
+        const fenced = await ownFence(db, params.id, fencedBody(request));
+        const valid = requests.completeTask.safeParse(fenced.body ?? {}).data;
+        // 404 and 409 come before 400 here (api.md).
+        if (!valid) await requireCompletable(db, params.id, fenced.leaseId);
+        const completion = await completeTask(db, store, params.id, valid ?? body(fenced), { paceAt });
+        sendCompletion(request, response, completion);
+      },
+    }),
+    route({
+      name: "createTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks",
+      access: SUBMITTERS,
+      body: "long",
+      schema: creation.createTask,
+      handle: create,
+    }),
+    route({
+      name: "leaseTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks/:id/lease",
+      ...WORK,
+      schema: requests.leaseTask,
+      handle: async ({ response, db, params, body }) => {
+        const asked = body();
+        requireOwnWorker(db, asked.worker_id);
+        const gone = clientGone(response);
+        const { lease, worker } = await leaseTask(db, params.id, asked);
+        deliverGrant(db, gone, [lease.id], () => sendJson(response.status(201), { lease, worker: workerView(worker) }));
+      },
+    }),
+    route({
+      name: "uploadOutput",
+      method: "put",
+      path: "/api/runtime/llm-tasks/:id/output",
+      ...WORK,
+      body: "raw",
+      handle: upload(outputBytes),
+    }),
+    route({
+      name: "getTaskInput",
+      method: "get",
+      path: "/api/runtime/llm-tasks/:id/input/:name",
+      access: ["work", "read", "submit"],
+      limit: "worker calls",
+      handle: sendTaskInput,
+    }),
+    route({
+      name: "releaseTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks/:id/release",
+      ...WORK,
+      plain: "release",
+      schema: requests.releaseTask,
+      handle: async ({ request, response, db, params, body }) => {
+        const { leaseId, ...fenced } = fencedBody(request);
+        const asked = body(fenced);
+        await ownLeaseId(db, params.id, leaseId);
+        response.json(await releaseTask(db, params.id, asked));
+      },
+    }),
+    route({
+      name: "listTasks",
+      method: "get",
+      path: "/api/runtime/llm-tasks",
+      access: READERS,
+      query: queries.taskFilter,
+      handle: ({ request, response, db, query }) => {
+        const { status, ...page } = query();
+        return sendList(request, response, db, tasks(status), page);
+      },
+    }),
+    route({
+      name: "getTask",
+      method: "get",
+      path: "/api/runtime/llm-tasks/:id",
+      access: READERS,
+      handle: async ({ response, db, params }) => response.json(await getTask(db, params.id)),
+    }),
+    route({
+      name: "requeueTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks/:id/requeue",
+      access: ADMINS,
+      handle: async ({ response, db, params }) => response.json(await requeueTask(db, params.id)),
+    }),
+    route({
+      name: "dispatchTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks/:id/dispatch",
+      access: ADMINS,
+      schema: requests.dispatchTask,
+      handle: async ({ request, response, db, params, body }) => {
+        const runtimeUrl = publicUrl ?? originOf(request);
+        try {
+          const begun = await dispatcher.dispatch(params.id, body(), runtimeUrl, db);
+          response.json({ dispatched: true, ...begun });
+        } catch (error) {
+          if (!(error instanceof NotDispatched)) throw error;
+          const { taskId, workerId, message } = error;
+          response.status(502).json({ dispatched: false, task_id: taskId, worker_id: workerId, error: message });
+        }
+      },
+    }),
+    route({
+      name: "cancelTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks/:id/cancel",
+      access: ADMINS,
+      schema: requests.cancelTask,
+      handle: async ({ response, db, params, body }) => response.json(await cancelTask(db, params.id, body().reason)),
+    }),
+    route({
+      name: "explainTask",
+      method: "get",
+      path: "/api/runtime/llm-tasks/:id/explain",
+      access: READERS,
+      handle: async ({ response, db, params }) => response.json(await explain(db, params.id)),
+    }),
+    route({
+      name: "listResults",
+      method: "get",
+      path: "/api/runtime/llm-tasks/:id/results",
+      access: READERS,
+      query: queries.plainPage,
+      handle: ({ request, response, db, params, query }) =>
+        sendList(request, response, db, resultsOf(db, params.id), query()),
+    }),
+    route({
+      name: "listHistory",
+      method: "get",
+      path: "/api/runtime/llm-tasks/:id/history",
+      access: READERS,
+      query: queries.plainPage,
+      handle: ({ request, response, db, params, query }) =>
+        sendList(request, response, db, historyOf(db, params.id), query()),
+    }),
+  ];
 }
 
 function sendCompletion(request: Request, response: Response, completion: Completion): void {

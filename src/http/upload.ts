@@ -1,12 +1,15 @@
-import type { Request, RequestHandler } from "express";
+import type { Request } from "express";
+import type { z } from "zod";
 import { Refusal } from "../errors.ts";
 import { uploadOutput } from "../queue/upload.ts";
 import { requireAtMost } from "../storage/staging.ts";
-import type { DbFor } from "./callers.ts";
 import { InvalidValue } from "./input.ts";
 import { ownLeaseId } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
+import type { Call } from "./route.ts";
 import { allowBody } from "./server.ts";
+
+type UploadCall = Call<"/:id", z.ZodType, z.ZodObject>;
 
 /** 415: the bytes that are stored must be the ones that were sent. */
 class UnsupportedEncoding extends Refusal {
@@ -19,17 +22,16 @@ const UPLOAD_WITHIN_MS = 3_600_000;
 const LINGER_MS = 5_000;
 
 /** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. */
-export function uploadRoute(dbFor: DbFor, maxBytes: number): RequestHandler<{ id: string }> {
-  return async (request, response) => {
+export function upload(maxBytes: number) {
+  return async ({ request, response, db, params }: UploadCall): Promise<void> => {
     const encoding = request.get("content-encoding") ?? "identity";
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
-    const db = dbFor(response);
     try {
       // One that says how long it is need not be taken to see that it is too long.
       requireAtMost(maxBytes, Number(request.get("content-length") ?? 0));
-      const leaseId = await ownLeaseId(db, request.params.id, request.get("x-lease-id")?.toLowerCase());
-      const { id, size_bytes, sha256 } = await uploadOutput(db, request.params.id, leaseId, bytesOf(request), maxBytes);
+      const leaseId = await ownLeaseId(db, params.id, request.get("x-lease-id")?.toLowerCase());
+      const { id, size_bytes, sha256 } = await uploadOutput(db, params.id, leaseId, bytesOf(request), maxBytes);
       response.status(201);
       if (!wantsText(request)) return void response.json({ output_id: id, size_bytes, sha256 });
       sendPlain(response, { "Output-Id": id, "Size-Bytes": size_bytes, Sha256: sha256 }, "The output is uploaded.\n");
@@ -42,7 +44,7 @@ export function uploadRoute(dbFor: DbFor, maxBytes: number): RequestHandler<{ id
 }
 
 /** The body, which may be left unread: a refusal is then still answered. Throws InvalidValue when the client ends it before its end. */
-async function* bytesOf(request: Request<{ id: string }>): AsyncGenerator<Buffer> {
+async function* bytesOf(request: Request): AsyncGenerator<Buffer> {
   try {
     yield* request.iterator({ destroyOnReturn: false });
   } catch {

@@ -1,4 +1,3 @@
-import { type RequestParamHandler, Router } from "express";
 import type { Allowed } from "../addresses.ts";
 import { workerName } from "../contract/fields.ts";
 import * as queries from "../contract/queries.ts";
@@ -10,64 +9,97 @@ import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
-import type { DbFor } from "./callers.ts";
 import { clientAddressOf } from "./client-address.ts";
-import { bodyOf, queryOf } from "./input.ts";
 import { setNext } from "./lists.ts";
 import { requireOwnWorker } from "./own-work.ts";
+import { ADMINS, READERS, type Route, route, WORKERS } from "./route.ts";
 
-/** No worker has a name that cannot be stored. NotFound. */
-export const requireStorableName: RequestParamHandler = (_request, _response, next, id) =>
-  next(workerName.safeParse(id).success ? undefined : workerNotFound());
+/** The name, if there can be a worker of that name. NotFound: none has a name that cannot be stored. */
+export function storableName(id: string): string {
+  if (!workerName.safeParse(id).success) throw workerNotFound();
+  return id;
+}
 
-/** `/api/runtime/workers`: who can work. */
-export function workerRoutes(dbFor: DbFor, allowed: Allowed | undefined): Router {
-  const router = Router();
-
-  router.param("id", requireStorableName);
-
-  router.get("/", async (request, response) => {
-    const { limit, after } = queryOf(queries.workerPage, request);
-    const { page, isLast } = await listWorkers(dbFor(response), { limit, after });
-    const last = page.at(-1);
-    if (!isLast && last) setNext(request, response, last.id);
-    response.json(page.map(workerView));
-  });
-
-  router.get("/:id", async (request, response) => {
-    const db = dbFor(response);
-    const worker = await getWorker(db, request.params.id);
-    response.json({ ...workerView(worker), leases: await activeLeasesOf(db, worker.id) });
-  });
-
-  router.post("/", async (request, response) => {
-    const registration = bodyOf(requests.registerWorker, request);
-    const db = dbFor(response);
-    requireOwnWorker(db, registration.name);
-    const { worker, isNew } = await registerWorker(db, registration, { from: clientAddressOf(request), allowed });
-    response.status(isNew ? 201 : 200).json(workerView(worker));
-  });
-
-  router.delete("/:id", async (request, response) => {
-    const { id } = request.params;
-    await removeWorker(dbFor(response), id);
-    response.json({ removed: true, id });
-  });
-
-  router.post("/:id/drain", async (request, response) => {
-    const worker = await drainWorker(dbFor(response), request.params.id, bodyOf(requests.drainWorker, request));
-    response.json(workerView(worker));
-  });
-
-  router.post("/:id/rest", async (request, response) => {
-    const db = dbFor(response);
-    requireOwnWorker(db, request.params.id);
-    response.json(workerView(await restWorker(db, request.params.id, bodyOf(requests.restWorker, request))));
-  });
-
-  router.post("/:id/resume", async (request, response) => {
-    response.json(workerView(await resumeWorker(dbFor(response), request.params.id)));
-  });
-
-  return router;
+/** `/api/runtime/workers`: who can work. Registrations give addresses within `allowed` only, where the key is a worker's. */
+export function workerRoutes(allowed: Allowed | undefined): Route[] {
+  return [
+    route({
+      name: "listWorkers",
+      method: "get",
+      path: "/api/runtime/workers",
+      access: READERS,
+      query: queries.workerPage,
+      handle: async ({ request, response, db, query }) => {
+        const { page, isLast } = await listWorkers(db, query());
+        const last = page.at(-1);
+        if (!isLast && last) setNext(request, response, last.id);
+        response.json(page.map(workerView));
+      },
+    }),
+    route({
+      name: "getWorker",
+      method: "get",
+      path: "/api/runtime/workers/:id",
+      access: READERS,
+      handle: async ({ response, db, params }) => {
+        const worker = await getWorker(db, storableName(params.id));
+        response.json({ ...workerView(worker), leases: await activeLeasesOf(db, worker.id) });
+      },
+    }),
+    route({
+      name: "registerWorker",
+      method: "post",
+      path: "/api/runtime/workers",
+      access: WORKERS,
+      limit: "worker calls",
+      plain: "register",
+      schema: requests.registerWorker,
+      handle: async ({ request, response, db, body }) => {
+        const registration = body();
+        requireOwnWorker(db, registration.name);
+        const { worker, isNew } = await registerWorker(db, registration, { from: clientAddressOf(request), allowed });
+        response.status(isNew ? 201 : 200).json(workerView(worker));
+      },
+    }),
+    route({
+      name: "removeWorker",
+      method: "delete",
+      path: "/api/runtime/workers/:id",
+      access: ADMINS,
+      handle: async ({ response, db, params }) => {
+        await removeWorker(db, storableName(params.id));
+        response.json({ removed: true, id: params.id });
+      },
+    }),
+    route({
+      name: "drainWorker",
+      method: "post",
+      path: "/api/runtime/workers/:id/drain",
+      access: ADMINS,
+      schema: requests.drainWorker,
+      handle: async ({ response, db, params, body }) =>
+        response.json(workerView(await drainWorker(db, storableName(params.id), body()))),
+    }),
+    route({
+      name: "restWorker",
+      method: "post",
+      path: "/api/runtime/workers/:id/rest",
+      access: WORKERS,
+      limit: "worker calls",
+      plain: "rest",
+      schema: requests.restWorker,
+      handle: async ({ response, db, params, body }) => {
+        requireOwnWorker(db, storableName(params.id));
+        response.json(workerView(await restWorker(db, params.id, body())));
+      },
+    }),
+    route({
+      name: "resumeWorker",
+      method: "post",
+      path: "/api/runtime/workers/:id/resume",
+      access: ADMINS,
+      handle: async ({ response, db, params }) =>
+        response.json(workerView(await resumeWorker(db, storableName(params.id)))),
+    }),
+  ];
 }

@@ -5,7 +5,7 @@ import request from "supertest";
 import { afterAll, afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
-import { goneSignal } from "../../src/http/gone.ts";
+import { clientGone } from "../../src/http/client-gone.ts";
 import { deliverGrant } from "../../src/http/grants.ts";
 import { sendJson } from "../../src/http/json.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
@@ -188,7 +188,7 @@ describe("a grant that nobody has heard of goes back to the queue with its attem
     const [task, worker] = await aloneInQueue();
     const { leased } = await claimTasks(direct.db, claimRequest.parse({ worker_id: worker.id }));
     const app = express().get("/", (_request, response) => {
-      deliverGrant(direct.db, goneSignal(response), [leased[0]?.lease.id ?? ""], () =>
+      deliverGrant(direct.db, clientGone(response), [leased[0]?.lease.id ?? ""], () =>
         sendJson(response, { tooLong: 1n }),
       );
     });

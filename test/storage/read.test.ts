@@ -2,10 +2,13 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import express from "express";
+import express, { type RequestHandler } from "express";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { artifactRoutes } from "../../src/http/artifacts.ts";
+import { shortBody } from "../../src/http/json-body.ts";
+import { mountRoutes } from "../../src/http/mount-routes.ts";
+import { requestId } from "../../src/http/request-id.ts";
 import { contentOf, Damaged } from "../../src/storage/artifact-content.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
@@ -186,14 +189,17 @@ describe("a client that", () => {
       place === "PostgreSQL"
         ? { ...(await uploaded(db, inDatabase, randomBytes(30 * MB))), store: inDatabase, proxy: undefined }
         : await setUp(30 * MB);
-    const app = express().use(
-      "/",
-      artifactRoutes(() => db, store, pino({ level: "silent" }), { patienceMs: 200 }),
-    );
+    const app = express().use(requestId);
+    const pass: RequestHandler = (_request, _response, next) => next();
+    const guards = { limits: () => [], requireKey: () => pass, longBody: shortBody, plainBody: () => pass };
+    const routes = artifactRoutes(store, pino({ level: "silent" }), { patienceMs: 200 });
+    mountRoutes(app, routes, db, ["/api"], guards);
     const server = createServer(app).listen(0, "127.0.0.1");
     await once(server, "listening");
     const left = once(server, "close");
-    const request = get(`http://127.0.0.1:${(server.address() as AddressInfo).port}/${artifact.id}/content`);
+    const request = get(
+      `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/runtime/artifacts/${artifact.id}/content`,
+    );
     request.on("error", () => {});
     const [answer] = (await once(request, "response")) as [IncomingMessage];
     answer.on("error", () => {});

@@ -1,7 +1,7 @@
 import type { Response } from "express";
 
 /** Aborted when the client has closed its connection before the whole answer was sent. */
-export function goneSignal(response: Response): AbortSignal {
+export function clientGone(response: Response): AbortSignal {
   const gone = new AbortController();
   const { socket } = response.req;
   response.once("close", () => {

@@ -1,0 +1,64 @@
+import type { NextFunction, Request, RequestHandler, Response, Router } from "express";
+import type { Db } from "../db/client.ts";
+import { callerOf } from "./callers.ts";
+import type { BodyReader } from "./json-body.ts";
+import { shortBody } from "./json-body.ts";
+import type { PlainBody } from "./plain-body.ts";
+import { type Access, ADMINS, type BodyKind, type Limit, READERS, type Route } from "./route.ts";
+
+/** What stands before the routes, made of their declarations. */
+export interface Guards {
+  limits(limit: Limit): RequestHandler[];
+  requireKey(access: Access): RequestHandler;
+  longBody: BodyReader;
+  plainBody: PlainBody;
+}
+
+declare global {
+  namespace Express {
+    interface Locals {
+      /** The name of the route; undefined for an address that has none. */
+      route?: string;
+    }
+  }
+}
+
+/**
+ * Mounts the routes in their order, each behind its limits, its key and the reader of its body. Below `prefixes`, an address without a route
+ * asks for a key as well, so that a stranger does not learn which there are. Throws where two routes have one address.
+ */
+export function mountRoutes(router: Router, routes: Route[], db: Db, prefixes: string[], guards: Guards): void {
+  const addresses = new Set<string>();
+  for (const route of routes) {
+    const { name, method, path, access, limit = "requests" } = route;
+    const address = `${method} ${path}`;
+    if (addresses.has(address)) throw new Error(`Two routes have the address ${address}.`);
+    addresses.add(address);
+    const noteRoute: RequestHandler = (_request, response, next) => {
+      response.locals.route = name;
+      next();
+    };
+    const serve = (request: Request, response: Response) => route.serve(request, response, db.for(callerOf(response)));
+    router[method](
+      path,
+      noteRoute,
+      ...guards.limits(limit),
+      guards.requireKey(access),
+      ...readersOf(route, guards),
+      serve,
+    );
+  }
+  router.use(prefixes, ...guards.limits("requests"), requireSomeKey(guards));
+}
+
+function readersOf({ method, body = method === "get" ? "none" : "short", plain }: Route, guards: Guards) {
+  const json: Record<BodyKind, BodyReader[]> = { none: [], raw: [], short: [shortBody], long: [guards.longBody] };
+  return plain === undefined ? json[body] : [guards.plainBody(plain), ...json[body]];
+}
+
+/** Whoever may read hears that there is nothing to read; nobody but an admin that there is nothing to do. */
+function requireSomeKey(guards: Guards): RequestHandler {
+  const [toRead, toDo] = [guards.requireKey(READERS), guards.requireKey(ADMINS)];
+  return (request: Request, response: Response, next: NextFunction) =>
+    (request.method === "GET" || request.method === "HEAD" ? toRead : toDo)(request, response, next);
+}

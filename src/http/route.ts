@@ -1,0 +1,96 @@
+/** Routes as declarations: a call's name, its address, who may call it, what it counts for, how its body is read, and what it does. */
+import type { Request, Response } from "express";
+import { z } from "zod";
+import type { PlainCallName } from "../contract/plain-fields.ts";
+import type { Db } from "../db/client.ts";
+import type { Role } from "../db/values.ts";
+import { parseBody, parseQuery } from "./input.ts";
+
+/** Who may call: anybody, or who shows a named key with one of these roles. An admin's key, and `RUNTIME_API_KEY`, may call everything. */
+export type Access = "anybody" | Exclude<Role, "admin">[];
+
+/** The two kinds of access that most calls have. */
+export const ADMINS: Access = [];
+export const READERS: Access = ["read", "submit"];
+export const WORKERS: Access = ["work"];
+
+/** Which limits a call counts for (rate-limits.ts). */
+export type Limit = "requests" | "worker calls" | "connection tests";
+
+/** How a call's body is read: JSON of up to 100 KB, JSON of up to `MAX_BODY_MB`, not at all, or by the call itself. */
+export type BodyKind = "short" | "long" | "none" | "raw";
+
+/** What the policies of a call are, and how it is described to others. */
+export interface RouteFacts {
+  /** In logs and documents. */
+  name: string;
+  method: "get" | "post" | "put" | "delete";
+  /** As Express writes it. */
+  path: string;
+  access: Access;
+  /** "requests" unless it says otherwise. */
+  limit?: Limit;
+  /** "none" of a GET, else "short". */
+  body?: BodyKind;
+  /** The same call without JSON, for shells (plain-body.ts). */
+  plain?: PlainCallName;
+  /** What the body and the query are checked by. */
+  schema?: z.ZodType;
+  query?: z.ZodObject;
+}
+
+/** A call that has come, as its route sees it. */
+export interface Call<Path extends string, Schema extends z.ZodType, Query extends z.ZodObject> {
+  request: Request;
+  response: Response;
+  /** The database as the caller uses it: what is done with it is written down as that caller's. */
+  db: Db;
+  params: Params<Path>;
+  /** The body, or another one in its place, checked by the route's schema. Throws InvalidBody. */
+  body(given?: { body: unknown }): z.output<Schema>;
+  /** The query, checked by the route's schema. Throws InvalidValue. */
+  query(): z.output<Query>;
+}
+
+/** A declared route. It is mounted by `mountRoutes`, which there is no way around. */
+export interface Route extends RouteFacts {
+  serve(request: Request, response: Response, db: Db): unknown;
+}
+
+type Params<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
+  ? Record<Name, string> & Params<Rest>
+  : Path extends `${string}:${infer Name}`
+    ? Record<Name, string>
+    : unknown;
+
+const NO_QUERY = z.object({});
+
+/** Declares a route. `handle` answers the call; what it throws, `errorHandler` answers. */
+export function route<
+  const Path extends string,
+  Schema extends z.ZodType = z.ZodUnknown,
+  Query extends z.ZodObject = typeof NO_QUERY,
+>({
+  handle,
+  ...facts
+}: RouteFacts & {
+  path: Path;
+  schema?: Schema;
+  query?: Query;
+  handle(call: Call<Path, Schema, Query>): unknown;
+}): Route {
+  const { schema, query } = facts;
+  return {
+    ...facts,
+    serve: (request, response, db) =>
+      handle({
+        request,
+        response,
+        db,
+        // Express gives the parameters that the path names.
+        params: request.params as Params<Path>,
+        body: (given = request) => parseBody((schema ?? z.unknown()) as Schema, given),
+        query: () => parseQuery((query ?? NO_QUERY) as Query, request),
+      }),
+  };
+}
