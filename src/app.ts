@@ -25,6 +25,7 @@ import { runtimeRoutes } from "./http/runtime.ts";
 import { securityHeaders } from "./http/security-headers.ts";
 import { taskRoutes } from "./http/tasks.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
+import { workRoutes } from "./http/work.ts";
 import { workerRoutes } from "./http/workers.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
@@ -86,7 +87,8 @@ export function createApp(deps: AppDeps): Express {
   const keyWatch = createKeyWatch(db);
   // The busiest first: Express tries one after the other.
   const routes = [
-    ...taskRoutes({ store, waitingRoom, keyWatch, dispatcher, publicUrl, outputBytes, paceAt }),
+    ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
+    ...taskRoutes(dispatcher, publicUrl),
     ...runtimeRoutes(settings, membridge),
     ...recordRoutes(openStats(db)),
     ...artifactRoutes(store, log),

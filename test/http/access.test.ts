@@ -19,7 +19,7 @@ const start = (env: Record<string, string> = {}) =>
   });
 
 describe("with RUNTIME_API_KEY set", async () => {
-  const { api } = await start({ RUNTIME_API_KEY: KEY, MEMBRIDGE_SERVER_URL: fake.url });
+  const { api, app } = await start({ RUNTIME_API_KEY: KEY, MEMBRIDGE_SERVER_URL: fake.url });
 
   it.each([
     ...CALLS.filter(([method, path]) => !OPEN_CALLS.includes(`${method} ${path}`)),
@@ -29,12 +29,23 @@ describe("with RUNTIME_API_KEY set", async () => {
   ] as const)("%s %s needs the key", async (method, path) => {
     const none = "This call needs a key in the header X-Runtime-API-Key.";
     const wrong = "The key in the header X-Runtime-API-Key is not valid, or has been revoked.";
-    expect((await api[method](path)).body).toEqual({ error: "Unauthorized", message: none });
+    const { body: refused, headers } = await api[method](path);
+    expect(refused).toEqual({ error: "Unauthorized", message: none });
+    expect(headers["www-authenticate"]).toBe('ApiKey realm="BLOOM Runtime", header="X-Runtime-API-Key"');
     for (const key of ["", "wrong", KEY.slice(1), `${KEY}x`]) {
       const { status, body } = await api[method](path).set("X-Runtime-API-Key", key);
       expect([status, body]).toEqual([401, { error: "Unauthorized", message: key === "" ? none : wrong }]);
     }
     expect((await api[method](path).set("X-Runtime-API-Key", KEY)).status).not.toBe(401);
+  });
+
+  it("CALLS has every route, by its address, once", () => {
+    const mounted = app.router.stack.flatMap(({ route }) => {
+      if (!route) return [];
+      const [method] = route.stack.map((layer) => layer.method);
+      return `${method} ${String(route.path).replace(":name", "context_hints").replaceAll(/:\w+/g, "x")}`;
+    });
+    expect(mounted.toSorted()).toEqual(CALLS.map(([method, path]) => `${method} ${path}`).toSorted());
   });
 
   it("three calls are open, and HEAD is where GET is", async () => {
@@ -299,7 +310,7 @@ describe("CORS", () => {
 });
 
 describe("the log", () => {
-  it("has one line for each request: method, path, status, duration, and nothing of its query, headers and body", async () => {
+  it("has one line for each request: method, path, route, status, duration, and nothing of its query, headers and body", async () => {
     const { api, logged } = await start({ RUNTIME_API_KEY: KEY });
     const tasks = `${RUNTIME}/llm-tasks`;
     const create = (body: object | string, key = KEY) =>
@@ -309,8 +320,8 @@ describe("the log", () => {
     await create({ prompt: "secret", max_attempts: "secret" });
     await create("{secret");
     await create({}, "a secret guess");
-    const line = (method: string, path: string, status: number) =>
-      expect.objectContaining({ method, path, status, durationMs: expect.any(Number) });
+    const line = (method: string, path: string, route: string, status: number) =>
+      expect.objectContaining({ method, path, route, status, durationMs: expect.any(Number) });
     // A line is written when the connection is done with the answer, which may be after the client has it.
     await expect
       .poll(() => logged.filter(({ durationMs }) => durationMs !== undefined).length)
@@ -318,8 +329,8 @@ describe("the log", () => {
     expect(logged).toHaveLength(5);
     expect(logged).toEqual(
       expect.arrayContaining([
-        line("GET", `${RUNTIME}/audit`, 400),
-        ...[201, 400, 401].map((status) => line("POST", tasks, status)),
+        line("GET", `${RUNTIME}/audit`, "listAudit", 400),
+        ...[201, 400, 401].map((status) => line("POST", tasks, "createTask", status)),
       ]),
     );
     expect(JSON.stringify(logged)).not.toMatch(/secret|a key of/);

@@ -19,7 +19,10 @@ const keys = Object.fromEntries(
 ) as Record<Role, string>;
 
 const R = "/api/runtime";
-const reads = CALLS.filter(([method]) => method === "get").map(([method, path]) => `${method} ${path}`);
+// The agent's health makes the service call the agent, which is for admins.
+const reads = CALLS.filter(([method, path]) => method === "get" && !path.endsWith("/agent-health")).map(
+  ([method, path]) => `${method} ${path}`,
+);
 const WORK = ["claim", "x/lease", "x/heartbeat", "x/complete", "x/release"].map(
   (verb) => `post ${R}/llm-tasks/${verb}`,
 );

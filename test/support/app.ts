@@ -1,4 +1,5 @@
 import type { AddressInfo } from "node:net";
+import type { Express } from "express";
 import request from "supertest";
 import { afterAll } from "vitest";
 import { createApp } from "../../src/app.ts";
@@ -19,6 +20,7 @@ import { inDatabase } from "./artifact-stores.ts";
 export const ADMIN_KEY = "test-admin-key-0123456789";
 
 export interface TestApp {
+  app: Express;
   /** A supertest client: `app.api.get("/api/runtime/health")`. */
   api: ReturnType<typeof request>;
   url: string;
@@ -64,5 +66,5 @@ export async function startApp(
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { api: request(url), url, logged, settings, membridge, waitingRoom, dispatcher };
+  return { app, api: request(url), url, logged, settings, membridge, waitingRoom, dispatcher };
 }
