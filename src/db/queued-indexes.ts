@@ -1,9 +1,16 @@
 /** The expressions in the indexes on queued tasks. A query uses such an index only with the very same expression. */
+
+import type { SQL } from "drizzle-orm";
 import { sql } from "drizzle-orm";
 import type { AnyPgColumn } from "drizzle-orm/pg-core";
 
 /** The set of labels as an array of their hashes, sorted, by which an index finds the sets within a worker's labels (queue/queue-order.ts). */
 export const labelKeyOf = (labels: AnyPgColumn) => sql<string[]>`bloom_runtime.label_key(${labels})`;
+/** How many milliseconds of age a task gains with each step of its priority. */
+const HEAD_START_MS = 60_000;
+/** The order in which tasks are handed out, the lowest first: when the task was created, less a minute for each step of its priority. */
+export const turnOf = (task: Record<"created_at" | "priority", AnyPgColumn | SQL>) =>
+  sql<number>`(${task.created_at} - ${task.priority} * ${sql.raw(String(HEAD_START_MS))}::bigint)`;
 type DueColumns = Record<"updated_at" | "not_before" | "retry_at", AnyPgColumn>;
 /** When a task is due, in epoch milliseconds; 0 is at once. */
 export const dueOf = (task: Omit<DueColumns, "updated_at">) =>

@@ -7,7 +7,7 @@
 import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
-import { dueOf, labelKeyOf, takeableFrom } from "./queued-indexes.ts";
+import { dueOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./values.ts";
 import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./values.ts";
 
@@ -30,6 +30,8 @@ export const llmTasks = pgTable(
     max_attempts: integer().notNull(),
     /** The client's name for this creation, by which a repeated one finds the task (lifecycle.md, invariant 9). */
     idempotency_key: text(),
+    /** A head start of so many minutes over tasks of priority 0. */
+    priority: integer().notNull().default(0),
     /** The labels that a worker must have to get the task. */
     requires: jsonb().$type<string[]>().notNull().default([]),
     /** No worker gets the task before that time, which its creator set. */
@@ -75,16 +77,16 @@ export const llmTasks = pgTable(
     index("llm_tasks_newest").on(task.created_at, task.id),
     // queue/tasks.ts by status, and the counts of queue/stats.ts
     index("llm_tasks_by_status").on(task.status, task.created_at, task.id),
-    // queue/queue-order.ts: the oldest tasks of a set of labels, for all agents or for one
+    // queue/queue-order.ts: the first tasks of a set of labels, for all agents or for one
     index("llm_tasks_queued_by_labels")
-      .on(labelKeyOf(task.requires), dueOf(task), task.created_at, task.id)
+      .on(labelKeyOf(task.requires), dueOf(task), turnOf(task), task.id)
       .where(sql`${task.status} = 'queued'`),
     index("llm_tasks_queued_by_agent")
-      .on(labelKeyOf(task.requires), task.agent_slug, dueOf(task), task.created_at, task.id)
+      .on(labelKeyOf(task.requires), task.agent_slug, dueOf(task), turnOf(task), task.id)
       .where(sql`${task.status} = 'queued'`),
-    // queue/newly-due.ts: tasks that are new or due lately; and queue/claim.ts: the oldest tasks of a context
+    // queue/newly-due.ts: tasks that are new or due lately; and queue/claim.ts: the first tasks of a context
     index("llm_tasks_queued_lately").on(takeableFrom(task)).where(sql`${task.status} = 'queued'`),
-    index("llm_tasks_queued_by_context").on(task.context_id, task.created_at).where(sql`${task.status} = 'queued'`),
+    index("llm_tasks_queued_by_context").on(task.context_id, turnOf(task)).where(sql`${task.status} = 'queued'`),
     // queue/create.ts: one task for a key
     uniqueIndex("llm_tasks_one_per_idempotency_key")
       .on(task.idempotency_key)

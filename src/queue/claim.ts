@@ -18,7 +18,7 @@ import { workerNotFound } from "../fleet/workers.ts";
 import { afterCommit } from "./after-commit.ts";
 import { withContinuations } from "./continuation.ts";
 import { type LeasedTask, newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { labelSetsWithin, oldestOf, queueOrder } from "./queue-order.ts";
+import { labelSetsWithin, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { isDue, isOpenTo, taskBytes } from "./tasks.ts";
 
@@ -48,16 +48,15 @@ type Values = {
 const given = (name: keyof Values) => sql.placeholder(name);
 const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
-const columns = sql`id, context_id, created_at`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
 const fits = sql`${hasLabels(sql`requires`, own("labels"))} and ${isOpenTo(sql`${given("workerId")}::text`)}`;
 const order = queueOrder(own("warm"));
 
 const ofAllAgents = sql`sets cross join lateral (
-        ${oldestOf(columns, sql`sets.key`, window, fits)}
+        ${oldestOf(orderColumns, sql`sets.key`, window, fits)}
       ) as oldest`;
 const ofSomeAgents = sql`sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
-        ${oldestOf(columns, sql`sets.key`, window, sql`agent_slug = asked.slug and ${fits}`)}
+        ${oldestOf(orderColumns, sql`sets.key`, window, sql`agent_slug = asked.slug and ${fits}`)}
       ) as oldest`;
 
 interface Claimed {
@@ -94,16 +93,16 @@ const claimOf = (name: string, oldest: SQL) =>
     ), ${labelSetsWithin(sql`(select bloom_runtime.label_key(labels) from self where room > 0)`)}, oldest as materialized (
       select oldest.* from ${oldest}
     ), same as (
-      select ${columns} from (
+      select ${orderColumns} from (
         select * from ${llmTasks} where status = 'queued' and context_id = ${own("warm")} and exists (select from oldest)
-        order by created_at limit ${sql.raw(String(WARM_LOOKED_AT))}
+        order by ${queueOrder()} limit ${sql.raw(String(WARM_LOOKED_AT))}
       ) as ${llmTasks}
       where ${isDue} and ${fits} and ${isAsked}
     ), seen as materialized (
       select id from (select * from oldest union select * from same) as either order by ${order} limit ${window}
     ), ranked as materialized (
       select *, row_number() over place as rank, sum(bytes) over place as total from (
-        select ${columns}, policy, ${taskBytes} as bytes from ${llmTasks}
+        select ${orderColumns}, policy, ${taskBytes} as bytes from ${llmTasks}
         where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${isOpenTo(sql`${given("workerId")}::text`)}
         order by ${order} limit ${own("room")} for no key update skip locked
       ) as found

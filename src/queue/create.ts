@@ -64,10 +64,10 @@ const CREATE = statement<Stored, NewTask>(
   "create",
   sql`with task as (
       insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, max_attempts,
-        requires, not_before, retry, agent_kind, structured_input, attachments, tracing,
+        requires, priority, not_before, retry, agent_kind, structured_input, attachments, tracing,
         allow_fallback, output_schema, keep_transcript, limits, resume, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
       values (${given("id")}, ${given("context_id")}, ${given("agent_slug")}, ${given("prompt")}, ${given("context_hints")},
-        ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("not_before")},
+        ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("priority")}, ${given("not_before")},
         ${given("retry")}, ${given("agent_kind")}, ${given("structured_input")}, ${given("attachments")}, ${given("tracing")},
         ${given("allow_fallback")}, ${given("output_schema")}, ${given("keep_transcript")}, ${given("limits")},
         ${given("resume")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})

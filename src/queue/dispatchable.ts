@@ -4,7 +4,7 @@ import { workers } from "../db/fleet-tables.ts";
 import { statement } from "../db/statement.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { coversLabels, isCallable, isEligible } from "../fleet/matching.ts";
-import { labelSetsWithin, oldestOf, queueOrder } from "./queue-order.ts";
+import { labelSetsWithin, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** The workers with the same labels, and the room that they have together. */
 interface Room {
@@ -34,7 +34,7 @@ const OLDEST = statement<Waiting, { labels: string; limit: number }>(
   "oldest_of_each_set",
   sql`with recursive ${labelSetsWithin(sql`(select bloom_runtime.label_key(${sql.placeholder("labels")}::jsonb))`)}
     select id, requires from sets cross join lateral (
-      ${oldestOf(sql`id, requires, created_at`, sql`sets.key`, limit)}
+      ${oldestOf(sql`${orderColumns}, requires`, sql`sets.key`, limit)}
     ) as oldest
     order by ${queueOrder()}`,
 );

@@ -1,17 +1,24 @@
 import { type SQL, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
-import { dueOf, labelKeyOf } from "../db/queued-indexes.ts";
+import { dueOf, labelKeyOf, turnOf } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
 
 /** Tasks of a context that has a head start are treated as so much older than they are. Other tasks wait no longer than that because of it. */
 const HEAD_START_MS = 30_000;
 
-/** The order in which queued tasks are handed out, for an ORDER BY: the oldest first, and tasks of the context `warm` with a head start. */
+/** The columns of a queued task that its place in the queue depends on. */
+export const orderColumns = sql`id, context_id, created_at, priority`;
+const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
+
+/**
+ * The order in which queued tasks are handed out, for an ORDER BY over rows with `orderColumns`: the oldest first, a task of higher priority as if
+ * it were older by so many minutes, and tasks of the context `warm` with a head start of half a minute more.
+ */
 export function queueOrder(warm?: SQL): SQL {
   const headStart = warm
     ? sql` - case when context_id = ${warm} then ${sql.raw(String(HEAD_START_MS))} else 0 end`
     : sql``;
-  return sql`created_at${headStart}, id`;
+  return sql`${turn}${headStart}, id`;
 }
 
 const labelKey = labelKeyOf(llmTasks.requires);

@@ -118,7 +118,7 @@ describe("POST /api/runtime/llm-tasks", () => {
         required_labels: ["arm64", "gpu"],
         retry: { max_attempts: 5, backoff: "linear", base_delay_sec: 2, jitter: 1 },
       },
-      priority: 5,
+      urgency: 5,
       tracing: { ...given.tracing, sampled: true },
       "é\n": 1,
     });
@@ -133,7 +133,7 @@ describe("POST /api/runtime/llm-tasks", () => {
     expect(headers["x-ignored-fields"]?.split(", ").sort()).toEqual([
       "%C3%A9%0A",
       "policy.retry.jitter",
-      "priority",
+      "urgency",
       "tracing.sampled",
     ]);
     await aWorker(db, { name: "gpu", capabilities: { labels: ["gpu", "arm64"] } });

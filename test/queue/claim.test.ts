@@ -7,6 +7,7 @@ import type { Lease, Task } from "../../src/contract/views.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { listen } from "../../src/db/listen.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
+import { findDispatchable } from "../../src/queue/dispatchable.ts";
 import { QUEUE_NEWS } from "../../src/queue/queue-news.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { getTask } from "../../src/queue/tasks.ts";
@@ -58,6 +59,33 @@ describe("a claim", () => {
       first.tasks[0]?.lease.id,
     ]);
     expect(entry).toEqual({ action: "task_leased", actor: id });
+  });
+
+  it("gives a task of higher priority first, as if it were so many minutes older, and never passes one over for ever", async () => {
+    await emptyQueue();
+    const create = async (priority: number | undefined, minutesOld: number) => {
+      const sent = { context_id: "c", agent_slug: "writer", prompt: "p", priority };
+      const { body } = await app.api.post("/api/runtime/llm-tasks").send(sent).expect(201);
+      await query("update llm_tasks set created_at = created_at - $2 where id = $1", [body.id, minutesOld * 60_000]);
+      return body;
+    };
+    const low = await create(-2, 0);
+    const plain = await create(undefined, 0);
+    const urgent = await create(5, 0);
+    const older = await create(0, 4);
+    const oldest = await create(-100, 106);
+    expect([low, plain, urgent].map(({ priority }) => priority)).toEqual([-2, 0, 5]);
+    const order = [oldest, urgent, older, plain, low].map(({ id }) => id);
+    expect(await findDispatchable(db, 10)).toEqual([]);
+    const { id } = await aWorker(db, { capabilities: { max_concurrency: 5 }, url: "http://127.0.0.1:9" });
+    expect(await findDispatchable(db, 10)).toEqual(order);
+    expect(idsOf(await claim({ worker_id: id, max_tasks: 2 }))).toEqual(order.slice(0, 2));
+    expect(idsOf(await claim({ worker_id: id, max_tasks: 3, agent_slugs: ["writer"] }))).toEqual(order.slice(2));
+    for (const priority of [101, -101, 0.5, "high"])
+      await app.api
+        .post("/api/runtime/llm-tasks")
+        .send({ context_id: "c", agent_slug: "a", prompt: "p", priority })
+        .expect(400);
   });
 
   it("is given 16 MB at most, or a single task that is larger; the rest stays queued", async () => {
@@ -294,7 +322,10 @@ describe("a claim that waits", () => {
     await emptyQueue();
     const { id } = await aWorker(db, { capabilities: { max_concurrency: 9 } });
     const isBack = (taskId: string) =>
-      vi.waitFor(async () => expect(await getTask(db, taskId)).toMatchObject({ status: "queued", attempts: 0 }));
+      vi.waitFor(
+        async () => expect(await getTask(db, taskId)).toMatchObject({ status: "queued", attempts: 0 }),
+        20_000,
+      );
     const released = (taskId: string) =>
       query("select detail from audit_logs where action = 'task_released' and entity_id = $1", [taskId]);
     // The worker's row is locked, so that the claim is under way when its client leaves.

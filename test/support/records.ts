@@ -46,6 +46,7 @@ export const TASK = {
   attempts: integer,
   max_attempts: integer,
   idempotency_key: orNull(text),
+  priority: integer,
   requires: strings,
   not_before: orNull(integer),
   retry_at: orNull(integer),
