@@ -1,11 +1,12 @@
 /** The shell script that installs this project's worker on a machine. It holds no key: the caller gives that in the environment. */
 export function installScript(serverUrl: string, nodeId: string | undefined): string {
   return `#!/bin/sh
-# Installs the BLOOM worker for this user. RUNTIME_API_KEY is the worker's key, if the runtime has keys; EXEC is the command that does the work.
+# Installs the BLOOM worker for this user. RUNTIME_API_KEY is the worker's key, if the runtime has keys. CLI names the CLI that does the
+# work (claude, codex, gemini or opencode), or EXEC is any other command for it.
 set -eu
 SERVER=${quoted(serverUrl.replace(/\/+$/, ""))}
 NAME=${nodeId === undefined ? "$(hostname)" : quoted(nodeId)}
-EXEC=\${EXEC:-claude -p}
+CLI=\${CLI:-claude}
 DIR=\${BLOOM_WORKER_DIR:-$HOME/.bloom-worker}
 umask 077
 mkdir -p "$DIR"
@@ -16,12 +17,14 @@ mv "$DIR/worker.sh.new" "$DIR/worker.sh"
 printf '%s\\n' "\${RUNTIME_API_KEY:-}" > "$DIR/key"
 printf '%s\\n' "$SERVER" > "$DIR/server"
 printf '%s\\n' "$NAME" > "$DIR/name"
-printf '%s\\n' "$EXEC" > "$DIR/exec"
+rm -f "$DIR/exec" "$DIR/cli"
+if [ -n "\${EXEC:-}" ]; then printf '%s\\n' "$EXEC" > "$DIR/exec"; else printf '%s\\n' "$CLI" > "$DIR/cli"; fi
 cat > "$DIR/run.sh" <<'END'
 #!/bin/sh
 cd "$(dirname "$0")" || exit 1
 RUNTIME_API_KEY=$(cat key); export RUNTIME_API_KEY
-exec sh worker.sh --server "$(cat server)" --name "$(cat name)" --exec "$(cat exec)"
+if [ -f exec ]; then set -- --exec "$(cat exec)"; else set -- --cli "$(cat cli)"; fi
+exec sh worker.sh --server "$(cat server)" --name "$(cat name)" "$@"
 END
 chmod 700 "$DIR/run.sh"
 echo "The BLOOM worker $NAME is installed in $DIR. Start it: nohup \\"$DIR/run.sh\\" > \\"$DIR/worker.log\\" 2>&1 &"

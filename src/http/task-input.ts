@@ -11,7 +11,12 @@ type InputCall = Call<"/:id/:name", z.ZodType, z.ZodObject>;
 /** What a task brings besides its prompt, by the name at which it is read: text as it is, anything else as JSON. */
 const INPUTS: Record<string, (task: Task) => string> = {
   context_hints: ({ context_hints }) => context_hints.join("\n"),
+  structured_input: ({ structured_input }) => jsonOrNothing(structured_input),
+  attachments: ({ attachments }) => (attachments.length > 0 ? JSON.stringify(attachments) : ""),
+  tracing: ({ tracing }) => jsonOrNothing(tracing),
+  output_schema: ({ output_schema }) => jsonOrNothing(output_schema),
 };
+const jsonOrNothing = (value: unknown) => (value === null ? "" : JSON.stringify(value));
 
 /** The names of the inputs that the task has. */
 function inputsOf(task: Task): string[] {
@@ -28,6 +33,8 @@ export function headersOfGrant({ task, lease, resume_session, limits_left }: Lea
     "Desired-Format": task.desired_format,
     "Timeout-Sec": task.policy.timeout_sec,
     Budget: task.policy.budget,
+    Model: task.policy.model,
+    "Agent-Kind": task.agent_kind,
     Attempt: task.attempts,
     "Ttl-Seconds": lease.ttl_seconds,
     "Resume-Session": resume_session,

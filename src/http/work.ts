@@ -131,6 +131,12 @@ function sendCompletion(request: Request, response: Response, completion: Comple
     return;
   }
   const { task, artifact, result } = completion;
-  const fields = { "Task-Status": task.status, "Artifact-Id": artifact.id, "Result-Id": result.id };
+  const fields = {
+    "Task-Status": task.status,
+    "Artifact-Id": artifact.id,
+    "Result-Id": result.id,
+    "Result-Status": result.status,
+    "Error-Kind": result.error_kind,
+  };
   sendPlain(response, fields, `The result is kept; the task is ${task.status}.\n`);
 }

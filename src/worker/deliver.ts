@@ -1,3 +1,4 @@
+import type { CliName } from "./cli-command.ts";
 import type { Answer, RuntimeClient, Work } from "./runtime-client.ts";
 import type { TaskFolder } from "./task-folder.ts";
 
@@ -7,6 +8,11 @@ const LARGEST_IN_JSON_BYTES = 1_000_000;
 /** The outcome of the command. `fault` says why it failed; undefined is a success. */
 export interface Outcome {
   fault: string | undefined;
+  isTimeout: boolean;
+  /** The CLI that printed the output, which the runtime then reads. */
+  cli: CliName | undefined;
+  /** Null where the worker ended the command. */
+  exitCode: number | null;
   durationMs: number;
 }
 
@@ -24,13 +30,17 @@ export async function deliver(
   client: RuntimeClient,
   { task, lease }: Work,
   folder: TaskFolder,
-  { fault, durationMs }: Outcome,
+  { fault, isTimeout, cli, exitCode, durationMs }: Outcome,
   giveUp: AbortSignal,
 ): Promise<Delivery> {
   const path = `/llm-tasks/${task.id}`;
   const said = await folder.complaint();
   const errorOf = (what: string) => ({ status: "error", error_message: `The command ${what}${said && `: ${said}`}` });
-  const result = fault === undefined ? { status: "success" } : errorOf(fault);
+  const result = {
+    ...(fault === undefined ? { status: "success" } : errorOf(fault)),
+    ...(isTimeout && { error_kind: "timeout" }),
+    ...(cli && { cli, ...(exitCode !== null && { exit_code: exitCode }) }),
+  };
   const complete = async (body: object, handedIn: string): Promise<Delivery> => {
     const metrics = { duration_ms: durationMs };
     return { ...(await client.insist(`${path}/complete`, { ...body, metrics, lease_id: lease.id }, giveUp)), handedIn };

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import { pause } from "../signals.ts";
+import type { Command } from "./cli-command.ts";
 import { deliver, type Outcome } from "./deliver.ts";
 import { runCommand } from "./run-command.ts";
 import type { RuntimeClient, Work } from "./runtime-client.ts";
@@ -48,7 +49,7 @@ export async function releaseTask(
  */
 export async function execute(
   client: RuntimeClient,
-  command: string,
+  command: Command,
   work: Work,
   log: Logger,
   giveUp: AbortSignal,
@@ -94,9 +95,17 @@ export async function execute(
       return await unfit(noRoom ?? why, isCommand);
     }
     const fault = noRoom === undefined ? ended.fault : `could not be run: ${noRoom}`;
-    const outcome = { fault, durationMs: Math.round(performance.now() - startedAt) };
-    await handIn(client, work, folder, outcome, log, giveUp);
-    return { kind: "ran", failedFast: fault !== undefined && !ended.stopped && outcome.durationMs < FAST_MS };
+    const { exitCode, isTimeout } = ended;
+    const durationMs = Math.round(performance.now() - startedAt);
+    const outcome = {
+      fault,
+      isTimeout,
+      exitCode,
+      cli: noRoom === undefined && !isCommand ? command.cli : undefined,
+      durationMs,
+    };
+    const { isFault } = await handIn(client, work, folder, outcome, log, giveUp);
+    return { kind: "ran", failedFast: isFault && !ended.stopped && durationMs < FAST_MS };
   } catch (error) {
     log.error({ task: work.task.id, reason: messageOf(error) }, "the result could not be delivered");
     return { kind: "ran", failedFast: false };
@@ -107,6 +116,7 @@ export async function execute(
   }
 }
 
+/** `isFault`: the task failed, and not for a reason after which the runtime itself has the worker or its account rest. */
 async function handIn(
   client: RuntimeClient,
   work: Work,
@@ -114,14 +124,27 @@ async function handIn(
   outcome: Outcome,
   log: Logger,
   giveUp: AbortSignal,
-): Promise<void> {
+): Promise<{ isFault: boolean }> {
   const said = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
   const { status, body, handedIn } = await deliver(client, work, folder, outcome, giveUp);
-  const reason = outcome.fault && `${outcome.fault}${said && `: ${said}`}`;
-  const facts = { task: work.task.id, reason, duration_ms: outcome.durationMs, handedIn, error: body.error };
+  const decided = outcome.cli && status === 200 ? resultIn(body) : undefined;
+  const ownReason = outcome.fault && `${outcome.fault}${said && `: ${said}`}`;
+  const reason = decided ? decided.error_message?.slice(0, LONGEST_REASON) : ownReason;
+  const kind = decided?.error_kind;
+  const facts = { task: work.task.id, reason, kind, duration_ms: outcome.durationMs, handedIn, error: body.error };
   if (status !== 200) log.warn(facts, `the result was not taken: ${status}`);
   else if (reason) log.warn(facts, "completed with an error");
   else log.info(facts, "completed");
+  return { isFault: decided ? decided.error_message !== null && OWN_KINDS.has(kind ?? null) : reason !== undefined };
+}
+
+/** The kinds after which the runtime lets the worker and its account go on. */
+const OWN_KINDS = new Set<string | null>([null, "crashed", "parse_error"]);
+
+/** What the runtime made of a CLI's output. */
+function resultIn({ result }: Record<string, unknown>) {
+  const { error_kind, error_message } = (result ?? {}) as { error_kind?: string | null; error_message?: string | null };
+  return { error_kind: error_kind ?? null, error_message: error_message ?? null };
 }
 
 /** Sends heartbeats until `delivered`, and stops the command when the task is cancelled or another lease holds it. Never rejects. */

@@ -1,4 +1,4 @@
-/** `npm run worker -- --server http://host:3002 --name rpi --exec 'claude -p'`: a worker for machines behind NAT. */
+/** `npm run worker -- --server http://host:3002 --name rpi --cli claude`: a worker for machines behind NAT. */
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
 import { isHttpUrl } from "../addresses.ts";
@@ -6,20 +6,26 @@ import { StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { onEndAsked } from "../signals.ts";
 import { openApiKey } from "./api-key.ts";
+import { CLI_NAMES, type Command, cliCommand } from "./cli-command.ts";
 import { commandFault } from "./command-fault.ts";
 import { createRuntimeClient } from "./runtime-client.ts";
 import { work } from "./worker.ts";
 
-const USAGE = `Usage: npm run worker -- --server http://host:3002 --exec 'claude -p' [--name <name>] [--concurrency 1] [--labels a,b]
+const USAGE = `Usage: npm run worker -- --server http://host:3002 --cli claude [--cli-args '--permission-mode plan'] [--name <name>] [--concurrency 1]
+  [--labels a,b]
+With --exec 'any command' in place of --cli, what the command prints is the result as it is.
 The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names: that one is read again
 when the runtime refuses the key.`;
 
 function readOptions() {
   const option = { type: "string" } as const;
   const { values } = parseArgs({
+    args: withCliArgs(process.argv.slice(2)),
     options: {
       server: option,
       exec: option,
+      cli: option,
+      "cli-args": option,
       name: option,
       concurrency: option,
       labels: option,
@@ -30,14 +36,34 @@ function readOptions() {
     process.stdout.write(`${USAGE}\n`);
     process.exit(0);
   }
-  const { server = "http://localhost:3002", exec, name = hostname(), concurrency = "1", labels = "" } = values;
+  const { server = "http://localhost:3002", name = hostname(), concurrency = "1", labels = "" } = values;
   if (!isHttpUrl(server)) throw new StartError(`--server must be an http:// or https:// address.\n${USAGE}`);
-  if (!exec) throw new StartError(`--exec must say which command does the work.\n${USAGE}`);
+  const command = commandIn(values);
   if (!/^([1-9]|[12]\d|3[0-2])$/.test(concurrency))
     throw new StartError(`--concurrency must be from 1 to 32.\n${USAGE}`);
-  const fault = commandFault(exec);
+  const fault = commandFault(command);
   if (fault !== undefined) throw new StartError(fault);
-  return { server, command: exec, name, concurrency: Number(concurrency), labels: labels.split(",").filter(Boolean) };
+  return { server, command, name, concurrency: Number(concurrency), labels: labels.split(",").filter(Boolean) };
+}
+
+/** The arguments for the CLI begin with a dash, which parseArgs takes as a value only behind an equals sign. */
+function withCliArgs(given: string[]): string[] {
+  const at = given.indexOf("--cli-args");
+  return at < 0 || at + 1 === given.length ? given : given.toSpliced(at, 2, `--cli-args=${given[at + 1]}`);
+}
+
+/** How long a CLI may take to end after its result, where BLOOM_CLI_GRACE_SECONDS does not say. */
+const GRACE_SECONDS = 30;
+
+function commandIn({ exec, cli, "cli-args": args }: { exec?: string; cli?: string; "cli-args"?: string }): Command {
+  if (!exec === !cli) throw new StartError(`Either --cli or --exec must say what does the work.\n${USAGE}`);
+  if (args !== undefined && !cli) throw new StartError(`--cli-args are for --cli.\n${USAGE}`);
+  const graceMs = Number(process.env.BLOOM_CLI_GRACE_SECONDS || GRACE_SECONDS) * 1_000;
+  if (!(graceMs >= 0)) throw new StartError("BLOOM_CLI_GRACE_SECONDS must be a number of seconds.");
+  if (exec) return { shell: exec, cli: undefined, graceMs };
+  const command = cliCommand(cli ?? "", args ?? "", graceMs);
+  if (!command) throw new StartError(`--cli must be one of ${CLI_NAMES.join(", ")}.\n${USAGE}`);
+  return command;
 }
 
 async function main(): Promise<void> {

@@ -1,16 +1,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { type FileHandle, open } from "node:fs/promises";
+import { constants } from "node:os";
 import { Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
+import type { Command } from "./cli-command.ts";
+import { watchForResult } from "./result-watch.ts";
 import type { Work } from "./runtime-client.ts";
 import type { TaskFolder } from "./task-folder.ts";
+import { variablesOf } from "./task-inputs.ts";
 
 /** How long a command that was asked to end may take before it is killed. */
 const GRACE_MS = 5_000;
 const LOOK_EVERY_MS = 100;
-/** Larger variables are left out: Linux starts no program with a variable of more than 128 KB. */
-const LARGEST_VARIABLE = 100_000;
 
 /**
  * The shell script that runs the command with a watchdog beside it. The watchdog reads a pipe from the worker. If the pipe ends without a word, the
@@ -27,60 +29,55 @@ exec /bin/sh -c "$1"`;
 export interface Ended {
   /** Why the command counts as failed; undefined when it ended well. */
   fault: string | undefined;
-  /** Its own exit code; null when a signal ended it, or it never ran. */
+  /** As a shell has it: 128 and the signal's number when a signal ended it. Null when the worker ended it, or it never ran. */
   exitCode: number | null;
-  /** The command was ended at its timeout, or because of `stop`. */
+  /** The command was ended at its timeout, after its result, or because of `stop`. */
   stopped: boolean;
+  isTimeout: boolean;
 }
 
 /**
  * Runs `command` with /bin/sh, with the prompt on standard input and the task's fields in the environment. What it prints goes into the files of
- * `folder`. It ends by itself, at the task's `timeout_sec`, or when `stop` is aborted, whose reason is then the fault. Never rejects.
+ * `folder`. It ends by itself, at the task's `timeout_sec`, when `stop` is aborted, whose reason is then the fault, or when a CLI hangs after its
+ * result, which is no fault. Never rejects.
  */
-export async function runCommand(command: string, work: Work, folder: TaskFolder, stop: AbortSignal): Promise<Ended> {
+export async function runCommand(command: Command, work: Work, folder: TaskFolder, stop: AbortSignal): Promise<Ended> {
   const files: FileHandle[] = [];
   try {
     for (const file of [folder.outputFile, folder.errorFile]) files.push(await open(file, "a"));
     // The command does not get the worker's key, since a prompt could make it print the key.
     const { RUNTIME_API_KEY: _key, RUNTIME_API_KEY_FILE: _file, ...own } = process.env;
-    const child = spawn("/bin/sh", ["-c", GUARDED, "bloom-command", command], {
+    const child = spawn("/bin/sh", ["-c", GUARDED, "bloom-command", command.shell], {
       // A process group of its own, so that what the command starts ends with it.
       detached: true,
       stdio: ["pipe", files[0]?.fd, files[1]?.fd, "pipe"],
-      env: { ...own, ...variablesOf(work), BLOOM_CONTEXT_HINTS_FILE: folder.hintsFile },
+      env: { ...own, ...variablesOf(work, folder.inputFiles) },
     });
-    return await supervise(child, work, stop);
+    return await supervise(child, work, stop, (end) =>
+      command.cli ? watchForResult(folder.outputFile, command.cli, command.graceMs, () => end(AFTER_RESULT)) : () => {},
+    );
   } catch (error) {
-    return { fault: `could not be run: ${messageOf(error)}`, exitCode: null, stopped: false };
+    return { fault: `could not be run: ${messageOf(error)}`, exitCode: null, stopped: false, isTimeout: false };
   } finally {
     for (const file of files) await file.close();
   }
 }
 
-function variablesOf({ task, lease }: Work): Record<string, string> {
-  const { budget, timeout_sec } = task.policy;
-  const variables = {
-    BLOOM_TASK_ID: task.id,
-    BLOOM_LEASE_ID: lease.id,
-    BLOOM_CONTEXT_ID: task.context_id,
-    BLOOM_AGENT_SLUG: task.agent_slug,
-    BLOOM_DESIRED_FORMAT: task.desired_format,
-    BLOOM_TIMEOUT_SEC: String(timeout_sec),
-    BLOOM_BUDGET: typeof budget === "object" ? JSON.stringify(budget) : String(budget),
-    BLOOM_CONTEXT_HINTS: task.context_hints.join("\n"),
-  };
-  return Object.fromEntries(
-    Object.entries(variables).filter(([, value]) => Buffer.byteLength(value) <= LARGEST_VARIABLE),
-  );
-}
-
-async function supervise(child: ChildProcess, { task }: Work, stop: AbortSignal): Promise<Ended> {
+/** `watch` may call what it is given to end the command, until what it returns is called. */
+async function supervise(
+  child: ChildProcess,
+  { task }: Work,
+  stop: AbortSignal,
+  watch: (end: (reason: string) => void) => () => void,
+): Promise<Ended> {
   const { timeout_sec } = task.policy;
   const timers: NodeJS.Timeout[] = [];
   const after = (ms: number, action: () => void) => void timers.push(setTimeout(action, ms));
   let stopped: string | undefined;
   let killAt = 0;
   let onStop = () => {};
+  let endWatch = () => {};
+  const timeout = `timed out after ${timeout_sec} s`;
   const ended = new Promise<void>((resolve, reject) => {
     const end = (reason: string) => {
       if (stopped !== undefined || hasExited(child)) return;
@@ -92,7 +89,8 @@ async function supervise(child: ChildProcess, { task }: Work, stop: AbortSignal)
     onStop = () => end(String(stop.reason));
     child.once("error", reject);
     child.once("exit", () => resolve());
-    after(timeout_sec * 1_000, () => end(`timed out after ${timeout_sec} s`));
+    after(timeout_sec * 1_000, () => end(timeout));
+    endWatch = watch(end);
   });
   stop.addEventListener("abort", onStop, { once: true });
   if (stop.aborted) onStop();
@@ -108,12 +106,26 @@ async function supervise(child: ChildProcess, { task }: Work, stop: AbortSignal)
     // Other processes of its group have until the same moment to end.
     while (performance.now() < killAt && groupLives(child)) await delay(LOOK_EVERY_MS);
     if (stopped !== undefined) kill(child, "SIGKILL");
-    return { fault: stopped ?? faultOf(child), exitCode: child.exitCode, stopped: stopped !== undefined };
+    const isStopped = stopped !== undefined;
+    return {
+      fault: stopped === AFTER_RESULT ? undefined : (stopped ?? faultOf(child)),
+      exitCode: isStopped ? null : exitCodeOf(child),
+      stopped: isStopped,
+      isTimeout: stopped === timeout,
+    };
   } finally {
+    endWatch();
     for (const timer of timers) clearTimeout(timer);
     stop.removeEventListener("abort", onStop);
     child.stdin?.destroy();
   }
+}
+
+/** Why a CLI was ended that hung after its result. */
+const AFTER_RESULT = "was stopped after its result";
+
+function exitCodeOf({ exitCode, signalCode }: ChildProcess): number | null {
+  return signalCode === null ? exitCode : 128 + constants.signals[signalCode];
 }
 
 function hasExited({ exitCode, signalCode }: ChildProcess): boolean {

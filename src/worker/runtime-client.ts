@@ -5,18 +5,27 @@ import { messageOf } from "../errors.ts";
 import { joinSignals } from "../signals.ts";
 import type { ApiKey } from "./api-key.ts";
 
-/** The parts of a task and its lease that a worker needs. */
+/** The parts of a task and its lease that a worker needs. What an older runtime does not send may be missing. */
 export interface Work {
   task: {
     id: string;
     context_id: string;
     agent_slug: string;
+    agent_kind?: string | null;
     prompt: string;
     context_hints: string[];
-    policy: { timeout_sec: number; budget: unknown };
+    policy: { timeout_sec: number; budget: unknown; model?: string };
     desired_format: string;
+    structured_input?: unknown;
+    attachments?: unknown[];
+    tracing?: unknown;
+    output_schema?: unknown;
   };
   lease: { id: string; ttl_seconds: number };
+  /** What is left of the task's limits. */
+  limits_left?: { max_usd?: number; max_tokens?: number; max_turns?: number } | null;
+  /** The session of the CLI to go on with. */
+  resume_session?: string | null;
 }
 
 export interface Answer {

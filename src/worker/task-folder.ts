@@ -1,8 +1,10 @@
 import { isUtf8 } from "node:buffer";
-import { mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { lastBytes } from "./last-bytes.ts";
 import type { Work } from "./runtime-client.ts";
+import { inputsOf } from "./task-inputs.ts";
 
 /** If so many bytes can be written, what the command wrote was not cut off for lack of room. */
 const PROBE_BYTES = 65_536;
@@ -10,7 +12,8 @@ const LONGEST_COMPLAINT_BYTES = 10_000;
 
 /** The files of a task: what its command gets besides the prompt, and what it writes. A large output is never held in memory. */
 export interface TaskFolder {
-  hintsFile: string;
+  /** The files of what the task brings besides its prompt, by its name. */
+  inputFiles: Record<string, string>;
   outputFile: string;
   errorFile: string;
   /** Rejects when nothing more can be written, so that what the command wrote may be cut off. */
@@ -24,20 +27,21 @@ export interface TaskFolder {
 }
 
 /** Makes the folder of a task. Rejects when the temporary folder cannot be written. */
-export async function createTaskFolder({ task }: Work): Promise<TaskFolder> {
+export async function createTaskFolder(work: Work): Promise<TaskFolder> {
   const folder = await mkdtemp(join(tmpdir(), "bloom-task-"));
-  const [hintsFile, outputFile, errorFile] = ["context_hints", "out", "err"].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-  ];
+  const [outputFile, errorFile] = [join(folder, "out"), join(folder, "err")];
+  const inputFiles: Record<string, string> = {};
   const remove = () => rm(folder, { recursive: true, force: true }).catch(() => {});
   const requireRoom = async () => {
     const probe = join(folder, "probe");
     await writeFile(probe, Buffer.alloc(PROBE_BYTES)).finally(() => rm(probe, { force: true }));
   };
   try {
-    await writeFile(hintsFile, task.context_hints.join("\n"));
+    for (const [name, text] of Object.entries(inputsOf(work))) {
+      const file = join(folder, name);
+      await writeFile(file, text);
+      inputFiles[name] = file;
+    }
     for (const file of [outputFile, errorFile]) await writeFile(file, "");
     await requireRoom();
   } catch (error) {
@@ -45,7 +49,7 @@ export async function createTaskFolder({ task }: Work): Promise<TaskFolder> {
     throw error;
   }
   return {
-    hintsFile,
+    inputFiles,
     outputFile,
     errorFile,
     requireRoom,
@@ -54,19 +58,8 @@ export async function createTaskFolder({ task }: Work): Promise<TaskFolder> {
       const bytes = await readFile(outputFile);
       return isUtf8(bytes) && !bytes.includes(0) ? bytes.toString("utf8") : undefined;
     },
-    complaint: async () => (await lastBytes(errorFile)).toString("utf8").replaceAll("\0", "").trim(),
+    complaint: async () =>
+      (await lastBytes(errorFile, LONGEST_COMPLAINT_BYTES)).toString("utf8").replaceAll("\0", "").trim(),
     remove,
   };
-}
-
-async function lastBytes(file: string): Promise<Buffer> {
-  const handle = await open(file);
-  try {
-    const { size } = await handle.stat();
-    const length = Math.min(size, LONGEST_COMPLAINT_BYTES);
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(length), 0, length, size - length);
-    return buffer.subarray(0, bytesRead);
-  } finally {
-    await handle.close();
-  }
 }

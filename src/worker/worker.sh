@@ -1,9 +1,10 @@
 #!/bin/sh
 # A BLOOM worker in one file: it asks the runtime for tasks, runs a command for each, and hands in what the command prints.
 #
-#   curl -fsS http://host:3002/api/runtime/worker.sh | sh -s -- --server http://host:3002 --name pi --exec 'claude -p'
+#   curl -fsS http://host:3002/api/runtime/worker.sh | sh -s -- --server http://host:3002 --name pi --cli claude
 #
-# It needs a POSIX shell (BusyBox, dash, bash), curl and the usual small tools. The command gets the prompt on standard input and the task's
+# It needs a POSIX shell (BusyBox, dash, bash), curl and the usual small tools. With --exec 'any command' in place of
+# --cli, what the command prints is the result as it is. The command gets the prompt on standard input and the task's
 # fields as BLOOM_... variables. The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that
 # RUNTIME_API_KEY_FILE names; that file is read again when the runtime refuses the key.
 #
@@ -16,8 +17,10 @@ KEEP_SECONDS=3600      # A finished result is offered for so long.
 TEXT_BYTES=1000000     # Larger outputs are uploaded.
 FAST_SECONDS=10        # A command that fails sooner may have failed because of this machine.
 MOST_HAND_BACKS=3      # A task that could not be run here so often is at fault itself.
+GRACE_SECONDS=${BLOOM_CLI_GRACE_SECONDS:-30}  # So long a CLI may take to end after its result.
+AFTER_RESULT='was stopped after its result'
 
-SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' LABELS=''
+SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' CLI='' CLI_ARGS='' LABELS=''
 DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH=''
 FAILURES=0 TROUBLES=0 RAN_WELL='' HANDED_BACK=''
 
@@ -37,14 +40,37 @@ read_options() {
       --server) SERVER=${2%/} ;;
       --name) NAME=$2 ;;
       --exec) EXEC=$2 ;;
+      --cli) CLI=$2 ;;
+      --cli-args) CLI_ARGS=$2 ;;
       --labels) LABELS=$2 ;;
       *) break ;;
     esac
     shift 2
   done
-  [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --exec and --labels."
-  [ -n "$EXEC" ] || fail "--exec must say which command does the work."
+  [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --cli, --cli-args, --exec and --labels."
+  case $EXEC:$CLI in : | ?*:?*) fail "Either --cli or --exec must say what does the work." ;; esac
+  [ -n "$CLI" ] || [ -z "$CLI_ARGS" ] || fail "--cli-args are for --cli."
+  case $GRACE_SECONDS in '' | *[!0-9]*) fail "BLOOM_CLI_GRACE_SECONDS must be a number of whole seconds." ;; esac
+  OPTION=--exec
+  if [ -n "$CLI" ]; then OPTION=--cli EXEC="$(cli_command) $CLI_ARGS"; fi
+  [ "$EXEC" != " $CLI_ARGS" ] || fail "--cli must be one of claude, codex, gemini, opencode."
   case $NAME$LABELS in *[!A-Za-z0-9._,-]*) fail "--name and --labels may have letters, digits and . _ - only." ;; esac
+}
+
+# How the CLI is called; nothing for one that is not known. What a task decides comes in variables, and written so, no value of one can be taken
+# for another option. The other worker has the same (cli-command.ts).
+cli_command() {
+  # shellcheck disable=SC2016
+  case $CLI in
+    claude) echo 'claude -p --output-format stream-json --verbose ${BLOOM_MODEL:+--model="$BLOOM_MODEL"}' \
+      '${BLOOM_MAX_TURNS:+--max-turns="$BLOOM_MAX_TURNS"} ${BLOOM_MAX_USD:+--max-budget-usd="$BLOOM_MAX_USD"}' \
+      '${BLOOM_RESUME_SESSION:+--resume="$BLOOM_RESUME_SESSION"} ${BLOOM_OUTPUT_SCHEMA:+--json-schema="$BLOOM_OUTPUT_SCHEMA"}' ;;
+    codex) echo 'codex exec --json --skip-git-repo-check ${BLOOM_MODEL:+--model="$BLOOM_MODEL"}' \
+      '${BLOOM_OUTPUT_SCHEMA_FILE:+--output-schema="$BLOOM_OUTPUT_SCHEMA_FILE"}' ;;
+    gemini) echo 'gemini --output-format json ${BLOOM_MODEL:+--model="$BLOOM_MODEL"}' ;;
+    opencode) echo 'opencode run --format json ${BLOOM_MODEL:+--model="$BLOOM_MODEL"}' \
+      '${BLOOM_RESUME_SESSION:+--session="$BLOOM_RESUME_SESSION"}' ;;
+  esac
 }
 
 # The first word of the command, when it is a plain name; shell syntax in front of it cannot be judged without running it.
@@ -60,14 +86,14 @@ command_word() {
 command_fault() {
   word=$(command_word)
   if [ -n "$word" ] && ! command -v "$word" > /dev/null 2>&1; then
-    echo "The command \"$word\" of --exec is not found on this machine, or may not be run. Install it, or give its whole path."
+    echo "The command \"$word\" of $OPTION is not found on this machine, or may not be run. Install it, or give its whole path."
   else
-    sh -n -c "$EXEC" 2>&1 | sed -n '1s/^/The command of --exec is not valid: /p'
+    sh -n -c "$EXEC" 2>&1 | sed -n "1s/^/The command of $OPTION is not valid: /p"
   fi
 }
 
 check_machine() {
-  for tool in curl awk sed tr tail head wc mktemp sleep; do
+  for tool in curl awk sed tr tail head wc mktemp sleep ${CLI:+grep}; do
     command -v "$tool" > /dev/null 2>&1 || fail "This worker needs $tool, which is not found."
   done
   fault=$(command_fault)
@@ -256,10 +282,11 @@ eval "$DETACHING"
 
 # The guard of a command, as a script of its own in a session of its own: it outlives the worker however that ends, and then ends the command.
 # It also ends the command at its timeout, or when the file "stop" says why. Arguments: the command, its timeout in seconds as the task
-# has it, the folder. Its exit code is the command's; the file "reason" says why it was ended, if it was.
+# has it, the folder, the CLI, and the seconds that a CLI may take to end after its result. Its exit code is the command's; the file "reason"
+# says why it was ended, if it was.
 GUARD='
 exec 2> /dev/null
-EXEC=$1 TIMEOUT=$2 DIR=$3
+EXEC=$1 TIMEOUT=$2 DIR=$3 CLI=$4 GRACE=$5 AFTER_RESULT=$6
 case $TIMEOUT in *.*) deadline=$((${TIMEOUT%.*} * 100 + 100)) ;; *) deadline=$((TIMEOUT * 100)) ;; esac
 deadline=$(($(now) + deadline))
 ( detach sh -c "$EXEC" ) < "$DIR/prompt" > "$DIR/out" 2> "$DIR/err" &
@@ -278,11 +305,30 @@ end() {
   for _ in 1 2 3 4 5; do kill -0 $target || return; sleep 1; done
   kill -KILL $target
 }
+# True when the CLI has said its result, as far as the last line of its output shows.
+has_result() {
+  case $CLI in
+    claude) tail -n 1 "$DIR/out" | grep -Eq "^(\[.*)?\{\"type\": ?\"result\"" ;;
+    codex) tail -n 1 "$DIR/out" | grep -Eq "^\{\"type\": ?\"turn\.(completed|failed)\"" ;;
+    gemini) tail -n 1 "$DIR/out" | grep -Eq "^(\{.*)?\}[[:space:]]*\$" && tail -c 65536 "$DIR/out" | grep -Eq "\"(response|error)\" ?:" ;;
+    opencode) tail -n 1 "$DIR/out" | grep -Eq "^\{\"type\": ?\"step_finish\".*\"reason\": ?\"stop\"" ;;
+    *) false ;;
+  esac
+}
+# True when the output has ended with a result, and nothing was added to it, for the time of grace. Only what does not grow is looked at.
+is_overdue() {
+  [ -n "$CLI" ] || return 1
+  now_size=$(wc -c < "$DIR/out")
+  if [ "$now_size" != "${size:-}" ]; then size=$now_size since=$(now) result=""; return 1; fi
+  [ -n "$result" ] || { has_result && result=yes || result=no; }
+  [ "$result" = yes ] && [ "$(now)" -ge $((since + GRACE * 100)) ]
+}
 watch() {
   while sleep 1; do
     if worker_is_gone; then end "was left by its worker"; rm -rf "$DIR"; return
     elif [ -s "$DIR/stop" ]; then end "$(cat "$DIR/stop")"; return
-    elif [ "$(now)" -ge "$deadline" ]; then end "timed out after $TIMEOUT s"; return; fi
+    elif [ "$(now)" -ge "$deadline" ]; then end "timed out after $TIMEOUT s"; return
+    elif is_overdue; then end "$AFTER_RESULT"; return; fi
   done
 }
 watch < /dev/null > /dev/null 2>&1 &
@@ -312,7 +358,13 @@ run_command() {
     BLOOM_TASK_ID=$TASK BLOOM_LEASE_ID=$LEASE BLOOM_TIMEOUT_SEC=$TIMEOUT
     BLOOM_CONTEXT_ID=$(field prompt context-id) BLOOM_AGENT_SLUG=$(field prompt agent-slug)
     BLOOM_DESIRED_FORMAT=$(field prompt desired-format) BLOOM_BUDGET=$(field prompt budget)
-    export BLOOM_TASK_ID BLOOM_LEASE_ID BLOOM_TIMEOUT_SEC BLOOM_CONTEXT_ID BLOOM_AGENT_SLUG BLOOM_DESIRED_FORMAT BLOOM_BUDGET
+    BLOOM_AGENT_KIND=$(field prompt agent-kind) BLOOM_MODEL=$(field prompt model) BLOOM_MAX_USD=$(field prompt max-usd)
+    BLOOM_MAX_TOKENS=$(field prompt max-tokens) BLOOM_MAX_TURNS=$(field prompt max-turns)
+    BLOOM_RESUME_SESSION=$(field prompt resume-session)
+    # What another worker said is its session must not be taken for an option.
+    case $BLOOM_RESUME_SESSION in [!A-Za-z0-9]* | *[!A-Za-z0-9_.:-]*) BLOOM_RESUME_SESSION='' ;; esac
+    export BLOOM_TASK_ID BLOOM_LEASE_ID BLOOM_TIMEOUT_SEC BLOOM_CONTEXT_ID BLOOM_AGENT_SLUG BLOOM_AGENT_KIND BLOOM_DESIRED_FORMAT \
+      BLOOM_BUDGET BLOOM_MODEL BLOOM_MAX_USD BLOOM_MAX_TOKENS BLOOM_MAX_TURNS BLOOM_RESUME_SESSION
     for input in "$DIR"/input.*; do
       case $input in *.headers | *.fault) continue ;; esac
       name=BLOOM_$(printf '%s' "${input##*/input.}" | tr a-z A-Z)
@@ -323,7 +375,7 @@ run_command() {
     detach sh -c "DETACH=$DETACH
 $CLOCK
 $DETACHING
-$GUARD" guard "$EXEC" "$TIMEOUT" "$DIR" < /dev/null
+$GUARD" guard "$EXEC" "$TIMEOUT" "$DIR" "$CLI" "$GRACE_SECONDS" "$AFTER_RESULT" < /dev/null
   ) &
   guard=$!
   await "$guard"
@@ -338,7 +390,7 @@ write_complaint() {
 }
 
 complete_with_text() {
-  call answer 60 "/llm-tasks/$TASK/complete?status=success&duration_ms=$DURATION&lease_id=$LEASE" \
+  call answer 60 "/llm-tasks/$TASK/complete?status=success&duration_ms=$DURATION&lease_id=$LEASE$PRINTED" \
     -H 'Content-Type: text/plain; charset=utf-8' --data-binary "@$DIR/out"
 }
 complete_with_fields() {
@@ -352,6 +404,8 @@ deliver() {
   [ "$1" = error ] || [ "$size" -gt "$TEXT_BYTES" ] || insist complete_with_text
   case $CODE in 400 | 413 | 415) ;; *) return ;; esac
   set -- "$1" -d "status=$1"
+  [ -z "$PRINTED" ] || set -- "$@" -d "${PRINTED#&}"
+  [ -z "$KIND" ] || set -- "$@" -d "error_kind=$KIND"
   [ "$1" = success ] || set -- "$@" --data-urlencode "error_message@$DIR/complaint"
   if [ "$1" = success ] || [ "$size" -gt 0 ]; then
     how="$size bytes uploaded"
@@ -419,6 +473,13 @@ finish() {
     return
   fi
   [ -z "$fault" ] || reason="could not be run: $fault"
+  # With a CLI the runtime reads what it printed. How the command ended is not said where the worker ended it.
+  PRINTED='' KIND=''
+  if [ -n "$CLI" ] && [ -z "$fault" ]; then
+    PRINTED="&cli=$CLI"
+    [ -s "$DIR/reason" ] || PRINTED="$PRINTED&exit_code=$code"
+  fi
+  case $reason in "$AFTER_RESULT") reason='' ;; 'timed out after '*) KIND=timeout ;; esac
   RAN_WELL=1 TROUBLES=0 status=success
   if [ -n "$reason" ]; then
     status=error
@@ -426,11 +487,17 @@ finish() {
     warn "task $TASK failed: $(head -c 300 "$DIR/complaint" | tr '\n' ' ')"
   fi
   deliver "$status"
+  # The runtime rests the worker or its account by itself for other kinds than these.
+  case $CODE:$PRINTED:$(field answer result-status):$(field answer error-kind) in
+    200:?*:success:*) status=success ;;
+    200:?*:error: | 200:?*:error:crashed | 200:?*:error:parse_error) status=error ;;
+    200:?*:error:*) status="error, $(field answer error-kind)" ;;
+  esac
   case $CODE in
     200) log "task $TASK: $status after $DURATION ms, $how" ;;
     *) warn "task $TASK: $status after $DURATION ms, but its result was not taken: $WHY" ;;
   esac
-  if [ "$status" = success ] || [ -s "$DIR/reason" ] || [ "$DURATION" -ge $((FAST_SECONDS * 1000)) ]; then FAILURES=0
+  if [ "$status" != error ] || [ -s "$DIR/reason" ] || [ "$DURATION" -ge $((FAST_SECONDS * 1000)) ]; then FAILURES=0
   else
     FAILURES=$((FAILURES + 1))
     # Leases are not kept while it rests: the task has ended.

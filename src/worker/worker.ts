@@ -3,6 +3,7 @@ import { hostname, release, type as systemType } from "node:os";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
 import { pause } from "../signals.ts";
+import type { Command } from "./cli-command.ts";
 import { commandFault } from "./command-fault.ts";
 import { execute, releaseTask } from "./execute.ts";
 import { createFitness } from "./fitness.ts";
@@ -10,8 +11,7 @@ import { type Answer, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work }
 
 export interface WorkerOptions {
   name: string;
-  /** The shell command that does the work. */
-  command: string;
+  command: Command;
   /** How many tasks it runs at the same time. */
   concurrency: number;
   labels: string[];

@@ -110,11 +110,16 @@ export async function resultOf(id: string) {
   return result;
 }
 
+const CLI = "--cli ";
+/** The options that say what does the work: a command, `--cli <name>`, or none for "". */
+const workOf = (exec: string) =>
+  exec.startsWith(CLI) ? ["--cli", exec.slice(CLI.length)] : exec === "" ? [] : ["--exec", exec];
+
 /** Starts a worker that gets only the tasks that require its label, directly or through the proxy. */
 export function startWorker({ command, path }: Kind, exec: string, settings: Settings) {
   const { label, server = url, name = `worker-${randomUUID()}`, key = API_KEY, script } = settings;
   const [program = "", ...args] = command;
-  const options = ["--server", server, "--name", name, "--exec", exec, "--labels", label];
+  const options = ["--server", server, "--name", name, ...workOf(exec), "--labels", label, ...(settings.args ?? [])];
   const child = spawn(program, [...args, ...options], {
     cwd: ROOT,
     env: { ...process.env, PATH: path, TMPDIR: FOLDER, RUNTIME_API_KEY: key, ...settings.env },
@@ -144,6 +149,8 @@ export interface Settings {
   name?: string;
   key?: string;
   env?: Record<string, string>;
+  /** Further options. */
+  args?: string[];
   /** What it reads from standard input. */
   script?: string;
 }

@@ -23,19 +23,20 @@ describe("a task's execution", () => {
     policy: { timeout_sec: 60, budget: 0 },
     desired_format: "text",
   };
+  const shell = (text: string) => ({ shell: text, cli: undefined, graceMs: 0 });
   const work = { task, lease: { id: randomUUID(), ttl_seconds: 300 } };
 
   it("ends well when the command cannot be started", async () => {
     const folder = await createTaskFolder(work);
     onTestFinished(folder.remove);
-    const ended = await runCommand("x".repeat(3_000_000), work, folder, new AbortController().signal);
+    const ended = await runCommand(shell("x".repeat(3_000_000)), work, folder, new AbortController().signal);
     expect(ended.fault).toContain("could not be run: spawn E2BIG");
   });
 
   it("leaves no listener behind", async () => {
     const giveUp = new AbortController().signal;
     const client = createRuntimeClient(url, await openApiKey(undefined, undefined));
-    await execute(client, "true", work, pino({ level: "silent" }), giveUp);
+    await execute(client, shell("true"), work, pino({ level: "silent" }), giveUp);
     expect(getEventListeners(giveUp, "abort")).toEqual([]);
   });
 });

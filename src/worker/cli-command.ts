@@ -1,0 +1,55 @@
+/** How the CLIs of LLMs are called, and by what it is seen that they have said their result. `worker.sh` has the same. */
+
+/** The CLIs whose output the runtime reads. */
+export type CliName = keyof typeof COMMANDS;
+
+/** What does a worker's work. */
+export interface Command {
+  /** For /bin/sh. */
+  shell: string;
+  /** The CLI that it calls; undefined for any other command, whose output is the result as it is. */
+  cli: CliName | undefined;
+  /** How long a CLI may take to end after its result. */
+  graceMs: number;
+}
+
+/** An option with the variable's value, or nothing where the variable is empty. Written so, no value can be taken for another option. */
+const option = (flag: string, variable: string) => `\${${variable}:+${flag}="$${variable}"}`;
+const MODEL = option("--model", "BLOOM_MODEL");
+
+/** The prompt comes on standard input; what a task decides comes in variables (task-inputs.ts). */
+const COMMANDS = {
+  claude: [
+    "claude -p --output-format stream-json --verbose",
+    MODEL,
+    option("--max-turns", "BLOOM_MAX_TURNS"),
+    option("--max-budget-usd", "BLOOM_MAX_USD"),
+    option("--resume", "BLOOM_RESUME_SESSION"),
+    option("--json-schema", "BLOOM_OUTPUT_SCHEMA"),
+  ].join(" "),
+  codex: `codex exec --json --skip-git-repo-check ${MODEL} ${option("--output-schema", "BLOOM_OUTPUT_SCHEMA_FILE")}`,
+  gemini: `gemini --output-format json ${MODEL}`,
+  opencode: `opencode run --format json ${MODEL} ${option("--session", "BLOOM_RESUME_SESSION")}`,
+};
+
+export const CLI_NAMES = Object.keys(COMMANDS);
+const isCliName = (name: string): name is CliName => Object.hasOwn(COMMANDS, name);
+
+/** The command that calls the CLI, with further arguments as a shell reads them; undefined when there is no such CLI. */
+export function cliCommand(name: string, args: string, graceMs: number): Command | undefined {
+  return isCliName(name) ? { shell: `${COMMANDS[name]} ${args}`.trimEnd(), cli: name, graceMs } : undefined;
+}
+
+/** By the last line of the output. */
+const RESULTS: Record<CliName, RegExp> = {
+  claude: /^(\[.*)?\{"type": ?"result"/,
+  codex: /^\{"type": ?"turn\.(completed|failed)"/,
+  gemini: /^(\{.*)?\}\s*$/,
+  opencode: /^\{"type": ?"step_finish".*"reason": ?"stop"/,
+};
+
+/** True when the CLI has said its result, as far as the end of its output shows. */
+export function endsWithResult(cli: CliName, end: string): boolean {
+  const last = end.trimEnd().split("\n").at(-1) ?? "";
+  return RESULTS[cli].test(last) && (cli !== "gemini" || /"(response|error)" ?:/.test(end));
+}

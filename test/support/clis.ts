@@ -1,0 +1,59 @@
+/** Stand-ins for the CLIs of LLMs, as programs of their names. The prompt says what becomes of a run; they print what the real ones print then. */
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import * as printed from "../cli/printed.ts";
+
+interface Run {
+  /** As text, or base64 for bytes that are none. */
+  out?: string;
+  bytes?: string;
+  err?: string;
+  code?: number;
+  /** It does not end by itself. */
+  hangs?: boolean;
+}
+
+const { lines } = printed;
+const answer = (result: string) => lines({ type: "result", subtype: "success", is_error: false, result });
+
+const RUNS: Record<string, Record<string, Run>> = {
+  claude: {
+    success: { out: lines(...printed.claudeSuccess) },
+    array: { out: JSON.stringify(printed.claudeSuccess) },
+    limit: { out: lines(...printed.claudeLimited) },
+    "logged out": { out: lines(printed.claudeLoggedOut), code: 1 },
+    hang: { out: lines(...printed.claudeSuccess), hangs: true },
+    silence: { hangs: true },
+    cut: { out: lines(...printed.claudeSuccess).slice(0, -200), err: "Segmentation fault\n", code: 139 },
+    bytes: { bytes: Buffer.from(answer("r\u00ffd"), "latin1").toString("base64") },
+    colours: { out: answer("\u001b[31mred\u001b[0m") },
+  },
+  codex: { success: { out: lines(...printed.codexSuccess) }, limit: { out: lines(...printed.codexLimited), code: 1 } },
+  gemini: { success: { out: `Loaded.\n${JSON.stringify(printed.geminiSuccess, null, 2)}\n` } },
+  opencode: { success: { out: lines(...printed.opencodeSuccess) }, nothing: {} },
+};
+
+/** A CLI that is asked for its `arguments` answers with them, in JSON. */
+const program = (name: string) => `#!${process.execPath}
+let prompt = "";
+process.stdin.setEncoding("utf8").on("data", (piece) => { prompt += piece; }).on("end", () => {
+  const runs = ${JSON.stringify(RUNS[name])};
+  const told = { type: "result", subtype: "success", result: JSON.stringify(process.argv.slice(2)) };
+  const run = prompt === "arguments" ? { out: JSON.stringify(told) + "\\n" } : runs[prompt];
+  const end = () => { process.exitCode = run.code ?? 0; if (run.hangs) setInterval(() => {}, 1000); };
+  process.stderr.write(run.err ?? "");
+  process.stdout.write(run.bytes ? Buffer.from(run.bytes, "base64") : (run.out ?? ""), end);
+});
+`;
+
+/** A folder with all of them, to be put before the PATH, and what removes it. */
+export async function installClis(): Promise<{ folder: string; remove: () => Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), "bloom-clis-"));
+  for (const name of Object.keys(RUNS)) {
+    const file = join(folder, name);
+    await writeFile(file, program(name));
+    await chmod(file, 0o755);
+  }
+  return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
+}

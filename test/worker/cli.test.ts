@@ -1,0 +1,136 @@
+/** Workers that call the CLI of an LLM, whose output the runtime reads. */
+import { afterAll, expect } from "vitest";
+import type { Task } from "../../src/contract/views.ts";
+import { installClis } from "../support/clis.ts";
+import { call, create, describeWorkers, endOf, type Settings, taskOf } from "../support/workers.ts";
+
+const clis = await installClis();
+afterAll(clis.remove);
+
+interface Result {
+  status: string;
+  output: string | null;
+  error_kind: string | null;
+  error_message: string | null;
+  metrics: Record<string, unknown>;
+}
+const resultOf = async (id: string) => (await call<Result[]>(`/llm-tasks/${id}/results`))[0];
+const artifactOf = async (id: string) =>
+  (await call<{ tags: string[]; content: string }[]>(`/artifacts?task_id=${id}`))[0];
+
+describeWorkers(({ it, kind, label, start }) => {
+  const startCli = (cli: string, settings: Partial<Settings> = {}) =>
+    start(`--cli ${cli}`, { ...settings, env: { PATH: `${clis.folder}:${kind.path}`, ...settings.env } });
+  const carriedOut = async (prompt: string, status: string, fields: object = {}): Promise<Task> => {
+    const { id } = await create(label, { prompt, ...fields });
+    await endOf(id, status);
+    return taskOf(id);
+  };
+
+  it("hands in what the CLI printed, whatever its shape and its bytes are", async () => {
+    startCli("claude");
+    for (const prompt of ["success", "array"]) {
+      const { id } = await carriedOut(prompt, "completed");
+      expect(await resultOf(id)).toMatchObject({ output: "A seed holds its breath", metrics: { output_tokens: 80 } });
+    }
+    const bytes = await carriedOut("bytes", "completed");
+    expect(await artifactOf(bytes.id)).toMatchObject({ content: "r\ufffdd", tags: ["invalid_utf8_replaced"] });
+    expect(await artifactOf((await carriedOut("colours", "completed")).id)).toMatchObject({ content: "red" });
+  });
+
+  it("gives the CLI what the task decides, and nothing of it as another option", async () => {
+    startCli("claude", { args: ["--cli-args", "--permission-mode plan"] });
+    const plain = await carriedOut("arguments", "completed");
+    const ARGS = ["-p", "--output-format", "stream-json", "--verbose"];
+    expect(JSON.parse((await resultOf(plain.id))?.output ?? "")).toEqual([...ARGS, "--permission-mode", "plan"]);
+    const model = '--dangerously "x" $(id)';
+    const output_schema = { type: "array", description: 'it\'s "quoted" $HOME' };
+    const full = await carriedOut("arguments", "completed", { policy: { model }, output_schema });
+    expect(JSON.parse((await resultOf(full.id))?.output ?? "")).toEqual([
+      ...ARGS,
+      `--model=${model}`,
+      `--json-schema=${JSON.stringify(output_schema)}`,
+      "--permission-mode",
+      "plan",
+    ]);
+  });
+
+  it("ends a CLI that hangs after its result, which counts", async () => {
+    startCli("claude", { env: { BLOOM_CLI_GRACE_SECONDS: "1" } });
+    const { id } = await carriedOut("hang", "completed", { policy: { timeout_sec: 3_000 } });
+    expect(await resultOf(id)).toMatchObject({ output: "A seed holds its breath", error_message: null });
+  });
+
+  it("says how a CLI failed that did not say it itself", async () => {
+    startCli("claude");
+    const cut = await carriedOut("cut", "failed");
+    expect(await resultOf(cut.id)).toMatchObject({
+      error_kind: "crashed",
+      error_message: expect.stringContaining("ended with code 139: Segmentation fault"),
+      output: "A seed",
+    });
+    const slow = await carriedOut("silence", "failed", { policy: { timeout_sec: 1 } });
+    expect(await resultOf(slow.id)).toMatchObject({
+      error_kind: "timeout",
+      error_message: expect.stringContaining("timed out after 1 s"),
+    });
+  });
+
+  it.each([
+    ["a limit, with exit code 0", "limit", "rate_limited"],
+    ["a missing login", "logged out", "auth"],
+  ])("leaves the task to others after %s", async (_what, prompt, error_kind) => {
+    const { name } = startCli("claude");
+    const { id } = await create(label, { prompt });
+    await expect.poll(async () => (await taskOf(id)).error_kind, { timeout: 30_000 }).toBe(error_kind);
+    expect(await taskOf(id)).toMatchObject({ status: "queued", attempts: 0 });
+    const { rest, account_rest } = await call<Record<string, { kind: string } | null>>(`/workers/${name}`);
+    expect((rest ?? account_rest)?.kind).toBe(error_kind);
+    await call(`/llm-tasks/${id}/cancel`, {});
+  });
+
+  it("calls the other CLIs too", async () => {
+    const answers = [
+      ["codex", "Done."],
+      ["gemini", "Done."],
+      ["opencode", "First.\nSecond."],
+    ] as const;
+    await Promise.all(
+      answers.map(async ([cli, output]) => {
+        const own = `${label}-${cli}`;
+        startCli(cli, { label: own });
+        const { id } = await create(own, { prompt: "success" });
+        await endOf(id, "completed");
+        expect((await resultOf(id))?.output).toBe(output);
+      }),
+    );
+  });
+
+  it("gives any command the task's inputs, as files and as variables", async () => {
+    start(`cat "$BLOOM_STRUCTURED_INPUT_FILE" "$BLOOM_ATTACHMENTS_FILE" "$BLOOM_TRACING_FILE"
+      printf '%s' "$BLOOM_AGENT_KIND" "$BLOOM_TRACING" "\${BLOOM_OUTPUT_SCHEMA_FILE-none}"`);
+    const attachments = [{ type: "inline", content: "x", mime_type: "text/plain" }];
+    const fields = { structured_input: { a: ["б"] }, attachments, tracing: { trace_id: "t" }, agent_kind: "critic" };
+    const { id } = await carriedOut("p", "completed", fields);
+    const [input, files, tracing] = [{ a: ["б"] }, attachments, { trace_id: "t" }].map((value) =>
+      JSON.stringify(value),
+    );
+    expect((await resultOf(id))?.output).toBe(`${input}${files}${tracing}critic${tracing}none`);
+  });
+
+  it("does not start without a command that it can run, and says why", async () => {
+    const wrong = [
+      [[], "Either --cli or --exec"],
+      [["--cli", "claude", "--exec", "true"], "Either --cli or --exec"],
+      [["--cli", "cat"], "claude, codex, gemini, opencode"],
+      [["--cli", "opencode"], '"opencode" of --cli is not found'],
+    ] as const;
+    await Promise.all(
+      wrong.map(async ([args, why]) => {
+        const worker = start("", { args: [...args] });
+        expect(await worker.exited).not.toBe(0);
+        expect(worker.said()).toContain(why);
+      }),
+    );
+  });
+});
