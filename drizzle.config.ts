@@ -6,7 +6,13 @@ import { defineConfig } from "drizzle-kit";
  */
 export default defineConfig({
   dialect: "postgresql",
-  schema: ["./src/db/schema.ts", "./src/db/fleet-tables.ts", "./src/db/output-tables.ts", "./src/db/usage-tables.ts"],
+  schema: [
+    "./src/db/schema.ts",
+    "./src/db/fleet-tables.ts",
+    "./src/db/output-tables.ts",
+    "./src/db/usage-tables.ts",
+    "./src/db/live-tables.ts",
+  ],
   out: "./migrations",
   schemaFilter: ["public"],
   tablesFilter: [
@@ -17,6 +23,7 @@ export default defineConfig({
     "runtime_cli_sessions",
     "runtime_new_usage",
     "runtime_usage",
+    "runtime_live_output",
     "runtime_artifacts",
     "llm_results",
     "runtime_staged_outputs",

@@ -15,6 +15,7 @@ import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
+import { liveOutputRoutes } from "./http/live-output.ts";
 import { membridgeRoutes } from "./http/membridge.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
 import { createPlainBody } from "./http/plain-body.ts";
@@ -29,6 +30,7 @@ import { workRoutes } from "./http/work.ts";
 import { workerRoutes } from "./http/workers.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
+import { openLiveFollowers } from "./queue/live-followers.ts";
 import { openStats } from "./queue/stats.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { Settings } from "./settings/settings.ts";
@@ -89,6 +91,7 @@ export function createApp(deps: AppDeps): Express {
   const routes = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
     ...taskRoutes(dispatcher, publicUrl),
+    ...liveOutputRoutes(openLiveFollowers(db), config.liveOutput),
     ...runtimeRoutes(settings, membridge),
     ...recordRoutes(openStats(db)),
     ...artifactRoutes(store, log),

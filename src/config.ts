@@ -62,6 +62,7 @@ const variables = z.object({
   CORS_ORIGINS: origins,
   OUTBOUND_ALLOW: allowedAddresses.optional(),
   PUBLIC_URL: httpUrl.optional(),
+  LIVE_OUTPUT: z.enum(["true", "false"]).default("true"),
   ACCOUNT_PACE_AT: z.coerce
     .number("must be a number from 0 to 1")
     .min(0, "must be 0 or more")
@@ -158,6 +159,8 @@ const environment = variables
       corsOrigins: env.CORS_ORIGINS,
       /** The address at which agents reach this service. */
       publicUrl: env.PUBLIC_URL,
+      /** Whether workers may send what tasks print while they run. */
+      liveOutput: env.LIVE_OUTPUT === "true",
       /** The used share of an account's allowance from which on it gets one task at a time; 0 is never. */
       accountPaceAt: env.ACCOUNT_PACE_AT,
       autoDispatch: env.AUTO_DISPATCH === "true",

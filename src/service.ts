@@ -18,6 +18,7 @@ import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { every } from "./loop.ts";
 import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
+import { cleanLiveOutput } from "./queue/live-output.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { sumUpUsage } from "./queue/usage-sums.ts";
@@ -91,7 +92,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       every(STATISTICS_INTERVAL_MS, "table statistics", log, () => countGrownTables(db)),
       every(STORAGE_INTERVAL_MS, "artifact storage", log, async () => {
         await moveOnce(db, store, stopping.signal);
-        return { removed: await cleanOnce(db, store, stopping.signal) };
+        return { removed: await cleanOnce(db, store, stopping.signal), printed: await cleanLiveOutput(db) };
       }),
     ];
     if (config.autoDispatch) {

@@ -1,4 +1,4 @@
-import type { CompleteTask } from "../contract/requests.ts";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Metrics, UsageWindows } from "../db/values.ts";
 import { readCli } from "./read.ts";
 import type { CliName, CliReading, CliUsage, UsageWindow } from "./reading.ts";

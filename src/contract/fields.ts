@@ -73,3 +73,6 @@ type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
 export function present<T extends object>(value: T): Present<T> {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Present<T>;
 }
+
+/** Any text may be a lease id; one that is no UUID is certainly stale. */
+export const leaseId = text(128).min(1).toLowerCase();

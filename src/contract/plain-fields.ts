@@ -8,8 +8,11 @@ interface PlainCall {
   fields: Record<string, Kind>;
   /** Fields that lie in an object of that name in the JSON body. */
   inner?: { name: string; fields: string[] };
-  /** A body of text is this call's `output`, and may be as large as one in JSON. */
-  takesText?: true;
+  /**
+   * The field that a body of text is. `exact`: it may be as large as a body in JSON, and what is no text in UTF-8 is refused. `shown`: it has 100 KB
+   * at most, and bytes that are no text are replaced.
+   */
+  text?: { field: string; as: "exact" | "shown" };
 }
 
 export const PLAIN_CALLS = {
@@ -68,7 +71,7 @@ export const PLAIN_CALLS = {
         "session_id",
       ],
     },
-    takesText: true,
+    text: { field: "output", as: "exact" },
   },
   register: {
     fields: {
@@ -87,13 +90,15 @@ export const PLAIN_CALLS = {
     },
     inner: { name: "capabilities", fields: ["claude_cli", "max_concurrency", "labels"] },
   },
+  stream: { fields: { lease_id: "text", seq: "number", text: "text" }, text: { field: "text", as: "shown" } },
   rest: { fields: { reason: "text", seconds: "number" } },
 } satisfies Record<string, PlainCall>;
 
 export type PlainCallName = keyof typeof PLAIN_CALLS;
 
-export function takesText(call: PlainCallName): boolean {
-  return "takesText" in PLAIN_CALLS[call];
+/** The field that a body of text is for this call; undefined: it takes none. */
+export function textOf(call: PlainCallName): PlainCall["text"] {
+  return (PLAIN_CALLS[call] as PlainCall).text;
 }
 
 /** A query or a form, as it was parsed: a name that came more than once has a list. */

@@ -47,6 +47,15 @@ export const installScript = z.object({
   node_id: query(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, "may have 1 to 128 letters, digits and . _ - only")),
   server_url: query(agentUrl),
 });
+/** Behind which position of a task's live output. */
+export const livePosition = z.object({
+  after: query(
+    z
+      .string()
+      .regex(/^\d{1,15}$/, "must be a position that a piece had")
+      .transform(Number),
+  ).transform((after) => after ?? 0),
+});
 const day = query(z.iso.date("must be a day, as 2026-01-31"));
 /** What usage is summed up by, and the days (UTC) of it. */
 export const usageFilter = z.object({

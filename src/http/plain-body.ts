@@ -6,7 +6,7 @@ import {
   type Given,
   PLAIN_CALLS,
   type PlainCallName,
-  takesText,
+  textOf,
   unknownFields,
 } from "../contract/plain-fields.ts";
 import { InvalidValue } from "./input.ts";
@@ -33,16 +33,18 @@ export function createPlainBody(limits: Required<BodyLimits>): PlainBody {
   return (call) => async (request, response, next) => {
     const type = request.headers["content-type"]?.split(";", 1)[0]?.trim().toLowerCase();
     const query = queryTextOf(request);
-    const isText = type === TEXT && takesText(call);
+    const text = textOf(call);
+    const isText = type === TEXT && text !== undefined;
     const isFields = type === FORM || (type === undefined && query !== "");
     if (!(isText || isFields) || request.headers.origin !== undefined) return next();
-    if (takesText(call)) await reserveBody(limits, request, response);
-    await (takesText(call) ? readLarge : readSmall)(request, response);
+    const isLong = text?.as === "exact";
+    if (isLong) await reserveBody(limits, request, response);
+    await (isLong ? readLarge : readSmall)(request, response);
     const bytes: Buffer = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const given = fieldsIn([query, ...(isText ? [] : [bytes.toString()])]);
     const body = knownFields(call, given);
     const isBodyMeant = isText && (bytes.length > 0 || given.output_id === undefined);
-    request.body = isBodyMeant ? { ...body, output: textOf(bytes) } : body;
+    request.body = isBodyMeant ? { ...body, [text.field]: isLong ? exactText(bytes) : shownText(bytes) } : body;
     next();
   };
 }
@@ -79,9 +81,12 @@ function knownFields(call: PlainCallName, given: Given): Record<string, unknown>
 }
 
 /** Throws InvalidValue when the bytes cannot be stored as text. */
-function textOf(bytes: Buffer): string {
+function exactText(bytes: Buffer): string {
   if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString("utf8");
   throw new InvalidValue(
     "The output is not text in UTF-8, or has NUL characters. Upload it as it is (PUT .../output), and name it as output_id.",
   );
 }
+
+/** The bytes as text to look at: what cannot be shown or stored is replaced. */
+const shownText = (bytes: Buffer) => bytes.toString("utf8").replaceAll("\0", "\ufffd");

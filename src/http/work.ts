@@ -1,4 +1,5 @@
 import type { Request, Response } from "express";
+import { completeTask as completion } from "../contract/complete-task.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
@@ -68,14 +69,14 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       ...WORK,
       body: "long",
       plain: "complete",
-      schema: requests.completeTask,
+      schema: completion,
       handle: async ({ request, response, db, params, body }) => {
         const fenced = await ownFence(db, params.id, fencedBody(request));
-        const valid = requests.completeTask.safeParse(fenced.body ?? {}).data;
+        const valid = completion.safeParse(fenced.body ?? {}).data;
         // 404 and 409 come before 400 here (api.md).
         if (!valid) await requireCompletable(db, params.id, fenced.leaseId);
-        const completion = await completeTask(db, store, params.id, valid ?? body(fenced), { paceAt });
-        sendCompletion(request, response, completion);
+        const completed = await completeTask(db, store, params.id, valid ?? body(fenced), { paceAt });
+        sendCompletion(request, response, completed);
       },
     }),
     route({

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { CompleteTask } from "../contract/requests.ts";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";

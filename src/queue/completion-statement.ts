@@ -1,6 +1,6 @@
 /** The statement that completes a task in the ordinary case, for outputs in the artifact's row and for uploaded ones, and with what was used. */
 import { type SQL, sql } from "drizzle-orm";
-import type { CompleteTask } from "../contract/requests.ts";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/views.ts";
 import { insertAudit } from "../db/audit.ts";
 import { nowMs } from "../db/clock.ts";

@@ -1,7 +1,7 @@
 /** What both ways of completing a task share: what a worker submits, what it is answered, and which lease the result belongs to. */
 import { eq } from "drizzle-orm";
 import { kindOfLastWords, kindOfWholeOutput } from "../cli/known-messages.ts";
-import type { CompleteTask } from "../contract/requests.ts";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import { type Artifact, type Result, resultView, type Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";

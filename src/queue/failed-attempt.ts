@@ -1,4 +1,4 @@
-import type { CompleteTask } from "../contract/requests.ts";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Db } from "../db/client.ts";
 import { limitAccount } from "../fleet/account-limits.ts";
 import { recordFailure } from "../fleet/failures.ts";

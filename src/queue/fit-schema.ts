@@ -1,4 +1,4 @@
-import type { CompleteTask } from "../contract/requests.ts";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { checkOutput } from "../output-schema/check.ts";

@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import type { CompleteTask } from "../contract/requests.ts";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/views.ts";
 import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";

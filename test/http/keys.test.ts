@@ -23,7 +23,7 @@ const R = "/api/runtime";
 const reads = CALLS.filter(([method, path]) => method === "get" && !path.endsWith("/agent-health")).map(
   ([method, path]) => `${method} ${path}`,
 );
-const WORK = ["claim", "x/lease", "x/heartbeat", "x/complete", "x/release"].map(
+const WORK = ["claim", "x/lease", "x/heartbeat", "x/complete", "x/stream", "x/release"].map(
   (verb) => `post ${R}/llm-tasks/${verb}`,
 );
 /** What each role may call, besides the three open calls. */

@@ -30,6 +30,8 @@ export const CALLS = [
   ["post", "/api/runtime/llm-tasks/x/heartbeat"],
   ["put", "/api/runtime/llm-tasks/x/output"],
   ["post", "/api/runtime/llm-tasks/x/complete"],
+  ["post", "/api/runtime/llm-tasks/x/stream"],
+  ["get", "/api/runtime/llm-tasks/x/stream"],
   ["post", "/api/runtime/llm-tasks/x/release"],
   ["post", "/api/runtime/llm-tasks/x/requeue"],
   ["post", "/api/runtime/llm-tasks/x/cancel"],

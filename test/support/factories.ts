@@ -1,4 +1,6 @@
 /** Rows made through the service's own calls; a test names only the fields that matter to it. */
+
+import { completeTask as completionRequest } from "../../src/contract/complete-task.ts";
 import { createTask as creation } from "../../src/contract/create-task.ts";
 import * as requests from "../../src/contract/requests.ts";
 import type { Lease, Task, WorkerWithLoad } from "../../src/contract/views.ts";
@@ -38,4 +40,4 @@ export async function aLeasedTask(
 }
 
 export const completion = (fields: Record<string, unknown> = {}) =>
-  requests.completeTask.parse({ status: "success", output: "the output", metrics: { duration_ms: 5 }, ...fields });
+  completionRequest.parse({ status: "success", output: "the output", metrics: { duration_ms: 5 }, ...fields });

@@ -1,0 +1,94 @@
+import type { Response } from "express";
+import * as queries from "../contract/queries.ts";
+import * as requests from "../contract/requests.ts";
+import { NotFound } from "../errors.ts";
+import type { LiveFollowers } from "../queue/live-followers.ts";
+import { addLiveOutput, type Pieces, readLiveOutput } from "../queue/live-output.ts";
+import { getTask } from "../queue/tasks.ts";
+import { clientGone } from "./client-gone.ts";
+import { fencedBody, InvalidValue } from "./input.ts";
+import { ownFence } from "./own-work.ts";
+import { READERS, type Route, route, WORKERS } from "./route.ts";
+
+const PATH = "/api/runtime/llm-tasks/:id/stream";
+/** Proxies close a connection on which nothing comes for a minute. */
+const COMMENT_EVERY_MS = 15_000;
+/** A client that takes nothing of so many bytes is cut off. It goes on from where it was with `Last-Event-ID`. */
+const MOST_UNSENT_BYTES = 1_000_000;
+
+const OFF = "Live output is off on this service (LIVE_OUTPUT=false).";
+
+/** `/api/runtime/llm-tasks/:id/stream`: what a task prints while it runs. With `isOn` false, nothing is taken and nothing is there. */
+export function liveOutputRoutes(followers: LiveFollowers, isOn: boolean): Route[] {
+  const requireOn = () => {
+    if (!isOn) throw new NotFound(OFF);
+  };
+  return [
+    route({
+      name: "addLiveOutput",
+      method: "post",
+      path: PATH,
+      access: WORKERS,
+      limit: "worker calls",
+      plain: "stream",
+      schema: requests.liveOutput,
+      handle: async ({ request, response, db, params, body }) => {
+        requireOn();
+        await addLiveOutput(db, params.id, body(await ownFence(db, params.id, fencedBody(request))));
+        response.status(204).end();
+      },
+    }),
+    route({
+      name: "getLiveOutput",
+      method: "get",
+      path: PATH,
+      access: READERS,
+      query: queries.livePosition,
+      handle: async ({ request, response, db, params, query }) => {
+        requireOn();
+        const { after } = query();
+        const { id } = await getTask(db, params.id);
+        if (request.accepts("application/json", "text/event-stream") === "text/event-stream")
+          return await sendEvents(response, followers, id, lastEventOf(request.get("last-event-id")) ?? after);
+        const [found] = await readLiveOutput(db, [{ taskId: id, after }]);
+        const { pieces = [], isOver = true } = found ?? {};
+        response.json({ task_id: id, pieces, next: pieces.at(-1)?.position ?? after, is_over: isOver });
+      },
+    }),
+  ];
+}
+
+/** Where a client left off. Throws InvalidValue. */
+function lastEventOf(header: string | undefined): number | undefined {
+  if (header === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(header))
+    throw new InvalidValue("The header Last-Event-ID is not the id of an event of this stream.");
+  return Number(header);
+}
+
+/** Server-Sent Events: `output` for each piece, with its position as the id, and `end` when the task has ended. */
+async function sendEvents(response: Response, followers: LiveFollowers, taskId: string, after: number): Promise<void> {
+  const gone = clientGone(response);
+  const following = followers.follow(taskId, after, gone, send);
+  response.writeHead(200, {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",
+  });
+  response.flushHeaders();
+  const comments = setInterval(() => response.write(": \n\n"), COMMENT_EVERY_MS).unref();
+  function send({ pieces }: Pieces): void {
+    for (const { position, ...piece } of pieces)
+      response.write(`id: ${position}\nevent: output\ndata: ${JSON.stringify(piece)}\n\n`);
+    if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
+  }
+  try {
+    await following;
+    response.end("event: end\ndata: {}\n\n");
+  } catch {
+    // The status is sent: the end of the connection is what tells the client to come again.
+    response.destroy();
+  } finally {
+    clearInterval(comments);
+  }
+}

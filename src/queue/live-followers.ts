@@ -1,0 +1,90 @@
+import type { Db } from "../db/client.ts";
+import { Unavailable } from "../errors.ts";
+import { type Pieces, readLiveOutput } from "./live-output.ts";
+
+/** One query looks for all followers of this instance, this often while there are any. */
+const LOOK_EVERY_MS = 500;
+const MOST_FOLLOWERS = 1_000;
+
+interface Follower {
+  taskId: string;
+  after: number;
+  take(pieces: Pieces): void;
+  fail(error: unknown): void;
+}
+
+/** Who follows the output of running tasks on this instance. */
+export interface LiveFollowers {
+  /**
+   * Hands `take` what the task has printed behind `after`, and then what it prints, until it has ended or `signal` is aborted; resolves then.
+   * Unavailable: too many follow already. Rejects when the database cannot be asked.
+   */
+  follow(taskId: string, after: number, signal: AbortSignal, take: (pieces: Pieces) => void): Promise<void>;
+}
+
+export function openLiveFollowers(db: Db): LiveFollowers {
+  const followers = new Set<Follower>();
+  let timer: NodeJS.Timeout | undefined;
+  let isLooking = false;
+
+  async function look(): Promise<void> {
+    if (isLooking) return;
+    isLooking = true;
+    const asked = [...followers];
+    try {
+      const found = await readLiveOutput(db, lowestOf(asked));
+      // The answers come by task; several may follow one, each from its own position.
+      for (const follower of asked) {
+        const mine = found.find(({ task_id }) => task_id === follower.taskId);
+        if (!mine || !followers.has(follower)) continue;
+        const pieces = mine.pieces.filter(({ position }) => position > follower.after);
+        follower.after = pieces.at(-1)?.position ?? follower.after;
+        follower.take({ ...mine, pieces });
+      }
+    } catch (error) {
+      for (const follower of asked) follower.fail(error);
+    } finally {
+      isLooking = false;
+    }
+  }
+
+  return {
+    follow(taskId, after, signal, take) {
+      if (followers.size >= MOST_FOLLOWERS)
+        throw new Unavailable("Too many follow the output of tasks on this instance; try again.");
+      return new Promise((resolve, reject) => {
+        const end = (settle: () => void) => {
+          followers.delete(follower);
+          signal.removeEventListener("abort", leave);
+          if (followers.size === 0) {
+            clearInterval(timer);
+            timer = undefined;
+          }
+          settle();
+        };
+        const leave = () => end(resolve);
+        const follower: Follower = {
+          taskId,
+          after,
+          take: (pieces) => {
+            take(pieces);
+            if (pieces.isOver && pieces.pieces.length === 0) end(resolve);
+          },
+          fail: (error) => end(() => reject(error)),
+        };
+        followers.add(follower);
+        signal.addEventListener("abort", leave, { once: true });
+        timer ??= setInterval(() => void look(), LOOK_EVERY_MS).unref();
+        if (signal.aborted) leave();
+        else void look();
+      });
+    },
+  };
+}
+
+/** Each task once, from where the follower is that has read least of it. */
+function lowestOf(followers: Follower[]): { taskId: string; after: number }[] {
+  const lowest = new Map<string, number>();
+  for (const { taskId, after } of followers) lowest.set(taskId, Math.min(after, lowest.get(taskId) ?? after));
+  return [...lowest].map(([taskId, after]) => ({ taskId, after }));
+}
