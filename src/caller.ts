@@ -10,3 +10,6 @@ export interface Caller {
   /** The name of the key that the caller has shown, or of the setting that holds it; never the key itself. */
   keyName: string | undefined;
 }
+
+/** The caller of what the service does by itself. */
+export const NOBODY = undefined;

@@ -1,4 +1,5 @@
 import { getTableName, type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import { newId } from "./ids.ts";
@@ -9,20 +10,15 @@ import { auditLogs } from "./schema.ts";
 /** What an audit entry says: who did what to which thing, in the words of api.md. */
 export type AuditFact = Pick<AuditRow, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
 
-/** Actors of the service itself. They keep their name in the audit even when a request with a named key caused the change. */
-const OWN_ACTORS = new Set(["runtime", "membridge"]);
-
-/** The actor that an audit entry names: the named key that the caller showed. Without one, and for the service's own actors, it is `actor`. */
-export function actorOf<Actor extends string | null>({ caller }: Pick<Db, "caller">, actor: Actor): string | Actor {
-  return actor !== null && OWN_ACTORS.has(actor) ? actor : (caller?.key?.name ?? actor);
+/** The actor that an audit entry names: the named key that the caller showed, or else `actor`. What the service does by itself has no caller. */
+export function actorOf<Actor extends string | null>(caller: Caller | undefined, actor: Actor): string | Actor {
+  return caller?.key?.name ?? actor;
 }
 
 /** Writes one audit entry for each fact. `tx` is the transaction of the change itself: both commit, or neither (lifecycle.md, invariant 15). */
 export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
   if (facts.length === 0) return;
-  await tx
-    .insert(auditLogs)
-    .values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact, actor: actorOf(tx, fact.actor) })));
+  await tx.insert(auditLogs).values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact })));
 }
 
 type EntryColumn = "id" | "timestamp" | keyof AuditFact;

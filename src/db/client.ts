@@ -1,7 +1,6 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
-import type { Caller } from "../caller.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
 import { repeatedly } from "./repeat.ts";
@@ -19,10 +18,6 @@ export interface Prepared {
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
   /** The log for faults that no caller waits for. */
   readonly log: Logger;
-  /** The caller of the request. Undefined in the service's own loops. */
-  readonly caller: Caller | undefined;
-  /** Gives this database with `caller` as its caller. */
-  for(caller: Caller): Db;
   /**
    * Runs `work` in a READ COMMITTED transaction; inside a transaction, in that same one. Callers use `inTransaction`, which also repeats the
    * work after a deadlock or a serialization failure.
@@ -52,18 +47,11 @@ export function openDatabase(options: PoolOptions, log: Logger): Database {
     repeatedly(() => pool.use((client) => pool.ask(client, () => send(client))), isRolledBack);
   const db = Object.assign(drizzleOver(each), {
     log,
-    caller: undefined,
-    for: forCaller,
     transaction: transactionsOf(pool, names, tell, log),
     run: runnerOf(each, names, "each statement by itself"),
     tell,
   });
   return { db, close: () => pool.close() };
-}
-
-function forCaller(this: Db, caller: Caller): Db {
-  const db: Db = Object.create(this);
-  return Object.assign(db, { caller });
 }
 
 /** Sends one statement: on the connection of a transaction, or on any. */
@@ -81,8 +69,7 @@ function drizzleOver(each: Each): NodePgDatabase {
 
 /** Own transactions, because Drizzle's return a connection to the pool even when the connection no longer answers. */
 function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger): Db["transaction"] {
-  return async function (this: Db, work) {
-    const { caller } = this;
+  return async (work) => {
     const told = new Set<string>();
     const result = await pool.use(async (client) => {
       const each: Each = (send) => pool.ask(client, () => send(client));
@@ -91,8 +78,6 @@ function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger)
         await each(() => client.query("begin isolation level read committed"));
         const tx: Db = Object.assign(drizzleOver(each), {
           log,
-          caller,
-          for: forCaller,
           transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx),
           run: runnerOf(each, names, "within a transaction"),
           tell: (channel: string) => void told.add(channel),
@@ -102,10 +87,7 @@ function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger)
         return result;
       } catch (error) {
         if (isRepeatable(error))
-          log.warn(
-            { err: error, requestId: caller?.requestId },
-            "the database rolled a transaction back for the sake of others",
-          );
+          log.warn({ err: error }, "the database rolled a transaction back for the sake of others");
         // A failed rollback makes the connection unusable. The caller gets the first error, so the second is ignored.
         if (pool.isUsable(client)) await each(() => client.query("rollback")).catch(() => {});
         throw error;

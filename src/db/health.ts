@@ -30,7 +30,7 @@ async function look(db: Db): Promise<DatabaseHealth> {
     });
     return "ok";
   } catch (error) {
-    db.log.warn({ err: error, requestId: db.caller?.requestId }, "the database cannot do its work");
+    db.log.warn({ err: error }, "the database cannot do its work");
     return faultOf(error)?.sentence ?? "The database refused a simple change; the service's log says why.";
   }
 }

@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { Account } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { accounts, workers } from "../db/fleet-tables.ts";
@@ -45,7 +46,7 @@ async function getAccount(db: Db, id: string): Promise<Account> {
 }
 
 /** Ends the account's rest and its pace: its workers get work again. NotFound: no worker has it, and nothing is known of it. */
-export function resumeAccount(db: Db, id: string): Promise<Account> {
+export function resumeAccount(db: Db, caller: Caller | undefined, id: string): Promise<Account> {
   return inTransaction(db, async (tx) => {
     await getAccount(tx, id);
     const free = { rest: null, paced_until: null, updated_at: nowMs };
@@ -55,7 +56,13 @@ export function resumeAccount(db: Db, id: string): Promise<Account> {
       .onConflictDoUpdate({ target: accounts.id, set: free });
     await copyToWorkers(tx, sql`${accountOf} = ${id}`);
     const detail = `Account ${id} gets work again`;
-    await audit(tx, { action: "account_resumed", entity_type: "account", entity_id: id, actor: "admin", detail });
+    await audit(tx, {
+      action: "account_resumed",
+      entity_type: "account",
+      entity_id: id,
+      actor: actorOf(caller, "admin"),
+      detail,
+    });
     return await getAccount(tx, id);
   });
 }

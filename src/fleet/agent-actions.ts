@@ -1,4 +1,5 @@
-import { audit } from "../db/audit.ts";
+import type { Caller } from "../caller.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf, Refusal } from "../errors.ts";
 import { askHealth, otherNodeIn } from "./agent-health.ts";
@@ -47,7 +48,13 @@ export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string):
  * Asks the worker's agent to update, restart or uninstall itself, and gives the agent's answer. A request that was sent is audited, whatever its
  * outcome. NotFound: no such worker. NoAgentUrl, AgentUnreachable.
  */
-export async function askAgentTo(db: Db, agents: AgentCalls, id: string, action: AgentAction): Promise<unknown> {
+export async function askAgentTo(
+  db: Db,
+  caller: Caller | undefined,
+  agents: AgentCalls,
+  id: string,
+  action: AgentAction,
+): Promise<unknown> {
   const worker = await getWorker(db, id);
   if (worker.url === "") throw new NoAgentUrl(noUrl(id));
   await requireOwnAgent(db, agents.outbound, worker, new AbortController().signal).catch((error: unknown) => {
@@ -57,22 +64,28 @@ export async function askAgentTo(db: Db, agents: AgentCalls, id: string, action:
   const { status, json } = await callAgent(agents, worker.url, AGENT_ACTIONS[action], call).catch(
     async (error: unknown) => {
       if (!(error instanceof NetworkFault)) throw error;
-      if (error.sent) await auditAction(db, id, action, `no answer: ${error.message}`);
+      if (error.sent) await auditAction(db, caller, id, action, `no answer: ${error.message}`);
       const hint = error.sent ? "; it may do it all the same" : "";
       throw new AgentUnreachable(`The agent did not answer: ${messageOf(error)}${hint}`);
     },
   );
-  await auditAction(db, id, action, `it answered ${status}`);
+  await auditAction(db, caller, id, action, `it answered ${status}`);
   if (status < 200 || status > 299) throw new AgentUnreachable(`The agent answered ${status}`);
   return json ?? { ok: true };
 }
 
-function auditAction(db: Db, id: string, action: AgentAction, outcome: string): Promise<void> {
+function auditAction(
+  db: Db,
+  caller: Caller | undefined,
+  id: string,
+  action: AgentAction,
+  outcome: string,
+): Promise<void> {
   return audit(db, {
     action: `agent_${action}`,
     entity_type: "worker",
     entity_id: id,
-    actor: "admin",
+    actor: actorOf(caller, "admin"),
     detail: `The agent of worker ${id} was asked to ${action}: ${outcome}`,
   });
 }

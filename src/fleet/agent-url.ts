@@ -1,7 +1,7 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { type Allowed, isAgentUrl, isLoopbackHost, refusalOf } from "../addresses.ts";
-import type { Db } from "../db/client.ts";
+import type { Caller } from "../caller.ts";
 import { Forbidden } from "../errors.ts";
 
 /** True for a loopback address, which means whichever machine uses it. */
@@ -30,7 +30,7 @@ function isThisMachine(address: string): boolean {
  * Refuses an address that a worker's key may not set, since calls to agents carry the key that all agents share. Forbidden: the caller has only a
  * worker's key, and OUTBOUND_ALLOW does not allow the address. The address of a host name is checked when a connection is made.
  */
-export function requireAllowedUrl({ caller }: Db, url: string, allowed: Allowed | undefined): void {
+export function requireAllowedUrl(caller: Caller | undefined, url: string, allowed: Allowed | undefined): void {
   if (caller?.key?.role !== "work") return;
   const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
   const refusal =

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { audit } from "../db/audit.ts";
+import type { Caller } from "../caller.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import type { Membridge } from "./membridge.ts";
 import type { MembridgeAnswer } from "./membridge-attempt.ts";
@@ -7,6 +8,7 @@ import type { MembridgeAnswer } from "./membridge-attempt.ts";
 /** Asks Membridge to make a node the primary of a project. A success is audited. `body` is passed on as it is. Throws MembridgeUnreachable. */
 export async function selectLeader(
   db: Db,
+  caller: Caller | undefined,
   membridge: Membridge,
   projectId: string,
   body: { primary_node_id?: string | undefined },
@@ -17,7 +19,7 @@ export async function selectLeader(
       action: "leadership_promote",
       entity_type: "membridge_project",
       entity_id: projectId,
-      actor: "admin",
+      actor: actorOf(caller, "admin"),
       detail: `Promoted primary to ${body.primary_node_id} for project ${projectId}`,
     });
   }

@@ -1,7 +1,8 @@
 import { eq, inArray, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { RestWorker } from "../contract/requests.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -13,7 +14,12 @@ import { getWorker } from "./workers.ts";
  * Has the worker rest: it gets no new work for so many seconds from now, since it says that it can do none. A rest for another reason that ends
  * later stays as it is. NotFound: no such worker.
  */
-export function restWorker(db: Db, id: string, { reason, seconds }: RestWorker): Promise<WorkerWithLoad> {
+export function restWorker(
+  db: Db,
+  caller: Caller | undefined,
+  id: string,
+  { reason, seconds }: RestWorker,
+): Promise<WorkerWithLoad> {
   return inTransaction(db, async (tx) => {
     const until = sql`${nowMs} + ${seconds * 1_000}::bigint`;
     const said = reason || "it says that it can do no work";
@@ -27,7 +33,13 @@ export function restWorker(db: Db, id: string, { reason, seconds }: RestWorker):
       .returning({ id: workers.id });
     if (changed.length === 0) return await getWorker(tx, id);
     const detail = `Worker ${id} rests for ${seconds} s: ${said}`;
-    await audit(tx, { action: "worker_rested", entity_type: "worker", entity_id: id, actor: id, detail });
+    await audit(tx, {
+      action: "worker_rested",
+      entity_type: "worker",
+      entity_id: id,
+      actor: actorOf(caller, id),
+      detail,
+    });
     return await getWorker(tx, id);
   });
 }

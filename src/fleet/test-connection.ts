@@ -1,4 +1,5 @@
-import { audit } from "../db/audit.ts";
+import type { Caller } from "../caller.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Membridge, MembridgeUnreachable } from "./membridge.ts";
@@ -12,20 +13,25 @@ const KEYED = ["agents", "projects"];
  * Asks Membridge for its health now, with one retry, and for something that needs the admin key. Records the outcome in the configuration. A success
  * is audited.
  */
-export async function testConnection(db: Db, settings: Settings, membridge: Membridge): Promise<ConnectionTest> {
+export async function testConnection(
+  db: Db,
+  caller: Caller | undefined,
+  settings: Settings,
+  membridge: Membridge,
+): Promise<ConnectionTest> {
   const outcome = await ask(membridge);
   const { connected } = outcome;
   const reason = outcome.connected ? null : outcome.error;
   await settings.recordConnection(
     { connected, reason, isKeyed: membridge.keyFault() !== undefined || connected },
-    { asked: true, by: db },
+    { asked: true },
   );
   if (outcome.connected) {
     await audit(db, {
       action: "connection_test",
       entity_type: "runtime_config",
       entity_id: "singleton",
-      actor: "admin",
+      actor: actorOf(caller, "admin"),
       detail: `Connection OK: ${JSON.stringify(outcome.health)}`,
     });
   }

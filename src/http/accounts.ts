@@ -25,6 +25,7 @@ export const accountRoutes: Route[] = [
     method: "post",
     path: "/api/runtime/accounts/:id/resume",
     access: ADMINS,
-    handle: async ({ response, db, params }) => response.json(await resumeAccount(db, storableName(params.id))),
+    handle: async ({ response, db, caller, params }) =>
+      response.json(await resumeAccount(db, caller, storableName(params.id))),
   }),
 ];

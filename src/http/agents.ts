@@ -27,8 +27,8 @@ export function agentRoutes(agents: AgentCalls, publicUrl: string | undefined): 
         method: "post",
         path: `/api/runtime/workers/:id/agent-${action}`,
         access: ADMINS,
-        handle: async ({ response, db, params }) =>
-          response.json(await askAgentTo(db, agents, storableName(params.id), action)),
+        handle: async ({ response, db, caller, params }) =>
+          response.json(await askAgentTo(db, caller, agents, storableName(params.id), action)),
       }),
     ),
     route({

@@ -47,7 +47,7 @@ export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs =
       method: "get",
       path: "/api/runtime/artifacts/:id/content",
       access: READERS,
-      handle: async ({ request, response, db, params }) => {
+      handle: async ({ request, response, db, caller, params }) => {
         const artifact = await getArtifact(db, params.id);
         const headers = {
           ...NEVER_EXECUTED,
@@ -89,7 +89,7 @@ export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs =
           if (!gone.signal.aborted && !response.headersSent) throw error;
           // The status is sent: that the connection ends before the last byte is what tells the client.
           const level = gone.signal.aborted ? "debug" : "warn";
-          const requestId = db.caller?.requestId;
+          const { requestId } = caller;
           log[level]({ artifact: artifact.id, reason: messageOf(error), requestId }, "an artifact was sent in part");
           response.destroy();
         } finally {

@@ -23,15 +23,15 @@ type ClaimCall = Call<string, typeof claimRequest, z.ZodObject>;
  * goes back to the queue. One whose key is revoked while it waits is told 401.
  */
 export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
-  return async ({ request, response, db, body: read }: ClaimCall): Promise<void> => {
+  return async ({ request, response, db, caller, body: read }: ClaimCall): Promise<void> => {
     const body = read();
-    requireOwnWorker(db, body.worker_id);
+    requireOwnWorker(caller, body.worker_id);
     const asText = wantsText(request);
     if (asText && (body.max_tasks ?? 1) > 1)
       throw new InvalidValue("An answer in text/plain carries one task: leave max_tasks out, or accept JSON.");
     const gone = clientGone(response);
     let granted: LeasedTask[] = [];
-    const keyId = db.caller?.key?.id;
+    const keyId = caller.key?.id;
     const watch = keyWatch.watch(body.wait_seconds ? keyId : undefined);
     let isFirst = true;
     let isRevoked = false;
@@ -40,7 +40,7 @@ export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
       isRevoked = !isFirst && (await keyWatch.isRevoked(keyId));
       isFirst = false;
       if (isRevoked || gone.aborted) return undefined;
-      const claim = await claimTasks(db, body);
+      const claim = await claimTasks(db, caller, body);
       granted = claim.leased;
       return granted.length > 0 ? undefined : claim;
     };
@@ -54,7 +54,7 @@ export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
     if (granted.length === 0) return void response.status(204).end();
     const [first] = granted;
     const leaseIds = granted.map(({ lease }) => lease.id);
-    deliverGrant(db, gone, leaseIds, () => {
+    deliverGrant(db, caller, gone, leaseIds, () => {
       if (asText && first) sendPlain(response, headersOfGrant(first), first.task.prompt);
       else sendJson(response, { tasks: granted });
     });

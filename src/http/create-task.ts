@@ -9,7 +9,7 @@ import type { Call } from "./route.ts";
 type CreateCall = Call<string, typeof creation, z.ZodObject>;
 
 /** `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. */
-export async function create({ request, response, db, body }: CreateCall): Promise<void> {
+export async function create({ request, response, db, caller, body }: CreateCall): Promise<void> {
   const header = parseHeader(idempotencyKey, "Idempotency-Key", request);
   const task = body();
   const { idempotency_key: field } = parseBody(creationKey, request);
@@ -17,7 +17,7 @@ export async function create({ request, response, db, body }: CreateCall): Promi
     throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
   const fault = task.output_schema && (await schemaFault(task.output_schema));
   if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
-  const created = await createTask(db, task, header ?? field);
+  const created = await createTask(db, caller, task, header ?? field);
   const ignored = namesInHeader(ignoredFields(request.body));
   if (ignored) response.set("X-Ignored-Fields", ignored);
   sendJson(response.status(created.isNew ? 201 : 200), created.task);

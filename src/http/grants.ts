@@ -1,3 +1,4 @@
+import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 import { releaseUndelivered } from "../queue/release-undelivered.ts";
 
@@ -5,8 +6,14 @@ import { releaseUndelivered } from "../queue/release-undelivered.ts";
  * Tells a client of what it was granted under these leases: `send` does. When that throws, or the client has gone away before the whole answer
  * was sent (`gone`, from before the grant), nobody has heard of them, and their tasks go back to the queue. Throws what `send` throws.
  */
-export function deliverGrant(db: Db, gone: AbortSignal, leaseIds: string[], send: () => void): void {
-  const takeBack = () => void releaseUndelivered(db, leaseIds, "the client that asked for it has gone away");
+export function deliverGrant(
+  db: Db,
+  caller: Caller | undefined,
+  gone: AbortSignal,
+  leaseIds: string[],
+  send: () => void,
+): void {
+  const takeBack = () => void releaseUndelivered(db, caller, leaseIds, "the client that asked for it has gone away");
   if (gone.aborted) {
     takeBack();
     return;
@@ -16,7 +23,7 @@ export function deliverGrant(db: Db, gone: AbortSignal, leaseIds: string[], send
     send();
   } catch (error) {
     gone.removeEventListener("abort", takeBack);
-    void releaseUndelivered(db, leaseIds, "its answer could not be made");
+    void releaseUndelivered(db, caller, leaseIds, "its answer could not be made");
     throw error;
   }
 }

@@ -32,9 +32,9 @@ export function liveOutputRoutes(followers: LiveFollowers, isOn: boolean): Route
       limit: "worker calls",
       plain: "stream",
       schema: requests.liveOutput,
-      handle: async ({ request, response, db, params, body }) => {
+      handle: async ({ request, response, db, caller, params, body }) => {
         requireOn();
-        await addLiveOutput(db, params.id, body(await ownFence(db, params.id, fencedBody(request))));
+        await addLiveOutput(db, params.id, body(await ownFence(db, caller, params.id, fencedBody(request))));
         response.status(204).end();
       },
     }),

@@ -53,11 +53,11 @@ export function membridgeRoutes(membridge: Membridge): Route[] {
       path: "/api/membridge/projects/:cid/leadership/select",
       access: ADMINS,
       schema: requests.selectLeadership,
-      handle: ({ response, db, params, body }) => {
+      handle: ({ response, db, caller, params, body }) => {
         const asked = body();
         const cid = projectId(params.cid);
         // Not given up: it may have been done already, and is to be written down then.
-        return relay(response, () => selectLeader(db, membridge, cid, asked), { text: errorTextOf });
+        return relay(response, () => selectLeader(db, caller, membridge, cid, asked), { text: errorTextOf });
       },
     }),
   ];

@@ -1,6 +1,5 @@
 import type { NextFunction, Request, RequestHandler, Response, Router } from "express";
 import type { Db } from "../db/client.ts";
-import { callerOf } from "./callers.ts";
 import type { BodyReader } from "./json-body.ts";
 import { shortBody } from "./json-body.ts";
 import type { PlainBody } from "./plain-body.ts";
@@ -38,7 +37,7 @@ export function mountRoutes(router: Router, routes: Route[], db: Db, prefixes: s
       response.locals.route = name;
       next();
     };
-    const serve = (request: Request, response: Response) => route.serve(request, response, db.for(callerOf(response)));
+    const serve = (request: Request, response: Response) => route.serve(request, response, db);
     router[method](
       path,
       noteRoute,

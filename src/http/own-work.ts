@@ -1,11 +1,12 @@
 /** A key with the role `work` is a worker: it acts for the worker of its own name, and on that worker's leases. */
+import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 import { Forbidden } from "../errors.ts";
 import { leaseMeant } from "../queue/fence.ts";
 
-/** Forbidden: the key of the one for whom `db` is used is a worker's, and `workerId` is not that worker. */
-export function requireOwnWorker(db: Db, workerId: string | undefined): void {
-  const name = workerOfKey(db);
+/** Forbidden: the caller has a worker's key, and `workerId` is not that worker. */
+export function requireOwnWorker(caller: Caller, workerId: string | undefined): void {
+  const name = workerOfKey(caller);
   if (name !== undefined && name !== workerId)
     throw new Forbidden(`The key "${name}" acts for the worker "${name}" only.`);
 }
@@ -14,8 +15,13 @@ export function requireOwnWorker(db: Db, workerId: string | undefined): void {
  * The lease that the caller means by `leaseId`, or by none. With a worker's key it is always a certain one, which is that worker's, so that
  * nothing that happens until it is used makes it another's. Forbidden: it is another's, or the task has none.
  */
-export async function ownLeaseId(db: Db, taskId: string, leaseId: string | undefined): Promise<string | undefined> {
-  const name = workerOfKey(db);
+export async function ownLeaseId(
+  db: Db,
+  caller: Caller,
+  taskId: string,
+  leaseId: string | undefined,
+): Promise<string | undefined> {
+  const name = workerOfKey(caller);
   if (name === undefined) return leaseId;
   const meant = await leaseMeant(db, taskId, leaseId);
   // There is nothing to take: the call itself answers what it answers to everybody.
@@ -26,8 +32,8 @@ export async function ownLeaseId(db: Db, taskId: string, leaseId: string | undef
 }
 
 /** What `fencedBody` gives, for the lease that `ownLeaseId` allows. */
-export async function ownFence(db: Db, taskId: string, { body, leaseId }: Fenced): Promise<Fenced> {
-  const own = await ownLeaseId(db, taskId, leaseId);
+export async function ownFence(db: Db, caller: Caller, taskId: string, { body, leaseId }: Fenced): Promise<Fenced> {
+  const own = await ownLeaseId(db, caller, taskId, leaseId);
   if (own === leaseId) return { body, leaseId };
   return { body: withLease(body, own), leaseId: own };
 }
@@ -44,6 +50,6 @@ function withLease(body: unknown, leaseId: string | undefined): unknown {
   return "lease_id" in body && body.lease_id !== null ? body : { ...body, lease_id: leaseId };
 }
 
-function workerOfKey({ caller }: Db): string | undefined {
-  return caller?.key?.role === "work" ? caller.key.name : undefined;
+function workerOfKey({ key }: Caller): string | undefined {
+  return key?.role === "work" ? key.name : undefined;
 }

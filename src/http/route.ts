@@ -1,9 +1,11 @@
 /** Routes as declarations: a call's name, its address, who may call it, what it counts for, how its body is read, and what it does. */
 import type { Request, Response } from "express";
 import { z } from "zod";
+import type { Caller } from "../caller.ts";
 import type { PlainCallName } from "../contract/plain-fields.ts";
 import type { Db } from "../db/client.ts";
 import type { Role } from "../db/values.ts";
+import { callerOf } from "./callers.ts";
 import { parseBody, parseQuery } from "./input.ts";
 
 /** Who may call: anybody, or who shows a named key with one of these roles. An admin's key, and `RUNTIME_API_KEY`, may call everything. */
@@ -43,8 +45,9 @@ export interface RouteFacts {
 export interface Call<Path extends string, Schema extends z.ZodType, Query extends z.ZodObject> {
   request: Request;
   response: Response;
-  /** The database as the caller uses it: what is done with it is written down as that caller's. */
   db: Db;
+  /** Who calls, for what is written down of this call. */
+  caller: Caller;
   params: Params<Path>;
   /** The body, or another one in its place, checked by the route's schema. Throws InvalidBody. */
   body(given?: { body: unknown }): z.output<Schema>;
@@ -87,6 +90,7 @@ export function route<
         request,
         response,
         db,
+        caller: callerOf(response),
         // Express gives the parameters that the path names.
         params: request.params as Params<Path>,
         body: (given = request) => parseBody((schema ?? z.unknown()) as Schema, given),

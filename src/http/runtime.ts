@@ -50,8 +50,8 @@ export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[]
       path: "/api/runtime/config",
       access: ADMINS,
       schema: requests.saveConfig,
-      handle: async ({ response, db, body }) => {
-        await settings.save(body(), db);
+      handle: async ({ response, caller, body }) => {
+        await settings.save(caller, body());
         response.json(await settings.view());
       },
     }),
@@ -61,7 +61,7 @@ export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[]
       path: "/api/runtime/test-connection",
       access: "anybody",
       limit: "connection tests",
-      handle: async ({ response, db }) => response.json(await testConnection(db, settings, membridge)),
+      handle: async ({ response, db, caller }) => response.json(await testConnection(db, caller, settings, membridge)),
     }),
   ];
 }

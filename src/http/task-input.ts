@@ -49,8 +49,8 @@ export function headersOfGrant({ task, lease, resume_session, limits_left }: Lea
  * `GET /api/runtime/llm-tasks/:id/input/:name`: one input of the task as text, empty where the task has none of it. A worker's key reads the
  * inputs of what it holds. NotFound: no such task, or no such input.
  */
-export async function sendTaskInput({ request, response, db, params: { id, name } }: InputCall): Promise<void> {
-  await ownLeaseId(db, id, request.get("x-lease-id")?.toLowerCase());
+export async function sendTaskInput({ request, response, db, caller, params: { id, name } }: InputCall): Promise<void> {
+  await ownLeaseId(db, caller, id, request.get("x-lease-id")?.toLowerCase());
   const task = await getTask(db, id);
   const read = Object.hasOwn(INPUTS, name) ? INPUTS[name] : undefined;
   if (!read) throw new NotFound(`A task has no input "${name}"; there are: ${Object.keys(INPUTS).join(", ")}.`);

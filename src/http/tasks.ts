@@ -49,7 +49,7 @@ export function taskRoutes(dispatcher: Dispatcher, publicUrl: string | undefined
       method: "post",
       path: "/api/runtime/llm-tasks/:id/requeue",
       access: ADMINS,
-      handle: async ({ response, db, params }) => response.json(await requeueTask(db, params.id)),
+      handle: async ({ response, db, caller, params }) => response.json(await requeueTask(db, caller, params.id)),
     }),
     route({
       name: "dispatchTask",
@@ -57,10 +57,10 @@ export function taskRoutes(dispatcher: Dispatcher, publicUrl: string | undefined
       path: "/api/runtime/llm-tasks/:id/dispatch",
       access: ADMINS,
       schema: requests.dispatchTask,
-      handle: async ({ request, response, db, params, body }) => {
+      handle: async ({ request, response, caller, params, body }) => {
         const runtimeUrl = publicUrl ?? originOf(request);
         try {
-          const begun = await dispatcher.dispatch(params.id, body(), runtimeUrl, db);
+          const begun = await dispatcher.dispatch(params.id, body(), runtimeUrl, caller);
           response.json({ dispatched: true, ...begun });
         } catch (error) {
           if (!(error instanceof NotDispatched)) throw error;
@@ -75,7 +75,8 @@ export function taskRoutes(dispatcher: Dispatcher, publicUrl: string | undefined
       path: "/api/runtime/llm-tasks/:id/cancel",
       access: ADMINS,
       schema: requests.cancelTask,
-      handle: async ({ response, db, params, body }) => response.json(await cancelTask(db, params.id, body().reason)),
+      handle: async ({ response, db, caller, params, body }) =>
+        response.json(await cancelTask(db, caller, params.id, body().reason)),
     }),
     route({
       name: "explainTask",

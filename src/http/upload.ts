@@ -23,14 +23,14 @@ const LINGER_MS = 5_000;
 
 /** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. */
 export function upload(maxBytes: number) {
-  return async ({ request, response, db, params }: UploadCall): Promise<void> => {
+  return async ({ request, response, db, caller, params }: UploadCall): Promise<void> => {
     const encoding = request.get("content-encoding") ?? "identity";
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
     try {
       // One that says how long it is need not be taken to see that it is too long.
       requireAtMost(maxBytes, Number(request.get("content-length") ?? 0));
-      const leaseId = await ownLeaseId(db, params.id, request.get("x-lease-id")?.toLowerCase());
+      const leaseId = await ownLeaseId(db, caller, params.id, request.get("x-lease-id")?.toLowerCase());
       const { id, size_bytes, sha256 } = await uploadOutput(db, params.id, leaseId, bytesOf(request), maxBytes);
       response.status(201);
       if (!wantsText(request)) return void response.json({ output_id: id, size_bytes, sha256 });

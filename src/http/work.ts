@@ -44,9 +44,9 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       ...WORK,
       plain: "heartbeat",
       schema: requests.heartbeatTask,
-      handle: async ({ request, response, db, params, body }) => {
-        const fenced = await ownFence(db, params.id, fencedBody(request));
-        const pulse = await heartbeat(db, params.id, body(fenced));
+      handle: async ({ request, response, db, caller, params, body }) => {
+        const fenced = await ownFence(db, caller, params.id, fencedBody(request));
+        const pulse = await heartbeat(db, caller, params.id, body(fenced));
         if (!wantsText(request)) return sendJson(response, pulse);
         const { cancel, drain, next_heartbeat_ms } = pulse;
         const fields = { Cancel: cancel, Drain: drain, "Next-Heartbeat-Ms": next_heartbeat_ms };
@@ -70,12 +70,12 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       body: "long",
       plain: "complete",
       schema: completion,
-      handle: async ({ request, response, db, params, body }) => {
-        const fenced = await ownFence(db, params.id, fencedBody(request));
+      handle: async ({ request, response, db, caller, params, body }) => {
+        const fenced = await ownFence(db, caller, params.id, fencedBody(request));
         const valid = completion.safeParse(fenced.body ?? {}).data;
         // 404 and 409 come before 400 here (api.md).
         if (!valid) await requireCompletable(db, params.id, fenced.leaseId);
-        const completed = await completeTask(db, store, params.id, valid ?? body(fenced), { paceAt });
+        const completed = await completeTask(db, caller, store, params.id, valid ?? body(fenced), { paceAt });
         sendCompletion(request, response, completed);
       },
     }),
@@ -85,12 +85,14 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       path: "/api/runtime/llm-tasks/:id/lease",
       ...WORK,
       schema: requests.leaseTask,
-      handle: async ({ response, db, params, body }) => {
+      handle: async ({ response, db, caller, params, body }) => {
         const asked = body();
-        requireOwnWorker(db, asked.worker_id);
+        requireOwnWorker(caller, asked.worker_id);
         const gone = clientGone(response);
-        const { lease, worker } = await leaseTask(db, params.id, asked);
-        deliverGrant(db, gone, [lease.id], () => sendJson(response.status(201), { lease, worker: workerView(worker) }));
+        const { lease, worker } = await leaseTask(db, caller, params.id, asked);
+        deliverGrant(db, caller, gone, [lease.id], () =>
+          sendJson(response.status(201), { lease, worker: workerView(worker) }),
+        );
       },
     }),
     route({
@@ -116,11 +118,11 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       ...WORK,
       plain: "release",
       schema: requests.releaseTask,
-      handle: async ({ request, response, db, params, body }) => {
+      handle: async ({ request, response, db, caller, params, body }) => {
         const { leaseId, ...fenced } = fencedBody(request);
         const asked = body(fenced);
-        await ownLeaseId(db, params.id, leaseId);
-        response.json(await releaseTask(db, params.id, asked));
+        await ownLeaseId(db, caller, params.id, leaseId);
+        response.json(await releaseTask(db, caller, params.id, asked));
       },
     }),
   ];

@@ -54,10 +54,13 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       limit: "worker calls",
       plain: "register",
       schema: requests.registerWorker,
-      handle: async ({ request, response, db, body }) => {
+      handle: async ({ request, response, db, caller, body }) => {
         const registration = body();
-        requireOwnWorker(db, registration.name);
-        const { worker, isNew } = await registerWorker(db, registration, { from: clientAddressOf(request), allowed });
+        requireOwnWorker(caller, registration.name);
+        const { worker, isNew } = await registerWorker(db, caller, registration, {
+          from: clientAddressOf(request),
+          allowed,
+        });
         response.status(isNew ? 201 : 200).json(workerView(worker));
       },
     }),
@@ -66,8 +69,8 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       method: "delete",
       path: "/api/runtime/workers/:id",
       access: ADMINS,
-      handle: async ({ response, db, params }) => {
-        await removeWorker(db, storableName(params.id));
+      handle: async ({ response, db, caller, params }) => {
+        await removeWorker(db, caller, storableName(params.id));
         response.json({ removed: true, id: params.id });
       },
     }),
@@ -77,8 +80,8 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       path: "/api/runtime/workers/:id/drain",
       access: ADMINS,
       schema: requests.drainWorker,
-      handle: async ({ response, db, params, body }) =>
-        response.json(workerView(await drainWorker(db, storableName(params.id), body()))),
+      handle: async ({ response, db, caller, params, body }) =>
+        response.json(workerView(await drainWorker(db, caller, storableName(params.id), body()))),
     }),
     route({
       name: "restWorker",
@@ -88,9 +91,9 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       limit: "worker calls",
       plain: "rest",
       schema: requests.restWorker,
-      handle: async ({ response, db, params, body }) => {
-        requireOwnWorker(db, storableName(params.id));
-        response.json(workerView(await restWorker(db, params.id, body())));
+      handle: async ({ response, db, caller, params, body }) => {
+        requireOwnWorker(caller, storableName(params.id));
+        response.json(workerView(await restWorker(db, caller, params.id, body())));
       },
     }),
     route({
@@ -98,8 +101,8 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       method: "post",
       path: "/api/runtime/workers/:id/resume",
       access: ADMINS,
-      handle: async ({ response, db, params }) =>
-        response.json(workerView(await resumeWorker(db, storableName(params.id)))),
+      handle: async ({ response, db, caller, params }) =>
+        response.json(workerView(await resumeWorker(db, caller, storableName(params.id)))),
     }),
   ];
 }

@@ -1,6 +1,7 @@
 import { and, eq } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { Task } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
@@ -15,7 +16,7 @@ import { lockTask } from "./tasks.ts";
  * lease ends, however that happens (lifecycle.md, "States"). To cancel again changes nothing. NotFound: no such task. Conflict: it has ended
  * in another way.
  */
-export function cancelTask(db: Db, taskId: string, reason: string): Promise<Task> {
+export function cancelTask(db: Db, caller: Caller | undefined, taskId: string, reason: string): Promise<Task> {
   return inTransaction(db, async (tx) => {
     const before = await lockTask(tx, taskId);
     if (before.status === "cancelled" || before.cancel_requested) return before;
@@ -30,7 +31,7 @@ export function cancelTask(db: Db, taskId: string, reason: string): Promise<Task
       action: task.status === "cancelled" ? "task_cancelled" : "task_cancel_requested",
       entity_type: "llm_task",
       entity_id: task.id,
-      actor: "api",
+      actor: actorOf(caller, "api"),
       detail: `Cancelled while ${before.status}${reason && `: ${reason}`}`,
     });
     return task;

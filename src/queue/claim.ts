@@ -1,4 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { ClaimTasks } from "../contract/requests.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -144,11 +145,11 @@ export interface Claim {
  * without a CLI may claim, since it asks for itself.
  * NotFound: no such worker. Conflict: the worker is drained. Resting: it rests.
  */
-export async function claimTasks(db: Db, request: ClaimTasks): Promise<Claim> {
+export async function claimTasks(db: Db, caller: Caller | undefined, request: ClaimTasks): Promise<Claim> {
   const { worker_id } = request;
-  const claimed = await claimWithin(db, request, SPARE);
+  const claimed = await claimWithin(db, caller, request, SPARE);
   const { leased, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
-  if (quiet) await afterCommit(db, "claim", (what) => recordSignOfLife(db, worker_id, what));
+  if (quiet) await afterCommit(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
@@ -157,7 +158,7 @@ export async function claimTasks(db: Db, request: ClaimTasks): Promise<Claim> {
   return { leased, labels, hasRoom: room > 0, isPassedOver: leased.length === 0 && seen > 0 };
 }
 
-async function claimWithin(db: Db, request: ClaimTasks, spare: number): Promise<Claimed> {
+async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTasks, spare: number): Promise<Claimed> {
   const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;
   const ids = () => Array.from({ length: max_tasks }, newId);
   const leaseIds = ids();
@@ -167,17 +168,17 @@ async function claimWithin(db: Db, request: ClaimTasks, spare: number): Promise<
     slugs: agent_slugs.length > 0 ? agent_slugs : null,
     spare,
     ttlSeconds: ttl_seconds ?? null,
-    actor: actorOf(db, worker_id),
+    actor: actorOf(caller, worker_id),
     leaseIds,
     entryIds: ids(),
   };
   const claim = values.slugs ? CLAIM_OF_AGENTS : CLAIM;
-  const claimed = await releaseIfAnswerLost(db, leaseIds, async () => {
+  const claimed = await releaseIfAnswerLost(db, caller, leaseIds, async () => {
     const found = await transition(() => claim(db, values), refuse);
     return { ...found, leased: await withContinuations(db, worker_id, found.leased) };
   });
   const areMore = claimed.locked === 0 && claimed.seen > spare && spare < WIDEST;
-  return areMore ? claimWithin(db, request, spare * WIDER) : claimed;
+  return areMore ? claimWithin(db, caller, request, spare * WIDER) : claimed;
 }
 
 async function refuse(): Promise<never> {

@@ -1,3 +1,4 @@
+import type { Caller } from "../caller.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
@@ -25,6 +26,7 @@ import { usageOf } from "./usage.ts";
  */
 export async function completeInOneStatement(
   db: Db,
+  caller: Caller | undefined,
   taskId: string,
   { request, bodySha256, incomplete }: Submission,
   { id: artifactId, columns, contentTypes, staged }: PlacedOutput,
@@ -52,7 +54,7 @@ export async function completeInOneStatement(
     bodySha256,
     incomplete,
     entryId: newId(),
-    actor: actorOf(db, null),
+    actor: actorOf(caller, null),
     detail: detailOf(request, artifactId),
   };
   const usage = usageOf(metrics);
@@ -70,7 +72,7 @@ export async function completeInOneStatement(
   const { task } = completed;
   const { id: task_id, worker_id, lease_id, updated_at } = task;
   if (worker_id === null || lease_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
-  await afterCommit(db, `completion of task ${task_id}`, async (what) => {
+  await afterCommit(db, caller, `completion of task ${task_id}`, async (what) => {
     if (completed.quiet) await recordSignOfLife(db, worker_id, what);
     if (status === "error") await recordFailedAttempt(db, request, worker_id, lease_id);
     else if (completed.new_success) await recordSuccess(db, worker_id);

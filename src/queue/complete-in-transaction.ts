@@ -1,6 +1,7 @@
 import { and, eq, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { Task } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
@@ -34,6 +35,7 @@ const TRANSCRIPT = "LLM_TRANSCRIPT";
  */
 export function completeInTransaction(
   db: Db,
+  caller: Caller | undefined,
   taskId: string,
   submission: Submission,
   placed: PlacedOutput,
@@ -99,7 +101,7 @@ export function completeInTransaction(
     await audit(tx, {
       ...fact,
       action: accepted ? "task_completed" : "late_result_kept",
-      actor: workerId,
+      actor: actorOf(caller, workerId),
       detail: detailOf(request, placed.id) + lateNote,
     });
     if (accepted && note) await audit(tx, { ...fact, ...note, actor: "runtime" });

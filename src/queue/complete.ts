@@ -1,4 +1,5 @@
 import { sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
@@ -40,6 +41,7 @@ export async function requireCompletable(db: Db, taskId: string, leaseId?: strin
  */
 export async function completeTask(
   db: Db,
+  caller: Caller | undefined,
   store: ArtifactStore,
   taskId: string,
   request: CompleteTask,
@@ -53,27 +55,33 @@ export async function completeTask(
     if (earlier) return earlier;
     submission = await readPrinted(db, task, submission, cli);
   }
-  const completion = await complete(db, store, taskId, submission);
+  const completion = await complete(db, caller, store, taskId, submission);
   const { worker_id } = completion.result;
   const { windows, metrics } = submission.request;
   const what = `completion of task ${taskId}`;
   if (windows)
-    await afterCommit(db, what, () => inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)));
+    await afterCommit(db, caller, what, () => inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)));
   const { session_id } = metrics;
   if (session_id !== undefined)
-    await afterCommit(db, what, () => recordSession(db, worker_id, completion.task.context_id, session_id));
+    await afterCommit(db, caller, what, () => recordSession(db, worker_id, completion.task.context_id, session_id));
   if (cli !== undefined && output_id !== undefined && submission.transcript === undefined)
-    await afterCommit(db, what, () => unstage(db, output_id));
+    await afterCommit(db, caller, what, () => unstage(db, output_id));
   return completion;
 }
 
-async function complete(db: Db, store: ArtifactStore, taskId: string, submission: Submission): Promise<Completion> {
+async function complete(
+  db: Db,
+  caller: Caller | undefined,
+  store: ArtifactStore,
+  taskId: string,
+  submission: Submission,
+): Promise<Completion> {
   const { request, transcript } = submission;
-  let placed = await placeForHolder(db, store, taskId, request);
+  let placed = await placeForHolder(db, caller, store, taskId, request);
   let kept: PlacedOutput | undefined;
   try {
     const completed =
-      placed && transcript === undefined && (await completeInOneStatement(db, taskId, submission, placed));
+      placed && transcript === undefined && (await completeInOneStatement(db, caller, taskId, submission, placed));
     if (completed) return completed;
     const task = await requireCompletable(db, taskId, request.lease_id);
     // The transaction looks for this as well. To look here spares a repeated completion its upload.
@@ -81,9 +89,10 @@ async function complete(db: Db, store: ArtifactStore, taskId: string, submission
     if (earlier) return earlier;
     const fitting = await fitSchema(db, task, submission);
     const about = { taskId: task.id, leaseId: request.lease_id ?? task.lease_id, format: task.desired_format };
-    placed ??= await place(db, store, about, request);
-    if (transcript !== undefined) kept = await placeOutput(db, store, { ...about, format: "text", source: transcript });
-    const completion = await completeInTransaction(db, taskId, fitting, placed, kept);
+    placed ??= await place(db, caller, store, about, request);
+    if (transcript !== undefined)
+      kept = await placeOutput(db, caller, store, { ...about, format: "text", source: transcript });
+    const completion = await completeInTransaction(db, caller, taskId, fitting, placed, kept);
     if (completion.result.accepted) return completion;
     [placed, kept] = [undefined, undefined];
     throw tooLate(completion.artifact.id);
@@ -112,6 +121,7 @@ const HOLDER = statement<About, { taskId: string; leaseId: string | null }>(
 /** Places the output of a completion for the lease that holds the task. Undefined when the caller may not hold the task; nothing is placed then. */
 async function placeForHolder(
   db: Db,
+  caller: Caller | undefined,
   store: ArtifactStore,
   taskId: string,
   request: CompleteTask,
@@ -120,15 +130,16 @@ async function placeForHolder(
   if (!isUuid(taskId) || (leaseId !== undefined && !isUuid(leaseId))) return undefined;
   if (output_id === undefined && (output === null || !store.bucket)) return placeInRow(output);
   const [about] = await HOLDER(db, { taskId, leaseId: leaseId ?? null });
-  return about && (await place(db, store, about, request));
+  return about && (await place(db, caller, store, about, request));
 }
 
 async function place(
   db: Db,
+  caller: Caller | undefined,
   store: ArtifactStore,
   about: About,
   { output, output_id }: CompleteTask,
 ): Promise<PlacedOutput> {
   const source = output_id === undefined ? output : await requireStaged(db, output_id, about);
-  return source === null ? placeInRow(null) : await placeOutput(db, store, { ...about, source });
+  return source === null ? placeInRow(null) : await placeOutput(db, caller, store, { ...about, source });
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import { eq, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { CreateTask } from "../contract/create-task.ts";
 import type { Task } from "../contract/views.ts";
 import { actorOf, insertAudit } from "../db/audit.ts";
@@ -84,7 +85,12 @@ const CREATE = statement<Stored, NewTask>(
  * Puts a new task into the queue. The same request again under the same `idempotencyKey`, even at the same moment, gives the task that the
  * first one created (lifecycle.md, invariant 9). Conflict: the key was used for another request.
  */
-export async function createTask(db: Db, request: CreateTask, idempotencyKey: string | null = null): Promise<Creation> {
+export async function createTask(
+  db: Db,
+  caller: Caller | undefined,
+  request: CreateTask,
+  idempotencyKey: string | null = null,
+): Promise<Creation> {
   const id = newId();
   const size_bytes = Buffer.byteLength(JSON.stringify(request));
   const [created] = await CREATE(db, {
@@ -102,7 +108,7 @@ export async function createTask(db: Db, request: CreateTask, idempotencyKey: st
     id,
     key: idempotencyKey,
     entryId: newId(),
-    actor: actorOf(db, "api"),
+    actor: actorOf(caller, "api"),
     detail: `Task for agent ${request.agent_slug}, context ${request.context_id}`,
   });
   if (created) {

@@ -1,6 +1,7 @@
 import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import type { Caller } from "../caller.ts";
 import type { DispatchTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
@@ -48,10 +49,10 @@ export class NotDispatched extends Error {
 export interface Dispatcher {
   /**
    * Leases the task to a worker with an address and has its agent execute it. Resolves when the agent has begun, and at once when the task was
-   * dispatched before to the same worker, or to any where the request names none. `by` is the database as its caller uses it. NotFound, Conflict
+   * dispatched before to the same worker, or to any where the request names none. Without a caller, the service dispatches by itself. NotFound, Conflict
    * and Unavailable as for `leaseTask`; NoUrl; NotDispatched.
    */
-  dispatch(taskId: string, request: DispatchTask, runtimeUrl: string | undefined, by?: Db): Promise<Dispatched>;
+  dispatch(taskId: string, request: DispatchTask, runtimeUrl: string | undefined, caller?: Caller): Promise<Dispatched>;
   /** Ends the open calls. The agents go on and complete by themselves; a task whose answer gets lost comes back when its lease is overdue. */
   stop(): Promise<void>;
 }
@@ -65,18 +66,20 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
   const open = new Set<Promise<unknown>>();
 
   return {
-    async dispatch(taskId, { worker_id, ttl_seconds }, runtimeUrl, by = db) {
+    async dispatch(taskId, { worker_id, ttl_seconds }, runtimeUrl, caller) {
       // Everything is read before the task is leased, so that afterwards nothing but the call can fail.
       const task = await getTask(db, taskId);
       const before = dispatchedBefore(task, worker_id);
       if (before) return before;
       if (worker_id !== undefined) await requireUrl(db, worker_id);
-      const leased = await leaseTask(by, taskId, { worker_id, ttl_seconds }, { withUrl: true }).catch(async (error) => {
-        const meanwhile =
-          error instanceof Conflict ? dispatchedBefore(await getTask(db, taskId), worker_id) : undefined;
-        if (meanwhile) return meanwhile;
-        throw error;
-      });
+      const leased = await leaseTask(db, caller, taskId, { worker_id, ttl_seconds }, { withUrl: true }).catch(
+        async (error) => {
+          const meanwhile =
+            error instanceof Conflict ? dispatchedBefore(await getTask(db, taskId), worker_id) : undefined;
+          if (meanwhile) return meanwhile;
+          throw error;
+        },
+      );
       if ("already" in leased) return leased;
       const { lease, worker } = leased;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { NOBODY } from "../caller.ts";
 import type { Lease, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isDatabaseUnavailable } from "../db/faults.ts";
@@ -109,7 +110,7 @@ async function recordEnd(deps: Deps, task: Task, lease: Lease, executing: Promis
 /** Releases a task that its agent refused. False when that is not possible, since the task was started or its lease has ended. */
 async function releaseRefused(deps: Deps, task: Task, lease: Lease, { message }: AgentFault): Promise<boolean> {
   try {
-    await untilDone(deps, () => releaseTask(deps.db, task.id, { lease_id: lease.id, reason: message }));
+    await untilDone(deps, () => releaseTask(deps.db, NOBODY, task.id, { lease_id: lease.id, reason: message }));
   } catch (error) {
     if (error instanceof Conflict) return false;
     throw error;
@@ -152,7 +153,7 @@ async function completeFromAnswer(
     retry_after_ms: undefined,
     windows: undefined,
   };
-  await completeTask(deps.db, deps.store, now.id, completion, { incomplete });
+  await completeTask(deps.db, NOBODY, deps.store, now.id, completion, { incomplete });
   if (incomplete)
     deps.log.warn(
       { task: task.id, worker: lease.worker_id },

@@ -1,4 +1,5 @@
 import { sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { HeartbeatTask } from "../contract/requests.ts";
 import type { Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
@@ -59,6 +60,7 @@ const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; 
  */
 export async function heartbeat(
   db: Db,
+  caller: Caller | undefined,
   taskId: string,
   request: Partial<HeartbeatTask> = {},
 ): Promise<HeartbeatAnswer> {
@@ -72,7 +74,7 @@ export async function heartbeat(
   );
   const { cancel, ...lease } = renewed;
   if (quiet)
-    await afterCommit(db, `heartbeat of task ${taskId}`, (what) => recordSignOfLife(db, lease.worker_id, what));
+    await afterCommit(db, caller, `heartbeat of task ${taskId}`, (what) => recordSignOfLife(db, lease.worker_id, what));
   return {
     lease,
     expires_at: lease.expires_at,

@@ -1,4 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { LeaseTask } from "../contract/requests.ts";
 import type { Lease, Task, WorkerWithLoad } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
@@ -112,6 +113,7 @@ export async function hasWorkerFor(db: Db, taskId: string, withUrl: boolean): Pr
  */
 export async function leaseTask(
   db: Db,
+  caller: Caller | undefined,
   taskId: string,
   { worker_id, ttl_seconds }: LeaseTask,
   { withUrl = false }: { withUrl?: boolean } = {},
@@ -125,7 +127,7 @@ export async function leaseTask(
     ttlSeconds: ttl_seconds ?? null,
     leaseId,
     entryId: newId(),
-    actor: actorOf(db, "router"),
+    actor: actorOf(caller, "router"),
   };
   let attempts = 0;
   const {
@@ -134,7 +136,7 @@ export async function leaseTask(
     ttl_seconds: ttl,
     worker,
     active_leases,
-  } = await releaseIfAnswerLost(db, [leaseId], () =>
+  } = await releaseIfAnswerLost(db, caller, [leaseId], () =>
     transition(
       () => (attempts++ === 0 ? LEASE : LEASE_WAITING)(db, values),
       () => refuse(db, taskId, worker_id, withUrl),

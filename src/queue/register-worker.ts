@@ -1,8 +1,9 @@
 import { eq, sql } from "drizzle-orm";
 import type { Allowed } from "../addresses.ts";
+import type { Caller } from "../caller.ts";
 import type { RegisterWorker } from "../contract/requests.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -34,7 +35,12 @@ export interface Registering {
  * restarted, and the leases of its earlier life end at once (lifecycle.md, "When is a worker online?").
  * Forbidden: the caller's key may not set this `url` (fleet/agent-url.ts).
  */
-export function registerWorker(db: Db, request: RegisterWorker, how: Registering = {}): Promise<Registration> {
+export function registerWorker(
+  db: Db,
+  caller: Caller | undefined,
+  request: RegisterWorker,
+  how: Registering = {},
+): Promise<Registration> {
   const { name, boot_id } = request;
   const account = request.account ?? name;
   return inTransaction(db, async (tx) => {
@@ -45,7 +51,7 @@ export function registerWorker(db: Db, request: RegisterWorker, how: Registering
         await lockAccount(tx, account);
         return hasRestarted(tx, name, boot_id);
       });
-    const address = await addressFor(tx, request, how);
+    const address = await addressFor(tx, caller, request, how);
     const isNew = await upsert(tx, request, address);
     // Of an account that it had before and does not name now, its row has all that is known.
     if (isNew || request.account !== undefined) await copyAccounts(tx, [name]);
@@ -55,7 +61,7 @@ export function registerWorker(db: Db, request: RegisterWorker, how: Registering
       action: isNew ? "worker_registered" : "worker_updated",
       entity_type: "worker",
       entity_id: name,
-      actor: "api",
+      actor: actorOf(caller, "api"),
       detail: `Worker ${name} registered, status=${status}, max_concurrency=${capabilities.max_concurrency}${noteOn(request, address)}`,
     });
     return { worker, isNew };
@@ -73,7 +79,12 @@ async function hasRestarted(tx: Db, name: string, bootId: string): Promise<boole
 }
 
 /** The address where the worker is called from now on; undefined leaves it as it is. Membridge's word counts more than the address that a request came from. */
-async function addressFor(tx: Db, { name, url = "" }: RegisterWorker, { from, allowed }: Registering) {
+async function addressFor(
+  tx: Db,
+  caller: Caller | undefined,
+  { name, url = "" }: RegisterWorker,
+  { from, allowed }: Registering,
+) {
   const reachable = url === "" ? undefined : reachableUrl(url, from);
   if (reachable === undefined) return undefined;
   const [known] = await tx
@@ -83,7 +94,7 @@ async function addressFor(tx: Db, { name, url = "" }: RegisterWorker, { from, al
     .for("no key update");
   if (reachable.url === known?.url || (reachable.isFrom && known?.url && known.url_from === "membridge"))
     return undefined;
-  requireAllowedUrl(tx, reachable.url, allowed);
+  requireAllowedUrl(caller, reachable.url, allowed);
   return {
     url: reachable.url,
     url_from: reachable.isFrom ? ("caller" as const) : ("node" as const),

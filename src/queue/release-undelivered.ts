@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { and, eq, inArray } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 import { leases } from "../db/schema.ts";
 import { Refusal } from "../errors.ts";
@@ -12,12 +13,18 @@ const LOOK_AFTER_MS = [0, 1_000, 4_000, 15_000, 40_000, 60_000, 120_000];
  * Runs `lease`, which leases tasks under `leaseIds`, and gives what it gives. When it fails, the database may have leased the tasks all the same
  * while its answer was lost; they are then released in the background, since no worker knows of them. Throws what `lease` throws, at once.
  */
-export async function releaseIfAnswerLost<T>(db: Db, leaseIds: string[], lease: () => Promise<T>): Promise<T> {
+export async function releaseIfAnswerLost<T>(
+  db: Db,
+  caller: Caller | undefined,
+  leaseIds: string[],
+  lease: () => Promise<T>,
+): Promise<T> {
   try {
     return await lease();
   } catch (error) {
     // A refusal leased nothing.
-    if (!(error instanceof Refusal)) void releaseUndelivered(db, leaseIds, "the answer of the database was lost");
+    if (!(error instanceof Refusal))
+      void releaseUndelivered(db, caller, leaseIds, "the answer of the database was lost");
     throw error;
   }
 }
@@ -27,12 +34,17 @@ export async function releaseIfAnswerLost<T>(db: Db, leaseIds: string[], lease: 
  * Looks at once, and again for four minutes while it finds no such lease or the database is away. A task that was started or has ended stays as
  * it is. Never rejects.
  */
-export async function releaseUndelivered(db: Db, leaseIds: string[], reason: string): Promise<void> {
-  const about = { requestId: db.caller?.requestId, reason };
+export async function releaseUndelivered(
+  db: Db,
+  caller: Caller | undefined,
+  leaseIds: string[],
+  reason: string,
+): Promise<void> {
+  const about = { requestId: caller?.requestId, reason };
   for (const afterMs of LOOK_AFTER_MS) {
     await delay(afterMs, undefined, { ref: false });
     try {
-      const tasks = await releaseHeld(db, leaseIds, reason);
+      const tasks = await releaseHeld(db, caller, leaseIds, reason);
       if (tasks > 0) return db.log.info({ ...about, tasks }, "released tasks whose worker was never told of them");
     } catch (error) {
       db.log.debug({ ...about, err: error }, "tasks whose worker was never told of them are not released yet");
@@ -40,13 +52,13 @@ export async function releaseUndelivered(db: Db, leaseIds: string[], reason: str
   }
 }
 
-async function releaseHeld(db: Db, leaseIds: string[], reason: string): Promise<number> {
+async function releaseHeld(db: Db, caller: Caller | undefined, leaseIds: string[], reason: string): Promise<number> {
   const held = await db
     .select({ id: leases.id, taskId: leases.task_id })
     .from(leases)
     .where(and(inArray(leases.id, leaseIds), eq(leases.status, "active")));
   for (const { id, taskId } of held)
-    await releaseTask(db, taskId, { lease_id: id, reason }).catch((error) => {
+    await releaseTask(db, caller, taskId, { lease_id: id, reason }).catch((error) => {
       // The task was started, or has ended, meanwhile.
       if (!(error instanceof Refusal)) throw error;
     });

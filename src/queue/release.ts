@@ -1,7 +1,8 @@
 import { and, eq, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { ReleaseTask } from "../contract/requests.ts";
 import type { Task } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
@@ -22,7 +23,12 @@ type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
  * invariant 16). NotFound: no such task. Conflict: `lease_id` does not hold the task, or a heartbeat said that the task was started and the
  * release does not say so.
  */
-export function releaseTask(db: Db, taskId: string, { lease_id, reason, started = false }: Release): Promise<Task> {
+export function releaseTask(
+  db: Db,
+  caller: Caller | undefined,
+  taskId: string,
+  { lease_id, reason, started = false }: Release,
+): Promise<Task> {
   const releasable = started ? HELD_STATUSES : (["leased"] as const);
   return inTransaction(db, async (tx) => {
     const { status, worker_id, ...before } = await lockTask(tx, taskId);
@@ -43,7 +49,7 @@ export function releaseTask(db: Db, taskId: string, { lease_id, reason, started 
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, releasable)))
       .returning();
     if (!task) throw staleLease(lease_id);
-    const fact = { entity_type: "llm_task", entity_id: task.id, actor: worker_id ?? "api" };
+    const fact = { entity_type: "llm_task", entity_id: task.id, actor: actorOf(caller, worker_id ?? "api") };
     const detail = `Handed back ${started ? "after it was started" : "unstarted"}, lease ${lease_id}${reason && `: ${reason}`}`;
     await audit(tx, { ...fact, action: "task_released", detail });
     if (next === "cancelled")

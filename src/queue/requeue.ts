@@ -1,6 +1,7 @@
 import { and, eq } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
 import type { Task } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { llmTasks } from "../db/schema.ts";
@@ -12,7 +13,7 @@ import { keptTo, lockTask } from "./tasks.ts";
 import { limitReached } from "./usage.ts";
 
 /** The transition failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
-export function requeueTask(db: Db, taskId: string): Promise<Task> {
+export function requeueTask(db: Db, caller: Caller | undefined, taskId: string): Promise<Task> {
   return inTransaction(db, async (tx) => {
     const { id, status: was, limits, usage } = await lockTask(tx, taskId);
     const [task] = await tx
@@ -36,7 +37,7 @@ export function requeueTask(db: Db, taskId: string): Promise<Task> {
       action: "task_requeued",
       entity_type: "llm_task",
       entity_id: id,
-      actor: "admin",
+      actor: actorOf(caller, "admin"),
       detail: `Requeued from ${was}`,
     });
     tellQueueNews(tx);

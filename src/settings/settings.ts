@@ -1,9 +1,10 @@
 import { eq, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { shownUrl } from "../addresses.ts";
+import type { Caller } from "../caller.ts";
 import type { SaveConfig } from "../contract/requests.ts";
 import { maskKey, type RuntimeConfig } from "../contract/views.ts";
-import { audit } from "../db/audit.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime, nowMs } from "../db/clock.ts";
 import { runtimeSettings } from "../db/schema.ts";
@@ -82,9 +83,9 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
       };
     },
 
-    /** `by` is the database as the caller uses it. */
-    async save({ membridge_server_url, admin_key }: SaveConfig, by: Db = db): Promise<void> {
-      await inTransaction(by, async (tx) => {
+    /** Saves the address and the admin key, for the caller. */
+    async save(caller: Caller | undefined, { membridge_server_url, admin_key }: SaveConfig): Promise<void> {
+      await inTransaction(db, async (tx) => {
         // All saves write in the order of the keys, so that two saves cannot wait for each other.
         await put(tx, "admin_key", box.seal("admin_key", admin_key));
         await put(tx, "admin_key_refused", "false");
@@ -95,7 +96,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
           action: "config_updated",
           entity_type: "runtime_config",
           entity_id: "singleton",
-          actor: "admin",
+          actor: actorOf(caller, "admin"),
           detail: `Updated membridge URL to ${membridge_server_url}`,
         });
       });
@@ -105,11 +106,8 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
      * Records whether Membridge can be used now. An unchanged state is written every 30 s at most, or always when it was `asked` for. While
      * Membridge refuses the admin key, the success of a call that needs no key changes nothing.
      */
-    async recordConnection(
-      { connected, reason, isKeyed }: ConnectionState,
-      { asked = false, by = db } = {},
-    ): Promise<void> {
-      await inTransaction(by, async (tx) => {
+    async recordConnection({ connected, reason, isKeyed }: ConnectionState, { asked = false } = {}): Promise<void> {
+      await inTransaction(db, async (tx) => {
         const saved = await read(tx);
         if (connected && !isKeyed && saved.get("admin_key_refused") === "true") return;
         const isRefused = String(isKeyed && !connected);

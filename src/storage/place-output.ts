@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { Readable } from "node:stream";
+import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import type { ArtifactRow, TaskRow } from "../db/rows.ts";
@@ -59,7 +60,12 @@ export function placeInRow(output: string | null): PlacedOutput {
 const factsOf = (text: string) => ({ size_bytes: Buffer.byteLength(text), sha256: sha256Of(text) });
 
 /** Places the output in the bucket, if there is one, else in PostgreSQL. When the object store fails, the output stays in PostgreSQL and is moved later. */
-export async function placeOutput(db: Db, store: ArtifactStore, output: Output): Promise<PlacedOutput> {
+export async function placeOutput(
+  db: Db,
+  caller: Caller | undefined,
+  store: ArtifactStore,
+  output: Output,
+): Promise<PlacedOutput> {
   const { taskId, leaseId, format, source } = output;
   const { bucket } = store;
   const isUploaded = typeof source !== "string";
@@ -73,7 +79,7 @@ export async function placeOutput(db: Db, store: ArtifactStore, output: Output):
   const mayPut = bucket && (await announce(db, bucket, staged, source, facts));
   const body = text === null ? checkBytes(readChunks(db, id), facts) : [Buffer.from(text)];
   const upload = { body, ...facts, contentType: contentTypes[format] };
-  const url = mayPut ? await putIntoBucket(db, store, bucket, artifactKey(taskId, id), upload) : null;
+  const url = mayPut ? await putIntoBucket(caller, store, bucket, artifactKey(taskId, id), upload) : null;
   const columns = { size_bytes, sha256, url, content: url === null ? text : null };
   return { id, columns, contentTypes, staged: { ...staged, keepChunks: url === null && text === null } };
 }
@@ -93,7 +99,7 @@ async function announce(
 
 /** Uploads the output, and gives the object's `minio://` address; null when the output must stay in PostgreSQL. */
 async function putIntoBucket(
-  db: Db,
+  caller: Caller | undefined,
   { log, uploadWithinMs = UPLOAD_WITHIN_MS }: ArtifactStore,
   bucket: Bucket,
   key: ArtifactKey,
@@ -104,7 +110,7 @@ async function putIntoBucket(
     return `minio://${bucket.name}/${key}`;
   } catch (error) {
     const why = isStoreFault(error) ? "the object store failed" : "the output could not be read";
-    const requestId = db.caller?.requestId;
+    const requestId = caller?.requestId;
     log.warn({ reason: messageOf(error), key, requestId }, `${why}; the output stays in PostgreSQL`);
     return null;
   }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { migrate } from "../../src/db/migrate.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
@@ -81,7 +82,7 @@ describe("the database", async () => {
 
   it("refuses to change or delete a finalized artifact and an audit entry", async () => {
     const { task } = await aLeasedTask(db);
-    await completeTask(db, inDatabase, task.id, completion());
+    await completeTask(db, NOBODY, inDatabase, task.id, completion());
     for (const statement of [
       "update runtime_artifacts set content = 'forged'",
       "delete from runtime_artifacts",

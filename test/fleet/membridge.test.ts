@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { createMembridge, type MembridgeCall, MembridgeUnreachable } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
@@ -234,7 +235,7 @@ describe("the circuit", () => {
     await breakIt();
     const other = await startMembridge();
     onTestFinished(other.close);
-    await client.settings.save({ membridge_server_url: other.url, admin_key: ADMIN_KEY });
+    await client.settings.save(NOBODY, { membridge_server_url: other.url, admin_key: ADMIN_KEY });
     onTestFinished(async () => void (await query("delete from runtime_settings")));
     expect((await client.call(["health"])).status).toBe(200);
   });

@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import type { Task } from "../../src/contract/views.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
@@ -79,14 +80,14 @@ describe("a worker without a sign of life", () => {
     const { id } = await aWorker(db);
     await anOfflineWorker(id);
     const task = await aTask(db);
-    await expect(leaseTask(db, task.id, toAnyone)).rejects.toThrow("No available worker with free capacity");
+    await expect(leaseTask(db, NOBODY, task.id, toAnyone)).rejects.toThrow("No available worker with free capacity");
   });
 });
 
 describe("a worker that is offline is online again, which is audited once,", () => {
   const says: [string, (task: Task) => Promise<unknown>][] = [
-    ["heartbeat", (task) => heartbeat(db, task.id).then(() => heartbeat(db, task.id))],
-    ["completion", (task) => completeTask(db, inDatabase, task.id, completion())],
+    ["heartbeat", (task) => heartbeat(db, NOBODY, task.id).then(() => heartbeat(db, NOBODY, task.id))],
+    ["completion", (task) => completeTask(db, NOBODY, inDatabase, task.id, completion())],
   ];
 
   it.each(says)("after a %s of one of its tasks", async (_name, say) => {
@@ -137,10 +138,10 @@ describe("what Membridge says", () => {
     await pass();
     expect(await statusOf("fresh")).toBe("unknown");
     const task = await aTask(db);
-    await expect(leaseTask(db, task.id, toAnyone)).rejects.toThrow("No available worker with free capacity");
+    await expect(leaseTask(db, NOBODY, task.id, toAnyone)).rejects.toThrow("No available worker with free capacity");
 
-    await leaseTask(db, task.id, { ...toAnyone, worker_id: "fresh" });
-    await heartbeat(db, task.id);
+    await leaseTask(db, NOBODY, task.id, { ...toAnyone, worker_id: "fresh" });
+    await heartbeat(db, NOBODY, task.id);
     expect(await statusOf("fresh")).toBe("online");
     expect(await auditOf("fresh", "worker_online")).toHaveLength(1);
   });
@@ -189,7 +190,7 @@ describe("a node agent that registers itself once, and that Membridge does not l
     onTestFinished(agent.close);
     await anOfflineWorker("rpi");
     const task = await aTask(db);
-    await leaseTask(db, task.id, { ...toAnyone, worker_id: "rpi" });
+    await leaseTask(db, NOBODY, task.id, { ...toAnyone, worker_id: "rpi" });
     const body = JSON.stringify({ task_id: task.id, prompt: task.prompt });
     const executed = await fetch(`${agent.url}/execute-task`, { method: "POST", body });
     expect(await executed.json()).toMatchObject({ ok: true, task_id: task.id });

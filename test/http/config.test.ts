@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { checkSettingsKey } from "../../src/settings/settings-key-check.ts";
@@ -207,7 +208,7 @@ describe("the admin key", () => {
   it("is encrypted anew when SETTINGS_KEY is changed, and is used all the while", async () => {
     const settingsWith = (secret: string, ...previous: string[]) =>
       createSettings(db, createSecretBox(secret, ...previous), { url: fake.url, adminKey: "" }, silent);
-    await settingsWith("the first secret").save(saved);
+    await settingsWith("the first secret").save(NOBODY, saved);
     const before = await storedKey();
     const rotated = settingsWith("the second secret", "the first secret");
     expect((await rotated.membridgeAddress()).adminKey).toBe(saved.admin_key);
@@ -267,7 +268,7 @@ describe("the admin key", () => {
     expect([await warned("the next", "the first"), await warned("the first")]).toEqual([false, true]);
     // Whoever saves the configuration says which key it is from now on.
     const other = createSettings(db, createSecretBox("another"), { url: fake.url, adminKey: "" }, silent);
-    await other.save(saved);
+    await other.save(NOBODY, saved);
     expect([await warned("another"), await warned("the next")]).toEqual([false, true]);
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { createTask as creation } from "../../src/contract/create-task.ts";
 import { cancelTask } from "../../src/queue/cancel.ts";
 import { completeTask } from "../../src/queue/complete.ts";
@@ -15,41 +16,43 @@ import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts
 import { listed } from "../support/lists.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
-const complete = async (id: string, fields = {}) => completeTask(db, inDatabase, id, completion(fields));
+const complete = async (id: string, fields = {}) => completeTask(db, NOBODY, inDatabase, id, completion(fields));
 const history = async (id: string) => listed(db, historyOf(db, id));
 const actionsOf = async (id: string) => (await history(id)).map(({ action }) => action);
 
 describe("a cancelled task", () => {
   it("that is queued ends at once, and nobody gets it any more", async () => {
     const task = await aTask(db);
-    expect((await cancelTask(db, task.id, "not needed")).status).toBe("cancelled");
+    expect((await cancelTask(db, NOBODY, task.id, "not needed")).status).toBe("cancelled");
     expect(await history(task.id)).toMatchObject([
       { action: "task_created" },
       { action: "task_cancelled", actor: "api", detail: "Cancelled while queued: not needed" },
     ]);
     expect(await history(task.id.toUpperCase())).toHaveLength(2);
     const { id } = await aWorker(db);
-    await expect(leaseTask(db, task.id, { worker_id: id, ttl_seconds: undefined })).rejects.toThrow("'cancelled'");
-    await expect(requeueTask(db, task.id)).rejects.toThrow("'cancelled'");
+    await expect(leaseTask(db, NOBODY, task.id, { worker_id: id, ttl_seconds: undefined })).rejects.toThrow(
+      "'cancelled'",
+    );
+    await expect(requeueTask(db, NOBODY, task.id)).rejects.toThrow("'cancelled'");
   });
 
   it("that is held stays with its worker, who hears of it, and ends when it completes; the output is kept", async () => {
     const { task } = await aLeasedTask(db);
-    expect((await heartbeat(db, task.id)).cancel).toBe(false);
-    expect(await cancelTask(db, task.id, "")).toMatchObject({ status: "running", cancel_requested: true });
-    expect((await heartbeat(db, task.id)).cancel).toBe(true);
+    expect((await heartbeat(db, NOBODY, task.id)).cancel).toBe(false);
+    expect(await cancelTask(db, NOBODY, task.id, "")).toMatchObject({ status: "running", cancel_requested: true });
+    expect((await heartbeat(db, NOBODY, task.id)).cancel).toBe(true);
     const { task: ended, artifact } = await complete(task.id, { output: "half of it" });
     expect([ended.status, artifact.content]).toEqual(["cancelled", "half of it"]);
     expect((await actionsOf(task.id)).slice(-3)).toEqual(["task_cancel_requested", "task_completed", "task_cancelled"]);
   });
 
   it.each<[string, (id: string, lease: string) => Promise<unknown>]>([
-    ["is released", (id, lease_id) => releaseTask(db, id, { lease_id, reason: "" })],
+    ["is released", (id, lease_id) => releaseTask(db, NOBODY, id, { lease_id, reason: "" })],
     ["expires", (id) => makeOverdue(id).then(() => sweepOnce(db))],
     ["fails", (id) => complete(id, { status: "error" })],
   ])("ends as cancelled also when its lease %s", async (_how, end) => {
     const { task, lease } = await aLeasedTask(db, { task: { retry: {} } });
-    await cancelTask(db, task.id, "");
+    await cancelTask(db, NOBODY, task.id, "");
     await end(task.id, lease.id);
     expect((await getTask(db, task.id)).status).toBe("cancelled");
     expect((await actionsOf(task.id)).at(-1)).toBe("task_cancelled");
@@ -57,11 +60,11 @@ describe("a cancelled task", () => {
 
   it("is cancelled once, and what has ended otherwise is not", async () => {
     const { task } = await aLeasedTask(db);
-    await Promise.all([1, 2, 3].map(() => cancelTask(db, task.id, "")));
+    await Promise.all([1, 2, 3].map(() => cancelTask(db, NOBODY, task.id, "")));
     expect((await actionsOf(task.id)).filter((action) => action === "task_cancel_requested")).toHaveLength(1);
     const { task: done } = await aLeasedTask(db);
     await complete(done.id);
-    await expect(cancelTask(db, done.id, "")).rejects.toThrow("Cannot cancel task with status 'completed'");
+    await expect(cancelTask(db, NOBODY, done.id, "")).rejects.toThrow("Cannot cancel task with status 'completed'");
   });
 });
 
@@ -79,7 +82,7 @@ describe("a task with retry", () => {
       const worker = await aWorker(db);
       const delays: number[] = [];
       for (let attempt = 1; attempt <= 4; attempt++) {
-        await leaseTask(db, id, { worker_id: worker.id, ttl_seconds: undefined });
+        await leaseTask(db, NOBODY, id, { worker_id: worker.id, ttl_seconds: undefined });
         const { task, result } = await complete(id, { status: "error", error_message: "no" });
         expect(task.status).toBe(attempt < 4 ? "queued" : "dead");
         if (attempt < 4) delays.push(((task.retry_at ?? 0) - result.completed_at) / 1_000);
@@ -96,7 +99,7 @@ describe("a task with retry", () => {
   it("is not leased before it is due", async () => {
     const { task, worker } = await aLeasedTask(db, { task: { retry } });
     const { task: waiting } = await complete(task.id, { status: "error" });
-    const lease = () => leaseTask(db, task.id, { worker_id: worker.id, ttl_seconds: undefined });
+    const lease = () => leaseTask(db, NOBODY, task.id, { worker_id: worker.id, ttl_seconds: undefined });
     await expect(lease()).rejects.toThrow(`Task is not due before ${waiting.retry_at}`);
     await due(task.id);
     expect((await lease()).lease.status).toBe("active");

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { getTask } from "../../src/queue/tasks.ts";
@@ -9,7 +10,7 @@ import { aLeasedTask, aTask, completion } from "../support/factories.ts";
 const { db, query, makeOverdue } = await createTestDatabase();
 
 async function complete(taskId: string, fields = {}) {
-  return completeTask(db, inDatabase, taskId, completion(fields));
+  return completeTask(db, NOBODY, inDatabase, taskId, completion(fields));
 }
 
 describe("a completion", () => {
@@ -65,7 +66,7 @@ describe("a requeue", () => {
   it("gives a failed task all its attempts again", async () => {
     const { task } = await aLeasedTask(db);
     await complete(task.id, { status: "error", output: null, error_message: "no CLI" });
-    const again = await requeueTask(db, task.id);
+    const again = await requeueTask(db, NOBODY, task.id);
     expect(again).toMatchObject({ status: "queued", attempts: 0, lease_id: null, worker_id: null });
   });
 
@@ -73,7 +74,7 @@ describe("a requeue", () => {
     const { task } = await aLeasedTask(db);
     await complete(task.id);
     const before = await getTask(db, task.id);
-    await expect(requeueTask(db, task.id)).rejects.toThrow("Cannot requeue task with status 'completed'");
+    await expect(requeueTask(db, NOBODY, task.id)).rejects.toThrow("Cannot requeue task with status 'completed'");
     expect(await getTask(db, task.id)).toEqual(before);
   });
 });

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { createTask as creation } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { createTask } from "../../src/queue/create.ts";
@@ -17,7 +18,7 @@ const request = (fields = {}) =>
 describe("the same creation again", () => {
   it("100 times at the same moment makes one task", async () => {
     const key = randomUUID();
-    const all = await Promise.all(Array.from({ length: 100 }, () => createTask(db, request(), key)));
+    const all = await Promise.all(Array.from({ length: 100 }, () => createTask(db, NOBODY, request(), key)));
     expect(all.filter(({ isNew }) => isNew)).toHaveLength(1);
     expect(new Set(all.map(({ task }) => task.id)).size).toBe(1);
     expect(await query("select id from llm_tasks where idempotency_key = $1", [key])).toHaveLength(1);
@@ -27,10 +28,10 @@ describe("the same creation again", () => {
 
   it("gives the task as it is now", async () => {
     const fields = { context_hints: ["a", "b"], policy: { timeout_sec: 1.5, budget: -0 }, max_attempts: 1 };
-    const { task } = await createTask(db, request(fields), "as it is now");
+    const { task } = await createTask(db, NOBODY, request(fields), "as it is now");
     const { id } = await aWorker(db);
-    await leaseTask(db, task.id, { worker_id: id, ttl_seconds: undefined });
-    const again = await createTask(db, request(fields), "as it is now");
+    await leaseTask(db, NOBODY, task.id, { worker_id: id, ttl_seconds: undefined });
+    const again = await createTask(db, NOBODY, request(fields), "as it is now");
     expect(again).toMatchObject({ isNew: false, task: { id: task.id, status: "leased", worker_id: id } });
   });
 
@@ -39,20 +40,22 @@ describe("the same creation again", () => {
     for (const fields of [{}, { not_before: 7 }]) {
       const asked = request({ ...fields, retry: { max_attempts: 2 } });
       const key = randomUUID();
-      const { task } = await createTask(db, asked, key);
-      const again = async () => (await createTask(db, asked, key)).task;
+      const { task } = await createTask(db, NOBODY, asked, key);
+      const again = async () => (await createTask(db, NOBODY, asked, key)).task;
       const fail = async () => {
-        await leaseTask(db, task.id, { worker_id, ttl_seconds: undefined });
-        await completeTask(db, inDatabase, task.id, completion({ status: "error" }));
+        await leaseTask(db, NOBODY, task.id, { worker_id, ttl_seconds: undefined });
+        await completeTask(db, NOBODY, inDatabase, task.id, completion({ status: "error" }));
       };
       await fail();
       expect(await again()).toMatchObject({ id: task.id, status: "queued", attempts: 1, ...fields });
       await query("update llm_tasks set retry_at = 1 where id = $1", [task.id]);
       await fail();
       expect(await again()).toMatchObject({ id: task.id, status: "dead" });
-      await requeueTask(db, task.id);
+      await requeueTask(db, NOBODY, task.id);
       expect(await again()).toMatchObject({ id: task.id, status: "queued", attempts: 0, retry_at: null });
-      await expect(createTask(db, { ...asked, not_before: 8 }, key)).rejects.toThrow("was used for another request");
+      await expect(createTask(db, NOBODY, { ...asked, not_before: 8 }, key)).rejects.toThrow(
+        "was used for another request",
+      );
     }
   });
 
@@ -60,14 +63,16 @@ describe("the same creation again", () => {
     "with another %s is refused, and makes nothing",
     async (field, value) => {
       const key = `another ${field}`;
-      await createTask(db, request(), key);
-      await expect(createTask(db, request({ [field]: value }), key)).rejects.toThrow("was used for another request");
+      await createTask(db, NOBODY, request(), key);
+      await expect(createTask(db, NOBODY, request({ [field]: value }), key)).rejects.toThrow(
+        "was used for another request",
+      );
       expect(await query("select id from llm_tasks where idempotency_key = $1", [key])).toHaveLength(1);
     },
   );
 
   it("without a key makes another task", async () => {
-    const [one, two] = [await createTask(db, request()), await createTask(db, request())];
+    const [one, two] = [await createTask(db, NOBODY, request()), await createTask(db, NOBODY, request())];
     expect([one.isNew, two.isNew, one.task.id === two.task.id]).toEqual([true, true, false]);
   });
 });
@@ -86,6 +91,6 @@ it("answers the task as it is stored", async () => {
     attachments: [{ type: "inline", mime_type: "text/plain", content: "x" }],
     tracing: { trace_id: "t" },
   });
-  const { task } = await createTask(db, asked, randomUUID());
+  const { task } = await createTask(db, NOBODY, asked, randomUUID());
   expect(task).toEqual(await getTask(db, task.id));
 });

@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
@@ -16,10 +17,11 @@ const STALE = /^Lease .* does not hold this task/;
 
 async function complete(taskId: string, lease_id?: string, fields = {}) {
   const task = await requireCompletable(db, taskId, lease_id);
-  return completeTask(db, inDatabase, task.id, completion({ ...fields, lease_id }));
+  return completeTask(db, NOBODY, inDatabase, task.id, completion({ ...fields, lease_id }));
 }
 
-const lease = (taskId: string, worker_id: string) => leaseTask(db, taskId, { worker_id, ttl_seconds: undefined });
+const lease = (taskId: string, worker_id: string) =>
+  leaseTask(db, NOBODY, taskId, { worker_id, ttl_seconds: undefined });
 
 /** Everything that a refused call must leave as it was. */
 const stateOf = (taskId: string) =>
@@ -47,7 +49,7 @@ async function aTaskWithTwoHolders() {
 describe("a fence", () => {
   it("lets the holder through, in any case of its letters", async () => {
     const { task, lease } = await aLeasedTask(db);
-    expect((await heartbeat(db, task.id, { lease_id: lease.id })).lease.id).toBe(lease.id);
+    expect((await heartbeat(db, NOBODY, task.id, { lease_id: lease.id })).lease.id).toBe(lease.id);
     const { result } = await complete(task.id, lease.id);
     expect(result).toMatchObject({ lease_id: lease.id, accepted: true });
   });
@@ -56,8 +58,8 @@ describe("a fence", () => {
     const { task, lease } = await aTaskWithTwoHolders();
     const before = await stateOf(task.id);
     for (const stale of [lease.id, randomUUID(), "no-uuid"]) {
-      await expect(heartbeat(db, task.id, { lease_id: stale })).rejects.toThrow(STALE);
-      await expect(releaseTask(db, task.id, { lease_id: stale, reason: "" })).rejects.toThrow(STALE);
+      await expect(heartbeat(db, NOBODY, task.id, { lease_id: stale })).rejects.toThrow(STALE);
+      await expect(releaseTask(db, NOBODY, task.id, { lease_id: stale, reason: "" })).rejects.toThrow(STALE);
       await expect(complete(task.id, stale, { status: "error" })).rejects.toThrow(STALE);
     }
     await expect(complete(task.id, randomUUID())).rejects.toThrow(STALE);
@@ -66,21 +68,21 @@ describe("a fence", () => {
 
   it("of another task is stale here", async () => {
     const [{ task }, { lease }] = [await aLeasedTask(db), await aLeasedTask(db)];
-    await expect(heartbeat(db, task.id, { lease_id: lease.id })).rejects.toThrow(STALE);
+    await expect(heartbeat(db, NOBODY, task.id, { lease_id: lease.id })).rejects.toThrow(STALE);
     await expect(complete(task.id, lease.id)).rejects.toThrow(STALE);
   });
 
   it("of a completed task keeps nothing alive", async () => {
     const { task, lease } = await aLeasedTask(db);
     await complete(task.id);
-    await expect(heartbeat(db, task.id, { lease_id: lease.id })).rejects.toThrow(STALE);
+    await expect(heartbeat(db, NOBODY, task.id, { lease_id: lease.id })).rejects.toThrow(STALE);
   });
 });
 
 describe("a task handed back", () => {
   it("is queued at once with its attempt given back, and the lease is released", async () => {
     const { task, lease: held, worker } = await aLeasedTask(db);
-    const back = await releaseTask(db, task.id, { lease_id: held.id, reason: "no disk left" });
+    const back = await releaseTask(db, NOBODY, task.id, { lease_id: held.id, reason: "no disk left" });
     expect(back).toMatchObject({ status: "queued", attempts: 0, lease_id: null, worker_id: null });
     expect(await query("select status from leases where id = $1", [held.id])).toEqual([{ status: "released" }]);
     const detail = `Handed back unstarted, lease ${held.id}: no disk left`;
@@ -91,15 +93,15 @@ describe("a task handed back", () => {
 
   it("must be unstarted", async () => {
     const { task, lease } = await aLeasedTask(db);
-    await heartbeat(db, task.id);
-    const handingBack = releaseTask(db, task.id, { lease_id: lease.id, reason: "" });
+    await heartbeat(db, NOBODY, task.id);
+    const handingBack = releaseTask(db, NOBODY, task.id, { lease_id: lease.id, reason: "" });
     await expect(handingBack).rejects.toThrow("Task status is 'running', expected 'leased'");
     expect((await getTask(db, task.id)).status).toBe("running");
   });
 
   it("twice at the same moment gives one attempt back", async () => {
     const { task, lease } = await aLeasedTask(db);
-    const both = [1, 2].map(() => releaseTask(db, task.id, { lease_id: lease.id, reason: "" }));
+    const both = [1, 2].map(() => releaseTask(db, NOBODY, task.id, { lease_id: lease.id, reason: "" }));
     const settled = await Promise.allSettled(both);
     expect(settled.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
     expect((await getTask(db, task.id)).attempts).toBe(0);
@@ -125,7 +127,7 @@ describe("the same completion again", () => {
   it("still works when the task has gone on since", async () => {
     const { task, lease: first } = await aLeasedTask(db);
     const { result } = await complete(task.id, first.id, { status: "error" });
-    await requeueTask(db, task.id);
+    await requeueTask(db, NOBODY, task.id);
     const again = await complete(task.id, first.id, { status: "error" });
     expect(again.result).toEqual(result);
     expect(again.task.status).toBe("queued");
@@ -205,7 +207,7 @@ describe("a result that comes late", () => {
   it("before the sweep is not late", async () => {
     const { task, lease } = await aLeasedTask(db);
     await makeOverdue(task.id);
-    expect((await heartbeat(db, task.id, { lease_id: lease.id })).expires_at).toBeGreaterThan(Date.now());
+    expect((await heartbeat(db, NOBODY, task.id, { lease_id: lease.id })).expires_at).toBeGreaterThan(Date.now());
     await makeOverdue(task.id);
     expect((await complete(task.id, lease.id)).task.status).toBe("completed");
   });

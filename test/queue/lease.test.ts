@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { getTask } from "../../src/queue/tasks.ts";
@@ -44,7 +45,7 @@ describe("a lease", () => {
     const [task, worker] = [await aTask(db), await aWorker(db)];
     await query("alter table audit_logs add constraint no_leases check (action <> 'task_leased') not valid");
     try {
-      await expect(leaseTask(db, task.id, to(worker.id))).rejects.toThrow();
+      await expect(leaseTask(db, NOBODY, task.id, to(worker.id))).rejects.toThrow();
     } finally {
       await query("alter table audit_logs drop constraint no_leases");
     }
@@ -54,12 +55,12 @@ describe("a lease", () => {
 
   it("for a named worker is granted beyond its capacity, and counts for the router", async () => {
     const worker = await aWorker(db, { capabilities: { max_concurrency: 1 } });
-    const first = await leaseTask(db, (await aTask(db)).id, to(worker.id));
-    const second = await leaseTask(db, (await aTask(db)).id, to(worker.id));
+    const first = await leaseTask(db, NOBODY, (await aTask(db)).id, to(worker.id));
+    const second = await leaseTask(db, NOBODY, (await aTask(db)).id, to(worker.id));
     expect([first.worker.active_leases, second.worker.active_leases]).toEqual([0, 1]);
 
     await query("update workers set status = 'offline' where id <> $1", [worker.id]);
-    await expect(leaseTask(db, (await aTask(db)).id, toAnyone)).rejects.toThrow(
+    await expect(leaseTask(db, NOBODY, (await aTask(db)).id, toAnyone)).rejects.toThrow(
       "No available worker with free capacity",
     );
   });
@@ -67,14 +68,16 @@ describe("a lease", () => {
   it.each(["leased", "running", "completed", "failed", "dead"])("is refused for a task that is %s", async (status) => {
     const { task } = await aLeasedTask(db);
     await query("update llm_tasks set status = $1 where id = $2", [status, task.id]);
-    await expect(leaseTask(db, task.id, toAnyone)).rejects.toThrow(`Task status is '${status}', expected 'queued'`);
+    await expect(leaseTask(db, NOBODY, task.id, toAnyone)).rejects.toThrow(
+      `Task status is '${status}', expected 'queued'`,
+    );
   });
 });
 
 describe("a heartbeat", () => {
   it("renews the lease to now and its own TTL, and sets the task running", async () => {
     const { task, lease } = await aLeasedTask(db, { ttl_seconds: 60 });
-    const { lease: renewed } = await heartbeat(db, task.id);
+    const { lease: renewed } = await heartbeat(db, NOBODY, task.id);
     expect(renewed.expires_at).toBe(renewed.last_heartbeat + 60_000);
     expect(renewed.last_heartbeat).toBeGreaterThanOrEqual(lease.last_heartbeat);
     expect((await getTask(db, task.id)).status).toBe("running");
@@ -83,7 +86,7 @@ describe("a heartbeat", () => {
   it("renews a lease that is overdue but not yet swept", async () => {
     const { task } = await aLeasedTask(db);
     await makeOverdue(task.id);
-    const renewed = await heartbeat(db, task.id);
+    const renewed = await heartbeat(db, NOBODY, task.id);
     expect(renewed.expires_at).toBeGreaterThan(await databaseTime());
   });
 
@@ -91,7 +94,7 @@ describe("a heartbeat", () => {
     const { task, worker, lease } = await aLeasedTask(db);
     await query("update leases set status = 'released' where id = $1", [lease.id]);
     await query("update workers set last_heartbeat = 1 where id = $1", [worker.id]);
-    await expect(heartbeat(db, task.id)).rejects.toThrow("Lease not found or already expired");
+    await expect(heartbeat(db, NOBODY, task.id)).rejects.toThrow("Lease not found or already expired");
     expect(await query("select last_heartbeat from workers where id = $1", [worker.id])).toEqual([
       { last_heartbeat: "1" },
     ]);

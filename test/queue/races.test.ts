@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
@@ -32,7 +33,7 @@ describe("races", () => {
   it("50 callers lease one task: one gets it, 49 are told that it is leased", async () => {
     await aWorker(db, { capabilities: { max_concurrency: 32 } });
     const task = await aTask(db);
-    const all = await outcomes(Array.from({ length: 50 }, () => leaseTask(db, task.id, toAnyone)));
+    const all = await outcomes(Array.from({ length: 50 }, () => leaseTask(db, NOBODY, task.id, toAnyone)));
     expect(count(all, "ok")).toBe(1);
     expect(count(all, "Task status is 'leased', expected 'queued'")).toBe(49);
   });
@@ -58,8 +59,8 @@ describe("races", () => {
     );
     // Whoever gets a task completes it, so that capacity is freed and taken all the time.
     const work = async (id: string) => {
-      await leaseTask(db, id, toAnyone);
-      await completeTask(db, inDatabase, id, completion());
+      await leaseTask(db, NOBODY, id, toAnyone);
+      await completeTask(db, NOBODY, inDatabase, id, completion());
     };
     const all = await outcomes(tasks.map((task) => work(task.id)));
     await query("drop trigger count_load on leases");
@@ -75,14 +76,14 @@ describe("races", () => {
     const worker = await aWorker(db);
     const race = async (fenced: boolean) => {
       const { id } = await aTask(db);
-      const { lease } = await leaseTask(db, id, { ...toAnyone, worker_id: worker.id });
+      const { lease } = await leaseTask(db, NOBODY, id, { ...toAnyone, worker_id: worker.id });
       const held = await requireCompletable(db, id);
       await makeOverdue(id);
       const request = completion(fenced ? { lease_id: lease.id } : {});
       const [completed] = await outcomes([
-        completeTask(db, inDatabase, held.id, request),
+        completeTask(db, NOBODY, inDatabase, held.id, request),
         sweepOnce(db),
-        heartbeat(db, id),
+        heartbeat(db, NOBODY, id),
         sweepOnce(db),
       ]);
       // With its fence, finished work is never refused here: the sweep may at most have queued the task again.
@@ -98,14 +99,14 @@ describe("races", () => {
     const worker = await aWorker(db);
     const tasks = await Promise.all(Array.from({ length: 20 }, () => aTask(db, { max_attempts: 1 })));
     for (let round = 0; round < 10; round++) {
-      await Promise.all(tasks.map(({ id }) => leaseTask(db, id, { ...toAnyone, worker_id: worker.id })));
+      await Promise.all(tasks.map(({ id }) => leaseTask(db, NOBODY, id, { ...toAnyone, worker_id: worker.id })));
       await makeOverdue();
       // Each task is dead as soon as a sweep has seen it, and queued once it was requeued after that.
-      const all = await outcomes([sweepOnce(db), ...tasks.map(({ id }) => requeueTask(db, id)), sweepOnce(db)]);
+      const all = await outcomes([sweepOnce(db), ...tasks.map(({ id }) => requeueTask(db, NOBODY, id)), sweepOnce(db)]);
       const early = all.filter((one) => one === "Cannot requeue task with status 'leased'").length;
       expect(count(all, "ok") + early).toBe(22);
       await sweepOnce(db);
-      await outcomes(tasks.map(({ id }) => requeueTask(db, id)));
+      await outcomes(tasks.map(({ id }) => requeueTask(db, NOBODY, id)));
       const statuses = await query("select distinct status, attempts from llm_tasks where id = any($1)", [
         tasks.map(({ id }) => id),
       ]);
@@ -118,7 +119,7 @@ describe("races", () => {
     const { task } = await aLeasedTask(db);
     const held = await requireCompletable(db, task.id);
     const all = await outcomes(
-      [1, 2].map((n) => completeTask(db, inDatabase, held.id, completion({ output: `${n}` }))),
+      [1, 2].map((n) => completeTask(db, NOBODY, inDatabase, held.id, completion({ output: `${n}` }))),
     );
     expect(count(all, "ok")).toBe(1);
     expect(await query("select id from runtime_artifacts where task_id = $1", [task.id])).toHaveLength(1);
@@ -128,10 +129,10 @@ describe("races", () => {
     const worker = await aWorker(db, { capabilities: { max_concurrency: 32 } });
     const tasks = await Promise.all(Array.from({ length: 10 }, () => aTask(db, { max_attempts: 1 })));
     const step = async (id: string, n: number) => {
-      if (n === 0) await leaseTask(db, id, { ...toAnyone, worker_id: worker.id });
-      else if (n === 1) await heartbeat(db, id);
-      else if (n === 2) await completeTask(db, inDatabase, id, completion({ status: "error" }));
-      else if (n === 3) await requeueTask(db, id);
+      if (n === 0) await leaseTask(db, NOBODY, id, { ...toAnyone, worker_id: worker.id });
+      else if (n === 1) await heartbeat(db, NOBODY, id);
+      else if (n === 2) await completeTask(db, NOBODY, inDatabase, id, completion({ status: "error" }));
+      else if (n === 3) await requeueTask(db, NOBODY, id);
       else await makeOverdue(id).then(() => sweepOnce(db));
     };
     const steps = Array.from({ length: 300 }, (_, n) => step(tasks[n % tasks.length]?.id ?? "", (n * 7) % 5));

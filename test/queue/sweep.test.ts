@@ -1,5 +1,6 @@
 import { lte } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { nowMs } from "../../src/db/clock.ts";
 import { leases } from "../../src/db/schema.ts";
 import { inTransaction } from "../../src/db/transaction.ts";
@@ -51,7 +52,7 @@ describe("a sweep", () => {
 
   it("also takes a running task whose heartbeats stopped", async () => {
     const { task } = await aLeasedTask(db);
-    await heartbeat(db, task.id);
+    await heartbeat(db, NOBODY, task.id);
     await makeOverdue(task.id);
     await sweepOnce(db);
     expect((await getTask(db, task.id)).status).toBe("queued");
@@ -62,7 +63,7 @@ describe("a sweep", () => {
     for (let attempt = 1; attempt <= 3; attempt++) {
       expect((await getTask(db, task.id)).status).toBe("queued");
       const worker = await aWorker(db);
-      await leaseTask(db, task.id, { worker_id: worker.id, ttl_seconds: undefined });
+      await leaseTask(db, NOBODY, task.id, { worker_id: worker.id, ttl_seconds: undefined });
       await makeOverdue(task.id);
       await sweepOnce(db);
     }
@@ -71,7 +72,9 @@ describe("a sweep", () => {
   });
 
   it("does each thing once when several run at the same time", async () => {
-    await Promise.all((await query<{ id: string }>("select id from workers")).map(({ id }) => removeWorker(db, id)));
+    await Promise.all(
+      (await query<{ id: string }>("select id from workers")).map(({ id }) => removeWorker(db, NOBODY, id)),
+    );
     const tasks = await Promise.all(Array.from({ length: 30 }, () => aLeasedTask(db)));
     await makeOverdue();
     const sweeps = await Promise.all(Array.from({ length: 5 }, () => sweepOnce(db)));
@@ -83,14 +86,14 @@ describe("a sweep", () => {
 describe("removing a worker", () => {
   it("puts its tasks back in the queue at once", async () => {
     const { task, worker } = await aLeasedTask(db);
-    await removeWorker(db, worker.id);
+    await removeWorker(db, NOBODY, worker.id);
     expect(await getTask(db, task.id)).toMatchObject({ status: "queued", attempts: 1, lease_id: null });
     expect(await query("select id from workers where id = $1", [worker.id])).toEqual([]);
   });
 
   it("makes a task dead that has no attempt left", async () => {
     const { task, worker } = await aLeasedTask(db, { task: { max_attempts: 1 } });
-    await removeWorker(db, worker.id);
+    await removeWorker(db, NOBODY, worker.id);
     expect((await getTask(db, task.id)).status).toBe("dead");
   });
 
@@ -98,8 +101,10 @@ describe("removing a worker", () => {
     for (let round = 0; round < 20; round++) {
       const worker = await aWorker(db, { capabilities: { max_concurrency: 32 } });
       const tasks = await Promise.all(Array.from({ length: 8 }, () => aTask(db)));
-      const leasing = tasks.map((task) => leaseTask(db, task.id, { worker_id: worker.id, ttl_seconds: undefined }));
-      await Promise.allSettled([...leasing, removeWorker(db, worker.id)]);
+      const leasing = tasks.map((task) =>
+        leaseTask(db, NOBODY, task.id, { worker_id: worker.id, ttl_seconds: undefined }),
+      );
+      await Promise.allSettled([...leasing, removeWorker(db, NOBODY, worker.id)]);
       expect(await query("select id from leases where status = 'active' and worker_id = $1", [worker.id])).toEqual([]);
       for (const task of tasks) expect((await getTask(db, task.id)).status).toBe("queued");
     }

@@ -1,5 +1,6 @@
 import pg from "pg";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import * as requests from "../../src/contract/requests.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { findDispatchable } from "../../src/queue/dispatchable.ts";
@@ -37,7 +38,7 @@ it("wakes one of many kinds for what is new, and asks little while nothing is, b
     const request = requests.claimTasks.parse({ worker_id: workerId, agent_slugs: slugs });
     return room.wait({ workerId, slugs }, leaving.signal, async () => {
       attempts += 1;
-      const claim = await claimTasks(db, request);
+      const claim = await claimTasks(db, NOBODY, request);
       for (const { task } of claim.leased) got.push(task.id);
       return claim.leased.length > 0 ? undefined : claim;
     });

@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { uploadOutput } from "../../src/queue/upload.ts";
@@ -31,11 +32,11 @@ describe("what no artifact came of", () => {
     const { task, lease } = await aLeasedTask(db);
     const held = await requireCompletable(db, task.id, lease.id);
     proxy.delay(100);
-    const losing = completeTask(db, store, held.id, completion({ output: "lost", lease_id: lease.id }));
+    const losing = completeTask(db, NOBODY, store, held.id, completion({ output: "lost", lease_id: lease.id }));
     await expect
       .poll(() => query("select 1 from runtime_staged_outputs where task_id = $1", [task.id]))
       .toHaveLength(1);
-    await completeTask(db, inDatabase, held.id, completion({ output: "won", lease_id: lease.id }));
+    await completeTask(db, NOBODY, inDatabase, held.id, completion({ output: "won", lease_id: lease.id }));
     await expect(losing).rejects.toThrow("was completed before with another body");
     expect(await s3.keys(connection.bucket)).toHaveLength(2);
 
@@ -65,7 +66,7 @@ describe("what no artifact came of", () => {
     const ours = s3.connection();
     const { task, lease } = await aLeasedTask(db);
     const held = await requireCompletable(db, task.id, lease.id);
-    await completeTask(db, inDatabase, held.id, completion({ output: "won", lease_id: lease.id }));
+    await completeTask(db, NOBODY, inDatabase, held.id, completion({ output: "won", lease_id: lease.id }));
     const store = storeAt(ours).store;
     // What a crash in the middle of a completion leaves.
     const id = crypto.randomUUID();
@@ -88,7 +89,7 @@ describe("what no artifact came of", () => {
     const held = await requireCompletable(db, task.id, lease.id);
     await store.bucket?.checkOwn();
     proxy.delay(100);
-    const losing = completeTask(db, store, held.id, completion({ output: "lost", lease_id: lease.id }));
+    const losing = completeTask(db, NOBODY, store, held.id, completion({ output: "lost", lease_id: lease.id }));
     await expect.poll(staged).toHaveLength(1);
     await query("delete from runtime_staged_outputs");
     await expect(losing).rejects.toThrow("was cleaned away");
@@ -126,7 +127,7 @@ describe("what no artifact came of", () => {
     await store.bucket?.checkOwn();
     proxy.delay(100);
     const request = completion({ output: null, output_id: id, lease_id: lease.id });
-    const completing = completeTask(db, store, task.id, request);
+    const completing = completeTask(db, NOBODY, store, task.id, request);
     await expect
       .poll(() => query("select 1 from runtime_staged_outputs where bucket = $1", [connection.bucket]))
       .toHaveLength(1);

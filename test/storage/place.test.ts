@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
 import type { Db } from "../../src/db/client.ts";
 import type { ArtifactRow } from "../../src/db/rows.ts";
 import { StartError } from "../../src/errors.ts";
@@ -62,12 +63,12 @@ describe("an output", () => {
     });
     for (const each of [store, inDatabase]) {
       const plain = await aLeasedTask(db);
-      const sent = await completeTask(withoutTransactions, each, plain.task.id, completion({ output: OUTPUT }));
+      const sent = await completeTask(withoutTransactions, NOBODY, each, plain.task.id, completion({ output: OUTPUT }));
       expect(sent.result.output).toBe(OUTPUT);
       const { task, lease } = await aLeasedTask(db);
       const { id } = await uploadOutput(db, task.id, lease.id, Readable.from([Buffer.from(OUTPUT)]), 100);
       const request = completion({ output: null, output_id: id });
-      const { artifact, result } = await completeTask(withoutTransactions, each, task.id, request);
+      const { artifact, result } = await completeTask(withoutTransactions, NOBODY, each, task.id, request);
       expect(result.output).toBe(each === store ? null : OUTPUT);
       expect(artifact).toMatchObject({ id, size_bytes: Buffer.byteLength(OUTPUT), sha256: sha256Of(OUTPUT) });
       const left = await query(

@@ -1,5 +1,7 @@
 /** Places for outputs, and outputs in them. */
+
 import { pino } from "pino";
+import { NOBODY } from "../../src/caller.ts";
 import type { Db } from "../../src/db/client.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { uploadOutput } from "../../src/queue/upload.ts";
@@ -29,7 +31,7 @@ export function storeAt(connection: Connection, { uploadWithinMs = 10_000, ...op
 export async function completed(db: Db, store: ArtifactStore, output: string, fields = {}, task = {}) {
   const { task: made, lease } = await aLeasedTask(db, { task });
   const request = completion({ output, lease_id: lease.id, ...fields });
-  return completeTask(db, store, made.id, request);
+  return completeTask(db, NOBODY, store, made.id, request);
 }
 
 /** The same with an output that was uploaded before; one over 10 MB, or with a NUL, lies in pieces. */
@@ -37,7 +39,7 @@ export async function uploaded(db: Db, store: ArtifactStore, bytes: Buffer) {
   const { task, lease } = await aLeasedTask(db);
   const { id } = await uploadOutput(db, task.id, lease.id, oneByOne(bytes), bytes.length);
   const request = completion({ output: null, output_id: id, lease_id: lease.id });
-  return completeTask(db, store, task.id, request);
+  return completeTask(db, NOBODY, store, task.id, request);
 }
 
 async function* oneByOne(bytes: Buffer): AsyncGenerator<Buffer> {

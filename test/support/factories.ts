@@ -1,5 +1,6 @@
 /** Rows made through the service's own calls; a test names only the fields that matter to it. */
 
+import { NOBODY } from "../../src/caller.ts";
 import { completeTask as completionRequest } from "../../src/contract/complete-task.ts";
 import { createTask as creation } from "../../src/contract/create-task.ts";
 import * as requests from "../../src/contract/requests.ts";
@@ -14,13 +15,17 @@ let made = 0;
 export async function aTask(db: Db, fields: Record<string, unknown> = {}): Promise<Task> {
   made += 1;
   const defaults = { context_id: `context-${made}`, agent_slug: "writer", prompt: "Write a haiku." };
-  const { task } = await createTask(db, creation.parse({ ...defaults, ...fields }));
+  const { task } = await createTask(db, NOBODY, creation.parse({ ...defaults, ...fields }));
   return task;
 }
 
 export async function aWorker(db: Db, fields: Record<string, unknown> = {}): Promise<WorkerWithLoad> {
   made += 1;
-  const { worker } = await registerWorker(db, requests.registerWorker.parse({ name: `worker-${made}`, ...fields }));
+  const { worker } = await registerWorker(
+    db,
+    NOBODY,
+    requests.registerWorker.parse({ name: `worker-${made}`, ...fields }),
+  );
   return worker;
 }
 
@@ -35,7 +40,7 @@ export async function aLeasedTask(
 ): Promise<{ task: Task; lease: Lease; worker: WorkerWithLoad }> {
   const task = await aTask(db, { ...taskFields });
   const worker = await aWorker(db, { ...workerFields });
-  const grant = await leaseTask(db, task.id, requests.leaseTask.parse({ worker_id: worker.id, ...lease }));
+  const grant = await leaseTask(db, NOBODY, task.id, requests.leaseTask.parse({ worker_id: worker.id, ...lease }));
   return { task, lease: grant.lease, worker };
 }
 
