@@ -1,6 +1,6 @@
 /** The workers, and the accounts at LLM providers that they use. See `schema.ts` for what holds for all tables. */
 import { getTableColumns, sql } from "drizzle-orm";
-import { boolean, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
+import { boolean, doublePrecision, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import { type Capabilities, type Drain, type Rest, URL_SOURCES, type UsageWindows, WORKER_STATUSES } from "./values.ts";
 
@@ -79,6 +79,8 @@ export const cliSessions = pgTable(
     worker_id: text().notNull(),
     context_id: text().notNull(),
     session_id: text().notNull(),
+    /** What all of the session has cost so far, as its last run said. */
+    cost_usd: doublePrecision(),
     updated_at: epochMs("updated_at").notNull(),
   },
   (session) => [

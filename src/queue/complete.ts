@@ -17,6 +17,7 @@ import { type Completion, findEarlier, type Submission, submissionOf, tooLate } 
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
 import { fitSchema } from "./fit-schema.ts";
 import { readPrinted } from "./read-printed.ts";
+import { withOwnCost } from "./session-cost.ts";
 import { recordSession } from "./sessions.ts";
 import { getTask } from "./tasks.ts";
 
@@ -49,11 +50,14 @@ export async function completeTask(
 ): Promise<Completion> {
   const { cli, output_id } = request;
   let submission = submissionOf(request, incomplete);
+  let sessionCost: number | null = null;
   if (cli !== undefined) {
     const task = await requireCompletable(db, taskId, request.lease_id);
     const earlier = await findEarlier(db, task, { ...submission, request: { ...request, output: null } });
     if (earlier) return earlier;
     submission = await readPrinted(db, task, submission, cli);
+    sessionCost = submission.request.metrics.cost_usd ?? null;
+    if (cli === "claude") submission = await withOwnCost(db, task, submission);
   }
   const completion = await complete(db, caller, store, taskId, submission);
   const { worker_id } = completion.result;
@@ -63,7 +67,9 @@ export async function completeTask(
     await afterCommit(db, caller, what, () => inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)));
   const { session_id } = metrics;
   if (session_id !== undefined)
-    await afterCommit(db, caller, what, () => recordSession(db, worker_id, completion.task.context_id, session_id));
+    await afterCommit(db, caller, what, () =>
+      recordSession(db, worker_id, completion.task.context_id, session_id, sessionCost),
+    );
   if (cli !== undefined && output_id !== undefined && submission.transcript === undefined)
     await afterCommit(db, caller, what, () => unstage(db, output_id));
   return completion;

@@ -4,9 +4,15 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { cliSessions } from "../db/fleet-tables.ts";
 
-/** Keeps the session in which the worker served the context last. */
-export async function recordSession(db: Db, workerId: string, contextId: string, sessionId: string): Promise<void> {
-  const session = { session_id: sessionId, updated_at: nowMs };
+/** Keeps the session in which the worker served the context last, and what all of it has cost, in dollars; null where that is not known. */
+export async function recordSession(
+  db: Db,
+  workerId: string,
+  contextId: string,
+  sessionId: string,
+  costUsd: number | null,
+): Promise<void> {
+  const session = { session_id: sessionId, cost_usd: costUsd, updated_at: nowMs };
   await db
     .insert(cliSessions)
     .values({ worker_id: workerId, context_id: contextId, ...session })

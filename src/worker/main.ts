@@ -12,7 +12,7 @@ import { createRuntimeClient } from "./runtime-client.ts";
 import { work } from "./worker.ts";
 
 const USAGE = `Usage: npm run worker -- --server http://host:3002 --cli claude [--cli-args '--permission-mode plan'] [--name <name>] [--concurrency 1]
-  [--labels a,b]
+  [--labels a,b] [--account <name>]
 With --exec 'any command' in place of --cli, what the command prints is the result as it is.
 The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names: that one is read again
 when the runtime refuses the key.`;
@@ -29,6 +29,7 @@ function readOptions() {
       name: option,
       concurrency: option,
       labels: option,
+      account: option,
       help: { type: "boolean" },
     },
   });
@@ -36,14 +37,21 @@ function readOptions() {
     process.stdout.write(`${USAGE}\n`);
     process.exit(0);
   }
-  const { server = "http://localhost:3002", name = hostname(), concurrency = "1", labels = "" } = values;
+  const { server = "http://localhost:3002", name = hostname(), concurrency = "1", labels = "", account } = values;
   if (!isHttpUrl(server)) throw new StartError(`--server must be an http:// or https:// address.\n${USAGE}`);
   const command = commandIn(values);
   if (!/^([1-9]|[12]\d|3[0-2])$/.test(concurrency))
     throw new StartError(`--concurrency must be from 1 to 32.\n${USAGE}`);
   const fault = commandFault(command);
   if (fault !== undefined) throw new StartError(fault);
-  return { server, command, name, concurrency: Number(concurrency), labels: labels.split(",").filter(Boolean) };
+  return {
+    server,
+    command,
+    name,
+    concurrency: Number(concurrency),
+    labels: labels.split(",").filter(Boolean),
+    account,
+  };
 }
 
 /** The arguments for the CLI begin with a dash, which parseArgs takes as a value only behind an equals sign. */

@@ -20,7 +20,7 @@ MOST_HAND_BACKS=3      # A task that could not be run here so often is at fault 
 GRACE_SECONDS=${BLOOM_CLI_GRACE_SECONDS:-30}  # So long a CLI may take to end after its result.
 AFTER_RESULT='was stopped after its result'
 
-SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' CLI='' CLI_ARGS='' LABELS=''
+SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' CLI='' CLI_ARGS='' LABELS='' ACCOUNT=''
 DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH=''
 FAILURES=0 TROUBLES=0 RAN_WELL='' HANDED_BACK=''
 
@@ -43,11 +43,12 @@ read_options() {
       --cli) CLI=$2 ;;
       --cli-args) CLI_ARGS=$2 ;;
       --labels) LABELS=$2 ;;
+      --account) ACCOUNT=$2 ;;
       *) break ;;
     esac
     shift 2
   done
-  [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --cli, --cli-args, --exec and --labels."
+  [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --cli, --cli-args, --exec, --labels and --account."
   case $EXEC:$CLI in : | ?*:?*) fail "Either --cli or --exec must say what does the work." ;; esac
   [ -n "$CLI" ] || [ -z "$CLI_ARGS" ] || fail "--cli-args are for --cli."
   case $GRACE_SECONDS in '' | *[!0-9]*) fail "BLOOM_CLI_GRACE_SECONDS must be a number of whole seconds." ;; esac
@@ -197,7 +198,8 @@ wait_a_while() { left=$1; while [ "$left" -gt 0 ] && [ -z "$STOPPING" ]; do slee
 register() {
   while :; do
     call answer 30 /workers -d "name=$NAME" -d "boot_id=$BOOT_ID" -d max_concurrency=1 -d install_method=worker.sh \
-      -d "labels=$(printf '%s' "$LABELS" | sed 's/,/\&labels=/g')" --data-urlencode "os_info=$(uname -srm)"
+      -d "labels=$(printf '%s' "$LABELS" | sed 's/,/\&labels=/g')" --data-urlencode "os_info=$(uname -srm)" \
+      ${ACCOUNT:+--data-urlencode "account=$ACCOUNT"}
     case $1:$CODE in
       *:20[01]) return ;;
       first:401) fail "The runtime refused the registration: $WHY
@@ -510,7 +512,8 @@ finish() {
 go_offline() {
   # Else it is given work for the minute until its silence is noticed.
   call answer 5 /workers -d "name=$NAME" -d "boot_id=$BOOT_ID" -d status=offline -d max_concurrency=1 -d install_method=worker.sh \
-    -d "labels=$(printf '%s' "$LABELS" | sed 's/,/\&labels=/g')" --data-urlencode "os_info=$(uname -srm)"
+    -d "labels=$(printf '%s' "$LABELS" | sed 's/,/\&labels=/g')" --data-urlencode "os_info=$(uname -srm)" \
+      ${ACCOUNT:+--data-urlencode "account=$ACCOUNT"}
 }
 
 read_options "$@"

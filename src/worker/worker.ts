@@ -15,6 +15,8 @@ export interface WorkerOptions {
   /** How many tasks it runs at the same time. */
   concurrency: number;
   labels: string[];
+  /** The account at the LLM's provider that its CLI uses, where workers share one. */
+  account: string | undefined;
 }
 
 /** How long a claim waits. A draining worker lets its claim end, so this is less than the 10 s that `docker stop` gives. */
@@ -39,7 +41,7 @@ export async function work(
   draining: AbortSignal,
   giveUp: AbortSignal,
 ): Promise<void> {
-  const { name, command, concurrency, labels } = options;
+  const { name, command, concurrency, labels, account } = options;
   const running = new Set<Promise<void>>();
   const fitness = createFitness(() => commandFault(command));
   let [restUntil, broken] = [0, ""];
@@ -51,6 +53,7 @@ export async function work(
     capabilities: { claude_cli: true, max_concurrency: concurrency, labels },
     os_info: `${systemType()} ${release()} ${process.arch} (${hostname()})`,
     install_method: "npm run worker",
+    ...(account && { account }),
   };
   const attempt = (path: string, body: object, withinMs: number, signal: AbortSignal): Promise<Answer> =>
     client.call(path, body, withinMs, signal).catch((error: unknown) => ({

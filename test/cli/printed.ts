@@ -46,9 +46,10 @@ const window = (rateLimitType: string, resetsAt: number) => ({
   type: "rate_limit_event",
   rate_limit_info: { status: "rejected", rateLimitType, resetsAt, utilization: 1 },
 });
-export const claudeLimited = [
-  window("five_hour", 1_795_480_000),
-  window("seven_day", 1_795_500_000),
+/** The windows are reset at these times, in seconds of the epoch. */
+export const claudeLimitedUntil = (fiveHour: number, sevenDay: number) => [
+  window("five_hour", fiveHour),
+  window("seven_day", sevenDay),
   {
     type: "result",
     subtype: "success",
@@ -58,6 +59,7 @@ export const claudeLimited = [
     session_id: "s-3",
   },
 ];
+export const claudeLimited = claudeLimitedUntil(1_795_480_000, 1_795_500_000);
 
 export const codexSuccess = [
   { type: "thread.started", thread_id: "th-1" },

@@ -191,6 +191,14 @@ describe("opencode", () => {
   });
 });
 
+describe("a hostile output", () => {
+  it("of brackets that are closed on lines of their own is not read once for each of them", async () => {
+    const depth = 200_000;
+    const { failure } = await readCli("claude", ["[".repeat(depth), "\n]".repeat(depth)], NOT_ASKED);
+    expect(failure?.kind).toBe("parse_error");
+  }, 30_000);
+});
+
 describe("any of them, without a word of JSON", () => {
   it.each([
     [127, "sh: 1: claude: not found", "no_cli"],

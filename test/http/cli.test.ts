@@ -78,6 +78,20 @@ describe("a completion with what a CLI printed", () => {
     expect(result).toMatchObject({ status: "error", error_kind: kind, output: "A seed", incomplete: true });
   });
 
+  it("counts of a session that went on what the run itself cost", async () => {
+    const worker = { name: "of-sessions", capabilities: { max_concurrency: 4 } };
+    const run = async (context_id: string, total_cost_usd: number, session_id = "s-9") => {
+      const { task } = await aLeasedTask(db, { task: { context_id }, worker });
+      const output = printed.lines({ type: "result", subtype: "success", result: "ok", session_id, total_cost_usd });
+      return (await complete(task.id, { output, exit_code: 0 }).expect(200)).body.result.metrics.cost_usd;
+    };
+    expect(await run("garden", 0.5)).toBe(0.5);
+    expect(await run("garden", 0.75)).toBe(0.25);
+    expect(await run("garden", 1)).toBe(0.25);
+    expect(await run("garden", 2, "another")).toBe(2);
+    expect(await run("field", 3, "another")).toBe(3);
+  });
+
   it("is read from an upload, whatever its bytes are, and the upload is forgotten", async () => {
     const { id, lease_id } = await held();
     const result = { type: "result", subtype: "success", result: "\u001b[31mred\u001b[0m \\u0000" };

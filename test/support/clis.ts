@@ -17,11 +17,12 @@ interface Run {
 const { lines } = printed;
 const answer = (result: string) => lines({ type: "result", subtype: "success", is_error: false, result });
 
+const inAnHour = Math.round(Date.now() / 1_000) + 3_600;
 const RUNS: Record<string, Record<string, Run>> = {
   claude: {
     success: { out: lines(...printed.claudeSuccess) },
     array: { out: JSON.stringify(printed.claudeSuccess) },
-    limit: { out: lines(...printed.claudeLimited) },
+    limit: { out: lines(...printed.claudeLimitedUntil(inAnHour, inAnHour)) },
     "logged out": { out: lines(printed.claudeLoggedOut), code: 1 },
     hang: { out: lines(...printed.claudeSuccess), hangs: true },
     silence: { hangs: true },

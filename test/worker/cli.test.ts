@@ -77,15 +77,16 @@ describeWorkers(({ it, kind, label, start }) => {
   });
 
   it.each([
-    ["a limit, with exit code 0", "limit", "rate_limited"],
-    ["a missing login", "logged out", "auth"],
-  ])("leaves the task to others after %s", async (_what, prompt, error_kind) => {
-    const { name } = startCli("claude");
+    ["a limit, with exit code 0", "limit", "rate_limited", "account_rest"],
+    ["a missing login", "logged out", "auth", "rest"],
+  ])("leaves the task to others after %s", async (_what, prompt, error_kind, where) => {
+    const account = `account of ${label} & ${prompt}`;
+    const { name } = startCli("claude", { args: ["--account", account] });
     const { id } = await create(label, { prompt });
     await expect.poll(async () => (await taskOf(id)).error_kind, { timeout: 30_000 }).toBe(error_kind);
     expect(await taskOf(id)).toMatchObject({ status: "queued", attempts: 0 });
-    const { rest, account_rest } = await call<Record<string, { kind: string } | null>>(`/workers/${name}`);
-    expect((rest ?? account_rest)?.kind).toBe(error_kind);
+    const worker = await call<Record<string, unknown>>(`/workers/${name}`);
+    expect(worker).toMatchObject({ account, [where]: { kind: error_kind } });
     await call(`/llm-tasks/${id}/cancel`, {});
   });
 

@@ -1,0 +1,1 @@
+ALTER TABLE "runtime_cli_sessions" ADD COLUMN "cost_usd" double precision;

@@ -1,0 +1,24 @@
+import { and, eq } from "drizzle-orm";
+import type { Task } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { cliSessions } from "../db/fleet-tables.ts";
+import type { Submission } from "./completion.ts";
+
+/**
+ * What Claude says a run cost is the cost of its whole session, earlier runs included. Leaves the run's own cost, in dollars: what the session cost
+ * more than the worker's last run of the task's context said, where this run went on with that one.
+ */
+export async function withOwnCost(db: Db, task: Task, submission: Submission): Promise<Submission> {
+  const { request } = submission;
+  const { session_id, cost_usd: total } = request.metrics;
+  if (total === undefined || session_id === undefined || task.worker_id === null) return submission;
+  const [before] = await db
+    .select({ session_id: cliSessions.session_id, cost_usd: cliSessions.cost_usd })
+    .from(cliSessions)
+    .where(and(eq(cliSessions.worker_id, task.worker_id), eq(cliSessions.context_id, task.context_id)));
+  // A session that was resumed may have got another name.
+  const wentOn = before?.session_id === session_id || task.resume;
+  if (!wentOn || before?.cost_usd == null || before.cost_usd > total) return submission;
+  const metrics = { ...request.metrics, cost_usd: total - before.cost_usd };
+  return { ...submission, request: { ...request, metrics } };
+}
