@@ -1,7 +1,8 @@
-import { getTableName, type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
+import { jsonOf } from "./columns.ts";
 import { newId } from "./ids.ts";
 import type { Source } from "./pages.ts";
 import type { AuditRow } from "./rows.ts";
@@ -21,7 +22,9 @@ export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
   await tx.insert(auditLogs).values(facts.map((fact) => ({ id: newId(), timestamp: nowMs, ...fact })));
 }
 
-type EntryColumn = "id" | "timestamp" | keyof AuditFact;
+/** The fields of an entry that travel. */
+const FIELDS = ["id", "timestamp", "action", "entity_type", "entity_id", "actor", "detail"] as const;
+type EntryColumn = (typeof FIELDS)[number];
 
 /**
  * The INSERT of audit entries for a statement of our own (statement.ts): an entry for each row of `from`, which may end with a WHERE. Each column
@@ -40,7 +43,7 @@ export function auditEntries(where?: SQL): Source {
     id: auditLogs.id,
     time: auditLogs.seq,
     where,
-    record: sql`to_jsonb(${sql.identifier(getTableName(auditLogs))}) - 'seq'`,
+    record: jsonOf(FIELDS),
     weight: sql`octet_length(${auditLogs.detail})`,
     order: where ? "oldest first" : "newest first",
     isRare: where !== undefined,

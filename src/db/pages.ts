@@ -1,4 +1,4 @@
-import { and, type Column, getTableName, type SQL, sql, type Table } from "drizzle-orm";
+import { and, type Column, type SQL, sql, type Table } from "drizzle-orm";
 import type { Db } from "./client.ts";
 
 /** What a list is made of: rows of a table, ordered by a time, or a number that grows, and their id. */
@@ -138,9 +138,4 @@ function split(keys: [id: string, weight: number][]): string[][] {
     free -= bytes;
   }
   return batches;
-}
-
-/** The record of a row that has no other fields than its columns. */
-export function wholeRow(table: Table): SQL {
-  return sql`row_to_json(${sql.identifier(getTableName(table))})`;
 }

@@ -1,4 +1,4 @@
-import { getTableColumns, is, Placeholder, type SQL, sql, type Table } from "drizzle-orm";
+import { is, Placeholder, type SQL } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { sha256Of } from "../sha256.ts";
 import type { Db, Value } from "./client.ts";
@@ -36,16 +36,6 @@ function given(values: Record<string, Value>, name: string): Value {
   const value = values[name];
   if (value !== undefined) return value;
   throw new Error(`The statement has no value for ${name}.`);
-}
-
-/** The columns of the table that this version of the service knows, for the row with the name `alias`. */
-export function columnsOf(table: Table, alias?: string): SQL {
-  const prefix = alias === undefined ? "" : `${alias}.`;
-  return sql.raw(
-    Object.keys(getTableColumns(table))
-      .map((name) => prefix + name)
-      .join(", "),
-  );
 }
 
 /** More than a transaction gets: a single statement is short, and may lose to many others before its turn comes. */

@@ -1,6 +1,7 @@
-import { eq, getTableColumns, sql } from "drizzle-orm";
-import type { Artifact } from "../contract/views.ts";
+import { eq, sql } from "drizzle-orm";
+import { ARTIFACT_FIELDS, type Artifact } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import { jsonOf, pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { Source } from "../db/pages.ts";
@@ -13,6 +14,9 @@ const accepted = sql<boolean | null>`(
   from llm_results r join llm_tasks t on t.id = r.task_id
   where r.task_id = runtime_artifacts.task_id and r.artifact_id = runtime_artifacts.id limit 1)`;
 
+/** What Drizzle reads of an artifact that is answered. */
+export const artifactColumns = pickColumns(runtimeArtifacts, ARTIFACT_FIELDS);
+
 /** The list of all artifacts, or of the artifacts of a task, newest first. */
 export function artifactsOf(taskId?: string): Source {
   return {
@@ -20,7 +24,7 @@ export function artifactsOf(taskId?: string): Source {
     id: runtimeArtifacts.id,
     time: runtimeArtifacts.created_at,
     where: taskId === undefined ? undefined : eq(runtimeArtifacts.task_id, taskId),
-    record: sql`(select row_to_json(whole) from (select ${runtimeArtifacts}.*, ${accepted} as accepted) as whole)`,
+    record: jsonOf(ARTIFACT_FIELDS, sql`${accepted} as accepted`),
     weight: sql`coalesce(octet_length(${runtimeArtifacts.content}), 0) + 700`,
     order: "newest first",
   };
@@ -30,7 +34,7 @@ export function artifactsOf(taskId?: string): Source {
 export async function getArtifact(db: Db, id: string): Promise<Artifact> {
   const found = isUuid(id)
     ? await db
-        .select({ ...getTableColumns(runtimeArtifacts), accepted })
+        .select({ ...artifactColumns, accepted })
         .from(runtimeArtifacts)
         .where(eq(runtimeArtifacts.id, id))
     : [];

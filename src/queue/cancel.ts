@@ -9,7 +9,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { OPEN_STATUSES } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";
-import { lockTask } from "./tasks.ts";
+import { lockTask, taskColumns } from "./tasks.ts";
 
 /**
  * Cancels a task: a queued one at once. A held task is only marked: its worker hears of it at the next heartbeat, and the task is cancelled when its
@@ -25,7 +25,7 @@ export function cancelTask(db: Db, caller: Caller | undefined, taskId: string, r
       .update(llmTasks)
       .set({ ...now, updated_at: nowMs })
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, OPEN_STATUSES)))
-      .returning();
+      .returning(taskColumns);
     if (!task) throw new Conflict(`Cannot cancel task with status '${before.status}'`);
     await audit(tx, {
       action: task.status === "cancelled" ? "task_cancelled" : "task_cancel_requested",

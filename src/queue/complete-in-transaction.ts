@@ -1,12 +1,11 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
-import type { Task } from "../contract/views.ts";
+import type { StoredArtifact, Task } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
-import type { ArtifactRow } from "../db/rows.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
@@ -14,14 +13,23 @@ import { recordSuccess } from "../fleet/failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { takeStaged } from "../storage/staging.ts";
-import { answerTo, type Completion, detailOf, findEarlier, holderFor, type Submission } from "./completion.ts";
+import { artifactColumns } from "./artifacts.ts";
+import {
+  answerTo,
+  type Completion,
+  detailOf,
+  findEarlier,
+  holderFor,
+  resultColumns,
+  type Submission,
+} from "./completion.ts";
 import { recordFailedAttempt } from "./failed-attempt.ts";
 import { isStill } from "./fence.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { addUsage, recordUsage } from "./record-usage.ts";
 import { releaseLease } from "./release-lease.ts";
-import { lockTask } from "./tasks.ts";
+import { lockTask, taskColumns } from "./tasks.ts";
 import { usageOf } from "./usage.ts";
 
 /** The type of the artifact that holds all of what a CLI printed, where the task has `keep_transcript`. */
@@ -75,7 +83,7 @@ export function completeInTransaction(
         accepted,
         incomplete,
       })
-      .returning();
+      .returning(resultColumns);
     const usage = usageOf(request.metrics);
     const { note, ...next } = outcomeOf(before, request, workerId);
     const holder =
@@ -92,7 +100,7 @@ export function completeInTransaction(
             updated_at: nowMs,
           })
           .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
-          .returning()
+          .returning(taskColumns)
       : [before];
     if (!task || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
 
@@ -116,13 +124,13 @@ async function keep(
   { id, columns, contentTypes, staged }: PlacedOutput,
   { id: task_id, desired_format }: Task,
   { type, tags }: { type: string; tags: string[] },
-): Promise<ArtifactRow> {
+): Promise<StoredArtifact> {
   // Before the artifact: from its row on, the pieces of an output cannot be removed any more.
   if (staged && !(await takeStaged(tx, id, staged)))
     throw new Conflict(`Output ${id} was cleaned away before its completion came; send it again.`);
   const content_type = contentTypes[desired_format];
   const values = { id, task_id, type, created_at: nowMs, finalized: true, tags, ...columns, content_type };
-  const [artifact] = await tx.insert(runtimeArtifacts).values(values).returning();
+  const [artifact] = await tx.insert(runtimeArtifacts).values(values).returning(artifactColumns);
   if (!artifact) throw new Error(`The artifact of task ${task_id} returned no row.`);
   return artifact;
 }

@@ -1,12 +1,12 @@
 /** The statement that completes a task in the ordinary case, for outputs in the artifact's row and for uploaded ones, and with what was used. */
 import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/complete-task.ts";
-import type { Task } from "../contract/views.ts";
+import { TASK_FIELDS, type Task } from "../contract/views.ts";
 import { insertAudit } from "../db/audit.ts";
 import { nowMs } from "../db/clock.ts";
+import { columnsOf } from "../db/columns.ts";
 import { workers } from "../db/fleet-tables.ts";
-import { llmTasks } from "../db/schema.ts";
-import { columnsOf, statement } from "../db/statement.ts";
+import { statement } from "../db/statement.ts";
 import { isNewSuccess } from "../fleet/failures.ts";
 import { isQuiet } from "../fleet/signs-of-life.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
@@ -77,7 +77,7 @@ const completing = (before: SQL, from: SQL, isReady: SQL, used: typeof USED) => 
         ${used.set} last_error = ${given("lastError")}, error_kind = ${given("errorKind")}, updated_at = ${nowMs}
       from leases l ${from}
       where ${isOrdinary}
-      returning ${columnsOf(llmTasks, "t")}
+      returning ${columnsOf(TASK_FIELDS, "t")}
     ), released as (
       update leases l set status = 'released' from task where l.id = task.lease_id and ${leaseIsActive}
     ), artifact as (

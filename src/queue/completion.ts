@@ -2,13 +2,21 @@
 import { eq } from "drizzle-orm";
 import { kindOfLastWords, kindOfWholeOutput } from "../cli/known-messages.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
-import { type Artifact, type Result, resultView, type Task } from "../contract/views.ts";
+import {
+  type Artifact,
+  RESULT_FIELDS,
+  type Result,
+  type StoredArtifact,
+  type StoredResult,
+  type Task,
+} from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import { pickColumns } from "../db/columns.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
-import type { ArtifactRow } from "../db/rows.ts";
 import { Conflict } from "../errors.ts";
 import { sha256Of } from "../sha256.ts";
 import type { StagedOutput } from "../storage/staging.ts";
+import { artifactColumns } from "./artifacts.ts";
 import { findLease, hasEnded, isHeld, requireHeld, staleLease } from "./fence.ts";
 
 /** What a worker submits, and the SHA-256 of its body, by which the same completion is recognized when it comes again. */
@@ -20,6 +28,9 @@ export interface Submission {
   /** What the CLI printed, where the task has it kept beside the result. */
   transcript?: string | StagedOutput;
 }
+
+/** What Drizzle reads of a result that is answered. */
+export const resultColumns = pickColumns(llmResults, RESULT_FIELDS);
 
 /** The answer to a completion. */
 export interface Completion {
@@ -73,24 +84,30 @@ export async function findEarlier(
   const { lease_id: leaseId } = request;
   if (leaseId === undefined || !(await findLease(db, task.id, leaseId))) return undefined;
   const [found] = await db
-    .select({ result: llmResults, artifact: runtimeArtifacts })
+    .select({ result: { ...resultColumns, body_sha256: llmResults.body_sha256 }, artifact: artifactColumns })
     .from(llmResults)
     .innerJoin(runtimeArtifacts, eq(runtimeArtifacts.id, llmResults.artifact_id))
     .where(eq(llmResults.lease_id, leaseId));
   if (!found) return undefined;
-  if (found.result.body_sha256 !== bodySha256)
+  const { body_sha256: earlierSha256, ...result } = found.result;
+  if (earlierSha256 !== bodySha256)
     throw new Conflict(`Lease ${leaseId} was completed before with another body; that result stands.`);
-  if (!found.result.accepted) throw tooLate(found.artifact.id);
-  return answerTo(request, task, found.artifact, found.result);
+  if (!result.accepted) throw tooLate(found.artifact.id);
+  return answerTo(request, task, found.artifact, result);
 }
 
 /** Builds an answer from stored rows. The result carries the output that the worker sent; for an uploaded one, the text that PostgreSQL holds. */
-export function answerTo({ output }: CompleteTask, task: Task, artifact: ArtifactRow, result: Result): Completion {
+export function answerTo(
+  { output }: CompleteTask,
+  task: Task,
+  artifact: StoredArtifact,
+  result: StoredResult,
+): Completion {
   const accepted = result.accepted && hasEnded(task) && task.lease_id === result.lease_id;
   return {
     task,
     artifact: { ...artifact, accepted },
-    result: { ...resultView(result), output: output ?? artifact.content },
+    result: { ...result, output: output ?? artifact.content },
   };
 }
 

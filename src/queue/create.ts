@@ -1,16 +1,18 @@
 import { isDeepStrictEqual } from "node:util";
-import { eq, sql } from "drizzle-orm";
+import { eq, getTableColumns, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { CreateTask } from "../contract/create-task.ts";
-import type { Task } from "../contract/views.ts";
+import { TASK_FIELDS, type Task } from "../contract/views.ts";
 import { actorOf, insertAudit } from "../db/audit.ts";
 import type { Db, Value } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { columnsOf } from "../db/columns.ts";
 import { newId } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { Conflict } from "../errors.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { taskColumns } from "./tasks.ts";
 
 export interface Creation {
   task: Task;
@@ -18,7 +20,7 @@ export interface Creation {
   isNew: boolean;
 }
 
-type NewTask = { [Column in keyof CreateTask]: Value } & {
+type NewTask = Record<string, Value> & {
   id: string;
   key: string | null;
   entryId: string;
@@ -26,7 +28,7 @@ type NewTask = { [Column in keyof CreateTask]: Value } & {
   detail: string;
   size_bytes: number;
 };
-const given = (name: keyof NewTask) => sql.placeholder(name);
+const given = (name: string) => sql.placeholder(name);
 
 /** The fields that a stored task has beyond its request. */
 type Stored = Omit<Task, keyof CreateTask>;
@@ -49,7 +51,19 @@ const STORED = {
   usage: true,
   size_bytes: true,
 } satisfies Record<keyof Stored, true>;
-const stored = sql.raw(Object.keys(STORED).join(", "));
+const stored = columnsOf(Object.keys(STORED));
+/** The fields of a task that its request has. */
+const requested = TASK_FIELDS.filter((name) => !(name in STORED));
+const isJson = (name: string) => getTableColumns(llmTasks)[name as keyof Task]?.dataType === "json";
+const JSON_FIELDS: ReadonlySet<string> = new Set(requested.filter(isJson));
+
+/** The request as the INSERT takes it: lists and objects as the text of JSON. */
+function valuesOf(request: CreateTask): Record<string, Value> {
+  const values: Record<string, Value> = {};
+  for (const [name, value] of Object.entries<unknown>(request))
+    values[name] = value !== null && JSON_FIELDS.has(name) ? JSON.stringify(value) : (value as Value);
+  return values;
+}
 
 const ENTRY = {
   id: sql`${given("entryId")}::uuid`,
@@ -64,14 +78,8 @@ const ENTRY = {
 const CREATE = statement<Stored, NewTask>(
   "create",
   sql`with task as (
-      insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, max_attempts,
-        requires, priority, not_before, retry, agent_kind, structured_input, attachments, tracing,
-        allow_fallback, output_schema, keep_transcript, limits, resume, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
-      values (${given("id")}, ${given("context_id")}, ${given("agent_slug")}, ${given("prompt")}, ${given("context_hints")},
-        ${given("policy")}, ${given("desired_format")}, ${given("max_attempts")}, ${given("requires")}, ${given("priority")}, ${given("not_before")},
-        ${given("retry")}, ${given("agent_kind")}, ${given("structured_input")}, ${given("attachments")}, ${given("tracing")},
-        ${given("allow_fallback")}, ${given("output_schema")}, ${given("keep_transcript")}, ${given("limits")},
-        ${given("resume")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
+      insert into llm_tasks (${columnsOf(requested)}, id, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
+      values (${sql.join(requested.map(given), sql`, `)}, ${given("id")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
       -- This waits for a transaction that is just inserting the same key.
       on conflict (idempotency_key) where idempotency_key is not null do nothing
       returning ${stored}
@@ -94,16 +102,7 @@ export async function createTask(
   const id = newId();
   const size_bytes = Buffer.byteLength(JSON.stringify(request));
   const [created] = await CREATE(db, {
-    ...request,
-    context_hints: JSON.stringify(request.context_hints),
-    policy: JSON.stringify(request.policy),
-    requires: JSON.stringify(request.requires),
-    retry: request.retry && JSON.stringify(request.retry),
-    structured_input: request.structured_input === null ? null : JSON.stringify(request.structured_input),
-    attachments: JSON.stringify(request.attachments),
-    tracing: request.tracing && JSON.stringify(request.tracing),
-    output_schema: request.output_schema && JSON.stringify(request.output_schema),
-    limits: request.limits && JSON.stringify(request.limits),
+    ...valuesOf(request),
     size_bytes,
     id,
     key: idempotencyKey,
@@ -113,7 +112,7 @@ export async function createTask(
   });
   if (created) {
     tellQueueNews(db);
-    // The request is not read back, since a prompt may be long: `statement` refuses a field that the INSERT leaves out.
+    // The request is not read back, since a prompt may be long: `statement` refuses a field that is not among TASK_FIELDS.
     return { task: { ...request, ...created }, isNew: true };
   }
   return { task: await findCreated(db, request, idempotencyKey), isNew: false };
@@ -122,7 +121,7 @@ export async function createTask(
 /** The task that was created under the key. Its fields stay as they were requested, so that they tell whether this request is the same. */
 async function findCreated(db: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task> {
   const [task] = await db
-    .select()
+    .select(taskColumns)
     .from(llmTasks)
     .where(eq(llmTasks.idempotency_key, idempotencyKey ?? ""));
   if (!task) throw new Error("The insert of a task returned no row.");

@@ -1,18 +1,22 @@
 /** Which lease holds a task, and the guards that transitions put into their WHERE (lifecycle.md, invariant 2 and invariant 7). */
 import { and, type Column, eq, inArray, type SQL, sql } from "drizzle-orm";
-import type { Lease, Task } from "../contract/views.ts";
+import { LEASE_FIELDS, type Lease, type Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import { pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 
+/** What Drizzle reads of a lease that is answered. */
+export const leaseColumns = pickColumns(leases, LEASE_FIELDS);
+
 /** The lease of this id if it is, or was, a lease of this task; else undefined. */
 export async function findLease(db: Db, taskId: string, leaseId: string): Promise<Lease | undefined> {
   if (!isUuid(leaseId)) return undefined;
   const [lease] = await db
-    .select()
+    .select(leaseColumns)
     .from(leases)
     .where(and(eq(leases.id, leaseId), eq(leases.task_id, taskId)));
   return lease;

@@ -1,13 +1,13 @@
 import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { HeartbeatTask } from "../contract/requests.ts";
-import type { Lease } from "../contract/views.ts";
+import { LEASE_FIELDS, type Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { columnsOf } from "../db/columns.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isUuid } from "../db/ids.ts";
-import { leases } from "../db/schema.ts";
-import { columnsOf, statement, transition } from "../db/statement.ts";
+import { statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/matching.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
@@ -47,7 +47,7 @@ const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; 
       update leases l set last_heartbeat = now, expires_at = now + l.ttl_seconds * 1000::bigint
       from task
       where l.id = task.lease_id and ${leaseIsActive}
-      returning ${columnsOf(leases, "l")}, cancel
+      returning ${columnsOf(LEASE_FIELDS, "l")}, cancel
     )
     select row_to_json(renewed) as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
     from renewed left join ${workers} on ${workers.id} = renewed.worker_id`,

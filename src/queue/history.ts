@@ -1,6 +1,8 @@
-import { eq, getTableName, sql } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
+import { RESULT_FIELDS } from "../contract/views.ts";
 import { auditEntries } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
+import { jsonOf } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import type { Source } from "../db/pages.ts";
@@ -8,7 +10,6 @@ import { leases } from "../db/schema.ts";
 import { getTask } from "./tasks.ts";
 
 const output = sql`coalesce(${llmResults.output}, (select content from ${runtimeArtifacts} where id = ${llmResults.artifact_id}))`;
-const result = sql.identifier(getTableName(llmResults));
 
 /** The results that workers handed in for the task, newest first, with the outputs that PostgreSQL holds. NotFound: no such task. */
 export function resultsOf(db: Db, taskId: string): Source {
@@ -18,7 +19,7 @@ export function resultsOf(db: Db, taskId: string): Source {
     time: llmResults.completed_at,
     where: isUuid(taskId) ? eq(llmResults.task_id, taskId) : sql`false`,
     whenEmpty: () => getTask(db, taskId),
-    record: sql`(to_jsonb(${result}) - 'body_sha256') || jsonb_build_object('output', ${output})`,
+    record: jsonOf(RESULT_FIELDS, sql`${output} as output`),
     weight: sql`coalesce(octet_length(${output}), 0) + coalesce(octet_length(${llmResults.error_message}), 0)`,
     order: "newest first",
     isRare: true,

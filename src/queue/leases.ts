@@ -1,9 +1,10 @@
 import { and, desc, eq, sql } from "drizzle-orm";
-import type { Lease } from "../contract/views.ts";
+import { LEASE_FIELDS, type Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import { jsonOf } from "../db/columns.ts";
 import type { Source } from "../db/pages.ts";
-import { wholeRow } from "../db/pages.ts";
 import { leases } from "../db/schema.ts";
+import { leaseColumns } from "./fence.ts";
 
 const newestFirst = [desc(leases.started_at), desc(leases.id)];
 
@@ -14,7 +15,7 @@ export function leasesIn(status?: Lease["status"]): Source {
     id: leases.id,
     time: leases.started_at,
     where: status && eq(leases.status, status),
-    record: wholeRow(leases),
+    record: jsonOf(LEASE_FIELDS),
     weight: sql`300`,
     order: "newest first",
     isRare: status === "active",
@@ -27,7 +28,7 @@ const MOST_SHOWN = 1_000;
 /** The leases that the worker holds now, the 1,000 newest first. */
 export function activeLeasesOf(db: Db, workerId: string): Promise<Lease[]> {
   return db
-    .select()
+    .select(leaseColumns)
     .from(leases)
     .where(and(eq(leases.worker_id, workerId), eq(leases.status, "active")))
     .orderBy(...newestFirst)

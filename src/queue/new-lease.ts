@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
-import type { Lease, Task } from "../contract/views.ts";
+import { LEASE_FIELDS, type Lease, TASK_FIELDS, type Task } from "../contract/views.ts";
 import { insertAudit } from "../db/audit.ts";
+import { columnsOf } from "../db/columns.ts";
 import type { Continuation } from "./continuation.ts";
 
 /** A lease lives 300 s, or as long as its task may run plus a margin where that is longer, since agents may heartbeat only once (lifecycle.md, invariant 10). */
@@ -27,7 +28,8 @@ const NEEDED_SECONDS = sql.raw(
  * `lease_id` and `entry_id`. Its tasks must be locked and queued, and its worker locked and allowed to get them.
  */
 export function newLeaseCtes(actor: SQL, rows: "with rows" | "without rows"): SQL {
-  const returning = (columns: string) => sql.raw(rows === "with rows" ? `returning ${columns}` : "");
+  const returning = (names: readonly string[], row?: string) =>
+    rows === "with rows" ? sql`returning ${columnsOf(names, row)}` : sql``;
   const entry = {
     id: sql`entry_id`,
     timestamp: sql`now`,
@@ -40,13 +42,13 @@ export function newLeaseCtes(actor: SQL, rows: "with rows" | "without rows"): SQ
   return sql`new_leases as (
       insert into leases (id, task_id, worker_id, started_at, expires_at, ttl_seconds, status, last_heartbeat, context_id)
       select lease_id, task_id, worker_id, now, now + ttl_seconds * 1000::bigint, ttl_seconds, 'active', now, context_id from picked
-      ${returning("*")}
+      ${returning(LEASE_FIELDS)}
     ), leased_tasks as (
       update llm_tasks t
       set status = 'leased', lease_id = picked.lease_id, worker_id = picked.worker_id, attempts = t.attempts + 1, progress = null, updated_at = now
       from picked
       where t.id = picked.task_id and (t.status = 'queued') is true
-      ${returning("t.*")}
+      ${returning(TASK_FIELDS, "t")}
     ), entries as (
       ${insertAudit(entry, sql`picked`)}
     )`;

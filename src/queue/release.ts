@@ -12,7 +12,7 @@ import { Conflict } from "../errors.ts";
 import { isStill, staleLease } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { releaseLease } from "./release-lease.ts";
-import { lockTask } from "./tasks.ts";
+import { lockTask, taskColumns } from "./tasks.ts";
 
 /** Without `started`, the worker says that it has not begun the task. */
 type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
@@ -47,7 +47,7 @@ export function releaseTask(
         updated_at: nowMs,
       })
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, releasable)))
-      .returning();
+      .returning(taskColumns);
     if (!task) throw staleLease(lease_id);
     const fact = { entity_type: "llm_task", entity_id: task.id, actor: actorOf(caller, worker_id ?? "api") };
     const detail = `Handed back ${started ? "after it was started" : "unstarted"}, lease ${lease_id}${reason && `: ${reason}`}`;

@@ -9,7 +9,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { keptTo, lockTask } from "./tasks.ts";
+import { keptTo, lockTask, taskColumns } from "./tasks.ts";
 import { limitReached } from "./usage.ts";
 
 /** The transition failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
@@ -29,7 +29,7 @@ export function requeueTask(db: Db, caller: Caller | undefined, taskId: string):
         updated_at: nowMs,
       })
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["failed", "dead"])))
-      .returning();
+      .returning(taskColumns);
     const reached = limitReached(limits, usage, undefined);
     if (task && reached !== undefined) throw new Conflict(`${reached} Make a new task with other limits.`);
     if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);

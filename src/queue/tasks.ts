@@ -1,12 +1,16 @@
 import { eq, type SQL, sql } from "drizzle-orm";
-import type { Task } from "../contract/views.ts";
+import { TASK_FIELDS, type Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { columnsOf, jsonOf, pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
-import { type Source, wholeRow } from "../db/pages.ts";
+import type { Source } from "../db/pages.ts";
 import { llmTasks } from "../db/schema.ts";
-import { columnsOf, statement } from "../db/statement.ts";
+import { statement } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
+
+/** What Drizzle reads of a task that is answered. */
+export const taskColumns = pickColumns(llmTasks, TASK_FIELDS);
 
 const taskNotFound = () => new NotFound("Task not found");
 /** True in SQL for a task that need not wait for a later time: its `not_before` and the delay before its retry are over. */
@@ -32,7 +36,7 @@ export const taskBytes = sql`(coalesce(${llmTasks.size_bytes}, octet_length(${ll
 
 const FIND = statement<Task, { id: string }>(
   "task",
-  sql`select ${columnsOf(llmTasks)} from llm_tasks where id = ${sql.placeholder("id")}`,
+  sql`select ${columnsOf(TASK_FIELDS)} from llm_tasks where id = ${sql.placeholder("id")}`,
 );
 
 /** The task; undefined when there is none, also for an id that is no UUID. */
@@ -52,7 +56,7 @@ export async function getTask(db: Db, id: string): Promise<Task> {
  */
 export async function lockTask(tx: Db, id: string): Promise<Task> {
   if (!isUuid(id)) throw taskNotFound();
-  const [task] = await tx.select().from(llmTasks).where(eq(llmTasks.id, id)).for("no key update");
+  const [task] = await tx.select(taskColumns).from(llmTasks).where(eq(llmTasks.id, id)).for("no key update");
   if (!task) throw taskNotFound();
   return task;
 }
@@ -64,7 +68,7 @@ export function tasks(status?: Task["status"]): Source {
     id: llmTasks.id,
     time: llmTasks.created_at,
     only: status && { column: llmTasks.status, value: status },
-    record: wholeRow(llmTasks),
+    record: jsonOf(TASK_FIELDS),
     weight: taskBytes,
     order: "newest first",
   };

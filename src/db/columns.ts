@@ -1,0 +1,23 @@
+/** Columns by their names, so that a query reads those that somebody has named, and not whatever a table has. */
+import { getTableColumns, type SQL, sql, type Table } from "drizzle-orm";
+
+/** The columns with these names as a list in SQL; `row` is the name of the row that they are of. */
+export function columnsOf(names: readonly string[], row?: string): SQL {
+  const prefix = row === undefined ? "" : `${row}.`;
+  return sql.raw(names.map((name) => prefix + name).join(", "));
+}
+
+/** The columns with these names, for Drizzle's `select` and `returning`. */
+export function pickColumns<Rows extends Table, Name extends keyof Rows["_"]["columns"] & string>(
+  table: Rows,
+  names: readonly Name[],
+): Pick<Rows["_"]["columns"], Name> {
+  const columns: Rows["_"]["columns"] = getTableColumns(table);
+  return Object.fromEntries(names.map((name) => [name, columns[name]])) as Pick<Rows["_"]["columns"], Name>;
+}
+
+/** The JSON of a record in SQL: the columns with these names, and `more`, which is SQL such as `1 as n`. */
+export function jsonOf(names: readonly string[], more?: SQL): SQL {
+  const fields = more ? sql`${columnsOf(names)}, ${more}` : columnsOf(names);
+  return sql`(select row_to_json(record) from (select ${fields}) as record)`;
+}
