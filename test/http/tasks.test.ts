@@ -133,8 +133,8 @@ describe("POST /api/runtime/llm-tasks", () => {
     expect(headers["x-ignored-fields"]?.split(", ").sort()).toEqual([
       "%C3%A9%0A",
       "policy.retry.jitter",
-      "urgency",
       "tracing.sampled",
+      "urgency",
     ]);
     await aWorker(db, { name: "gpu", capabilities: { labels: ["gpu", "arm64"] } });
     const { tasks } = (await api.post(`${TASKS}/claim`).send({ worker_id: "gpu", agent_slugs: ["protocol-v1"] })).body;
