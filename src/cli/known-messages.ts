@@ -43,7 +43,7 @@ export function kindOfMessage(text: string): KnownMessage | undefined {
   return undefined;
 }
 
-/** The same for the output of a success, whose whole text must be such a message. */
+/** What the output of a success says, when all of it is such a message; undefined for any other output. */
 export function kindOfWholeOutput(output: string): KnownMessage | undefined {
   const text = output.trim();
   if (text === "" || text.length > LONGEST_MESSAGE || text.split("\n").length > MOST_LINES) return undefined;
@@ -59,4 +59,4 @@ const LAST_WORDS = 400;
 export const kindOfLastWords = (text: string): KnownMessage | undefined => kindOfMessage(text.slice(-LAST_WORDS));
 
 const STARTS =
-  /^(error\b|api error\b|claude( ai| code)?( usage| session)?\b|you('|’)?(ve| have)\b|invalid\b|not logged in\b|please run\b|credit balance\b|oauth\b|prompt is too long\b|[\w-]+ limit\b|usage limit\b|\{)/i;
+  /^(error\b|api error\b|claude( ai| code)?( usage| session)?\b|you('|’)?(ve| have)\b|invalid\b|not logged in\b|please run\b|credit balance\b|oauth\b|prompt is too long\b|[\w-]+ limit\b|usage limit\b|\{\s*"(error"|type"\s*:\s*"error"))/i;

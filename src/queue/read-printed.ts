@@ -12,8 +12,8 @@ const MOST_READ_BYTES = 32_000_000;
 const REPLACED = "invalid_utf8_replaced";
 
 /**
- * What `sent` amounts to by what the CLI printed, which came as its output or was uploaded before. Conflict: there is no output `output_id` under
- * the lease.
+ * Reads what the CLI printed, which came in the completion or was uploaded before, and gives the submission that it amounts to. Conflict: there is
+ * no output `output_id` under the lease.
  */
 export async function readPrinted(db: Db, task: Task, sent: Submission, cli: CliName): Promise<Submission> {
   const { request } = sent;

@@ -115,7 +115,7 @@ async function findStaged(db: Db, id: string, taskId: string, leaseId: string): 
     : undefined;
 }
 
-/** The same. Conflict: there is no output of this id under this lease. */
+/** The output that was uploaded under this lease of the task. Conflict: there is none of this id. */
 export async function requireStaged(
   db: Db,
   id: string,

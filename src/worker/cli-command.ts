@@ -3,7 +3,7 @@
 /** The CLIs whose output the runtime reads. */
 export type CliName = keyof typeof COMMANDS;
 
-/** What does a worker's work. */
+/** The command that does a worker's work. */
 export interface Command {
   /** For /bin/sh. */
   shell: string;

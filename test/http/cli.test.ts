@@ -168,9 +168,11 @@ describe("an agent that names no kind", () => {
     expect(account).toMatchObject({ id: worker, rest: { kind: "rate_limited" } });
   });
 
-  it("is taken at its word when it speaks of limits in an answer", async () => {
+  it.each([
+    "The report says that the usage limit was reached in May.",
+    '{"finding": "the log says: usage limit reached"}',
+  ])("is taken at its word when it speaks of limits in an answer: %s", async (output) => {
     const { id } = await held();
-    const output = "The report says that the usage limit was reached in May.";
     expect((await send(id, { status: "success", output })).task.status).toBe("completed");
   });
 });

@@ -56,6 +56,30 @@ describe("an output", () => {
     },
   );
 
+  it("that a CLI printed goes there as a transcript beside the result, sent or uploaded", async () => {
+    const printed = `{"type":"result","subtype":"success","result":"${OUTPUT}"}\n`;
+    for (const isUploaded of [false, true]) {
+      const connection = s3.connection();
+      const { store } = storeAt(connection);
+      const { task, lease } = await aLeasedTask(db, { task: { keep_transcript: true, desired_format: "json" } });
+      const upload = () => uploadOutput(db, task.id, lease.id, Readable.from([Buffer.from(printed)]), 1_000);
+      const output = isUploaded ? { output: null, output_id: (await upload()).id } : { output: printed };
+      const request = completion({ ...output, cli: "claude", exit_code: 0, lease_id: lease.id });
+      const { result } = await completeTask(db, NOBODY, store, task.id, request);
+      expect(result.output).toBe(OUTPUT);
+      const artifacts = await query<ArtifactRow>(
+        "select * from runtime_artifacts where task_id = $1 order by type desc",
+        [task.id],
+      );
+      const types = ["text/plain; charset=utf-8", "application/json"];
+      expect(artifacts.map(({ content_type }) => content_type)).toEqual(types);
+      const keys = artifacts.map(({ id }) => `artifacts/${task.id}/${id}`);
+      expect(artifacts.map(({ url }) => url)).toEqual(keys.map((key) => `minio://${connection.bucket}/${key}`));
+      expect(await Promise.all(keys.map((key) => s3.read(connection.bucket, key)))).toEqual([printed, OUTPUT]);
+      expect(await query("select id from runtime_staged_outputs where task_id = $1", [task.id])).toEqual([]);
+    }
+  });
+
   it("needs no transaction of its own to be completed, in the bucket or not, uploaded before or not", async () => {
     const { store } = storeAt(s3.connection());
     const withoutTransactions: Db = Object.assign(Object.create(db), {
