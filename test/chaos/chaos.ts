@@ -12,6 +12,7 @@ import { pino } from "pino";
 import { startEmbedded } from "../../src/embedded/start.ts";
 import buildPrograms from "../support/programs.ts";
 import { Agent, dispatchOne } from "./agents.ts";
+import { createBackendCount } from "./backends.ts";
 import { findViolations } from "./check.ts";
 import { findViolationsOfOwn } from "./check-own-workers.ts";
 import { prepareDatabaseFaults } from "./database-faults.ts";
@@ -72,7 +73,9 @@ async function every(ms: number, pass: () => Promise<unknown>): Promise<void> {
 await Promise.all([...workers.map((worker) => worker.register()), ...agents.map((agent) => agent.start())]);
 for (const worker of ownWorkers) worker.start();
 const endsAt = performance.now() + minutes * 60_000;
+const backends = createBackendCount(postgres.url);
 const work = [
+  every(1_000, backends.count),
   ...Array.from({ length: CLIENTS }, (_, n) => every(150, () => createOne(call, seeded(seed + 100 + n), journal))),
   every(50, () => handOut(call, workers, random, false)),
   every(2_000, () => requeueSome(call, random)),
@@ -112,6 +115,7 @@ await Promise.all(agents.map((agent) => agent.stop()));
 const wrongOfOwn = await Promise.all(ownWorkers.map((worker) => worker.finish()));
 
 const violations = [
+  ...backends.violations(),
   ...wrongOfOwn.flat(),
   ...(await findViolationsOfOwn(client, ownWorkers)),
   ...(await findViolations(client, journal, [...workers, ...agents, ...ownWorkers])),
@@ -131,7 +135,15 @@ await rm(dataDir, { recursive: true, force: true });
 
 const { calls, unanswered, created, completed, cancelled, dispatched, refused } = journal;
 const acknowledged = { created: created.length, completed: completed.length, cancelled: cancelled.size };
-const totals = { ...rows[0], calls, unanswered, ...acknowledged, dispatched, refused };
+const totals = {
+  ...rows[0],
+  "most backends": backends.most(),
+  calls,
+  unanswered,
+  ...acknowledged,
+  dispatched,
+  refused,
+};
 process.stdout.write(`\nFaults injected\n`);
 for (const [name, times] of [...injected].sort()) process.stdout.write(`  ${name.padEnd(34)}${times}\n`);
 process.stdout.write(`What happened\n`);
