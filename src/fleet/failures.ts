@@ -39,7 +39,7 @@ const ms = (value: number): SQL => sql.raw(String(value));
 
 /** True in SQL when the same task failed before, which says that the fault is the task's. */
 const failedBefore = (where: "here" | "elsewhere") => sql`exists (
-        select from llm_results r where r.task_id = failed.task_id and r.status = 'error' and r.lease_id is distinct from failed.id
+        select from llm_results r where r.task_id = failed.task_id and r.status = 'error' and r.error_kind is null and r.lease_id is distinct from failed.id
           and ${sql.raw(where === "here" ? "r.worker_id = failed.worker_id" : "r.worker_id <> failed.worker_id")})`;
 
 const RESTED = {

@@ -14,6 +14,8 @@ interface Task {
   key: string | null;
   lease: string | null;
   worker: string | null;
+  /** The worker of its last attempt that came to nothing: the router takes another one where it can. */
+  tried: string | null;
   /** It is to end as cancelled. */
   cancel: boolean;
 }
@@ -31,7 +33,13 @@ export interface Model {
   tasks: Record<string, Task>;
   leases: Record<string, Lease>;
   workers: Record<string, Worker>;
+  /** The accounts that are at their limit. */
+  limited: string[];
 }
+
+/** Two of the workers share an account. */
+export const accountOf = (worker: string) => (worker === "orange" ? "orange" : "shared");
+export type Ending = "success" | "error" | "limited";
 
 interface Worker {
   cap: number;
@@ -49,7 +57,7 @@ export type Step =
   | { kind: "create"; prompt: string; max: number; key: string | null }
   | { kind: "lease"; task: string; worker: string | null }
   | { kind: "heartbeat"; task: string; fence: string | null }
-  | { kind: "complete"; task: string; fence: string | null; status: "success" | "error"; output: string }
+  | { kind: "complete"; task: string; fence: string | null; status: Ending; output: string }
   | { kind: "release"; task: string; fence: string }
   | { kind: "requeue"; task: string }
   | { kind: "cancel"; task: string }
@@ -64,7 +72,7 @@ export interface Answer {
   worker?: string | undefined;
 }
 
-export const nothing = (): Model => ({ tasks: {}, leases: {}, workers: {} });
+export const nothing = (): Model => ({ tasks: {}, leases: {}, workers: {}, limited: [] });
 
 /**
  * The states that `before` may turn into when `step`, named `name`, is answered with `answer`; none when that answer is wrong.
@@ -102,12 +110,23 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       return same && answer.task !== made[0] ? [] : is(same ? 200 : 409);
     }
     return is(201, () => {
-      model.tasks[name] = { status: "queued", attempts: 0, max, prompt, key, lease: null, worker: null, cancel: false };
+      model.tasks[name] = {
+        status: "queued",
+        attempts: 0,
+        max,
+        prompt,
+        key,
+        lease: null,
+        worker: null,
+        tried: null,
+        cancel: false,
+      };
     });
   }
   if (step.kind === "wake") {
     const worker = model.workers[step.worker];
     if (worker) worker.isResting = false;
+    model.limited = model.limited.filter((account) => account !== accountOf(step.worker));
     return [model];
   }
   if (step.kind === "sweep") return sweeps(model, amid);
@@ -123,7 +142,7 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       // The look for workers and the lease are two moments; in between, others may take the task or the last place.
       if (amid && step.worker === null && answer.status === 503) return [model];
       const choice = step.worker === null ? choices(model, task, amid !== null) : [step.worker];
-      const eligible = choice.filter((worker) => model.workers[worker]?.isResting === false);
+      const eligible = choice.filter((worker) => isAwake(model, worker));
       if (eligible.length === 0) return is(503);
       const worker = answer.worker ?? "";
       if (answer.status === 201 && !eligible.includes(worker)) return [];
@@ -148,13 +167,17 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       if (!under) return is(409);
       if (fence !== null && under.result) return is(under.result.body === body && under.result.accepted ? 200 : 409);
       const isLate = fence !== null && !(isHeld && fence === task.lease);
-      if (isLate && (under.status !== "expired" || status === "error")) return is(409);
+      if (isLate && (under.status !== "expired" || status !== "success")) return is(409);
       const accepted = !isLate || task.status === "queued";
       const noted = is(accepted ? 200 : 409, () => {
         const isError = status === "error";
         under.result = { body, accepted, isError };
         if (!accepted) return;
         if (!isLate) under.status = "released";
+        if (status === "limited") {
+          model.limited = [...new Set([...model.limited, accountOf(under.worker)])];
+          if (!task.cancel) return giveBack(task, under.worker);
+        }
         Object.assign(task, {
           status: task.cancel ? "cancelled" : status === "success" ? "completed" : "failed",
           lease: fence ?? task.lease,
@@ -174,7 +197,9 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
     }
     case "requeue": {
       if (task.status !== "failed" && task.status !== "dead") return is(409);
-      return is(200, () => Object.assign(task, { status: "queued", attempts: 0, lease: null, worker: null }));
+      return is(200, () =>
+        Object.assign(task, { status: "queued", attempts: 0, lease: null, worker: null, tried: null }),
+      );
     }
     case "cancel": {
       if (task.status === "cancelled" || task.cancel) return is(200);
@@ -186,6 +211,14 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
       return [model];
   }
 }
+
+/** A limit is no fault of the task: it is queued again, for other accounts, and its attempt does not count. */
+function giveBack(task: Task, tried: string): void {
+  Object.assign(task, { status: "queued", attempts: task.attempts - 1, lease: null, worker: null, tried });
+}
+
+const isAwake = ({ workers, limited }: Model, worker: string) =>
+  workers[worker]?.isResting === false && !limited.includes(accountOf(worker));
 
 /** Rows of lifecycle.md's invariants that `model` breaks; it must break none, or the model itself is wrong. */
 export function broken(model: Model): string[] {
@@ -212,16 +245,17 @@ function expire(model: Model, ids: string[]): void {
     if (!task) continue;
     lease.status = "expired";
     if (task.cancel) task.status = "cancelled";
-    else if (task.attempts < task.max) Object.assign(task, { status: "queued", lease: null, worker: null });
+    else if (task.attempts < task.max)
+      Object.assign(task, { status: "queued", lease: null, worker: null, tried: lease.worker });
     else task.status = "dead";
   }
 }
 
 /** What the service takes down of a worker when it has handed in a result (fleet/failures.ts): every failure here is a fast one. */
-function note(before: Model, lease: Lease, status: "success" | "error"): Model {
+function note(before: Model, lease: Lease, status: Ending): Model {
   const model = structuredClone(before);
   const worker = model.workers[lease.worker];
-  if (!worker) return model;
+  if (!worker || status === "limited") return model;
   if (status === "success") {
     Object.assign(worker, { failures: 0, rests: 0, hasSucceeded: true });
     return model;
@@ -253,15 +287,17 @@ function sweeps(model: Model, amid: Set<string> | null): Model[] {
   return states;
 }
 
-/** Workers with room; when nobody interferes, only the best: one that holds a lease already is warm (all tasks share a context), then most free slots. */
-function choices(model: Model, _task: Task, anyWithRoom: boolean): string[] {
+/** Workers with room; when nobody interferes, only the best: one that did not try the task last, then one that holds a lease already is warm (all tasks share a context), then most free slots. */
+function choices(model: Model, task: Task, anyWithRoom: boolean): string[] {
   const rated = Object.entries(model.workers)
-    .filter(([, { isResting }]) => !isResting)
+    .filter(([id]) => isAwake(model, id))
     .map(([id, { cap }]) => ({ id, held: activeOf(model, id).length, free: cap - activeOf(model, id).length }))
     .filter(({ free }) => free > 0);
   if (anyWithRoom) return rated.map(({ id }) => id);
-  const warm = rated.filter(({ held }) => held > 0);
-  const pool = warm.length > 0 ? warm : rated;
+  const others = rated.filter(({ id }) => id !== task.tried);
+  const first = others.length > 0 ? others : rated;
+  const warm = first.filter(({ held }) => held > 0);
+  const pool = warm.length > 0 ? warm : first;
   const most = Math.max(...pool.map(({ free }) => free));
   return pool.filter(({ free }) => free === most).map(({ id }) => id);
 }
