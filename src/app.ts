@@ -10,6 +10,7 @@ import { accountRoutes } from "./http/accounts.ts";
 import { agentRoutes } from "./http/agents.ts";
 import { artifactRoutes } from "./http/artifacts.ts";
 import { createKeyGuard } from "./http/auth.ts";
+import { answersFrom } from "./http/await-result.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
 import { errorHandler, notFound } from "./http/errors.ts";
 import { redirectToHttps } from "./http/https.ts";
@@ -31,6 +32,7 @@ import { workerRoutes } from "./http/workers.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import { openLiveFollowers } from "./queue/live-followers.ts";
+import type { ResultRoom } from "./queue/result-room.ts";
 import { openStats } from "./queue/stats.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { Settings } from "./settings/settings.ts";
@@ -44,6 +46,7 @@ export interface AppDeps {
   membridge: Membridge;
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
+  resultRoom: ResultRoom;
   dispatcher: Dispatcher;
   agents: AgentCalls;
   connections: UnkeyedConnections;
@@ -61,11 +64,13 @@ const EXPOSED_HEADERS = [
   "Content-Range",
   "Accept-Ranges",
   "Content-Disposition",
+  "Preference-Applied",
 ];
 
 /** The HTTP side of the service: middleware and routes in their order, nothing else. */
 export function createApp(deps: AppDeps): Express {
-  const { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents, connections } = deps;
+  const { config, log, db, settings, membridge, store, waitingRoom, resultRoom, dispatcher, agents, connections } =
+    deps;
   const app = express();
   app.disable("x-powered-by");
   // To hash every answer costs more than to send it again. The contents of artifacts have an ETag of their own.
@@ -90,7 +95,7 @@ export function createApp(deps: AppDeps): Express {
   // The busiest first: Express tries one after the other.
   const routes = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
-    ...taskRoutes(dispatcher, publicUrl),
+    ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl),
     ...liveOutputRoutes(openLiveFollowers(db), config.liveOutput),
     ...runtimeRoutes(settings, membridge),
     ...recordRoutes(openStats(db)),

@@ -20,6 +20,7 @@ import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
 import { cleanLiveOutput } from "./queue/live-output.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
+import { openResultRoom } from "./queue/result-room.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { sumUpUsage } from "./queue/usage-sums.ts";
 import { openWaitingRoom } from "./queue/waiting-room.ts";
@@ -106,15 +107,32 @@ export async function startService(config: Config, log: Logger): Promise<Service
     });
 
     const waitingRoom = openWaitingRoom(db);
-    const listener = listen(server.url, QUEUE_NEWS, log, waitingRoom.notify);
+    const resultRoom = openResultRoom(db);
+    const listener = listen(server.url, QUEUE_NEWS, log, () => {
+      waitingRoom.notify();
+      resultRoom.notify();
+    });
     started.push(() => listener.stop());
 
     const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
-    const deps = { config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents, connections };
+    const deps = {
+      config,
+      log,
+      db,
+      settings,
+      membridge,
+      store,
+      waitingRoom,
+      resultRoom,
+      dispatcher,
+      agents,
+      connections,
+    };
     const http = createHttpServer(createApp(deps), { log, connections });
     const port = await bind(http, config.port, config.bindAddress);
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());
+    started.push(async () => resultRoom.close());
     return { port, stop };
   } catch (error) {
     await stop();

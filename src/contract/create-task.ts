@@ -1,6 +1,7 @@
 /** What a client may send to create a task: the runtime's own fields, and those of the owners' protocol V1 beside them. */
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
+import type { TaskRow as Task } from "../db/rows.ts";
 import { llmTasks } from "../db/schema.ts";
 import { httpUrl, json, jsonObject, longText, optional, present, text, texts } from "./fields.ts";
 
@@ -64,6 +65,9 @@ const keyField = optional(idempotencyKey);
 
 /** The key in the body, where the rest of that has been checked. */
 export const creationKey = z.object({ idempotency_key: keyField });
+
+/** Fields of a creation, which take the place of those of the task that is created again. */
+export const replayTask = z.object({ changes: optional(z.record(z.string(), z.unknown())) });
 
 const fields = createInsertSchema(llmTasks, {
   context_id: text(512).min(1),
@@ -135,6 +139,13 @@ export const createTask = fields.transform((given) => {
   };
 });
 export type CreateTask = z.output<typeof createTask>;
+
+/** The request that created `task`, as a body of a creation; without its idempotency key. */
+export function requestOf(task: Task): Record<string, unknown> {
+  const { idempotency_key: _key, ...asked } = fields.shape;
+  const stored: Record<string, unknown> = task;
+  return Object.fromEntries(Object.keys(asked).map((name) => [name, stored[name]]));
+}
 
 function delaysOf({ max_attempts: _attempts, ...delays }: z.output<typeof retry>) {
   return present(delays);

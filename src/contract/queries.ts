@@ -28,6 +28,16 @@ const cursor = query(
 /** Which part of a list. */
 const page = { limit: rows(500), after: cursor };
 
+/** How long to wait for a task's end. */
+export const resultWait = z.object({
+  wait_seconds: query(
+    z
+      .string()
+      .regex(/^\d{1,2}(\.\d{1,9})?$/, "must be a number from 0 to 25")
+      .transform(Number)
+      .pipe(z.number().max(25, "must be 25 at most")),
+  ).transform((seconds) => seconds ?? 0),
+});
 export const plainPage = z.object(page);
 /** `limit`: how many of the 50 are still to come, as the Link of a page says that was full of bytes. */
 export const runsPage = z.object({

@@ -1,26 +1,66 @@
 import type { z } from "zod";
-import { type createTask as creation, creationKey, idempotencyKey, ignoredFields } from "../contract/create-task.ts";
+import {
+  type CreateTask,
+  createTask as creation,
+  creationKey,
+  idempotencyKey,
+  ignoredFields,
+  type replayTask,
+  requestOf,
+} from "../contract/create-task.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { createTask } from "../queue/create.ts";
+import { getTask } from "../queue/tasks.ts";
+import { preferredWait, type ResultAnswers } from "./await-result.ts";
 import { InvalidBody, InvalidValue, parseBody, parseHeader } from "./input.ts";
 import { sendJson } from "./json.ts";
 import type { Call } from "./route.ts";
 
 type CreateCall = Call<string, typeof creation, z.ZodObject>;
 
-/** `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. */
-export async function create({ request, response, db, caller, body }: CreateCall): Promise<void> {
+/**
+ * `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. With the header
+ * `Prefer: wait=…` the answer waits for the task's end, as that of `…/result` does.
+ */
+export function create(results: ResultAnswers) {
+  return (call: CreateCall) => createAs(call, results, call.body(), call.request.body);
+}
+
+type ReplayCall = Call<"/:id", typeof replayTask, z.ZodObject>;
+
+/** `POST /api/runtime/llm-tasks/:id/replay`: creates a task from the request of an old one, in whatever state, with `changes` over it. */
+export function replay(results: ResultAnswers) {
+  return async (call: ReplayCall) => {
+    const { db, params, body } = call;
+    const { changes = {} } = body();
+    const old = await getTask(db, params.id);
+    const task = parseBody(creation, { body: { ...requestOf(old), ...changes } });
+    await createAs(call, results, task, changes, old.id);
+  };
+}
+
+/** Creates `task`, which is the body `sent` once it was checked, and answers. `replayOf` is the id of the task that it repeats. */
+async function createAs(
+  { request, response, db, caller }: Pick<CreateCall, "request" | "response" | "db" | "caller">,
+  results: ResultAnswers,
+  task: CreateTask,
+  sent: unknown,
+  replayOf?: string,
+): Promise<void> {
   const header = parseHeader(idempotencyKey, "Idempotency-Key", request);
-  const task = body();
-  const { idempotency_key: field } = parseBody(creationKey, request);
+  const { idempotency_key: field } = parseBody(creationKey, { body: sent });
   if (header !== undefined && field !== undefined && header !== field)
     throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
   const fault = task.output_schema && (await schemaFault(task.output_schema));
   if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
-  const created = await createTask(db, caller, task, header ?? field);
-  const ignored = namesInHeader(ignoredFields(request.body));
+  const waitSeconds = preferredWait(request);
+  if (waitSeconds !== undefined) results.requireSpace();
+  const created = await createTask(db, caller, task, header ?? field, replayOf);
+  const ignored = namesInHeader(ignoredFields(sent));
   if (ignored) response.set("X-Ignored-Fields", ignored);
-  sendJson(response.status(created.isNew ? 201 : 200), created.task);
+  if (waitSeconds === undefined) return sendJson(response.status(created.isNew ? 201 : 200), created.task);
+  response.set("Preference-Applied", `wait=${waitSeconds}`);
+  await results.answer({ response, db, caller }, created.task.id, waitSeconds);
 }
 
 const LONGEST_HEADER = 1_000;

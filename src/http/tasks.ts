@@ -7,7 +7,8 @@ import { explain } from "../queue/explain.ts";
 import { historyOf, resultsOf } from "../queue/history.ts";
 import { requeueTask } from "../queue/requeue.ts";
 import { getTask, tasks } from "../queue/tasks.ts";
-import { create } from "./create-task.ts";
+import type { ResultAnswers } from "./await-result.ts";
+import { create, replay } from "./create-task.ts";
 import { originOf } from "./https.ts";
 import { sendList } from "./lists.ts";
 import { type Access, ADMINS, READERS, type Route, route } from "./route.ts";
@@ -15,7 +16,7 @@ import { type Access, ADMINS, READERS, type Route, route } from "./route.ts";
 const SUBMITTERS: Access = ["submit"];
 
 /** `/api/runtime/llm-tasks`: what callers do with tasks: to create, look at, dispatch and end them. Agents call back at `publicUrl`, where that is set. */
-export function taskRoutes(dispatcher: Dispatcher, publicUrl: string | undefined): Route[] {
+export function taskRoutes(dispatcher: Dispatcher, results: ResultAnswers, publicUrl: string | undefined): Route[] {
   return [
     route({
       name: "createTask",
@@ -24,7 +25,7 @@ export function taskRoutes(dispatcher: Dispatcher, publicUrl: string | undefined
       access: SUBMITTERS,
       body: "long",
       schema: creation.createTask,
-      handle: create,
+      handle: create(results),
     }),
     route({
       name: "listTasks",
@@ -43,6 +44,23 @@ export function taskRoutes(dispatcher: Dispatcher, publicUrl: string | undefined
       path: "/api/runtime/llm-tasks/:id",
       access: READERS,
       handle: async ({ response, db, params }) => response.json(await getTask(db, params.id)),
+    }),
+    route({
+      name: "getTaskResult",
+      method: "get",
+      path: "/api/runtime/llm-tasks/:id/result",
+      access: READERS,
+      query: queries.resultWait,
+      handle: (call) => results.answer(call, call.params.id, call.query().wait_seconds),
+    }),
+    route({
+      name: "replayTask",
+      method: "post",
+      path: "/api/runtime/llm-tasks/:id/replay",
+      access: SUBMITTERS,
+      body: "long",
+      schema: creation.replayTask,
+      handle: replay(results),
     }),
     route({
       name: "requeueTask",

@@ -9,6 +9,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { OPEN_STATUSES } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";
+import { tellQueueNews } from "./queue-news.ts";
 import { lockTask, taskColumns } from "./tasks.ts";
 
 /**
@@ -34,6 +35,7 @@ export function cancelTask(db: Db, caller: Caller | undefined, taskId: string, r
       actor: actorOf(caller, "api"),
       detail: `Cancelled while ${before.status}${reason && `: ${reason}`}`,
     });
+    tellQueueNews(tx);
     return task;
   });
 }

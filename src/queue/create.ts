@@ -91,13 +91,14 @@ const CREATE = statement<Stored, NewTask>(
 
 /**
  * Puts a new task into the queue. The same request again under the same `idempotencyKey`, even at the same moment, gives the task that the
- * first one created (lifecycle.md, invariant 9). Conflict: the key was used for another request.
+ * first one created (lifecycle.md, invariant 9). The audit names the task `replayOf`, whose request it repeats. Conflict: the key was used for another request.
  */
 export async function createTask(
   db: Db,
   caller: Caller | undefined,
   request: CreateTask,
   idempotencyKey: string | null = null,
+  replayOf?: string,
 ): Promise<Creation> {
   const id = newId();
   const size_bytes = Buffer.byteLength(JSON.stringify(request));
@@ -108,7 +109,7 @@ export async function createTask(
     key: idempotencyKey,
     entryId: newId(),
     actor: actorOf(caller, "api"),
-    detail: `Task for agent ${request.agent_slug}, context ${request.context_id}`,
+    detail: `Task for agent ${request.agent_slug}, context ${request.context_id}${replayOf === undefined ? "" : `, again as task ${replayOf}`}`,
   });
   if (created) {
     tellQueueNews(db);

@@ -23,7 +23,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   const { completed, queued } = await fill(client, 50_000);
-  const { api, dispatcher } = await startApp(db);
+  const { api, dispatcher, resultRoom } = await startApp(db);
   for (let n = 0; n < 3; n++) await aWorker(db, { name: `w${n}`, url: "http://127.0.0.1:9" });
   const asked = vi.spyOn(pg.Client.prototype, "query");
   const R = "/api/runtime";
@@ -47,6 +47,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await api.post(`${R}/llm-tasks/${queued}/cancel`).send({}).expect(200);
   const [{ id: failed }] = (await api.get(`${R}/llm-tasks?status=failed&limit=1`)).body;
   await api.post(`${R}/llm-tasks/${failed}/requeue`).expect(200);
+  const [{ id: stillQueued }] = (await api.get(`${R}/llm-tasks?status=queued&limit=1`)).body;
   const lists = [
     "/llm-tasks",
     "/llm-tasks?status=completed",
@@ -56,7 +57,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   ];
   lists.push("/leases?status=expired", "/leases?status=released", "/artifacts", `/artifacts?task_id=${completed}`);
   lists.push("/audit", "/runs", "/workers", "/workers/w0", `/artifacts/${completion.artifact.id}/content`, "/stats");
-  for (const part of ["", "/explain", "/results", "/history"])
+  for (const part of ["", "/explain", "/result", "/results", "/history"])
     lists.push(`/llm-tasks/${completed}${part}`, `/llm-tasks/${failed}${part}`);
   for (const path of lists) {
     const { headers } = await api.get(R + path).expect(200);
@@ -69,6 +70,10 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await moveOnce(db, inDatabase);
   await cleanOnce(db, inDatabase);
   await autoDispatchOnce(db, dispatcher, "http://127.0.0.1:9", log);
+  const waiting = api.get(`${R}/llm-tasks/${stillQueued}/result?wait_seconds=25`).then(({ status }) => status);
+  await vi.waitFor(() => expect(resultRoom.size()).toBe(1), 10_000);
+  await api.post(`${R}/llm-tasks/${stillQueued}/cancel`).send({}).expect(200);
+  expect(await waiting).toBe(200);
   await kindsDueSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });
   await changedWorkers(db, new Map([["w1", { labels: "[]", hasRoom: false }]]));
   await renewLease(db, lease.id);

@@ -144,6 +144,37 @@ describe("POST /api/runtime/llm-tasks", () => {
     expect(artifact.content_type).toBe("text/markdown; charset=utf-8");
   });
 
+  it("is created again from an old one by a replay, with changes, whatever became of the old one", async () => {
+    const { body: old } = await api
+      .post(TASKS)
+      .set("Idempotency-Key", "the old one")
+      .send({ ...required, requires: ["gpu"], retry: { max_attempts: 5, base_delay_sec: 2 }, priority: 3 })
+      .expect(201);
+    await api.post(`${TASKS}/${old.id}/cancel`).send({}).expect(200);
+    const replay = (body: object, key = "") => {
+      const call = api.post(`${TASKS}/${old.id}/replay`);
+      return (key ? call.set("Idempotency-Key", key) : call).send(body);
+    };
+    const { body: same } = await replay({}).expect(201);
+    const { id, created_at, updated_at } = same;
+    expect(same).toEqual({ ...old, id, created_at, updated_at, idempotency_key: null, size_bytes: expect.any(Number) });
+    expect(id).not.toBe(old.id);
+    const audited = await query("select detail from audit_logs where action = 'task_created' and entity_id = $1", [id]);
+    expect(audited).toEqual([{ detail: expect.stringContaining(`again as task ${old.id}`) }]);
+
+    const changes = { prompt: "Another.", requires: [], retry: null, urgency: 1 };
+    const { body: changed, headers } = await replay({ changes }).expect(201);
+    expect(changed).toMatchObject({ prompt: "Another.", requires: [], retry: null, max_attempts: 5, priority: 3 });
+    expect(headers["x-ignored-fields"]).toBe("urgency");
+    const { body: keyed } = await replay({}, "the new one").expect(201);
+    expect((await replay({}, "the new one").expect(200)).body.id).toBe(keyed.id);
+    await replay({ changes: { idempotency_key: "the old one", prompt: "Another." } }).expect(409);
+    const { body: refused } = await replay({ changes: { prompt: "" } }).expect(400);
+    expect(Object.keys(refused.error.fieldErrors)).toEqual(["prompt"]);
+    await replay({ changes: "all" }).expect(400);
+    await api.post(`${TASKS}/00000000-0000-4000-8000-000000000000/replay`).send({}).expect(404);
+  });
+
   it("has no X-Ignored-Fields where all is known, and one of bounded length", async () => {
     const given = { context_id: "c", agent_slug: "a", prompt: "p" };
     expect((await api.post(TASKS).send(given)).headers).not.toHaveProperty("x-ignored-fields");

@@ -11,6 +11,7 @@ import { createHttpServer, type Patience } from "../../src/http/server.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
 import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
+import { openResultRoom, type ResultRoom } from "../../src/queue/result-room.ts";
 import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
@@ -29,6 +30,7 @@ export interface TestApp {
   settings: Settings;
   membridge: Membridge;
   waitingRoom: WaitingRoom;
+  resultRoom: ResultRoom;
   dispatcher: Dispatcher;
 }
 
@@ -56,15 +58,29 @@ export async function startApp(
   afterAll(() => outbound.destroy());
   const membridge = createMembridge(settings, outbound, { log });
   const waitingRoom = openWaitingRoom(db, mostWaiters);
+  const resultRoom = openResultRoom(db, mostWaiters);
   const agents = { outbound, agentKey: config.membridge.agentKey, ownCompletionMs: 300 };
   const dispatcher = createDispatcher(db, store, agents, log);
   afterAll(() => dispatcher.stop());
   const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
-  const app = createApp({ config, log, db, settings, membridge, store, waitingRoom, dispatcher, agents, connections });
+  const app = createApp({
+    config,
+    log,
+    db,
+    settings,
+    membridge,
+    store,
+    waitingRoom,
+    resultRoom,
+    dispatcher,
+    agents,
+    connections,
+  });
   const server = createHttpServer(app, { log, connections, patience });
   afterAll(waitingRoom.close);
+  afterAll(resultRoom.close);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { app, api: request(url), url, logged, settings, membridge, waitingRoom, dispatcher };
+  return { app, api: request(url), url, logged, settings, membridge, waitingRoom, resultRoom, dispatcher };
 }

@@ -1,0 +1,56 @@
+import type { Request } from "express";
+import type { z } from "zod";
+import { hasEnded } from "../queue/fence.ts";
+import type { ResultRoom } from "../queue/result-room.ts";
+import { getOutcome } from "../queue/task-outcome.ts";
+import { joinSignals } from "../signals.ts";
+import { refuseKey, WRONG_KEY } from "./auth.ts";
+import { clientGone } from "./client-gone.ts";
+import { sendJson } from "./json.ts";
+import type { KeyWatch } from "./key-watch.ts";
+import type { Call } from "./route.ts";
+
+const LONGEST_WAIT_SECONDS = 25;
+
+/** How long the request prefers to wait, in seconds, 25 at most, by its header `Prefer: wait=…` (RFC 7240); undefined where it does not say so. */
+export function preferredWait(request: Request): number | undefined {
+  const [, seconds] = request.get("prefer")?.match(/(?:^|[,;])\s*wait\s*=\s*"?(\d{1,9})"?\s*(?:[,;]|$)/i) ?? [];
+  return Number(seconds) > 0 ? Math.min(Number(seconds), LONGEST_WAIT_SECONDS) : undefined;
+}
+
+type WaitingCall = Pick<Call<string, z.ZodType, z.ZodObject>, "response" | "db" | "caller">;
+
+/** Answers calls that wait until a task has ended. */
+export interface ResultAnswers {
+  /** Unavailable: too many callers wait on this instance. */
+  requireSpace(): void;
+  /**
+   * Answers 200 with the task, its result and its artifact as soon as the task has ended, and 202 with the task when that has not happened within
+   * `waitSeconds`. A client whose key is revoked meanwhile is told 401. NotFound: no such task. Unavailable: too many callers wait, and the task
+   * has not ended.
+   */
+  answer(call: WaitingCall, taskId: string, waitSeconds: number): Promise<void>;
+}
+
+/** Makes the answers that wait in `room`. */
+export function answersFrom(room: ResultRoom, keyWatch: KeyWatch): ResultAnswers {
+  return {
+    requireSpace: room.requireSpace,
+    async answer({ response, db, caller }, taskId, waitSeconds) {
+      const gone = clientGone(response);
+      // Its client may have gone away before this was asked.
+      if (response.closed) return;
+      let outcome = await getOutcome(db, taskId);
+      if (!hasEnded(outcome.task) && waitSeconds > 0) {
+        room.requireSpace();
+        const watch = keyWatch.watch(caller.key?.id);
+        const { signal, forget } = joinSignals([gone, watch.signal], waitSeconds * 1_000);
+        await room.wait(taskId, signal).finally(forget).finally(watch.forget);
+        if (gone.aborted) return;
+        if (watch.signal.aborted) return refuseKey(response, WRONG_KEY);
+        outcome = await getOutcome(db, taskId);
+      }
+      sendJson(response.status(hasEnded(outcome.task) ? 200 : 202), outcome);
+    },
+  };
+}

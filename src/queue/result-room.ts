@@ -1,0 +1,98 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { statement } from "../db/statement.ts";
+import { OPEN_STATUSES } from "../db/values.ts";
+import { Unavailable } from "../errors.ts";
+
+/** How often to look without being notified, since notifications may get lost. */
+const LOOK_EVERY_MS = 1_000;
+/** After a look, nothing is looked at for so many times as long as it took: a thousand completions a second do not make a thousand looks. */
+const REST_PER_LOOK = 4;
+/** The most callers that wait for results on one instance. */
+const MOST_WAITERS = 5_000;
+
+/** The callers that wait on this instance until a task has ended. */
+export interface ResultRoom {
+  /** Unavailable: too many callers wait already. */
+  requireSpace(): void;
+  /** Resolves when the task has ended, when `signal` is aborted, or at the service's stop; at a new task's end within about a second at most. */
+  wait(taskId: string, signal: AbortSignal): Promise<void>;
+  /** Says that some task may have ended. */
+  notify(): void;
+  /** How many callers wait now. */
+  size(): number;
+  /** Ends all waits. */
+  close(): void;
+}
+
+/** In brackets, so that the tasks are found by their ids and not among all that have such a status. */
+const ENDED = statement<{ id: string }, { ids: string[] }>(
+  "ended_tasks",
+  sql`select id from llm_tasks where id = any(${sql.placeholder("ids")}::uuid[])
+    and (status in (${sql.raw(OPEN_STATUSES.map((status) => `'${status}'`).join(", "))})) is false`,
+);
+
+/** All callers together cost one query for each look, which finds their tasks by primary key. Looks follow news, and come each second without. */
+export function openResultRoom(db: Db, mostWaiters = MOST_WAITERS): ResultRoom {
+  const waiters = new Map<string, Set<() => void>>();
+  let count = 0;
+  let asked = 0;
+  let isLooking = false;
+  let isClosed = false;
+
+  async function look(): Promise<void> {
+    for (const { id } of await ENDED(db, { ids: [...waiters.keys()] })) for (const end of waiters.get(id) ?? []) end();
+  }
+
+  async function lookSoon(): Promise<void> {
+    asked += 1;
+    if (isLooking) return;
+    isLooking = true;
+    try {
+      for (let heard = -1; heard !== asked && waiters.size > 0; ) {
+        heard = asked;
+        const began = performance.now();
+        await look();
+        await delay(REST_PER_LOOK * (performance.now() - began), undefined, { ref: false });
+      }
+    } catch {
+      // The database is away. The timer will look again.
+    } finally {
+      isLooking = false;
+    }
+  }
+  const notify = () => void lookSoon();
+  const timer = setInterval(notify, LOOK_EVERY_MS).unref();
+
+  return {
+    requireSpace: () => {
+      if (count >= mostWaiters) throw new Unavailable("Too many callers wait for results on this instance; try again.");
+    },
+    wait: (taskId, signal) =>
+      new Promise<void>((resolve) => {
+        if (signal.aborted || isClosed) return resolve();
+        const id = taskId.toLowerCase();
+        const same = waiters.get(id) ?? new Set();
+        const end = () => {
+          signal.removeEventListener("abort", end);
+          if (!same.delete(end)) return;
+          if (same.size === 0) waiters.delete(id);
+          count -= 1;
+          resolve();
+        };
+        signal.addEventListener("abort", end);
+        waiters.set(id, same.add(end));
+        count += 1;
+        // The task may have ended since its caller looked.
+        notify();
+      }),
+    notify,
+    size: () => count,
+    close: () => {
+      isClosed = true;
+      clearInterval(timer);
+      for (const same of waiters.values()) for (const end of same) end();
+    },
+  };
+}

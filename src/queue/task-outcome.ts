@@ -1,0 +1,38 @@
+import { and, desc, eq, sql } from "drizzle-orm";
+import type { Artifact, Result, Task } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
+import { artifactColumns } from "./artifacts.ts";
+import { resultColumns } from "./completion.ts";
+import { hasEnded } from "./fence.ts";
+import { getTask } from "./tasks.ts";
+
+/** A task, and what came of it: both are null while it has not ended, and where its last lease has no result. */
+export interface TaskOutcome {
+  task: Task;
+  /** With its output, where PostgreSQL holds that as text. */
+  result: Result | null;
+  artifact: Artifact | null;
+}
+
+/** The task with the result that its last lease brought. NotFound: no such task. */
+export async function getOutcome(db: Db, taskId: string): Promise<TaskOutcome> {
+  const task = await getTask(db, taskId);
+  if (!hasEnded(task)) return { task, result: null, artifact: null };
+  // Adopted results do not know their lease.
+  const isOfLastLease = sql`(${llmResults.lease_id} is null or ${llmResults.lease_id} = ${task.lease_id}::uuid)`;
+  const [found] = await db
+    .select({ result: resultColumns, output: llmResults.output, artifact: artifactColumns })
+    .from(llmResults)
+    .leftJoin(runtimeArtifacts, eq(runtimeArtifacts.id, llmResults.artifact_id))
+    .where(and(eq(llmResults.task_id, task.id), eq(llmResults.accepted, true), isOfLastLease))
+    .orderBy(desc(llmResults.completed_at))
+    .limit(1);
+  if (!found) return { task, result: null, artifact: null };
+  const { result, output, artifact } = found;
+  return {
+    task,
+    result: { ...result, output: output ?? artifact?.content ?? null },
+    artifact: artifact && { ...artifact, accepted: true },
+  };
+}
