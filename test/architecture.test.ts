@@ -42,6 +42,12 @@ describe("the house", () => {
     expect(broken).toEqual([]);
   });
 
+  it("makes calls reachable in one place, which takes nothing but declared routes", () => {
+    const mounts = /\bRouter\(|\.(get|post|put|patch|delete|all|use)\(\s*["'`]\/|router\[/;
+    const mounting = files.filter((file) => mounts.test(readFileSync(join(SRC, file), "utf8")));
+    expect(mounting).toEqual(["http/mount-routes.ts"]);
+  });
+
   it("has no two files that import each other, not even for types", () => {
     const imports = new Map(files.map((file) => [file, importsOf(file).filter((name) => files.includes(name))]));
     const reachedFrom = (file: string) => {

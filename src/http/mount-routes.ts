@@ -1,4 +1,11 @@
-import type { NextFunction, Request, RequestHandler, Response, Router } from "express";
+import {
+  type ErrorRequestHandler,
+  type NextFunction,
+  type Request,
+  type RequestHandler,
+  type Response,
+  Router,
+} from "express";
 import type { Db } from "../db/client.ts";
 import type { BodyReader } from "./json-body.ts";
 import { shortBody } from "./json-body.ts";
@@ -26,7 +33,9 @@ declare global {
  * Mounts the routes in their order, each behind its limits, its key and the reader of its body. Below `prefixes`, an address without a route
  * asks for a key as well, so that a stranger does not learn which there are. Throws where two routes have one address.
  */
-export function mountRoutes(router: Router, routes: Route[], db: Db, prefixes: string[], guards: Guards): void {
+export function mountRoutes(app: Router, routes: Route[], db: Db, prefixes: string[], guards: Guards): void {
+  // A router of their own answers OPTIONS with the methods that an address has.
+  const router = Router();
   const addresses = new Set<string>();
   for (const route of routes) {
     const { name, method, path, access, limit = "requests" } = route;
@@ -47,7 +56,13 @@ export function mountRoutes(router: Router, routes: Route[], db: Db, prefixes: s
       serve,
     );
   }
-  router.use(prefixes, ...guards.limits("requests"), requireSomeKey(guards));
+  const strangers = Router().use(...guards.limits("requests"), requireSomeKey(guards));
+  // An address that cannot be decoded fails before any route is entered, and so before any limit and any check of a key.
+  const undecoded: ErrorRequestHandler = (error, request, response, next) => {
+    if (response.locals.route !== undefined) return next(error);
+    strangers(request, response, (refusal) => next(refusal ?? error));
+  };
+  app.use(router.use(prefixes, undecoded, strangers));
 }
 
 function readersOf({ method, body = method === "get" ? "none" : "short", plain }: Route, guards: Guards) {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { text as readText } from "node:stream/consumers";
+import type { Router } from "express";
 import { afterAll, describe, expect, it } from "vitest";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { CALLS, OPEN_CALLS } from "../support/calls.ts";
@@ -40,12 +41,26 @@ describe("with RUNTIME_API_KEY set", async () => {
   });
 
   it("CALLS has every route, by its address, once", () => {
-    const mounted = app.router.stack.flatMap(({ route }) => {
+    const layers = app.router.stack.flatMap(({ handle }) => ("stack" in handle ? (handle as Router).stack : []));
+    const mounted = layers.flatMap(({ route }) => {
       if (!route) return [];
       const [method] = route.stack.map((layer) => layer.method);
       return `${method} ${String(route.path).replace(":name", "context_hints").replaceAll(/:\w+/g, "x")}`;
     });
     expect(mounted.toSorted()).toEqual(CALLS.map(([method, path]) => `${method} ${path}`).toSorted());
+  });
+
+  it("an address that cannot be decoded needs the key too, and counts for the limits", async () => {
+    const limited = await start({ RUNTIME_API_KEY: KEY, RATE_LIMIT_PER_MINUTE: "2" });
+    const ask = (key: string) => limited.api.get(`${RUNTIME}/llm-tasks/%zz`).set("X-Runtime-API-Key", key);
+    expect([(await ask("wrong")).status, (await ask(KEY)).status, (await ask(KEY)).status]).toEqual([401, 400, 429]);
+  });
+
+  it("OPTIONS says with the key which methods an address has", async () => {
+    const ask = () => api.options(`${RUNTIME}/workers`);
+    expect((await ask()).status).toBe(401);
+    const { status, headers } = await ask().set("X-Runtime-API-Key", KEY);
+    expect([status, headers.allow]).toEqual([200, "GET, HEAD, POST"]);
   });
 
   it("three calls are open, and HEAD is where GET is", async () => {
