@@ -7,6 +7,7 @@ import { execute } from "../../src/worker/execute.ts";
 import { runCommand } from "../../src/worker/run-command.ts";
 import { createRuntimeClient } from "../../src/worker/runtime-client.ts";
 import { createTaskFolder } from "../../src/worker/task-folder.ts";
+import { variablesOf } from "../../src/worker/task-inputs.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 
@@ -31,6 +32,12 @@ describe("a task's execution", () => {
     onTestFinished(folder.remove);
     const ended = await runCommand(shell("x".repeat(3_000_000)), work, folder, new AbortController().signal);
     expect(ended.fault).toContain("could not be run: spawn E2BIG");
+  });
+
+  it("gives the command the session to go on with, and no text that could be an option", () => {
+    const sessionOf = (resume_session: string) => variablesOf({ ...work, resume_session }, {}).BLOOM_RESUME_SESSION;
+    expect(sessionOf("01a2-b_c.d:e")).toBe("01a2-b_c.d:e");
+    for (const text of ["--dangerously", "-c", "a b", "$(id)", ""]) expect(sessionOf(text)).toBe("");
   });
 
   it("leaves no listener behind", async () => {
