@@ -1,4 +1,4 @@
-/** What a refused field is told: "is missing" where zod says "Invalid input: expected string, received undefined". */
+/** The words for a refused field: "is missing" where zod says "Invalid input: expected string, received undefined". */
 import type { z } from "zod";
 
 const KINDS: Record<string, string> = {
@@ -12,8 +12,8 @@ const KINDS: Record<string, string> = {
 };
 
 /**
- * What is wrong with a value, to be read after the name of its field. Undefined where zod's own words have to do; what a field's schema says
- * itself comes before this.
+ * Says what is wrong with a value; the sentence goes on after the name of its field. Undefined: zod's own words are used. The message that a
+ * field's schema gives itself comes before this one.
  */
 export function faultSentence(issue: z.core.$ZodRawIssue): string | undefined {
   const { input } = issue;

@@ -53,12 +53,12 @@ export function json(maxBytes: number) {
     .refine((value) => Buffer.byteLength(JSON.stringify(value) ?? "") <= maxBytes, `must be ${maxBytes} bytes at most`);
 }
 
-/** The same where only an object makes sense. */
+/** A JSON object that PostgreSQL can store, of at most `maxBytes` as text. */
 export function jsonObject(maxBytes: number) {
   return z.record(z.string(), z.unknown()).and(json(maxBytes));
 }
 
-/** The depth of a body is bounded before (http/json-body.ts). */
+/** True when PostgreSQL can store every text in it. Its depth was bounded when the body was read (http/body-shape.ts). */
 function isStorableJson(value: unknown): boolean {
   if (typeof value === "string") return isStorable(value);
   if (typeof value !== "object" || value === null) return true;
@@ -69,10 +69,10 @@ type Present<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] }
   [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
 };
 
-/** The same object without what was not given, as JSON has it. */
+/** A copy without the fields that are undefined, as JSON has it. */
 export function present<T extends object>(value: T): Present<T> {
   return Object.fromEntries(Object.entries(value).filter(([, field]) => field !== undefined)) as Present<T>;
 }
 
-/** Any text may be a lease id; one that is no UUID is certainly stale. */
+/** A lease id may be any text. A text that is no UUID is the id of no lease, and is answered like a stale one. */
 export const leaseId = text(128).min(1).toLowerCase();

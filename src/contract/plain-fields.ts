@@ -122,7 +122,7 @@ export function bodyFromFields(call: PlainCallName, given: Given): Record<string
   return inner && Object.keys(innerBody).length > 0 ? { ...body, [inner.name]: innerBody } : body;
 }
 
-/** A list has one item for each time that its name came; an empty item is none, so that `labels=` says "no labels". */
+/** A list has an item for each time that its name came. An empty text is no item, so that `labels=` says "no labels". */
 function convert(kind: Kind, given: unknown): unknown {
   if (kind === "list") return [given].flat().filter((item) => item !== "");
   if (typeof given !== "string") return given;

@@ -39,7 +39,7 @@ export const resultWait = z.object({
   ).transform((seconds) => seconds ?? 0),
 });
 export const plainPage = z.object(page);
-/** `limit`: how many of the 50 are still to come, as the Link of a page says that was full of bytes. */
+/** `limit`: how many of the 50 runs are still to come. The Link of a page has it when the page ended early because it was full. */
 export const runsPage = z.object({
   limit: query(positiveInteger.pipe(z.number().max(50, "must be 50 at most"))),
   after: cursor,
@@ -57,7 +57,7 @@ export const installScript = z.object({
   node_id: query(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, "may have 1 to 128 letters, digits and . _ - only")),
   server_url: query(agentUrl),
 });
-/** Behind which position of a task's live output. */
+/** After which position of a task's live output the answer begins. */
 export const livePosition = z.object({
   after: query(
     z
@@ -67,7 +67,7 @@ export const livePosition = z.object({
   ).transform((after) => after ?? 0),
 });
 const day = query(z.iso.date("must be a day, as 2026-01-31"));
-/** What usage is summed up by, and the days (UTC) of it. */
+/** By what usage is summed up, and of which days (UTC). */
 export const usageFilter = z.object({
   by: query(z.enum(USAGE_DIMENSIONS)).transform((by) => by ?? "day"),
   since: day,

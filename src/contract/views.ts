@@ -114,7 +114,7 @@ export type Account = Pick<AccountRow, "id" | "rest" | "windows" | "paced_until"
   updated_at: number | null;
 };
 
-/** Field by field: whatever else is known of a worker stays here. */
+/** The worker as it travels. Fields that are not named here stay inside the service. */
 export function workerView(worker: WorkerWithLoad) {
   return {
     id: worker.id,
@@ -149,7 +149,7 @@ export interface RuntimeConfig {
   reason: string | null;
 }
 
-/** The first and last 4 characters around `****`; less than 16 characters would be given away by that, and are all hidden. No key is "". */
+/** Shows the first and last 4 characters of a key around `****`. A key of less than 16 characters is hidden whole, and no key is "". */
 export function maskKey(key: string): string {
   if (key === "") return "";
   return key.length < 16 ? "****" : `${key.slice(0, 4)}****${key.slice(-4)}`;

@@ -9,7 +9,7 @@ import { storableName } from "./workers.ts";
 const NO_PROJECTS =
   "This service keeps no projects: it returns the results of tasks, and nothing writes to a repository or a memory through it. Create the project in Membridge.";
 
-/** `/api/runtime/…`: the agents of workers, how a worker is installed, and the projects that there are none of here. */
+/** `/api/runtime/…`: the agents of workers, how a worker is installed, and the list of projects, which is always empty. */
 export function agentRoutes(agents: AgentCalls, publicUrl: string | undefined): Route[] {
   const actions = Object.keys(AGENT_ACTIONS) as AgentAction[];
   return [

@@ -18,7 +18,7 @@ const NEVER_EXECUTED = {
   "Content-Security-Policy": "default-src 'none'; sandbox",
 };
 
-/** A client that takes nothing for so long is taken to have gone: it would hold its connection to the store, or the database's rows, for ever. */
+/** A client that takes nothing for so long is cut off. It would hold a connection to the bucket, or memory with the database's rows, for ever. */
 const PATIENCE_MS = 300_000;
 
 /** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */
@@ -87,7 +87,7 @@ export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs =
           await pipeline(Readable.from(startingWith(first.value, pieces)), response);
         } catch (error) {
           if (!gone.signal.aborted && !response.headersSent) throw error;
-          // The status is sent: that the connection ends before the last byte is what tells the client.
+          // The status was sent already. The client sees by the cut connection that the content is not whole.
           const level = gone.signal.aborted ? "debug" : "warn";
           const { requestId } = caller;
           log[level]({ artifact: artifact.id, reason: messageOf(error), requestId }, "an artifact was sent in part");
@@ -112,7 +112,7 @@ export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs =
   ];
 }
 
-/** The one part that the client asks for. Of several parts, and of a version that has changed, it gets the whole. */
+/** The part that the client asks for. Undefined: it gets the whole, also when it asks for several parts, or for a part of another version. */
 function partOf(request: Request, etag: string, sizeBytes: number): Part | "unsatisfiable" | undefined {
   const version = request.get("if-range");
   if (sizeBytes === 0 || (version !== undefined && version !== etag)) return undefined;

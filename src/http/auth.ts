@@ -20,7 +20,7 @@ export function refuseKey(response: Response, message: string): void {
   response.status(401).json({ error: "Unauthorized", message });
 }
 
-/** Says whether a text is the key, in a time that depends neither on how much of it is right nor on whether its length is. */
+/** Says whether a text is the key. How long that takes tells neither how much of the text is right nor the length of the key. */
 export function createKeyCheck(key: string): (given: string) => boolean {
   const expected = Buffer.from(key);
   return (text) => {
@@ -31,8 +31,9 @@ export function createKeyCheck(key: string): (given: string) => boolean {
 }
 
 /**
- * Lets a call through that carries `X-Runtime-API-Key` with `apiKey` or the one before it, which may do everything, or with a named key whose
- * role `access` allows (else 403); else 401, and 429 after too many of those. Without an `apiKey`, everything is open to who shows no named key.
+ * Gives the check of the header `X-Runtime-API-Key` for calls with this access. `apiKey` and `apiKeyPrevious` may make every call, and a named key
+ * those that its role allows (else 403). Without a valid key it is 401, and 429 after too many wrong ones. Where no `apiKey` is set, callers
+ * without a named key may make every call.
  */
 export function createKeyGuard(
   db: Db,

@@ -1,18 +1,18 @@
 import type { Response } from "express";
 import { Refusal } from "../errors.ts";
 
-/** Three bodies of the largest size that is allowed unless told otherwise. While one is handled, its text is in memory about four times. */
+/** Room for three bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
 const BUDGET_BYTES = 32 * 1024 * 1024;
 const WAIT_MS = 15_000;
 
-/** 503: other large bodies take all the memory that there is for them. */
+/** 503: other large bodies use all the memory that large bodies may use. */
 class TooManyBodies extends Refusal {
   readonly status = 503;
 }
 
-/** The bytes of large bodies that are in memory at a time. */
+/** Bounds the bytes of large bodies that are in memory at a time. */
 export interface BodyBudget {
-  /** Resolves when there is room for `bytes`, which are given back when the response is closed. Rejects with a 503 after 15 s without room. */
+  /** Takes `bytes` when there is room for them, and gives them back when the response is closed. Rejects with a 503 after 15 s without room. */
   reserve(bytes: number, response: Response): Promise<void>;
 }
 
@@ -21,7 +21,7 @@ interface Waiting {
   admit(): void;
 }
 
-/** A budget in which one body of `largestBytes` has room, whatever that is. First come, first served. `waitMs` is for tests. */
+/** Makes a budget, which has room for one body of `largestBytes` at least. First come, first served. `waitMs` is for tests. */
 export function createBodyBudget(largestBytes: number, waitMs = WAIT_MS): BodyBudget {
   let free = Math.max(BUDGET_BYTES, largestBytes);
   const waiting = new Set<Waiting>();
@@ -62,7 +62,7 @@ export function createBodyBudget(largestBytes: number, waitMs = WAIT_MS): BodyBu
         };
         const giveUp = () => {
           leave(() => reject(new TooManyBodies("Too many large bodies are being read now. Try again shortly.")));
-          // The next one may need less.
+          // The next body may need less room.
           admitNext();
         };
         const timer = setTimeout(giveUp, waitMs);

@@ -13,7 +13,7 @@ const [OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x5b, 0x5d, 0x7b, 0x
 
 /**
  * Looks at JSON in UTF-8 before it is parsed. Throws InvalidValue when it is nested deeper than 100 levels, or has more than 10,000 keys or
- * 100,000 values. What is no JSON is left to the parser, which stops at its first fault.
+ * 100,000 values. Text that is not JSON passes: the parser stops at its first fault.
  */
 export function requireBoundedShape(bytes: Buffer): void {
   let depth = 0;
@@ -37,7 +37,7 @@ function endOfString(bytes: Buffer, start: number): number {
   for (let at = start + 1; at < bytes.length; at++) {
     const byte = bytes[at];
     if (byte === QUOTE) return at;
-    // What follows a backslash ends no string.
+    // A quote after a backslash does not end the string.
     if (byte === BACKSLASH) at++;
   }
   return bytes.length;

@@ -20,7 +20,7 @@ type ClaimCall = Call<string, typeof claimRequest, z.ZodObject>;
 /**
  * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that wants text gets one task: its
  * prompt as the body, its fields as headers. A client that has gone away before the whole answer was sent gets nothing: what it was just given
- * goes back to the queue. One whose key is revoked while it waits is told 401.
+ * goes back to the queue. A client whose key is revoked while it waits is told 401.
  */
 export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
   return async ({ request, response, db, caller, body: read }: ClaimCall): Promise<void> => {
@@ -36,7 +36,7 @@ export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
     let isFirst = true;
     let isRevoked = false;
     const attempt = async () => {
-      // The key was looked at when the call came, which may be long ago.
+      // The key was checked when the call came, which may be long ago.
       isRevoked = !isFirst && (await keyWatch.isRevoked(keyId));
       isFirst = false;
       if (isRevoked || gone.aborted) return undefined;

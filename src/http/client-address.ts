@@ -3,12 +3,12 @@ import { isIP } from "node:net";
 import type { Request } from "express";
 import { ipKeyGenerator } from "express-rate-limit";
 
-/** A home or a machine has at least this much of IPv6 for itself, and may take another address of it for each request. */
+/** A home or a machine has a whole IPv6 network of this size, and may take another address in it for each request. */
 const NETWORK_BITS = 64;
 
 /**
  * The client's address: the one that the trusted proxies name in X-Forwarded-For, without a port and brackets, as Azure's gateways and IIS
- * write them. What is no address counts as the address of the connection itself.
+ * write them. Where there is no such address, it is the address of the connection.
  */
 export function clientAddressOf({ ip, socket }: Pick<Request, "ip" | "socket">): string {
   return addressIn(ip ?? "") ?? addressIn(socket.remoteAddress ?? "") ?? "unknown";
@@ -26,7 +26,7 @@ function addressIn(text: string): string | undefined {
   const address = bare.replace(/%.*$/, "").toLowerCase();
   const version = isIP(address);
   if (version === 0 || (bracketed !== undefined && version === 4)) return undefined;
-  // A socket that takes both versions names a client of IPv4 so.
+  // A socket for both versions writes the address of an IPv4 client as one of IPv6.
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(address)?.[1];
   return mapped ?? address;
 }

@@ -1,11 +1,11 @@
 import type { Response } from "express";
 
-/** Aborted when the client has closed its connection before the whole answer was sent. */
+/** Gives a signal that is aborted when the client has closed its connection before the whole answer was sent. */
 export function clientGone(response: Response): AbortSignal {
   const gone = new AbortController();
   const { socket } = response.req;
   response.once("close", () => {
-    // What waits to be sent when the connection ends counts as finished for Node.
+    // For Node, an answer that still waits to be sent when the connection ends is finished.
     if (!response.writableFinished || socket.destroyed) gone.abort();
   });
   return gone.signal;

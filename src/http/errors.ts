@@ -14,13 +14,13 @@ export const notFound: RequestHandler = (request, response) => {
   response.status(404).json({ error: `Nothing is served at ${request.method} ${request.path}${hint}` });
 };
 
-/** The one place where an error becomes an answer. What nobody foresaw is logged whole and answered without internals. */
+/** The one place where an error becomes an answer. An error of no known kind is logged whole, and answered without its details. */
 export function errorHandler(log: Logger): ErrorRequestHandler {
   return (error, request, response, _next) => {
     const { requestId } = callerOf(response);
     const fault = faultOf(error);
     if (response.headersSent) {
-      // That the connection ends before the last byte is what tells the client.
+      // The status was sent already. The client sees by the cut connection that the answer is not whole.
       const gone = request.socket.destroyed;
       log[gone ? "debug" : "warn"]({ err: error, path: request.path, requestId }, "an answer was sent in part");
       response.destroy();

@@ -1,12 +1,13 @@
 import type { Request, RequestHandler } from "express";
 import { InvalidValue } from "./input.ts";
 
-/** With underscores too, which names of Docker Compose have. */
+/** Names of Docker Compose have underscores. */
 const HOST = /^[a-z0-9_.-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
 
 /**
- * Sends a request that reached the proxy over http to https: to the host of `publicUrl` where that is an https address, else to the
- * one that it came for. Only the client itself can have named that one, so the answer must not be kept for others. With 301, clients make a GET request of any other, so that these get 308. Throws InvalidValue.
+ * Redirects a request that reached the proxy over http to https. The host is that of `publicUrl` where that is an https address, else the host in
+ * the request. A client may name any host there, so the answer must not be cached for others. Methods other than GET and HEAD get 308, since
+ * clients make a GET of them after a 301. Throws InvalidValue.
  */
 export function redirectToHttps(publicUrl: string | undefined): RequestHandler {
   const known = publicUrl?.startsWith("https:") ? new URL(publicUrl).host : undefined;

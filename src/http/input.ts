@@ -2,7 +2,10 @@ import type { Request } from "express";
 import { z } from "zod";
 import { faultSentence } from "../contract/faults.ts";
 
-/** A body that its schema refuses (400, in zod's flattened form: nested problems stand under their top-level field, and name the inner one). */
+/**
+ * The schema of a call refuses the body: 400. `problems` is zod's flattened form. A problem of an inner field stands under its top-level field,
+ * and names the inner one.
+ */
 export class InvalidBody extends Error {
   readonly problems: { formErrors: string[]; fieldErrors: Record<string, string[] | undefined> };
   constructor(error: z.ZodError) {
@@ -12,16 +15,16 @@ export class InvalidBody extends Error {
     );
   }
 
-  /** For what no schema can find out. */
+  /** The same error for a fault of `field` that a schema cannot find. */
   static of(field: string, message: string): InvalidBody {
     return new InvalidBody(new z.ZodError([{ code: "custom", path: [field], message, input: undefined }]));
   }
 }
 
-/** A value in the path or the query that makes no sense (400); `message` says what is allowed. */
+/** A value in the path, the query or a header makes no sense: 400. `message` says what is allowed. */
 export class InvalidValue extends Error {}
 
-/** A request's body, checked. None at all counts as `{}`. Throws InvalidBody. */
+/** Checks a request's body, and gives what the schema makes of it. A missing body counts as `{}`. Throws InvalidBody. */
 export function parseBody<T extends z.ZodType>(schema: T, { body }: { body: unknown }): z.output<T> {
   const parsed = schema.safeParse(body ?? {}, { error: faultSentence });
   if (!parsed.success) throw new InvalidBody(parsed.error);
@@ -29,8 +32,8 @@ export function parseBody<T extends z.ZodType>(schema: T, { body }: { body: unkn
 }
 
 /**
- * The lease that the caller says it holds, and the body with it as `lease_id`, wherever it came: there, or as the header `X-Lease-Id`.
- * A `lease_id` of another type is for the body's own schema to refuse. Throws InvalidValue when they name two leases.
+ * Gives the lease that the caller says it holds, from `lease_id` in the body or from the header `X-Lease-Id`, and the body with that `lease_id`.
+ * The body is not checked here. Throws InvalidValue when the header and the body name two leases.
  */
 export function fencedBody(request: Request): { body: unknown; leaseId: string | undefined } {
   const { body } = request;
@@ -42,7 +45,7 @@ export function fencedBody(request: Request): { body: unknown; leaseId: string |
   return { body: { ...body, lease_id: header }, leaseId: header };
 }
 
-/** The header's value, checked. Throws InvalidValue. */
+/** Checks the header `name`, and gives what the schema makes of it. Throws InvalidValue. */
 export function parseHeader<T extends z.ZodType>(schema: T, name: string, request: Request): z.output<T> {
   const parsed = schema.safeParse(request.get(name), { error: faultSentence });
   if (parsed.success) return parsed.data;
@@ -50,8 +53,8 @@ export function parseHeader<T extends z.ZodType>(schema: T, name: string, reques
 }
 
 /**
- * The request's query, checked. A parameter that the call does not have is refused: a filter that was ignored would answer everything.
- * Throws InvalidValue.
+ * Checks a request's query, and gives what the schema makes of it. Throws InvalidValue, also for a parameter that the call does not have: if a
+ * filter were ignored, the answer would have everything.
  */
 export function parseQuery<T extends z.ZodObject>(schema: T, request: Request): z.output<T> {
   const unknown = Object.keys(request.query).find((name) => !Object.hasOwn(schema.shape, name));

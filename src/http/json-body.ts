@@ -4,18 +4,18 @@ import { Refusal } from "../errors.ts";
 import type { BodyBudget } from "./body-budget.ts";
 import { requireBoundedShape } from "./body-shape.ts";
 
-/** What a call takes that carries no prompt and no output. */
+/** The longest body of a call that carries no prompt and no output. */
 export const SHORT_BODY_BYTES = 100 * 1024;
 const JSON_TYPE = "application/json";
 
-/** 415: JSON is UTF-8 (RFC 8259), and its shape is looked at as such. */
+/** 415: JSON is UTF-8 (RFC 8259), and `requireBoundedShape` reads it as UTF-8. */
 class UnsupportedCharset extends Refusal {
   readonly status = 415;
 }
 
 export interface BodyLimits {
   maxBytes: number;
-  /** From where a body longer than 100 KB takes its memory. */
+  /** A body of more than 100 KB waits for room in it. */
   budget?: BodyBudget;
 }
 
@@ -50,13 +50,13 @@ export function jsonBody({ maxBytes, budget }: BodyLimits): BodyReader {
 const hasBody = ({ headers }: { headers: IncomingHttpHeaders }) =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"]) > 0;
 
-/** Takes the memory for a long body from the budget, and resolves when it is there. Undefined: the body needs none. */
+/** Takes room for a long body from the budget, and resolves when there is some. Undefined: the body needs none. Rejects as `BodyBudget.reserve`. */
 export function reserveBody(
   { maxBytes, budget }: BodyLimits,
   { headers }: { headers: IncomingHttpHeaders },
   response: Response,
 ): Promise<void> | undefined {
-  // How long a body will be that is packed or comes in chunks, nobody knows; one that is too long is not kept.
+  // The length of a packed or chunked body is not known before its end. A body that is too long is not kept, and needs no memory.
   const isKnown = headers["transfer-encoding"] === undefined && headers["content-encoding"] === undefined;
   const bytes = isKnown ? Number(headers["content-length"] ?? 0) : maxBytes;
   return !budget || bytes <= SHORT_BODY_BYTES || bytes > maxBytes ? undefined : budget.reserve(bytes, response);

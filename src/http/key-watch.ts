@@ -3,7 +3,7 @@ import { findRevoked } from "../settings/named-keys.ts";
 
 const LOOK_EVERY_MS = 1_000;
 
-/** Tells calls that last for long when the key that they came with is revoked, on whichever instance. */
+/** Tells calls that wait for long that their key was revoked, on any instance. */
 export interface KeyWatch {
   /** `signal` is aborted within about a second of the revocation. `forget()` ends the watch, and must be called. */
   watch(keyId: string | undefined): { signal: AbortSignal; forget(): void };
@@ -17,7 +17,7 @@ export function createKeyWatch(db: Db): KeyWatch {
   let timer: NodeJS.Timeout | undefined;
   async function look(): Promise<void> {
     const ids = [...new Set([...watched].map(({ keyId }) => keyId))];
-    // While the database is away, nothing is granted either; the next look tells.
+    // While the database is away, no task is granted either, so the next look is early enough.
     const revoked = await findRevoked(db, ids).catch((): string[] => []);
     for (const each of watched) if (revoked.includes(each.keyId)) each.revoked.abort();
   }

@@ -86,7 +86,7 @@ async function sendEvents(response: Response, followers: LiveFollowers, taskId: 
     await following;
     response.end("event: end\ndata: {}\n\n");
   } catch {
-    // The status is sent: the end of the connection is what tells the client to come again.
+    // The status was sent already. The client sees by the cut connection that it must come again.
     response.destroy();
   } finally {
     clearInterval(comments);

@@ -8,7 +8,7 @@ import { clientGone } from "./client-gone.ts";
 import { InvalidValue } from "./input.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 
-/** How an answer of Membridge that says it failed is passed on: its status and its error text, unless told otherwise. */
+/** How an error of Membridge is passed on: with its own status and a general text, where nothing else is given here. */
 interface Failure {
   status?: number;
   text?: (answer: MembridgeAnswer) => string;
@@ -56,14 +56,14 @@ export function membridgeRoutes(membridge: Membridge): Route[] {
       handle: ({ response, db, caller, params, body }) => {
         const asked = body();
         const cid = projectId(params.cid);
-        // Not given up: it may have been done already, and is to be written down then.
+        // The call goes on when the client goes away: Membridge may have done it already, and then it is audited.
         return relay(response, () => selectLeader(db, caller, membridge, cid, asked), { text: errorTextOf });
       },
     }),
   ];
 }
 
-/** Passes the answer's JSON on. No answer is a 502. A client that goes away takes its call with it. */
+/** Passes the answer's JSON on; no answer is a 502. `call` gets a signal that is aborted when the client goes away. */
 async function relay(
   response: Response,
   call: (signal: AbortSignal) => Promise<MembridgeAnswer>,

@@ -12,7 +12,7 @@ import { shortBody } from "./json-body.ts";
 import type { PlainBody } from "./plain-body.ts";
 import { type Access, ADMINS, type BodyKind, type Limit, READERS, type Route } from "./route.ts";
 
-/** What stands before the routes, made of their declarations. */
+/** Makes what stands before a route from its declaration. */
 export interface Guards {
   limits(limit: Limit): RequestHandler[];
   requireKey(access: Access): RequestHandler;
@@ -70,7 +70,7 @@ function readersOf({ method, body = method === "get" ? "none" : "short", plain }
   return plain === undefined ? json[body] : [guards.plainBody(plain), ...json[body]];
 }
 
-/** Whoever may read hears that there is nothing to read; nobody but an admin that there is nothing to do. */
+/** For addresses without a route: a key that may read is told 404 for a GET, and an admin's key for every method. Others are refused as on any call. */
 function requireSomeKey(guards: Guards): RequestHandler {
   const [toRead, toDo] = [guards.requireKey(READERS), guards.requireKey(ADMINS)];
   return (request: Request, response: Response, next: NextFunction) =>

@@ -12,8 +12,8 @@ export function requireOwnWorker(caller: Caller, workerId: string | undefined): 
 }
 
 /**
- * The lease that the caller means by `leaseId`, or by none. With a worker's key it is always a certain one, which is that worker's, so that
- * nothing that happens until it is used makes it another's. Forbidden: it is another's, or the task has none.
+ * Gives the id of the lease that the caller means. For a worker's key without a `leaseId` it is the task's lease of now, so that the call that
+ * follows cannot meet a lease that another worker got in between. Forbidden: the lease is another worker's, or no lease holds the task.
  */
 export async function ownLeaseId(
   db: Db,
@@ -24,14 +24,14 @@ export async function ownLeaseId(
   const name = workerOfKey(caller);
   if (name === undefined) return leaseId;
   const meant = await leaseMeant(db, taskId, leaseId);
-  // There is nothing to take: the call itself answers what it answers to everybody.
+  // There is no such task or lease, which the call itself says as it says it to everybody.
   if (!meant || (meant.lease === null && leaseId !== undefined)) return leaseId;
   if (meant.lease === null || meant.worker !== name)
     throw new Forbidden(`The worker "${name}" of this key does not hold the task.`);
   return meant.lease;
 }
 
-/** What `fencedBody` gives, for the lease that `ownLeaseId` allows. */
+/** What `fencedBody` gave, with the lease that `ownLeaseId` gives. Forbidden as there. */
 export async function ownFence(db: Db, caller: Caller, taskId: string, { body, leaseId }: Fenced): Promise<Fenced> {
   const own = await ownLeaseId(db, caller, taskId, leaseId);
   if (own === leaseId) return { body, leaseId };
@@ -43,7 +43,7 @@ interface Fenced {
   leaseId: string | undefined;
 }
 
-/** A body that is none, or has a `lease_id` that is no text, is for its schema to refuse. */
+/** The body with the lease. A body that is no object, or has a `lease_id` of another type, stays as it is: its schema refuses it. */
 function withLease(body: unknown, leaseId: string | undefined): unknown {
   if (body === undefined) return { lease_id: leaseId };
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;

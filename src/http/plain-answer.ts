@@ -1,7 +1,7 @@
 /** Answers for shells, to a call that says `Accept: text/plain`: each field is a header, and a body of text stands for itself. */
 import type { Request, Response } from "express";
 
-/** True when the client would rather have text than JSON. One that takes anything, as curl does unasked, gets JSON. */
+/** True when the client prefers text to JSON. A client that takes anything, such as curl without options, gets JSON. */
 export function wantsText(request: Request): boolean {
   return request.headers.accept !== undefined && request.accepts("application/json", "text/plain") === "text/plain";
 }

@@ -54,7 +54,7 @@ function queryTextOf({ url }: Request): string {
   return at < 0 ? "" : url.slice(at + 1);
 }
 
-/** A name that comes more than once has a list. Throws InvalidValue when there are more fields than any call has. */
+/** The fields in these queries and forms. A name that comes more than once has a list. Throws InvalidValue when there are more fields than any call has. */
 function fieldsIn(texts: string[]): Given {
   const given: Given = Object.create(null);
   for (const text of texts) {
@@ -65,14 +65,14 @@ function fieldsIn(texts: string[]): Given {
   return given;
 }
 
-/** Counted before anything is made of them: a body of nothing but separators would be millions of fields. */
+/** The number of separators, which is counted before the fields are made: a body of separators alone would be millions of fields. */
 function separatorsIn(text: string): number {
   let count = 0;
   for (let at = text.indexOf("&"); at >= 0 && count <= MOST_FIELDS; at = text.indexOf("&", at + 1)) count += 1;
   return count;
 }
 
-/** Throws InvalidValue when a name is not one of the call's. */
+/** The body that these fields make. Throws InvalidValue for a name that the call does not have. */
 function knownFields(call: PlainCallName, given: Given): Record<string, unknown> {
   const unknown = unknownFields(call, given);
   if (unknown.length === 0) return bodyFromFields(call, given);

@@ -6,8 +6,8 @@ import { clientNetworkOf } from "./client-address.ts";
 import type { Limit } from "./route.ts";
 
 /**
- * Limits by client address and minute, each its own count in this process; 0 switches one off. What a worker needs for its work counts by itself:
- * to register, and to get, keep and end a lease. Work that was paid for must not be lost to a limit.
+ * Limits by client address and minute, each with a count of its own in this process; 0 switches a limit off. What a worker needs for its work (to
+ * register, and to get, keep and end a lease) has a limit of its own, so that work that was paid for is not lost to the general one.
  */
 export function createRateLimits(limits: Config["limits"]): (limit: Limit) => RequestHandler[] {
   const requests = limiter(limits.requestsPerMinute, "RATE_LIMIT_PER_MINUTE");
@@ -29,7 +29,7 @@ function limiter(perMinute: number, setting: string): RequestHandler[] {
       const message = `${setting} allows ${perMinute} of these requests a minute for one address; this one counts for ${callerOf(response).client}.`;
       response.status(429).json({ error: "Too many requests, please try again later", message });
     },
-    // Whether X-Forwarded-For counts is decided by TRUST_PROXY_HOPS; a client that sends it unasked is no fault of ours to report.
+    // TRUST_PROXY_HOPS decides whether X-Forwarded-For counts. A client may send that header at any time, which is nothing to warn of.
     validate: { xForwardedForHeader: false, forwardedHeader: false },
   });
   return [handler];

@@ -8,10 +8,10 @@ import type { Role } from "../db/values.ts";
 import { callerOf } from "./callers.ts";
 import { parseBody, parseQuery } from "./input.ts";
 
-/** Who may call: anybody, or who shows a named key with one of these roles. An admin's key, and `RUNTIME_API_KEY`, may call everything. */
+/** Who may make a call: anybody, or named keys with one of these roles. An admin's key and `RUNTIME_API_KEY` may make every call. */
 export type Access = "anybody" | Exclude<Role, "admin">[];
 
-/** The two kinds of access that most calls have. */
+/** The kinds of access that most calls have. */
 export const ADMINS: Access = [];
 export const READERS: Access = ["read", "submit"];
 export const WORKERS: Access = ["work"];
@@ -22,26 +22,26 @@ export type Limit = "requests" | "worker calls" | "connection tests";
 /** How a call's body is read: JSON of up to 100 KB, JSON of up to `MAX_BODY_MB`, not at all, or by the call itself. */
 export type BodyKind = "short" | "long" | "none" | "raw";
 
-/** What the policies of a call are, and how it is described to others. */
+/** What is declared of a call: its policy, and what documents say of it. */
 export interface RouteFacts {
-  /** In logs and documents. */
+  /** The name of the call in logs and documents. */
   name: string;
   method: "get" | "post" | "put" | "delete";
-  /** As Express writes it. */
+  /** With parameters as Express writes them: `/workers/:id`. */
   path: string;
   access: Access;
-  /** "requests" unless it says otherwise. */
+  /** "requests" where it is left out. */
   limit?: Limit;
-  /** "none" of a GET, else "short". */
+  /** Where it is left out: "none" for a GET, else "short". */
   body?: BodyKind;
-  /** The same call without JSON, for shells (plain-body.ts). */
+  /** The call may also be made without JSON, with the fields of this name (plain-body.ts). */
   plain?: PlainCallName;
   /** What the body and the query are checked by. */
   schema?: z.ZodType;
   query?: z.ZodObject;
 }
 
-/** A call that has come, as its route sees it. */
+/** One request to a call, as its handler gets it. */
 export interface Call<Path extends string, Schema extends z.ZodType, Query extends z.ZodObject> {
   request: Request;
   response: Response;
@@ -55,7 +55,7 @@ export interface Call<Path extends string, Schema extends z.ZodType, Query exten
   query(): z.output<Query>;
 }
 
-/** A declared route. It is mounted by `mountRoutes`, which there is no way around. */
+/** A declared route. Only `mountRoutes` makes routes reachable. */
 export interface Route extends RouteFacts {
   serve(request: Request, response: Response, db: Db): unknown;
 }

@@ -17,16 +17,19 @@ import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 export interface Patience {
   /** How long a request's headers may take to arrive, in milliseconds. */
   headersMs: number;
-  /** How long its body may take then, unless its route allows it longer. 10 MB over 1 Mbit/s are 80 s. */
+  /** How long its body may take after that, in milliseconds, unless its route calls `allowBody`. 10 MB over 1 Mbit/s take 80 s. */
   requestMs: number;
-  /** How long the rest of a body is read and dropped once the request is answered; a client that is cut off at once may not see its answer. */
+  /** How long the rest of a body is read and dropped after the answer. A client that is cut off at once may not see its answer. */
   lingerMs: number;
 }
 
-/** All of a request's headers together, and how many there may be: the rest is not looked at. Clients and their proxies send a few dozen. */
+/** The most bytes of a request's headers, and how many of them are looked at. Clients and their proxies send a few dozen. */
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 100;
-/** Longer than proxies keep theirs (nginx and ALB 60 s, cloudflared and Traefik 90 s): who closes first must be the one that sends requests. */
+/**
+ * Idle connections are kept longer than proxies keep theirs (nginx and ALB 60 s, cloudflared and Traefik 90 s): a request that a proxy sends just
+ * when the server closes the connection is lost.
+ */
 const IDLE_MS = 95_000;
 const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000, lingerMs: 3_000 };
 
@@ -46,7 +49,7 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
       maxHeaderSize: MAX_HEADER_BYTES,
       headersTimeout: headersMs,
       keepAliveTimeout: IDLE_MS,
-      // Node knows one limit for all requests; ours are in `allow`.
+      // Node has one limit for all requests. Here each has its own: see `expectBody` and `allowBody`.
       requestTimeout: 0,
       connectionsCheckingInterval: Math.min(5_000, headersMs),
     },
@@ -61,7 +64,7 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
     const hasBody = chunked !== undefined || Number(length) > 0;
     if (hasBody) expectBody({ request, response, until: performance.now() + requestMs }, lingerMs);
     response.on("close", () => {
-      // Once the server is closing, a connection that its client keeps alive ends with its last answer, not 5 s later.
+      // While the server closes, Node ends a connection that is kept alive only 5 s after its last answer.
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
   });
@@ -103,16 +106,16 @@ interface Arrival {
 }
 
 /**
- * Requests with a body, until they are answered. In places that are used again and again: of a Map or a WeakMap each table that is outgrown
- * points to the next one, and one of them that has grown old keeps all later ones, with their requests, until the next full collection. So
- * the heap grew by 20 MB a second, and a seventh of the time went into collecting it.
+ * Requests with a body, until they are answered, in an array whose places are used again. With a Map or a WeakMap the heap grew by 20 MB a second,
+ * and a seventh of the time went into collecting it: when such a table grows, its old part points to the new one, and keeps the requests in it
+ * until the next full collection.
  */
 const arriving: (Arrival | undefined)[] = [];
 const free: number[] = [];
 
 /**
- * Waits for the request's body until its time. Once the request is answered, the rest of the body has `lingerMs`: whoever drips it would hold
- * the connection for ever.
+ * Gives the request's body until `arrival.until` to arrive, and its rest `lingerMs` after the answer. Without a limit, a client that sends byte by
+ * byte would hold the connection for ever.
  */
 function expectBody(arrival: Arrival, lingerMs: number): void {
   const place = free.pop() ?? arriving.length;
@@ -127,24 +130,24 @@ function expectBody(arrival: Arrival, lingerMs: number): void {
     if (request.complete || request.destroyed) forget();
     else arrival.until = Math.min(arrival.until, performance.now() + lingerMs);
   });
-  // An answer that waits behind another one when their connection ends is not closed.
+  // An answer may wait behind another one on the same connection. When that ends, only the request is closed.
   request.on("close", forget);
 }
 
-/** Gives the request's body, or the rest of it, `ms` from now to arrive, in place of what every request has. */
+/** Gives the request's body, or the rest of it, `ms` from now to arrive, in place of its time so far. */
 export function allowBody(request: IncomingMessage, ms: number): void {
   const arrival = arriving.find((each) => each?.request === request);
   if (arrival) arrival.until = performance.now() + ms;
 }
 
-/** A body that has not arrived in time is answered with 408, and its connection is closed. */
+/** Answers 408 to each request whose body has not arrived in time, and closes its connection. */
 function refuseLate(): void {
   for (const arrival of arriving) {
     if (!arrival || arrival.request.complete || performance.now() < arrival.until) continue;
     const { request, response } = arrival;
     arrival.until = Number.POSITIVE_INFINITY;
     if (response.headersSent) {
-      // First the end of our side, so that a client reads its answer to the end; who still sends after that is cut off.
+      // The server ends its side first, so that the client reads its whole answer. A client that still sends after that is cut off.
       if (response.writableFinished && request.socket.writable) {
         request.socket.end();
         arrival.until = performance.now() + LOOK_EVERY_MS;

@@ -23,7 +23,7 @@ function inputsOf(task: Task): string[] {
   return Object.keys(INPUTS).filter((name) => INPUTS[name]?.(task) !== "");
 }
 
-/** The headers of a claim that is answered as text. Whatever may be large is an input, which is read by a call of its own. */
+/** The headers of a claim that is answered as text. A field that may be large is an input, which the worker reads with a call of its own. */
 export function headersOfGrant({ task, lease, resume_session, limits_left }: LeasedTask): Record<string, unknown> {
   return {
     "Task-Id": task.id,

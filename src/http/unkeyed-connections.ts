@@ -6,9 +6,9 @@ const GRACE_MS = 2_000;
 
 /** Connections on which no valid key was shown, by the address at their other end. */
 export interface UnkeyedConnections {
-  /** Counts a new connection; where its address has too many, the oldest of them are closed. */
+  /** Counts a new connection. Where its address has too many, their oldest are closed. */
   admit(socket: Socket): void;
-  /** A valid key came over this connection: it counts no more. */
+  /** A valid key came over this connection, which counts no more. */
   prove(socket: Socket): void;
   /** Closes a tenth of those of the address that has most of them, the oldest first: the process can hold no more connections. */
   makeRoom(): void;
@@ -50,7 +50,7 @@ export function createUnkeyedConnections(perAddress: number, graceMs = GRACE_MS)
       byAddress.set(address, held.set(socket, performance.now() + graceMs));
       addressOf.set(socket, address);
       socket.once("close", () => forget(socket));
-      // Rounded up, so that its time has come by then.
+      // Rounded up, so that the connection may be closed when the timer fires.
       if (held.size > perAddress) setTimeout(closeOldest, Math.ceil(graceMs) + 1, held).unref();
     },
     prove: forget,

@@ -18,7 +18,7 @@ class UnsupportedEncoding extends Refusal {
 
 /** The largest output over a home's uplink of 5 Mbit/s takes half an hour. */
 const UPLOAD_WITHIN_MS = 3_600_000;
-/** What is still sent after a refusal is read and dropped for so long. */
+/** For so long after a refusal, what the client still sends is read and dropped. */
 const LINGER_MS = 5_000;
 
 /** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. */
@@ -28,7 +28,7 @@ export function upload(maxBytes: number) {
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
     try {
-      // One that says how long it is need not be taken to see that it is too long.
+      // An upload that says that it is too long is refused before any of it is read.
       requireAtMost(maxBytes, Number(request.get("content-length") ?? 0));
       const leaseId = await ownLeaseId(db, caller, params.id, request.get("x-lease-id")?.toLowerCase());
       const { id, size_bytes, sha256 } = await uploadOutput(db, params.id, leaseId, bytesOf(request), maxBytes);
@@ -36,19 +36,19 @@ export function upload(maxBytes: number) {
       if (!wantsText(request)) return void response.json({ output_id: id, size_bytes, sha256 });
       sendPlain(response, { "Output-Id": id, "Size-Bytes": size_bytes, Sha256: sha256 }, "The output is uploaded.\n");
     } catch (error) {
-      // A client that is cut off while it still sends would not see why.
+      // A client that is cut off while it sends does not see the refusal.
       allowBody(request.resume(), LINGER_MS);
       throw error;
     }
   };
 }
 
-/** The body, which may be left unread: a refusal is then still answered. Throws InvalidValue when the client ends it before its end. */
+/** The request's body. A reader that stops early leaves the connection open for the answer. Throws InvalidValue when the client cuts the body off. */
 async function* bytesOf(request: Request): AsyncGenerator<Buffer> {
   try {
     yield* request.iterator({ destroyOnReturn: false });
   } catch {
-    // Its own error has a network's code, and would be taken for the database's.
+    // Node's own error has the code of a network fault, and would be taken for a fault of the database.
     throw new InvalidValue("The upload was cut off before its end.");
   }
 }

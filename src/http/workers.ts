@@ -14,7 +14,7 @@ import { setNext } from "./lists.ts";
 import { requireOwnWorker } from "./own-work.ts";
 import { ADMINS, READERS, type Route, route, WORKERS } from "./route.ts";
 
-/** The name, if there can be a worker of that name. NotFound: none has a name that cannot be stored. */
+/** Gives the name back. NotFound: the name cannot be stored, so no worker has it. */
 export function storableName(id: string): string {
   if (!workerName.safeParse(id).success) throw workerNotFound();
   return id;

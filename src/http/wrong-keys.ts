@@ -5,29 +5,29 @@ import { MemoryStore } from "express-rate-limit";
 import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
 
 const WINDOW_MS = 60_000;
-/** More clients than any instance has; then what is known of them is forgotten. */
+/** When so many right keys are remembered, all are forgotten. No instance has so many clients. */
 const MOST_PROVEN = 10_000;
 
 /** Counts wrong keys by client address and minute, so that no key is found by trying. */
 export interface WrongKeys {
-  /** True when this connection has shown the same key as a right one before, and nobody guesses now: nothing needs to be counted. */
+  /** True when the same key was right on this connection before, and nobody has shown a wrong key lately. Then nothing needs to be counted. */
   isProven(request: Request, key: string): boolean;
   /**
-   * False when the address has shown too many wrong keys. What it has shown as a right one before still gets in: behind one address there may
-   * be a whole home, in which one machine has an old key. Any other counts as a wrong one from here on, until it is proven or dropped: of many
-   * that come at once, none is judged before all are counted.
+   * False when the address has shown too many wrong keys. A key that was right from this address before still gets in, since a whole home may
+   * be behind one address, with an old key in one machine. Any other key counts as wrong until `prove` or `drop`, so that of many keys that come
+   * at once all are counted before the first is looked up.
    */
   admit(request: Request, key: string): Promise<boolean>;
   /** The key is right. */
   prove(request: Request, key: string): Promise<void>;
   /** The key is wrong. */
   refute(request: Request, key: string): Promise<void>;
-  /** Nobody knows. */
+  /** It is not known whether the key is right: it counts no more. */
   drop(request: Request, key: string): Promise<void>;
   refuse(response: Response): void;
 }
 
-/** At most `perMinute` wrong keys for an address; 0 sets no limit. No key at all is none that could be right, and does not count. */
+/** Allows an address `perMinute` wrong keys; 0 sets no limit. A request without a key guesses nothing, and does not count. */
 export function createWrongKeys(perMinute: number): WrongKeys {
   const store = new MemoryStore();
   store.init({ windowMs: WINDOW_MS } as Parameters<MemoryStore["init"]>[0]);
@@ -35,16 +35,16 @@ export function createWrongKeys(perMinute: number): WrongKeys {
   const addressOf = (request: Request) => clientNetworkOf(clientAddressOf(request));
   const proofOf = (request: Request, key: string) =>
     `${addressOf(request)} ${createHash("sha256").update(key).digest("base64")}`;
-  /** What a connection has proven already, so that its next requests need no hash. */
+  /** The last right key of a connection, so that its next requests need no hash. */
   const provenOn = new WeakMap<Socket, string>();
-  /** Counted, and not judged yet. A client's first requests, all with one key, are one guess. */
+  /** Keys that are counted as wrong and not looked up yet. The first requests of a client, all with one key, are one guess. */
   const guesses = new Set<string>();
   let lastWrong = Number.NEGATIVE_INFINITY;
   const takeBack = async (request: Request, key: string) => {
     if (guesses.size > 0 && guesses.delete(proofOf(request, key))) await store.decrement(addressOf(request));
   };
   return {
-    // Over a proxy's connection come clients of many addresses: while one of them guesses, it is the address that counts.
+    // A proxy sends requests of many addresses over one connection. While somebody guesses, the address decides, and not the connection.
     isProven: ({ socket }, key) =>
       provenOn.get(socket) === key && guesses.size === 0 && Date.now() > lastWrong + WINDOW_MS,
     async admit(request, key) {
@@ -67,7 +67,7 @@ export function createWrongKeys(perMinute: number): WrongKeys {
       lastWrong = Date.now();
       const proof = proofOf(request, key);
       provenOn.delete(request.socket);
-      // One that was right before, and is revoked.
+      // The key was right before and is revoked now, so `admit` did not count it.
       if (proven.delete(proof)) await store.increment(addressOf(request));
       guesses.delete(proof);
     },

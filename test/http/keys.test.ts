@@ -63,6 +63,20 @@ describe.each(ROLES)("a key with the role %s", (role) => {
   });
 });
 
+it("a refusal says which roles may make the call", async () => {
+  const refusal = async (role: Role, path: string) =>
+    (await api.post(path).set(HEADER, keys[role]).send({}).expect(403)).body.error;
+  expect([
+    await refusal("read", `${R}/llm-tasks`),
+    await refusal("submit", `${R}/llm-tasks/claim`),
+    await refusal("work", `${R}/config`),
+  ]).toEqual([
+    'A key with the role "read" may not do this; one with the role "submit" or "admin" may.',
+    'A key with the role "submit" may not do this; one with the role "work" or "admin" may.',
+    'A key with the role "work" may not do this; one with the role "admin" may.',
+  ]);
+});
+
 describe("a named key", () => {
   const task = { context_id: "c", agent_slug: "a", prompt: "p" };
 

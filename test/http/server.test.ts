@@ -19,11 +19,12 @@ const guarded = await startApp(db, {
 const TASKS = "/api/runtime/llm-tasks";
 const JSON_TYPE = "Content-Type: application/json\r\n";
 
-/** Sends `bytes` as they are and gives all that comes back until the server ends the connection. */
+/** Sends `bytes` as they are and gives all that comes back until the server ends the connection, which must be an answer of the runtime itself. */
 async function say(bytes: string): Promise<{ status: number; body: unknown }> {
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
   socket.write(bytes);
   const answer = await text(socket);
+  expect(answer).toMatch(/^x-bloom-runtime: 1\r$/im);
   return { status: Number(answer.split(" ")[1]), body: JSON.parse(answer.split("\r\n\r\n")[1] ?? "") };
 }
 const headers = (count: number, length = 1) =>
