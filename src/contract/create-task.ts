@@ -79,6 +79,8 @@ const fields = createInsertSchema(llmTasks, {
   max_attempts: z.int().min(1).max(10).default(3),
   priority: optional(z.int().min(-100).max(100)),
   requires: labels.default([]),
+  prefers: optional(labels),
+  queue_ttl_sec: optional(z.int().min(1).max(2_592_000)),
   not_before: optional(z.int().min(0).max(8.64e15)),
   agent_kind: optional(text(128)),
   structured_input: optional(json(1_000_000)),
@@ -100,6 +102,8 @@ const fields = createInsertSchema(llmTasks, {
     max_attempts: true,
     priority: true,
     requires: true,
+    prefers: true,
+    queue_ttl_sec: true,
     not_before: true,
     agent_kind: true,
     structured_input: true,
@@ -113,7 +117,7 @@ const fields = createInsertSchema(llmTasks, {
   })
   .extend({ retry: optional(retry), idempotency_key: keyField });
 
-/** A task as it is stored: `policy.required_labels` among `requires`, and `policy.retry` and `policy.allow_fallback` as the task's own,
+/** A task as it is stored: `policy.required_labels` among `requires`, `policy.preferred_labels` among `prefers` too, and `policy.retry` and `policy.allow_fallback` as the task's own,
  * where none stands beside them. */
 export const createTask = fields.transform((given) => {
   const { policy: said, retry: own, requires, not_before, idempotency_key: _key, ...task } = given;
@@ -124,6 +128,8 @@ export const createTask = fields.transform((given) => {
     policy: present(policy),
     requires: [...new Set([...requires, ...required_labels])],
     priority: task.priority ?? 0,
+    prefers: [...new Set([...(task.prefers ?? []), ...(policy.preferred_labels ?? [])])],
+    queue_ttl_sec: task.queue_ttl_sec ?? null,
     not_before: not_before ?? null,
     max_attempts: wanted?.max_attempts ?? task.max_attempts,
     retry: wanted ? delaysOf(wanted) : null,

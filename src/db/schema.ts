@@ -34,6 +34,11 @@ export const llmTasks = pgTable(
     priority: integer().notNull().default(0),
     /** The labels that a worker must have to get the task. */
     requires: jsonb().$type<string[]>().notNull().default([]),
+    /** Labels that the router prefers a worker to have. */
+    prefers: jsonb().$type<string[]>().notNull().default([]),
+    /** How long the task may wait for its first start, and the time that follows from it. */
+    queue_ttl_sec: integer(),
+    queue_until: epochMs("queue_until"),
     /** No worker gets the task before that time, which its creator set. */
     not_before: epochMs("not_before"),
     retry: jsonb().$type<Retry>(),
@@ -87,6 +92,12 @@ export const llmTasks = pgTable(
     // queue/newly-due.ts: tasks that are new or due lately; and queue/claim.ts: the first tasks of a context
     index("llm_tasks_queued_lately").on(takeableFrom(task)).where(sql`${task.status} = 'queued'`),
     index("llm_tasks_queued_by_context").on(task.context_id, turnOf(task)).where(sql`${task.status} = 'queued'`),
+    // queue/expire-queued.ts: tasks that may not wait any longer
+    index("llm_tasks_queued_until")
+      .on(task.queue_until)
+      .where(
+        sql`${task.status} = 'queued' and ${task.queue_until} is not null and ${task.attempts} = 0 and ${task.tried_by} is null`,
+      ),
     // queue/create.ts: one task for a key
     uniqueIndex("llm_tasks_one_per_idempotency_key")
       .on(task.idempotency_key)

@@ -42,6 +42,7 @@ const STORED = {
   attempts: true,
   idempotency_key: true,
   retry_at: true,
+  queue_until: true,
   progress: true,
   cancel_requested: true,
   last_error: true,
@@ -78,8 +79,9 @@ const ENTRY = {
 const CREATE = statement<Stored, NewTask>(
   "create",
   sql`with task as (
-      insert into llm_tasks (${columnsOf(requested)}, id, size_bytes, idempotency_key, status, attempts, created_at, updated_at)
-      values (${sql.join(requested.map(given), sql`, `)}, ${given("id")}, ${given("size_bytes")}, ${given("key")}, 'queued', 0, ${nowMs}, ${nowMs})
+      insert into llm_tasks (${columnsOf(requested)}, id, size_bytes, idempotency_key, queue_until, status, attempts, created_at, updated_at)
+      values (${sql.join(requested.map(given), sql`, `)}, ${given("id")}, ${given("size_bytes")}, ${given("key")},
+        greatest(${nowMs}, ${given("not_before")}::bigint) + ${given("queue_ttl_sec")}::bigint * 1000, 'queued', 0, ${nowMs}, ${nowMs})
       -- This waits for a transaction that is just inserting the same key.
       on conflict (idempotency_key) where idempotency_key is not null do nothing
       returning ${stored}

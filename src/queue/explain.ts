@@ -49,8 +49,15 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
     : able > 0
       ? `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`
       : ["No worker can take it now.", ...(await limitsFor(db, task))].join(" ");
-  const reason = wait + (last_error === null ? "" : ` Before, an attempt ended: ${last_error}`);
+  const until = endsUnstarted(task);
+  const reason = wait + until + (last_error === null ? "" : ` Before, an attempt ended: ${last_error}`);
   return { ...about, reason, due_at, workers: await explainWorkers(db, task) };
+}
+
+/** When a task that has never been started ends because of that, as a sentence; none where it may wait for ever. */
+function endsUnstarted({ queue_until, attempts, tried_by }: Task): string {
+  if (queue_until === null || attempts > 0 || tried_by !== null) return "";
+  return ` If no worker starts it before ${timeOf(queue_until)}, it is dead.`;
 }
 
 const timeOf = (ms: number) => new Date(ms).toISOString();

@@ -53,6 +53,7 @@ const task = {
   triedBy: sql`(select tried_by from task)`,
   allowsFallback: sql`(select allow_fallback from task)`,
   resumes: sql`(select resume from task)`,
+  prefers: sql`(select prefers from task)`,
 };
 const best = bestWorker(task, sql`${given("withUrl")}::boolean`);
 
@@ -65,7 +66,7 @@ const leaseStatement = (name: string, lock: SQL) =>
   statement<Picked, Values>(
     name,
     sql`with task as (
-      select id, context_id, requires, policy, tried_by, allow_fallback, resume from llm_tasks
+      select id, context_id, requires, policy, tried_by, allow_fallback, resume, prefers from llm_tasks
       where id = ${given("taskId")} and (status = 'queued') is true and ${isDue}
       for no key update
     ), worker as (
@@ -96,6 +97,7 @@ const HAS_BEST = statement<{ id: string }, { taskId: string; withUrl: boolean }>
       triedBy: ofTask("tried_by"),
       allowsFallback: ofTask("allow_fallback"),
       resumes: ofTask("resume"),
+      prefers: ofTask("prefers"),
     },
     sql`${sql.placeholder("withUrl")}::boolean`,
   ),

@@ -1,4 +1,4 @@
-import { and, eq } from "drizzle-orm";
+import { and, eq, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Task } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
@@ -24,6 +24,7 @@ export function requeueTask(db: Db, caller: Caller | undefined, taskId: string):
         lease_id: null,
         worker_id: null,
         retry_at: null,
+        queue_until: sql`${nowMs} + ${llmTasks.queue_ttl_sec} * 1000::bigint`,
         tried_by: keptTo,
         elsewhere_until: null,
         updated_at: nowMs,

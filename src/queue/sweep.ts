@@ -4,6 +4,7 @@ import { nowMs } from "../db/clock.ts";
 import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { type Expired, expireLeases, NONE_EXPIRED } from "./expire.ts";
+import { expireQueued } from "./expire-queued.ts";
 
 /** How many overdue leases one look finds. A look reads all active leases, so that few large ones cost less than many small ones. */
 const FOUND_AT_ONCE = 5_000;
@@ -11,11 +12,11 @@ const FOUND_AT_ONCE = 5_000;
 const BATCH = 200;
 
 /**
- * Makes one pass of the sweep: ends every lease that is overdue now, in short transactions, and gives counts of what it did. A task that is
+ * Makes one pass of the sweep: ends every lease that is overdue now, and every task that may not wait any longer, in short transactions, and gives counts of what it did. A task that is
  * locked, by another instance's sweep or by a heartbeat that just arrives, is left for the next pass. All instances may sweep at once.
  */
 export async function sweepOnce(db: Db): Promise<Expired> {
-  const total = { ...NONE_EXPIRED };
+  const total = { ...NONE_EXPIRED, dead: await expireQueued(db) };
   for (;;) {
     const taskIds = await findOverdue(db);
     const before = total.expired;
