@@ -3,6 +3,7 @@ import { messageOf } from "../errors.ts";
 import { pause } from "../signals.ts";
 import type { Command } from "./cli-command.ts";
 import { deliver, type Outcome } from "./deliver.ts";
+import { sendLiveOutput } from "./live-output.ts";
 import { runCommand } from "./run-command.ts";
 import type { RuntimeClient, Work } from "./runtime-client.ts";
 import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
@@ -66,6 +67,7 @@ export async function execute(
     await beating;
   };
   let folder: TaskFolder | undefined;
+  let showing: Promise<void> | undefined;
   const unfit = async (reason: string, isCommand: boolean): Promise<Verdict> => {
     await folder?.remove();
     await endBeats();
@@ -78,7 +80,9 @@ export async function execute(
     if (typeof made === "string") return await unfit(`its temporary folder cannot be written: ${made}`, false);
     folder = made;
     const startedAt = performance.now();
-    const ended = await runCommand(command, work, folder, stop.signal);
+    const over = new AbortController();
+    showing = sendLiveOutput(client, work, folder.outputFile, over.signal);
+    const ended = await runCommand(command, work, folder, stop.signal).finally(() => over.abort());
     if (giveUp.aborted) {
       await endBeats();
       await releaseTask(client, work, "the worker was stopped", true);
@@ -112,6 +116,7 @@ export async function execute(
   } finally {
     giveUp.removeEventListener("abort", onGiveUp);
     await endBeats();
+    await showing;
     await folder?.remove();
   }
 }

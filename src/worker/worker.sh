@@ -252,9 +252,26 @@ is_left() {
   [ "$parent" != $$ ]
 }
 
+# Sends what the command has printed since the last time, for people to look at while it runs. Of more than the runtime keeps, the end is sent.
+# The runtime that does not take it has live output off, or does not know it.
+send_live_output() {
+  [ -f "$DIR/out" ] || return
+  size=$(($(wc -c < "$DIR/out")))
+  [ "$size" -gt "$sent" ] || return
+  [ $((size - sent)) -le 262144 ] || sent=$((size - 262144))
+  tail -c +$((sent + 1)) "$DIR/out" 2> /dev/null | head -c 65536 > "$DIR/piece" || return
+  call live 5 "/llm-tasks/$TASK/stream?lease_id=$LEASE&seq=$piece" \
+    -H 'Content-Type: text/plain; charset=utf-8' --data-binary "@$DIR/piece"
+  case $CODE in
+    204) sent=$((sent + $(wc -c < "$DIR/piece"))) piece=$((piece + 1)) ;;
+    400 | 403 | 404 | 409 | 415) live='' ;;
+  esac
+}
+
 # Renews the lease until the worker ends this subshell, or has gone itself. A lost lease and a cancellation stop the command.
 keep_lease() {
   trap '' HUP TERM INT
+  sent=0 piece=0 live=yes
   while ! is_left; do
     call pulse 5 "/llm-tasks/$TASK/heartbeat" -d "lease_id=$LEASE"
     pause=10
@@ -268,7 +285,10 @@ keep_lease() {
         pause=$((next / 1000))
         ;;
     esac
-    while sleep 1; pause=$((pause - 1)); [ "$pause" -gt 0 ]; do ! is_left || return; done
+    while sleep 1; pause=$((pause - 1)); [ "$pause" -gt 0 ]; do
+      ! is_left || return
+      [ -z "$live" ] || send_live_output
+    done
   done
 }
 

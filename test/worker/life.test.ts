@@ -1,7 +1,7 @@
 /** How a worker begins, goes on and ends. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, copyFile, readFile } from "node:fs/promises";
+import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, vi, it as vitestIt } from "vitest";
 import { refuse } from "../support/faulty-proxy.ts";
@@ -78,6 +78,22 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
       [first.name],
     );
     expect(boots).toBeGreaterThanOrEqual(2);
+  });
+
+  it("shows what its command prints while it runs, each byte once, also where a character is cut in two", async () => {
+    const go = join(await folderForTest(), "go");
+    start(`printf 'one '; printf '\\320'; while [ ! -e '${go}' ]; do sleep 0.1; done; printf '\\261 two'; sleep 3`);
+    const { id } = await create(label);
+    const shown = async () => {
+      const { pieces } = await call<{ pieces: { text: string }[] }>(`/llm-tasks/${id}/stream`);
+      return pieces.map(({ text }) => text).join("");
+    };
+    await expect.poll(shown, { timeout: 30_000 }).toMatch(/^one /);
+    await writeFile(go, "");
+    // The shell sends bytes as they come, and what is no whole character is replaced.
+    await expect.poll(shown, { timeout: 30_000 }).toMatch(/^one (б|\ufffd\ufffd) two$/);
+    await endOf(id, "completed");
+    expect((await resultOf(id))?.output).toBe("one б two");
   });
 
   it("drains on SIGTERM: what it runs is completed, and it exits 0", async () => {

@@ -1,0 +1,58 @@
+import { open } from "node:fs/promises";
+import { pause } from "../signals.ts";
+import type { RuntimeClient, Work } from "./runtime-client.ts";
+
+const EVERY_MS = 1_000;
+const SEND_WITHIN_MS = 5_000;
+/** What the runtime takes in a piece, and keeps of a task. */
+const PIECE_BYTES = 64 * 1024;
+const TAIL_BYTES = 256 * 1024;
+/** The runtime has no room for it just now, or does not know the key for the moment: the heartbeats see to that. */
+const PASSING = new Set([401, 408, 429]);
+
+/**
+ * Sends what the command prints into `file`, at most each second, for people to look at while it runs. Of more than the runtime keeps, the end is
+ * sent. It stops when `over` is aborted, and when the runtime does not take it, since live output is off or unknown there. Never rejects: nothing
+ * depends on it.
+ */
+export async function sendLiveOutput(
+  client: RuntimeClient,
+  { task, lease }: Work,
+  file: string,
+  over: AbortSignal,
+): Promise<void> {
+  const decoder = new TextDecoder();
+  let [position, seq, unsent] = [0, 0, ""];
+  while (!over.aborted) {
+    await pause(EVERY_MS, over);
+    if (over.aborted) return;
+    try {
+      if (unsent === "") {
+        const { bytes, end } = await readFrom(file, position);
+        position = end;
+        // A character may have been cut in two; its end comes with the next piece. PostgreSQL stores no NUL.
+        unsent = decoder.decode(bytes, { stream: true }).replaceAll("\0", "\ufffd");
+      }
+      if (unsent === "") continue;
+      const body = { lease_id: lease.id, seq, text: unsent };
+      const { status } = await client.call(`/llm-tasks/${task.id}/stream`, body, SEND_WITHIN_MS, over);
+      if (status >= 400 && status < 500 && !PASSING.has(status)) return;
+      if (status === 204) [unsent, seq] = ["", seq + 1];
+    } catch {
+      // The runtime is away, or the file: the next second tells.
+    }
+  }
+}
+
+async function readFrom(file: string, position: number): Promise<{ bytes: Buffer; end: number }> {
+  const handle = await open(file);
+  try {
+    const { size } = await handle.stat();
+    const start = Math.max(position, size - TAIL_BYTES);
+    const buffer = Buffer.alloc(Math.min(PIECE_BYTES, Math.max(0, size - start)));
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, start);
+    return { bytes: buffer.subarray(0, bytesRead), end: start + bytesRead };
+  } finally {
+    await handle.close();
+  }
+}
