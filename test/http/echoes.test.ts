@@ -50,6 +50,8 @@ const REQUEST = {
   max_attempts: 2,
   priority: 5,
   requires: ["linux"],
+  prefers: ["gpu", "ssd"],
+  queue_ttl_sec: 3_600,
   not_before: 1,
   retry: { backoff: "linear", base_delay_sec: 0.5, max_delay_sec: 2 },
   agent_kind: "cli",
@@ -88,6 +90,13 @@ describe("a task that is", () => {
     expect(await answer(create())).toEqual(task);
     expect((await get("llm-tasks")).find(({ id }: { id: string }) => id === task.id)).toEqual(task);
     expect((await get("runs")).find(({ id }: { id: string }) => id === task.id)).toEqual(task);
+  });
+
+  it("created from another", async () => {
+    const { id } = await post("llm-tasks", REQUEST, 201);
+    const task = await post(`llm-tasks/${id}/replay`, { changes: { prompt: "Write a sonnet." } }, 201);
+    expect(task).toMatchObject({ ...JSON.parse(JSON.stringify(REQUEST)), prompt: "Write a sonnet." });
+    expect(await taskOf(task.id)).toEqual(task);
   });
 
   it("cancelled, requeued or released", async () => {
@@ -146,6 +155,9 @@ describe("a completion", () => {
     expect(await get(`artifacts/${artifact.id}`)).toEqual(artifact);
     expect(await get(`artifacts?task_id=${id}`)).toContainEqual(artifact);
     expect(await get(`llm-tasks/${id}/results`)).toEqual([result]);
+    // A task that is tried again has no outcome yet.
+    const outcome = task.status === "queued" ? { task, artifact: null, result: null } : { task, artifact, result };
+    expect(await answer(api.get(`${TASKS}/${id}/result`), task.status === "queued" ? 202 : 200)).toEqual(outcome);
     return { task, artifact, result };
   }
 
