@@ -32,6 +32,8 @@ export interface Answer {
   status: number;
   /** The JSON that came, or an empty object. */
   body: Record<string, unknown>;
+  /** When to ask again, as the runtime says. */
+  retryAfterSeconds?: number | undefined;
 }
 
 const COMPLETION_WITHIN_MS = 60_000;
@@ -86,7 +88,11 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
       // While the runtime restarts, a proxy in front of it answers by itself. Such an answer says nothing about a task.
       if (response.headers["x-bloom-runtime"] !== "1")
         throw new Error(`the answer ${response.statusCode} is not the runtime's own`);
-      return { status: response.statusCode, body: text.startsWith("{") ? JSON.parse(text) : {} };
+      return {
+        status: response.statusCode,
+        body: text.startsWith("{") ? JSON.parse(text) : {},
+        retryAfterSeconds: Number(response.headers["retry-after"]) || undefined,
+      };
     } finally {
       ended.forget();
     }

@@ -574,7 +574,11 @@ while [ -z "$DRAINING" ] && [ -z "$BROKEN" ]; do
         release 'the prompt did not fit into the temporary folder of the worker'
       fi
       [ -n "$DRAINING" ] || warn "no work: $WHY"
-      nap 2
+      seconds=2
+      # This worker or its account rests, and the runtime says for how long; somebody may end that earlier.
+      [ "$CODE" != 409 ] || seconds=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([0-9]\{1,6\}\).*/\1/p' "$DIR/prompt.headers" 2> /dev/null)
+      [ "${seconds:=2}" -le 30 ] || seconds=30
+      nap "$seconds"
       ;;
   esac
 done

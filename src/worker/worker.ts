@@ -27,6 +27,9 @@ const TELL_WITHIN_MS = 5_000;
 const LONGEST_PAUSE_MS = 5_000;
 /** How long a lease lives; heartbeats renew it. If this machine dies, the task comes back after so long. */
 const LEASE_SECONDS = 90;
+/** A worker or an account that rests may be resumed by somebody, which a worker that asks too seldom hears late. */
+const LONGEST_REST_MS = 30_000;
+const restMs = (seconds: number) => Math.min(seconds * 1_000, LONGEST_REST_MS);
 const KEY_HINT = "\nThe worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names.";
 
 /**
@@ -108,7 +111,7 @@ export async function work(
       ttl_seconds: LEASE_SECONDS,
     };
     // Draining does not abort the claim: tasks that it just got would be lost until their leases end.
-    const { status, body } = await attempt("/llm-tasks/claim", asked, CLAIM_WITHIN_MS, giveUp);
+    const { status, body, retryAfterSeconds } = await attempt("/llm-tasks/claim", asked, CLAIM_WITHIN_MS, giveUp);
     const items = Array.isArray(body.tasks) ? (body.tasks as Work[]) : [];
     for (const item of items) {
       const done = carryOut(item).finally(() => running.delete(done));
@@ -122,6 +125,7 @@ export async function work(
       if (status === 404) await register(false);
       if (status === 401 && (await client.renewKey())) continue;
       if ([401, 403, 429].includes(status)) await pause(REFUSED_PAUSE_MS, draining);
+      else if (status === 409 && retryAfterSeconds) await pause(restMs(retryAfterSeconds), draining);
       else await pauseAfter(failures++);
     }
   }
