@@ -1,5 +1,7 @@
+import { once } from "node:events";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { Unavailable } from "../errors.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Judgement, Question } from "./judge.ts";
 
@@ -7,6 +9,9 @@ import type { Judgement, Question } from "./judge.ts";
 const WITHIN_MS = 3_000;
 const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
 const PROGRAM = join(PACKAGE_FOLDER, "dist/judge.js");
+
+/** A thread that is not there by then means that the machine has no time for it. */
+const STARTS_WITHIN_MS = 30_000;
 
 let thread: Worker | undefined;
 let last: Promise<unknown> = Promise.resolve();
@@ -29,7 +34,8 @@ function ask(question: Question): Promise<Judgement> {
 }
 
 async function answerTo(question: Question): Promise<Judgement> {
-  thread ??= start();
+  // What the start takes is no fault of a schema: on a busy machine that may be seconds.
+  thread ??= await start();
   const asked = thread;
   return new Promise<Judgement>((resolve, reject) => {
     const end = (settle: () => void) => {
@@ -59,11 +65,21 @@ async function answerTo(question: Question): Promise<Judgement> {
   });
 }
 
-function start(): Worker {
+/** The thread, ready for questions. Unavailable: it did not start in time. */
+async function start(): Promise<Worker> {
   const worker = new Worker(PROGRAM, { resourceLimits: LIMITS, stdout: true, stderr: true, env: {} });
   // It holds up no end of the process.
   worker.unref();
-  return worker;
+  try {
+    // Its first message says that it is ready.
+    await once(worker, "message", { signal: AbortSignal.timeout(STARTS_WITHIN_MS) });
+    return worker;
+  } catch (error) {
+    await worker.terminate();
+    throw error instanceof Error && error.name === "AbortError"
+      ? new Unavailable("The check of schemas could not be started in time; try again.")
+      : error;
+  }
 }
 
 function isOutOfMemory(error: unknown): boolean {

@@ -62,4 +62,5 @@ function faultsIn(errors: ErrorObject[] | null | undefined): string[] {
   });
 }
 
+parentPort?.postMessage("ready");
 parentPort?.on("message", (question: Question) => parentPort?.postMessage(judge(question)));
