@@ -23,6 +23,7 @@ export const TASK_FIELDS = [
   "idempotency_key",
   "priority",
   "requires",
+  "concurrency_key",
   "prefers",
   "queue_ttl_sec",
   "queue_until",

@@ -130,10 +130,17 @@ const DEADLOCK_DETECTED = "40P01";
 const INVALID_SQL_STATEMENT_NAME = "26000";
 const DUPLICATE_PREPARED_STATEMENT = "42P05";
 
-/** True when the transaction was rolled back by a deadlock, a serialization failure or an unknown statement name, and may run again. */
+/** The index that allows one running task for each concurrency key. */
+export const ONE_RUNNING_PER_KEY = "llm_tasks_one_running_per_key";
+
+/**
+ * True when the transaction was rolled back and may run again: after a deadlock, a serialization failure, an unknown statement name, or since
+ * another task with the same concurrency key was leased at the same moment, which the next try sees.
+ */
 export function isRepeatable(error: unknown): boolean {
-  const code = databaseErrorOf(error)?.code;
-  return code === SERIALIZATION_FAILURE || code === DEADLOCK_DETECTED || isNotPrepared(error);
+  const { code, constraint } = databaseErrorOf(error) ?? {};
+  const isKeyTaken = code === UNIQUE_VIOLATION && constraint === ONE_RUNNING_PER_KEY;
+  return code === SERIALIZATION_FAILURE || code === DEADLOCK_DETECTED || isKeyTaken || isNotPrepared(error);
 }
 
 /** True when the name of a prepared statement was unknown on the connection, or taken there by another client. Nothing was run. */

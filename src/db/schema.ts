@@ -7,6 +7,7 @@
 import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
+import { ONE_RUNNING_PER_KEY } from "./faults.ts";
 import { dueOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./values.ts";
 import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./values.ts";
@@ -34,6 +35,8 @@ export const llmTasks = pgTable(
     priority: integer().notNull().default(0),
     /** The labels that a worker must have to get the task. */
     requires: jsonb().$type<string[]>().notNull().default([]),
+    /** Of the tasks with the same key, one at most is leased or running. */
+    concurrency_key: text(),
     /** Labels that the router prefers a worker to have. */
     prefers: jsonb().$type<string[]>().notNull().default([]),
     /** How long the task may wait for its first start, and the time that follows from it. */
@@ -92,6 +95,17 @@ export const llmTasks = pgTable(
     // queue/newly-due.ts: tasks that are new or due lately; and queue/claim.ts: the first tasks of a context
     index("llm_tasks_queued_lately").on(takeableFrom(task)).where(sql`${task.status} = 'queued'`),
     index("llm_tasks_queued_by_context").on(task.context_id, turnOf(task)).where(sql`${task.status} = 'queued'`),
+    // lifecycle.md, invariant 1; and queue/concurrency-key.ts: the keys that are held
+    uniqueIndex(ONE_RUNNING_PER_KEY)
+      .on(task.concurrency_key)
+      .where(sql`${task.concurrency_key} is not null and ${task.status} in ('leased', 'running')`),
+    // queue/newly-due.ts: the keys that became free lately, and the first tasks that wait for such a key
+    index("llm_tasks_keys_freed_lately")
+      .on(task.updated_at)
+      .where(sql`${task.concurrency_key} is not null and ${task.status} not in ('leased', 'running')`),
+    index("llm_tasks_queued_by_key")
+      .on(task.concurrency_key, turnOf(task))
+      .where(sql`${task.concurrency_key} is not null and ${task.status} = 'queued'`),
     // queue/expire-queued.ts: tasks that may not wait any longer
     index("llm_tasks_queued_until")
       .on(task.queue_until)

@@ -17,6 +17,7 @@ import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { afterCommit } from "./after-commit.ts";
+import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { withContinuations } from "./continuation.ts";
 import { type LeasedTask, newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { labelSetsWithin, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
@@ -50,7 +51,7 @@ const given = (name: keyof Values) => sql.placeholder(name);
 const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
-const fits = sql`${hasLabels(sql`requires`, own("labels"))} and ${isOpenTo(sql`${given("workerId")}::text`)}`;
+const fits = sql`${hasLabels(sql`requires`, own("labels"))} and ${isOpenTo(sql`${given("workerId")}::text`)} and ${isKeyFree}`;
 const order = queueOrder(own("warm"));
 
 const ofAllAgents = sql`sets cross join lateral (
@@ -80,7 +81,7 @@ interface Claimed {
  * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
  * then: the oldest of each set of labels, and those of its warm context. `ranked` locks as many of them as the worker has room for, in the queue's
  * order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
- * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets.
+ * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets, of each concurrency key the first.
  */
 const claimOf = (name: string, oldest: SQL) =>
   statement<Claimed, Values>(
@@ -107,6 +108,7 @@ const claimOf = (name: string, oldest: SQL) =>
         where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${isOpenTo(sql`${given("workerId")}::text`)}
         order by ${order} limit ${own("room")} for no key update skip locked
       ) as found
+      where ${takesKey(sql`concurrency_key`)}
       window place as (order by ${order})
     ), worker as (
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
@@ -117,6 +119,8 @@ const claimOf = (name: string, oldest: SQL) =>
       select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
+        and (concurrency_key is null or not exists (
+          select from ranked earlier where earlier.concurrency_key = ranked.concurrency_key and earlier.rank < ranked.rank))
         and (rank = 1 or total <= ${sql.raw(String(CLAIM_BYTES))})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
     select drained, drain, resting, rest, rest_seconds, quiet, labels::text, room, (select count(*)::int from seen) as seen,

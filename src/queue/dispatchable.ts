@@ -4,6 +4,7 @@ import { workers } from "../db/fleet-tables.ts";
 import { statement } from "../db/statement.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { coversLabels, isCallable, isEligible } from "../fleet/matching.ts";
+import { isKeyFree } from "./concurrency-key.ts";
 import { labelSetsWithin, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** The workers with the same labels, and the room that they have together. */
@@ -15,6 +16,7 @@ interface Room {
 interface Waiting {
   id: string;
   requires: string[];
+  concurrency_key: string | null;
 }
 
 /** So many tasks are looked at, shared out among the sets of labels that they ask for; at least one of each set. */
@@ -33,8 +35,8 @@ const limit = sql`(select greatest(1, least(${sql.placeholder("limit")}::int, ${
 const OLDEST = statement<Waiting, { labels: string; limit: number }>(
   "oldest_of_each_set",
   sql`with recursive ${labelSetsWithin(sql`(select bloom_runtime.label_key(${sql.placeholder("labels")}::jsonb))`)}
-    select id, requires from sets cross join lateral (
-      ${oldestOf(sql`${orderColumns}, requires`, sql`sets.key`, limit)}
+    select id, requires, concurrency_key from sets cross join lateral (
+      ${oldestOf(sql`${orderColumns}, requires`, sql`sets.key`, limit, isKeyFree)}
     ) as oldest
     order by ${queueOrder()}`,
 );
@@ -55,7 +57,13 @@ export async function findDispatchable(db: Db, limit: number): Promise<string[]>
       else byLabel.set(label, [group]);
     }
   const found: string[] = [];
-  for (const { id, requires } of await OLDEST(db, { labels: JSON.stringify([...byLabel.keys()]), limit })) {
+  const keys = new Set<string>();
+  for (const { id, requires, concurrency_key: key } of await OLDEST(db, {
+    labels: JSON.stringify([...byLabel.keys()]),
+    limit,
+  })) {
+    // Of the tasks with one key, only the first can be leased.
+    if (key !== null && keys.has(key)) continue;
     // Only the groups with the task's rarest label are looked at: each of 10,000 workers may have labels of its own.
     const candidates = requires
       .map((label) => byLabel.get(label) ?? [])
@@ -63,6 +71,7 @@ export async function findDispatchable(db: Db, limit: number): Promise<string[]>
     const group = candidates.find(({ labels, room }) => room > 0 && coversLabels(labels, requires));
     if (!group) continue;
     group.room -= 1;
+    if (key !== null) keys.add(key);
     found.push(id);
     if (found.length === limit) break;
   }

@@ -1,6 +1,7 @@
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
+import { findKeyHolder } from "./concurrency-key.ts";
 import { countAbleWorkers, explainWorkers, limitsFor, type WorkerReasons } from "./explain-workers.ts";
 import { findLease, isHeld } from "./fence.ts";
 import { dueAt, getTask } from "./tasks.ts";
@@ -44,11 +45,14 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   const due = dueAt(task);
   const due_at = due > 0 && due > (await databaseTime(db)) ? due : null;
   const able = await countAbleWorkers(db, task);
+  const keyHolder = await findKeyHolder(db, task);
   const wait = due_at
     ? `It is not due before ${timeOf(due_at)}.`
-    : able > 0
-      ? `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`
-      : ["No worker can take it now.", ...(await limitsFor(db, task))].join(" ");
+    : keyHolder !== undefined
+      ? `Task ${keyHolder} has the same concurrency_key and is running; only one of them runs at a time.`
+      : able > 0
+        ? `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`
+        : ["No worker can take it now.", ...(await limitsFor(db, task))].join(" ");
   const until = endsUnstarted(task);
   const reason = wait + until + (last_error === null ? "" : ` Before, an attempt ended: ${last_error}`);
   return { ...about, reason, due_at, workers: await explainWorkers(db, task) };

@@ -16,6 +16,7 @@ import { activeLeasesOfLocked, maxConcurrency } from "../fleet/capacity.ts";
 import { isDrained, isEligible, takesNewWork } from "../fleet/matching.ts";
 import { bestWorker } from "../fleet/router.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
+import { findKeyHolder, isKeyFree } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
@@ -67,7 +68,7 @@ const leaseStatement = (name: string, lock: SQL) =>
     name,
     sql`with task as (
       select id, context_id, requires, policy, tried_by, allow_fallback, resume, prefers from llm_tasks
-      where id = ${given("taskId")} and (status = 'queued') is true and ${isDue}
+      where id = ${given("taskId")} and (status = 'queued') is true and ${isDue} and ${isKeyFree}
       for no key update
     ), worker as (
       update ${workers} set served_context = task.context_id, served_at = ${nowMs}
@@ -110,7 +111,7 @@ export async function hasWorkerFor(db: Db, taskId: string, withUrl: boolean): Pr
 
 /**
  * The transition queued -> leased, to the worker `worker_id`, or to the best worker with room (fleet/router.ts); with `withUrl`, only to a worker
- * whose agent can be called. NotFound: no such task. Conflict: the task is not queued, or not due yet. Unavailable: no such worker, or no worker
+ * whose agent can be called. NotFound: no such task. Conflict: the task is not queued, not due yet, or another with its concurrency key is running. Unavailable: no such worker, or no worker
  * has room. Resting: the named worker rests.
  */
 export async function leaseTask(
@@ -164,6 +165,11 @@ export async function leaseTask(
 async function refuse(db: Db, taskId: string, workerId: string | undefined, withUrl: boolean): Promise<void> {
   const task = await getTask(db, taskId);
   if (task.status !== "queued") throw new Conflict(`Task status is '${task.status}', expected 'queued'`);
+  const holder = await findKeyHolder(db, task);
+  if (holder !== undefined)
+    throw new Conflict(
+      `Task ${holder} has the same concurrency_key and is running. Only one of them runs at a time; try again when that has ended.`,
+    );
   const isMissing =
     workerId === undefined ? !(await hasWorkerFor(db, taskId, withUrl)) : !(await canBeNamed(db, workerId));
   if (isMissing) throw new Unavailable("No available worker with free capacity");

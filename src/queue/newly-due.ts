@@ -1,10 +1,12 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { takeableFrom } from "../db/queued-indexes.ts";
+import { takeableFrom, turnOf } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { hasLabels } from "../fleet/matching.ts";
+import { isKeyFree } from "./concurrency-key.ts";
+import { isDue } from "./tasks.ts";
 
 /** Tasks with the same labels and the same agent: a worker that can take one of them can take all. */
 export interface TaskKind {
@@ -22,7 +24,22 @@ export interface Interest {
 /** The most kinds in one answer. When their tasks are taken, the next answer has others. */
 const MOST_KINDS = 1_000;
 
+/** How many of the tasks that wait for a key are looked at when it becomes free. */
+const LOOKED_AT_PER_KEY = 8;
+
 const queuedAndDueSince = takeableFrom(llmTasks);
+const isSince = (time: SQL) =>
+  sql`${time} between least(${sql.placeholder("since")}::bigint, ${nowMs}) - ${sql.placeholder("margin")}::int and ${nowMs}`;
+const isNew = sql`select requires, agent_slug from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
+/** Tasks that may be old, but whose key became free: the task that held it has ended, or waits again. */
+const isFreed = sql`select first.requires, first.agent_slug from (
+        select distinct concurrency_key from ${llmTasks}
+        where concurrency_key is not null and status not in ('leased', 'running') and ${isSince(sql`updated_at`)}
+      ) as freed cross join lateral (
+        select requires, agent_slug from ${llmTasks}
+        where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isKeyFree}
+        order by ${turnOf(llmTasks)} limit ${sql.raw(String(LOOKED_AT_PER_KEY))}
+      ) as first`;
 const KINDS = statement<
   { now: number; kinds: TaskKind[] },
   { since: number; margin: number; labels: string; slugs: string[] | null }
@@ -30,17 +47,15 @@ const KINDS = statement<
   "kinds_due_since",
   sql`select ${nowMs} as now, coalesce(json_agg(kind), '[]') as kinds
     from (
-      select requires, agent_slug, count(*)::int as count from ${llmTasks}
-      where status = 'queued'
-        and ${queuedAndDueSince} between least(${sql.placeholder("since")}::bigint, ${nowMs}) - ${sql.placeholder("margin")}::int and ${nowMs}
-        and ${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}::jsonb`)}
+      select requires, agent_slug, count(*)::int as count from (${isNew} union all ${isFreed}) as task
+      where ${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}::jsonb`)}
         and (${sql.placeholder("slugs")}::text[] is null or agent_slug = any(${sql.placeholder("slugs")}::text[]))
       group by requires, agent_slug limit ${sql.raw(String(MOST_KINDS))}
     ) as kind`,
 );
 
 /**
- * The kinds of tasks that were queued or became due since `since` minus `margin`, and still wait; and `now`, the time until which that is known,
+ * The kinds of tasks that were queued, became due or may be leased since their concurrency key is free, since `since` minus `margin`, and still wait; and `now`, the time until which that is known,
  * for the next call. Times are in milliseconds by the database's clock. The cost grows with what is new, not with the queue. `since` may lie in
  * the future when the clock was set back.
  */

@@ -6,8 +6,8 @@ import { llmTasks } from "../db/schema.ts";
 /** Tasks of a context that has a head start are treated as so much older than they are. Other tasks wait no longer than that because of it. */
 const HEAD_START_MS = 30_000;
 
-/** The columns of a queued task that its place in the queue depends on. */
-export const orderColumns = sql`id, context_id, created_at, priority`;
+/** The columns of a queued task that its place in the queue and its turn depend on. */
+export const orderColumns = sql`id, context_id, created_at, priority, concurrency_key`;
 const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
 
 /**

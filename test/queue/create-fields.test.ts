@@ -1,12 +1,20 @@
-import { describe, expect, it } from "vitest";
+import pg from "pg";
+import { describe, expect, it, vi } from "vitest";
+import type { Lease, Task } from "../../src/contract/views.ts";
+import { findDispatchable } from "../../src/queue/dispatchable.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aWorker } from "../support/factories.ts";
 
-const { db, query } = await createTestDatabase();
-const { api } = await startApp(db);
+const { db, query, makeOverdue } = await createTestDatabase();
+const { api, waitingRoom } = await startApp(db);
 const TASKS = "/api/runtime/llm-tasks";
+
+interface Held {
+  task: Task;
+  lease: Lease;
+}
 
 async function create(fields: object) {
   const sent = { context_id: "garden", agent_slug: "writer", prompt: "Write a haiku.", ...fields };
@@ -89,5 +97,113 @@ describe("queue_ttl_sec", () => {
 
   it.each([0, 2_592_001, 1.5, "60"])("is not %j", async (queue_ttl_sec) => {
     await api.post(TASKS).send({ context_id: "c", agent_slug: "a", prompt: "p", queue_ttl_sec }).expect(400);
+  });
+});
+
+describe("concurrency_key", () => {
+  const claim = async (worker_id: string, fields: object = {}): Promise<Held[]> => {
+    const { status, body } = await api.post(`${TASKS}/claim`).send({ worker_id, max_tasks: 9, ...fields });
+    expect([200, 204]).toContain(status);
+    return status === 200 ? body.tasks : [];
+  };
+  const idsOf = (tasks: Held[]) => tasks.map(({ task }) => task.id);
+  const emptyQueue = () =>
+    query("update llm_tasks set status = 'cancelled', lease_id = null where status in ('queued', 'leased', 'running')");
+  const done = { status: "success", output: "o", metrics: { duration_ms: 1 } };
+
+  it("lets one task of a key be held, which a claim passes over and a lease and explain name, until it is not held any more", async () => {
+    await emptyQueue();
+    await aWorker(db, { name: "k", capabilities: { max_concurrency: 32 }, url: "http://127.0.0.1:9" });
+    const first = await create({ concurrency_key: "session" });
+    const waiting = [];
+    for (let n = 0; n < 6; n++) waiting.push(await create({ concurrency_key: "session" }));
+    const [other, plain] = [await create({ concurrency_key: "another" }), await create({})];
+    expect(await findDispatchable(db, 10)).toEqual([first.id, other.id, plain.id]);
+    const [held, ...rest] = await claim("k");
+    expect([held?.task.id, ...idsOf(rest)]).toEqual([first.id, other.id, plain.id]);
+    expect(await claim("k")).toEqual([]);
+    expect(await findDispatchable(db, 10)).toEqual([]);
+    const { error } = (await post(waiting[0].id, "lease", { worker_id: "k" }).expect(409)).body;
+    expect(error).toContain(`Task ${first.id} has the same concurrency_key and is running`);
+    await post(waiting[0].id, "lease").expect(409);
+    expect((await api.get(`${TASKS}/${waiting[0].id}/explain`)).body.reason).toContain(`Task ${first.id} has the same`);
+
+    const ways = [
+      (id: string) => post(id, "complete", done),
+      (id: string) => post(id, "complete", { ...done, status: "error", output: null }),
+      (id: string, lease_id: string) => post(id, "release", { lease_id }).then(() => post(id, "cancel")),
+      async (id: string) => {
+        await post(id, "cancel").expect(200);
+        await makeOverdue(id);
+        await sweepOnce(db);
+      },
+      async (id: string) => {
+        await query("update llm_tasks set max_attempts = 1 where id = $1", [id]);
+        await makeOverdue(id);
+        await sweepOnce(db);
+      },
+    ];
+    let [id, leaseId] = [first.id, held?.lease.id ?? ""];
+    for (const [n, free] of ways.entries()) {
+      await free(id, leaseId);
+      const [next] = await claim("k");
+      expect(next?.task.id).toBe(waiting[n].id);
+      [id, leaseId] = [next?.task.id ?? "", next?.lease.id ?? ""];
+    }
+    await post(id, "complete", done).expect(200);
+    await post(waiting[5].id, "lease", { worker_id: "k" }).expect(201);
+  });
+
+  it("is exact when many claim and lease at the same moment, none of whom sees an error for it", async () => {
+    await emptyQueue();
+    const names = Array.from({ length: 8 }, (_, n) => `racer-${n}`);
+    for (const name of names) await aWorker(db, { name, capabilities: { max_concurrency: 4 } });
+    const created = [];
+    for (let n = 0; n < 24; n++) created.push(await create({ concurrency_key: `key ${n % 3}` }));
+    const finished = new Set<string>();
+    for (let round = 0; finished.size < created.length && round < 100; round++) {
+      const leased = created.filter(({ id }) => !finished.has(id)).slice(0, 6);
+      const [claims, leases] = await Promise.all([
+        Promise.all(names.map((name) => claim(name, { max_tasks: 4 }))),
+        Promise.all(leased.map(({ id }) => post(id, "lease", { worker_id: "racer-0" }).then(({ status }) => status))),
+      ]);
+      for (const status of leases) expect([201, 409]).toContain(status);
+      const held = await query<{ id: string; key: string }>(
+        "select id, concurrency_key as key from llm_tasks where status = 'leased'",
+      );
+      expect(held.length).toBe(new Set(held.map(({ key }) => key)).size);
+      expect(held.length).toBeGreaterThan(0);
+      expect(held.map(({ id }) => id)).toEqual(expect.arrayContaining(idsOf(claims.flat())));
+      for (const { id } of held) {
+        await post(id, "complete", done).expect(200);
+        finished.add(id);
+      }
+    }
+    expect(finished.size).toBe(created.length);
+  });
+
+  it("wakes a worker that waits when the key becomes free", async () => {
+    await emptyQueue();
+    await aWorker(db, { name: "holder" });
+    await aWorker(db, { name: "patient", capabilities: { labels: ["gpu"] } });
+    const holding = await create({ concurrency_key: "one" });
+    await post(holding.id, "lease", { worker_id: "holder" }).expect(201);
+    const next = await create({ concurrency_key: "one", requires: ["gpu"] });
+    await query("update llm_tasks set created_at = 1, updated_at = 1 where id = $1", [next.id]);
+    const waiting = claim("patient", { wait_seconds: 25 });
+    await vi.waitFor(() => expect(waitingRoom.size()).toBe(1), 20_000);
+    // The room has looked at all that is new by then, and found nothing.
+    const asked = vi.spyOn(pg.Client.prototype, "query");
+    await vi.waitFor(() => expect(asked.mock.calls.length).toBeGreaterThan(1), 20_000);
+    asked.mockRestore();
+    const endedAt = performance.now();
+    await post(holding.id, "complete", done).expect(200);
+    expect(idsOf(await waiting)).toEqual([next.id]);
+    expect(performance.now() - endedAt).toBeLessThan(15_000);
+  });
+
+  it("is text of 256 characters at most", async () => {
+    for (const concurrency_key of ["", "x".repeat(257), 5])
+      await api.post(TASKS).send({ context_id: "c", agent_slug: "a", prompt: "p", concurrency_key }).expect(400);
   });
 });

@@ -48,6 +48,7 @@ export const TASK = {
   idempotency_key: orNull(text),
   priority: integer,
   requires: strings,
+  concurrency_key: orNull(text),
   prefers: strings,
   queue_ttl_sec: orNull(integer),
   queue_until: orNull(integer),
