@@ -10,6 +10,7 @@ interface TaskRow {
   max_attempts: number;
   prompt: string;
   idempotency_key: string;
+  concurrency_key: string | null;
 }
 
 interface LeaseRow {
@@ -65,7 +66,8 @@ export async function findViolations(client: pg.Client, journal: Journal, worker
     ...completionsLost(journal, results),
     ...cancelsLost(journal, tasks),
     ...outcomesOf(tasks, results),
-    ...overlaps(spans),
+    ...overlaps(spans, ({ task_id }) => `task ${task_id}`),
+    ...overlaps(spans, ({ task_id }) => keyOf(tasks.get(task_id)), KEY_WAIT_MS),
     ...overloads(spans, workers),
     ...historiesOf(tasks, leases, entries),
   ];
@@ -133,13 +135,20 @@ function spansOf(leases: LeaseRow[], entries: Entry[]): Span[] {
   }));
 }
 
-function overlaps(spans: Span[]): string[] {
+/** A lease that waits until a key is free has the time from before its wait. */
+const KEY_WAIT_MS = 2_000;
+const keyOf = (task: TaskRow | undefined) => task?.concurrency_key && `concurrency key ${task.concurrency_key}`;
+
+/** Of what has the same name, one lease at a time is active. */
+function overlaps(spans: Span[], nameOf: (lease: LeaseRow) => string | null | undefined, slackMs = 0): string[] {
   const last = new Map<string, Span>();
   return spans.flatMap((span) => {
-    const before = last.get(span.lease.task_id);
-    last.set(span.lease.task_id, span);
-    return before && before.end > span.start
-      ? [`leases ${before.lease.id} and ${span.lease.id} of task ${span.lease.task_id} overlap`]
+    const name = nameOf(span.lease);
+    if (!name) return [];
+    const before = last.get(name);
+    last.set(name, span);
+    return before && before.end > span.start + slackMs
+      ? [`leases ${before.lease.id} and ${span.lease.id} of ${name} overlap`]
       : [];
   });
 }
@@ -171,7 +180,9 @@ function historiesOf(tasks: Map<string, TaskRow>, leases: LeaseRow[], entries: E
     if (action === "task_created") told.set(id, { status: "queued", attempts: 0 });
     if (action === "task_leased") told.set(id, { status: "held", attempts: now.attempts + 1 });
     if (action === "task_released") told.set(id, { status: "queued", attempts: now.attempts - 1 });
-    if (action === "task_requeued") told.set(id, { status: "queued", attempts: actor === "admin" ? 0 : now.attempts });
+    const givenBack = detail.includes("its attempt given back") ? 1 : 0;
+    if (action === "task_requeued")
+      told.set(id, { status: "queued", attempts: actor === "admin" ? 0 : now.attempts - givenBack });
     if (action === "task_cancelled") told.set(id, { ...now, status: "cancelled" });
     if (action === "task_dead") told.set(id, { ...now, status: "dead" });
     if (action === "task_completed")

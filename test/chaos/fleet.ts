@@ -87,7 +87,11 @@ export async function createOne(call: Call, random: Random, journal: Journal): P
   const requires = random.chance(0.1) ? [OWN] : random.chance(0.5) ? [BY_HAND] : [];
   const context_id = `context ${random.between(0, 5)}`;
   const policy = { timeout_sec: TIMEOUT_SEC, budget: 0 };
-  const request = { context_id, agent_slug: "chaos", prompt, policy, max_attempts: 5, requires };
+  const more = {
+    ...(random.chance(0.3) && { priority: random.between(-100, 100) }),
+    ...(random.chance(0.1) && { concurrency_key: `key ${random.between(0, 4)}` }),
+  };
+  const request = { context_id, agent_slug: "chaos", prompt, policy, max_attempts: 5, requires, ...more };
   const { status, body } = await until(() => call("POST", "/llm-tasks", request, { "idempotency-key": key }));
   if (status === 201 || status === 200) journal.created.push({ id: body.id, key, prompt });
   else journal.wrong.push(`a create was answered ${status}: ${JSON.stringify(body)}`);
@@ -145,7 +149,9 @@ export class Worker {
   async register(): Promise<void> {
     const capabilities = { max_concurrency: this.cap, labels: [BY_HAND] };
     const boot_id = `${this.name} life ${this.life}`;
-    await until(() => this.call("POST", "/workers", { name: this.name, capabilities, boot_id }));
+    // Two of three share an account.
+    const account = Number(this.name.at(-1)) % 3 === 0 ? "own" : "shared";
+    await until(() => this.call("POST", "/workers", { name: this.name, account, capabilities, boot_id }));
   }
 
   /** Drops everything that it is doing, and begins another life. */
@@ -190,7 +196,9 @@ export class Worker {
     if (await crashed()) return;
     const status = !reliable && random.chance(0.1) ? "error" : "success";
     const output = `${this.name} in life ${life} on ${task.id} under ${lease.id}`;
-    const result = { status, output, metrics: { duration_ms: 1 } } as const;
+    const isLimit = status === "error" && random.chance(0.5);
+    const limit = { error_kind: "rate_limited", retry_after_ms: random.between(0, 3_000) };
+    const result = { status, output, metrics: { duration_ms: 1 }, ...(isLimit && limit) } as const;
     for (;;) {
       const answer = await this.call("POST", `${path}/complete`, result, fence);
       if (await crashed()) return;
