@@ -2,7 +2,7 @@ import { asc, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
-import { accountOf, isPaced } from "../fleet/account-pace.ts";
+import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
 import { activeLeases, maxConcurrency } from "../fleet/capacity.ts";
 import { hasLabels, isDrained, isEligible, isNotKept } from "../fleet/matching.ts";
@@ -61,7 +61,7 @@ export async function explainWorkers(db: Db, task: Task): Promise<WorkerReasons[
       drain: workers.drain,
       rest: ownRest,
       accountRest,
-      isPaced: sql<boolean>`${isPaced}`,
+      waitsForAccount: sql<boolean>`${isPaced} and not ${isAccountIdle}`,
       account: accountOf,
       refusals: workers.refusals,
       paused_until: workers.paused_until,
@@ -98,7 +98,8 @@ export async function explainWorkers(db: Db, task: Task): Promise<WorkerReasons[
         is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
         rest !== null && `rests until ${endOf(rest)}: ${rest.reason}`,
         accountRest !== null && `rests until ${endOf(accountRest)}: ${accountRest.reason}`,
-        is.isPaced && `shares account ${account}, which gets one task at a time now: most of its allowance is used`,
+        is.waitsForAccount &&
+          `shares account ${account}, which gets one task at a time now: most of its allowance is used`,
         !allow_fallback && tried_by !== null && tried_by !== id && `may not have it: it is kept to worker ${tried_by}`,
         missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
         active >= (is.slots ?? 0) && `is full: ${active} of ${is.slots}`,

@@ -285,9 +285,13 @@ describe("an account of which most is used", () => {
 
   it("is shown in explain, and ends with its window", async () => {
     await says("a1", windows(1));
-    await lease((await aTask(db)).id);
     const { id } = await aTask(db);
-    const { workers } = (await api.get(`${TASKS}/${id}/explain`)).body;
+    const explained = async () => (await api.get(`${TASKS}/${id}/explain`)).body;
+    const idle = await explained();
+    expect(idle.reason).toContain("2 worker(s) could take it now");
+    expect(idle.workers.map(({ reasons }: { reasons: string[] }) => reasons)).toEqual([[], []]);
+    await lease((await aTask(db)).id);
+    const { workers } = await explained();
     expect(workers[1].reasons).toEqual([expect.stringContaining("account max-1, which gets one task at a time")]);
     await query("update workers set account_paced_until = 1");
     expect(await claimed("a2")).toBe(1);
