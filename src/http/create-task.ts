@@ -23,32 +23,45 @@ type CreateCall = Call<string, typeof creation, z.ZodObject>;
  * `Prefer: wait=…` the answer waits for the task's end, as that of `…/result` does.
  */
 export function create(results: ResultAnswers) {
-  return (call: CreateCall) => createAs(call, results, call.body(), call.request.body);
+  return (call: CreateCall) => {
+    const sent: unknown = call.request.body;
+    return createAs(call, results, call.body(), { fields: sent, ignored: ignoredFields(sent) });
+  };
 }
 
 type ReplayCall = Call<"/:id", typeof replayTask, z.ZodObject>;
 
-/** `POST /api/runtime/llm-tasks/:id/replay`: creates a task from the request of an old one, in whatever state, with `changes` over it. */
+/**
+ * `POST /api/runtime/llm-tasks/:id/replay`: creates a task from the request of an old one, in whatever state, with `changes` over it. A field beside
+ * `changes` changes nothing, and is named in `X-Ignored-Fields`.
+ */
 export function replay(results: ResultAnswers) {
   return async (call: ReplayCall) => {
     const { db, params, body } = call;
     const { changes = {} } = body();
     const old = await getTask(db, params.id);
     const task = parseBody(creation, { body: { ...requestOf(old), ...changes } });
-    await createAs(call, results, task, changes, old.id);
+    const beside = Object.keys(call.request.body ?? {}).filter((field) => field !== "changes");
+    await createAs(call, results, task, { fields: changes, ignored: [...beside, ...ignoredFields(changes)] }, old.id);
   };
 }
 
-/** Creates `task`, which is the body `sent` once it was checked, and answers. `replayOf` is the id of the task that it repeats. */
+/** The fields of a request that make a task, and the names of those that were passed over. */
+interface Sent {
+  fields: unknown;
+  ignored: string[];
+}
+
+/** Creates `task`, which is what was `sent` once it was checked, and answers. `replayOf` is the id of the task that it repeats. */
 async function createAs(
   { request, response, db, caller }: Pick<CreateCall, "request" | "response" | "db" | "caller">,
   results: ResultAnswers,
   task: CreateTask,
-  sent: unknown,
+  sent: Sent,
   replayOf?: string,
 ): Promise<void> {
   const header = parseHeader(idempotencyKey, "Idempotency-Key", request);
-  const { idempotency_key: field } = parseBody(creationKey, { body: sent });
+  const { idempotency_key: field } = parseBody(creationKey, { body: sent.fields });
   if (header !== undefined && field !== undefined && header !== field)
     throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
   const fault = task.output_schema && (await schemaFault(task.output_schema));
@@ -56,7 +69,7 @@ async function createAs(
   const waitSeconds = preferredWait(request);
   if (waitSeconds !== undefined) results.requireSpace();
   const created = await createTask(db, caller, task, header ?? field, replayOf);
-  const ignored = namesInHeader(ignoredFields(sent));
+  const ignored = namesInHeader(sent.ignored);
   if (ignored) response.set("X-Ignored-Fields", ignored);
   if (waitSeconds === undefined) return sendJson(response.status(created.isNew ? 201 : 200), created.task);
   response.set("Preference-Applied", `wait=${waitSeconds}`);

@@ -166,6 +166,8 @@ describe("POST /api/runtime/llm-tasks", () => {
     const { body: changed, headers } = await replay({ changes }).expect(201);
     expect(changed).toMatchObject({ prompt: "Another.", requires: [], retry: null, max_attempts: 5, priority: 3 });
     expect(headers["x-ignored-fields"]).toBe("urgency");
+    const { headers: beside } = await replay({ prompt: "Not in changes.", changes: { urgency: 1 } }).expect(201);
+    expect(beside["x-ignored-fields"]).toBe("prompt, urgency");
     const { body: keyed } = await replay({}, "the new one").expect(201);
     expect((await replay({}, "the new one").expect(200)).body.id).toBe(keyed.id);
     await replay({ changes: { idempotency_key: "the old one", prompt: "Another." } }).expect(409);
