@@ -4,11 +4,11 @@ import {
   type CliFailure,
   type CliReader,
   type CliUsage,
+  type CliWindow,
   countIn,
   fieldsOf,
   known,
   textIn,
-  type UsageWindow,
 } from "./reading.ts";
 
 const BY_SUBTYPE: Record<string, ErrorKind> = {
@@ -49,7 +49,7 @@ const BY_API_STATUS: Record<number, ErrorKind> = {
 
 /** Reads what `claude -p --output-format stream-json` (or `json`) prints. The last `result` decides, whatever the exit code. */
 export function readClaude(): CliReader {
-  const windows = new Map<string, UsageWindow>();
+  const windows = new Map<string, CliWindow>();
   let result: Record<string, unknown> | undefined;
   let assistantError: string | undefined;
   let lastText: string | undefined;
@@ -78,7 +78,7 @@ function failureIn(
   result: Record<string, unknown> | undefined,
   assistantError: string | undefined,
   text: string | null,
-  windows: UsageWindow[],
+  windows: CliWindow[],
 ): CliFailure | undefined {
   const isSuccess = result?.is_error !== true && (result?.subtype ?? "success") === "success";
   const inText = text === null ? undefined : kindOfWholeOutput(text);
@@ -103,7 +103,7 @@ function failureIn(
 }
 
 /** Of the windows that are used up, the account rests until the last one is reset. */
-function latestReset(windows: UsageWindow[]): number | undefined {
+function latestReset(windows: CliWindow[]): number | undefined {
   const resets = windows.flatMap(({ status, resetsAtMs }) =>
     status === "rejected" && resetsAtMs !== null ? [resetsAtMs] : [],
   );
@@ -113,7 +113,7 @@ function latestReset(windows: UsageWindow[]): number | undefined {
 const isDenied = (result: Record<string, unknown> | undefined) =>
   Array.isArray(result?.permission_denials) && result.permission_denials.length > 0;
 
-function keepWindow(windows: Map<string, UsageWindow>, info: Record<string, unknown>): void {
+function keepWindow(windows: Map<string, CliWindow>, info: Record<string, unknown>): void {
   const type = textIn(info.rateLimitType) ?? "unknown";
   const resetsAt = countIn(info.resetsAt);
   windows.set(type, {

@@ -1,7 +1,7 @@
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Metrics, UsageWindows } from "../db/values.ts";
 import { readCli } from "./read.ts";
-import type { CliName, CliReading, CliUsage, UsageWindow } from "./reading.ts";
+import type { CliName, CliReading, CliUsage, CliWindow } from "./reading.ts";
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, which JSON may escape. */
 const storable = (text: string) => text.replaceAll("\0", "").toWellFormed();
@@ -32,7 +32,7 @@ export async function completionFrom(
   const output = text === null ? null : storable(text);
   if (!failure)
     return { ...common, status: "success", output, error_message: null, error_kind: null, partial_output: undefined };
-  // What a failed run said of its failure is no part of an answer.
+  // The text of a failed run may be its error message, which is not a partial output.
   const partial = output === null || output === storable(failure.message) ? undefined : output;
   return {
     ...common,
@@ -60,7 +60,7 @@ function metricsOf(measured: Metrics, usage: CliUsage): Metrics {
   return { ...measured, ...counted };
 }
 
-/** The bounds of the fields in contract/requests.ts. */
+/** The largest values that contract/complete-task.ts allows for these fields. */
 const MOST = {
   input_tokens: Number.MAX_SAFE_INTEGER,
   output_tokens: Number.MAX_SAFE_INTEGER,
@@ -75,7 +75,7 @@ function windowsOf({ windows }: CliReading): UsageWindows | undefined {
   return Object.fromEntries(windows.slice(0, MOST_WINDOWS).map(windowOf));
 }
 
-function windowOf({ type, status, used, resetsAtMs }: UsageWindow): [string, UsageWindows[string]] {
+function windowOf({ type, status, used, resetsAtMs }: CliWindow): [string, UsageWindows[string]] {
   const name = storable(type).slice(0, LONGEST_WINDOW_NAME).toWellFormed();
   return [name, { used: used ?? (status === "rejected" ? 1 : null), resets_at: epochIn(resetsAtMs) ?? null }];
 }

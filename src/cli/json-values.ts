@@ -1,8 +1,8 @@
-/** A line longer than this is passed over, in UTF-16 units: no CLI's result is, and it would be held in memory whole. */
+/** A longer line is passed over, since it would be held in memory whole. No CLI's result is so long. In UTF-16 units. */
 const LONGEST_LINE = 16_000_000;
 /**
- * So much may be parsed again and again for an object that is spread over lines, in UTF-16 units: without a bound, a hostile output of many
- * closing brackets would be parsed once for each.
+ * An object that is spread over lines is parsed again at each closing bracket at the start of a line. This bounds the total length of these
+ * attempts, in UTF-16 units: a hostile output could have millions of such brackets.
  */
 const MOST_PARSED_AGAIN = 64_000_000;
 

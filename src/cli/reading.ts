@@ -1,25 +1,17 @@
-import type { ErrorKind } from "../db/values.ts";
+import type { ErrorKind, Metrics } from "../db/values.ts";
 
 /** The programs whose output can be read. Any other command's output is taken as it is. */
 export const CLI_NAMES = ["claude", "codex", "gemini", "opencode"] as const;
 export type CliName = (typeof CLI_NAMES)[number];
 
 /** What a run of a CLI used; a field is missing where the CLI does not say. Dollars are the CLI's own estimate. */
-export interface CliUsage {
-  model?: string;
-  provider?: string;
-  input_tokens?: number;
-  output_tokens?: number;
-  cache_read_tokens?: number;
-  cache_write_tokens?: number;
-  /** A resumed session counts all of its runs, so this is more than the run itself then. */
+export interface CliUsage extends Omit<Metrics, "duration_ms" | "tokens_used"> {
+  /** Of a resumed session, this is the cost of all its runs and not of the last one alone. */
   cost_usd?: number;
-  num_turns?: number;
-  session_id?: string;
 }
 
-/** A window of an account's allowance, such as the five-hour one. */
-export interface UsageWindow {
+/** What a CLI says of a window of its account's allowance, such as the five-hour one. */
+export interface CliWindow {
   type: string;
   status: string;
   /** The share that is used, from 0 to 1; null where the CLI does not say. */
@@ -44,7 +36,7 @@ export interface CliReading {
   text: string | null;
   failure: CliFailure | undefined;
   usage: CliUsage;
-  windows: UsageWindow[];
+  windows: CliWindow[];
 }
 
 /** Takes what a CLI printed, value by value, and says at its end what came of the run. */

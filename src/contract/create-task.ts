@@ -8,7 +8,7 @@ import { httpUrl, json, jsonObject, longText, optional, present, text, texts } f
 const labels = z.array(text(128)).max(100);
 const delaySeconds = z.number().min(0).max(86_400);
 
-/** `max_attempts` here is the task's own. */
+/** A `max_attempts` in here becomes the task's `max_attempts`. */
 const retry = z.object({
   max_attempts: optional(z.int().min(1).max(10)),
   backoff: optional(z.enum(["linear", "exponential"])),
@@ -24,7 +24,7 @@ const policy = z.object({
       "must be a number of 0 or more, or an object of 10000 bytes at most",
     )
     .default(0),
-  /** By the name that the worker's CLI knows. */
+  /** The name of the model, as the worker's CLI knows it. */
   model: optional(text(256).min(1)),
   required_labels: optional(labels),
   preferred_labels: optional(labels),
@@ -63,10 +63,10 @@ export const idempotencyKey = z
   .optional();
 const keyField = optional(idempotencyKey);
 
-/** The key in the body, where the rest of that has been checked. */
+/** The idempotency key in a body whose other fields were checked before. */
 export const creationKey = z.object({ idempotency_key: keyField });
 
-/** Fields of a creation, which take the place of those of the task that is created again. */
+/** The body of a replay: `changes` are fields of a creation that replace the old task's fields. */
 export const replayTask = z.object({ changes: optional(z.record(z.string(), z.unknown())) });
 
 const fields = createInsertSchema(llmTasks, {
@@ -119,8 +119,10 @@ const fields = createInsertSchema(llmTasks, {
   })
   .extend({ retry: optional(retry), idempotency_key: keyField });
 
-/** A task as it is stored: `policy.required_labels` among `requires`, `policy.preferred_labels` among `prefers` too, and `policy.retry` and `policy.allow_fallback` as the task's own,
- * where none stands beside them. */
+/**
+ * A task as it is stored. The labels in `policy` are added to `requires` and `prefers`. `policy.retry` and `policy.allow_fallback` count where the
+ * task itself has no such field.
+ */
 export const createTask = fields.transform((given) => {
   const { policy: said, retry: own, requires, not_before, idempotency_key: _key, ...task } = given;
   const { required_labels = [], retry: theirs, ...policy } = said;

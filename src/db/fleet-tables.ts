@@ -4,7 +4,7 @@ import { boolean, doublePrecision, integer, jsonb, pgTable, primaryKey, text } f
 import { epochMs } from "./column-types.ts";
 import { type Capabilities, type Drain, type Rest, URL_SOURCES, type UsageWindows, WORKER_STATUSES } from "./values.ts";
 
-/** So many attempts in a row that end in trouble, and a worker rests. */
+/** How many attempts in a row must end in trouble before a worker rests. */
 export const TROUBLES = 3;
 
 export const workers = pgTable("workers", {
@@ -43,7 +43,7 @@ export const workers = pgTable("workers", {
   fast_failures: integer().notNull().default(0),
   rests: integer().notNull().default(0),
   succeeded_at: epochMs("succeeded_at"),
-  /** Attempts in a row that ended in trouble with the provider, a time-out or a crash: see fleet/failures.ts. */
+  /** Attempts in a row that ended in trouble with the provider, a time-out or a crash: see fleet/trouble.ts. */
   troubles: integer().notNull().default(0),
   /** The account at the LLM's provider that its CLI uses. Null: an account of its own, with its name. */
   account: text(),
@@ -89,6 +89,6 @@ export const cliSessions = pgTable(
   ],
 );
 
-const { slots: _slots, has_cli: _cli, labels: _labels, ...said } = getTableColumns(workers);
-/** What a worker's row says, without what PostgreSQL computes from it. */
-export const workerColumns = said;
+const { slots: _slots, has_cli: _cli, labels: _labels, ...stored } = getTableColumns(workers);
+/** The columns of a worker without those that PostgreSQL computes. */
+export const workerColumns = stored;

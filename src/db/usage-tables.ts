@@ -17,11 +17,11 @@ const figures = () => ({
   cost_microusd: count(),
 });
 
-/** What is summed up by: each attempt counts once for every one of them. */
+/** The dimensions of the sums: each attempt counts once in every dimension. */
 export const USAGE_DIMENSIONS = ["day", "account", "agent_slug", "context_id", "worker_id", "model"] as const;
 export type UsageDimension = (typeof USAGE_DIMENSIONS)[number];
 
-/** An attempt that is in no sum yet: a completion writes its own row and waits for nobody; the sums would be rows that all completions lock. */
+/** An attempt that is in no sum yet. A completion adds a row of its own here, since all completions would wait for each other to change a sum. */
 export const newUsage = pgTable("runtime_new_usage", {
   id: bigint({ mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
   completed_at: epochMs("completed_at").notNull(),

@@ -1,16 +1,16 @@
 /** The values that columns may have: the statuses, and what lies in those that hold JSON. */
 export const TASK_STATUSES = ["queued", "leased", "running", "completed", "failed", "dead", "cancelled"] as const;
 export type TaskStatus = (typeof TASK_STATUSES)[number];
-/** A lease holds a task in one of these. */
+/** A task in one of these states is held by a lease. */
 export const HELD_STATUSES: readonly TaskStatus[] = ["leased", "running"];
-/** A task in one of these has not ended. */
+/** A task in one of these states has not ended. */
 export const OPEN_STATUSES: readonly TaskStatus[] = ["queued", ...HELD_STATUSES];
 export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
 export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
 export const URL_SOURCES = ["node", "caller", "membridge"] as const;
 export const DESIRED_FORMATS = ["json", "text", "markdown"] as const;
 export const RESULT_STATUSES = ["success", "error"] as const;
-/** What a named key may do; `http/roles.ts` says which calls those are. */
+/** What a named key may do; each route declares which roles may call it (`access` in http/route.ts). */
 export const ROLES = ["submit", "work", "read", "admin"] as const;
 export type Role = (typeof ROLES)[number];
 

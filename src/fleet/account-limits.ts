@@ -20,8 +20,9 @@ export interface LimitEnd {
 }
 
 /**
- * The account of the worker rests until its limit ends: an hour where nobody says when, and never more than 8 days; a rest that ends later stays.
- * Locks the account, then the workers that share it by name: after the task, and before any worker. An unknown worker has no account, and is no fault.
+ * The account of the worker rests until its limit ends: an hour where nobody says when, and never more than 8 days. A rest that ends later stays as it
+ * is. Locks the account, and then the workers that share it, in the order of their names; this comes after the task and before any other worker. An
+ * unknown worker has no account, and is no fault.
  */
 export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, message: string): Promise<void> {
   const id = await findAccount(tx, workerId);
@@ -74,18 +75,21 @@ export async function recordWindows(tx: Db, workerId: string, windows: UsageWind
   if (changed.length > 0) await copyToWorkers(tx, eq(accountOf, id));
 }
 
-/** Gives workers that are new, or have another account now, what is known of it. Their accounts must be locked, or new. */
+/** Gives workers that are new, or have another account now, what is known of their account. Their accounts must be locked, or new. */
 export async function copyAccounts(tx: Db, workerIds: string[]): Promise<void> {
   if (workerIds.length > 0) await copyToWorkers(tx, inArray(workers.id, workerIds));
 }
 
-/** Locks the account against a change of its limits: before its workers. One without a row has none. */
+/** Locks the account against a change of its limits, before its workers are locked. An account without a row gets an empty one. */
 export async function lockAccount(tx: Db, id: string): Promise<void> {
   await tx.insert(accounts).values({ id, updated_at: nowMs }).onConflictDoNothing();
   await tx.select({ id: accounts.id }).from(accounts).where(eq(accounts.id, id)).for("no key update");
 }
 
-/** A statement of its own after the account is locked: it sees the workers that have come to the account before. */
+/**
+ * Copies what is known of accounts to the rows of these workers. It is a statement of its own, after the account was locked, so that it sees all
+ * workers that have come to the account.
+ */
 export async function copyToWorkers(tx: Db, which: SQL): Promise<void> {
   await tx.execute(sql`
     with locked as materialized (

@@ -11,10 +11,10 @@ import { NotFound } from "../errors.ts";
 import { copyToWorkers } from "./account-limits.ts";
 import { accountOf } from "./account-pace.ts";
 
-/** An account names so many of its workers, however many there are. */
+/** The most workers that an account's record names. */
 const MOST_WORKERS = 200;
 
-/** Every worker's account, and those of which a limit or windows were known once; a rest and a pace whose end has passed are null. */
+/** The records of the accounts in `page`. A rest and a pace whose end has passed are null. */
 const selectAccounts = (page: SQL) => sql<Account>`
   select page.id, case when coalesce((known.rest ->> 'until')::bigint > ${nowMs}, false) then known.rest end as rest,
     coalesce(known.windows, '{}') as windows, case when known.paced_until > ${nowMs} then known.paced_until::float8 end as paced_until,
@@ -25,6 +25,7 @@ const selectAccounts = (page: SQL) => sql<Account>`
   from (${page}) as page left join ${accounts} as known on known.id = page.id
   order by page.id`;
 
+/** Every worker's account, and the accounts of which a limit or windows were known once. */
 const ids = sql`select ${accounts.id} as id from ${accounts} union select ${accountOf} from ${workers}`;
 
 /** The first `limit` accounts by name that come after `after`, each with its first 200 workers by name. */

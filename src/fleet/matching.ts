@@ -1,4 +1,7 @@
-/** The one rule for which worker may take which task. How much room a worker has is in capacity.ts, and which worker is best in router.ts. */
+/**
+ * Which worker may take which task. What the earlier attempts of a task decide for a claim is `isOpenTo` in queue/tasks.ts. How much room a worker
+ * has is in capacity.ts, and which worker is best in router.ts.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -36,7 +39,7 @@ export interface TaskToMatch {
   allowsFallback: SQL;
 }
 
-/** True in SQL unless the task is kept to another worker: without `allow_fallback`, to the one that had it first. */
+/** True in SQL unless the task is kept to another worker: with `allow_fallback` false, only the worker that had it first may have it. */
 export function isNotKept({ triedBy, allowsFallback }: Omit<TaskToMatch, "requires">): SQL {
   return sql`(${allowsFallback} or ${triedBy} is null or ${triedBy} = ${workers.id})`;
 }

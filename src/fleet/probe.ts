@@ -10,8 +10,8 @@ import { messageOf } from "../errors.ts";
 import { askHealth, type Health, otherNodeIn, refreshCapabilities } from "./agent-health.ts";
 import { answeredByOther, recordAnsweredBy } from "./agent-identity.ts";
 import type { Outbound } from "./outbound.ts";
-import { restWithCli } from "./rest-worker.ts";
 import { recordSignOfLife } from "./signs-of-life.ts";
+import { restWithCli } from "./worker-rest.ts";
 
 const PROBE_WITHIN_MS = 3_000;
 /** After so long without a sign of life a worker's agent is asked: well before the worker counts as offline after a minute. */

@@ -4,10 +4,14 @@ import { load, loadCte, maxConcurrency, workersWithLoad } from "./capacity.ts";
 import { hasLabels, isCallable, isEligible, isNotKept, type TaskToMatch } from "./matching.ts";
 
 /**
- * The router: a query for the worker that could best take a task. The worker whose attempt at it came to nothing comes last. Of the others, first
- * comes one that has a session of the context, where the task has `resume`; then one that holds an active lease of that context, since its CLI
- * session is warm; then one that has all labels in `prefers`; then the one with the most free room; then the one with the freshest sign of life. With `withUrl`, only workers whose agent can
- * be called count. The query locks nothing: the statement that leases the task decides.
+ * The router: a query for the worker that could best take a task. The order, the first rule that tells two workers apart decides:
+ * 1. the worker whose last attempt at the task came to nothing comes last;
+ * 2. a worker that has a CLI session of the context, where the task has `resume`;
+ * 3. a worker that holds an active lease of the context, since its CLI session is warm;
+ * 4. a worker that has all labels in `prefers`;
+ * 5. the worker with the most free room, then the one with the freshest sign of life.
+ * With `withUrl`, only workers whose agent can be called count. The query locks nothing: the statement that leases the task decides. A column of
+ * the task that counts here comes from queue/lease.ts.
  */
 export function bestWorker(task: TaskToMatch & { contextId: SQL; resumes: SQL; prefers: SQL }, withUrl: SQL): SQL {
   const hasSession = sql`exists (select from ${cliSessions}

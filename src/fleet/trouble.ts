@@ -39,8 +39,9 @@ const TROUBLED = statement<never, { leaseId: string; entryId: string; kind: stri
 
 /**
  * Takes down that the attempt under this lease ended in trouble with the provider, a time-out or a crash. From the third in a row on the worker
- * rests, for 60 s and then for twice as long each time, at most 300 s; between the rests it has one slot, until it has a success. A lease from
- * before the end of a rest belongs to what led to it, and does not count. Locks the worker: after the task. An unknown lease is no fault.
+ * rests, for 60 s and then for twice as long each time, at most 300 s; between the rests it has one slot, until it has a success. A lease that began
+ * before the end of the last rest belongs to the trouble that led to that rest, and does not count. Locks the worker: after the task. An unknown
+ * lease is no fault.
  */
 export async function recordTrouble(db: Db, leaseId: string, kind: ErrorKind): Promise<void> {
   await TROUBLED(db, { leaseId, entryId: newId(), kind });

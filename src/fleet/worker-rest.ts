@@ -1,13 +1,18 @@
-import { type Column, sql } from "drizzle-orm";
+/**
+ * Whether a worker rests now, for how long, and which of its rests end early. Rests start in start-rest.ts, failures.ts, trouble.ts and
+ * account-limits.ts.
+ */
+import { type Column, inArray, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Rest } from "../db/values.ts";
 import { Refusal } from "../errors.ts";
 
-const hasBegun = (rest: Column) =>
+/** True for a rest whose end has not passed. */
+const isInForce = (rest: Column) =>
   sql`(${rest} is not null and coalesce((${rest} ->> 'until')::bigint > ${nowMs}, true))`;
-const isOwnRest = hasBegun(workers.rest);
-const isAccountRest = hasBegun(workers.account_rest);
+const isOwnRest = isInForce(workers.rest);
+const isAccountRest = isInForce(workers.account_rest);
 
 /** The worker gets no new work now, whoever asks: it rests, or its account does. What it holds goes on. */
 export const isResting = sql`(${isOwnRest} or ${isAccountRest})`;
@@ -38,3 +43,10 @@ export class Resting extends Refusal {
 /** When a rest ends, in words. */
 export const endOf = ({ until }: Rest): string =>
   until === null ? "somebody resumes it" : new Date(until).toISOString();
+
+const restWithout = (...kinds: Rest["kind"][]) =>
+  sql`case when ${inArray(sql`${workers.rest} ->> 'kind'`, kinds)} then null else ${workers.rest} end`;
+/** The worker's rest after it has registered anew: null where that ends the rest. */
+export const restOnceRegistered = restWithout("auth", "no_cli");
+/** The worker's rest after its agent has said that the CLI is there: null where that ends the rest. */
+export const restWithCli = restWithout("no_cli");

@@ -2,7 +2,7 @@ import type { Request } from "express";
 import type { z } from "zod";
 import { hasEnded } from "../queue/fence.ts";
 import type { ResultRoom } from "../queue/result-room.ts";
-import { getOutcome } from "../queue/task-outcome.ts";
+import { getTaskWithResult } from "../queue/task-result.ts";
 import { joinSignals } from "../signals.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";
@@ -40,7 +40,7 @@ export function answersFrom(room: ResultRoom, keyWatch: KeyWatch): ResultAnswers
       const gone = clientGone(response);
       // Its client may have gone away before this was asked.
       if (response.closed) return;
-      let outcome = await getOutcome(db, taskId);
+      let outcome = await getTaskWithResult(db, taskId);
       if (!hasEnded(outcome.task) && waitSeconds > 0) {
         room.requireSpace();
         const watch = keyWatch.watch(caller.key?.id);
@@ -48,7 +48,7 @@ export function answersFrom(room: ResultRoom, keyWatch: KeyWatch): ResultAnswers
         await room.wait(taskId, signal).finally(forget).finally(watch.forget);
         if (gone.aborted) return;
         if (watch.signal.aborted) return refuseKey(response, WRONG_KEY);
-        outcome = await getOutcome(db, taskId);
+        outcome = await getTaskWithResult(db, taskId);
       }
       sendJson(response.status(hasEnded(outcome.task) ? 200 : 202), outcome);
     },

@@ -10,7 +10,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { leaveDescriptors } from "./descriptors.ts";
-import { OWN } from "./own-answer.ts";
+import { RUNTIME_HEADER } from "./runtime-header.ts";
 import { stablePrototypes } from "./stable-prototypes.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
@@ -84,7 +84,9 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
   server.on("close", () => clearInterval(looking));
   server.on("checkExpectation", (_request, response) => {
     const body = JSON.stringify({ error: "Expect is not supported with any value but 100-continue." });
-    response.writeHead(417, { ...OWN, "content-type": "application/json", "content-length": body.length }).end(body);
+    response
+      .writeHead(417, { ...RUNTIME_HEADER, "content-type": "application/json", "content-length": body.length })
+      .end(body);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const answer = answers.get(socket);
@@ -155,7 +157,12 @@ function refuseLate(): void {
       continue;
     }
     const body = JSON.stringify({ error: TOO_LATE });
-    const headers = { ...OWN, "content-type": "application/json", "content-length": body.length, connection: "close" };
+    const headers = {
+      ...RUNTIME_HEADER,
+      "content-type": "application/json",
+      "content-length": body.length,
+      connection: "close",
+    };
     response.writeHead(408, headers).end(body, () => request.destroy());
   }
 }
@@ -170,7 +177,7 @@ function refusal(code = ""): string {
   const body = JSON.stringify({ error });
   return [
     `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    ...Object.entries(OWN).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries(RUNTIME_HEADER).map(([name, value]) => `${name}: ${value}`),
     "Content-Type: application/json",
     `Content-Length: ${body.length}`,
     "Connection: close",

@@ -4,7 +4,7 @@ import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { workerView } from "../contract/views.ts";
 import { drainWorker, resumeWorker } from "../fleet/drain.ts";
-import { restWorker } from "../fleet/rest-worker.ts";
+import { restWorker } from "../fleet/start-rest.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";

@@ -5,7 +5,7 @@ import { Unavailable } from "../errors.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Judgement, Question } from "./judge.ts";
 
-/** A check that takes longer is given up, with the thread that does it. */
+/** A check that takes longer is given up, and its thread is ended. */
 const WITHIN_MS = 3_000;
 const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
 const PROGRAM = join(PACKAGE_FOLDER, "dist/judge.js");
@@ -21,12 +21,12 @@ export async function schemaFault(schema: object): Promise<string | undefined> {
   return (await ask({ schema, output: null })).schemaFault;
 }
 
-/** The first faults that the output has by the schema, none when it fits. `schemaFault`: the check itself came to nothing. */
+/** Checks the output. Gives the first faults of an output that does not fit the schema, or a `schemaFault` when it could not be checked. */
 export function checkOutput(schema: object, output: string): Promise<Judgement> {
   return ask({ schema, output });
 }
 
-/** One question at a time: the thread has one answer after the other, and a slow one is that thread's last. */
+/** Asks the thread one question at a time. A thread that takes too long is ended, and the next question starts a new one. */
 function ask(question: Question): Promise<Judgement> {
   const answer = last.then(() => answerTo(question));
   last = answer.catch(() => {});
@@ -68,7 +68,7 @@ async function answerTo(question: Question): Promise<Judgement> {
 /** The thread, ready for questions. Unavailable: it did not start in time. */
 async function start(): Promise<Worker> {
   const worker = new Worker(PROGRAM, { resourceLimits: LIMITS, stdout: true, stderr: true, env: {} });
-  // It holds up no end of the process.
+  // The process may end while the thread is there.
   worker.unref();
   try {
     // Its first message says that it is ready.

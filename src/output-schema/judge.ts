@@ -12,7 +12,7 @@ export interface Question {
   schema: object;
   output: string | null;
 }
-/** Why the schema is none, or else what is wrong with the output; nothing is wrong where both are missing. */
+/** `schemaFault`: why outputs cannot be checked by the schema. `outputFaults`: what is wrong with the output. Neither: the output fits. */
 export interface Judgement {
   schemaFault?: string;
   outputFaults?: string[];

@@ -23,7 +23,7 @@ import { findLease, hasEnded, isHeld, requireHeld, staleLease } from "./fence.ts
 export interface Submission {
   request: CompleteTask;
   bodySha256: string;
-  /** The output is known to be only a part of the whole, if it is not all of it. */
+  /** The output may be only a part of what the command printed. */
   incomplete: boolean;
   /** What the CLI printed, where the task has it kept beside the result. */
   transcript?: string | StagedOutput;
@@ -48,7 +48,7 @@ export function submissionOf(sent: CompleteTask, incomplete: boolean): Submissio
   return { ...recorded(withToldKind(sent), incomplete), bodySha256: sha256Of(JSON.stringify(body)) };
 }
 
-/** Takes a partial output for the output. */
+/** The request as it is recorded: a `partial_output` becomes its output, which is then incomplete. */
 export function recorded(request: CompleteTask, incomplete: boolean): Pick<Submission, "request" | "incomplete"> {
   const { partial_output } = request;
   if (partial_output === undefined) return { request, incomplete };

@@ -2,12 +2,12 @@ import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Db } from "../db/client.ts";
 import { limitAccount } from "../fleet/account-limits.ts";
 import { recordFailure } from "../fleet/failures.ts";
-import { restUntilRegistered } from "../fleet/rest-worker.ts";
+import { restUntilRegistered } from "../fleet/start-rest.ts";
 import { recordTrouble } from "../fleet/trouble.ts";
 import { lastErrorOf, ruleFor } from "./outcome.ts";
 
 /**
- * Takes down what a failed attempt says of its worker and its account, as the rule for its kind has it. Locks the account, and then the worker:
+ * Records what a failed attempt says of its worker and its account, by the rule for its kind (outcome.ts). Locks the account and then the worker,
  * after the task.
  */
 export async function recordFailedAttempt(

@@ -2,7 +2,7 @@ import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { type Pieces, readLiveOutput } from "./live-output.ts";
 
-/** One query looks for all followers of this instance, this often while there are any. */
+/** How often one query reads the new output for all followers of this instance. Without followers there is no query. */
 const LOOK_EVERY_MS = 500;
 const MOST_FOLLOWERS = 1_000;
 
@@ -33,7 +33,7 @@ export function openLiveFollowers(db: Db): LiveFollowers {
     const asked = [...followers];
     try {
       const found = await readLiveOutput(db, lowestOf(asked));
-      // The answers come by task; several may follow one, each from its own position.
+      // There is one answer for each task. Several followers of a task may each be at another position.
       for (const follower of asked) {
         const mine = found.find(({ task_id }) => task_id === follower.taskId);
         if (!mine || !followers.has(follower)) continue;

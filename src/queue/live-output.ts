@@ -1,16 +1,16 @@
-/** What a running task prints, while it runs: a bounded tail, which is gone soon after the task has ended. The result is another matter. */
+/** What a task prints while it runs: a bounded tail, which is deleted a minute after the task has ended. The result is stored by complete.ts. */
 import { sql } from "drizzle-orm";
 import type { LiveOutput } from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
-import { leaseIsActive, leaseMeant, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
+import { leaseIsActive, leaseMeant, requireHeld, staleLease, taskHasEnded, taskIsHeld } from "./fence.ts";
 import { getTask } from "./tasks.ts";
 
 /** The most that is kept of a task's output. */
 const TAIL_BYTES = 256 * 1024;
-/** Followers still read the end for so long after the task has ended. */
+/** How long the tail is kept after the task has ended, so that followers can still read it. */
 const KEPT_AFTER_END_MS = 60_000;
 const PER_PASS = 1_000;
 /** Pieces in one answer; 64 KB each at most. */
@@ -66,7 +66,7 @@ export interface Pieces {
 
 const READ = statement<Pieces, { taskIds: string[]; positions: string[] }>(
   "read_live_output",
-  sql`select t.id as task_id, t.status not in ('queued', 'leased', 'running') as "isOver", coalesce((
+  sql`select t.id as task_id, ${taskHasEnded} as "isOver", coalesce((
       select json_agg(json_build_object('position', position, 'lease_id', lease_id, 'at', created_at, 'text', text) order by position)
       from (
         select * from runtime_live_output o where o.task_id = t.id and position > asked.position order by position limit ${sql.raw(String(PIECES))}
@@ -90,7 +90,7 @@ export async function cleanLiveOutput(db: Db): Promise<number> {
   const { rows } = await db.execute<{ removed: number }>(sql`
     with over as (
       select position from runtime_live_output o left join llm_tasks t on t.id = o.task_id
-      where t.id is null or (t.status not in ('queued', 'leased', 'running') and t.updated_at < ${nowMs} - ${KEPT_AFTER_END_MS})
+      where t.id is null or (${taskHasEnded} and t.updated_at < ${nowMs} - ${KEPT_AFTER_END_MS})
       order by position limit ${PER_PASS}
     ), removed as (
       delete from runtime_live_output where position in (select position from over) returning position

@@ -6,9 +6,9 @@ import { readLastChunks } from "../storage/chunks.ts";
 import { requireStaged } from "../storage/staging.ts";
 import { recorded, type Submission } from "./completion.ts";
 
-/** Of an uploaded output so much is read, from its end, where the result is. */
+/** How much of an uploaded output is read. It is read from its end, where the result is. */
 const MOST_READ_BYTES = 32_000_000;
-/** The tag of what was read from an output that is no UTF-8: what could not be read in it stands as U+FFFD. */
+/** The tag of an artifact whose output was not UTF-8: bytes that could not be read became U+FFFD. */
 const REPLACED = "invalid_utf8_replaced";
 
 /**

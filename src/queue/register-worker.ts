@@ -11,7 +11,7 @@ import { inTransaction } from "../db/transaction.ts";
 import type { Capabilities } from "../db/values.ts";
 import { copyAccounts, lockAccount } from "../fleet/account-limits.ts";
 import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url.ts";
-import { restOnceRegistered } from "../fleet/rest-worker.ts";
+import { restOnceRegistered } from "../fleet/worker-rest.ts";
 import { getWorker } from "../fleet/workers.ts";
 import { endWorkerLeases } from "./end-worker-leases.ts";
 

@@ -7,7 +7,7 @@ import { Unavailable } from "../errors.ts";
 
 /** How often to look without being notified, since notifications may get lost. */
 const LOOK_EVERY_MS = 1_000;
-/** After a look, nothing is looked at for so many times as long as it took: a thousand completions a second do not make a thousand looks. */
+/** After a look the room pauses for so many times as long as the look took, so that a thousand completions a second do not make a thousand looks. */
 const REST_PER_LOOK = 4;
 /** The most callers that wait for results on one instance. */
 const MOST_WAITERS = 5_000;
@@ -16,7 +16,7 @@ const MOST_WAITERS = 5_000;
 export interface ResultRoom {
   /** Unavailable: too many callers wait already. */
   requireSpace(): void;
-  /** Resolves when the task has ended, when `signal` is aborted, or at the service's stop; at a new task's end within about a second at most. */
+  /** Resolves when the task has ended (within about a second), when `signal` is aborted, or at the service's stop. */
   wait(taskId: string, signal: AbortSignal): Promise<void>;
   /** Says that some task may have ended. */
   notify(): void;
@@ -26,14 +26,14 @@ export interface ResultRoom {
   close(): void;
 }
 
-/** In brackets, so that the tasks are found by their ids and not among all that have such a status. */
+/** Written as "(…) is false", the status does not lead the planner to its index: the tasks are found by their ids. */
 const ENDED = statement<{ id: string }, { ids: string[] }>(
   "ended_tasks",
   sql`select id from llm_tasks where id = any(${sql.placeholder("ids")}::uuid[])
     and (status in (${sql.raw(OPEN_STATUSES.map((status) => `'${status}'`).join(", "))})) is false`,
 );
 
-/** All callers together cost one query for each look, which finds their tasks by primary key. Looks follow news, and come each second without. */
+/** Each look is one query for all callers, which finds their tasks by primary key. The room looks when there is news, and else each second. */
 export function openResultRoom(db: Db, mostWaiters = MOST_WAITERS): ResultRoom {
   const waiters = new Map<string, Set<() => void>>();
   let count = 0;

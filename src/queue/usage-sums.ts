@@ -1,6 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { newUsage, USAGE_DIMENSIONS, type UsageDimension, usageSums } from "../db/usage-tables.ts";
+import type { Usage } from "../db/values.ts";
 
 const FIGURES = [
   "attempts",
@@ -50,23 +51,14 @@ export async function sumUpUsage(db: Db): Promise<number> {
   return rows[0]?.attempts ?? 0;
 }
 
-/** What was used under one value of a dimension. `cost_usd` is an estimate. */
-export interface UsageSum {
+/** What was used under one value of a dimension, which is its `key`. */
+export interface UsageSum extends Usage {
   key: string;
-  attempts: number;
-  duration_ms: number;
-  tokens: number;
-  input_tokens: number;
-  output_tokens: number;
-  cache_read_tokens: number;
-  cache_write_tokens: number;
-  num_turns: number;
-  cost_usd: number;
 }
 
 /**
  * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most
- * tokens, or for days the latest. It is exact: what no sum has yet is added.
+ * tokens, or for days the latest. It is exact: attempts that are in no sum yet are added.
  */
 export async function usageBy(
   db: Db,

@@ -8,7 +8,7 @@ import { hasEnded } from "./fence.ts";
 import { getTask } from "./tasks.ts";
 
 /** A task, and what came of it: both are null while it has not ended, and where its last lease has no result. */
-export interface TaskOutcome {
+export interface TaskWithResult {
   task: Task;
   /** With its output, where PostgreSQL holds that as text. */
   result: Result | null;
@@ -16,7 +16,7 @@ export interface TaskOutcome {
 }
 
 /** The task with the result that its last lease brought. NotFound: no such task. */
-export async function getOutcome(db: Db, taskId: string): Promise<TaskOutcome> {
+export async function getTaskWithResult(db: Db, taskId: string): Promise<TaskWithResult> {
   const task = await getTask(db, taskId);
   if (!hasEnded(task)) return { task, result: null, artifact: null };
   // Adopted results do not know their lease.

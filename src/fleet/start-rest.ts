@@ -1,4 +1,5 @@
-import { eq, inArray, sql } from "drizzle-orm";
+/** Starts a rest that the worker itself asks for, or one because its CLI is not logged in or not there. */
+import { eq, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { RestWorker } from "../contract/requests.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
@@ -61,10 +62,3 @@ export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no
   const detail = `Worker ${id} rests until it registers anew: ${reason}`;
   await audit(tx, { action: "worker_rested", entity_type: "worker", entity_id: id, actor: "runtime", detail });
 }
-
-const restWithout = (...kinds: Rest["kind"][]) =>
-  sql`case when ${inArray(sql`${workers.rest} ->> 'kind'`, kinds)} then null else ${workers.rest} end`;
-/** What is left of a rest when the worker registers anew. */
-export const restOnceRegistered = restWithout("auth", "no_cli");
-/** What is left of it when its agent says that the CLI is there. */
-export const restWithCli = restWithout("no_cli");
