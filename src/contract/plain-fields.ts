@@ -9,7 +9,7 @@ interface PlainCall {
   /** Fields that lie in an object of that name in the JSON body. */
   inner?: { name: string; fields: string[] };
   /**
-   * The field that a body of text is. `exact`: it may be as large as a body in JSON, and what is no text in UTF-8 is refused. `shown`: it has 100 KB
+   * The field whose value is the body, where that is text. `exact`: it may be as large as a body in JSON, and what is no text in UTF-8 is refused. `shown`: it has 100 KB
    * at most, and bytes that are no text are replaced.
    */
   text?: { field: string; as: "exact" | "shown" };
@@ -96,7 +96,7 @@ export const PLAIN_CALLS = {
 
 export type PlainCallName = keyof typeof PLAIN_CALLS;
 
-/** The field that a body of text is for this call; undefined: it takes none. */
+/** The field whose value is this call's body of text; undefined: the call takes no such body. */
 export function textOf(call: PlainCallName): PlainCall["text"] {
   return (PLAIN_CALLS[call] as PlainCall).text;
 }

@@ -1,6 +1,6 @@
 /**
  * What travels: the only place where a row becomes the record of api.md. Column names are field names, so a record is the columns that are named
- * here. A new column is in no answer before it has its name here.
+ * here. A new column is in no answer until it is named here.
  */
 import { shownUrl } from "../addresses.ts";
 import type { AccountRow, ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/rows.ts";

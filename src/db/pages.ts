@@ -19,7 +19,7 @@ export interface Source {
   order: "newest first" | "oldest first";
   /** Asked when a page is empty: throws where that is because nobody has such a list. */
   whenEmpty?: () => Promise<unknown>;
-  /** Few rows match, and all of them are read: the index of the order would be read to its end for them. */
+  /** True where few rows match. All of them are read and then sorted, since the index of the order would be read to its end to find them. */
   isRare?: boolean;
 }
 

@@ -61,7 +61,7 @@ export function openPool({ url, poolMax, answerWithinMs = ANSWER_WITHIN_MS }: Po
   pool.on("error", (error) => log.warn({ err: error }, "idle database connection lost"));
   pool.on("connect", (client) => {
     generationOf.set(client, generation);
-    // The pool listens to idle connections only. One that breaks between two statements of a transaction, or after the pool's goodbye,
+    // The pool listens to idle connections only. One that breaks between two statements of a transaction, or while it is being closed,
     // would end the process; the next statement on it fails, which is what counts.
     client.on("error", (error) => log.debug({ err: error }, "database connection lost"));
   });

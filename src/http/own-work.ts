@@ -12,7 +12,7 @@ export function requireOwnWorker(caller: Caller, workerId: string | undefined): 
 }
 
 /**
- * Gives the id of the lease that the caller means. For a worker's key without a `leaseId` it is the task's lease of now, so that the call that
+ * Gives the id of the lease that the caller means. For a worker's key without a `leaseId` it is the task's current lease, so that the call that
  * follows cannot meet a lease that another worker got in between. Forbidden: the lease is another worker's, or no lease holds the task.
  */
 export async function ownLeaseId(
@@ -24,7 +24,7 @@ export async function ownLeaseId(
   const name = workerOfKey(caller);
   if (name === undefined) return leaseId;
   const meant = await leaseMeant(db, taskId, leaseId);
-  // There is no such task or lease, which the call itself says as it says it to everybody.
+  // There is no such task or lease. The call itself answers that, in the same way for every caller.
   if (!meant || (meant.lease === null && leaseId !== undefined)) return leaseId;
   if (meant.lease === null || meant.worker !== name)
     throw new Forbidden(`The worker "${name}" of this key does not hold the task.`);

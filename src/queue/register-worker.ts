@@ -53,7 +53,7 @@ export function registerWorker(
       });
     const address = await addressFor(tx, caller, request, how);
     const isNew = await upsert(tx, request, address);
-    // Of an account that it had before and does not name now, its row has all that is known.
+    // A worker that names no account keeps the one that it had. What is known of that is in its row already.
     if (isNew || request.account !== undefined) await copyAccounts(tx, [name]);
     const worker = await getWorker(tx, name);
     const { status, capabilities } = worker;

@@ -12,8 +12,9 @@ const FOUND_AT_ONCE = 5_000;
 const BATCH = 200;
 
 /**
- * Makes one pass of the sweep: ends every lease that is overdue now, and every task that may not wait any longer, in short transactions, and gives counts of what it did. A task that is
- * locked, by another instance's sweep or by a heartbeat that just arrives, is left for the next pass. All instances may sweep at once.
+ * Makes one pass of the sweep, and gives counts of what it did: it ends every lease that is overdue now and every task that may not wait any longer,
+ * in short transactions. A task that is locked, by another instance's sweep or by a heartbeat that just arrives, is left for the next pass. All
+ * instances may sweep at once.
  */
 export async function sweepOnce(db: Db): Promise<Expired> {
   const total = { ...NONE_EXPIRED, dead: await expireQueued(db) };

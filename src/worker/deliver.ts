@@ -49,7 +49,7 @@ export async function deliver(
   const sizeBytes = await folder.outputBytes();
   const text = sizeBytes <= LARGEST_IN_JSON_BYTES ? await folder.outputText() : undefined;
   if (text !== undefined) {
-    // A failure without any output has no output, which differs from an empty one.
+    // A failure that printed nothing is sent with the output null, and a success that printed nothing with an empty one.
     const output = text === "" && fault !== undefined ? null : text;
     const completed = await complete({ ...result, output }, `${sizeBytes} bytes in JSON`);
     if (!isTooMuch(completed)) return completed;

@@ -121,7 +121,7 @@ export async function execute(
   }
 }
 
-/** `isFault`: the task failed, and not for a reason after which the runtime itself has the worker or its account rest. */
+/** Hands in the result. `isFault`: the task failed, and this machine may be the reason. */
 async function handIn(
   client: RuntimeClient,
   work: Work,
@@ -143,7 +143,7 @@ async function handIn(
   return { isFault: decided ? decided.error_message !== null && OWN_KINDS.has(kind ?? null) : reason !== undefined };
 }
 
-/** The kinds after which the runtime lets the worker and its account go on. */
+/** The kinds of failures that may be this machine's own fault; null is a failure without a kind. */
 const OWN_KINDS = new Set<string | null>([null, "crashed", "parse_error"]);
 
 /** What the runtime made of a CLI's output. */

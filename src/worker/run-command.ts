@@ -63,7 +63,7 @@ export async function runCommand(command: Command, work: Work, folder: TaskFolde
   }
 }
 
-/** `watch` may call what it is given to end the command, until what it returns is called. */
+/** Waits until the command has ended. `watch` gets a function that ends the command, and gives one that ends the watch. */
 async function supervise(
   child: ChildProcess,
   { task }: Work,
