@@ -11,6 +11,7 @@ import { pino } from "pino";
 import { startEmbedded } from "../../src/embedded/start.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
+import { settingsFor, startObjectStore } from "../support/object-store.ts";
 import buildPrograms from "../support/programs.ts";
 import { fill } from "./fill.ts";
 import { expressFloor, sqlFloor } from "./floors.ts";
@@ -63,14 +64,15 @@ const express = await expressFloor((base) => load(base, API_KEY, everybody(lifec
 say("On empty tables …");
 await buildPrograms();
 const began = performance.now();
-const service = launch({
+const settings = {
   DATABASE_URL: url,
   DATA_DIR: folder,
   RUNTIME_API_KEY: API_KEY,
   RATE_LIMIT_PER_MINUTE: "0",
   TEST_CONNECTION_LIMIT_PER_MINUTE: "0",
   WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
-});
+};
+const service = launch(settings);
 const base = `http://127.0.0.1:${await service.listening}`;
 const startMs = performance.now() - began;
 const registerAll = async () => {
@@ -101,7 +103,7 @@ const { databaseMb } = (
   )
 ).rows[0] ?? { databaseMb: Number.NaN };
 
-const report: Report = {
+const report: Omit<Report, "bucket"> = {
   size,
   clients,
   sql,
@@ -120,15 +122,25 @@ const report: Report = {
 
 service.kill("SIGTERM");
 await service.exited;
+
+say("With a bucket …");
+const store = await startObjectStore(false);
+const withBucket = launch({ ...settings, ...settingsFor({ ...store.address, bucket: "bloom-bench" }) });
+const bucketBase = `http://127.0.0.1:${await withBucket.listening}`;
+const bucket = await load(bucketBase, API_KEY, everybody(lifecycle), seconds);
+withBucket.kill("SIGTERM");
+await withBucket.exited;
+await store.stop();
 await client.end();
 await admin.query(`drop database ${database} with (force)`);
 await admin.end();
 await postgres.stop();
 await rm(folder, { recursive: true, force: true });
 
-process.stdout.write(values.json ? `${JSON.stringify(report, null, 2)}\n` : tableOf(report));
+const whole: Report = { ...report, bucket };
+process.stdout.write(values.json ? `${JSON.stringify(whole, null, 2)}\n` : tableOf(whole));
 if (values.check) {
-  const missed = misses(report);
+  const missed = misses(whole);
   for (const miss of missed) say(miss);
   process.exitCode = missed.length > 0 ? 1 : 0;
 }

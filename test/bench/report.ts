@@ -16,6 +16,8 @@ export interface Report {
   claims: LoadResult;
   bulk: LoadResult;
   sweep: Sweep;
+  /** Lifecycles whose outputs go into a bucket. */
+  bucket: LoadResult;
   startMs: number;
   idleCore: number;
   rssMb: number;
@@ -28,10 +30,16 @@ const ms = (value: number) => value.toFixed(1);
 
 /** The report as two tables in Markdown. */
 export function tableOf(report: Report): string {
-  const { size, clients, sql, express, empty, full, reads, claims, bulk, sweep } = report;
+  const { size, clients, sql, express, empty, full, reads, claims, bulk, sweep, bucket } = report;
   const speed = (what: string, perSecond: number) =>
     `| ${what} | ${whole(perSecond)} | ${(perSecond / sql).toFixed(2)} | ${(perSecond / express).toFixed(2)} |`;
-  const calls = Object.entries({ ...reads.timings, ...claims.timings, ...bulk.timings, ...full.timings });
+  const calls = Object.entries({
+    ...reads.timings,
+    ...claims.timings,
+    ...bulk.timings,
+    ...full.timings,
+    "complete, with a bucket": bucket.timings.complete,
+  });
   const yearGb = (SECONDS_A_YEAR * empty.bytesEach) / 1e9;
   return `${[
     `| ${clients} clients | a second | of bare SQL | of bare Express |`,
@@ -41,10 +49,13 @@ export function tableOf(report: Report): string {
     speed("lifecycles, empty", empty.perSecond),
     speed(`lifecycles, ${size} tasks`, full.perSecond),
     speed("lifecycles, 32 claimed at a time", bulk.perSecond),
+    speed("lifecycles, outputs in a bucket of this process", bucket.perSecond),
     "",
     `| Call, at ${size} tasks | p50 ms | p95 ms | p99 ms |`,
     "|---|---|---|---|",
-    ...calls.map(([name, { p50, p95, p99 }]) => `| ${name} | ${ms(p50)} | ${ms(p95)} | ${ms(p99)} |`),
+    ...calls
+      .flatMap(([name, timing]) => (timing ? [[name, timing] as const] : []))
+      .map(([name, { p50, p95, p99 }]) => `| ${name} | ${ms(p50)} | ${ms(p95)} | ${ms(p99)} |`),
     "",
     `A sweep of ${sweep.leases} overdue leases took ${whole(sweep.tookMs)} ms, the longest call meanwhile ${whole(sweep.longestCallMs)} ms; a sweep that finds nothing ${ms(sweep.idleMs)} ms.`,
     `The service took at most ${whole(report.rssMb)} MB, started in ${whole(report.startMs)} ms, and idles at ${(report.idleCore * 100).toFixed(1)} % of a core.`,
