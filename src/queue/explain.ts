@@ -5,6 +5,7 @@ import { findKeyHolder } from "./concurrency-key.ts";
 import { countAbleWorkers, explainWorkers, limitsFor, type WorkerReasons } from "./explain-workers.ts";
 import { findLease, isHeld } from "./fence.ts";
 import { dueAt, getTask } from "./tasks.ts";
+import { limitReached } from "./usage.ts";
 
 /** The worker that holds a task, since when, its last heartbeat, and when the lease ends unless another comes; times in epoch milliseconds. */
 export interface Holder {
@@ -82,12 +83,16 @@ function sentenceOf({ worker_id, lease_id, cancel_requested }: Task, holder: Hol
   return `${held} since ${timeOf(since)}, ${beats}. ${next} at ${timeOf(expires_at)}, unless the worker is heard of again.`;
 }
 
-function endOf({ status, last_error, attempts, max_attempts }: Task): string {
+function endOf({ status, last_error, attempts, max_attempts, limits, usage }: Task): string {
   if (status === "completed") return "It is completed: its results and artifacts have the output.";
   if (status === "cancelled") return "It is cancelled; only a queued task waits for a worker.";
   const after = status === "dead" ? ` after ${attempts} of ${max_attempts} attempts` : "";
   const ended = status === "dead" ? "is dead" : status;
   const said =
     last_error === null ? "What went wrong was not said." : `What went wrong: ${last_error.replace(/[.\s]*$/, ".")}`;
-  return `It ${ended}${after}. ${said} Requeue it to have it tried again.`;
+  const next =
+    limitReached(limits, usage, undefined) === undefined
+      ? "Requeue it to have it tried again."
+      : "Replay it with other limits to have it tried again.";
+  return `It ${ended}${after}. ${said} ${next}`;
 }

@@ -32,7 +32,7 @@ export function requeueTask(db: Db, caller: Caller | undefined, taskId: string):
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["failed", "dead"])))
       .returning(taskColumns);
     const reached = limitReached(limits, usage, undefined);
-    if (task && reached !== undefined) throw new Conflict(`${reached} Make a new task with other limits.`);
+    if (task && reached !== undefined) throw new Conflict(`${reached} Replay it with other limits, as a new task.`);
     if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);
     await audit(tx, {
       action: "task_requeued",

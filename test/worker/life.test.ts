@@ -96,6 +96,20 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     expect((await resultOf(id))?.output).toBe("one б two");
   });
 
+  it("says once why it gets no work, however often it asks", async () => {
+    const { name, said } = start("cat");
+    const worker = () => call<{ last_heartbeat: number }>(`/workers/${name}`);
+    await expect.poll(async () => (await worker()).last_heartbeat, { timeout: 30_000 }).toBeGreaterThan(0);
+    await call(`/workers/${name}/drain`, { reason: "holidays" });
+    await expect.poll(said, { timeout: 30_000 }).toContain("holidays");
+    const { last_heartbeat } = await worker();
+    await expect.poll(async () => (await worker()).last_heartbeat, { timeout: 30_000 }).toBeGreaterThan(last_heartbeat);
+    await call(`/workers/${name}/resume`, {});
+    const { id } = await create(label);
+    await endOf(id, "completed");
+    expect(said().split("holidays")).toHaveLength(2);
+  });
+
   it("drains on SIGTERM: what it runs is completed, and it exits 0", async () => {
     const { child, exited, name } = start("sleep 2; echo done");
     const { id } = await create(label);
