@@ -21,7 +21,7 @@ GRACE_SECONDS=${BLOOM_CLI_GRACE_SECONDS:-30}  # So long a CLI may take to end af
 AFTER_RESULT='was stopped after its result'
 
 SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' CLI='' CLI_ARGS='' LABELS='' ACCOUNT=''
-DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH=''
+DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH='' SAID=''
 FAILURES=0 TROUBLES=0 RAN_WELL='' HANDED_BACK=''
 
 # The control characters of UTF-8's second block, which terminals take for commands too.
@@ -558,8 +558,8 @@ while [ -z "$DRAINING" ] && [ -z "$BROKEN" ]; do
   fi
   call prompt 15 /llm-tasks/claim -d "worker_id=$NAME" -d "wait_seconds=$WAIT_SECONDS" -d "ttl_seconds=$LEASE_SECONDS"
   case $CODE in
-    200) execute ;;
-    204) ;;
+    200) SAID='' && execute ;;
+    204) SAID='' ;;
     404) register again ;;
     400) fail "The runtime does not take this worker's claims: $WHY" ;;
     401 | 403 | 429)
@@ -573,8 +573,9 @@ while [ -z "$DRAINING" ] && [ -z "$BROKEN" ]; do
         TASK=$(field prompt task-id)
         release 'the prompt did not fit into the temporary folder of the worker'
       fi
-      [ -n "$DRAINING" ] || warn "no work: $WHY"
-      seconds=2
+      # A rest may take hours: its reason is said once.
+      [ -n "$DRAINING" ] || [ "$WHY" = "$SAID" ] || warn "no work: $WHY"
+      SAID=$WHY seconds=2
       # This worker or its account rests, and the runtime says for how long; somebody may end that earlier.
       [ "$CODE" != 409 ] || seconds=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([0-9]\{1,6\}\).*/\1/p' "$DIR/prompt.headers" 2> /dev/null)
       [ "${seconds:=2}" -le 30 ] || seconds=30

@@ -95,6 +95,8 @@ export async function work(
   }
 
   await register(true);
+  /** Why there is no work, as it was logged last: a rest may take hours, and its reason is said once. */
+  let saidReason = "";
   for (let failures = 0; !draining.aborted && !broken; ) {
     if (running.size >= concurrency) {
       await Promise.race(running);
@@ -119,8 +121,11 @@ export async function work(
     }
     if (status === 204 || items.length > 0) {
       failures = 0;
+      saidReason = "";
     } else if (!draining.aborted) {
-      log.warn({ status, error: body.error }, "no work for now");
+      const reason = JSON.stringify([status, body.error]);
+      if (reason !== saidReason) log.warn({ status, error: body.error }, "no work for now");
+      saidReason = reason;
       if (status === 400) broken = `the runtime does not take its claims: ${JSON.stringify(body.error)}`;
       if (status === 404) await register(false);
       if (status === 401 && (await client.renewKey())) continue;
