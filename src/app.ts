@@ -96,7 +96,7 @@ export function createApp(deps: AppDeps): Express {
   const routes = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
     ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl),
-    ...liveOutputRoutes(openLiveFollowers(db), config.liveOutput),
+    ...liveOutputRoutes(openLiveFollowers(db), keyWatch, config.liveOutput),
     ...runtimeRoutes(settings, membridge),
     ...recordRoutes(openStats(db)),
     ...artifactRoutes(store, log),

@@ -10,6 +10,8 @@ import { accountOf } from "./account-pace.ts";
 const HOUR_MS = 3_600_000;
 /** The longest window of today's providers is a week. */
 const LONGEST_MS = 8 * 24 * HOUR_MS;
+/** So many windows of an account are kept; providers have two or three. */
+const MOST_WINDOWS = 16;
 /** Resets are told in whole seconds or minutes, and clocks differ. */
 const SHORTEST_MS = 1_000;
 
@@ -64,15 +66,23 @@ export async function recordWindows(tx: Db, workerId: string, windows: UsageWind
       target: accounts.id,
       set: { windows: sql`${accounts.windows} || ${said}`, updated_at: nowMs },
     })
-    .returning({ windows: accounts.windows });
-  const used = Object.values(stored?.windows ?? {}).filter((window) => paceAt > 0 && (window.used ?? 0) >= paceAt);
-  const pacedUntil = Math.max(0, ...used.map(({ resets_at }) => resets_at ?? 0)) || null;
-  const changed = await tx
-    .update(accounts)
-    .set({ paced_until: pacedUntil })
-    .where(sql`${accounts.id} = ${id} and ${accounts.paced_until} is distinct from ${pacedUntil}`)
-    .returning({ id: accounts.id });
-  if (changed.length > 0) await copyToWorkers(tx, eq(accountOf, id));
+    .returning({ windows: accounts.windows, paced_until: accounts.paced_until, now: accounts.updated_at });
+  if (!stored) return;
+  const { now } = stored;
+  const kept = latestOf(stored.windows, windows, now);
+  const used = Object.values(kept).filter((window) => paceAt > 0 && (window.used ?? 0) >= paceAt);
+  const latest = Math.max(0, ...used.map(({ resets_at }) => resets_at ?? 0));
+  const paced_until = latest > now ? Math.min(latest, now + LONGEST_MS) : null;
+  await tx.update(accounts).set({ windows: kept, paced_until }).where(eq(accounts.id, id));
+  if (paced_until !== stored.paced_until) await copyToWorkers(tx, eq(accountOf, id));
+}
+
+/** Of all windows that are known, those that were named now, and then those that last longest: 16 at most, and none that is over. */
+function latestOf(known: UsageWindows, named: UsageWindows, now: number): UsageWindows {
+  const rank = ([name, { resets_at }]: [string, UsageWindows[string]]) =>
+    Object.hasOwn(named, name) ? Number.POSITIVE_INFINITY : (resets_at ?? 0);
+  const live = Object.entries(known).filter((entry) => rank(entry) > now);
+  return Object.fromEntries(live.toSorted((a, b) => (rank(a) < rank(b) ? 1 : -1)).slice(0, MOST_WINDOWS));
 }
 
 /** Gives workers that are new, or have another account now, what is known of their account. Their accounts must be locked, or new. */

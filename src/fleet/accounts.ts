@@ -46,11 +46,11 @@ async function getAccount(db: Db, id: string): Promise<Account> {
   return rows[0];
 }
 
-/** Ends the account's rest and its pace: its workers get work again. NotFound: no worker has it, and nothing is known of it. */
+/** Ends the account's rest and its pace, and forgets its windows, by which it would be paced again: its workers get work again. NotFound: no worker has it, and nothing is known of it. */
 export function resumeAccount(db: Db, caller: Caller | undefined, id: string): Promise<Account> {
   return inTransaction(db, async (tx) => {
     await getAccount(tx, id);
-    const free = { rest: null, paced_until: null, updated_at: nowMs };
+    const free = { rest: null, windows: {}, paced_until: null, updated_at: nowMs };
     await tx
       .insert(accounts)
       .values({ id, ...free })

@@ -5,8 +5,10 @@ import { NotFound } from "../errors.ts";
 import type { LiveFollowers } from "../queue/live-followers.ts";
 import { addLiveOutput, type Pieces, readLiveOutput } from "../queue/live-output.ts";
 import { getTask } from "../queue/tasks.ts";
+import { joinSignals } from "../signals.ts";
 import { clientGone } from "./client-gone.ts";
 import { fencedBody, InvalidValue } from "./input.ts";
+import type { KeyWatch } from "./key-watch.ts";
 import { ownFence } from "./own-work.ts";
 import { READERS, type Route, route, WORKERS } from "./route.ts";
 
@@ -19,7 +21,7 @@ const MOST_UNSENT_BYTES = 1_000_000;
 const OFF = "Live output is off on this service (LIVE_OUTPUT=false).";
 
 /** `/api/runtime/llm-tasks/:id/stream`: what a task prints while it runs. With `isOn` false, nothing is taken and nothing is there. */
-export function liveOutputRoutes(followers: LiveFollowers, isOn: boolean): Route[] {
+export function liveOutputRoutes(followers: LiveFollowers, keyWatch: KeyWatch, isOn: boolean): Route[] {
   const requireOn = () => {
     if (!isOn) throw new NotFound(OFF);
   };
@@ -44,12 +46,18 @@ export function liveOutputRoutes(followers: LiveFollowers, isOn: boolean): Route
       path: PATH,
       access: READERS,
       query: queries.livePosition,
-      handle: async ({ request, response, db, params, query }) => {
+      handle: async ({ request, response, db, caller, params, query }) => {
         requireOn();
         const { after } = query();
         const { id } = await getTask(db, params.id);
         if (request.accepts("application/json", "text/event-stream") === "text/event-stream")
-          return await sendEvents(response, followers, id, lastEventOf(request.get("last-event-id")) ?? after);
+          return await sendEvents(
+            response,
+            followers,
+            keyWatch.watch(caller.key?.id),
+            id,
+            lastEventOf(request.get("last-event-id")) ?? after,
+          );
         const [found] = await readLiveOutput(db, [{ taskId: id, after }]);
         const { pieces = [], isOver = true } = found ?? {};
         response.json({ task_id: id, pieces, next: pieces.at(-1)?.position ?? after, is_over: isOver });
@@ -66,10 +74,23 @@ function lastEventOf(header: string | undefined): number | undefined {
   return Number(header);
 }
 
-/** Server-Sent Events: `output` for each piece, with its position as the id, and `end` when the task has ended. */
-async function sendEvents(response: Response, followers: LiveFollowers, taskId: string, after: number): Promise<void> {
-  const gone = clientGone(response);
-  const following = followers.follow(taskId, after, gone, send);
+/**
+ * Server-Sent Events: `output` for each piece, with its position as the id, and `end` when the task has ended. The connection is cut when the key
+ * that it came with is revoked.
+ */
+async function sendEvents(
+  response: Response,
+  followers: LiveFollowers,
+  key: ReturnType<KeyWatch["watch"]>,
+  taskId: string,
+  after: number,
+): Promise<void> {
+  const { signal, forget } = joinSignals([clientGone(response), key.signal]);
+  const release = () => {
+    forget();
+    key.forget();
+  };
+  const following = followOrRelease();
   response.writeHead(200, {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -77,6 +98,15 @@ async function sendEvents(response: Response, followers: LiveFollowers, taskId: 
   });
   response.flushHeaders();
   const comments = setInterval(() => response.write(": \n\n"), COMMENT_EVERY_MS).unref();
+  /** What is refused at once, since too many follow, is still answered. */
+  function followOrRelease(): Promise<void> {
+    try {
+      return followers.follow(taskId, after, signal, send);
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
   function send({ pieces }: Pieces): void {
     for (const { position, ...piece } of pieces)
       response.write(`id: ${position}\nevent: output\ndata: ${JSON.stringify(piece)}\n\n`);
@@ -84,11 +114,14 @@ async function sendEvents(response: Response, followers: LiveFollowers, taskId: 
   }
   try {
     await following;
-    response.end("event: end\ndata: {}\n\n");
+    // Of a task that goes on, `end` would not be true.
+    if (signal.aborted) response.destroy();
+    else response.end("event: end\ndata: {}\n\n");
   } catch {
     // The status was sent already. The client sees by the cut connection that it must come again.
     response.destroy();
   } finally {
     clearInterval(comments);
+    release();
   }
 }

@@ -32,10 +32,11 @@ export function openLiveFollowers(db: Db): LiveFollowers {
     isLooking = true;
     const asked = [...followers];
     try {
-      const found = await readLiveOutput(db, lowestOf(asked));
+      const read = await readLiveOutput(db, lowestOf(asked));
+      const found = new Map(read.map((pieces) => [pieces.task_id, pieces]));
       // There is one answer for each task. Several followers of a task may each be at another position.
       for (const follower of asked) {
-        const mine = found.find(({ task_id }) => task_id === follower.taskId);
+        const mine = found.get(follower.taskId);
         if (!mine || !followers.has(follower)) continue;
         const pieces = mine.pieces.filter(({ position }) => position > follower.after);
         follower.after = pieces.at(-1)?.position ?? follower.after;

@@ -1,15 +1,21 @@
 /** What attempts use of an LLM: one attempt, a task over its attempts, and whether a task's limits are used up. */
 import type { Limits, Metrics, Usage } from "../db/values.ts";
 
+/** No attempt uses so much. A worker that says so is wrong, and 90 million of them would still not overflow a sum. */
+const MOST = 1e11;
+const count = (said = 0) => Math.min(said, MOST);
+
 /** What an attempt used; undefined where its metrics say nothing but how long it took. */
 export function usageOf(metrics: Metrics): Usage | undefined {
   const { duration_ms, model: _model, provider: _provider, session_id: _session, ...said } = metrics;
   if (Object.keys(said).length === 0) return undefined;
-  const { input_tokens = 0, output_tokens = 0, cache_read_tokens = 0, cache_write_tokens = 0 } = said;
+  const [input_tokens, output_tokens] = [count(said.input_tokens), count(said.output_tokens)];
+  const [cache_read_tokens, cache_write_tokens] = [count(said.cache_read_tokens), count(said.cache_write_tokens)];
+  const sum = input_tokens + output_tokens + cache_read_tokens + cache_write_tokens;
   return {
     attempts: 1,
-    duration_ms,
-    tokens: said.tokens_used ?? input_tokens + output_tokens + cache_read_tokens + cache_write_tokens,
+    duration_ms: count(duration_ms),
+    tokens: count(said.tokens_used ?? sum),
     input_tokens,
     output_tokens,
     cache_read_tokens,

@@ -230,6 +230,16 @@ describe("a named key", () => {
     expect(await query("select 1 from leases where worker_id = $1", [name])).toEqual([]);
   });
 
+  it("that is revoked ends the stream of a task's output that it follows, and the stream does not say that the task is over", async () => {
+    const key = await createKey(db, "onlooker", "read");
+    const { task: followed } = await aLeasedTask(db);
+    const headers = { [HEADER]: key, accept: "text/event-stream" };
+    const stream = await fetch(`${url}${R}/llm-tasks/${followed.id}/stream`, { headers });
+    expect(stream.status).toBe(200);
+    await revokeKey(db, "onlooker");
+    await expect(stream.text()).rejects.toThrow();
+  });
+
   it.each(["admin", "api", "membridge", "operator", "router", "runtime", "Runtime"])(
     "is not called %s, whom the audit knows as another",
     async (name) => {

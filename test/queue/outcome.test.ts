@@ -283,6 +283,20 @@ describe("an account of which most is used", () => {
     }
   });
 
+  it("keeps 16 windows at most, none that is over, and is paced for 8 days at most", async () => {
+    const named = (from: number, resets_at: number) =>
+      Object.fromEntries(Array.from({ length: 16 }, (_, n) => [`w${from + n}`, { used: 0.99, resets_at }]));
+    await says("a1", { windows: named(0, Date.now() + 60_000) });
+    await says("a1", { windows: named(100, 8.64e15) });
+    await says("a1", { windows: { gone: { used: 1, resets_at: 1 } } });
+    const { windows: kept, paced_until } = await accountOf("max-1");
+    expect(Object.keys(kept).length).toBe(16);
+    expect(paced_until - Date.now()).toBeLessThan(8 * 86_400_000 + 20_000);
+    await api.post(`${ACCOUNTS}/max-1/resume`).expect(200);
+    await says("a1", { windows: { gone: { used: 0, resets_at: 1 } } });
+    expect((await accountOf("max-1")).paced_until).toBeNull();
+  });
+
   it("is shown in explain, and ends with its window", async () => {
     await says("a1", windows(1));
     const { id } = await aTask(db);

@@ -95,6 +95,20 @@ describe("usage", () => {
     expect(await keys("agent_slug")).toEqual({ writer: two, reader: two });
   });
 
+  it("takes nonsense for the most that can be, so that one worker's figures spoil no sum", async () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    const nonsense = {
+      duration_ms: most,
+      input_tokens: most,
+      output_tokens: most,
+      cache_read_tokens: most,
+      cache_write_tokens: most,
+    };
+    for (let n = 0; n < 3; n++) await attempt((await aTask(db)).id, "a1", { metrics: nonsense });
+    expect(await sumUpUsage(db)).toBe(3);
+    expect((await usage("by=day"))[0]).toMatchObject({ attempts: 3, tokens: 3e11, duration_ms: 3e11 });
+  });
+
   it("is taken of the days that are asked for, and refuses what is no day", async () => {
     await attempt((await aTask(db)).id, "a1");
     await query("update runtime_new_usage set completed_at = 1767225600000");
