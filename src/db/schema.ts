@@ -4,11 +4,13 @@
  * rows whose task or worker is gone, and every row is kept. Indexes for "newest first" are ascending and read backwards:
  * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
  */
+
 import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import { ONE_RUNNING_PER_KEY } from "./faults.ts";
 import { dueOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
+import { heldStatuses } from "./status-lists.ts";
 import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./values.ts";
 import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./values.ts";
 
@@ -98,11 +100,11 @@ export const llmTasks = pgTable(
     // lifecycle.md, invariant 1; and queue/concurrency-key.ts: the keys that are held
     uniqueIndex(ONE_RUNNING_PER_KEY)
       .on(task.concurrency_key)
-      .where(sql`${task.concurrency_key} is not null and ${task.status} in ('leased', 'running')`),
+      .where(sql`${task.concurrency_key} is not null and ${task.status} in (${heldStatuses})`),
     // queue/newly-due.ts: the keys that became free lately, and the first tasks that wait for such a key
     index("llm_tasks_keys_freed_lately")
       .on(task.updated_at)
-      .where(sql`${task.concurrency_key} is not null and ${task.status} not in ('leased', 'running')`),
+      .where(sql`${task.concurrency_key} is not null and ${task.status} not in (${heldStatuses})`),
     index("llm_tasks_queued_by_key")
       .on(task.concurrency_key, turnOf(task))
       .where(sql`${task.concurrency_key} is not null and ${task.status} = 'queued'`),

@@ -2,7 +2,7 @@
  * Which worker may take which task. What the earlier attempts of a task decide for a claim is `isOpenTo` in queue/tasks.ts. How much room a worker
  * has is in capacity.ts, and which worker is best in router.ts.
  */
-import { type SQL, sql } from "drizzle-orm";
+import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
@@ -40,8 +40,11 @@ export interface TaskToMatch {
 }
 
 /** True in SQL unless the task is kept to another worker: with `allow_fallback` false, only the worker that had it first may have it. */
-export function isNotKept({ triedBy, allowsFallback }: Omit<TaskToMatch, "requires">): SQL {
-  return sql`(${allowsFallback} or ${triedBy} is null or ${triedBy} = ${workers.id})`;
+export function isNotKept(
+  { triedBy, allowsFallback }: Record<"triedBy" | "allowsFallback", SQLWrapper>,
+  worker: SQLWrapper = workers.id,
+): SQL {
+  return sql`(${allowsFallback} or ${triedBy} is null or ${triedBy} = ${worker})`;
 }
 
 /** True in SQL for a worker whose agent the service may call by its own choice. */

@@ -8,6 +8,7 @@ import { newId } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
+import { HELD_STATUSES } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 import { recordSuccess } from "../fleet/failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
@@ -99,7 +100,7 @@ export function completeInTransaction(
             ...(usage && { usage: addUsage(sql`${llmTasks.usage}`, sql`${JSON.stringify(usage)}`) }),
             updated_at: nowMs,
           })
-          .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : ["leased", "running"])))
+          .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : HELD_STATUSES)))
           .returning(taskColumns)
       : [before];
     if (!task || !result) throw new Error(`The completion of task ${taskId} returned no row.`);

@@ -3,10 +3,12 @@
  * here passes over the tasks whose key is held, so that the index is hardly ever met. A key is free as soon as its task is not held any more,
  * however that came about.
  */
+
 import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { llmTasks } from "../db/schema.ts";
+import { heldStatuses } from "../db/status-lists.ts";
 import { HELD_STATUSES } from "../db/values.ts";
 
 /**
@@ -15,7 +17,7 @@ import { HELD_STATUSES } from "../db/values.ts";
  * 100,000 of them ten times that.
  */
 export const isKeyFree = sql`(${llmTasks.concurrency_key} is null or ${llmTasks.concurrency_key} not in (
-    select held.concurrency_key from llm_tasks held where held.concurrency_key is not null and held.status in ('leased', 'running')))`;
+    select held.concurrency_key from llm_tasks held where held.concurrency_key is not null and held.status in (${heldStatuses})))`;
 
 /**
  * True in SQL unless another claim is just taking a task with the same key. It waits for nobody: two claims that wait for each other's keys in

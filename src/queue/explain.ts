@@ -3,7 +3,7 @@ import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import { countAbleWorkers, explainWorkers, limitsFor, type WorkerReasons } from "./explain-workers.ts";
-import { findLease, isHeld } from "./fence.ts";
+import { findLease } from "./fence.ts";
 import { dueAt, getTask } from "./tasks.ts";
 import { limitReached } from "./usage.ts";
 
@@ -37,12 +37,32 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   const task = await getTask(db, taskId);
   const { id: task_id, status, last_error } = task;
   const about = { task_id, status, due_at: null, last_error, holder: null, workers: [] };
-  if (isHeld(task)) {
-    const holder = await holderOf(db, task);
-    return { ...about, holder, reason: sentenceOf(task, holder) };
+  // A state without a sentence here does not compile.
+  switch (status) {
+    case "leased":
+    case "running": {
+      const holder = await holderOf(db, task);
+      return { ...about, holder, reason: sentenceOf(task, holder) };
+    }
+    case "completed":
+      return { ...about, reason: "It is completed: its results and artifacts have the output." };
+    case "cancelled":
+      return { ...about, reason: "It is cancelled; only a queued task waits for a worker." };
+    case "failed":
+      return { ...about, reason: `It failed. ${adviceFor(task)}` };
+    case "dead":
+      return {
+        ...about,
+        reason: `It is dead after ${task.attempts} of ${task.max_attempts} attempts. ${adviceFor(task)}`,
+      };
+    case "queued":
+      return { ...about, ...(await waitOf(db, task)) };
   }
-  if (status !== "queued") return { ...about, reason: endOf(task) };
+}
 
+/** What a queued task waits for. */
+async function waitOf(db: Db, task: Task): Promise<Pick<Explanation, "reason" | "due_at" | "workers">> {
+  const { last_error } = task;
   const due = dueAt(task);
   const due_at = due > 0 && due > (await databaseTime(db)) ? due : null;
   const able = await countAbleWorkers(db, task);
@@ -56,7 +76,7 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
         : ["No worker can take it now.", ...(await limitsFor(db, task))].join(" ");
   const until = endsUnstarted(task);
   const reason = wait + until + (last_error === null ? "" : ` Before, an attempt ended: ${last_error}`);
-  return { ...about, reason, due_at, workers: await explainWorkers(db, task) };
+  return { reason, due_at, workers: await explainWorkers(db, task) };
 }
 
 /** When a task that has never been started ends because of that, as a sentence; none where it may wait for ever. */
@@ -83,16 +103,13 @@ function sentenceOf({ worker_id, lease_id, cancel_requested }: Task, holder: Hol
   return `${held} since ${timeOf(since)}, ${beats}. ${next} at ${timeOf(expires_at)}, unless the worker is heard of again.`;
 }
 
-function endOf({ status, last_error, attempts, max_attempts, limits, usage }: Task): string {
-  if (status === "completed") return "It is completed: its results and artifacts have the output.";
-  if (status === "cancelled") return "It is cancelled; only a queued task waits for a worker.";
-  const after = status === "dead" ? ` after ${attempts} of ${max_attempts} attempts` : "";
-  const ended = status === "dead" ? "is dead" : status;
+/** What went wrong with a task that failed or is dead, and what to do about it. */
+function adviceFor({ last_error, limits, usage }: Task): string {
   const said =
     last_error === null ? "What went wrong was not said." : `What went wrong: ${last_error.replace(/[.\s]*$/, ".")}`;
   const next =
     limitReached(limits, usage, undefined) === undefined
       ? "Requeue it to have it tried again."
       : "Replay it with other limits to have it tried again.";
-  return `It ${ended}${after}. ${said} ${next}`;
+  return `${said} ${next}`;
 }

@@ -6,7 +6,8 @@ import { pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
-import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "../db/values.ts";
+import { heldStatuses, openStatuses } from "../db/status-lists.ts";
+import { HELD_STATUSES, OPEN_STATUSES } from "../db/values.ts";
 import { Conflict } from "../errors.ts";
 
 /** What Drizzle reads of a lease that is answered. */
@@ -43,14 +44,12 @@ export async function leaseMeant(
   return (await MEANT(db, { taskId, leaseId: leaseId ?? null }))[0];
 }
 
-const listed = (statuses: readonly TaskStatus[]) => statuses.map((status) => `'${status}'`).join(", ");
-
 /**
  * Guards for the rows `t` of a task and `l` of a lease, which a statement finds by their ids. "is true" keeps the planner from the indexes of
  * held tasks and active leases: by its statistics these look empty, and each heartbeat then read all active leases.
  */
-export const taskIsHeld = sql.raw(`(t.status in (${listed(HELD_STATUSES)})) is true`);
-export const taskHasEnded = sql.raw(`(t.status not in (${listed(OPEN_STATUSES)}))`);
+export const taskIsHeld = sql`(t.status in (${heldStatuses})) is true`;
+export const taskHasEnded = sql`(t.status not in (${openStatuses}))`;
 export const leaseIsActive = sql.raw("(l.status = 'active') is true");
 
 /** The same guard for a query that Drizzle builds, with any statuses. */

@@ -4,6 +4,7 @@ import { nowMs } from "../db/clock.ts";
 import { takeableFrom, turnOf } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
+import { heldStatuses } from "../db/status-lists.ts";
 import { hasLabels } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 import { isDue } from "./tasks.ts";
@@ -34,7 +35,7 @@ const isNew = sql`select requires, agent_slug from ${llmTasks} where status = 'q
 /** Tasks that may be old, but whose key became free: the task that held it has ended, or waits again. */
 const isFreed = sql`select first.requires, first.agent_slug from (
         select distinct concurrency_key from ${llmTasks}
-        where concurrency_key is not null and status not in ('leased', 'running') and ${isSince(sql`updated_at`)}
+        where concurrency_key is not null and status not in (${heldStatuses}) and ${isSince(sql`updated_at`)}
       ) as freed cross join lateral (
         select requires, agent_slug from ${llmTasks}
         where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isKeyFree}

@@ -8,6 +8,7 @@ import type { Source } from "../db/pages.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
+import { isNotKept } from "../fleet/matching.ts";
 
 /** What Drizzle reads of a task that is answered. */
 export const taskColumns = pickColumns(llmTasks, TASK_FIELDS);
@@ -24,8 +25,8 @@ export const dueAt = ({ not_before, retry_at }: Task) => Math.max(not_before ?? 
  */
 export function isOpenTo(worker: SQL): SQL {
   const { tried_by, allow_fallback, elsewhere_until } = llmTasks;
-  return sql`(${tried_by} is null or case when ${allow_fallback}
-    then ${tried_by} <> ${worker} or coalesce(${elsewhere_until} <= ${nowMs}, true) else ${tried_by} = ${worker} end)`;
+  const isElsewhere = sql`(${allow_fallback} and ${tried_by} = ${worker} and ${elsewhere_until} > ${nowMs})`;
+  return sql`(${isNotKept({ triedBy: tried_by, allowsFallback: allow_fallback }, worker)} and ${isElsewhere} is not true)`;
 }
 
 /** The worker that a task is kept to without `allow_fallback`, when somebody queues it again; null where any may have it. */

@@ -1,0 +1,8 @@
+import { sql } from "drizzle-orm";
+import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "./values.ts";
+
+const listed = (statuses: readonly TaskStatus[]) => sql.raw(statuses.map((status) => `'${status}'`).join(", "));
+
+/** The statuses of held tasks, and of those that have not ended, as a list for SQL's `in (…)`. Indexes and queries must have the same text. */
+export const heldStatuses = listed(HELD_STATUSES);
+export const openStatuses = listed(OPEN_STATUSES);
