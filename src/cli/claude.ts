@@ -9,7 +9,7 @@ import {
   fieldsOf,
   known,
   textIn,
-} from "./reading.ts";
+} from "./reader.ts";
 
 const BY_SUBTYPE: Record<string, ErrorKind> = {
   error_max_turns: "max_turns",

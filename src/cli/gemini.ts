@@ -1,6 +1,6 @@
 import type { ErrorKind } from "../db/values.ts";
 import { kindOfMessage } from "./known-messages.ts";
-import { type CliFailure, type CliReader, type CliUsage, countIn, fieldsOf, known, textIn } from "./reading.ts";
+import { type CliFailure, type CliReader, type CliUsage, countIn, fieldsOf, known, textIn } from "./reader.ts";
 
 /** An error's code is the exit code of `gemini`, or the status of the API. */
 const BY_CODE: Record<number, ErrorKind> = {

@@ -1,5 +1,5 @@
 import { kindOfMessage } from "./known-messages.ts";
-import { type CliReader, countIn, fieldsOf, textIn } from "./reading.ts";
+import { type CliReader, countIn, fieldsOf, textIn } from "./reader.ts";
 
 /** Reads what `opencode run --format json` prints: the texts are the answer, each step says what it used, an `error` is a failure. */
 export function readOpencode(): CliReader {

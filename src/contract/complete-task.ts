@@ -1,7 +1,7 @@
 /** What a worker may send to complete a task. */
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
-import { CLI_NAMES } from "../cli/reading.ts";
+import { CLI_NAMES } from "../cli/reader.ts";
 import { llmResults } from "../db/output-tables.ts";
 import { ERROR_KINDS } from "../db/values.ts";
 import { leaseId, longText, optional, present, text, texts } from "./fields.ts";
@@ -42,7 +42,7 @@ const completion = createInsertSchema(llmResults, {
     lease_id: optional(leaseId),
     /** An output that was uploaded before (PUT …/output), in place of `output`. */
     output_id: optional(z.guid("must be a UUID").toLowerCase()),
-    /** The output is what this program printed, and the runtime reads it (cli/read.ts). */
+    /** The output is what this program printed, and the runtime reads it (cli/read-cli.ts). */
     cli: optional(z.enum(CLI_NAMES)),
     /** How its command ended; none where the worker ended it. */
     exit_code: optional(z.int().min(-0x8000_0000).max(0xffff_ffff)),

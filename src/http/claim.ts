@@ -6,7 +6,7 @@ import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { joinSignals } from "../signals.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";
-import { deliverGrant } from "./grants.ts";
+import { deliverGrant } from "./deliver-grant.ts";
 import { InvalidValue } from "./input.ts";
 import { sendJson } from "./json.ts";
 import type { KeyWatch } from "./key-watch.ts";

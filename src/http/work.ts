@@ -11,7 +11,7 @@ import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { claim } from "./claim.ts";
 import { clientGone } from "./client-gone.ts";
-import { deliverGrant } from "./grants.ts";
+import { deliverGrant } from "./deliver-grant.ts";
 import { fencedBody } from "./input.ts";
 import { sendJson } from "./json.ts";
 import type { KeyWatch } from "./key-watch.ts";

@@ -18,7 +18,7 @@ import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-re
 import { workerNotFound } from "../fleet/workers.ts";
 import { afterCommit } from "./after-commit.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
-import { withContinuations } from "./continuation.ts";
+import { withContinuations } from "./earlier-work.ts";
 import { type LeasedTask, newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { labelSetsWithin, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";

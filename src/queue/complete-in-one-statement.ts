@@ -14,9 +14,9 @@ import {
   COMPLETE_USED,
   type CompletionValues,
 } from "./completion-statement.ts";
-import { recordFailedAttempt } from "./failed-attempt.ts";
 import { endsTask, lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { modelOf } from "./record-usage.ts";
 import { usageOf } from "./usage.ts";
 

@@ -24,10 +24,10 @@ import {
   resultColumns,
   type Submission,
 } from "./completion.ts";
-import { recordFailedAttempt } from "./failed-attempt.ts";
 import { isStill } from "./fence.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { addUsage, recordUsage } from "./record-usage.ts";
 import { releaseLease } from "./release-lease.ts";
 import { lockTask, taskColumns } from "./tasks.ts";

@@ -15,7 +15,7 @@ import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
 import { type Completion, findEarlier, type Submission, submissionOf, tooLate } from "./completion.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
-import { fitSchema } from "./fit-schema.ts";
+import { judgeOutput } from "./judge-output.ts";
 import { readPrinted } from "./read-printed.ts";
 import { withOwnCost } from "./session-cost.ts";
 import { recordSession } from "./sessions.ts";
@@ -93,7 +93,7 @@ async function complete(
     // The transaction looks for this as well. To look here spares a repeated completion its upload.
     const earlier = await findEarlier(db, task, submission);
     if (earlier) return earlier;
-    const fitting = await fitSchema(db, task, submission);
+    const fitting = await judgeOutput(db, task, submission);
     const about = { taskId: task.id, leaseId: request.lease_id ?? task.lease_id, format: task.desired_format };
     placed ??= await place(db, caller, store, about, request);
     if (transcript !== undefined)

@@ -2,7 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import { LEASE_FIELDS, type Lease, TASK_FIELDS, type Task } from "../contract/views.ts";
 import { insertAudit } from "../db/audit.ts";
 import { columnsOf } from "../db/columns.ts";
-import type { Continuation } from "./continuation.ts";
+import type { Continuation } from "./earlier-work.ts";
 
 /** A lease lives 300 s, or as long as its task may run plus a margin where that is longer, since agents may heartbeat only once (lifecycle.md, invariant 10). */
 const DEFAULT_TTL_SECONDS = 300;

@@ -7,7 +7,7 @@ import { NOBODY } from "../../src/caller.ts";
 import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { clientGone } from "../../src/http/client-gone.ts";
-import { deliverGrant } from "../../src/http/grants.ts";
+import { deliverGrant } from "../../src/http/deliver-grant.ts";
 import { sendJson } from "../../src/http/json.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { getTask } from "../../src/queue/tasks.ts";

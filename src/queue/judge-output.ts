@@ -13,7 +13,7 @@ const LARGEST_BYTES = 10_000_000;
  * The completion of a task with `output_schema`: a success whose output does not fit becomes a `parse_error` that names the first faults, and
  * keeps the output. Where the schema itself is the fault, `invalid_input`, since another attempt would not help.
  */
-export async function fitSchema(db: Db, task: Task, submission: Submission): Promise<Submission> {
+export async function judgeOutput(db: Db, task: Task, submission: Submission): Promise<Submission> {
   const { request } = submission;
   const { output_schema: schema } = task;
   if (schema === null || request.status !== "success") return submission;

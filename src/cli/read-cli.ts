@@ -6,7 +6,7 @@ import { readGemini } from "./gemini.ts";
 import { createJsonFinder } from "./json-values.ts";
 import { kindOfLastWords } from "./known-messages.ts";
 import { readOpencode } from "./opencode.ts";
-import type { CliName, CliReader, CliReading } from "./reading.ts";
+import type { CliName, CliReader, CliReading } from "./reader.ts";
 
 const READERS: Record<CliName, () => CliReader> = {
   claude: readClaude,
