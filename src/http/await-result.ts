@@ -3,7 +3,6 @@ import type { z } from "zod";
 import { hasEnded } from "../queue/fence.ts";
 import type { ResultRoom } from "../queue/result-room.ts";
 import { getTaskWithResult } from "../queue/task-result.ts";
-import { joinSignals } from "../signals.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";
 import { sendJson } from "./json.ts";
@@ -43,11 +42,10 @@ export function answersFrom(room: ResultRoom, keyWatch: KeyWatch): ResultAnswers
       let outcome = await getTaskWithResult(db, taskId);
       if (!hasEnded(outcome.task) && waitSeconds > 0) {
         room.requireSpace();
-        const watch = keyWatch.watch(caller.key?.id);
-        const { signal, forget } = joinSignals([gone, watch.signal], waitSeconds * 1_000);
-        await room.wait(taskId, signal).finally(forget).finally(watch.forget);
+        const { signal, revoked, forget } = keyWatch.watch(caller.key?.id, gone, waitSeconds * 1_000);
+        await room.wait(taskId, signal).finally(forget);
         if (gone.aborted) return;
-        if (watch.signal.aborted) return refuseKey(response, WRONG_KEY);
+        if (revoked.aborted) return refuseKey(response, WRONG_KEY);
         outcome = await getTaskWithResult(db, taskId);
       }
       sendJson(response.status(hasEnded(outcome.task) ? 200 : 202), outcome);

@@ -3,7 +3,6 @@ import type { claimTasks as claimRequest } from "../contract/requests.ts";
 import { claimTasks } from "../queue/claim.ts";
 import type { LeasedTask } from "../queue/new-lease.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
-import { joinSignals } from "../signals.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";
 import { deliverGrant } from "./deliver-grant.ts";
@@ -32,7 +31,6 @@ export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
     const gone = clientGone(response);
     let granted: LeasedTask[] = [];
     const keyId = caller.key?.id;
-    const watch = keyWatch.watch(body.wait_seconds ? keyId : undefined);
     let isFirst = true;
     let isRevoked = false;
     const attempt = async () => {
@@ -45,12 +43,13 @@ export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
       return granted.length > 0 ? undefined : claim;
     };
     if (body.wait_seconds) {
-      const { signal, forget } = joinSignals([gone, watch.signal], body.wait_seconds * 1_000);
+      const { signal, revoked, forget } = keyWatch.watch(keyId, gone, body.wait_seconds * 1_000);
       const asking = { workerId: body.worker_id, slugs: body.agent_slugs ?? [] };
-      await waitingRoom.wait(asking, signal, attempt).finally(forget).finally(watch.forget);
+      await waitingRoom.wait(asking, signal, attempt).finally(forget);
+      isRevoked ||= revoked.aborted;
     } else await attempt();
 
-    if (granted.length === 0 && (isRevoked || watch.signal.aborted)) return refuseKey(response, WRONG_KEY);
+    if (granted.length === 0 && isRevoked) return refuseKey(response, WRONG_KEY);
     if (granted.length === 0) return void response.status(204).end();
     const [first] = granted;
     const leaseIds = granted.map(({ lease }) => lease.id);

@@ -1,14 +1,24 @@
 import type { Db } from "../db/client.ts";
 import { findRevoked } from "../settings/named-keys.ts";
+import { joinSignals } from "../signals.ts";
 
 const LOOK_EVERY_MS = 1_000;
 
 /** Tells calls that wait for long that their key was revoked, on any instance. */
 export interface KeyWatch {
-  /** `signal` is aborted within about a second of the revocation. `forget()` ends the watch, and must be called. */
-  watch(keyId: string | undefined): { signal: AbortSignal; forget(): void };
+  /**
+   * Watches a call until it has no one to answer: `signal` is aborted when its client is `gone`, within about a second of the revocation of its
+   * key, and after `withinMs` milliseconds. `revoked` is aborted for the revocation alone. `forget()` ends the watch, and must be called.
+   */
+  watch(keyId: string | undefined, gone: AbortSignal, withinMs?: number): Watched;
   /** True when the key is revoked by now; asks the database. */
   isRevoked(keyId: string | undefined): Promise<boolean>;
+}
+
+export interface Watched {
+  signal: AbortSignal;
+  revoked: AbortSignal;
+  forget(): void;
 }
 
 /** One query a second for all keys that are watched, and none while there is nothing to watch. */
@@ -22,19 +32,22 @@ export function createKeyWatch(db: Db): KeyWatch {
     for (const each of watched) if (revoked.includes(each.keyId)) each.revoked.abort();
   }
   return {
-    watch(keyId) {
+    watch(keyId, gone, withinMs) {
       const revoked = new AbortController();
-      if (keyId === undefined) return { signal: revoked.signal, forget: () => {} };
+      const joined = joinSignals([gone, revoked.signal], withinMs);
+      const signals = { signal: joined.signal, revoked: revoked.signal };
+      if (keyId === undefined) return { ...signals, forget: joined.forget };
       const entry = { keyId, revoked };
       watched.add(entry);
       timer ??= setInterval(() => void look(), LOOK_EVERY_MS).unref();
       const forget = () => {
+        joined.forget();
         watched.delete(entry);
         if (watched.size > 0) return;
         clearInterval(timer);
         timer = undefined;
       };
-      return { signal: revoked.signal, forget };
+      return { ...signals, forget };
     },
     isRevoked: async (keyId) => keyId !== undefined && (await findRevoked(db, [keyId])).length > 0,
   };

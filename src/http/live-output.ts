@@ -1,11 +1,11 @@
 import type { Response } from "express";
+import type { Caller } from "../caller.ts";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { NotFound } from "../errors.ts";
 import type { LiveFollowers } from "../queue/live-followers.ts";
 import { addLiveOutput, type Pieces, readLiveOutput } from "../queue/live-output.ts";
 import { getTask } from "../queue/tasks.ts";
-import { joinSignals } from "../signals.ts";
 import { clientGone } from "./client-gone.ts";
 import { fencedBody, InvalidValue } from "./input.ts";
 import type { KeyWatch } from "./key-watch.ts";
@@ -25,6 +25,7 @@ export function liveOutputRoutes(followers: LiveFollowers, keyWatch: KeyWatch, i
   const requireOn = () => {
     if (!isOn) throw new NotFound(OFF);
   };
+  const sendEvents = eventsFrom(followers, keyWatch);
   return [
     route({
       name: "addLiveOutput",
@@ -51,13 +52,7 @@ export function liveOutputRoutes(followers: LiveFollowers, keyWatch: KeyWatch, i
         const { after } = query();
         const { id } = await getTask(db, params.id);
         if (request.accepts("application/json", "text/event-stream") === "text/event-stream")
-          return await sendEvents(
-            response,
-            followers,
-            keyWatch.watch(caller.key?.id),
-            id,
-            lastEventOf(request.get("last-event-id")) ?? after,
-          );
+          return await sendEvents(id, lastEventOf(request.get("last-event-id")) ?? after, response, caller);
         const [found] = await readLiveOutput(db, [{ taskId: id, after }]);
         const { pieces = [], isOver = true } = found ?? {};
         response.json({ task_id: id, pieces, next: pieces.at(-1)?.position ?? after, is_over: isOver });
@@ -78,50 +73,33 @@ function lastEventOf(header: string | undefined): number | undefined {
  * Server-Sent Events: `output` for each piece, with its position as the id, and `end` when the task has ended. The connection is cut when the key
  * that it came with is revoked.
  */
-async function sendEvents(
-  response: Response,
-  followers: LiveFollowers,
-  key: ReturnType<KeyWatch["watch"]>,
-  taskId: string,
-  after: number,
-): Promise<void> {
-  const { signal, forget } = joinSignals([clientGone(response), key.signal]);
-  const release = () => {
-    forget();
-    key.forget();
-  };
-  const following = followOrRelease();
-  response.writeHead(200, {
-    "Content-Type": "text/event-stream; charset=utf-8",
-    "Cache-Control": "no-store",
-    "X-Accel-Buffering": "no",
-  });
-  response.flushHeaders();
-  const comments = setInterval(() => response.write(": \n\n"), COMMENT_EVERY_MS).unref();
-  /** What is refused at once, since too many follow, is still answered. */
-  function followOrRelease(): Promise<void> {
+function eventsFrom(followers: LiveFollowers, keyWatch: KeyWatch) {
+  return async (taskId: string, after: number, response: Response, caller: Caller): Promise<void> => {
+    followers.requireSpace();
+    const { signal, forget } = keyWatch.watch(caller.key?.id, clientGone(response));
+    response.writeHead(200, {
+      "Content-Type": "text/event-stream; charset=utf-8",
+      "Cache-Control": "no-store",
+      "X-Accel-Buffering": "no",
+    });
+    response.flushHeaders();
+    const comments = setInterval(() => response.write(": \n\n"), COMMENT_EVERY_MS).unref();
+    const send = ({ pieces }: Pieces) => {
+      for (const { position, ...piece } of pieces)
+        response.write(`id: ${position}\nevent: output\ndata: ${JSON.stringify(piece)}\n\n`);
+      if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
+    };
     try {
-      return followers.follow(taskId, after, signal, send);
-    } catch (error) {
-      release();
-      throw error;
+      await followers.follow(taskId, after, signal, send);
+      // The task goes on when its follower was cut off, and `end` would not be true.
+      if (signal.aborted) response.destroy();
+      else response.end("event: end\ndata: {}\n\n");
+    } catch {
+      // The status was sent already. The client sees by the cut connection that it must come again.
+      response.destroy();
+    } finally {
+      clearInterval(comments);
+      forget();
     }
-  }
-  function send({ pieces }: Pieces): void {
-    for (const { position, ...piece } of pieces)
-      response.write(`id: ${position}\nevent: output\ndata: ${JSON.stringify(piece)}\n\n`);
-    if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
-  }
-  try {
-    await following;
-    // Of a task that goes on, `end` would not be true.
-    if (signal.aborted) response.destroy();
-    else response.end("event: end\ndata: {}\n\n");
-  } catch {
-    // The status was sent already. The client sees by the cut connection that it must come again.
-    response.destroy();
-  } finally {
-    clearInterval(comments);
-    release();
-  }
+  };
 }

@@ -15,9 +15,11 @@ interface Follower {
 
 /** Who follows the output of running tasks on this instance. */
 export interface LiveFollowers {
+  /** Unavailable: too many follow already. */
+  requireSpace(): void;
   /**
    * Hands `take` what the task has printed behind `after`, and then what it prints, until it has ended or `signal` is aborted; resolves then.
-   * Unavailable: too many follow already. Rejects when the database cannot be asked.
+   * Rejects when the database cannot be asked.
    */
   follow(taskId: string, after: number, signal: AbortSignal, take: (pieces: Pieces) => void): Promise<void>;
 }
@@ -50,9 +52,11 @@ export function openLiveFollowers(db: Db): LiveFollowers {
   }
 
   return {
-    follow(taskId, after, signal, take) {
+    requireSpace() {
       if (followers.size >= MOST_FOLLOWERS)
         throw new Unavailable("Too many follow the output of tasks on this instance; try again.");
+    },
+    follow(taskId, after, signal, take) {
       return new Promise((resolve, reject) => {
         const end = (settle: () => void) => {
           followers.delete(follower);
