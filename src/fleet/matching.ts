@@ -5,6 +5,7 @@
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
+import type { TaskRow } from "../db/rows.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
 import { takesCalls } from "./agent-refusals.ts";
 import { isResting } from "./worker-rest.ts";
@@ -17,7 +18,7 @@ export const isDrained = sql`(${workers.drain} is not null
 export const takesNewWork = sql`(not ${isDrained} and not ${isResting})`;
 
 /** True in SQL when the worker's `labels` contain all labels in `requires`. Both are JSON arrays. */
-export function hasLabels(requires: SQL, labels: SQL = sql`${workers.labels}`): SQL {
+export function hasLabels(requires: SQLWrapper, labels: SQLWrapper = sql`${workers.labels}`): SQL {
   return sql`${requires} <@ ${labels}`;
 }
 
@@ -27,24 +28,18 @@ export function coversLabels(labels: ReadonlySet<string>, requires: readonly str
 }
 
 /** True in SQL for a worker that the router may choose for a task with these labels, whatever its load is. */
-export function isEligible(requires: SQL): SQL {
+export function isEligible(requires: SQLWrapper): SQL {
   return sql`(${workers.status} = 'online' and ${workers.has_cli} and ${takesNewWork} and (not ${isPaced} or ${isAccountIdle})
     and ${hasLabels(requires)})`;
 }
 
-/** What decides which worker may have a task, each as a column or a subquery. */
-export interface TaskToMatch {
-  requires: SQL;
-  triedBy: SQL;
-  allowsFallback: SQL;
-}
+/** A column of the task that a worker is looked for, as SQL. */
+export type OfTask = (column: keyof TaskRow) => SQLWrapper;
 
 /** True in SQL unless the task is kept to another worker: with `allow_fallback` false, only the worker that had it first may have it. */
-export function isNotKept(
-  { triedBy, allowsFallback }: Record<"triedBy" | "allowsFallback", SQLWrapper>,
-  worker: SQLWrapper = workers.id,
-): SQL {
-  return sql`(${allowsFallback} or ${triedBy} is null or ${triedBy} = ${worker})`;
+export function isNotKept(ofTask: OfTask, worker: SQLWrapper = workers.id): SQL {
+  const triedBy = ofTask("tried_by");
+  return sql`(${ofTask("allow_fallback")} or ${triedBy} is null or ${triedBy} = ${worker})`;
 }
 
 /** True in SQL for a worker whose agent the service may call by its own choice. */

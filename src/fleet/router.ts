@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { cliSessions, workers } from "../db/fleet-tables.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "./capacity.ts";
-import { hasLabels, isCallable, isEligible, isNotKept, type TaskToMatch } from "./matching.ts";
+import { hasLabels, isCallable, isEligible, isNotKept, type OfTask } from "./matching.ts";
 
 /**
  * The router: a query for the worker that could best take a task. The order, the first rule that tells two workers apart decides:
@@ -10,17 +10,18 @@ import { hasLabels, isCallable, isEligible, isNotKept, type TaskToMatch } from "
  * 3. a worker that holds an active lease of the context, since its CLI session is warm;
  * 4. a worker that has all labels in `prefers`;
  * 5. the worker with the most free room, then the one with the freshest sign of life.
- * With `withUrl`, only workers whose agent can be called count. The query locks nothing: the statement that leases the task decides. A column of
- * the task that counts here comes from queue/lease.ts.
+ * With `withUrl`, only workers whose agent can be called count. The query locks nothing: the statement that leases the task decides.
  */
-export function bestWorker(task: TaskToMatch & { contextId: SQL; resumes: SQL; prefers: SQL }, withUrl: SQL): SQL {
+export function bestWorker(ofTask: OfTask, withUrl: SQL): SQL {
+  const contextId = ofTask("context_id");
   const hasSession = sql`exists (select from ${cliSessions}
-      where ${cliSessions.worker_id} = ${workers.id} and ${cliSessions.context_id} = ${task.contextId})`;
-  return sql`with ${loadCte(sql`, bool_or(context_id = ${task.contextId}) as is_warm`)}
+      where ${cliSessions.worker_id} = ${workers.id} and ${cliSessions.context_id} = ${contextId})`;
+  return sql`with ${loadCte(sql`, bool_or(context_id = ${contextId}) as is_warm`)}
     select ${workers.id}
     from ${workersWithLoad}
-    where ${isEligible(task.requires)} and ${isNotKept(task)} and ${load} < ${maxConcurrency} and (not ${withUrl} or ${isCallable})
-    order by ${task.triedBy} is not distinct from ${workers.id}, ${task.resumes} and ${hasSession} desc, coalesce(load.is_warm, false) desc, ${hasLabels(task.prefers)} is true desc, ${maxConcurrency} - ${load} desc,
+    where ${isEligible(ofTask("requires"))} and ${isNotKept(ofTask)} and ${load} < ${maxConcurrency} and (not ${withUrl} or ${isCallable})
+    order by ${ofTask("tried_by")} is not distinct from ${workers.id}, ${ofTask("resume")} and ${hasSession} desc,
+      coalesce(load.is_warm, false) desc, ${hasLabels(ofTask("prefers"))} is true desc, ${maxConcurrency} - ${load} desc,
       ${workers.last_heartbeat} desc nulls last, ${workers.id}
     limit 1`;
 }

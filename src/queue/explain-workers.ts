@@ -2,6 +2,7 @@ import { asc, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
+import { llmTasks } from "../db/schema.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
 import { activeLeases, maxConcurrency } from "../fleet/capacity.ts";
@@ -21,11 +22,13 @@ const labelsOf = ({ requires }: Task) => sql`${JSON.stringify(requires)}::jsonb`
 
 /** How many workers could take the task now. */
 export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
+  const ofTask = (column: keyof Task) =>
+    sql`(select ${llmTasks[column]} from ${llmTasks} where ${llmTasks.id} = ${task.id})`;
   const [counted] = await db
     .select({ able: sql<number>`count(*)::int` })
     .from(workers)
     .where(
-      sql`${isEligible(labelsOf(task))} and ${isNotKept({ triedBy: sql`${task.tried_by}::text`, allowsFallback: sql`${task.allow_fallback}::boolean` })} and ${activeLeases} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`,
+      sql`${isEligible(labelsOf(task))} and ${isNotKept(ofTask)} and ${activeLeases} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`,
     );
   return counted?.able ?? 0;
 }

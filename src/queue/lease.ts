@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { LeaseTask } from "../contract/requests.ts";
-import type { Lease, Task, WorkerWithLoad } from "../contract/views.ts";
+import type { Lease, WorkerWithLoad } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -48,15 +48,10 @@ interface Picked {
 }
 
 const named = sql`${given("workerId")}::text`;
-const task = {
-  requires: sql`(select requires from task)`,
-  contextId: sql`(select context_id from task)`,
-  triedBy: sql`(select tried_by from task)`,
-  allowsFallback: sql`(select allow_fallback from task)`,
-  resumes: sql`(select resume from task)`,
-  prefers: sql`(select prefers from task)`,
-};
-const best = bestWorker(task, sql`${given("withUrl")}::boolean`);
+const best = bestWorker(
+  (column) => sql`(select ${sql.identifier(column)} from task)`,
+  sql`${given("withUrl")}::boolean`,
+);
 
 /**
  * The first try passes over workers that another lease has locked just now; later tries wait for the best worker. `worker` changes the worker's
@@ -67,7 +62,7 @@ const leaseStatement = (name: string, lock: SQL) =>
   statement<Picked, Values>(
     name,
     sql`with task as (
-      select id, context_id, requires, policy, tried_by, allow_fallback, resume, prefers from llm_tasks
+      select * from llm_tasks
       where id = ${given("taskId")} and (status = 'queued') is true and ${isDue} and ${isKeyFree}
       for no key update
     ), worker as (
@@ -87,19 +82,11 @@ const leaseStatement = (name: string, lock: SQL) =>
 const LEASE = leaseStatement("lease", sql` for no key update of workers skip locked`);
 const LEASE_WAITING = leaseStatement("lease_waiting", sql``);
 
-const ofTask = (column: keyof Task) =>
-  sql`(select ${llmTasks[column]} from ${llmTasks} where ${llmTasks.id} = ${sql.placeholder("taskId")}::uuid)`;
 const HAS_BEST = statement<{ id: string }, { taskId: string; withUrl: boolean }>(
   "best_worker",
   bestWorker(
-    {
-      requires: ofTask("requires"),
-      contextId: ofTask("context_id"),
-      triedBy: ofTask("tried_by"),
-      allowsFallback: ofTask("allow_fallback"),
-      resumes: ofTask("resume"),
-      prefers: ofTask("prefers"),
-    },
+    (column) =>
+      sql`(select ${llmTasks[column]} from ${llmTasks} where ${llmTasks.id} = ${sql.placeholder("taskId")}::uuid)`,
     sql`${sql.placeholder("withUrl")}::boolean`,
   ),
 );
@@ -111,8 +98,8 @@ export async function hasWorkerFor(db: Db, taskId: string, withUrl: boolean): Pr
 
 /**
  * The transition queued -> leased, to the worker `worker_id`, or to the best worker with room (fleet/router.ts); with `withUrl`, only to a worker
- * whose agent can be called. NotFound: no such task. Conflict: the task is not queued, not due yet, or another with its concurrency key is running. Unavailable: no such worker, or no worker
- * has room. Resting: the named worker rests.
+ * whose agent can be called. NotFound: no such task. Conflict: the task is not queued, not due yet, or another with its concurrency key is running.
+ * Unavailable: no such worker, or no worker has room. Resting: the named worker rests.
  */
 export async function leaseTask(
   db: Db,

@@ -26,7 +26,7 @@ export const dueAt = ({ not_before, retry_at }: Task) => Math.max(not_before ?? 
 export function isOpenTo(worker: SQL): SQL {
   const { tried_by, allow_fallback, elsewhere_until } = llmTasks;
   const isElsewhere = sql`(${allow_fallback} and ${tried_by} = ${worker} and ${elsewhere_until} > ${nowMs})`;
-  return sql`(${isNotKept({ triedBy: tried_by, allowsFallback: allow_fallback }, worker)} and ${isElsewhere} is not true)`;
+  return sql`(${isNotKept((column) => llmTasks[column], worker)} and ${isElsewhere} is not true)`;
 }
 
 /** The worker that a task is kept to without `allow_fallback`, when somebody queues it again; null where any may have it. */
