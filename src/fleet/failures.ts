@@ -1,11 +1,11 @@
 /** A worker whose tasks fail at once, while the tasks of other workers do not, gets no new work for a while: a broken machine must not empty the queue. */
 import { type SQL, sql } from "drizzle-orm";
-import { insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
+import { insertRested } from "./start-rest.ts";
 
 /** A task that fails so soon after its lease began hardly ran: its command may be missing, or its account at its limit. */
 const FAST_MS = 10_000;
@@ -42,16 +42,6 @@ const failedBefore = (where: "here" | "elsewhere") => sql`exists (
         select from llm_results r where r.task_id = failed.task_id and r.status = 'error' and r.error_kind is null and r.lease_id is distinct from failed.id
           and ${sql.raw(where === "here" ? "r.worker_id = failed.worker_id" : "r.worker_id <> failed.worker_id")})`;
 
-const RESTED = {
-  id: given("entryId"),
-  timestamp: nowMs,
-  action: sql`'worker_rested'`,
-  entity_type: sql`'worker'`,
-  entity_id: sql`id`,
-  actor: sql`'runtime'`,
-  detail: sql`'Worker ' || id || ' rests for ' || rest_ms / 1000 || ' s: ' || reason`,
-};
-
 /**
  * A lease that began before the end of the last rest belongs to the failures that led to that rest, and does not count. After a rest the same
  * task may come back to the same worker, and its failure counts as long as no other worker failed it.
@@ -79,7 +69,7 @@ const FAILED = statement<never, Values>(
         rest = case when must_rest then jsonb_build_object('kind', 'failures', 'reason', reason, 'until', ${nowMs} + rest_ms) else w.rest end
       from verdict where w.id = verdict.id
     )
-    ${insertAudit(RESTED, sql`verdict where must_rest`)}`,
+    ${insertRested(given("entryId"))}`,
 );
 
 /**

@@ -1,9 +1,9 @@
 /** Starts a rest that the worker itself asks for, or one because its CLI is not logged in or not there. */
-import { eq, sql } from "drizzle-orm";
+import { eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { RestWorker } from "../contract/requests.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
-import { actorOf, audit } from "../db/audit.ts";
+import { actorOf, audit, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -61,4 +61,18 @@ export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no
   if (changed.length === 0) return;
   const detail = `Worker ${id} rests until it registers anew: ${reason}`;
   await audit(tx, { action: "worker_rested", entity_type: "worker", entity_id: id, actor: "runtime", detail });
+}
+
+/** The INSERT of a rest's audit entry for a statement of our own, whose CTE `verdict` has the worker's `id`, `must_rest`, `rest_ms` and `reason`. */
+export function insertRested(entryId: SQL): SQL {
+  const entry = {
+    id: entryId,
+    timestamp: nowMs,
+    action: sql`'worker_rested'`,
+    entity_type: sql`'worker'`,
+    entity_id: sql`id`,
+    actor: sql`'runtime'`,
+    detail: sql`'Worker ' || id || ' rests for ' || rest_ms / 1000 || ' s: ' || reason`,
+  };
+  return insertAudit(entry, sql`verdict where must_rest`);
 }

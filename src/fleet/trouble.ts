@@ -5,6 +5,7 @@ import { TROUBLES, workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import type { ErrorKind } from "../db/values.ts";
+import { insertRested } from "./start-rest.ts";
 
 const FIRST_REST_MS = 60_000;
 const LONGEST_REST_MS = 300_000;
@@ -31,10 +32,7 @@ const TROUBLED = statement<never, { leaseId: string; entryId: string; kind: stri
         rest = case when must_rest then jsonb_build_object('kind', 'trouble', 'reason', reason, 'until', ${nowMs} + rest_ms) else w.rest end
       from verdict where w.id = verdict.id
     )
-    insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-    select ${uuid("entryId")}, ${nowMs}, 'worker_rested', 'worker', id, 'runtime',
-      'Worker ' || id || ' rests for ' || rest_ms / 1000 || ' s: ' || reason
-    from verdict where must_rest`,
+    ${insertRested(uuid("entryId"))}`,
 );
 
 /**

@@ -54,7 +54,7 @@ const WITHOUT_KIND = rule("as retry says", "counts");
 
 export const ruleFor = (kind: ErrorKind | null): Rule => (kind === null ? WITHOUT_KIND : RULES[kind]);
 
-/** True when a completion ends a task that has this `retry`, unless a cancellation was asked for. */
+/** Whether a completion ends its task for good, where no cancellation was asked for: "without retry" means unless the task has `retry`. */
 export function endsTask({ status, error_kind, retryable }: CompleteTask): "yes" | "no" | "without retry" {
   if (status === "success") return "yes";
   const { task } = ruleFor(error_kind);
@@ -82,7 +82,7 @@ export interface Outcome {
  */
 export function outcomeOf(task: Task, request: CompleteTask, workerId: string): Outcome {
   const { attempts, max_attempts } = task;
-  const { status, error_kind: kind, retryable } = request;
+  const { status, error_kind: kind } = request;
   if (task.cancel_requested)
     return {
       status: "cancelled",
@@ -90,8 +90,8 @@ export function outcomeOf(task: Task, request: CompleteTask, workerId: string): 
     };
   if (status === "success") return { status: "completed" };
   const { task: next, elsewhereFrom } = ruleFor(kind);
-  const retry = task.retry ?? (next === "delay" ? DEFAULT_RETRY : null);
-  if (next === "fail" || (next === "as retry says" && !(retry && retryable))) return { status: "failed" };
+  const ends = endsTask(request);
+  if (ends === "yes" || (ends === "without retry" && !task.retry)) return { status: "failed" };
   const reached = limitReached(task.limits, task.usage, usageOf(request.metrics));
   if (reached !== undefined)
     return {
@@ -112,7 +112,7 @@ export function outcomeOf(task: Task, request: CompleteTask, workerId: string): 
     };
   const ended = `Attempt ${attempts} of ${max_attempts} ended with an error${kind === null ? "" : `, ${kind}`}`;
   if (attempts >= max_attempts) return { status: "dead", note: { action: "task_dead", detail: ended } };
-  const delayMs = delayOf(retry ?? DEFAULT_RETRY, attempts);
+  const delayMs = delayOf(task.retry ?? DEFAULT_RETRY, attempts);
   const isElsewhere = elsewhereFrom !== undefined && attempts >= elsewhereFrom;
   return {
     status: "queued",

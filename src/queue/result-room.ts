@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { statement } from "../db/statement.ts";
-import { OPEN_STATUSES } from "../db/values.ts";
+import { openStatuses } from "../db/status-lists.ts";
 import { Unavailable } from "../errors.ts";
 
 /** How often to look without being notified, since notifications may get lost. */
@@ -30,7 +30,7 @@ export interface ResultRoom {
 const ENDED = statement<{ id: string }, { ids: string[] }>(
   "ended_tasks",
   sql`select id from llm_tasks where id = any(${sql.placeholder("ids")}::uuid[])
-    and (status in (${sql.raw(OPEN_STATUSES.map((status) => `'${status}'`).join(", "))})) is false`,
+    and (status in (${openStatuses})) is false`,
 );
 
 /** Each look is one query for all callers, which finds their tasks by primary key. The room looks when there is news, and else each second. */
