@@ -9,11 +9,27 @@ interface PlainCall {
   /** Fields that lie in an object of that name in the JSON body. */
   inner?: { name: string; fields: string[] };
   /**
-   * The field whose value is the body, where that is text. `exact`: it may be as large as a body in JSON, and what is no text in UTF-8 is refused. `shown`: it has 100 KB
-   * at most, and bytes that are no text are replaced.
+   * The field whose value is the body, where that is text. `exact`: it may be as large as a body in JSON, and what is no text in UTF-8 is refused.
+   * `shown`: it has 100 KB at most, and bytes that are no text are replaced.
    */
   text?: { field: string; as: "exact" | "shown" };
 }
+
+/** These lie in objects of their own in the JSON body. */
+const METRICS = {
+  duration_ms: "number",
+  tokens_used: "number",
+  model: "text",
+  provider: "text",
+  input_tokens: "number",
+  output_tokens: "number",
+  cache_read_tokens: "number",
+  cache_write_tokens: "number",
+  cost_usd: "number",
+  num_turns: "number",
+  session_id: "text",
+} as const;
+const CAPABILITIES = { claude_cli: "flag", max_concurrency: "number", labels: "list" } as const;
 
 export const PLAIN_CALLS = {
   claim: {
@@ -35,17 +51,7 @@ export const PLAIN_CALLS = {
       output: "text",
       output_id: "text",
       error_message: "text",
-      duration_ms: "number",
-      tokens_used: "number",
-      model: "text",
-      provider: "text",
-      input_tokens: "number",
-      output_tokens: "number",
-      cache_read_tokens: "number",
-      cache_write_tokens: "number",
-      cost_usd: "number",
-      num_turns: "number",
-      session_id: "text",
+      ...METRICS,
       error_kind: "text",
       resets_at: "number",
       retry_after_ms: "number",
@@ -55,22 +61,7 @@ export const PLAIN_CALLS = {
       retryable: "flag",
       lease_id: "text",
     },
-    inner: {
-      name: "metrics",
-      fields: [
-        "duration_ms",
-        "tokens_used",
-        "model",
-        "provider",
-        "input_tokens",
-        "output_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "cost_usd",
-        "num_turns",
-        "session_id",
-      ],
-    },
+    inner: { name: "metrics", fields: Object.keys(METRICS) },
     text: { field: "output", as: "exact" },
   },
   register: {
@@ -78,9 +69,7 @@ export const PLAIN_CALLS = {
       name: "text",
       url: "text",
       status: "text",
-      claude_cli: "flag",
-      max_concurrency: "number",
-      labels: "list",
+      ...CAPABILITIES,
       ip_addrs: "list",
       agent_version: "text",
       os_info: "text",
@@ -88,7 +77,7 @@ export const PLAIN_CALLS = {
       boot_id: "text",
       account: "text",
     },
-    inner: { name: "capabilities", fields: ["claude_cli", "max_concurrency", "labels"] },
+    inner: { name: "capabilities", fields: Object.keys(CAPABILITIES) },
   },
   stream: { fields: { lease_id: "text", seq: "number", text: "text" }, text: { field: "text", as: "shown" } },
   rest: { fields: { reason: "text", seconds: "number" } },

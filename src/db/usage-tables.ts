@@ -17,6 +17,9 @@ const figures = () => ({
   cost_microusd: count(),
 });
 
+/** The names of the figures, for statements of our own. */
+export const USAGE_FIGURES = Object.keys(figures());
+
 /** The dimensions of the sums: each attempt counts once in every dimension. */
 export const USAGE_DIMENSIONS = ["day", "account", "agent_slug", "context_id", "worker_id", "model"] as const;
 export type UsageDimension = (typeof USAGE_DIMENSIONS)[number];

@@ -2,22 +2,22 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
+import { USAGE_FIGURES } from "../db/usage-tables.ts";
 import type { Metrics } from "../db/values.ts";
 import { usageOf } from "./usage.ts";
+
+/** The figures, with commas between them, each in the form of SQL that `form` gives it. */
+export const listed = (form: (figure: string) => string) => sql.raw(USAGE_FIGURES.map(form).join(", "));
 
 /**
  * The INSERT of what an attempt used, for the sums. `task` is a table or CTE with a row for its task: `agent_slug`, `context_id`, `worker_id` and
  * `updated_at`, the time of the completion. `usage` is JSON of `usageOf`.
  */
 export function insertUsage(task: SQL, usage: SQL, model: SQL): SQL {
-  return sql`insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, attempts, duration_ms, tokens,
-        input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, num_turns, cost_microusd)
+  return sql`insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, ${listed(String)})
       select task.updated_at, coalesce(${workers.account}, task.worker_id), task.agent_slug, task.context_id, task.worker_id,
-        ${model}, used.attempts, used.duration_ms, used.tokens, used.input_tokens, used.output_tokens, used.cache_read_tokens,
-        used.cache_write_tokens, used.num_turns, round(used.cost_usd * 1000000)
-      from ${task} as task left join ${workers} on ${workers.id} = task.worker_id,
-        jsonb_to_record(${usage}::jsonb) as used (attempts bigint, duration_ms bigint, tokens bigint, input_tokens bigint, output_tokens bigint,
-          cache_read_tokens bigint, cache_write_tokens bigint, num_turns bigint, cost_usd numeric)`;
+        ${model}, ${listed((figure) => (figure === "cost_microusd" ? "round((used ->> 'cost_usd')::numeric * 1000000)" : `(used ->> '${figure}')::bigint`))}
+      from ${task} as task left join ${workers} on ${workers.id} = task.worker_id, (select ${usage}::jsonb as used) as said`;
 }
 
 /** The sum of a task's usage and of an attempt's, as JSON. */

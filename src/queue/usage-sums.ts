@@ -2,24 +2,13 @@ import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { newUsage, USAGE_DIMENSIONS, type UsageDimension, usageSums } from "../db/usage-tables.ts";
 import type { Usage } from "../db/values.ts";
+import { listed } from "./record-usage.ts";
 
-const FIGURES = [
-  "attempts",
-  "duration_ms",
-  "tokens",
-  "input_tokens",
-  "output_tokens",
-  "cache_read_tokens",
-  "cache_write_tokens",
-  "num_turns",
-  "cost_microusd",
-] as const;
-const listed = (form: (figure: string) => string) => sql.raw(FIGURES.map(form).join(", "));
 const summed = listed((figure) => `sum(${figure})::bigint as ${figure}`);
 
-/** So many attempts are added to the sums in one transaction. */
+/** The most attempts that one transaction adds to the sums. */
 const PER_PASS = 5_000;
-/** Held by the instance that adds up: two would wait for each other's sums, in any order. */
+/** The advisory lock of the instance that adds up: two instances at once would wait for each other's sums, in any order. */
 const LOCK = 7_011_604;
 
 const dayOf = sql`(timestamp 'epoch' + completed_at * interval '1 ms')::date`;
