@@ -1,4 +1,4 @@
-/** Which addresses this service may call. The same rules hold when an address is saved and when a connection is made. */
+/** The addresses that this service may call. The same rules hold when an address is saved and when a connection is made. */
 import { BlockList, isIP } from "node:net";
 
 /** The IPv4 networks of clouds' metadata services, which hand out a machine's secrets to any program on it. */

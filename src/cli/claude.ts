@@ -85,7 +85,7 @@ function failureIn(
   if (result && isSuccess && !inText) return undefined;
 
   const errors = Array.isArray(result?.errors) ? result.errors.filter((error) => typeof error === "string") : [];
-  // Of a run without a result, the text is a piece of the answer, which may speak of limits.
+  // The text of a run without a result is a piece of the answer, which may speak of limits.
   const words = result || inText || assistantError ? text : null;
   const said = errors.join("\n") || words;
   const message = said || "Claude ended without a result.";
@@ -102,7 +102,7 @@ function failureIn(
   return { kind, message, isUnexplained: !said, ...(resetsAtMs !== undefined && { resetsAtMs }) };
 }
 
-/** Of the windows that are used up, the account rests until the last one is reset. */
+/** The account rests until the last of its used-up windows is reset. */
 function latestReset(windows: CliWindow[]): number | undefined {
   const resets = windows.flatMap(({ status, resetsAtMs }) =>
     status === "rejected" && resetsAtMs !== null ? [resetsAtMs] : [],

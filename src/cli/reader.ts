@@ -6,7 +6,7 @@ export type CliName = (typeof CLI_NAMES)[number];
 
 /** What a run of a CLI used; a field is missing where the CLI does not say. Dollars are the CLI's own estimate. */
 export interface CliUsage extends Omit<Metrics, "duration_ms" | "tokens_used"> {
-  /** Of a resumed session, this is the cost of all its runs and not of the last one alone. */
+  /** The cost in dollars; for a resumed session, of all its runs and not of the last one alone. */
   cost_usd?: number;
 }
 

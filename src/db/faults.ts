@@ -7,7 +7,7 @@ export interface Fault {
   status: 503 | 507;
   /** The sentence for the client and for the health call. */
   sentence: string;
-  /** Which connections must be closed: none, the one that met the fault, or all that were opened so far. */
+  /** The connections that must be closed: none, the one that met the fault, or all that were opened so far. */
   drops: "none" | "one" | "all";
 }
 

@@ -11,7 +11,7 @@ export const workers = pgTable("workers", {
   id: text().primaryKey(),
   node_id: text().notNull(),
   url: text().notNull().default(""),
-  /** Who named `url`: the node itself, or Membridge; `caller` means that it was made from the address of the node's request. */
+  /** The source of `url`: the node itself, or Membridge; `caller` means that it was made from the address of the node's request. */
   url_from: text({ enum: URL_SOURCES }).notNull().default("node"),
   /** Another node that answers at `url`; the agent is not called then. */
   answered_by: text(),

@@ -37,7 +37,7 @@ export const llmTasks = pgTable(
     priority: integer().notNull().default(0),
     /** The labels that a worker must have to get the task. */
     requires: jsonb().$type<string[]>().notNull().default([]),
-    /** Of the tasks with the same key, one at most is leased or running. */
+    /** At most one task with the same key is leased or running. */
     concurrency_key: text(),
     /** Labels that the router prefers a worker to have. */
     prefers: jsonb().$type<string[]>().notNull().default([]),

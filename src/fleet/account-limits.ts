@@ -10,7 +10,7 @@ import { accountOf } from "./account-pace.ts";
 const HOUR_MS = 3_600_000;
 /** The longest window of today's providers is a week. */
 const LONGEST_MS = 8 * 24 * HOUR_MS;
-/** So many windows of an account are kept; providers have two or three. */
+/** The most windows that are kept of an account; providers have two or three. */
 const MOST_WINDOWS = 16;
 /** Resets are told in whole seconds or minutes, and clocks differ. */
 const SHORTEST_MS = 1_000;
@@ -77,7 +77,7 @@ export async function recordWindows(tx: Db, workerId: string, windows: UsageWind
   if (paced_until !== stored.paced_until) await copyToWorkers(tx, eq(accountOf, id));
 }
 
-/** Of all windows that are known, those that were named now, and then those that last longest: 16 at most, and none that is over. */
+/** The windows to keep: those that were named now, and then those that last longest; 16 at most, and none that is over. */
 function latestOf(known: UsageWindows, named: UsageWindows, now: number): UsageWindows {
   const rank = ([name, { resets_at }]: [string, UsageWindows[string]]) =>
     Object.hasOwn(named, name) ? Number.POSITIVE_INFINITY : (resets_at ?? 0);

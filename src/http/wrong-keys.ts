@@ -22,7 +22,7 @@ export interface WrongKeys {
   prove(request: Request, key: string): Promise<void>;
   /** The key is wrong. */
   refute(request: Request, key: string): Promise<void>;
-  /** It is not known whether the key is right: it counts no more. */
+  /** Takes back the count of a key of which it stays unknown whether it is right. */
   drop(request: Request, key: string): Promise<void>;
   refuse(response: Response): void;
 }

@@ -34,7 +34,7 @@ function ask(question: Question): Promise<Judgement> {
 }
 
 async function answerTo(question: Question): Promise<Judgement> {
-  // What the start takes is no fault of a schema: on a busy machine that may be seconds.
+  // The time of the thread's start is no fault of a schema: on a busy machine it may be seconds.
   thread ??= await start();
   const asked = thread;
   return new Promise<Judgement>((resolve, reject) => {

@@ -19,7 +19,7 @@ interface Waiting {
   concurrency_key: string | null;
 }
 
-/** So many tasks are looked at, shared out among the sets of labels that they ask for; at least one of each set. */
+/** The number of tasks that are looked at, shared out among the sets of labels that they ask for; at least one of each set. */
 const LOOKED_AT = 2_000;
 
 const ROOMS = statement<Room, Record<string, never>>(
@@ -62,7 +62,7 @@ export async function findDispatchable(db: Db, limit: number): Promise<string[]>
     labels: JSON.stringify([...byLabel.keys()]),
     limit,
   })) {
-    // Of the tasks with one key, only the first can be leased.
+    // Only the first of several tasks with one key can be leased.
     if (key !== null && keys.has(key)) continue;
     // Only the groups with the task's rarest label are looked at: each of 10,000 workers may have labels of its own.
     const candidates = requires

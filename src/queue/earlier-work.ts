@@ -8,7 +8,7 @@ import { limitsLeft } from "./usage.ts";
 export interface Continuation {
   /** The CLI session to go on with: of a task with `resume`, where the worker has one of its context. */
   resume_session?: string;
-  /** Of a task with limits: what its earlier attempts have left of them. */
+  /** What earlier attempts have left of the task's limits; absent where it has none. */
   limits_left?: Limits;
 }
 
