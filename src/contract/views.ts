@@ -1,125 +1,57 @@
-/**
- * What travels: the only place where a row becomes the record of api.md. Column names are field names, so a record is the columns that are named
- * here. A new column is in no answer until it is named here.
- */
+/** What travels, as types and as the names of columns. The records themselves, field by field, are the schemas beside this file. */
+import type { z } from "zod";
 import { shownUrl } from "../addresses.ts";
-import type { AccountRow, ArtifactRow, AuditRow, LeaseRow, ResultRow, TaskRow, WorkerRow } from "../db/rows.ts";
+import type { WorkerRow } from "../db/rows.ts";
+import type * as answers from "./answers.ts";
+import {
+  type artifactRecord,
+  type auditRecord,
+  type configRecord,
+  leaseRecord,
+  type resultRecord,
+  storedArtifact,
+  storedResult,
+} from "./records.ts";
+import type { agentHealthAnswer, connectionTest } from "./service-answers.ts";
+import { taskRecord } from "./task-record.ts";
+import type { accountRecord, workerRecord } from "./worker-record.ts";
 
-export const TASK_FIELDS = [
-  "id",
-  "context_id",
-  "agent_slug",
-  "prompt",
-  "context_hints",
-  "policy",
-  "desired_format",
-  "status",
-  "created_at",
-  "updated_at",
-  "lease_id",
-  "worker_id",
-  "attempts",
-  "max_attempts",
-  "idempotency_key",
-  "priority",
-  "requires",
-  "concurrency_key",
-  "prefers",
-  "queue_ttl_sec",
-  "queue_until",
-  "not_before",
-  "retry",
-  "retry_at",
-  "progress",
-  "cancel_requested",
-  "last_error",
-  "error_kind",
-  "allow_fallback",
-  "tried_by",
-  "elsewhere_until",
-  "limits",
-  "usage",
-  "resume",
-  "agent_kind",
-  "structured_input",
-  "attachments",
-  "tracing",
-  "output_schema",
-  "keep_transcript",
-  "size_bytes",
-] as const satisfies readonly (keyof TaskRow)[];
-export type Task = Pick<TaskRow, (typeof TASK_FIELDS)[number]>;
-
-export const LEASE_FIELDS = [
-  "id",
-  "task_id",
-  "worker_id",
-  "started_at",
-  "expires_at",
-  "ttl_seconds",
-  "status",
-  "last_heartbeat",
-  "context_id",
-] as const satisfies readonly (keyof LeaseRow)[];
-export type Lease = Pick<LeaseRow, (typeof LEASE_FIELDS)[number]>;
-
-export const ARTIFACT_FIELDS = [
-  "id",
-  "task_id",
-  "job_id",
-  "type",
-  "created_at",
-  "finalized",
-  "url",
-  "entity_refs",
-  "tags",
-  "content",
-  "size_bytes",
-  "sha256",
-  "content_type",
-] as const satisfies readonly (keyof ArtifactRow)[];
-export type StoredArtifact = Pick<ArtifactRow, (typeof ARTIFACT_FIELDS)[number]>;
-/**
- * `accepted` says whether the artifact is what came of its task: false for an attempt that was made again, and for a result that came too late;
- * null where that is not known, as of adopted rows.
- */
-export type Artifact = StoredArtifact & { accepted: boolean | null };
-
-export const RESULT_FIELDS = [
-  "id",
-  "task_id",
-  "worker_id",
-  "artifact_id",
-  "status",
-  "error_message",
-  "error_kind",
-  "metrics",
-  "completed_at",
-  "lease_id",
-  "accepted",
-  "incomplete",
-] as const satisfies readonly (keyof ResultRow)[];
-export type StoredResult = Pick<ResultRow, (typeof RESULT_FIELDS)[number]>;
+export type Task = z.output<typeof taskRecord>;
+export type Lease = z.output<typeof leaseRecord>;
+export type StoredArtifact = z.output<typeof storedArtifact>;
+export type Artifact = z.output<typeof artifactRecord>;
+export type StoredResult = z.output<typeof storedResult>;
 /** `output` is the text that PostgreSQL holds, in the result's row or in its artifact. */
-export type Result = StoredResult & { output: string | null };
-export type AuditEntry = AuditRow;
+export type Result = z.output<typeof resultRecord>;
+export type AuditEntry = z.output<typeof auditRecord>;
+export type Worker = z.output<typeof workerRecord>;
+export type Account = z.output<typeof accountRecord>;
+export type RuntimeConfig = z.output<typeof configRecord>;
+export type TaskWithResult = z.output<typeof answers.taskWithResult>;
+export type LeasedTask = z.output<typeof answers.leasedTask>;
+export type HeartbeatAnswer = z.output<typeof answers.heartbeatAnswer>;
+export type Completed = z.output<typeof answers.completed>;
+export type Dispatched = Omit<z.output<typeof answers.dispatched>, "dispatched">;
+export type Explanation = z.output<typeof answers.explanation>;
+export type Stats = z.output<typeof answers.statsAnswer>;
+export type UsageSum = z.output<typeof answers.usageSum>;
+export type ConnectionTest = z.output<typeof connectionTest>;
+export type AgentHealth = z.output<typeof agentHealthAnswer>;
+
+/** The columns that a record has. Column names are field names. */
+const columnsIn = <Shape extends z.core.$ZodShape>({ shape }: z.ZodObject<Shape>) =>
+  Object.keys(shape) as (keyof Shape & string)[];
+
+export const TASK_FIELDS = columnsIn(taskRecord);
+export const LEASE_FIELDS = columnsIn(leaseRecord);
+export const ARTIFACT_FIELDS = columnsIn(storedArtifact);
+export const RESULT_FIELDS = columnsIn(storedResult);
 
 /** A worker as stored, with the number of its leases that are active now. */
 export type WorkerWithLoad = WorkerRow & { active_leases: number };
-export type Worker = ReturnType<typeof workerView>;
-
-/**
- * An account at an LLM's provider: what is known of its limit and its windows, and who works with it. `paced_until`: it gets one task at a time
- * until then. `updated_at` is null while nothing is known of it.
- */
-export type Account = Pick<AccountRow, "id" | "rest" | "windows" | "paced_until"> & {
-  workers: string[];
-  active_leases: number;
-  updated_at: number | null;
-};
 
 /** The worker as it travels. Fields that are not named here stay inside the service. */
-export function workerView(worker: WorkerWithLoad) {
+export function workerView(worker: WorkerWithLoad): Worker {
   return {
     id: worker.id,
     node_id: worker.node_id,
@@ -142,15 +74,6 @@ export function workerView(worker: WorkerWithLoad) {
     account_rest: worker.account_rest,
     active_leases: worker.active_leases,
   };
-}
-
-export interface RuntimeConfig {
-  membridge_server_url: string;
-  admin_key_masked: string;
-  connected: boolean;
-  last_test: number | null;
-  /** Why it is not connected, in a sentence. */
-  reason: string | null;
 }
 
 /** Shows the first and last 4 characters of a key around `****`. A key of less than 16 characters is hidden whole, and no key is "". */

@@ -1,4 +1,5 @@
 import type { Caller } from "../caller.ts";
+import type { AgentHealth } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf, Refusal } from "../errors.ts";
@@ -25,8 +26,6 @@ export class AgentUnreachable extends Refusal {
 export class NoAgentUrl extends Refusal {
   readonly status = 400;
 }
-
-export type AgentHealth = Record<string, unknown> & { reachable: boolean };
 
 /** The health answer of the worker's agent, and whether it is `reachable`; if not, `error` says why. NotFound: no such worker. */
 export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string): Promise<AgentHealth> {

@@ -1,10 +1,9 @@
 import type { Caller } from "../caller.ts";
+import type { ConnectionTest } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import type { Settings } from "../settings/settings.ts";
 import { type Membridge, MembridgeUnreachable } from "./membridge.ts";
-
-export type ConnectionTest = { connected: true; health: unknown } | { connected: false; error: string };
 
 /** Calls that show whether Membridge takes the admin key, which its health does not need. A version may lack one of them. */
 const KEYED = ["agents", "projects"];

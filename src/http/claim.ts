@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import type { claimTasks as claimRequest } from "../contract/requests.ts";
+import type { LeasedTask } from "../contract/views.ts";
 import { claimTasks } from "../queue/claim.ts";
-import type { LeasedTask } from "../queue/new-lease.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";

@@ -1,8 +1,8 @@
 import * as queries from "../contract/queries.ts";
+import type { Stats } from "../contract/views.ts";
 import { auditEntries } from "../db/audit.ts";
 import { openPage } from "../db/pages.ts";
 import { leasesIn } from "../queue/leases.ts";
-import type { Stats } from "../queue/stats.ts";
 import { tasks } from "../queue/tasks.ts";
 import { usageBy } from "../queue/usage-sums.ts";
 import { cursorText, sendList, sendPage, setNext } from "./lists.ts";

@@ -1,7 +1,6 @@
 import type { z } from "zod";
-import type { Task } from "../contract/views.ts";
+import type { LeasedTask, Task } from "../contract/views.ts";
 import { NotFound } from "../errors.ts";
-import type { LeasedTask } from "../queue/new-lease.ts";
 import { getTask } from "../queue/tasks.ts";
 import { ownLeaseId } from "./own-work.ts";
 import type { Call } from "./route.ts";

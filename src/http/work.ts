@@ -1,9 +1,8 @@
 import type { Request, Response } from "express";
 import { completeTask as completion } from "../contract/complete-task.ts";
 import * as requests from "../contract/requests.ts";
-import { workerView } from "../contract/views.ts";
+import { type Completed, workerView } from "../contract/views.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
-import type { Completion } from "../queue/completion.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
 import { leaseTask } from "../queue/lease.ts";
 import { releaseTask } from "../queue/release.ts";
@@ -128,7 +127,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
   ];
 }
 
-function sendCompletion(request: Request, response: Response, completion: Completion): void {
+function sendCompletion(request: Request, response: Response, completion: Completed): void {
   if (!wantsText(request)) {
     sendJson(response, completion);
     return;

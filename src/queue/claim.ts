@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { ClaimTasks } from "../contract/requests.ts";
+import type { LeasedTask } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -19,7 +20,7 @@ import { workerNotFound } from "../fleet/workers.ts";
 import { afterCommit } from "./after-commit.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { withContinuations } from "./earlier-work.ts";
-import { type LeasedTask, newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
+import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { labelSetsWithin, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { isDue, isOpenTo, taskBytes } from "./tasks.ts";

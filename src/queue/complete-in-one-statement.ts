@@ -1,4 +1,5 @@
 import type { Caller } from "../caller.ts";
+import type { Completed } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
@@ -6,7 +7,7 @@ import { recordSuccess } from "../fleet/failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { afterCommit } from "./after-commit.ts";
-import { type Completion, detailOf, type Submission } from "./completion.ts";
+import { detailOf, type Submission } from "./completion.ts";
 import {
   COMPLETE,
   COMPLETE_STAGED,
@@ -30,7 +31,7 @@ export async function completeInOneStatement(
   taskId: string,
   { request, bodySha256, incomplete }: Submission,
   { id: artifactId, columns, contentTypes, staged }: PlacedOutput,
-): Promise<Completion | undefined> {
+): Promise<Completed | undefined> {
   const { status, output, lease_id: leaseId, metrics, error_message, error_kind } = request;
   const resultId = newId();
   const values: CompletionValues = {

@@ -1,6 +1,6 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
-import type { StoredArtifact, Task } from "../contract/views.ts";
+import type { Completed, StoredArtifact, Task } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -15,15 +15,7 @@ import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { takeStaged } from "../storage/staging.ts";
 import { artifactColumns } from "./artifacts.ts";
-import {
-  answerTo,
-  type Completion,
-  detailOf,
-  findEarlier,
-  holderFor,
-  resultColumns,
-  type Submission,
-} from "./completion.ts";
+import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type Submission } from "./completion.ts";
 import { isStill } from "./fence.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
@@ -49,7 +41,7 @@ export function completeInTransaction(
   submission: Submission,
   placed: PlacedOutput,
   transcript?: PlacedOutput,
-): Promise<Completion> {
+): Promise<Completed> {
   const { request, bodySha256, incomplete } = submission;
   return inTransaction(db, async (tx) => {
     const before = await lockTask(tx, taskId);

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
-import type { Task } from "../contract/views.ts";
+import type { Completed, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
@@ -13,7 +13,7 @@ import { requireStaged, unstage } from "../storage/staging.ts";
 import { afterCommit } from "./after-commit.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
-import { type Completion, findEarlier, type Submission, submissionOf, tooLate } from "./completion.ts";
+import { findEarlier, type Submission, submissionOf, tooLate } from "./completion.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
 import { judgeOutput } from "./judge-output.ts";
 import { readPrinted } from "./read-printed.ts";
@@ -47,7 +47,7 @@ export async function completeTask(
   taskId: string,
   request: CompleteTask,
   { incomplete = false, paceAt = 0 }: { incomplete?: boolean; paceAt?: number } = {},
-): Promise<Completion> {
+): Promise<Completed> {
   const { cli, output_id } = request;
   let submission = submissionOf(request, incomplete);
   let sessionCost: number | null = null;
@@ -81,7 +81,7 @@ async function complete(
   store: ArtifactStore,
   taskId: string,
   submission: Submission,
-): Promise<Completion> {
+): Promise<Completed> {
   const { request, transcript } = submission;
   let placed = await placeForHolder(db, caller, store, taskId, request);
   let kept: PlacedOutput | undefined;

@@ -2,14 +2,7 @@
 import { eq } from "drizzle-orm";
 import { kindOfLastWords, kindOfWholeOutput } from "../cli/known-messages.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
-import {
-  type Artifact,
-  RESULT_FIELDS,
-  type Result,
-  type StoredArtifact,
-  type StoredResult,
-  type Task,
-} from "../contract/views.ts";
+import { type Completed, RESULT_FIELDS, type StoredArtifact, type StoredResult, type Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { pickColumns } from "../db/columns.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
@@ -31,13 +24,6 @@ export interface Submission {
 
 /** What Drizzle reads of a result that is answered. */
 export const resultColumns = pickColumns(llmResults, RESULT_FIELDS);
-
-/** The answer to a completion. */
-export interface Completion {
-  task: Task;
-  artifact: Artifact;
-  result: Result;
-}
 
 /**
  * What `sent` is recorded as. An error that names no kind gets the one that its message tells, and a success that is nothing but a message about
@@ -80,7 +66,7 @@ export async function findEarlier(
   db: Db,
   task: Task,
   { request, bodySha256 }: Submission,
-): Promise<Completion | undefined> {
+): Promise<Completed | undefined> {
   const { lease_id: leaseId } = request;
   if (leaseId === undefined || !(await findLease(db, task.id, leaseId))) return undefined;
   const [found] = await db
@@ -102,7 +88,7 @@ export function answerTo(
   task: Task,
   artifact: StoredArtifact,
   result: StoredResult,
-): Completion {
+): Completed {
   const accepted = result.accepted && hasEnded(task) && task.lease_id === result.lease_id;
   return {
     task,

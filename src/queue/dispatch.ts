@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Caller } from "../caller.ts";
 import type { DispatchTask } from "../contract/requests.ts";
-import type { Task } from "../contract/views.ts";
+import type { Dispatched, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
@@ -24,15 +24,6 @@ const RELEASE_WITHIN_MS = 5_000;
 /** 400: the named worker has no address. */
 export class NoUrl extends Refusal {
   readonly status = 400;
-}
-
-export interface Dispatched {
-  task_id: string;
-  worker_id: string;
-  lease_id: string;
-  execution: { ok: true; started: true };
-  /** The task was dispatched to that worker before, under that lease. */
-  already?: true;
 }
 
 /** 502: the agent refused the task, which is queued again with its attempt given back. */

@@ -1,16 +1,10 @@
 /** What a worker needs to go on where earlier attempts and tasks ended. */
-import type { Task } from "../contract/views.ts";
+import type { LeasedTask, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import type { Limits } from "../db/values.ts";
 import { sessionsOf } from "./sessions.ts";
 import { limitsLeft } from "./usage.ts";
 
-export interface Continuation {
-  /** The CLI session to go on with: of a task with `resume`, where the worker has one of its context. */
-  resume_session?: string;
-  /** What earlier attempts have left of the task's limits; absent where it has none. */
-  limits_left?: Limits;
-}
+export type Continuation = Pick<LeasedTask, "resume_session" | "limits_left">;
 
 /** The same tasks, each with what the worker is told beside it. It asks the database only for tasks with `resume`. */
 export async function withContinuations<Leased extends { task: Task }>(

@@ -1,5 +1,5 @@
 import { asc, sql } from "drizzle-orm";
-import type { Task } from "../contract/views.ts";
+import type { Explanation, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { llmTasks } from "../db/schema.ts";
@@ -8,12 +8,6 @@ import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
 import { activeLeases, maxConcurrency } from "../fleet/capacity.ts";
 import { hasLabels, isDrained, isEligible, isNotKept } from "../fleet/matching.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
-
-/** A worker, and the reasons why it has not got a queued task; without any it could take the task now. */
-export interface WorkerReasons {
-  worker_id: string;
-  reasons: string[];
-}
 
 /** The most workers that an explanation names. */
 const MOST_WORKERS = 200;
@@ -52,7 +46,7 @@ export async function limitsFor(db: Db, task: Task): Promise<string[]> {
  * The first 200 workers by name, each with the reasons why it has not got the task. A reason says why the service does not choose the worker by
  * itself: a worker without a CLI can still claim the task, and a caller can lease it to a worker whose agent is not called now.
  */
-export async function explainWorkers(db: Db, task: Task): Promise<WorkerReasons[]> {
+export async function explainWorkers(db: Db, task: Task): Promise<Explanation["workers"]> {
   const { allow_fallback, tried_by } = task;
   const rows = await db
     .select({

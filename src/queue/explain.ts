@@ -1,36 +1,11 @@
-import type { Task } from "../contract/views.ts";
+import type { Explanation, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
-import { countAbleWorkers, explainWorkers, limitsFor, type WorkerReasons } from "./explain-workers.ts";
+import { countAbleWorkers, explainWorkers, limitsFor } from "./explain-workers.ts";
 import { findLease } from "./fence.ts";
 import { dueAt, getTask } from "./tasks.ts";
 import { limitReached } from "./usage.ts";
-
-/** The worker that holds a task, since when, its last heartbeat, and when the lease ends unless another comes; times in epoch milliseconds. */
-export interface Holder {
-  worker_id: string;
-  lease_id: string;
-  since: number;
-  last_heartbeat: number;
-  expires_at: number;
-}
-
-/** Why a task is in its state. */
-export interface Explanation {
-  task_id: string;
-  status: Task["status"];
-  /** One or two sentences for a person. */
-  reason: string;
-  /** When the task may be leased, in epoch milliseconds; null when that time has come. */
-  due_at: number | null;
-  /** The message of the last attempt that ended without success. */
-  last_error: string | null;
-  /** Null unless the task is held. */
-  holder: Holder | null;
-  /** For a queued task, the first 200 workers by name with the reasons why they have not got it; without a reason a worker could take it now. */
-  workers: WorkerReasons[];
-}
 
 /** Says why the task waits, which worker holds it, or what became of it. NotFound: no such task. */
 export async function explain(db: Db, taskId: string): Promise<Explanation> {
@@ -87,14 +62,14 @@ function endsUnstarted({ queue_until, attempts, tried_by }: Task): string {
 
 const timeOf = (ms: number) => new Date(ms).toISOString();
 
-async function holderOf(db: Db, { id, lease_id }: Task): Promise<Holder | null> {
+async function holderOf(db: Db, { id, lease_id }: Task): Promise<Explanation["holder"]> {
   const lease = await findLease(db, id, lease_id ?? "");
   if (!lease) return null;
   const { worker_id, started_at: since, last_heartbeat, expires_at } = lease;
   return { worker_id, lease_id: lease.id, since, last_heartbeat, expires_at };
 }
 
-function sentenceOf({ worker_id, lease_id, cancel_requested }: Task, holder: Holder | null): string {
+function sentenceOf({ worker_id, lease_id, cancel_requested }: Task, holder: Explanation["holder"]): string {
   const held = `Worker ${worker_id} holds it under lease ${lease_id}`;
   if (!holder) return `${held}.`;
   const { since, last_heartbeat, expires_at } = holder;

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { HeartbeatTask } from "../contract/requests.ts";
-import { LEASE_FIELDS, type Lease } from "../contract/views.ts";
+import { type HeartbeatAnswer, LEASE_FIELDS, type Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/columns.ts";
@@ -18,18 +18,6 @@ import { findTask } from "./tasks.ts";
 
 /** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
 const LONGEST_BEAT_MS = 10_000;
-
-/** The answer to a heartbeat. */
-export interface HeartbeatAnswer {
-  lease: Lease;
-  expires_at: number;
-  /** The task is to be cancelled: the worker shall stop, and complete or release it. */
-  cancel: boolean;
-  /** The worker shall take no new work. */
-  drain: boolean;
-  /** When to send the next heartbeat, in milliseconds from now. */
-  next_heartbeat_ms: number;
-}
 
 type Values = { taskId: string; leaseId: string | null; progress: string | null };
 

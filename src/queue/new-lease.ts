@@ -1,18 +1,11 @@
 import { type SQL, sql } from "drizzle-orm";
-import { LEASE_FIELDS, type Lease, TASK_FIELDS, type Task } from "../contract/views.ts";
+import { LEASE_FIELDS, TASK_FIELDS } from "../contract/views.ts";
 import { insertAudit } from "../db/audit.ts";
 import { columnsOf } from "../db/columns.ts";
-import type { Continuation } from "./earlier-work.ts";
 
 /** A lease lives 300 s, or as long as its task may run plus a margin where that is longer, since agents may heartbeat only once (lifecycle.md, invariant 10). */
 const DEFAULT_TTL_SECONDS = 300;
 const TTL_MARGIN_SECONDS = 30;
-
-/** A task and the new lease under which a worker got it, and what it needs to go on where earlier work ended. */
-export interface LeasedTask extends Continuation {
-  task: Task;
-  lease: Lease;
-}
 
 /** The CTE column `ttl_seconds` of a lease for a task with the column `policy`: `wanted` seconds, or what the task needs where that is null. */
 export function ttlSecondsColumn(wanted: SQL): SQL {

@@ -1,15 +1,8 @@
 import { sql } from "drizzle-orm";
+import type { Stats } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { TASK_STATUSES } from "../db/values.ts";
-
-export interface Stats {
-  /** The time of the counts, by the database's clock in epoch milliseconds: up to 2 s ago. */
-  as_of: number;
-  tasks: { total: number; by_status: Record<string, number> };
-  leases: { total: number; active: number };
-  workers: { total: number; online: number };
-}
 
 /** Counts are kept for 20 times as long as counting took, so that requests for them cost at most a twentieth of a core, and for 2 s at most. */
 const LONGEST_MS = 2_000;

@@ -1,19 +1,11 @@
 import { and, desc, eq, sql } from "drizzle-orm";
-import type { Artifact, Result, Task } from "../contract/views.ts";
+import type { TaskWithResult } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { resultColumns } from "./completion.ts";
 import { hasEnded } from "./fence.ts";
 import { getTask } from "./tasks.ts";
-
-/** A task, and what came of it: both are null while it has not ended, and where its last lease has no result. */
-export interface TaskWithResult {
-  task: Task;
-  /** With its output, where PostgreSQL holds that as text. */
-  result: Result | null;
-  artifact: Artifact | null;
-}
 
 /** The task with the result that its last lease brought. NotFound: no such task. */
 export async function getTaskWithResult(db: Db, taskId: string): Promise<TaskWithResult> {

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
+import type { UsageSum } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { newUsage, USAGE_DIMENSIONS, type UsageDimension, usageSums } from "../db/usage-tables.ts";
-import type { Usage } from "../db/values.ts";
 import { listed } from "./record-usage.ts";
 
 const summed = listed((figure) => `sum(${figure})::bigint as ${figure}`);
@@ -38,11 +38,6 @@ export async function sumUpUsage(db: Db): Promise<number> {
     )
     select count(*)::int as attempts from taken`);
   return rows[0]?.attempts ?? 0;
-}
-
-/** What was used under one value of a dimension, which is its `key`. */
-export interface UsageSum extends Usage {
-  key: string;
 }
 
 /**

@@ -2,8 +2,7 @@
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import type { Account, Worker } from "../../src/contract/views.ts";
-import type { Explanation } from "../../src/queue/explain.ts";
+import type { Account, Explanation, Worker } from "../../src/contract/views.ts";
 import { lines } from "../cli/printed.ts";
 import { call, create, folderForTest, PATH, query, startWorker, WORKERS } from "../support/workers.ts";
 
