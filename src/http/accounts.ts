@@ -1,5 +1,7 @@
 import * as queries from "../contract/queries.ts";
+import { accountRecord } from "../contract/worker-record.ts";
 import { listAccounts, resumeAccount } from "../fleet/accounts.ts";
+import { pageOf } from "./answers.ts";
 import { setNext } from "./lists.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 import { storableName } from "./workers.ts";
@@ -8,10 +10,12 @@ import { storableName } from "./workers.ts";
 export const accountRoutes: Route[] = [
   route({
     name: "listAccounts",
+    summary: "List the accounts at LLM providers",
     method: "get",
     path: "/api/runtime/accounts",
     access: READERS,
     query: queries.workerPage,
+    answers: pageOf(accountRecord, "The accounts, by name."),
     handle: async ({ request, response, db, query }) => {
       const { limit, after } = query();
       const page = await listAccounts(db, { limit, after });
@@ -22,9 +26,11 @@ export const accountRoutes: Route[] = [
   }),
   route({
     name: "resumeAccount",
+    summary: "End an account's rest and pace",
     method: "post",
     path: "/api/runtime/accounts/:id/resume",
     access: ADMINS,
+    answers: { 200: { means: "The account.", json: accountRecord }, 404: "Nobody has such an account." },
     handle: async ({ response, db, caller, params }) =>
       response.json(await resumeAccount(db, caller, storableName(params.id))),
   }),

@@ -1,7 +1,10 @@
+import { z } from "zod";
 import * as queries from "../contract/queries.ts";
+import { agentHealthAnswer, passedOn } from "../contract/service-answers.ts";
 import { AGENT_ACTIONS, type AgentAction, agentHealth, askAgentTo } from "../fleet/agent-actions.ts";
 import { installScript } from "../fleet/install-script.ts";
 import type { AgentCalls } from "../fleet/node-agent.ts";
+import { NO_WORKER } from "./answers.ts";
 import { originOf } from "./https.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 import { storableName } from "./workers.ts";
@@ -16,9 +19,11 @@ export function agentRoutes(agents: AgentCalls, publicUrl: string | undefined): 
     // For admins only, since it makes the service call the agent.
     route({
       name: "getAgentHealth",
+      summary: "Ask a worker's agent how it is",
       method: "get",
       path: "/api/runtime/workers/:id/agent-health",
       access: ADMINS,
+      answers: { 200: { means: "What it says, or why it was not reached.", json: agentHealthAnswer }, ...NO_WORKER },
       handle: async ({ response, db, params }) => response.json(await agentHealth(db, agents, storableName(params.id))),
     }),
     ...actions.map((action) =>
@@ -27,16 +32,27 @@ export function agentRoutes(agents: AgentCalls, publicUrl: string | undefined): 
         method: "post",
         path: `/api/runtime/workers/:id/agent-${action}`,
         access: ADMINS,
+        summary: `Ask a worker's agent to ${action} itself`,
+        answers: {
+          200: { means: "The agent's answer.", json: passedOn },
+          ...NO_WORKER,
+          400: "The worker has no address.",
+          502: "The agent was not reached, or did not do it.",
+        },
         handle: async ({ response, db, caller, params }) =>
           response.json(await askAgentTo(db, caller, agents, storableName(params.id), action)),
       }),
     ),
     route({
       name: "getInstallScript",
+      summary: "Read a script that installs the shell worker",
       method: "get",
       path: "/api/runtime/agent-install-script",
       access: READERS,
       query: queries.installScript,
+      answers: {
+        200: { means: "The script. It holds no key.", other: { "text/x-shellscript": "A script for `sh`." } },
+      },
       handle: ({ request, response, query }) => {
         const { node_id, server_url } = query();
         const server = server_url ?? publicUrl ?? originOf(request);
@@ -46,16 +62,20 @@ export function agentRoutes(agents: AgentCalls, publicUrl: string | undefined): 
     // Answered for pages of the earlier service (lifecycle.md, invariant 13).
     route({
       name: "listProjects",
+      summary: "List nothing, for pages of the earlier service",
       method: "get",
       path: "/api/runtime/projects",
       access: READERS,
+      answers: { 200: { means: "An empty list.", json: z.array(z.never()) } },
       handle: ({ response }) => response.json([]),
     }),
     route({
       name: "createProject",
+      summary: "Refuse to create a project",
       method: "post",
       path: "/api/runtime/projects",
       access: ADMINS,
+      answers: { 501: "This service keeps no projects." },
       handle: ({ response }) => response.status(501).json({ error: NO_PROJECTS }),
     }),
   ];

@@ -3,11 +3,14 @@ import { pipeline } from "node:stream/promises";
 import type { Request } from "express";
 import type { Logger } from "pino";
 import * as queries from "../contract/queries.ts";
+import { artifactRecord } from "../contract/records.ts";
+import { artifactAddress } from "../contract/service-answers.ts";
 import { messageOf } from "../errors.ts";
 import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
 import { contentOf, fileNameOf, presignedUrl } from "../storage/artifact-content.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import type { Part } from "../storage/bucket.ts";
+import { type Answers, pageOf } from "./answers.ts";
 import { sendList } from "./lists.ts";
 import { READERS, type Route, route } from "./route.ts";
 
@@ -18,6 +21,22 @@ const NEVER_EXECUTED = {
   "Content-Security-Policy": "default-src 'none'; sandbox",
 };
 
+const NO_ARTIFACT = { 404: "There is no such artifact." };
+const BYTES = { "*/*": "Bytes, with the media type of the artifact." };
+const CONTENT: Answers = {
+  200: { means: "The whole of it.", other: BYTES, headers: ["ETag", "Accept-Ranges", "Content-Disposition"] },
+  206: {
+    means: "The part that `Range` names.",
+    other: BYTES,
+    headers: ["ETag", "Content-Range", "Content-Disposition"],
+  },
+  304: "The client has it already.",
+  416: { means: "It has no such part." },
+  ...NO_ARTIFACT,
+  409: "It lies in another bucket than the one that is configured.",
+  502: "The bytes are damaged or gone.",
+};
+
 /** A client that takes nothing for so long is cut off. It would hold a connection to the bucket, or memory with the database's rows, for ever. */
 const PATIENCE_MS = 300_000;
 
@@ -26,10 +45,12 @@ export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs =
   return [
     route({
       name: "listArtifacts",
+      summary: "List artifacts",
       method: "get",
       path: "/api/runtime/artifacts",
       access: READERS,
       query: queries.artifactFilter,
+      answers: pageOf(artifactRecord, "The artifacts, newest first."),
       handle: ({ request, response, db, query }) => {
         const { task_id: taskId, ...page } = query();
         return sendList(request, response, db, artifactsOf(taskId), page);
@@ -37,16 +58,21 @@ export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs =
     }),
     route({
       name: "getArtifact",
+      summary: "Read an artifact",
       method: "get",
       path: "/api/runtime/artifacts/:id",
       access: READERS,
+      answers: { 200: { means: "The artifact.", json: artifactRecord }, ...NO_ARTIFACT },
       handle: async ({ response, db, params }) => response.json(await getArtifact(db, params.id)),
     }),
     route({
       name: "getArtifactContent",
+      summary: "Read the bytes of an artifact",
       method: "get",
       path: "/api/runtime/artifacts/:id/content",
       access: READERS,
+      headers: ["Range", "If-None-Match", "If-Range"],
+      answers: CONTENT,
       handle: async ({ request, response, db, caller, params }) => {
         const artifact = await getArtifact(db, params.id);
         const headers = {
@@ -99,10 +125,16 @@ export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs =
     }),
     route({
       name: "getArtifactUrl",
+      summary: "Make an address at which anybody may read an artifact",
       method: "get",
       path: "/api/runtime/artifacts/:id/url",
       access: READERS,
       query: queries.artifactUrl,
+      answers: {
+        200: { means: "The address.", json: artifactAddress },
+        ...NO_ARTIFACT,
+        409: "It lies in PostgreSQL, or in another bucket.",
+      },
       handle: async ({ response, db, params, query }) => {
         const { expires_seconds = URL_SECONDS } = query();
         const url = await presignedUrl(store, await getArtifact(db, params.id), expires_seconds);

@@ -1,8 +1,10 @@
 import type { Request } from "express";
 import type { z } from "zod";
+import { taskWithResult } from "../contract/answers.ts";
 import { hasEnded } from "../queue/fence.ts";
 import type { ResultRoom } from "../queue/result-room.ts";
 import { getTaskWithResult } from "../queue/task-result.ts";
+import type { Answers } from "./answers.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";
 import { sendJson } from "./json.ts";
@@ -18,6 +20,12 @@ export function preferredWait(request: Request): number | undefined {
 }
 
 type WaitingCall = Pick<Call<string, z.ZodType, z.ZodObject>, "response" | "db" | "caller">;
+
+/** What a call that waits for a task's end answers. */
+export const OUTCOME: Answers = {
+  200: { means: "The task has ended.", json: taskWithResult },
+  202: { means: "It has not ended in that time: both the result and the artifact are null.", json: taskWithResult },
+};
 
 /** Answers calls that wait until a task has ended. */
 export interface ResultAnswers {

@@ -14,6 +14,11 @@ import { sendPlain, wantsText } from "./plain-answer.ts";
 import type { Call } from "./route.ts";
 import { headersOfGrant } from "./task-input.ts";
 
+/** What a claim that wants text is answered. */
+export const GRANT_AS_TEXT = {
+  "text/plain": "The prompt of one task; its fields are in headers `X-Bloom-…`, percent-encoded (docs/api.md).",
+};
+
 type ClaimCall = Call<string, typeof claimRequest, z.ZodObject>;
 
 /**

@@ -1,4 +1,5 @@
-import type { z } from "zod";
+import { z } from "zod";
+import { taskWithResult } from "../contract/answers.ts";
 import {
   type CreateTask,
   createTask as creation,
@@ -8,13 +9,31 @@ import {
   type replayTask,
   requestOf,
 } from "../contract/create-task.ts";
+import { taskRecord } from "../contract/task-record.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { createTask } from "../queue/create.ts";
 import { getTask } from "../queue/tasks.ts";
+import type { Answers } from "./answers.ts";
 import { preferredWait, type ResultAnswers } from "./await-result.ts";
 import { InvalidBody, InvalidValue, parseBody, parseHeader } from "./input.ts";
 import { sendJson } from "./json.ts";
 import type { Call } from "./route.ts";
+
+/** What a creation answers. */
+export const CREATED: Answers = {
+  200: {
+    means: "The task that the same request made before; or, with `Prefer: wait`, the task when it has ended.",
+    json: z.union([taskRecord, taskWithResult]),
+    headers: ["X-Ignored-Fields", "Preference-Applied"],
+  },
+  201: { means: "The new task.", json: taskRecord, headers: ["X-Ignored-Fields"] },
+  202: {
+    means: "With `Prefer: wait`: the task has not ended in that time.",
+    json: taskWithResult,
+    headers: ["X-Ignored-Fields", "Preference-Applied"],
+  },
+  409: "The idempotency key was used for another request.",
+};
 
 type CreateCall = Call<string, typeof creation, z.ZodObject>;
 

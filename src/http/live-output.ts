@@ -1,11 +1,13 @@
 import type { Response } from "express";
 import type { Caller } from "../caller.ts";
+import { liveOutputAnswer } from "../contract/answers.ts";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { NotFound } from "../errors.ts";
 import type { LiveFollowers } from "../queue/live-followers.ts";
 import { addLiveOutput, type Pieces, readLiveOutput } from "../queue/live-output.ts";
 import { getTask } from "../queue/tasks.ts";
+import { NO_LEASE } from "./answers.ts";
 import { clientGone } from "./client-gone.ts";
 import { fencedBody, InvalidValue } from "./input.ts";
 import type { KeyWatch } from "./key-watch.ts";
@@ -29,12 +31,15 @@ export function liveOutputRoutes(followers: LiveFollowers, keyWatch: KeyWatch, i
   return [
     route({
       name: "addLiveOutput",
+      summary: "Add to what a task prints",
       method: "post",
       path: PATH,
       access: WORKERS,
       limit: "worker calls",
       plain: "stream",
       schema: requests.liveOutput,
+      headers: ["X-Lease-Id"],
+      answers: { 204: "The piece is kept, or was before.", ...NO_LEASE },
       handle: async ({ request, response, db, caller, params, body }) => {
         requireOn();
         await addLiveOutput(db, params.id, body(await ownFence(db, caller, params.id, fencedBody(request))));
@@ -43,10 +48,23 @@ export function liveOutputRoutes(followers: LiveFollowers, keyWatch: KeyWatch, i
     }),
     route({
       name: "getLiveOutput",
+      summary: "Read what a task prints",
       method: "get",
       path: PATH,
       access: READERS,
       query: queries.livePosition,
+      headers: ["Last-Event-ID"],
+      answers: {
+        200: {
+          means: "What there is behind the position.",
+          json: liveOutputAnswer,
+          other: {
+            "text/event-stream":
+              "An event `output` for each piece with its position as the id, and `end` when the task has ended.",
+          },
+        },
+        404: "There is no such task, or live output is off.",
+      },
       handle: async ({ request, response, db, caller, params, query }) => {
         requireOn();
         const { after } = query();

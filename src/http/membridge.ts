@@ -1,9 +1,11 @@
 import type { Response } from "express";
 import { text } from "../contract/fields.ts";
 import * as requests from "../contract/requests.ts";
+import { passedOn } from "../contract/service-answers.ts";
 import { errorTextOf, selectLeader } from "../fleet/leadership.ts";
 import { type Membridge, MembridgeUnreachable } from "../fleet/membridge.ts";
 import type { MembridgeAnswer } from "../fleet/membridge-attempt.ts";
+import type { Answers } from "./answers.ts";
 import { clientGone } from "./client-gone.ts";
 import { InvalidValue } from "./input.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
@@ -14,6 +16,12 @@ interface Failure {
   text?: (answer: MembridgeAnswer) => string;
 }
 
+const ANSWERED: Answers = {
+  200: { means: "Membridge's answer.", json: passedOn },
+  502: "Membridge cannot be reached.",
+};
+const OWN_STATUS = "Membridge refused, with this status.";
+
 const NAMES = { leadership: "getLeadership", nodes: "listNodes" };
 const READS = ["leadership", "nodes"] as const;
 
@@ -22,17 +30,21 @@ export function membridgeRoutes(membridge: Membridge): Route[] {
   return [
     route({
       name: "getMembridgeHealth",
+      summary: "Ask Membridge how it is",
       method: "get",
       path: "/api/membridge/health",
       access: "anybody",
+      answers: ANSWERED,
       handle: ({ response }) =>
         relay(response, (signal) => membridge.call(["health"], { retries: 1, signal }), { status: 502 }),
     }),
     route({
       name: "listMembridgeProjects",
+      summary: "List Membridge's projects",
       method: "get",
       path: "/api/membridge/projects",
       access: READERS,
+      answers: ANSWERED,
       handle: ({ response }) => relay(response, (signal) => membridge.call(["projects"], { signal }), { status: 502 }),
     }),
     ...READS.map((part) =>
@@ -41,6 +53,8 @@ export function membridgeRoutes(membridge: Membridge): Route[] {
         method: "get",
         path: `/api/membridge/projects/:cid/${part}`,
         access: READERS,
+        summary: `Read the ${part} of a project`,
+        answers: { ...ANSWERED, default: OWN_STATUS },
         handle: ({ response, params }) => {
           const path = ["projects", projectId(params.cid), part];
           return relay(response, (signal) => membridge.call(path, { signal }));
@@ -49,10 +63,12 @@ export function membridgeRoutes(membridge: Membridge): Route[] {
     ),
     route({
       name: "selectLeader",
+      summary: "Make a node the primary of a project",
       method: "post",
       path: "/api/membridge/projects/:cid/leadership/select",
       access: ADMINS,
       schema: requests.selectLeadership,
+      answers: { ...ANSWERED, default: OWN_STATUS },
       handle: ({ response, db, caller, params, body }) => {
         const asked = body();
         const cid = projectId(params.cid);

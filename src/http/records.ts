@@ -1,10 +1,15 @@
+import { z } from "zod";
+import { statsAnswer, usageSum } from "../contract/answers.ts";
 import * as queries from "../contract/queries.ts";
+import { auditRecord, leaseRecord } from "../contract/records.ts";
+import { taskRecord } from "../contract/task-record.ts";
 import type { Stats } from "../contract/views.ts";
 import { auditEntries } from "../db/audit.ts";
 import { openPage } from "../db/pages.ts";
 import { leasesIn } from "../queue/leases.ts";
 import { tasks } from "../queue/tasks.ts";
 import { usageBy } from "../queue/usage-sums.ts";
+import { pageOf } from "./answers.ts";
 import { cursorText, sendList, sendPage, setNext } from "./lists.ts";
 import { READERS, type Route, route } from "./route.ts";
 
@@ -15,10 +20,12 @@ export function recordRoutes(stats: () => Promise<Stats>): Route[] {
   return [
     route({
       name: "listLeases",
+      summary: "List leases",
       method: "get",
       path: "/api/runtime/leases",
       access: READERS,
       query: queries.leaseFilter,
+      answers: pageOf(leaseRecord, "The leases, newest first."),
       handle: ({ request, response, db, query }) => {
         const { status, ...page } = query();
         return sendList(request, response, db, leasesIn(status), page);
@@ -26,10 +33,12 @@ export function recordRoutes(stats: () => Promise<Stats>): Route[] {
     }),
     route({
       name: "listRuns",
+      summary: "List the 50 newest tasks",
       method: "get",
       path: "/api/runtime/runs",
       access: READERS,
       query: queries.runsPage,
+      answers: pageOf(taskRecord, "The tasks, newest first."),
       handle: async ({ request, response, db, query }) => {
         const { limit = RUNS, after } = query();
         const page = await openPage(db, tasks(), { limit, after });
@@ -40,25 +49,36 @@ export function recordRoutes(stats: () => Promise<Stats>): Route[] {
     }),
     route({
       name: "listAudit",
+      summary: "List who did what",
       method: "get",
       path: "/api/runtime/audit",
       access: READERS,
       query: queries.auditFilter,
+      answers: pageOf(auditRecord, "The entries, newest first."),
       handle: ({ request, response, db, query }) => sendList(request, response, db, auditEntries(), query()),
     }),
     route({
       name: "getStats",
+      summary: "Count tasks, leases and workers",
       method: "get",
       path: "/api/runtime/stats",
       access: READERS,
+      answers: { 200: { means: "The counts.", json: statsAnswer } },
       handle: async ({ response }) => response.json(await stats()),
     }),
     route({
       name: "getUsage",
+      summary: "Sum up what attempts used",
       method: "get",
       path: "/api/runtime/usage",
       access: READERS,
       query: queries.usageFilter,
+      answers: {
+        200: {
+          means: "The sums, those with the most tokens first; of days the latest first.",
+          json: z.array(usageSum),
+        },
+      },
       handle: async ({ response, db, query }) => {
         const { by, ...which } = query();
         response.json(await usageBy(db, by, which));

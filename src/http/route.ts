@@ -5,6 +5,7 @@ import type { Caller } from "../caller.ts";
 import type { PlainCallName } from "../contract/plain-fields.ts";
 import type { Db } from "../db/client.ts";
 import type { Role } from "../db/values.ts";
+import type { Answers } from "./answers.ts";
 import { callerOf } from "./callers.ts";
 import { parseBody, parseQuery } from "./input.ts";
 
@@ -39,7 +40,25 @@ export interface RouteFacts {
   /** What the body and the query are checked by. */
   schema?: z.ZodType;
   query?: z.ZodObject;
+  /** What the call does, in a few words. */
+  summary: string;
+  /** More of it, where its fields and answers do not say enough. */
+  description?: string;
+  /** The headers that it reads, beside those of every call. */
+  headers?: readonly RequestHeader[];
+  /** Every answer that the call has of its own. */
+  answers: Answers;
 }
+
+/** The headers that calls read beside the key and `X-Request-Id`. What each means is in `openapi/headers.ts`. */
+export type RequestHeader =
+  | "Idempotency-Key"
+  | "If-None-Match"
+  | "If-Range"
+  | "Last-Event-ID"
+  | "Prefer"
+  | "Range"
+  | "X-Lease-Id";
 
 /** One request to a call, as its handler gets it. */
 export interface Call<Path extends string, Schema extends z.ZodType, Query extends z.ZodObject> {

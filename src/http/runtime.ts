@@ -1,22 +1,45 @@
 import { join } from "node:path";
+import { configRecord } from "../contract/records.ts";
 import * as requests from "../contract/requests.ts";
+import { connectionTest, health } from "../contract/service-answers.ts";
 import { databaseHealth } from "../db/health.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { testConnection } from "../fleet/test-connection.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Settings } from "../settings/settings.ts";
+import type { Answers } from "./answers.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");
+
+const SCRIPT_FILE: Answers = {
+  200: {
+    means: "The script.",
+    other: { "text/x-shellscript": "A script for `sh`." },
+    headers: ["ETag", "Accept-Ranges"],
+  },
+  206: {
+    means: "The part of it that `Range` names.",
+    other: { "text/x-shellscript": "Bytes." },
+    headers: ["Content-Range"],
+  },
+  304: "The client has it already.",
+  416: "It has no such part.",
+};
 
 /** `/api/runtime/…`: the service itself, its health and its configuration. */
 export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[] {
   return [
     route({
       name: "getHealth",
+      summary: "Ask how the service is",
       method: "get",
       path: "/api/runtime/health",
       access: "anybody",
+      answers: {
+        200: { means: "It can do its work.", json: health },
+        503: { means: "Its database cannot do its work.", json: health },
+      },
       handle: async ({ response, db }) => {
         const database = await databaseHealth(db);
         response.status(database === "ok" ? 200 : 503).json({
@@ -31,25 +54,31 @@ export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[]
     }),
     route({
       name: "getWorkerScript",
+      summary: "Read the shell worker",
       method: "get",
       path: "/api/runtime/worker.sh",
       access: ["work", "read", "submit"],
+      answers: SCRIPT_FILE,
       // The checkout may lie under a directory whose name begins with a dot.
       handle: ({ response }) => response.type("text/x-shellscript").sendFile(WORKER_SCRIPT, { dotfiles: "allow" }),
     }),
     route({
       name: "getConfig",
+      summary: "Read where Membridge is",
       method: "get",
       path: "/api/runtime/config",
       access: READERS,
+      answers: { 200: { means: "The configuration, with the key masked.", json: configRecord } },
       handle: async ({ response }) => response.json(await settings.view()),
     }),
     route({
       name: "saveConfig",
+      summary: "Save where Membridge is",
       method: "post",
       path: "/api/runtime/config",
       access: ADMINS,
       schema: requests.saveConfig,
+      answers: { 200: { means: "The configuration as it is saved.", json: configRecord } },
       handle: async ({ response, caller, body }) => {
         await settings.save(caller, body());
         response.json(await settings.view());
@@ -57,10 +86,12 @@ export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[]
     }),
     route({
       name: "testConnection",
+      summary: "Ask Membridge whether it answers",
       method: "post",
       path: "/api/runtime/test-connection",
       access: "anybody",
       limit: "connection tests",
+      answers: { 200: { means: "How it went.", json: connectionTest } },
       handle: async ({ response, db, caller }) => response.json(await testConnection(db, caller, settings, membridge)),
     }),
   ];

@@ -1,15 +1,18 @@
-import type { Request, Response } from "express";
+import * as answers from "../contract/answers.ts";
 import { completeTask as completion } from "../contract/complete-task.ts";
 import * as requests from "../contract/requests.ts";
-import { type Completed, workerView } from "../contract/views.ts";
-import { completeTask, requireCompletable } from "../queue/complete.ts";
+import { refusal } from "../contract/service-answers.ts";
+import { taskRecord } from "../contract/task-record.ts";
+import { workerView } from "../contract/views.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
 import { leaseTask } from "../queue/lease.ts";
 import { releaseTask } from "../queue/release.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
-import { claim } from "./claim.ts";
+import { asText, NO_LEASE, NO_TASK } from "./answers.ts";
+import { claim, GRANT_AS_TEXT } from "./claim.ts";
 import { clientGone } from "./client-gone.ts";
+import { complete } from "./complete-task.ts";
 import { deliverGrant } from "./deliver-grant.ts";
 import { fencedBody } from "./input.ts";
 import { sendJson } from "./json.ts";
@@ -38,11 +41,21 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
   return [
     route({
       name: "heartbeatTask",
+      summary: "Renew a lease",
       method: "post",
       path: "/api/runtime/llm-tasks/:id/heartbeat",
       ...WORK,
       plain: "heartbeat",
       schema: requests.heartbeatTask,
+      headers: ["X-Lease-Id"],
+      answers: {
+        200: {
+          means: "The lease is renewed, and the task is running.",
+          json: answers.heartbeatAnswer,
+          other: asText("Cancel, Drain, Next-Heartbeat-Ms"),
+        },
+        ...NO_LEASE,
+      },
       handle: async ({ request, response, db, caller, params, body }) => {
         const fenced = await ownFence(db, caller, params.id, fencedBody(request));
         const pulse = await heartbeat(db, caller, params.id, body(fenced));
@@ -54,36 +67,66 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
     }),
     route({
       name: "claimTasks",
+      summary: "Claim tasks for a worker",
       method: "post",
       path: "/api/runtime/llm-tasks/claim",
       ...WORK,
       plain: "claim",
       schema: requests.claimTasks,
+      description:
+        "The oldest tasks that the worker may have, up to `max_tasks` and 16 MB. Without any, the call waits for up to `wait_seconds`.",
+      answers: {
+        200: {
+          means: "The worker has these tasks now, each under a lease.",
+          json: answers.claimed,
+          other: GRANT_AS_TEXT,
+        },
+        204: "No task came in time.",
+        404: "The worker is not registered (any more).",
+        409: { means: "The worker is drained, or it rests.", json: refusal, headers: ["Retry-After"] },
+      },
       handle: claim(waitingRoom, keyWatch),
     }),
     route({
       name: "completeTask",
+      summary: "Hand in the result of an attempt",
       method: "post",
       path: "/api/runtime/llm-tasks/:id/complete",
       ...WORK,
       body: "long",
       plain: "complete",
       schema: completion,
-      handle: async ({ request, response, db, caller, params, body }) => {
-        const fenced = await ownFence(db, caller, params.id, fencedBody(request));
-        const valid = completion.safeParse(fenced.body ?? {}).data;
-        // 404 and 409 come before 400 here (api.md).
-        if (!valid) await requireCompletable(db, params.id, fenced.leaseId);
-        const completed = await completeTask(db, caller, store, params.id, valid ?? body(fenced), { paceAt });
-        sendCompletion(request, response, completed);
+      headers: ["X-Lease-Id"],
+      description:
+        "The same completion again gets the same answer. A success that comes too late is kept as an artifact, and answered 409.",
+      answers: {
+        200: {
+          means: "The result is kept.",
+          json: answers.completed,
+          other: asText("Task-Status, Artifact-Id, Result-Id, Result-Status, Error-Kind"),
+        },
+        ...NO_LEASE,
       },
+      handle: complete(store, paceAt),
     }),
     route({
       name: "leaseTask",
+      summary: "Lease a task to a worker",
       method: "post",
       path: "/api/runtime/llm-tasks/:id/lease",
       ...WORK,
       schema: requests.leaseTask,
+      description: "To `worker_id`, or to the best worker with room where none is named.",
+      answers: {
+        201: { means: "The worker has the task.", json: answers.leaseGrant },
+        ...NO_TASK,
+        409: {
+          means: "The task is not queued, not due, or its concurrency key is held; or the worker rests.",
+          json: refusal,
+          headers: ["Retry-After"],
+        },
+        503: { means: "No worker has room, or the named one gets no work.", json: refusal, headers: ["Retry-After"] },
+      },
       handle: async ({ response, db, caller, params, body }) => {
         const asked = body();
         requireOwnWorker(caller, asked.worker_id);
@@ -96,27 +139,52 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
     }),
     route({
       name: "uploadOutput",
+      summary: "Upload an output ahead of its completion",
       method: "put",
       path: "/api/runtime/llm-tasks/:id/output",
       ...WORK,
       body: "raw",
+      headers: ["X-Lease-Id"],
+      description: "The bytes as they are, of any size up to `MAX_OUTPUT_MB`. The completion then names `output_id`.",
+      answers: {
+        201: { means: "The output is there.", json: answers.uploaded, other: asText("Output-Id, Size-Bytes, Sha256") },
+        ...NO_LEASE,
+        413: "The output is larger than `MAX_OUTPUT_MB`.",
+        415: "The output came with a Content-Encoding.",
+      },
       handle: upload(outputBytes),
     }),
     route({
       name: "getTaskInput",
+      summary: "Read what a task brings besides its prompt",
       method: "get",
       path: "/api/runtime/llm-tasks/:id/input/:name",
       access: ["work", "read", "submit"],
       limit: "worker calls",
+      headers: ["X-Lease-Id"],
+      answers: {
+        200: {
+          means: "The input; empty where the task has none of it.",
+          other: { "text/plain": "Text as it is, anything else as JSON." },
+        },
+        404: "There is no such task, or no such input.",
+      },
       handle: sendTaskInput,
     }),
     route({
       name: "releaseTask",
+      summary: "Hand a task back",
       method: "post",
       path: "/api/runtime/llm-tasks/:id/release",
       ...WORK,
       plain: "release",
       schema: requests.releaseTask,
+      headers: ["X-Lease-Id"],
+      description: "The attempt is given back.",
+      answers: {
+        200: { means: "The task, which is queued again, or cancelled where that was asked for.", json: taskRecord },
+        ...NO_LEASE,
+      },
       handle: async ({ request, response, db, caller, params, body }) => {
         const { leaseId, ...fenced } = fencedBody(request);
         const asked = body(fenced);
@@ -125,20 +193,4 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       },
     }),
   ];
-}
-
-function sendCompletion(request: Request, response: Response, completion: Completed): void {
-  if (!wantsText(request)) {
-    sendJson(response, completion);
-    return;
-  }
-  const { task, artifact, result } = completion;
-  const fields = {
-    "Task-Status": task.status,
-    "Artifact-Id": artifact.id,
-    "Result-Id": result.id,
-    "Result-Status": result.status,
-    "Error-Kind": result.error_kind,
-  };
-  sendPlain(response, fields, `The result is kept; the task is ${task.status}.\n`);
 }

@@ -1,18 +1,25 @@
+import { z } from "zod";
 import type { Allowed } from "../addresses.ts";
 import { workerName } from "../contract/fields.ts";
 import * as queries from "../contract/queries.ts";
+import { leaseRecord } from "../contract/records.ts";
 import * as requests from "../contract/requests.ts";
+import { removed } from "../contract/service-answers.ts";
 import { workerView } from "../contract/views.ts";
+import { workerRecord } from "../contract/worker-record.ts";
 import { drainWorker, resumeWorker } from "../fleet/drain.ts";
 import { restWorker } from "../fleet/start-rest.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
+import { NO_WORKER, pageOf } from "./answers.ts";
 import { clientAddressOf } from "./client-address.ts";
 import { setNext } from "./lists.ts";
 import { requireOwnWorker } from "./own-work.ts";
 import { ADMINS, READERS, type Route, route, WORKERS } from "./route.ts";
+
+const workerWithLeases = workerRecord.extend({ leases: z.array(leaseRecord).describe("The 1,000 newest at most.") });
 
 /** Gives the name back. NotFound: the name cannot be stored, so no worker has it. */
 export function storableName(id: string): string {
@@ -25,10 +32,12 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
   return [
     route({
       name: "listWorkers",
+      summary: "List workers",
       method: "get",
       path: "/api/runtime/workers",
       access: READERS,
       query: queries.workerPage,
+      answers: pageOf(workerRecord, "The workers, by name."),
       handle: async ({ request, response, db, query }) => {
         const { page, isLast } = await listWorkers(db, query());
         const last = page.at(-1);
@@ -38,9 +47,11 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
     }),
     route({
       name: "getWorker",
+      summary: "Read a worker and its leases",
       method: "get",
       path: "/api/runtime/workers/:id",
       access: READERS,
+      answers: { 200: { means: "The worker, with the leases that it holds.", json: workerWithLeases }, ...NO_WORKER },
       handle: async ({ response, db, params }) => {
         const worker = await getWorker(db, storableName(params.id));
         response.json({ ...workerView(worker), leases: await activeLeasesOf(db, worker.id) });
@@ -48,12 +59,18 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
     }),
     route({
       name: "registerWorker",
+      summary: "Register or update a worker",
       method: "post",
       path: "/api/runtime/workers",
       access: WORKERS,
       limit: "worker calls",
       plain: "register",
       schema: requests.registerWorker,
+      description: "What is not sent keeps its value where the worker is known.",
+      answers: {
+        200: { means: "It was known.", json: workerRecord },
+        201: { means: "It is new.", json: workerRecord },
+      },
       handle: async ({ request, response, db, caller, body }) => {
         const registration = body();
         requireOwnWorker(caller, registration.name);
@@ -66,9 +83,12 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
     }),
     route({
       name: "removeWorker",
+      summary: "Forget a worker",
       method: "delete",
       path: "/api/runtime/workers/:id",
       access: ADMINS,
+      description: "What it holds goes back to the queue.",
+      answers: { 200: { means: "It is forgotten.", json: removed }, ...NO_WORKER },
       handle: async ({ response, db, caller, params }) => {
         await removeWorker(db, caller, storableName(params.id));
         response.json({ removed: true, id: params.id });
@@ -76,21 +96,25 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
     }),
     route({
       name: "drainWorker",
+      summary: "Give a worker no new work",
       method: "post",
       path: "/api/runtime/workers/:id/drain",
       access: ADMINS,
       schema: requests.drainWorker,
+      answers: { 200: { means: "The worker. What it holds goes on.", json: workerRecord }, ...NO_WORKER },
       handle: async ({ response, db, caller, params, body }) =>
         response.json(workerView(await drainWorker(db, caller, storableName(params.id), body()))),
     }),
     route({
       name: "restWorker",
+      summary: "Say that a worker can do no work for a while",
       method: "post",
       path: "/api/runtime/workers/:id/rest",
       access: WORKERS,
       limit: "worker calls",
       plain: "rest",
       schema: requests.restWorker,
+      answers: { 200: { means: "The worker.", json: workerRecord }, ...NO_WORKER },
       handle: async ({ response, db, caller, params, body }) => {
         requireOwnWorker(caller, storableName(params.id));
         response.json(workerView(await restWorker(db, caller, params.id, body())));
@@ -98,9 +122,11 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
     }),
     route({
       name: "resumeWorker",
+      summary: "End a worker's drain and rest",
       method: "post",
       path: "/api/runtime/workers/:id/resume",
       access: ADMINS,
+      answers: { 200: { means: "The worker.", json: workerRecord }, ...NO_WORKER },
       handle: async ({ response, db, caller, params }) =>
         response.json(workerView(await resumeWorker(db, caller, storableName(params.id)))),
     }),

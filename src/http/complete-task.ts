@@ -1,0 +1,32 @@
+import type { z } from "zod";
+import { completeTask as completion } from "../contract/complete-task.ts";
+import { completeTask, requireCompletable } from "../queue/complete.ts";
+import type { ArtifactStore } from "../storage/artifact-store.ts";
+import { fencedBody } from "./input.ts";
+import { sendJson } from "./json.ts";
+import { ownFence } from "./own-work.ts";
+import { sendPlain, wantsText } from "./plain-answer.ts";
+import type { Call } from "./route.ts";
+
+type CompleteCall = Call<"/:id", typeof completion, z.ZodObject>;
+
+/** `POST /api/runtime/llm-tasks/:id/complete`: 200 with the task, the artifact and the result. `paceAt` is as for `completeTask`. */
+export function complete(store: ArtifactStore, paceAt: number) {
+  return async ({ request, response, db, caller, params, body }: CompleteCall): Promise<void> => {
+    const fenced = await ownFence(db, caller, params.id, fencedBody(request));
+    const valid = completion.safeParse(fenced.body ?? {}).data;
+    // 404 and 409 come before 400 here (api.md).
+    if (!valid) await requireCompletable(db, params.id, fenced.leaseId);
+    const completed = await completeTask(db, caller, store, params.id, valid ?? body(fenced), { paceAt });
+    if (!wantsText(request)) return sendJson(response, completed);
+    const { task, artifact, result } = completed;
+    const fields = {
+      "Task-Status": task.status,
+      "Artifact-Id": artifact.id,
+      "Result-Id": result.id,
+      "Result-Status": result.status,
+      "Error-Kind": result.error_kind,
+    };
+    sendPlain(response, fields, `The result is kept; the task is ${task.status}.\n`);
+  };
+}
