@@ -12,6 +12,7 @@ const PROGRAMS = {
   worker: "src/worker/main.ts",
   key: "src/key-tool.ts",
   "db-tool": "src/db/tool.ts",
+  backup: "src/backup-tool.ts",
   judge: "src/output-schema/judge.ts",
 };
 

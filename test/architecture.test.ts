@@ -70,8 +70,9 @@ describe("the house", () => {
     const isMissing = (name: string) =>
       !name.startsWith("node:") && !files.includes(name) && !production.some((one) => `${name}/`.startsWith(`${one}/`));
     expect(files.flatMap((file) => importsOf(file).filter(isMissing))).toEqual([]);
-    const { start, worker, key, "db:migrate": migrate } = PACKAGE.scripts;
-    for (const script of [start, worker, key, migrate]) expect(script).toMatch(/^node build.mjs && exec node [^&|;]*$/);
+    const { start, worker, key, backup, restore, "db:migrate": migrate } = PACKAGE.scripts;
+    for (const script of [start, worker, key, backup, restore, migrate])
+      expect(script).toMatch(/^node build.mjs && exec node [^&|;]*$/);
   });
 
   it("has no file over 200 lines", () => {
@@ -88,6 +89,7 @@ describe("the house", () => {
             "server.ts",
             "config.ts",
             "db/tool.ts",
+            "backup-tool.ts",
             "key-tool.ts",
             "embedded/processes.ts",
             "worker/main.ts",

@@ -32,7 +32,15 @@ export async function migrate(url: string, begin: (pending: number) => void = ()
   }
 }
 
-async function applyPending(tx: Pick<NodePgDatabase, "execute">, begin: (pending: number) => void): Promise<number> {
+/**
+ * Applies in `tx` the migrations that the database does not have yet, of the first `upTo`, and returns their number; `begin` gets it beforehand.
+ * `tx` is a READ COMMITTED transaction, which waits for another one that migrates.
+ */
+export async function applyPending(
+  tx: Pick<NodePgDatabase, "execute">,
+  begin: (pending: number) => void,
+  upTo = Number.POSITIVE_INFINITY,
+): Promise<number> {
   await tx.execute(sql`select pg_advisory_xact_lock(${LOCK})`);
   await tx.execute(sql`create schema if not exists bloom_runtime`);
   await tx.execute(
@@ -42,9 +50,9 @@ async function applyPending(tx: Pick<NodePgDatabase, "execute">, begin: (pending
     sql`select max(created_at) as last from bloom_runtime.migrations`,
   );
   const last = Number(rows[0]?.last ?? 0);
-  const pending = readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER }).filter(
-    (file) => file.folderMillis > last,
-  );
+  const pending = migrationFiles()
+    .slice(0, upTo)
+    .filter((file) => file.folderMillis > last);
   if (pending.length > 0) begin(pending.length);
   for (const file of pending) {
     for (const statement of file.sql) await tx.execute(sql.raw(statement));
@@ -54,3 +62,6 @@ async function applyPending(tx: Pick<NodePgDatabase, "execute">, begin: (pending
   }
   return pending.length;
 }
+
+/** The migrations of this version, in their order. */
+export const migrationFiles = () => readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER });
