@@ -11,9 +11,9 @@ const PROGRAMS = {
   server: "src/server.ts",
   worker: "src/worker/main.ts",
   key: "src/key-tool.ts",
-  "db-tool": "src/db/tool.ts",
+  "db-tool": "src/db/migration-tool.ts",
   backup: "src/backup-tool.ts",
-  judge: "src/output-schema/judge.ts",
+  "check-thread": "src/output-schema/check-thread.ts",
 };
 
 const { outputFiles } = await build({

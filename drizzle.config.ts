@@ -11,7 +11,7 @@ export default defineConfig({
     "./src/db/fleet-tables.ts",
     "./src/db/output-tables.ts",
     "./src/db/usage-tables.ts",
-    "./src/db/live-tables.ts",
+    "./src/db/live-output-table.ts",
   ],
   out: "./migrations",
   schemaFilter: ["public"],

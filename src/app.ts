@@ -6,29 +6,30 @@ import type { Db } from "./db/client.ts";
 import type { Membridge } from "./fleet/membridge.ts";
 import type { AgentCalls } from "./fleet/node-agent.ts";
 import { accessLog } from "./http/access-log.ts";
-import { accountRoutes } from "./http/accounts.ts";
-import { agentRoutes } from "./http/agents.ts";
-import { artifactRoutes } from "./http/artifacts.ts";
+import { accountRoutes } from "./http/account-routes.ts";
+import { agentRoutes } from "./http/agent-routes.ts";
+import { artifactRoutes } from "./http/artifact-routes.ts";
 import { createKeyGuard } from "./http/auth.ts";
 import { answersFrom } from "./http/await-result.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
-import { errorHandler, notFound } from "./http/errors.ts";
-import { redirectToHttps } from "./http/https.ts";
+import { errorHandler, notFound } from "./http/error-answers.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
-import { liveOutputRoutes } from "./http/live-output.ts";
-import { membridgeRoutes } from "./http/membridge.ts";
+import { liveOutputRoutes } from "./http/live-output-routes.ts";
+import { membridgeRoutes } from "./http/membridge-routes.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
 import { createPlainBody } from "./http/plain-body.ts";
+import { projectRoutes } from "./http/project-routes.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
-import { recordRoutes } from "./http/records.ts";
+import { recordRoutes } from "./http/record-routes.ts";
+import { redirectToHttps } from "./http/redirect-to-https.ts";
 import { requestId } from "./http/request-id.ts";
-import { runtimeRoutes } from "./http/runtime.ts";
+import { runtimeRoutes } from "./http/runtime-routes.ts";
 import { securityHeaders } from "./http/security-headers.ts";
-import { taskRoutes } from "./http/tasks.ts";
+import { taskRoutes } from "./http/task-routes.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
-import { workRoutes } from "./http/work.ts";
-import { workerRoutes } from "./http/workers.ts";
+import { workRoutes } from "./http/work-routes.ts";
+import { workerRoutes } from "./http/worker-routes.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import { openLiveFollowers } from "./queue/live-followers.ts";
@@ -103,6 +104,7 @@ export function createApp(deps: AppDeps): Express {
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,
     ...agentRoutes(agents, publicUrl),
+    ...projectRoutes,
     ...membridgeRoutes(membridge),
   ];
   mountRoutes(app, routes, db, ["/api/runtime", "/api/membridge"], guards);

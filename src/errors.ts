@@ -1,4 +1,4 @@
-/** Refusals: the errors that the service throws on purpose. Only `http/errors.ts` turns them into answers. */
+/** Refusals: the errors that the service throws on purpose. Only `http/error-answers.ts` turns them into answers. */
 
 /** A refusal of a request. `message` is the sentence that the client reads, and `status` is the HTTP status of the answer. */
 export abstract class Refusal extends Error {

@@ -2,8 +2,8 @@
 import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "./config.ts";
 import { type Db, openDatabase } from "./db/client.ts";
+import { ROLES } from "./db/column-values.ts";
 import { joinServer, migrateServer } from "./db/database-server.ts";
-import { ROLES } from "./db/values.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { Refusal, StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";

@@ -1,7 +1,7 @@
 import { type DestinationStream, type Logger, pino } from "pino";
 import { messageOf, stackOf } from "./errors.ts";
 import { type LogDestination, openLogDestination } from "./log-destination.ts";
-import { readableLine } from "./readable-line.ts";
+import { readableLine } from "./readable-log-line.ts";
 
 /** The properties of an error that contain no data of a request. */
 const SHOWN = new Set([

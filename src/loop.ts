@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import { pause } from "./signals.ts";
+import { pause } from "./abort-signals.ts";
 
 /** A running loop. `stop()` lets a pass in flight end and then resolves; calling it twice is harmless. */
 export interface Loop {

@@ -3,8 +3,8 @@ import { type Config, loadConfig, SECRETS } from "./config.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
+import { onEndAsked } from "./process-signals.ts";
 import { startService } from "./service.ts";
-import { onEndAsked } from "./signals.ts";
 
 async function main(): Promise<void> {
   loadEnvFile(process.env);

@@ -1,6 +1,6 @@
 /** The kinds of values that settings have, as schemas. The fault of each says in a sentence what the value must be. */
 import { z } from "zod";
-import { HTTP_URL, isHttpUrl, parseAllowed } from "./addresses.ts";
+import { HTTP_URL, isHttpUrl, parseAllowed } from "./callable-addresses.ts";
 
 export const wholeNumber = (min: number, max: number, fallback: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
 import { messageOf, stackOf } from "../src/errors.ts";
 import { createLog } from "../src/log.ts";
-import { readableLine } from "../src/readable-line.ts";
+import { readableLine } from "../src/readable-log-line.ts";
 import { createTestDatabase } from "./support/database.ts";
 
 const { db, query } = await createTestDatabase();

@@ -1,4 +1,4 @@
-import type { ErrorKind } from "../db/values.ts";
+import type { ErrorKind } from "../db/column-values.ts";
 import { kindOfMessage, kindOfWholeOutput } from "./known-messages.ts";
 import {
   type CliFailure,

@@ -1,4 +1,4 @@
-import type { ErrorKind } from "../db/values.ts";
+import type { ErrorKind } from "../db/column-values.ts";
 import { kindOfMessage } from "./known-messages.ts";
 import { type CliFailure, type CliReader, type CliUsage, countIn, fieldsOf, known, textIn } from "./reader.ts";
 

@@ -1,9 +1,9 @@
 import { stripVTControlCharacters } from "node:util";
-import type { ErrorKind } from "../db/values.ts";
+import type { ErrorKind } from "../db/column-values.ts";
 import { readClaude } from "./claude.ts";
 import { readCodex } from "./codex.ts";
+import { createJsonFinder } from "./find-json.ts";
 import { readGemini } from "./gemini.ts";
-import { createJsonFinder } from "./json-values.ts";
 import { kindOfLastWords } from "./known-messages.ts";
 import { readOpencode } from "./opencode.ts";
 import type { CliName, CliReader, CliReading } from "./reader.ts";

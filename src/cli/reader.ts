@@ -1,4 +1,4 @@
-import type { ErrorKind, Metrics } from "../db/values.ts";
+import type { ErrorKind, Metrics } from "../db/column-values.ts";
 
 /** The programs whose output can be read. Any other command's output is taken as it is. */
 export const CLI_NAMES = ["claude", "codex", "gemini", "opencode"] as const;

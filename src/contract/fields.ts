@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AGENT_URL, HTTP_URL, isAgentUrl, isHttpUrl } from "../addresses.ts";
+import { AGENT_URL, HTTP_URL, isAgentUrl, isHttpUrl } from "../callable-addresses.ts";
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, in text or in jsonb. */
 function isStorable(value: string): boolean {

@@ -1,7 +1,7 @@
 /** What may stand in an address after the "?", checked once, here. */
 import { z } from "zod";
+import { LEASE_STATUSES, TASK_STATUSES } from "../db/column-values.ts";
 import { USAGE_DIMENSIONS } from "../db/usage-tables.ts";
-import { LEASE_STATUSES, TASK_STATUSES } from "../db/values.ts";
 import { agentUrl, text } from "./fields.ts";
 
 /** A query value that is given but empty counts as absent: `?status=` lists everything. */

@@ -1,6 +1,6 @@
 /** What travels, as types and as the names of columns. The records themselves, field by field, are the schemas beside this file. */
 import type { z } from "zod";
-import { shownUrl } from "../addresses.ts";
+import { shownUrl } from "../callable-addresses.ts";
 import type { WorkerRow } from "../db/rows.ts";
 import type * as answers from "./answers.ts";
 import {

@@ -1,6 +1,6 @@
 /** The records of workers and of the accounts that they use. A column is published by being named here, and in no other way. */
 import { z } from "zod";
-import { WORKER_STATUSES } from "../db/values.ts";
+import { WORKER_STATUSES } from "../db/column-values.ts";
 import { count, flag, list, time, words, worker } from "./record-fields.ts";
 
 const rest = z

@@ -6,7 +6,7 @@ import { createGzip } from "node:zlib";
 import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import { StartError } from "../errors.ts";
-import { syncFolder } from "../sync-folder.ts";
+import { syncFolder } from "../fsync-folder.ts";
 import { copyLine, END_OF_ROWS, FIRST_LINE, LAST_LINE, migrationsLine, rowsLine, sequenceLine } from "./backup-file.ts";
 import { countMigrations, type OurTable, ourSequences, ourTables } from "./our-tables.ts";
 import { CONNECT_WITHIN_MS } from "./writable-connection.ts";

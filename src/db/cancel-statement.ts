@@ -1,6 +1,6 @@
 /** Cancels a running statement on the server, as Ctrl-C in psql does. */
 import pg from "pg";
-import { pause } from "../signals.ts";
+import { pause } from "../abort-signals.ts";
 
 declare module "pg" {
   // Members that the driver has and its published types leave out.

@@ -2,7 +2,14 @@
 import { getTableColumns, sql } from "drizzle-orm";
 import { boolean, doublePrecision, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
-import { type Capabilities, type Drain, type Rest, URL_SOURCES, type UsageWindows, WORKER_STATUSES } from "./values.ts";
+import {
+  type Capabilities,
+  type Drain,
+  type Rest,
+  URL_SOURCES,
+  type UsageWindows,
+  WORKER_STATUSES,
+} from "./column-values.ts";
 
 /** How many attempts in a row must end in trouble before a worker rests. */
 export const TROUBLES = 3;
@@ -39,11 +46,11 @@ export const workers = pgTable("workers", {
   drain: jsonb().$type<Drain>(),
   /** A rest whose end has passed does not count, and stays here until the next rest. */
   rest: jsonb().$type<Rest>(),
-  /** See fleet/failures.ts: how many tasks in a row failed at once, how many rests in a row followed, and the last success, to the minute. */
+  /** See fleet/quick-failures.ts: how many tasks in a row failed at once, how many rests in a row followed, and the last success, to the minute. */
   fast_failures: integer().notNull().default(0),
   rests: integer().notNull().default(0),
   succeeded_at: epochMs("succeeded_at"),
-  /** Attempts in a row that ended in trouble with the provider, a time-out or a crash: see fleet/trouble.ts. */
+  /** Attempts in a row that ended in trouble with the provider, a time-out or a crash: see fleet/worker-breaker.ts. */
   troubles: integer().notNull().default(0),
   /** The account at the LLM's provider that its CLI uses. Null: an account of its own, with its name. */
   account: text(),

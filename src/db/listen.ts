@@ -1,8 +1,8 @@
 import { Socket } from "node:net";
 import pg from "pg";
 import type { Logger } from "pino";
+import { pause } from "../abort-signals.ts";
 import { messageOf } from "../errors.ts";
-import { pause } from "../signals.ts";
 import { CONNECT_WITHIN_MS, connectWritable } from "./writable-connection.ts";
 
 const AGAIN_AFTER_MS = 1_000;

@@ -8,11 +8,11 @@
 import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
+import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./column-values.ts";
+import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./column-values.ts";
 import { ONE_RUNNING_PER_KEY } from "./faults.ts";
 import { dueOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import { heldStatuses } from "./status-lists.ts";
-import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./values.ts";
-import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./values.ts";
 
 export const llmTasks = pgTable(
   "llm_tasks",

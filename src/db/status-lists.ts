@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "./values.ts";
+import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "./column-values.ts";
 
 const listed = (statuses: readonly TaskStatus[]) => sql.raw(statuses.map((status) => `'${status}'`).join(", "));
 

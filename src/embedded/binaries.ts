@@ -4,7 +4,7 @@ import { access, chmod, cp, readdir, readFile, stat, symlink } from "node:fs/pro
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { StartError } from "../errors.ts";
-import { makeWhole } from "./folders.ts";
+import { makeWhole } from "./atomic-folder.ts";
 
 const PLATFORMS = ["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64"];
 /** What Linux starts the programs with. It belongs to glibc, so that Alpine, for one, does not have it. */

@@ -4,8 +4,8 @@ import { chmod, chown, readdir, readFile, rename, stat, writeFile } from "node:f
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { StartError } from "../errors.ts";
-import { makeWhole } from "./folders.ts";
-import type { Installation } from "./installation.ts";
+import { makeWhole } from "./atomic-folder.ts";
+import type { Installation } from "./find-installation.ts";
 import { run } from "./processes.ts";
 import { appendLog, startFailure } from "./server-log.ts";
 

@@ -11,11 +11,11 @@ import type { Logger } from "pino";
 import { StartError } from "../errors.ts";
 import { platformPackage } from "./binaries.ts";
 import { ensureCluster, readPassword } from "./cluster.ts";
-import { findInstallation } from "./installation.ts";
-import { keepUp } from "./keeper.ts";
-import { connect, newOwner, ownerOf, urlOf } from "./ownership.ts";
+import { findInstallation } from "./find-installation.ts";
+import { keepRunning } from "./keep-running.ts";
+import { openSession } from "./owned-postmaster.ts";
+import { connect, newOwner, ownerOf, urlOf } from "./owner-lock.ts";
 import { readPidFile } from "./pid-file.ts";
-import { openSession } from "./session.ts";
 
 export interface EmbeddedOptions {
   /** Absolute path of the folder for all files; made if it is missing. One service at a time. */
@@ -47,7 +47,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     const claimant = { installation, credentials, log, signal: stopping.signal };
     const session = await openSession(claimant);
     log.debug({ postgresPid: session.pid, port: session.postmaster.port }, "embedded PostgreSQL is up");
-    const ended = keepUp(claimant, session);
+    const ended = keepRunning(claimant, session);
     return {
       url: urlOf(session.postmaster.port, credentials.password, "bloom"),
       stop: () => {

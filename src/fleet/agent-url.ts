@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { type Allowed, isAgentUrl, isLoopbackHost, refusalOf } from "../addresses.ts";
+import { type Allowed, isAgentUrl, isLoopbackHost, refusalOf } from "../callable-addresses.ts";
 import type { Caller } from "../caller.ts";
 import { Forbidden } from "../errors.ts";
 

@@ -1,6 +1,6 @@
 import { fetch, type Response } from "undici";
-import { isHttpUrl } from "../addresses.ts";
-import { joinSignals } from "../signals.ts";
+import { joinSignals } from "../abort-signals.ts";
+import { isHttpUrl } from "../callable-addresses.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
 /** An HTTP call without a usable answer. `sent` is false when the request certainly did not reach the server. */

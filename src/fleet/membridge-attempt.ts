@@ -1,4 +1,4 @@
-import { isHttpUrl } from "../addresses.ts";
+import { isHttpUrl } from "../callable-addresses.ts";
 import type { MembridgeAddress } from "../settings/settings.ts";
 import { boundedFetch, NetworkFault } from "./bounded-fetch.ts";
 import type { Outbound } from "./outbound.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { isAgentUrl } from "../addresses.ts";
+import { isAgentUrl } from "../callable-addresses.ts";
 import type { Task } from "../contract/views.ts";
 import { messageOf } from "../errors.ts";
 import { boundedFetch, type FetchOptions, NetworkFault, RedirectFault } from "./bounded-fetch.ts";

@@ -1,7 +1,7 @@
 import { lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { Agent, buildConnector } from "undici";
-import { type Allowed, refusalOf } from "../addresses.ts";
+import { type Allowed, refusalOf } from "../callable-addresses.ts";
 
 /** The connections to addresses that others have named: those of Membridge and of workers. */
 export type Outbound = Agent;

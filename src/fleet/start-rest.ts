@@ -6,9 +6,9 @@ import type { WorkerWithLoad } from "../contract/views.ts";
 import { actorOf, audit, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import type { Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
-import type { Rest } from "../db/values.ts";
 import { getWorker } from "./workers.ts";
 
 /**

@@ -1,11 +1,11 @@
 /**
- * Whether a worker rests now, for how long, and which of its rests end early. Rests start in start-rest.ts, failures.ts, trouble.ts and
- * account-limits.ts.
+ * Whether a worker rests now, for how long, and which of its rests end early. Rests start in start-rest.ts, quick-failures.ts, worker-breaker.ts
+ * and account-limits.ts.
  */
 import { type Column, inArray, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
+import type { Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
-import type { Rest } from "../db/values.ts";
 import { Refusal } from "../errors.ts";
 
 /** True for a rest whose end has not passed. */

@@ -1,9 +1,9 @@
 import { and, count, eq, gt, lte, sql } from "drizzle-orm";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import type { Drain } from "../db/column-values.ts";
 import { workerColumns, workers } from "../db/fleet-tables.ts";
 import { leases } from "../db/schema.ts";
-import type { Drain } from "../db/values.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "./matching.ts";
 import { accountRest, ownRest } from "./worker-rest.ts";

@@ -7,9 +7,9 @@ import { getTaskWithResult } from "../queue/task-result.ts";
 import type { Answers } from "./answers.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";
-import { sendJson } from "./json.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import type { Call } from "./route.ts";
+import { sendJson } from "./send-json.ts";
 
 const LONGEST_WAIT_SECONDS = 25;
 

@@ -7,11 +7,11 @@ import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";
 import { deliverGrant } from "./deliver-grant.ts";
 import { InvalidValue } from "./input.ts";
-import { sendJson } from "./json.ts";
 import type { KeyWatch } from "./key-watch.ts";
-import { requireOwnWorker } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
+import { requireOwnWorker } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
+import { sendJson } from "./send-json.ts";
 import { headersOfGrant } from "./task-input.ts";
 
 /** What a claim that wants text is answered. */

@@ -3,10 +3,10 @@ import { completeTask as completion } from "../contract/complete-task.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { fencedBody } from "./input.ts";
-import { sendJson } from "./json.ts";
-import { ownFence } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
+import { ownFence } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
+import { sendJson } from "./send-json.ts";
 
 type CompleteCall = Call<"/:id", typeof completion, z.ZodObject>;
 

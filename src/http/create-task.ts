@@ -16,8 +16,8 @@ import { getTask } from "../queue/tasks.ts";
 import type { Answers } from "./answers.ts";
 import { preferredWait, type ResultAnswers } from "./await-result.ts";
 import { InvalidBody, InvalidValue, parseBody, parseHeader } from "./input.ts";
-import { sendJson } from "./json.ts";
 import type { Call } from "./route.ts";
+import { sendJson } from "./send-json.ts";
 
 /** What a creation answers. */
 export const CREATED: Answers = {

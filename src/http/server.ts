@@ -9,9 +9,9 @@ import {
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
-import { leaveDescriptors } from "./descriptors.ts";
+import { stablePrototypes } from "./express-prototypes.ts";
+import { leaveDescriptors } from "./file-descriptors.ts";
 import { RUNTIME_HEADER } from "./runtime-header.ts";
-import { stablePrototypes } from "./stable-prototypes.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
 export interface Patience {

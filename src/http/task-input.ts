@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { LeasedTask, Task } from "../contract/views.ts";
 import { NotFound } from "../errors.ts";
 import { getTask } from "../queue/tasks.ts";
-import { ownLeaseId } from "./own-work.ts";
+import { ownLeaseId } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 
 type InputCall = Call<"/:id/:name", z.ZodType, z.ZodObject>;

@@ -4,8 +4,8 @@ import { Refusal } from "../errors.ts";
 import { uploadOutput } from "../queue/upload.ts";
 import { requireAtMost } from "../storage/staging.ts";
 import { InvalidValue } from "./input.ts";
-import { ownLeaseId } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
+import { ownLeaseId } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 import { allowBody } from "./server.ts";
 

@@ -5,24 +5,24 @@ import { MemoryStore } from "express-rate-limit";
 import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
 
 const WINDOW_MS = 60_000;
-/** When so many right keys are remembered, all are forgotten. No instance has so many clients. */
+/** How many right keys are remembered at most, so that memory stays bounded. At this number all of them are forgotten; no instance has so many clients. */
 const MOST_PROVEN = 10_000;
 
-/** Counts wrong keys by client address and minute, so that no key is found by trying. */
+/** Counts wrong keys by client address and minute, so that nobody finds a key by trying many. */
 export interface WrongKeys {
-  /** True when the same key was right on this connection before, and nobody has shown a wrong key lately. Then nothing needs to be counted. */
+  /** True when the same key was right on this connection before, and no client has shown a wrong key lately. Then nothing needs to be counted. */
   isProven(request: Request, key: string): boolean;
   /**
-   * False when the address has shown too many wrong keys. A key that was right from this address before still gets in, since a whole home may
-   * be behind one address, with an old key in one machine. Any other key counts as wrong until `prove` or `drop`, so that of many keys that come
-   * at once all are counted before the first is looked up.
+   * False when the address has shown too many wrong keys. A key that was right from this address before is still admitted, since many machines
+   * may share an address, and one of them may have an old key. Any other key counts as wrong until `prove` or `drop` takes that back: of many keys
+   * that come at once, all are counted before the first is looked up.
    */
   admit(request: Request, key: string): Promise<boolean>;
-  /** The key is right. */
+  /** Records that the key is right, and takes back its count. */
   prove(request: Request, key: string): Promise<void>;
-  /** The key is wrong. */
+  /** Records that the key is wrong; it stays counted. */
   refute(request: Request, key: string): Promise<void>;
-  /** Takes back the count of a key of which it stays unknown whether it is right. */
+  /** Takes back the count of a key that could not be looked up. */
   drop(request: Request, key: string): Promise<void>;
   refuse(response: Response): void;
 }
@@ -37,7 +37,7 @@ export function createWrongKeys(perMinute: number): WrongKeys {
     `${addressOf(request)} ${createHash("sha256").update(key).digest("base64")}`;
   /** The last right key of a connection, so that its next requests need no hash. */
   const provenOn = new WeakMap<Socket, string>();
-  /** Keys that are counted as wrong and not looked up yet. The first requests of a client, all with one key, are one guess. */
+  /** Keys that are counted as wrong and not looked up yet. Several requests with the same key count once. */
   const guesses = new Set<string>();
   let lastWrong = Number.NEGATIVE_INFINITY;
   const takeBack = async (request: Request, key: string) => {

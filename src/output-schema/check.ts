@@ -3,12 +3,12 @@ import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Unavailable } from "../errors.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
-import type { Judgement, Question } from "./judge.ts";
+import type { Judgement, Question } from "./check-thread.ts";
 
 /** A check that takes longer is given up, and its thread is ended. */
 const WITHIN_MS = 3_000;
 const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
-const PROGRAM = join(PACKAGE_FOLDER, "dist/judge.js");
+const PROGRAM = join(PACKAGE_FOLDER, "dist/check-thread.js");
 
 /** A thread that is not there by then means that the machine has no time for it. */
 const STARTS_WITHIN_MS = 30_000;

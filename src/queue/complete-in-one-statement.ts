@@ -3,7 +3,7 @@ import type { Completed } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
-import { recordSuccess } from "../fleet/failures.ts";
+import { recordSuccess } from "../fleet/quick-failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { afterCommit } from "./after-commit.ts";

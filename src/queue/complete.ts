@@ -11,14 +11,14 @@ import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place-output.ts";
 import { requireStaged, unstage } from "../storage/staging.ts";
 import { afterCommit } from "./after-commit.ts";
+import { recordSession } from "./cli-sessions.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
 import { findEarlier, type Submission, submissionOf, tooLate } from "./completion.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
 import { judgeOutput } from "./judge-output.ts";
-import { readPrinted } from "./read-printed.ts";
+import { readPrinted } from "./read-cli-output.ts";
 import { withOwnCost } from "./session-cost.ts";
-import { recordSession } from "./sessions.ts";
 import { getTask } from "./tasks.ts";
 
 /** The task, if there may be something to complete. NotFound: no such task. Conflict: nobody holds it, or `leaseId` never was a lease of it. */

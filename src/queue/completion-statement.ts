@@ -7,7 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/columns.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { statement } from "../db/statement.ts";
-import { isNewSuccess } from "../fleet/failures.ts";
+import { isNewSuccess } from "../fleet/quick-failures.ts";
 import { isQuiet } from "../fleet/signs-of-life.ts";
 import { leaseIsActive, taskIsHeld } from "./fence.ts";
 import type { endsTask } from "./outcome.ts";

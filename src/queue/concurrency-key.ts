@@ -7,9 +7,9 @@
 import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import { HELD_STATUSES } from "../db/column-values.ts";
 import { llmTasks } from "../db/schema.ts";
 import { heldStatuses } from "../db/status-lists.ts";
-import { HELD_STATUSES } from "../db/values.ts";
 
 /**
  * True in SQL for a task whose key nobody holds, or that has none. The keys that are held are read once for a statement, and not before a task

@@ -10,7 +10,7 @@ import { requireOwnAgent } from "../fleet/agent-identity.ts";
 import { type AgentCalls, executeOn } from "../fleet/node-agent.ts";
 import { getWorker } from "../fleet/workers.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
-import { withContinuations } from "./earlier-work.ts";
+import { withContinuations } from "./continuation.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
 import { leaseTask } from "./lease.ts";

@@ -3,11 +3,11 @@ import type { Db } from "../db/client.ts";
 import { StaleView } from "../db/repeat.ts";
 import { leases, llmTasks } from "../db/schema.ts";
 import { countActiveLeases } from "../fleet/capacity.ts";
-import { expireLeases } from "./expire.ts";
+import { expireLeases } from "./expire-leases.ts";
 
 /**
  * Runs `change`, which locks the worker's row and says whether the worker's leases have to end. If so, all of them end at once, and their tasks
- * go where an overdue lease sends them (expire.ts). The tasks are locked before the worker (lifecycle.md, invariant 4). When the worker was leased
+ * go where an overdue lease sends them (expire-leases.ts). The tasks are locked before the worker (lifecycle.md, invariant 4). When the worker was leased
  * another task between the two locks, the StaleView makes the transaction begin again.
  */
 export async function endWorkerLeases(

@@ -1,9 +1,9 @@
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Db } from "../db/client.ts";
 import { limitAccount } from "../fleet/account-limits.ts";
-import { recordFailure } from "../fleet/failures.ts";
+import { recordFailure } from "../fleet/quick-failures.ts";
 import { restUntilRegistered } from "../fleet/start-rest.ts";
-import { recordTrouble } from "../fleet/trouble.ts";
+import { recordTrouble } from "../fleet/worker-breaker.ts";
 import { lastErrorOf, ruleFor } from "./outcome.ts";
 
 /**

@@ -1,9 +1,9 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import type { Metrics } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { USAGE_FIGURES } from "../db/usage-tables.ts";
-import type { Metrics } from "../db/values.ts";
 import { usageOf } from "./usage.ts";
 
 /** The figures, with commas between them, each in the form of SQL that `form` gives it. */

@@ -1,14 +1,14 @@
 import { eq, sql } from "drizzle-orm";
-import type { Allowed } from "../addresses.ts";
+import type { Allowed } from "../callable-addresses.ts";
 import type { Caller } from "../caller.ts";
 import type { RegisterWorker } from "../contract/requests.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import type { Capabilities } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
-import type { Capabilities } from "../db/values.ts";
 import { copyAccounts, lockAccount } from "../fleet/account-limits.ts";
 import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url.ts";
 import { restOnceRegistered } from "../fleet/worker-rest.ts";

@@ -3,7 +3,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { leases, llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
-import { type Expired, expireLeases, NONE_EXPIRED } from "./expire.ts";
+import { type Expired, expireLeases, NONE_EXPIRED } from "./expire-leases.ts";
 import { expireQueued } from "./expire-queued.ts";
 
 /** How many overdue leases one look finds. A look reads all active leases, so that few large ones cost less than many small ones. */

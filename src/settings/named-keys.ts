@@ -4,11 +4,11 @@ import { and, asc, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import type { Role } from "../db/column-values.ts";
 import { isUniqueViolation } from "../db/faults.ts";
 import { newId } from "../db/ids.ts";
 import { apiKeys } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
-import type { Role } from "../db/values.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { sha256Of } from "../sha256.ts";
 

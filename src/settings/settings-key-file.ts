@@ -3,7 +3,7 @@ import { chmod, link, mkdir, open, readFile, stat, unlink } from "node:fs/promis
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
-import { syncFolder } from "../sync-folder.ts";
+import { syncFolder } from "../fsync-folder.ts";
 
 /** The fewest characters of a key. A key that was made here has 44; fewer mean that the file was not written whole, or holds no key. */
 const SHORTEST = 32;

@@ -1,6 +1,6 @@
 import { eq, sql } from "drizzle-orm";
 import type { Logger } from "pino";
-import { shownUrl } from "../addresses.ts";
+import { shownUrl } from "../callable-addresses.ts";
 import type { Caller } from "../caller.ts";
 import type { SaveConfig } from "../contract/requests.ts";
 import { maskKey, type RuntimeConfig } from "../contract/views.ts";

@@ -11,7 +11,7 @@ import type { Bucket, Part } from "./bucket.ts";
 import { isStoreFault, NoSuchObject } from "./bucket-faults.ts";
 import { checkBytes, createMeasure, WrongBytes } from "./check-bytes.ts";
 import { readChunks } from "./chunks.ts";
-import { withRelief } from "./relief.ts";
+import { collectingBuffers } from "./collect-buffers.ts";
 
 /** 502: the artifact's bytes are gone, or are not the bytes that were stored. */
 export class Damaged extends Refusal {
@@ -108,7 +108,7 @@ export function fileNameOf({ id, content_type }: Pick<ArtifactRow, "id" | "conte
 function opener(db: Db, store: ArtifactStore, { id, url, content, size_bytes }: ArtifactRow): Open {
   if (url !== null) {
     const { bucket, key } = inBucket(store, url);
-    return (part, signal) => withRelief(bucket.get(key, part, signal));
+    return (part, signal) => collectingBuffers(bucket.get(key, part, signal));
   }
   if (content !== null) {
     const bytes = Buffer.from(content);

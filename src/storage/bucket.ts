@@ -1,14 +1,14 @@
 import { Readable } from "node:stream";
 import { CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from "cockatiel";
 import { Client } from "minio";
+import { unlessAborted, withDeadline } from "../abort-signals.ts";
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
 import type { ArtifactKey } from "./artifact-key.ts";
 import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
-import { unlessAborted, withDeadline } from "./deadlines.ts";
 import { prepareBucket } from "./own-bucket.ts";
 import { faultOf as faultAt, isNoBucket } from "./s3-faults.ts";
-import { transport } from "./transport.ts";
+import { transport } from "./s3-transport.ts";
 
 /** A connection on which nothing moves for so long is closed. */
 const IDLE_MS = 10_000;

@@ -3,7 +3,7 @@ import { and, asc, eq, gt, max, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { outputChunks, stagedOutputs } from "../db/output-tables.ts";
 import { Conflict } from "../errors.ts";
-import { withRelief } from "./relief.ts";
+import { collectingBuffers } from "./collect-buffers.ts";
 
 /** The size of a piece. PostgreSQL sends bytes as text of twice their length, so that a piece takes about 1 MB on its way. */
 const PIECE_BYTES = 256 * 1024;
@@ -16,7 +16,7 @@ export function replaced(): Conflict {
 /** Stores the bytes, as they come, as pieces of the staged output. Conflict: the output is not staged any more. */
 export async function writeChunks(db: Db, outputId: string, body: AsyncIterable<Buffer>): Promise<void> {
   let seq = 0;
-  for await (const data of withRelief(inPieces(body))) {
+  for await (const data of collectingBuffers(inPieces(body))) {
     // This locks the staged row, so that a deletion of it waits, and then finds this piece too.
     const { rowCount } = await db.execute(
       sql`insert into ${outputChunks} (output_id, seq, data)
@@ -29,7 +29,7 @@ export async function writeChunks(db: Db, outputId: string, body: AsyncIterable<
 
 /** The output's bytes in order. */
 export function readChunks(db: Db, outputId: string): AsyncGenerator<Buffer> {
-  return withRelief(piecesIn(db, outputId, -1));
+  return collectingBuffers(piecesIn(db, outputId, -1));
 }
 
 /** The last of the output's bytes, in order: `bytes` of them, and up to the size of a piece more. */
@@ -39,7 +39,7 @@ export async function* readLastChunks(db: Db, outputId: string, bytes: number): 
     .from(outputChunks)
     .where(eq(outputChunks.output_id, outputId));
   // All pieces but the last have at least their size.
-  yield* withRelief(piecesIn(db, outputId, (last?.seq ?? 0) - Math.ceil(bytes / PIECE_BYTES) - 1));
+  yield* collectingBuffers(piecesIn(db, outputId, (last?.seq ?? 0) - Math.ceil(bytes / PIECE_BYTES) - 1));
 }
 
 async function* piecesIn(db: Db, outputId: string, after: number): AsyncGenerator<Buffer> {

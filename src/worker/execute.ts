@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
+import { pause } from "../abort-signals.ts";
 import { messageOf } from "../errors.ts";
-import { pause } from "../signals.ts";
 import type { Command } from "./cli-command.ts";
 import { deliver, type Outcome } from "./deliver.ts";
 import { sendLiveOutput } from "./live-output.ts";

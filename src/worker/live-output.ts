@@ -1,5 +1,5 @@
 import { open } from "node:fs/promises";
-import { pause } from "../signals.ts";
+import { pause } from "../abort-signals.ts";
 import type { RuntimeClient, Work } from "./runtime-client.ts";
 
 const EVERY_MS = 1_000;

@@ -1,13 +1,13 @@
 /** `npm run worker -- --server http://host:3002 --name rpi --cli claude`: a worker for machines behind NAT. */
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
-import { isHttpUrl } from "../addresses.ts";
+import { isHttpUrl } from "../callable-addresses.ts";
 import { StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
-import { onEndAsked } from "../signals.ts";
+import { onEndAsked } from "../process-signals.ts";
 import { openApiKey } from "./api-key.ts";
+import { commandFault } from "./can-run-command.ts";
 import { CLI_NAMES, type Command, cliCommand } from "./cli-command.ts";
-import { commandFault } from "./command-fault.ts";
 import { createRuntimeClient } from "./runtime-client.ts";
 import { work } from "./worker.ts";
 

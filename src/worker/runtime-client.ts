@@ -1,8 +1,8 @@
 import { createReadStream } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, type Dispatcher, request } from "undici";
+import { joinSignals } from "../abort-signals.ts";
 import { messageOf } from "../errors.ts";
-import { joinSignals } from "../signals.ts";
 import type { ApiKey } from "./api-key.ts";
 
 /** The parts of a task and its lease that a worker needs. What an older runtime does not send may be missing. */

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { hostname, release, type as systemType } from "node:os";
 import type { Logger } from "pino";
+import { pause } from "../abort-signals.ts";
 import { messageOf, StartError } from "../errors.ts";
-import { pause } from "../signals.ts";
+import { commandFault } from "./can-run-command.ts";
 import type { Command } from "./cli-command.ts";
-import { commandFault } from "./command-fault.ts";
 import { execute, releaseTask } from "./execute.ts";
-import { createFitness } from "./fitness.ts";
+import { createFitness } from "./rest-after-failures.ts";
 import { type Answer, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 
 export interface WorkerOptions {

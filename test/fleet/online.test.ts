@@ -3,8 +3,8 @@ import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vite
 import { NOBODY } from "../../src/caller.ts";
 import type { Task } from "../../src/contract/views.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
+import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { syncOnce } from "../../src/fleet/sync.ts";
 import { getWorker } from "../../src/fleet/workers.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";

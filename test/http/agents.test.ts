@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
-import { syncOnce } from "../../src/fleet/sync.ts";
+import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";

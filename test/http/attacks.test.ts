@@ -8,7 +8,7 @@ import { text as readText } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
-import { syncOnce } from "../../src/fleet/sync.ts";
+import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createKeyCheck } from "../../src/http/auth.ts";
 import { startApp } from "../support/app.ts";
 import { CALLS } from "../support/calls.ts";

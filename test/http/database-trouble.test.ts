@@ -8,7 +8,7 @@ import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { clientGone } from "../../src/http/client-gone.ts";
 import { deliverGrant } from "../../src/http/deliver-grant.ts";
-import { sendJson } from "../../src/http/json.ts";
+import { sendJson } from "../../src/http/send-json.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { startApp } from "../support/app.ts";

@@ -2,7 +2,7 @@ import { request } from "node:http";
 import { text as readText } from "node:stream/consumers";
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { syncOnce } from "../../src/fleet/sync.ts";
+import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aProject, type Fault, startMembridge } from "../support/membridge.ts";

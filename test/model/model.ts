@@ -251,7 +251,7 @@ function expire(model: Model, ids: string[]): void {
   }
 }
 
-/** What the service takes down of a worker when it has handed in a result (fleet/failures.ts): every failure here is a fast one. */
+/** What the service takes down of a worker when it has handed in a result (fleet/quick-failures.ts): every failure here is a fast one. */
 function note(before: Model, lease: Lease, status: Ending): Model {
   const model = structuredClone(before);
   const worker = model.workers[lease.worker];

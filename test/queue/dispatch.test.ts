@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Task } from "../../src/contract/views.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { probeOnce } from "../../src/fleet/probe.ts";
+import { probeOnce } from "../../src/fleet/probe-agents.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
 import { createDispatcher } from "../../src/queue/dispatch.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";

@@ -4,7 +4,7 @@ import { NOBODY } from "../../src/caller.ts";
 import { nowMs } from "../../src/db/clock.ts";
 import { leases } from "../../src/db/schema.ts";
 import { inTransaction } from "../../src/db/transaction.ts";
-import { expireLeases } from "../../src/queue/expire.ts";
+import { expireLeases } from "../../src/queue/expire-leases.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { removeWorker } from "../../src/queue/remove-worker.ts";

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net";
 import express, { type RequestHandler } from "express";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { artifactRoutes } from "../../src/http/artifacts.ts";
+import { artifactRoutes } from "../../src/http/artifact-routes.ts";
 import { shortBody } from "../../src/http/json-body.ts";
 import { mountRoutes } from "../../src/http/mount-routes.ts";
 import { requestId } from "../../src/http/request-id.ts";

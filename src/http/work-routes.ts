@@ -15,11 +15,11 @@ import { clientGone } from "./client-gone.ts";
 import { complete } from "./complete-task.ts";
 import { deliverGrant } from "./deliver-grant.ts";
 import { fencedBody } from "./input.ts";
-import { sendJson } from "./json.ts";
 import type { KeyWatch } from "./key-watch.ts";
-import { ownFence, ownLeaseId, requireOwnWorker } from "./own-work.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
+import { ownFence, ownLeaseId, requireOwnWorker } from "./require-own-worker.ts";
 import { type Route, route, WORKERS } from "./route.ts";
+import { sendJson } from "./send-json.ts";
 import { sendTaskInput } from "./task-input.ts";
 import { upload } from "./upload.ts";
 

@@ -1,3 +1,4 @@
+/** Work and waits that end early when a signal is aborted. */
 import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -35,29 +36,31 @@ export function joinSignals(sources: AbortSignal[], withinMs?: number, late: () 
 
 const timeIsOver = () => new DOMException("The time is over.", "TimeoutError");
 
-/** Two signals of the same kind within this time are one wish. */
-const ONE_WISH_MS = 500;
+/** Resolves as `work` does, or rejects with the signal's reason as soon as that is aborted. `work` goes on then, since others may wait for it too. */
+export function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
 
-/**
- * Calls `first` when somebody asks the process to end, and `again` for each later time. A second signal of the same kind within half a second is
- * the same wish: a program that npm has started gets a Ctrl-C from the terminal and again from npm. SIGHUP says that the terminal has gone, so
- * that nobody is left to ask a second time; it counts as both. `source` is for tests.
- */
-export function onEndAsked(
-  first: (signal: NodeJS.Signals) => void,
-  again: () => void,
-  source: NodeJS.EventEmitter = process,
-): void {
-  const heardAt = new Map<NodeJS.Signals, number>();
-  const hear = (signal: NodeJS.Signals) => {
-    const now = performance.now();
-    const isFirst = heardAt.size === 0;
-    const isEcho = now - (heardAt.get(signal) ?? Number.NEGATIVE_INFINITY) < ONE_WISH_MS;
-    heardAt.set(signal, now);
-    if (isFirst) first(signal);
-    if (isFirst ? signal === "SIGHUP" : !isEcho) again();
-  };
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) source.on(signal, hear);
+/** Runs `work` with a signal that is aborted with `late()` after `ms` milliseconds, and with the reason of `stop` when that is aborted. */
+export async function withDeadline<T>(
+  ms: number,
+  late: () => Error,
+  stop: AbortSignal | undefined,
+  work: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  stop?.throwIfAborted();
+  const { signal, forget } = joinSignals(stop ? [stop] : [], ms, late);
+  try {
+    return await work(signal);
+  } finally {
+    forget();
+  }
 }
 
 /** Waits so many milliseconds, or until the signal is aborted, which is no error. */

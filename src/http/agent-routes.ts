@@ -1,18 +1,14 @@
-import { z } from "zod";
 import * as queries from "../contract/queries.ts";
 import { agentHealthAnswer, passedOn } from "../contract/service-answers.ts";
-import { AGENT_ACTIONS, type AgentAction, agentHealth, askAgentTo } from "../fleet/agent-actions.ts";
+import { AGENT_ACTIONS, type AgentAction, agentHealth, askAgentTo } from "../fleet/ask-agent.ts";
 import { installScript } from "../fleet/install-script.ts";
 import type { AgentCalls } from "../fleet/node-agent.ts";
 import { NO_WORKER } from "./answers.ts";
-import { originOf } from "./https.ts";
+import { originOf } from "./redirect-to-https.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
-import { storableName } from "./workers.ts";
+import { storableName } from "./worker-routes.ts";
 
-const NO_PROJECTS =
-  "This service keeps no projects: it returns the results of tasks, and nothing writes to a repository or a memory through it. Create the project in Membridge.";
-
-/** `/api/runtime/…`: the agents of workers, how a worker is installed, and the list of projects, which is always empty. */
+/** `/api/runtime/…`: the agents of workers, and how a worker is installed. */
 export function agentRoutes(agents: AgentCalls, publicUrl: string | undefined): Route[] {
   const actions = Object.keys(AGENT_ACTIONS) as AgentAction[];
   return [
@@ -58,25 +54,6 @@ export function agentRoutes(agents: AgentCalls, publicUrl: string | undefined): 
         const server = server_url ?? publicUrl ?? originOf(request);
         response.type("text/x-shellscript").send(installScript(server, node_id));
       },
-    }),
-    // Answered for pages of the earlier service (lifecycle.md, invariant 13).
-    route({
-      name: "listProjects",
-      summary: "List nothing, for pages of the earlier service",
-      method: "get",
-      path: "/api/runtime/projects",
-      access: READERS,
-      answers: { 200: { means: "An empty list.", json: z.array(z.never()) } },
-      handle: ({ response }) => response.json([]),
-    }),
-    route({
-      name: "createProject",
-      summary: "Refuse to create a project",
-      method: "post",
-      path: "/api/runtime/projects",
-      access: ADMINS,
-      answers: { 501: "This service keeps no projects." },
-      handle: ({ response }) => response.status(501).json({ error: NO_PROJECTS }),
     }),
   ];
 }

@@ -2,7 +2,7 @@ import { createServer, IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import { afterAll, expect, it } from "vitest";
-import { stablePrototypes } from "../../src/http/stable-prototypes.ts";
+import { stablePrototypes } from "../../src/http/express-prototypes.ts";
 
 it("requests and responses have Express's methods before it sees them, and keep their prototypes", async () => {
   const app = express();

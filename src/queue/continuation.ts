@@ -1,7 +1,7 @@
 /** What a worker needs to go on where earlier attempts and tasks ended. */
 import type { LeasedTask, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { sessionsOf } from "./sessions.ts";
+import { sessionsOf } from "./cli-sessions.ts";
 import { limitsLeft } from "./usage.ts";
 
 export type Continuation = Pick<LeasedTask, "resume_session" | "limits_left">;

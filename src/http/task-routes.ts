@@ -15,9 +15,9 @@ import { getTask, tasks } from "../queue/tasks.ts";
 import { NO_TASK, pageOf } from "./answers.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
 import { CREATED, create, replay } from "./create-task.ts";
-import { originOf } from "./https.ts";
-import { sendList } from "./lists.ts";
+import { originOf } from "./redirect-to-https.ts";
 import { type Access, ADMINS, READERS, type Route, route } from "./route.ts";
+import { sendList } from "./send-list.ts";
 
 const SUBMITTERS: Access = ["submit"];
 

@@ -5,12 +5,12 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
-import { alreadyRunning, clearTheWay } from "./clear-the-way.ts";
-import type { Installation } from "./installation.ts";
-import { type Credentials, connect, ownerOf, tryLock } from "./ownership.ts";
+import type { Installation } from "./find-installation.ts";
+import { type Credentials, connect, ownerOf, tryLock } from "./owner-lock.ts";
 import { readPidFile } from "./pid-file.ts";
 import { launchPostmaster, type Postmaster } from "./postmaster.ts";
 import { startFailure } from "./server-log.ts";
+import { alreadyRunning, stopOrphanedPostmaster } from "./stop-orphaned-postmaster.ts";
 
 const POLL_MS = 10;
 /** Recovery after a crash reads at most some GB of log. */
@@ -50,7 +50,7 @@ export async function openSession(claimant: Claimant, port?: number): Promise<Se
   const { installation, credentials, log, signal } = claimant;
   const giveUpAt = performance.now() + RETRY_WITHIN_MS;
   for (;;) {
-    await clearTheWay(installation, credentials, log, signal);
+    await stopOrphanedPostmaster(installation, credentials, log, signal);
     const postmaster = launchPostmaster(installation, port ?? (await freePort()));
     try {
       const session = await takeOver(claimant, postmaster);

@@ -10,8 +10,8 @@ import { leasesIn } from "../queue/leases.ts";
 import { tasks } from "../queue/tasks.ts";
 import { usageBy } from "../queue/usage-sums.ts";
 import { pageOf } from "./answers.ts";
-import { cursorText, sendList, sendPage, setNext } from "./lists.ts";
 import { READERS, type Route, route } from "./route.ts";
+import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";
 
 const RUNS = 50;
 

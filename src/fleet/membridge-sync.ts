@@ -11,7 +11,7 @@ import { copyAccounts } from "./account-limits.ts";
 import type { Membridge } from "./membridge.ts";
 import { MembridgeUnreachable } from "./membridge.ts";
 import { type Agent, readAgents } from "./membridge-agents.ts";
-import { merge, newWorker } from "./merge.ts";
+import { merge, newWorker } from "./merge-membridge-agent.ts";
 import { markSilentOffline } from "./signs-of-life.ts";
 
 /** Agents in one transaction: keeps the locks short and the statement below PostgreSQL's 65,535 parameters. */

@@ -2,9 +2,9 @@ import * as queries from "../contract/queries.ts";
 import { accountRecord } from "../contract/worker-record.ts";
 import { listAccounts, resumeAccount } from "../fleet/accounts.ts";
 import { pageOf } from "./answers.ts";
-import { setNext } from "./lists.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
-import { storableName } from "./workers.ts";
+import { setNext } from "./send-list.ts";
+import { storableName } from "./worker-routes.ts";
 
 /** `/api/runtime/accounts`: the accounts at LLM providers that the workers use. */
 export const accountRoutes: Route[] = [

@@ -1,8 +1,8 @@
 /** Keeps PostgreSQL running as long as the service: if it dies, it is started again at the same address. */
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
+import { type Claimant, openSession, type Session, STOP_WITHIN_MS, takeOver } from "./owned-postmaster.ts";
 import { mayBePostmaster, stopPostmaster } from "./pid-file.ts";
-import { type Claimant, openSession, type Session, STOP_WITHIN_MS, takeOver } from "./session.ts";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
@@ -14,7 +14,7 @@ const STABLE_AFTER_MS = 60_000;
  * without end, since a full disk or a machine short of memory may recover. Aborting `claimant.signal` ends that; resolves when PostgreSQL
  * has then shut down, or with a warning after 30 s when it still does.
  */
-export async function keepUp(claimant: Claimant, session: Session): Promise<void> {
+export async function keepRunning(claimant: Claimant, session: Session): Promise<void> {
   const { log, signal } = claimant;
   const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   let current = session;

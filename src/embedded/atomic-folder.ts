@@ -1,7 +1,7 @@
 /** Folders that are there whole or not at all, whatever kills the process that makes them. */
 import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { syncFolder } from "../sync-folder.ts";
+import { syncFolder } from "../fsync-folder.ts";
 import { isAlive } from "./processes.ts";
 
 /**

@@ -2,10 +2,10 @@
 import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { StartError } from "../errors.ts";
+import { removeLeftovers } from "./atomic-folder.ts";
 import { copyBinaries, packageVersion, readyBinaries } from "./binaries.ts";
-import { removeLeftovers } from "./folders.ts";
 import type { RunAs } from "./processes.ts";
-import { accountFor, findWay } from "./run-as.ts";
+import { accountFor, findWay } from "./unprivileged-user.ts";
 
 export interface Installation {
   /** The absolute path without symlinks, so that the folder has the same name for every process. */

@@ -1,6 +1,6 @@
 import { EventEmitter } from "node:events";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
-import { onEndAsked } from "../src/signals.ts";
+import { onEndAsked } from "../src/process-signals.ts";
 
 beforeAll(() => {
   vi.useFakeTimers();

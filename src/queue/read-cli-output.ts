@@ -1,4 +1,4 @@
-import { completionFrom } from "../cli/completion.ts";
+import { completionFrom } from "../cli/completion-from-output.ts";
 import type { CliName } from "../cli/reader.ts";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";

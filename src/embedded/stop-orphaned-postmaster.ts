@@ -3,8 +3,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
-import type { Installation } from "./installation.ts";
-import { type Credentials, connect, ownerOf, pidOfOwner, tryLock } from "./ownership.ts";
+import type { Installation } from "./find-installation.ts";
+import { type Credentials, connect, ownerOf, pidOfOwner, tryLock } from "./owner-lock.ts";
 import { disarmPidFile, mayBePostmaster, type PidFile, readPidFile, stopPostmaster } from "./pid-file.ts";
 import { isAlive } from "./processes.ts";
 
@@ -18,7 +18,7 @@ const WAIT_WITHIN_MS = 60_000;
  * Resolves when no postmaster uses the cluster. Throws a StartError when another service owns it, or when a postmaster neither
  * answers nor goes away within a minute, and an AbortError when `signal` is aborted.
  */
-export async function clearTheWay(
+export async function stopOrphanedPostmaster(
   installation: Installation,
   credentials: Credentials,
   log: Logger,

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Allowed } from "../addresses.ts";
+import type { Allowed } from "../callable-addresses.ts";
 import { workerName } from "../contract/fields.ts";
 import * as queries from "../contract/queries.ts";
 import { leaseRecord } from "../contract/records.ts";
@@ -7,7 +7,7 @@ import * as requests from "../contract/requests.ts";
 import { removed } from "../contract/service-answers.ts";
 import { workerView } from "../contract/views.ts";
 import { workerRecord } from "../contract/worker-record.ts";
-import { drainWorker, resumeWorker } from "../fleet/drain.ts";
+import { drainWorker, resumeWorker } from "../fleet/drain-and-resume.ts";
 import { restWorker } from "../fleet/start-rest.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
@@ -15,9 +15,9 @@ import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
 import { NO_WORKER, pageOf } from "./answers.ts";
 import { clientAddressOf } from "./client-address.ts";
-import { setNext } from "./lists.ts";
-import { requireOwnWorker } from "./own-work.ts";
+import { requireOwnWorker } from "./require-own-worker.ts";
 import { ADMINS, READERS, type Route, route, WORKERS } from "./route.ts";
+import { setNext } from "./send-list.ts";
 
 const workerWithLeases = workerRecord.extend({ leases: z.array(leaseRecord).describe("The 1,000 newest at most.") });
 

@@ -3,7 +3,7 @@ import { pipeline } from "node:stream/promises";
 import type { Request, Response } from "express";
 import type { Db } from "../db/client.ts";
 import { type Cursor, openPage, type Page, type Source } from "../db/pages.ts";
-import { sendText } from "./json.ts";
+import { sendText } from "./send-json.ts";
 
 /** The page of a list that the query asks for, as a bare array; where there are more, `Link: <…>; rel="next"` is the address of the next. */
 export async function sendList(

@@ -11,7 +11,7 @@ import { NO_LEASE } from "./answers.ts";
 import { clientGone } from "./client-gone.ts";
 import { fencedBody, InvalidValue } from "./input.ts";
 import type { KeyWatch } from "./key-watch.ts";
-import { ownFence } from "./own-work.ts";
+import { ownFence } from "./require-own-worker.ts";
 import { READERS, type Route, route, WORKERS } from "./route.ts";
 
 const PATH = "/api/runtime/llm-tasks/:id/stream";

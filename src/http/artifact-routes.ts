@@ -11,8 +11,8 @@ import { contentOf, fileNameOf, presignedUrl } from "../storage/artifact-content
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import type { Part } from "../storage/bucket.ts";
 import { type Answers, pageOf } from "./answers.ts";
-import { sendList } from "./lists.ts";
 import { READERS, type Route, route } from "./route.ts";
+import { sendList } from "./send-list.ts";
 
 const URL_SECONDS = 3_600;
 /** What a worker wrote is data: a browser saves it, and runs nothing of it should it be made to show it. */
