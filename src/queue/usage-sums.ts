@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { UsageSum } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
-import { newUsage, USAGE_DIMENSIONS, type UsageDimension, usageSums } from "../db/usage-tables.ts";
+import { monthlyUsageSums, newUsage, USAGE_DIMENSIONS, type UsageDimension, usageSums } from "../db/usage-tables.ts";
 import { listed } from "./record-usage.ts";
 
 const summed = listed((figure) => `sum(${figure})::bigint as ${figure}`);
@@ -31,10 +31,17 @@ export async function sumUpUsage(db: Db): Promise<number> {
       delete from ${newUsage} where id = any(array(
         select id from ${newUsage} where (select mine from turn) order by id limit ${PER_PASS}
       )) returning *
-    ), added as (
+    ), spread as (
+      select dimension, day, key, ${summed} from ${spread("taken")} as spread group by dimension, day, key
+    ), days as (
       insert into ${usageSums} (dimension, day, key, ${listed(String)})
-      select dimension, day, key, ${summed} from ${spread("taken")} as spread group by dimension, day, key order by dimension, day, key
+      select dimension, day, key, ${listed(String)} from spread order by dimension, day, key
       on conflict (dimension, day, key) do update set ${listed((figure) => `${figure} = runtime_usage.${figure} + excluded.${figure}`)}
+    ), months as (
+      insert into ${monthlyUsageSums} (dimension, month, key, ${listed(String)})
+      select dimension, date_trunc('month', day::timestamp)::date as month, key, ${summed} from spread where dimension <> 'day'
+      group by dimension, month, key order by dimension, month, key
+      on conflict (dimension, month, key) do update set ${listed((figure) => `${figure} = runtime_usage_months.${figure} + excluded.${figure}`)}
     )
     select count(*)::int as attempts from taken`);
   return rows[0]?.attempts ?? 0;
@@ -54,13 +61,26 @@ export async function usageBy(
   }: { since?: string | undefined; until?: string | undefined; limit: number },
 ): Promise<UsageSum[]> {
   const order = dimension === "day" ? sql`key desc` : sql`tokens desc, key`;
-  const within = sql`dimension = ${dimension} and day between ${since}::date and ${until}::date`;
+  // The whole months of the time, from the first to the one after the last, come from the sums of months; the days before and after from those of days.
+  const months =
+    dimension === "day"
+      ? sql`'infinity'::date, 'infinity'::date`
+      : sql`(date_trunc('month', (${since}::date - 1)::timestamp) + interval '1 month')::date, date_trunc('month', (${until}::date + 1)::timestamp)::date`;
+  const bound = (name: string) => sql.raw(`(select ${name} from bounds)`);
   const { rows } = await db.execute<{ sum: UsageSum }>(sql`
+    with bounds as (
+      select since, until, least(first, until + 1) as early, greatest(first, after) as late, first, after
+      from (values (${since}::date, ${until}::date, ${months})) as said (since, until, first, after)
+    )
     select json_build_object('key', key, ${listed((figure) => (figure === "cost_microusd" ? `'cost_usd', cost_microusd / 1e6` : `'${figure}', ${figure}`))}) as sum
     from (
       select key, ${summed} from (
-        select key, ${listed(String)} from ${usageSums} where ${within}
-        union all select key, ${listed(String)} from ${spread("runtime_new_usage")} as spread where ${within}
+        select key, ${listed(String)} from ${usageSums} where dimension = ${dimension}
+          and (day >= ${bound("since")} and day < ${bound("early")} or day >= ${bound("late")} and day <= ${bound("until")})
+        union all select key, ${listed(String)} from ${monthlyUsageSums}
+          where dimension = ${dimension} and month >= ${bound("first")} and month < ${bound("after")}
+        union all select key, ${listed(String)} from ${spread("runtime_new_usage")} as spread
+          where dimension = ${dimension} and day between ${bound("since")} and ${bound("until")}
       ) as every group by key order by ${order} limit ${limit}
     ) as found`);
   return rows.map(({ sum }) => sum);

@@ -15,6 +15,7 @@ const OUR_TABLES = [
   "runtime_cli_sessions",
   "runtime_new_usage",
   "runtime_usage",
+  "runtime_usage_months",
   "runtime_live_output",
 ];
 

@@ -10,7 +10,7 @@ const TASKS = "/api/runtime/llm-tasks";
 
 beforeEach(async () => {
   await query(
-    "truncate workers, llm_tasks, leases, llm_results, audit_logs, runtime_usage, runtime_new_usage, runtime_cli_sessions",
+    "truncate workers, llm_tasks, leases, llm_results, audit_logs, runtime_usage, runtime_usage_months, runtime_new_usage, runtime_cli_sessions",
   );
   await aWorker(db, { name: "a1", account: "max-1", capabilities: { max_concurrency: 32 } });
   await aWorker(db, { name: "b1", capabilities: { max_concurrency: 32 } });
@@ -107,6 +107,32 @@ describe("usage", () => {
     for (let n = 0; n < 3; n++) await attempt((await aTask(db)).id, "a1", { metrics: nonsense });
     expect(await sumUpUsage(db)).toBe(3);
     expect((await usage("by=day"))[0]).toMatchObject({ attempts: 3, tokens: 3e11, duration_ms: 3e11 });
+  });
+
+  it("is exact from any day to any other, whole months or not, by days as by models", async () => {
+    const days = ["2025-12-31", "2026-01-01", "2026-01-15", "2026-01-31", "2026-02-28", "2026-03-01", "2026-03-31"];
+    for (const [n, day] of days.entries()) {
+      await attempt((await aTask(db)).id, "a1", { metrics: { ...METRICS, model: `m${n % 2}` } });
+      // The last two attempts stay out of the sums.
+      await query("update runtime_new_usage set completed_at = $1 where completed_at > 1776000000000", [
+        Date.parse(day),
+      ]);
+      if (n === 4) await sumUpUsage(db);
+    }
+    const edges = [...days, "2025-12-01", "2026-02-01", "2026-04-01"];
+    for (const since of [undefined, ...edges])
+      for (const until of [undefined, ...edges]) {
+        if (since && until && since > until) continue;
+        const range = `${since ? `&since=${since}` : ""}${until ? `&until=${until}` : ""}`;
+        const within = days.filter((day) => (!since || day >= since) && (!until || day <= until));
+        const attemptsBy = async (by: string) =>
+          (await usage(`by=${by}${range}`)).reduce((sum: number, each: { attempts: number }) => sum + each.attempts, 0);
+        expect([range, await attemptsBy("model"), await attemptsBy("day")]).toEqual([
+          range,
+          within.length,
+          within.length,
+        ]);
+      }
   });
 
   it("is taken of the days that are asked for, and refuses what is no day", async () => {
