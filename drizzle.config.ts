@@ -10,6 +10,7 @@ export default defineConfig({
     "./src/db/schema.ts",
     "./src/db/fleet-tables.ts",
     "./src/db/output-tables.ts",
+    "./src/db/settings-tables.ts",
     "./src/db/usage-tables.ts",
     "./src/db/live-output-table.ts",
   ],

@@ -1,12 +1,10 @@
 /** What may stand in an address after the "?", checked once, here. */
 import { z } from "zod";
-import { LEASE_STATUSES, TASK_STATUSES } from "../db/column-values.ts";
 import { USAGE_DIMENSIONS } from "../db/usage-tables.ts";
 import { agentUrl, text } from "./fields.ts";
+import * as filters from "./filters.ts";
+import { inQuery, query } from "./filters.ts";
 
-/** A query value that is given but empty counts as absent: `?status=` lists everything. */
-const query = <T extends z.ZodType>(schema: T) =>
-  z.preprocess((value) => (value === "" ? undefined : value), schema.optional());
 const positiveInteger = z
   .string()
   .regex(/^0*[1-9]\d{0,8}$/, "must be a positive whole number")
@@ -27,6 +25,8 @@ const cursor = query(
 );
 /** Which part of a list. */
 const page = { limit: rows(500), after: cursor };
+/** `slim`: without what may be long, and with its size instead. */
+const fields = query(z.enum(["slim"]));
 
 /** How long to wait for a task's end. */
 export const resultWait = z.object({
@@ -38,16 +38,21 @@ export const resultWait = z.object({
       .pipe(z.number().max(25, "must be 25 at most")),
   ).transform((seconds) => seconds ?? 0),
 });
-export const plainPage = z.object(page);
 /** `limit`: how many of the 50 runs are still to come. The Link of a page has it when the page ended early because it was full. */
 export const runsPage = z.object({
   limit: query(positiveInteger.pipe(z.number().max(50, "must be 50 at most"))),
   after: cursor,
+  fields,
 });
-export const workerPage = z.object({ limit: rows(500), after: query(text(128)) });
-export const taskFilter = z.object({ ...page, status: query(z.enum(TASK_STATUSES)) });
-export const leaseFilter = z.object({ ...page, status: query(z.enum(LEASE_STATUSES)) });
-export const artifactFilter = z.object({ ...page, task_id: query(z.guid("must be a UUID")) });
+const pageByName = { limit: rows(500), after: query(text(128)) };
+export const accountPage = z.object(pageByName);
+export const workerFilter = z.object({ ...pageByName, ...inQuery(filters.workerFields) });
+export const taskFilter = z.object({ ...page, ...inQuery(filters.taskFields), fields });
+export const leaseFilter = z.object({ ...page, ...inQuery(filters.leaseFields) });
+export const artifactFilter = z.object({ ...page, ...inQuery(filters.artifactFields), fields });
+export const resultFilter = z.object({ ...page, ...inQuery(filters.resultFields), fields });
+export const historyFilter = z.object({ ...page, ...inQuery(filters.historyFields) });
+export const auditFilter = z.object({ ...page, limit: rows(100), ...inQuery(filters.auditFields) });
 export const artifactUrl = z.object({
   // Seven days is the longest that S3 signs for.
   expires_seconds: query(positiveInteger.pipe(z.number().max(604_800, "must be 604800 (seven days) at most"))),
@@ -74,4 +79,3 @@ export const usageFilter = z.object({
   until: day,
   limit: rows(100),
 });
-export const auditFilter = z.object({ ...page, limit: rows(100) });

@@ -13,6 +13,7 @@ import {
   storedResult,
 } from "./records.ts";
 import type { agentHealthAnswer, connectionTest } from "./service-answers.ts";
+import { slimArtifactColumns, slimTaskColumns } from "./slim-records.ts";
 import { taskRecord } from "./task-record.ts";
 import type { accountRecord, workerRecord } from "./worker-record.ts";
 
@@ -45,6 +46,8 @@ const columnsIn = <Shape extends z.core.$ZodShape>({ shape }: z.ZodObject<Shape>
 export const TASK_FIELDS = columnsIn(taskRecord);
 export const LEASE_FIELDS = columnsIn(leaseRecord);
 export const ARTIFACT_FIELDS = columnsIn(storedArtifact);
+export const SLIM_TASK_FIELDS = columnsIn(slimTaskColumns);
+export const SLIM_ARTIFACT_FIELDS = columnsIn(slimArtifactColumns);
 export const RESULT_FIELDS = columnsIn(storedResult);
 
 /** A worker as stored, with the number of its leases that are active now. */

@@ -2,9 +2,7 @@ import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
-import { jsonOf } from "./columns.ts";
 import { newId } from "./ids.ts";
-import type { Source } from "./pages.ts";
 import type { AuditRow } from "./rows.ts";
 import { auditLogs } from "./schema.ts";
 
@@ -23,8 +21,8 @@ export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
 }
 
 /** The fields of an entry that travel. */
-const FIELDS = ["id", "timestamp", "action", "entity_type", "entity_id", "actor", "detail"] as const;
-type EntryColumn = (typeof FIELDS)[number];
+export const AUDIT_FIELDS = ["id", "timestamp", "action", "entity_type", "entity_id", "actor", "detail"] as const;
+type EntryColumn = (typeof AUDIT_FIELDS)[number];
 
 /**
  * The INSERT of audit entries for a statement of our own (statement.ts): an entry for each row of `from`, which may end with a WHERE. Each column
@@ -34,18 +32,4 @@ export function insertAudit(entry: Record<EntryColumn, SQLWrapper>, from: SQL): 
   const { id, timestamp, action, entity_type, entity_id, actor, detail } = entry;
   return sql`insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
       select ${id}, ${timestamp}, ${action}, ${entity_type}, ${entity_id}, ${actor}, ${detail} from ${from}`;
-}
-
-/** All audit entries, newest first. With `where`, only the entries that match, oldest first. */
-export function auditEntries(where?: SQL): Source {
-  return {
-    table: auditLogs,
-    id: auditLogs.id,
-    time: auditLogs.seq,
-    where,
-    record: jsonOf(FIELDS),
-    weight: sql`octet_length(${auditLogs.detail})`,
-    order: where ? "oldest first" : "newest first",
-    isRare: where !== undefined,
-  };
 }

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "./client.ts";
 import { faultOf } from "./faults.ts";
-import { runtimeSettings } from "./schema.ts";
+import { runtimeSettings } from "./settings-tables.ts";
 
 /** "ok", or the sentence for why the database cannot do its work now. */
 export type DatabaseHealth = string;

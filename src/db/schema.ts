@@ -1,5 +1,5 @@
 /**
- * The tables; those of workers and accounts are in `fleet-tables.ts`, those of outputs in `output-tables.ts`. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
+ * The tables; those of workers and accounts are in `fleet-tables.ts`, those of outputs in `output-tables.ts`, those of settings in `settings-tables.ts`. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
  * Times are epoch milliseconds by the database's clock (lifecycle.md, invariant 6). There are no foreign keys: adopted databases hold
  * rows whose task or worker is gone, and every row is kept. Indexes for "newest first" are ascending and read backwards:
  * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
@@ -9,8 +9,9 @@ import { sql } from "drizzle-orm";
 import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./column-values.ts";
-import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, ROLES, TASK_STATUSES } from "./column-values.ts";
+import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES } from "./column-values.ts";
 import { ONE_RUNNING_PER_KEY } from "./faults.ts";
+import { freeWith, isUncommon } from "./list-indexes.ts";
 import { dueOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import { heldStatuses } from "./status-lists.ts";
 
@@ -118,6 +119,16 @@ export const llmTasks = pgTable(
     uniqueIndex("llm_tasks_one_per_idempotency_key")
       .on(task.idempotency_key)
       .where(sql`${task.idempotency_key} is not null`),
+    // queue/task-list.ts: tasks that nobody holds, by what they are about, newest first
+    index("llm_tasks_free_by_context")
+      .on(task.context_id, task.created_at, task.id)
+      .where(freeWith(task, "context_id")),
+    index("llm_tasks_free_by_agent").on(task.agent_slug, task.created_at, task.id).where(freeWith(task, "agent_slug")),
+    index("llm_tasks_free_by_worker").on(task.worker_id, task.created_at, task.id).where(freeWith(task, "worker_id")),
+    // queue/task-list.ts by the kind of an error, which most tasks do not have
+    index("llm_tasks_by_error_kind")
+      .on(task.error_kind, task.created_at, task.id)
+      .where(sql`${task.error_kind} is not null`),
   ],
 );
 
@@ -168,32 +179,9 @@ export const auditLogs = pgTable(
   (entry) => [
     // db/audit.ts: all entries, newest first
     uniqueIndex("audit_logs_newest").on(entry.seq),
+    // db/audit.ts: the entries of actions that are not part of every task's life
+    index("audit_logs_uncommon").on(entry.seq).where(isUncommon(entry.action)),
     // queue/history.ts: the entries about a task and its leases
     index("audit_logs_by_entity").on(entry.entity_id, entry.seq),
-  ],
-);
-
-export const runtimeSettings = pgTable("runtime_settings", {
-  key: text().primaryKey(),
-  value: text().notNull(),
-});
-
-/** Named keys; the key itself is shown once and stored as its SHA-256, which is enough for 256 random bits. */
-export const apiKeys = pgTable(
-  "runtime_api_keys",
-  {
-    id: uuid().primaryKey(),
-    name: text().notNull(),
-    /** 1 or 2: a name may have two valid keys, so that one can be changed for the other without a gap. */
-    slot: integer().notNull().default(1),
-    role: text({ enum: ROLES }).notNull(),
-    key_sha256: text().notNull().unique(),
-    created_at: epochMs("created_at").notNull(),
-    last_used_at: epochMs("last_used_at"),
-    revoked_at: epochMs("revoked_at"),
-  },
-  (key) => [
-    uniqueIndex("runtime_api_keys_valid_by_name").on(key.name, key.slot).where(sql`${key.revoked_at} is null`),
-    check("runtime_api_keys_two_slots", sql`${key.slot} in (1, 2)`),
   ],
 );

@@ -1,10 +1,12 @@
-import { and, count, eq, gt, lte, sql } from "drizzle-orm";
+import { and, count, eq, gt, inArray, lte, sql } from "drizzle-orm";
+import type { WorkerFilter } from "../contract/filters.ts";
 import type { WorkerWithLoad } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import type { Drain } from "../db/column-values.ts";
 import { workerColumns, workers } from "../db/fleet-tables.ts";
 import { leases } from "../db/schema.ts";
 import { NotFound } from "../errors.ts";
+import { accountOf } from "./account-pace.ts";
 import { isDrained } from "./matching.ts";
 import { accountRest, ownRest } from "./worker-rest.ts";
 
@@ -13,16 +15,20 @@ export const workerNotFound = () => new NotFound("Worker not found");
 /** The most bytes of JSON in a page of workers, except for a single record that is larger. */
 const PAGE_BYTES = 8_000_000;
 
-/** The first workers by name after `after`: `limit` at most, and 8 MB at most, but at least one. `isLast`: there are no more after them. */
+/**
+ * The first workers by name after `after` that match the filter: `limit` at most, and 8 MB at most, but at least one. `isLast`: there are no
+ * more after them.
+ */
 export async function listWorkers(
   db: Db,
-  { limit, after = "" }: { limit: number; after?: string | undefined },
+  { limit, after = "", ...filter }: { limit: number; after?: string | undefined } & WorkerFilter,
 ): Promise<{ page: WorkerWithLoad[]; isLast: boolean }> {
+  const matches = matching(filter);
   const { rows } = await db.execute<{ last: string | null; has_more: boolean }>(sql`
     with found as (
       select id, row_number() over (order by id) as n,
         sum(pg_column_size(w.*) + 2 * octet_length(capabilities::text) + 2 * octet_length(ip_addrs::text) + 1000) over (order by id) as total
-      from (select * from ${workers} where id > ${after} order by id limit ${limit + 1}) as w
+      from (select * from ${workers} where ${and(gt(workers.id, after), matches)} order by id limit ${limit + 1}) as w
     ), page as (
       select id from found where n <= ${limit} and (n = 1 or total <= ${PAGE_BYTES}::int)
     )
@@ -30,10 +36,18 @@ export async function listWorkers(
   const { last, has_more } = rows[0] ?? {};
   if (!last) return { page: [], isLast: true };
   const page = await selectWorkers(db)
-    .where(and(gt(workers.id, after), lte(workers.id, last)))
+    .where(and(gt(workers.id, after), lte(workers.id, last), matches))
     .orderBy(workers.id);
   return { page, isLast: !has_more };
 }
+
+/** There are few workers, so that no index is needed: `q` is part of the name, in upper or lower case. */
+const matching = ({ status, account, q }: WorkerFilter) =>
+  and(
+    status && inArray(workers.status, status),
+    account === undefined ? undefined : sql`${accountOf} = ${account}`,
+    q === undefined ? undefined : sql`strpos(lower(${workers.id}), lower(${q}::text)) > 0`,
+  );
 
 /** The worker with the number of its active leases. NotFound: no such worker. */
 export async function getWorker(db: Db, id: string): Promise<WorkerWithLoad> {

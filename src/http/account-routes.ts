@@ -14,7 +14,7 @@ export const accountRoutes: Route[] = [
     method: "get",
     path: "/api/runtime/accounts",
     access: READERS,
-    query: queries.workerPage,
+    query: queries.accountPage,
     answers: pageOf(accountRecord, "The accounts, by name."),
     handle: async ({ request, response, db, query }) => {
       const { limit, after } = query();

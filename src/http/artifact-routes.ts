@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import * as queries from "../contract/queries.ts";
 import { artifactRecord } from "../contract/records.ts";
 import { artifactAddress } from "../contract/service-answers.ts";
+import { slimArtifactRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { messageOf } from "../errors.ts";
 import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
 import { contentOf, fileNameOf, presignedUrl } from "../storage/artifact-content.ts";
@@ -50,10 +51,10 @@ export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs =
       path: "/api/runtime/artifacts",
       access: READERS,
       query: queries.artifactFilter,
-      answers: pageOf(artifactRecord, "The artifacts, newest first."),
+      answers: pageOf(wholeOrSlim(artifactRecord, slimArtifactRecord), "The artifacts, newest first."),
       handle: ({ request, response, db, query }) => {
-        const { task_id: taskId, ...page } = query();
-        return sendList(request, response, db, artifactsOf(taskId), page);
+        const { limit, after, fields, ...filter } = query();
+        return sendList(request, response, db, artifactsOf(filter, fields === "slim"), { limit, after });
       },
     }),
     route({

@@ -2,12 +2,13 @@ import { z } from "zod";
 import { statsAnswer, usageSum } from "../contract/answers.ts";
 import * as queries from "../contract/queries.ts";
 import { auditRecord, leaseRecord } from "../contract/records.ts";
+import { slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import type { Stats } from "../contract/views.ts";
-import { auditEntries } from "../db/audit.ts";
 import { openPage } from "../db/pages.ts";
+import { auditEntries } from "../queue/audit-list.ts";
 import { leasesIn } from "../queue/leases.ts";
-import { tasks } from "../queue/tasks.ts";
+import { tasks } from "../queue/task-list.ts";
 import { usageBy } from "../queue/usage-sums.ts";
 import { pageOf } from "./answers.ts";
 import { READERS, type Route, route } from "./route.ts";
@@ -27,8 +28,8 @@ export function recordRoutes(stats: () => Promise<Stats>): Route[] {
       query: queries.leaseFilter,
       answers: pageOf(leaseRecord, "The leases, newest first."),
       handle: ({ request, response, db, query }) => {
-        const { status, ...page } = query();
-        return sendList(request, response, db, leasesIn(status), page);
+        const { limit, after, ...filter } = query();
+        return sendList(request, response, db, leasesIn(filter), { limit, after });
       },
     }),
     route({
@@ -38,10 +39,10 @@ export function recordRoutes(stats: () => Promise<Stats>): Route[] {
       path: "/api/runtime/runs",
       access: READERS,
       query: queries.runsPage,
-      answers: pageOf(taskRecord, "The tasks, newest first."),
+      answers: pageOf(wholeOrSlim(taskRecord, slimTaskRecord), "The tasks, newest first."),
       handle: async ({ request, response, db, query }) => {
-        const { limit = RUNS, after } = query();
-        const page = await openPage(db, tasks(), { limit, after });
+        const { limit = RUNS, after, fields } = query();
+        const page = await openPage(db, tasks({}, fields), { limit, after });
         if (page.next && page.rows < limit)
           setNext(request, response, cursorText(page.next), { limit: limit - page.rows });
         await sendPage(response, page);
@@ -55,7 +56,10 @@ export function recordRoutes(stats: () => Promise<Stats>): Route[] {
       access: READERS,
       query: queries.auditFilter,
       answers: pageOf(auditRecord, "The entries, newest first."),
-      handle: ({ request, response, db, query }) => sendList(request, response, db, auditEntries(), query()),
+      handle: async ({ request, response, db, query }) => {
+        const { limit, after, ...filter } = query();
+        await sendList(request, response, db, await auditEntries(db, filter), { limit, after });
+      },
     }),
     route({
       name: "getStats",

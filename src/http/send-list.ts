@@ -2,7 +2,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Request, Response } from "express";
 import type { Db } from "../db/client.ts";
-import { type Cursor, openPage, type Page, type Source } from "../db/pages.ts";
+import { openPage, type Page } from "../db/pages.ts";
+import type { Cursor, Source, Wanted } from "../db/source.ts";
 import { sendText } from "./send-json.ts";
 
 /** The page of a list that the query asks for, as a bare array; where there are more, `Link: <…>; rel="next"` is the address of the next. */
@@ -11,9 +12,9 @@ export async function sendList(
   response: Response,
   db: Db,
   source: Source,
-  asked: { limit: number; after?: Cursor | undefined },
+  wanted: Wanted,
 ): Promise<void> {
-  const page = await openPage(db, source, asked);
+  const page = await openPage(db, source, wanted);
   if (page.next) setNext(request, response, cursorText(page.next));
   await sendPage(response, page);
 }

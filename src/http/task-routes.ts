@@ -5,13 +5,15 @@ import * as queries from "../contract/queries.ts";
 import { auditRecord, resultRecord } from "../contract/records.ts";
 import * as requests from "../contract/requests.ts";
 import { invalidBody, refusal } from "../contract/service-answers.ts";
+import { slimResultRecord, slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { cancelTask } from "../queue/cancel.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { explain } from "../queue/explain.ts";
 import { historyOf, resultsOf } from "../queue/history.ts";
 import { requeueTask } from "../queue/requeue.ts";
-import { getTask, tasks } from "../queue/tasks.ts";
+import { tasks } from "../queue/task-list.ts";
+import { getTask } from "../queue/tasks.ts";
 import { NO_TASK, pageOf } from "./answers.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
 import { CREATED, create, replay } from "./create-task.ts";
@@ -43,10 +45,10 @@ export function taskRoutes(dispatcher: Dispatcher, results: ResultAnswers, publi
       path: "/api/runtime/llm-tasks",
       access: READERS,
       query: queries.taskFilter,
-      answers: pageOf(taskRecord, "The tasks, newest first."),
+      answers: pageOf(wholeOrSlim(taskRecord, slimTaskRecord), "The tasks, newest first."),
       handle: ({ request, response, db, query }) => {
-        const { status, ...page } = query();
-        return sendList(request, response, db, tasks(status), page);
+        const { limit, after, fields, ...filter } = query();
+        return sendList(request, response, db, tasks(filter, fields), { limit, after });
       },
     }),
     route({
@@ -155,10 +157,15 @@ export function taskRoutes(dispatcher: Dispatcher, results: ResultAnswers, publi
       method: "get",
       path: "/api/runtime/llm-tasks/:id/results",
       access: READERS,
-      query: queries.plainPage,
-      answers: { ...pageOf(resultRecord, "What workers handed in, newest first."), ...NO_TASK },
-      handle: ({ request, response, db, params, query }) =>
-        sendList(request, response, db, resultsOf(db, params.id), query()),
+      query: queries.resultFilter,
+      answers: {
+        ...pageOf(wholeOrSlim(resultRecord, slimResultRecord), "What workers handed in, newest first."),
+        ...NO_TASK,
+      },
+      handle: ({ request, response, db, params, query }) => {
+        const { limit, after, fields, ...filter } = query();
+        return sendList(request, response, db, resultsOf(db, params.id, filter, fields === "slim"), { limit, after });
+      },
     }),
     route({
       name: "listHistory",
@@ -166,10 +173,12 @@ export function taskRoutes(dispatcher: Dispatcher, results: ResultAnswers, publi
       method: "get",
       path: "/api/runtime/llm-tasks/:id/history",
       access: READERS,
-      query: queries.plainPage,
+      query: queries.historyFilter,
       answers: { ...pageOf(auditRecord, "The audit entries of the task and its leases, oldest first."), ...NO_TASK },
-      handle: ({ request, response, db, params, query }) =>
-        sendList(request, response, db, historyOf(db, params.id), query()),
+      handle: ({ request, response, db, params, query }) => {
+        const { limit, after, ...filter } = query();
+        return sendList(request, response, db, historyOf(db, params.id, filter), { limit, after });
+      },
     }),
   ];
 }

@@ -36,7 +36,7 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       method: "get",
       path: "/api/runtime/workers",
       access: READERS,
-      query: queries.workerPage,
+      query: queries.workerFilter,
       answers: pageOf(workerRecord, "The workers, by name."),
       handle: async ({ request, response, db, query }) => {
         const { page, isLast } = await listWorkers(db, query());

@@ -1,10 +1,11 @@
-import { eq, sql } from "drizzle-orm";
-import { ARTIFACT_FIELDS, type Artifact } from "../contract/views.ts";
+import { and, eq, sql } from "drizzle-orm";
+import type { ArtifactFilter } from "../contract/filters.ts";
+import { ARTIFACT_FIELDS, type Artifact, SLIM_ARTIFACT_FIELDS } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf, pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
-import type { Source } from "../db/pages.ts";
+import type { Source } from "../db/source.ts";
 import { NotFound } from "../errors.ts";
 import { taskHasEnded } from "./fence.ts";
 
@@ -17,15 +18,31 @@ const accepted = sql<boolean | null>`(
 /** What Drizzle reads of an artifact that is answered. */
 export const artifactColumns = pickColumns(runtimeArtifacts, ARTIFACT_FIELDS);
 
-/** The list of all artifacts, or of the artifacts of a task, newest first. */
-export function artifactsOf(taskId?: string): Source {
+const whole = {
+  record: jsonOf(ARTIFACT_FIELDS, sql`${accepted} as accepted`),
+  weight: sql`coalesce(octet_length(${runtimeArtifacts.content}), 0) + 700`,
+};
+const slim = {
+  record: jsonOf(SLIM_ARTIFACT_FIELDS, sql`${accepted} as accepted`),
+  weight: sql`octet_length(${runtimeArtifacts.tags}::text) + 700`,
+};
+
+/** The list of the artifacts that match the filter, newest first; slim ones have no content. */
+export function artifactsOf(
+  { task_id, type, created_after, created_before }: ArtifactFilter = {},
+  isSlim = false,
+): Source {
+  const isOfType = type === undefined ? undefined : eq(runtimeArtifacts.type, type);
   return {
     table: runtimeArtifacts,
     id: runtimeArtifacts.id,
     time: runtimeArtifacts.created_at,
-    where: taskId === undefined ? undefined : eq(runtimeArtifacts.task_id, taskId),
-    record: jsonOf(ARTIFACT_FIELDS, sql`${accepted} as accepted`),
-    weight: sql`coalesce(octet_length(${runtimeArtifacts.content}), 0) + 700`,
+    since: created_after,
+    until: created_before,
+    parts: [
+      task_id === undefined ? { sift: isOfType } : { where: and(eq(runtimeArtifacts.task_id, task_id), isOfType) },
+    ],
+    ...(isSlim ? slim : whole),
     order: "newest first",
   };
 }

@@ -1,25 +1,41 @@
-import { and, desc, eq, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, sql } from "drizzle-orm";
+import type { LeaseFilter } from "../contract/filters.ts";
 import { LEASE_FIELDS, type Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/columns.ts";
-import type { Source } from "../db/pages.ts";
 import { leases } from "../db/schema.ts";
+import type { Part, Source } from "../db/source.ts";
 import { leaseColumns } from "./fence.ts";
 
 const newestFirst = [desc(leases.started_at), desc(leases.id)];
 
-/** The list of all leases, or of those in `status`, newest first. */
-export function leasesIn(status?: Lease["status"]): Source {
+/** The list of the leases that match the filter, newest first. */
+export function leasesIn(filter: LeaseFilter = {}): Source {
   return {
     table: leases,
     id: leases.id,
     time: leases.started_at,
-    where: status && eq(leases.status, status),
+    since: filter.created_after,
+    until: filter.created_before,
+    parts: partsOf(filter),
     record: jsonOf(LEASE_FIELDS),
     weight: sql`300`,
     order: "newest first",
-    isRare: status === "active",
   };
+}
+
+/** A task has few leases, and a status but `released` has either few or an index. The released ones are most of all. */
+function partsOf({ status, task_id, worker_id, context_id }: LeaseFilter): Part[] {
+  const sift = and(
+    worker_id === undefined ? undefined : eq(leases.worker_id, worker_id),
+    context_id === undefined ? undefined : eq(leases.context_id, context_id),
+  );
+  if (task_id !== undefined) {
+    const among = status && inArray(leases.status, status);
+    return [{ where: and(eq(leases.task_id, task_id), among), sift, isRare: true }];
+  }
+  if (!status) return [{ sift }];
+  return status.map((each) => ({ where: eq(leases.status, each), sift, isRare: each === "active" }));
 }
 
 /** More than any worker has room for. A worker may hold even more, since a caller that names it is not refused for lack of room. */

@@ -2,9 +2,8 @@ import { eq, type SQL, sql } from "drizzle-orm";
 import { TASK_FIELDS, type Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf, jsonOf, pickColumns } from "../db/columns.ts";
+import { columnsOf, pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
-import type { Source } from "../db/pages.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
@@ -60,17 +59,4 @@ export async function lockTask(tx: Db, id: string): Promise<Task> {
   const [task] = await tx.select(taskColumns).from(llmTasks).where(eq(llmTasks.id, id)).for("no key update");
   if (!task) throw taskNotFound();
   return task;
-}
-
-/** The list of all tasks, or of those in `status`, newest first. */
-export function tasks(status?: Task["status"]): Source {
-  return {
-    table: llmTasks,
-    id: llmTasks.id,
-    time: llmTasks.created_at,
-    only: status && { column: llmTasks.status, value: status },
-    record: jsonOf(TASK_FIELDS),
-    weight: taskBytes,
-    order: "newest first",
-  };
 }

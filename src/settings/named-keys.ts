@@ -7,7 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import type { Role } from "../db/column-values.ts";
 import { isUniqueViolation } from "../db/faults.ts";
 import { newId } from "../db/ids.ts";
-import { apiKeys } from "../db/schema.ts";
+import { apiKeys } from "../db/settings-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { sha256Of } from "../sha256.ts";

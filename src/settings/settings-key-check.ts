@@ -2,7 +2,7 @@ import { eq } from "drizzle-orm";
 import type { Logger } from "pino";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { runtimeSettings } from "../db/schema.ts";
+import { runtimeSettings } from "../db/settings-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import type { SecretBox } from "./secret-box.ts";
 

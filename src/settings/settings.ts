@@ -7,7 +7,7 @@ import { maskKey, type RuntimeConfig } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime, nowMs } from "../db/clock.ts";
-import { runtimeSettings } from "../db/schema.ts";
+import { runtimeSettings } from "../db/settings-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { isSealed, type SecretBox } from "./secret-box.ts";
 import { KEY_CHECK, sealKeyCheck } from "./settings-key-check.ts";

@@ -57,6 +57,18 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   ];
   lists.push("/leases?status=expired", "/leases?status=released", "/artifacts", `/artifacts?task_id=${completed}`);
   lists.push("/audit", "/runs", "/workers", "/workers/w0", `/artifacts/${completion.artifact.id}/content`, "/stats");
+  const filters = [
+    "status=failed,dead,queued",
+    "context_id=context-3",
+    "agent_slug=none&status=completed",
+    "error_kind=crashed",
+    "q=seeds",
+  ];
+  filters.push("worker_id=bench-1&created_before=1", `q=${completed}`, `created_after=${Date.now()}&fields=slim`);
+  lists.push(...filters.map((filter) => `/llm-tasks?${filter}`));
+  lists.push("/leases?worker_id=bench-1", "/leases?status=expired,active&context_id=c", `/leases?task_id=${completed}`);
+  lists.push("/artifacts?type=T", `/artifacts?task_id=${completed}&type=T`, "/audit?action=worker_offline&limit=1");
+  lists.push(`/audit?entity_id=${completed}`, "/audit?entity_type=worker", "/audit?actor=nobody&created_before=1");
   for (const part of ["", "/explain", "/result", "/results", "/history"])
     lists.push(`/llm-tasks/${completed}${part}`, `/llm-tasks/${failed}${part}`);
   for (const path of lists) {

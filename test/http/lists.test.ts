@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
+import { NOBODY } from "../../src/caller.ts";
+import { newId } from "../../src/db/ids.ts";
+import { completeTask } from "../../src/queue/complete.ts";
 import { startApp } from "../support/app.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);
@@ -79,18 +83,24 @@ describe("a list", async () => {
   );
 
   it.each([
-    ["/llm-tasks", "context_id", "limit, after, status"],
-    ["/leases", "worker_id", "limit, after, status"],
-    ["/artifacts", "status", "limit, after, task_id"],
-    ["/audit", "entity_id", "limit, after"],
-    ["/workers", "status", "limit, after"],
-    ["/runs", "status", "limit, after"],
-    [`/llm-tasks/${made[0]}/results`, "__proto__", "limit, after"],
-    [`/llm-tasks/${made[0]}/history`, "action", "limit, after"],
+    [
+      "/llm-tasks",
+      "entity_id",
+      "limit, after, status, context_id, agent_slug, worker_id, error_kind, TIMES, q, fields",
+    ],
+    ["/leases", "agent_slug", "limit, after, status, task_id, worker_id, context_id, TIMES"],
+    ["/artifacts", "status", "limit, after, task_id, type, TIMES, fields"],
+    ["/audit", "status", "limit, after, entity_id, action, entity_type, actor, TIMES"],
+    ["/workers", "fields", "limit, after, status, account, q"],
+    ["/runs", "status", "limit, after, fields"],
+    [`/llm-tasks/${made[0]}/results`, "__proto__", "limit, after, worker_id, status, error_kind, fields"],
+    [`/llm-tasks/${made[0]}/history`, "entity_id", "limit, after, action, entity_type, actor"],
     [`/artifacts/${made[0]}/url`, "expires", "expires_seconds"],
   ])("%s has no parameter %s, and names those that it has", async (path, name, known) => {
     const { body } = await api.get(`${R}${path}?${name}=x`).expect(400);
-    expect(body.error).toBe(`The query is not valid. ${name}: there is no such parameter here, only ${known}`);
+    expect(body.error).toBe(
+      `The query is not valid. ${name}: there is no such parameter here, only ${known.replace("TIMES", "created_after, created_before")}`,
+    );
   });
 
   it.each(["/llm-tasks", "/runs"])("%s ends a page at 8 MB, with one record at least, and goes on", async (path) => {
@@ -133,5 +143,103 @@ describe("a list", async () => {
     const { body, headers } = await alone.get(`${R}/llm-tasks?limit=4`).expect(200);
     expect(body.map(({ prompt }: { prompt: string }) => prompt)).toEqual(prompts.reverse().slice(0, 4));
     expect([headers["content-length"], nextOf(headers.link)]).toEqual([undefined, expect.any(String)]);
+  });
+});
+
+describe("a filter", async () => {
+  const { db: own, query: ask } = await createTestDatabase();
+  const { api: alone } = await startApp(own);
+  const idsOf = async (path: string) => {
+    const { body } = await alone.get(R + path).expect(200);
+    return body.map(({ id }: { id: string }) => id).sort();
+  };
+  const garden = await aLeasedTask(own, { task: { context_id: "garden" }, worker: { name: "w1", account: "acme" } });
+  const house = await aLeasedTask(own, { task: { context_id: "house" }, worker: { name: "W2" } });
+  await completeTask(own, NOBODY, inDatabase, garden.task.id, completion({ artifact_type: "T" }));
+  await completeTask(
+    own,
+    NOBODY,
+    inDatabase,
+    house.task.id,
+    completion({ status: "error", error_message: "e", error_kind: "invalid_input" }),
+  );
+  const shed = await aTask(own, { context_id: "shed", agent_slug: "builder", prompt: "äb", context_hints: ["h"] });
+  await ask("update llm_tasks set created_at = 1000 where id = $1", [garden.task.id]);
+  const all = [garden.task.id, house.task.id, shed.id].sort();
+
+  it.each<[string, string[]]>([
+    ["/llm-tasks?status=queued,completed", [garden.task.id, shed.id]],
+    ["/llm-tasks?status=queued&status=failed", [house.task.id, shed.id]],
+    ["/llm-tasks?context_id=garden&agent_slug=writer", [garden.task.id]],
+    ["/llm-tasks?agent_slug=builder", [shed.id]],
+    ["/llm-tasks?worker_id=W2", [house.task.id]],
+    ["/llm-tasks?error_kind=timeout,invalid_input", [house.task.id]],
+    ["/llm-tasks?created_after=1000&created_before=1001", [garden.task.id]],
+    ["/llm-tasks?created_before=1000", []],
+    ["/llm-tasks?q=HO", [house.task.id]],
+    [`/llm-tasks?q=${shed.id.toUpperCase()}`, [shed.id]],
+    ["/llm-tasks?status=&context_id=&q=&fields=", all],
+    ["/leases?status=released,active&worker_id=w1", [garden.lease.id]],
+    [`/leases?task_id=${house.task.id}&context_id=house`, [house.lease.id]],
+    ["/leases?created_before=1", []],
+    ["/workers?status=online,error&q=w", ["W2", "w1"]],
+    ["/workers?account=acme", ["w1"]],
+    ["/workers?account=W2&status=offline", []],
+  ])("of %s leaves what it means", async (path, ids) => {
+    expect(await idsOf(path)).toEqual(ids.toSorted());
+  });
+
+  it("of audit entries, histories, artifacts and results leaves what it means", async () => {
+    const actions = async (path: string) =>
+      (await alone.get(R + path).expect(200)).body.map(({ action }: { action: string }) => action);
+    expect(await actions(`/audit?entity_id=${garden.lease.id}`)).toEqual(["task_leased"]);
+    expect(await actions("/audit?entity_type=worker&actor=api")).toEqual(["worker_registered", "worker_registered"]);
+    expect(await actions("/audit?action=task_completed,task_failed&created_after=1&limit=1")).toHaveLength(1);
+    expect(await actions("/audit?created_before=1000")).toEqual([]);
+    expect(await actions(`/llm-tasks/${garden.task.id}/history?action=task_created,task_leased`)).toEqual([
+      "task_created",
+      "task_leased",
+    ]);
+    expect(await idsOf("/artifacts?type=T&created_after=1000")).toHaveLength(1);
+    expect(await idsOf(`/artifacts?type=U&task_id=${garden.task.id}`)).toEqual([]);
+    expect(await idsOf(`/llm-tasks/${house.task.id}/results?error_kind=invalid_input&status=error`)).toHaveLength(1);
+    expect(await idsOf(`/llm-tasks/${house.task.id}/results?worker_id=w1`)).toEqual([]);
+    await alone.get(`${R}/llm-tasks/${newId()}/results?worker_id=w1`).expect(404);
+  });
+
+  it.each<[string, string]>([
+    ["/llm-tasks?status=queued,gone", "status: must be one of queued, leased, running"],
+    ["/llm-tasks?error_kind=,", "error_kind: must be one of rate_limited"],
+    ["/llm-tasks?created_after=yesterday", "created_after: must be a time in epoch milliseconds"],
+    ["/llm-tasks?created_before=9999999999999999", "created_before: must be a time in epoch milliseconds"],
+    [`/llm-tasks?q=${"x".repeat(513)}`, "q: must have 512 characters at most"],
+    ["/llm-tasks?context_id=a%00", "context_id: must not contain NUL characters"],
+    ["/llm-tasks?context_id=a&context_id=b", "context_id: must be a string, not a list"],
+    ["/llm-tasks?fields=id", "fields: must be one of slim"],
+    ["/leases?task_id=x", "task_id: must be a UUID"],
+    ["/workers?status=busy", "status: must be one of online, offline"],
+  ])("%s is refused with a sentence", async (path, sentence) => {
+    const { body } = await alone.get(R + path).expect(400);
+    expect(body.error).toContain(sentence);
+  });
+
+  it("keeps the pages' links", async () => {
+    const path = `${R}/llm-tasks?status=queued,failed&fields=slim&limit=1`;
+    const { headers } = await alone.get(path).expect(200);
+    expect(nextOf(headers.link)).toContain(`${path.replace(",", "%2C")}&after=`);
+  });
+
+  it("of fields gives slim records, with the sizes of what they leave out", async () => {
+    const [task] = (await alone.get(`${R}/llm-tasks?fields=slim&context_id=shed`).expect(200)).body;
+    const { prompt, context_hints, structured_input, attachments, output_schema, ...slim } = shed;
+    expect(task).toEqual({ ...slim, prompt_bytes: 3 });
+    const runs = (await alone.get(`${R}/runs?fields=slim`).expect(200)).body;
+    expect(runs.map((run: object) => "prompt" in run)).toEqual([false, false, false]);
+    const [artifact] = (await alone.get(`${R}/artifacts?fields=slim&type=T`).expect(200)).body;
+    expect(artifact).toMatchObject({ type: "T", accepted: true, size_bytes: 10 });
+    expect(artifact).not.toHaveProperty("content");
+    const [result] = (await alone.get(`${R}/llm-tasks/${garden.task.id}/results?fields=slim`).expect(200)).body;
+    expect(result).toMatchObject({ status: "success", output_bytes: 10 });
+    expect(result).not.toHaveProperty("output");
   });
 });

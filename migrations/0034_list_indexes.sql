@@ -1,0 +1,5 @@
+CREATE INDEX "audit_logs_uncommon" ON "audit_logs" USING btree ("seq") WHERE "audit_logs"."action" not in ('task_created', 'task_leased', 'task_completed');--> statement-breakpoint
+CREATE INDEX "llm_tasks_free_by_context" ON "llm_tasks" USING btree ("context_id","created_at","id") WHERE "llm_tasks"."status" not in ('leased', 'running') and octet_length("llm_tasks"."context_id") <= 2000;--> statement-breakpoint
+CREATE INDEX "llm_tasks_free_by_agent" ON "llm_tasks" USING btree ("agent_slug","created_at","id") WHERE "llm_tasks"."status" not in ('leased', 'running') and octet_length("llm_tasks"."agent_slug") <= 2000;--> statement-breakpoint
+CREATE INDEX "llm_tasks_free_by_worker" ON "llm_tasks" USING btree ("worker_id","created_at","id") WHERE "llm_tasks"."status" not in ('leased', 'running') and octet_length("llm_tasks"."worker_id") <= 2000;--> statement-breakpoint
+CREATE INDEX "llm_tasks_by_error_kind" ON "llm_tasks" USING btree ("error_kind","created_at","id") WHERE "llm_tasks"."error_kind" is not null;
