@@ -12,6 +12,7 @@ import { artifactRoutes } from "./http/artifact-routes.ts";
 import { createKeyGuard } from "./http/auth.ts";
 import { answersFrom } from "./http/await-result.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
+import { bulkRoutes } from "./http/bulk-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
@@ -99,6 +100,7 @@ export function createApp(deps: AppDeps): Express {
     ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl),
     ...liveOutputRoutes(openLiveFollowers(db), keyWatch, config.liveOutput),
     ...runtimeRoutes(settings, membridge),
+    ...bulkRoutes,
     ...recordRoutes(openStats(db)),
     ...artifactRoutes(store, log),
     ...workerRoutes(config.outboundAllow),

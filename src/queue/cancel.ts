@@ -1,4 +1,4 @@
-import { and, eq } from "drizzle-orm";
+import { and, eq, type SQL } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Task } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
@@ -17,9 +17,15 @@ import { lockTask, taskColumns } from "./tasks.ts";
  * lease ends, however that happens (lifecycle.md, "States"). To cancel again changes nothing. NotFound: no such task. Conflict: it has ended
  * in another way.
  */
-export function cancelTask(db: Db, caller: Caller | undefined, taskId: string, reason: string): Promise<Task> {
+export function cancelTask(
+  db: Db,
+  caller: Caller | undefined,
+  taskId: string,
+  reason: string,
+  which?: SQL,
+): Promise<Task> {
   return inTransaction(db, async (tx) => {
-    const before = await lockTask(tx, taskId);
+    const before = await lockTask(tx, taskId, which);
     if (before.status === "cancelled" || before.cancel_requested) return before;
     const now = before.status === "queued" ? { status: "cancelled" as const } : { cancel_requested: true };
     const [task] = await tx

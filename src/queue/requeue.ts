@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Task } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
@@ -13,9 +13,9 @@ import { keptTo, lockTask, taskColumns } from "./tasks.ts";
 import { limitReached } from "./usage.ts";
 
 /** The transition failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
-export function requeueTask(db: Db, caller: Caller | undefined, taskId: string): Promise<Task> {
+export function requeueTask(db: Db, caller: Caller | undefined, taskId: string, which?: SQL): Promise<Task> {
   return inTransaction(db, async (tx) => {
-    const { id, status: was, limits, usage } = await lockTask(tx, taskId);
+    const { id, status: was, limits, usage } = await lockTask(tx, taskId, which);
     const [task] = await tx
       .update(llmTasks)
       .set({

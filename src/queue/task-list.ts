@@ -1,5 +1,5 @@
 /** Lists of tasks, by what they are about. */
-import { and, type Column, eq, inArray, type SQL, sql } from "drizzle-orm";
+import { and, type Column, eq, gte, inArray, lt, type SQL, sql } from "drizzle-orm";
 import type { TaskFilter } from "../contract/filters.ts";
 import { SLIM_TASK_FIELDS, TASK_FIELDS } from "../contract/views.ts";
 import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/column-values.ts";
@@ -76,6 +76,17 @@ function partsOf(filter: TaskFilter): Part[] {
     ),
   };
   return [...(status.every(isHeld) ? [] : [free]), ...status.filter(isHeld).map(ofStatus)];
+}
+
+/** True in SQL for a task that matches the filter. */
+export function matching(filter: TaskFilter): SQL | undefined {
+  const { status, created_after, created_before } = filter;
+  return and(
+    allBut(undefined, filter),
+    status && inArray(llmTasks.status, status),
+    created_after === undefined ? undefined : gte(llmTasks.created_at, created_after),
+    created_before === undefined ? undefined : lt(llmTasks.created_at, created_before),
+  );
 }
 
 /** Undefined where all of these statuses are wanted. */

@@ -1,4 +1,4 @@
-import { eq, type SQL, sql } from "drizzle-orm";
+import { and, eq, type SQL, sql } from "drizzle-orm";
 import { TASK_FIELDS, type Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -52,11 +52,16 @@ export async function getTask(db: Db, id: string): Promise<Task> {
 }
 
 /**
- * The task, locked until the transaction ends. Every transition takes this lock first (lifecycle.md, invariant 4). NotFound: no such task.
+ * The task, locked until the transaction ends. Every transition takes this lock first (lifecycle.md, invariant 4). NotFound: no such task, or it is
+ * not as `which` says.
  */
-export async function lockTask(tx: Db, id: string): Promise<Task> {
+export async function lockTask(tx: Db, id: string, which?: SQL): Promise<Task> {
   if (!isUuid(id)) throw taskNotFound();
-  const [task] = await tx.select(taskColumns).from(llmTasks).where(eq(llmTasks.id, id)).for("no key update");
+  const [task] = await tx
+    .select(taskColumns)
+    .from(llmTasks)
+    .where(and(eq(llmTasks.id, id), which))
+    .for("no key update");
   if (!task) throw taskNotFound();
   return task;
 }

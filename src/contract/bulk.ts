@@ -1,0 +1,47 @@
+/** Calls that create or change many tasks: what they take, and what they answer. */
+import { z } from "zod";
+import { optional, textOrEmpty } from "./fields.ts";
+import { taskFields } from "./filters.ts";
+import { count, flag, id } from "./record-fields.ts";
+import { slimTaskRecord } from "./slim-records.ts";
+
+/** Each task is checked by itself, so that a wrong one does not lose the others. */
+export const createTasks = z.object({ tasks: z.array(z.unknown()).min(1).max(1_000) });
+
+/** Unknown fields are refused: a filter that is ignored would mean more tasks. */
+const filter = z
+  .strictObject(taskFields)
+  .partial()
+  .refine((given) => Object.values(given).some((value) => value !== undefined), "must have one filter at least");
+const bulk = {
+  filter,
+  dry_run: optional(z.boolean()),
+  limit: optional(z.int().min(1).max(10_000)),
+};
+export const cancelTasks = z.strictObject({ ...bulk, reason: textOrEmpty(1_000) });
+export const requeueTasks = z.strictObject(bulk);
+
+const verdict = z.object({
+  code: z.int().meta({ description: "The status that a creation of its own would have had.", examples: [201] }),
+  id: id("The task.").nullable(),
+  error: z.unknown().describe("Why there is none: as the `error` of a creation; null where there is a task."),
+});
+export const createdTasks = z
+  .object({
+    created: count("How many are new."),
+    repeated: count("How many were created before, by the same request under the same key."),
+    refused: count("How many were refused."),
+    results: z.array(verdict).describe("The verdicts, in the order of the tasks."),
+  })
+  .meta({ id: "CreatedTasks", description: "What became of each task." });
+export const changedTasks = z
+  .object({
+    dry_run: flag("Nothing was changed."),
+    matched: count("How many tasks matched, up to `limit`."),
+    changed: count("How many were changed."),
+    refused: count("How many could not be changed, or did not match any more at their turn."),
+    more: flag("More tasks match, or the time was up: the same call again goes on."),
+    examples: z.array(slimTaskRecord).describe("The oldest ten, as they were before."),
+  })
+  .meta({ id: "ChangedTasks", description: "How many tasks a call has changed." });
+export type ChangedTasks = z.output<typeof changedTasks>;

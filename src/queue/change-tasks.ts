@@ -1,0 +1,117 @@
+/** Changes that are made to all tasks that match a filter. */
+import { and, type SQL, sql } from "drizzle-orm";
+import type { Caller } from "../caller.ts";
+import type { ChangedTasks } from "../contract/bulk.ts";
+import type { TaskFilter } from "../contract/filters.ts";
+import { actorOf, audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import type { TaskStatus } from "../db/column-values.ts";
+import { OPEN_STATUSES, TASK_STATUSES } from "../db/column-values.ts";
+import { newId } from "../db/ids.ts";
+import { openPage } from "../db/pages.ts";
+import { llmTasks } from "../db/schema.ts";
+import { type Cursor, findRows, placeOf, type Source } from "../db/source.ts";
+import { Conflict, NotFound } from "../errors.ts";
+import { cancelTask } from "./cancel.ts";
+import { requeueTask } from "./requeue.ts";
+import { matching, tasks } from "./task-list.ts";
+
+interface Wanted {
+  filter: TaskFilter;
+  dry_run?: boolean | undefined;
+  limit?: number | undefined;
+}
+
+const USUAL_LIMIT = 1_000;
+const EXAMPLES = 10;
+const PAGE = 1_000;
+/** A proxy waits for an answer for 30 s or longer. What is left over then is for the next call. */
+const LONGEST_MS = 20_000;
+
+/** Cancels the tasks that match and have not ended, each as `cancelTask` does it. */
+export function cancelTasks(db: Db, caller: Caller | undefined, { reason, ...wanted }: Wanted & { reason: string }) {
+  return changeTasks(db, caller, wanted, {
+    action: "tasks_cancelled",
+    from: OPEN_STATUSES,
+    isLeft: sql`not ${llmTasks.cancel_requested}`,
+    change: (id, which) => cancelTask(db, caller, id, reason, which),
+  });
+}
+
+/** Queues the failed and dead tasks that match again, each as `requeueTask` does it. */
+export function requeueTasks(db: Db, caller: Caller | undefined, wanted: Wanted) {
+  return changeTasks(db, caller, wanted, {
+    action: "tasks_requeued",
+    from: ["failed", "dead"],
+    change: (id, which) => requeueTask(db, caller, id, which),
+  });
+}
+
+interface Change {
+  action: string;
+  from: readonly TaskStatus[];
+  /** True of tasks that are not as wanted yet. */
+  isLeft?: SQL;
+  /** Changes a task if it still matches once it is locked. NotFound or Conflict: it does not, or it cannot be changed. */
+  change(id: string, which: SQL | undefined): Promise<unknown>;
+}
+
+/**
+ * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids and a transaction each: it holds no lock of a
+ * task while it waits for another's. When it is interrupted, the same call again goes on, since changed tasks do not match any more.
+ */
+async function changeTasks(
+  db: Db,
+  caller: Caller | undefined,
+  { filter, dry_run = false, limit = USUAL_LIMIT }: Wanted,
+  { action, from, isLeft, change }: Change,
+): Promise<ChangedTasks> {
+  const endAt = performance.now() + LONGEST_MS;
+  const status = (filter.status ?? [...TASK_STATUSES]).filter((each) => from.includes(each));
+  const list = tasks({ ...filter, status }, "slim");
+  const parts = list.parts.map((part) => (isLeft ? { ...part, sift: and(part.sift, isLeft) } : part));
+  const source: Source = { ...list, parts, order: "oldest first" };
+  const none = { dry_run, matched: 0, changed: 0, refused: 0, more: false, examples: [] };
+  if (status.length === 0) return none;
+  const { ids, more } = await idsIn(db, source, limit, endAt);
+  if (ids.length === 0) return { ...none, more };
+  const examples = JSON.parse(`[${(await openPage(db, source, { limit: EXAMPLES })).first}]`);
+  const answer = { ...none, matched: ids.length, more, examples };
+  if (dry_run) return answer;
+  await audit(db, {
+    action,
+    entity_type: "llm_tasks",
+    entity_id: newId(),
+    actor: actorOf(caller, "admin"),
+    detail: `Of ${ids.length} tasks that match ${JSON.stringify(filter)}`,
+  });
+  for (const id of ids.toSorted()) {
+    if (performance.now() > endAt) return { ...answer, more: true };
+    try {
+      await change(id, matching({ ...filter, status }));
+      answer.changed++;
+    } catch (error) {
+      if (!(error instanceof Conflict || error instanceof NotFound)) throw error;
+      answer.refused++;
+    }
+  }
+  return answer;
+}
+
+/** The ids of the first `limit` rows of the list. `more`: there are more, or the time was up. */
+async function idsIn(db: Db, source: Source, limit: number, endAt: number) {
+  const ids: string[] = [];
+  for (let after: Cursor | undefined; ; ) {
+    const wanted = Math.min(PAGE, limit - ids.length);
+    const { rows } = await db.execute<{ found: Cursor[] | null; horizon: Cursor | null }>(sql`
+      with ${findRows(source, { limit: wanted, after })}
+      select (select json_agg(json_build_object('id', id, 'time', time) order by ${placeOf(source)}) from found) as found,
+        (select json_build_object('id', id, 'time', time) from horizon) as horizon`);
+    const found = rows[0]?.found ?? [];
+    const page = found.slice(0, wanted);
+    ids.push(...page.map(({ id }) => id));
+    after = found.length > wanted ? page.at(-1) : (rows[0]?.horizon ?? undefined);
+    if (!after) return { ids, more: false };
+    if (ids.length >= limit || performance.now() > endAt) return { ids, more: true };
+  }
+}

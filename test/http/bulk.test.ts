@@ -1,0 +1,85 @@
+import { expect, it } from "vitest";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+
+const { db, query } = await createTestDatabase();
+const { api } = await startApp(db);
+const R = "/api/runtime/llm-tasks";
+const statusOf = async (id: string) => (await api.get(`${R}/${id}`).expect(200)).body.status;
+
+it("a bulk gives each task its own verdict, and the same again creates nothing", async () => {
+  const task = { context_id: "bulk", agent_slug: "a", prompt: "p" };
+  const tasks = [
+    { ...task, idempotency_key: "k1" },
+    { ...task, prompt: "" },
+    7,
+    { ...task, prompt: "other", idempotency_key: "k1" },
+    { ...task, idempotency_key: "k2" },
+  ];
+  const { body } = await api.post(`${R}/bulk`).send({ tasks }).expect(200);
+  expect([body.created, body.repeated, body.refused]).toEqual([2, 0, 3]);
+  expect(body.results.map(({ code }: { code: number }) => code)).toEqual([201, 400, 400, 409, 201]);
+  expect(body.results[1].error.fieldErrors).toEqual({ prompt: ["must not be empty"] });
+  const { body: again } = await api.post(`${R}/bulk`).send({ tasks }).expect(200);
+  expect(again.results.map(({ id }: { id: string }) => id)).toEqual(body.results.map(({ id }: { id: string }) => id));
+  expect((await api.get(`${R}?context_id=bulk`)).body).toHaveLength(2);
+  await api.post(`${R}/bulk`).set("Idempotency-Key", "k").send({ tasks }).expect(400);
+  await api
+    .post(`${R}/bulk`)
+    .send({ tasks: Array(1_001).fill(task) })
+    .expect(400);
+});
+
+it("cancels what matches and no more, after a dry run that changes nothing", async () => {
+  const made = [];
+  for (let n = 0; n < 12; n++) made.push((await aTask(db, { context_id: "c1" })).id);
+  const held = (await aLeasedTask(db, { task: { context_id: "c1" } })).task.id;
+  const other = (await aTask(db, { context_id: "c2" })).id;
+  const filter = { context_id: "c1" };
+  const { body: dry } = await api.post(`${R}/cancel`).send({ filter, dry_run: true }).expect(200);
+  expect(dry).toMatchObject({ dry_run: true, matched: 13, changed: 0, more: false });
+  expect(dry.examples.map(({ id }: { id: string }) => id)).toEqual(made.slice(0, 10));
+  const { body: some } = await api.post(`${R}/cancel`).send({ filter, limit: 5, reason: "r" }).expect(200);
+  expect(some).toMatchObject({ matched: 5, changed: 5, refused: 0, more: true });
+  const { body: rest } = await api.post(`${R}/cancel`).send({ filter }).expect(200);
+  expect(rest).toMatchObject({ matched: 8, changed: 8, more: false });
+  expect((await api.post(`${R}/cancel`).send({ filter }).expect(200)).body.matched).toBe(0);
+  expect(await Promise.all([...made, held, other].map(statusOf))).toEqual([
+    ...made.map(() => "cancelled"),
+    "leased",
+    "queued",
+  ]);
+  const entries = await query(
+    "select action, count(*)::int as n from audit_logs where action like '%cancel%' group by 1",
+  );
+  expect(Object.fromEntries(entries.map(({ action, n }) => [action, n]))).toEqual({
+    tasks_cancelled: 2,
+    task_cancelled: 12,
+    task_cancel_requested: 1,
+  });
+});
+
+it("requeues what failed, and refuses a call without a filter or with one that is not known", async () => {
+  const { id } = await aTask(db, { context_id: "c3" });
+  await query("update llm_tasks set status = 'dead' where id = $1", [id]);
+  const { body } = await api.post(`${R}/requeue`).send({ filter: { status: ["dead", "queued"], context_id: "c3" } });
+  expect(body).toMatchObject({ matched: 1, changed: 1, refused: 0 });
+  expect(await statusOf(id)).toBe("queued");
+  const wrong = [{}, { filter: {} }, { filter: { context: "c3" } }, { filter: { context_id: "" } }, { filter: null }];
+  for (const sent of [...wrong, { filter: { context_id: "c3" }, dryrun: true }, { filter: { q: "a" }, limit: 0 }])
+    for (const call of ["cancel", "requeue"]) await api.post(`${R}/${call}`).send(sent).expect(400);
+  expect(await statusOf(id)).toBe("queued");
+});
+
+it("beside claims, each task is either cancelled or held", async () => {
+  await aWorker(db, { name: "w", capabilities: { max_concurrency: 32, labels: ["c4"] } });
+  for (let n = 0; n < 40; n++) await aTask(db, { context_id: "c4", requires: ["c4"] });
+  const claims = Array.from({ length: 8 }, () => api.post(`${R}/claim`).send({ worker_id: "w", max_tasks: 4 }));
+  const filter = { context_id: "c4", status: "queued" };
+  const [{ body }] = await Promise.all([api.post(`${R}/cancel`).send({ filter }).expect(200), ...claims]);
+  const { body: tasks } = await api.get(`${R}?context_id=c4`).expect(200);
+  const having = (status: string) => tasks.filter((task: { status: string }) => task.status === status).length;
+  expect([having("cancelled"), having("cancelled") + having("leased")]).toEqual([body.changed, 40]);
+  expect(tasks.some((task: { cancel_requested: boolean }) => task.cancel_requested)).toBe(false);
+});
