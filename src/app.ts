@@ -3,6 +3,7 @@ import express, { type Express } from "express";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import type { Db } from "./db/client.ts";
+import type { EventHub } from "./events/event-hub.ts";
 import type { Membridge } from "./fleet/membridge.ts";
 import type { AgentCalls } from "./fleet/node-agent.ts";
 import { accessLog } from "./http/access-log.ts";
@@ -14,6 +15,7 @@ import { answersFrom } from "./http/await-result.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
 import { bulkRoutes } from "./http/bulk-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
+import { eventRoutes } from "./http/event-routes.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
@@ -49,6 +51,7 @@ export interface AppDeps {
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
   resultRoom: ResultRoom;
+  eventHub: EventHub;
   dispatcher: Dispatcher;
   agents: AgentCalls;
   connections: UnkeyedConnections;
@@ -99,6 +102,7 @@ export function createApp(deps: AppDeps): Express {
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
     ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl),
     ...liveOutputRoutes(openLiveFollowers(db), keyWatch, config.liveOutput),
+    ...eventRoutes(deps.eventHub, keyWatch),
     ...runtimeRoutes(settings, membridge),
     ...bulkRoutes,
     ...recordRoutes(openStats(db)),

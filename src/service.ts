@@ -8,7 +8,8 @@ import { openDatabase } from "./db/client.ts";
 import { connectServer, migrateServer } from "./db/database-server.ts";
 import { listen } from "./db/listen.ts";
 import { countGrownTables } from "./db/table-statistics.ts";
-import { messageOf, StartError } from "./errors.ts";
+import { StartError } from "./errors.ts";
+import { openEventHub } from "./events/event-hub.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { syncOnce } from "./fleet/membridge-sync.ts";
 import { createOutbound } from "./fleet/outbound.ts";
@@ -28,9 +29,8 @@ import { createSecretBox } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
 import { checkSettingsKey } from "./settings/settings-key-check.ts";
 import { readOrMakeSettingsKey } from "./settings/settings-key-file.ts";
-import type { ArtifactStore } from "./storage/artifact-store.ts";
-import type { Bucket } from "./storage/bucket.ts";
 import { cleanOnce } from "./storage/clean-staged.ts";
+import { checkBucket, connectBucket } from "./storage/connect-bucket.ts";
 import { moveOnce } from "./storage/move-to-bucket.ts";
 
 /** How long requests in flight at a stop have to end. */
@@ -108,9 +108,11 @@ export async function startService(config: Config, log: Logger): Promise<Service
 
     const waitingRoom = openWaitingRoom(db);
     const resultRoom = openResultRoom(db);
+    const eventHub = openEventHub(db);
     const listener = listen(server.url, QUEUE_NEWS, log, () => {
       waitingRoom.notify();
       resultRoom.notify();
+      eventHub.notify();
     });
     started.push(() => listener.stop());
 
@@ -124,6 +126,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       store,
       waitingRoom,
       resultRoom,
+      eventHub,
       dispatcher,
       agents,
       connections,
@@ -133,30 +136,12 @@ export async function startService(config: Config, log: Logger): Promise<Service
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());
     started.push(async () => resultRoom.close());
+    started.push(async () => eventHub.close());
     return { port, stop };
   } catch (error) {
     await stop();
     throw error;
   }
-}
-
-/** Checks the bucket. A bucket of the other memory layer ends the start; an object store that does not answer yet does not. */
-async function checkBucket({ bucket, log }: ArtifactStore): Promise<void> {
-  try {
-    await bucket?.checkOwn();
-  } catch (error) {
-    if (error instanceof StartError) throw error;
-    log.warn(
-      { reason: messageOf(error) },
-      "the object store cannot be used yet; outputs stay in PostgreSQL until it can",
-    );
-  }
-}
-
-/** The client for object storage takes 25 MB of memory, so that it is loaded only where there is a bucket. */
-async function connectBucket(connection: NonNullable<Config["minio"]>): Promise<Bucket> {
-  const { openBucket } = await import("./storage/bucket.ts");
-  return openBucket(connection);
 }
 
 async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<void> {

@@ -18,6 +18,7 @@ function importsOf(file: string): string[] {
 const RULES: [layer: string, forbidden: RegExp][] = [
   ["http", /^(drizzle-orm|pg$|db\/(schema|[a-z-]+-tables?))/],
   ["queue", /^(express|http\/|app\.ts|service\.ts|server\.ts)/],
+  ["events", /^(express|http\/|queue\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
   ["fleet", /^(express|http\/|queue\/|app\.ts|service\.ts|server\.ts)/],
   ["settings", /^(express|http\/|queue\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
   ["storage", /^(express|http\/|queue\/|fleet\/|settings\/|app\.ts|service\.ts|server\.ts)/],

@@ -70,7 +70,12 @@ describe("no secret", () => {
     async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
       const response = await fetch(service.url + path, {
         method: method.toUpperCase(),
-        headers: { "content-type": "application/json", "x-runtime-api-key": secret("main"), ...headers },
+        headers: {
+          accept: "application/json",
+          "content-type": "application/json",
+          "x-runtime-api-key": secret("main"),
+          ...headers,
+        },
         ...(body !== undefined && { body: typeof body === "string" ? body : JSON.stringify(body) }),
       });
       const text = await response.text();

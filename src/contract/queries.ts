@@ -1,6 +1,7 @@
 /** What may stand in an address after the "?", checked once, here. */
 import { z } from "zod";
 import { USAGE_DIMENSIONS } from "../db/usage-tables.ts";
+import { typesFor } from "./event-types.ts";
 import { agentUrl, text } from "./fields.ts";
 import * as filters from "./filters.ts";
 import { inQuery, query } from "./filters.ts";
@@ -78,4 +79,20 @@ export const usageFilter = z.object({
   since: day,
   until: day,
   limit: rows(100),
+});
+const eventTypes = z.string().transform((list, context) => {
+  const patterns = list.split(",").map((pattern) => pattern.trim());
+  const wrong = patterns.find((pattern) => typesFor(pattern).length === 0);
+  if (wrong !== undefined)
+    context.addIssue({
+      code: "custom",
+      message: `${wrong.slice(0, 100)} is no type of events; docs/events.md lists them`,
+    });
+  return new Set(patterns.flatMap(typesFor));
+});
+/** Of which types, and of which task, to tell. */
+export const eventFilter = z.object({
+  types: query(eventTypes),
+  after: query(text(40)),
+  task_id: query(z.guid("must be a UUID").toLowerCase()),
 });

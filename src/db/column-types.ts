@@ -8,3 +8,6 @@ export const byteCount = () => bigint({ mode: "number" });
 
 /** Raw bytes (PostgreSQL `bytea`). */
 export const bytes = customType<{ data: Buffer }>({ dataType: () => "bytea" });
+
+/** The number of a transaction (PostgreSQL `xid8`), which is never used again in the life of a database server. */
+export const transactionId = customType<{ data: string }>({ dataType: () => "xid8" });

@@ -1,7 +1,10 @@
 /** The tables of this service as they are in a database, which may be of an earlier version. */
 import type pg from "pg";
 
-/** A table with the columns that are stored, in their order; PostgreSQL computes the others. */
+/**
+ * A table with the columns that are stored, in their order; PostgreSQL computes the others. The number of a transaction is not among them, since
+ * it means nothing on another database server: restored rows get the number of the transaction that restores them.
+ */
 export interface OurTable {
   name: string;
   columns: string[];
@@ -16,6 +19,7 @@ export async function ourTables(client: pg.ClientBase): Promise<OurTable[]> {
     `select table_name as name, array_agg(column_name::text order by ordinal_position) as columns
      from information_schema.columns join information_schema.tables using (table_schema, table_name)
      where table_schema = 'public' and table_type = 'BASE TABLE' and is_generated = 'NEVER' and ${OURS}
+       and column_default is distinct from 'pg_current_xact_id()'
      group by table_name order by table_name`,
   );
   return rows;

@@ -10,4 +10,4 @@ export type WorkerRow = Pick<typeof workers.$inferSelect, keyof typeof workerCol
 export type AccountRow = typeof accounts.$inferSelect;
 export type ArtifactRow = typeof runtimeArtifacts.$inferSelect;
 export type ResultRow = typeof llmResults.$inferSelect;
-export type AuditRow = Omit<typeof auditLogs.$inferSelect, "seq">;
+export type AuditRow = Omit<typeof auditLogs.$inferSelect, "seq" | "xid">;

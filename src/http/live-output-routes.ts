@@ -9,17 +9,13 @@ import { addLiveOutput, type Pieces, readLiveOutput } from "../queue/live-output
 import { getTask } from "../queue/tasks.ts";
 import { NO_LEASE } from "./answers.ts";
 import { clientGone } from "./client-gone.ts";
+import { openEventStream } from "./event-stream.ts";
 import { fencedBody, InvalidValue } from "./input.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { ownFence } from "./require-own-worker.ts";
 import { READERS, type Route, route, WORKERS } from "./route.ts";
 
 const PATH = "/api/runtime/llm-tasks/:id/stream";
-/** Proxies close a connection on which nothing comes for a minute. */
-const COMMENT_EVERY_MS = 15_000;
-/** A client that takes nothing of so many bytes is cut off. It goes on from where it was with `Last-Event-ID`. */
-const MOST_UNSENT_BYTES = 1_000_000;
-
 const OFF = "Live output is off on this service (LIVE_OUTPUT=false).";
 
 /** `/api/runtime/llm-tasks/:id/stream`: what a task prints while it runs. With `isOn` false, nothing is taken and nothing is there. */
@@ -95,28 +91,20 @@ function eventsFrom(followers: LiveFollowers, keyWatch: KeyWatch) {
   return async (taskId: string, after: number, response: Response, caller: Caller): Promise<void> => {
     followers.requireSpace();
     const { signal, forget } = keyWatch.watch(caller.key?.id, clientGone(response));
-    response.writeHead(200, {
-      "Content-Type": "text/event-stream; charset=utf-8",
-      "Cache-Control": "no-store",
-      "X-Accel-Buffering": "no",
-    });
-    response.flushHeaders();
-    const comments = setInterval(() => response.write(": \n\n"), COMMENT_EVERY_MS).unref();
+    const stream = openEventStream(response);
     const send = ({ pieces }: Pieces) => {
-      for (const { position, ...piece } of pieces)
-        response.write(`id: ${position}\nevent: output\ndata: ${JSON.stringify(piece)}\n\n`);
-      if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
+      stream.send(pieces.map(({ position, ...data }) => ({ id: String(position), event: "output", data })));
     };
     try {
       await followers.follow(taskId, after, signal, send);
       // The task goes on when its follower was cut off, and `end` would not be true.
-      if (signal.aborted) response.destroy();
-      else response.end("event: end\ndata: {}\n\n");
+      if (signal.aborted) return stream.cut();
+      stream.send([{ event: "end", data: {} }]);
+      stream.end();
     } catch {
       // The status was sent already. The client sees by the cut connection that it must come again.
-      response.destroy();
+      stream.cut();
     } finally {
-      clearInterval(comments);
       forget();
     }
   };

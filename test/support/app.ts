@@ -5,6 +5,7 @@ import { afterAll } from "vitest";
 import { createApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config.ts";
 import type { Db } from "../../src/db/client.ts";
+import { type EventHub, openEventHub } from "../../src/events/event-hub.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createHttpServer, type Patience } from "../../src/http/server.ts";
@@ -31,6 +32,7 @@ export interface TestApp {
   membridge: Membridge;
   waitingRoom: WaitingRoom;
   resultRoom: ResultRoom;
+  eventHub: EventHub;
   dispatcher: Dispatcher;
 }
 
@@ -59,6 +61,7 @@ export async function startApp(
   const membridge = createMembridge(settings, outbound, { log });
   const waitingRoom = openWaitingRoom(db, mostWaiters);
   const resultRoom = openResultRoom(db, mostWaiters);
+  const eventHub = openEventHub(db);
   const agents = { outbound, agentKey: config.membridge.agentKey, ownCompletionMs: 300 };
   const dispatcher = createDispatcher(db, store, agents, log);
   afterAll(() => dispatcher.stop());
@@ -72,6 +75,7 @@ export async function startApp(
     store,
     waitingRoom,
     resultRoom,
+    eventHub,
     dispatcher,
     agents,
     connections,
@@ -79,8 +83,9 @@ export async function startApp(
   const server = createHttpServer(app, { log, connections, patience });
   afterAll(waitingRoom.close);
   afterAll(resultRoom.close);
+  afterAll(eventHub.close);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { app, api: request(url), url, logged, settings, membridge, waitingRoom, resultRoom, dispatcher };
+  return { app, api: request(url), url, logged, settings, membridge, waitingRoom, resultRoom, eventHub, dispatcher };
 }

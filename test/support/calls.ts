@@ -51,6 +51,7 @@ export const CALLS = [
   ["get", "/api/runtime/artifacts/x/content"],
   ["get", "/api/runtime/artifacts/x/url"],
   ["get", "/api/runtime/audit"],
+  ["get", "/api/runtime/events"],
   ["get", "/api/runtime/stats"],
   ["get", "/api/runtime/worker.sh"],
   ["get", "/api/membridge/health"],

@@ -1,0 +1,53 @@
+/** The names of events, which are for clients, and the actions of audit entries that they are made from. */
+
+/** The one table of both. An action that is not in it makes an event `other`. */
+export const TYPE_OF_ACTION = {
+  task_created: "task.created",
+  task_leased: "task.leased",
+  // The entry of a completion is a task's end, or the end of an attempt: see events/event-type.ts.
+  task_completed: "task.completed",
+  task_failed: "task.failed",
+  task_dead: "task.dead",
+  task_cancelled: "task.cancelled",
+  task_cancel_requested: "task.cancel_requested",
+  task_requeued: "task.requeued",
+  task_released: "task.released",
+  late_result_kept: "task.late_result",
+  lease_expired: "lease.expired",
+  worker_registered: "worker.registered",
+  worker_updated: "worker.updated",
+  worker_removed: "worker.removed",
+  worker_online: "worker.online",
+  worker_offline: "worker.offline",
+  worker_drained: "worker.drained",
+  worker_resumed: "worker.resumed",
+  worker_rested: "worker.rested",
+  agent_update: "agent.update_asked",
+  agent_restart: "agent.restart_asked",
+  agent_uninstall: "agent.uninstall_asked",
+  account_limited: "account.limited",
+  account_resumed: "account.resumed",
+  artifact_damaged: "artifact.damaged",
+  key_created: "key.created",
+  key_revoked: "key.revoked",
+  config_updated: "config.updated",
+  connection_test: "config.tested",
+  admin_key_encrypted: "config.encrypted",
+  admin_key_reencrypted: "config.encrypted",
+  settings_key_recorded: "config.key_recorded",
+  leadership_promote: "project.leader_selected",
+} as const;
+
+/** The end of an attempt that was not the end of its task: the task's own event comes right behind it. */
+export const ATTEMPT_ENDED = "task.attempt_ended";
+
+/** All names, in the order of the alphabet. */
+export const EVENT_TYPES: readonly string[] = [
+  ...new Set<string>([...Object.values(TYPE_OF_ACTION), ATTEMPT_ENDED, "other"]),
+].toSorted();
+
+/** The type, or all types that begin as `task.*` says, that `pattern` stands for; none when there is no such type. */
+export function typesFor(pattern: string): string[] {
+  if (!pattern.endsWith(".*")) return EVENT_TYPES.filter((type) => type === pattern);
+  return EVENT_TYPES.filter((type) => type.startsWith(pattern.slice(0, -1)));
+}

@@ -1,0 +1,15 @@
+import { type SQL, sql } from "drizzle-orm";
+import { ATTEMPT_ENDED, TYPE_OF_ACTION } from "../contract/event-types.ts";
+
+const types = sql.raw(`'${JSON.stringify(TYPE_OF_ACTION)}'::jsonb`);
+
+/**
+ * In SQL, the type of the event that the audit entry `e` makes. A completion says in its entry how the attempt ended. Where that is not how the task
+ * ended, the same transaction has written a second entry about the task, and the first one is `task.attempt_ended`.
+ */
+export const eventType: SQL = sql`case when e.action <> 'task_completed' then coalesce(${types} ->> e.action, 'other')
+    when exists (
+      select from audit_logs n where n.entity_id = e.entity_id and n.seq > e.seq and n.xid = e.xid
+        and n.action in ('task_failed', 'task_dead', 'task_cancelled', 'task_requeued')
+    ) then ${sql.raw(`'${ATTEMPT_ENDED}'`)}
+    when e.detail like 'Status: error,%' then 'task.failed' else 'task.completed' end`;

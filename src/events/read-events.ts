@@ -1,0 +1,84 @@
+import { sql } from "drizzle-orm";
+import type { Event } from "../contract/event-record.ts";
+import type { Db } from "../db/client.ts";
+import { statement } from "../db/statement.ts";
+import { eventType } from "./event-type.ts";
+import { type Position, positionText } from "./position.ts";
+
+/** An event, where it stands, and what a stream sends of it. */
+export interface PlacedEvent {
+  at: Position;
+  event: Event;
+}
+
+/** Some events in their order, and the position behind all that was looked at. `isWhole`: there were no more. */
+export interface EventBatch {
+  events: PlacedEvent[];
+  until: Position;
+  isWhole: boolean;
+}
+
+/** How many events one query reads. */
+const BATCH = 500;
+
+type Row = Position & Omit<Event, "id">;
+
+const given = (name: "xid" | "seq") => sql.placeholder(name);
+
+/** In SQL, the task that the audit entry `e` is about; null where it is about none. An adopted database may hold any text as an id. */
+export const taskOfEntry = sql`case
+    when e.entity_type = 'llm_task' then e.entity_id
+    when e.entity_type = 'lease' and e.entity_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+      then (select l.task_id::text from leases l where l.id = e.entity_id::uuid) end`;
+
+/** In SQL, the number of the oldest transaction that still runs: all below it have ended, and this query sees what they wrote. */
+export const horizon = sql`pg_snapshot_xmin(pg_current_snapshot())`;
+
+const READ = statement<{ horizon: number; found: Row[] }, { xid: string; seq: string }>(
+  "read_events",
+  sql`select ${horizon}::text::bigint as horizon, coalesce((
+      select json_agg(json_build_object('xid', f.xid, 'seq', f.seq, 'type', f.type, 'timestamp', f.timestamp, 'task_id', f.task_id,
+        'entity_type', f.entity_type, 'entity_id', f.entity_id, 'action', f.action, 'actor', f.actor, 'detail', f.detail) order by f.xid, f.seq)
+      from (
+        select e.xid::text::bigint as xid, e.seq, ${eventType} as type, e.timestamp, ${taskOfEntry} as task_id,
+          e.entity_type, e.entity_id, e.action, e.actor, e.detail
+        from audit_logs e
+        where (e.xid, e.seq) > (${given("xid")}::xid8, ${given("seq")}::bigint) and e.xid < ${horizon}
+        order by e.xid, e.seq limit ${sql.raw(String(BATCH))}
+      ) as f
+    ), '[]') as found`,
+);
+
+/** Reads the events behind `after`, 500 at most, of transactions that no other one can come in front of. */
+export async function readEvents(db: Db, after: Position): Promise<EventBatch> {
+  const [read] = await READ(db, { xid: String(after.xid), seq: String(after.seq) });
+  if (!read) throw new Error("The events were not read.");
+  const events = read.found.map(({ xid, seq, ...event }) => {
+    const at = { xid, seq };
+    return { at, event: { id: positionText(at), ...event } };
+  });
+  const last = events.at(-1)?.at;
+  const isWhole = events.length < BATCH;
+  // The oldest running transaction may be below `after` where the server has lost its last transactions.
+  const whole = { xid: Math.max(read.horizon, after.xid), seq: read.horizon > after.xid ? 0 : after.seq };
+  return { events, until: isWhole || !last ? whole : last, isWhole };
+}
+
+const ENTER = statement<{ horizon: number; is_known: boolean }, { xid: string; seq: string }>(
+  "enter_events",
+  sql`select ${horizon}::text::bigint as horizon, ${given("xid")}::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
+      and exists (select from audit_logs where (xid, seq) <= (${given("xid")}::xid8, ${given("seq")}::bigint)) as is_known`,
+);
+
+/**
+ * The position from which on nothing was told yet, and whether everything behind `after` is still there. It is not when the entries up to there were
+ * removed, since later ones may have gone with them, or when the position is of another database server.
+ */
+export async function enterEvents(
+  db: Db,
+  after: Position = { xid: 0, seq: 0 },
+): Promise<{ now: Position; isKnown: boolean }> {
+  const [found] = await ENTER(db, { xid: String(after.xid), seq: String(after.seq) });
+  if (!found) throw new Error("The position of the events was not read.");
+  return { now: { xid: found.horizon, seq: 0 }, isKnown: found.is_known };
+}

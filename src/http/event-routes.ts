@@ -1,0 +1,87 @@
+import type { Response } from "express";
+import type { Caller } from "../caller.ts";
+import { type Event, eventPage } from "../contract/event-record.ts";
+import * as queries from "../contract/queries.ts";
+import type { EventHub } from "../events/event-hub.ts";
+import { type Position, parsePosition, positionText } from "../events/position.ts";
+import { readEvents } from "../events/read-events.ts";
+import { clientGone } from "./client-gone.ts";
+import { openEventStream } from "./event-stream.ts";
+import { InvalidValue } from "./input.ts";
+import type { KeyWatch } from "./key-watch.ts";
+import { READERS, type Route, route } from "./route.ts";
+
+const STREAM = "text/event-stream";
+const TOO_OLD =
+  "Events after this Last-Event-ID are not there any more. Read anew what you follow; the stream goes on from now.";
+
+/** `/api/runtime/events`: every audited change, as it happens. */
+export function eventRoutes(hub: EventHub, keyWatch: KeyWatch): Route[] {
+  const stream = streamFrom(hub, keyWatch);
+  return [
+    route({
+      name: "streamEvents",
+      summary: "Follow every change as it happens",
+      method: "get",
+      path: "/api/runtime/events",
+      access: READERS,
+      query: queries.eventFilter,
+      headers: ["Last-Event-ID"],
+      answers: {
+        200: {
+          means:
+            "The changes from now on, or behind `after` or `Last-Event-ID`. As JSON, 500 at most of those that are there.",
+          json: eventPage,
+          other: {
+            "text/event-stream":
+              "An event for each change, by the name of its type, with an `Event` as its data; `reset` where some are not there any more.",
+          },
+        },
+      },
+      handle: async ({ request, response, db, caller, query }) => {
+        const { types, task_id, after: asked } = query();
+        const wants = (event: Event) =>
+          (types === undefined || types.has(event.type)) && (task_id === undefined || event.task_id === task_id);
+        const last = positionOf(request.get("last-event-id") || asked);
+        const isStream = request.get("accept") !== undefined && request.accepts(STREAM, "application/json") === STREAM;
+        if (isStream) return await stream(wants, last, response, caller);
+        const { after, isKnown } = await hub.enter(last);
+        const { events, until } = await readEvents(db, after);
+        const found = events.map(({ event }) => event).filter(wants);
+        response.json({ events: found, next: positionText(until), reset: !isKnown });
+      },
+    }),
+  ];
+}
+
+/** Where a client left off. Throws InvalidValue. */
+function positionOf(given: string | undefined): Position | undefined {
+  if (given === undefined) return undefined;
+  const position = parsePosition(given);
+  if (!position) throw new InvalidValue("Last-Event-ID, or after, is not the id of an event of this stream.");
+  return position;
+}
+
+/** Sends the events until the client goes away, its key is revoked, or the service stops. */
+function streamFrom(hub: EventHub, keyWatch: KeyWatch) {
+  return async (wants: (event: Event) => boolean, last: Position | undefined, response: Response, caller: Caller) => {
+    hub.requireSpace();
+    const { signal, forget } = keyWatch.watch(caller.key?.id, clientGone(response));
+    try {
+      const { after, isKnown } = await hub.enter(last);
+      const events = openEventStream(response, () => positionText(follower.after));
+      const follower = {
+        after,
+        wants,
+        take: (found: Event[]) => events.send(found.map((event) => ({ id: event.id, event: event.type, data: event }))),
+        isFull: events.isFull,
+      };
+      if (!isKnown) events.send([{ id: positionText(after), event: "reset", data: { reason: TOO_OLD } }]);
+      await hub.follow(follower, signal);
+      if (signal.aborted) events.cut();
+      else events.end();
+    } finally {
+      forget();
+    }
+  };
+}

@@ -1,0 +1,23 @@
+import type { Config } from "../config.ts";
+import { messageOf, StartError } from "../errors.ts";
+import type { ArtifactStore } from "./artifact-store.ts";
+import type { Bucket } from "./bucket.ts";
+
+/** Checks the bucket. A bucket of the other memory layer ends the start; an object store that does not answer yet does not. */
+export async function checkBucket({ bucket, log }: ArtifactStore): Promise<void> {
+  try {
+    await bucket?.checkOwn();
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    log.warn(
+      { reason: messageOf(error) },
+      "the object store cannot be used yet; outputs stay in PostgreSQL until it can",
+    );
+  }
+}
+
+/** The client for object storage takes 25 MB of memory, so that it is loaded only where there is a bucket. */
+export async function connectBucket(connection: NonNullable<Config["minio"]>): Promise<Bucket> {
+  const { openBucket } = await import("./bucket.ts");
+  return openBucket(connection);
+}
