@@ -20,6 +20,12 @@ const bulk = {
 };
 export const cancelTasks = z.strictObject({ ...bulk, reason: textOrEmpty(1_000) });
 export const requeueTasks = z.strictObject(bulk);
+/** The key names the whole call, so that it can be sent again without doing anything twice. */
+export const replayTasks = z.strictObject({
+  ...bulk,
+  changes: optional(z.record(z.string(), z.unknown())),
+  idempotency_key: z.string().regex(/^[\x20-\x7e]{1,200}$/, "must be 1 to 200 characters of printable ASCII"),
+});
 
 const verdict = z.object({
   code: z.int().meta({ description: "The status that a creation of its own would have had.", examples: [201] }),

@@ -3,7 +3,7 @@ import * as bulk from "../contract/bulk.ts";
 import { createTask as creation, creationKey } from "../contract/create-task.ts";
 import { Conflict } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
-import { cancelTasks, requeueTasks } from "../queue/change-tasks.ts";
+import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-tasks.ts";
 import { createTask } from "../queue/create.ts";
 import { InvalidBody, InvalidValue, parseBody } from "./input.ts";
 import { ADMINS, type Call, type Route, route } from "./route.ts";
@@ -50,6 +50,17 @@ export const bulkRoutes: Route[] = [
     schema: bulk.requeueTasks,
     answers: CHANGED,
     handle: async ({ response, db, caller, body }) => response.json(await requeueTasks(db, caller, body())),
+  }),
+  route({
+    name: "replayTasks",
+    summary: "Create new tasks from those that match a filter",
+    method: "post",
+    path: "/api/runtime/llm-tasks/replay",
+    access: ["submit"],
+    body: "long",
+    schema: bulk.replayTasks,
+    answers: CHANGED,
+    handle: async ({ response, db, caller, body }) => response.json(await replayTasks(db, caller, body())),
   }),
 ];
 

@@ -2,6 +2,7 @@
 import { and, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { ChangedTasks } from "../contract/bulk.ts";
+import { createTask as creation, requestOf } from "../contract/create-task.ts";
 import type { TaskFilter } from "../contract/filters.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -12,9 +13,12 @@ import { openPage } from "../db/pages.ts";
 import { llmTasks } from "../db/schema.ts";
 import { type Cursor, findRows, placeOf, type Source } from "../db/source.ts";
 import { Conflict, NotFound } from "../errors.ts";
+import { schemaFault } from "../output-schema/check.ts";
 import { cancelTask } from "./cancel.ts";
+import { createTask } from "./create.ts";
 import { requeueTask } from "./requeue.ts";
 import { matching, tasks } from "./task-list.ts";
+import { getTask } from "./tasks.ts";
 
 interface Wanted {
   filter: TaskFilter;
@@ -44,6 +48,32 @@ export function requeueTasks(db: Db, caller: Caller | undefined, wanted: Wanted)
     action: "tasks_requeued",
     from: ["failed", "dead"],
     change: (id, which) => requeueTask(db, caller, id, which),
+  });
+}
+
+/**
+ * Creates a new task from the request of each task that matches, with `changes` over it, under the key `<idempotency_key>/<id of the old task>`.
+ * Tasks that the same call has replayed before, and those that it has made, do not match any more.
+ */
+export function replayTasks(
+  db: Db,
+  caller: Caller | undefined,
+  { idempotency_key: key, changes = {}, ...wanted }: Wanted & { idempotency_key: string; changes?: object | undefined },
+) {
+  const { id, idempotency_key } = llmTasks;
+  return changeTasks(db, caller, wanted, {
+    action: "tasks_replayed",
+    from: TASK_STATUSES,
+    isLeft: sql`not starts_with(coalesce(${idempotency_key}, ''), ${`${key}/`}::text)
+      and not exists (select from llm_tasks as made where made.idempotency_key = ${`${key}/`}::text || ${id}::text)`,
+    change: async (oldId) => {
+      const { idempotency_key: _own, ...changed } = { idempotency_key: null, ...changes };
+      const request = creation.safeParse({ ...requestOf(await getTask(db, oldId)), ...changed });
+      if (!request.success) throw new Conflict("The old request and the changes make no task together.");
+      const schema = request.data.output_schema;
+      if (schema && (await schemaFault(schema)) !== undefined) throw new Conflict("output_schema is no JSON Schema.");
+      await createTask(db, caller, request.data, `${key}/${oldId}`, oldId);
+    },
   });
 }
 

@@ -83,3 +83,19 @@ it("beside claims, each task is either cancelled or held", async () => {
   expect([having("cancelled"), having("cancelled") + having("leased")]).toEqual([body.changed, 40]);
   expect(tasks.some((task: { cancel_requested: boolean }) => task.cancel_requested)).toBe(false);
 });
+
+it("replays each task once, however often the call is sent, and never what it has made", async () => {
+  const made = [];
+  for (let n = 0; n < 5; n++) made.push((await aTask(db, { context_id: "c5", priority: n })).id);
+  const sent = { filter: { context_id: "c5" }, limit: 3, changes: { prompt: "again" }, idempotency_key: "b" };
+  const replay = async () => (await api.post(`${R}/replay`).send(sent).expect(200)).body;
+  expect(await replay()).toMatchObject({ matched: 3, changed: 3, more: true });
+  expect(await replay()).toMatchObject({ matched: 2, changed: 2, more: false });
+  expect(await replay()).toMatchObject({ matched: 0, changed: 0, more: false });
+  const { body: tasks } = await api.get(`${R}?context_id=c5`).expect(200);
+  const keys = tasks.map((task: { idempotency_key: string | null }) => task.idempotency_key).filter(Boolean);
+  expect(keys.toSorted()).toEqual(made.map((id) => `b/${id}`).toSorted());
+  const wrong = { ...sent, changes: { prompt: "" }, idempotency_key: "c", limit: 1 };
+  expect((await api.post(`${R}/replay`).send(wrong).expect(200)).body).toMatchObject({ changed: 0, refused: 1 });
+  await api.post(`${R}/replay`).send({ filter: sent.filter }).expect(400);
+});

@@ -30,7 +30,13 @@ const WORK = ["claim", "x/lease", "x/heartbeat", "x/complete", "x/stream", "x/re
 const MAY: Record<Role, string[]> = {
   admin: CALLS.map(([method, path]) => `${method} ${path}`),
   read: reads,
-  submit: [...reads, `post ${R}/llm-tasks`, `post ${R}/llm-tasks/bulk`, `post ${R}/llm-tasks/x/replay`],
+  submit: [
+    ...reads,
+    `post ${R}/llm-tasks`,
+    `post ${R}/llm-tasks/bulk`,
+    `post ${R}/llm-tasks/replay`,
+    `post ${R}/llm-tasks/x/replay`,
+  ],
   work: [
     ...WORK,
     `put ${R}/llm-tasks/x/output`,

@@ -26,6 +26,7 @@ export const CALLS = [
   ["post", "/api/runtime/llm-tasks/bulk"],
   ["post", "/api/runtime/llm-tasks/cancel"],
   ["post", "/api/runtime/llm-tasks/requeue"],
+  ["post", "/api/runtime/llm-tasks/replay"],
   ["get", "/api/runtime/llm-tasks"],
   ["get", "/api/runtime/llm-tasks/x"],
   ["post", "/api/runtime/llm-tasks/x/lease"],
