@@ -74,12 +74,17 @@ export const livePosition = z.object({
 });
 const day = query(z.iso.date("must be a day, as 2026-01-31"));
 /** By what usage is summed up, and of which days (UTC). */
-export const usageFilter = z.object({
-  by: query(z.enum(USAGE_DIMENSIONS)).transform((by) => by ?? "day"),
-  since: day,
-  until: day,
-  limit: rows(100),
-});
+export const usageFilter = z
+  .object({
+    by: query(z.enum(USAGE_DIMENSIONS)).transform((by) => by ?? "day"),
+    since: day,
+    until: day,
+    limit: rows(100),
+  })
+  .refine(({ since, until }) => !since || !until || since <= until, {
+    path: ["since"],
+    message: "must not be later than until",
+  });
 const eventTypes = z.string().transform((list, context) => {
   const patterns = list.split(",").map((pattern) => pattern.trim());
   const wrong = patterns.find((pattern) => typesFor(pattern).length === 0);

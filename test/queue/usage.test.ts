@@ -144,7 +144,7 @@ describe("usage", () => {
       expect(await usage("by=model&until=2025-12-31")).toEqual([]);
       await sumUpUsage(db);
     }
-    for (const wrong of ["since=yesterday", "by=prompt", "until=2026-02-30"])
+    for (const wrong of ["since=yesterday", "by=prompt", "until=2026-02-30", "since=2026-01-02&until=2026-01-01"])
       expect((await api.get(`/api/runtime/usage?${wrong}`)).status).toBe(400);
   });
 });
