@@ -1,4 +1,17 @@
 import { defineConfig } from "drizzle-kit";
+import { getTableName, is } from "drizzle-orm";
+import { PgTable } from "drizzle-orm/pg-core";
+import * as fleetTables from "./src/db/fleet-tables.ts";
+import * as liveOutputTable from "./src/db/live-output-table.ts";
+import * as outputTables from "./src/db/output-tables.ts";
+import * as schema from "./src/db/schema.ts";
+import * as settingsTables from "./src/db/settings-tables.ts";
+import * as usageTables from "./src/db/usage-tables.ts";
+
+const ours = [schema, fleetTables, outputTables, settingsTables, usageTables, liveOutputTable]
+  .flatMap((tables) => Object.values<unknown>(tables))
+  .filter((exported) => is(exported, PgTable))
+  .map(getTableName);
 
 /**
  * The database is shared with other services, so drizzle-kit is confined to our own tables: without `tablesFilter`,
@@ -16,23 +29,7 @@ export default defineConfig({
   ],
   out: "./migrations",
   schemaFilter: ["public"],
-  tablesFilter: [
-    "llm_tasks",
-    "leases",
-    "workers",
-    "runtime_accounts",
-    "runtime_cli_sessions",
-    "runtime_new_usage",
-    "runtime_usage",
-    "runtime_live_output",
-    "runtime_artifacts",
-    "llm_results",
-    "runtime_staged_outputs",
-    "runtime_output_chunks",
-    "audit_logs",
-    "runtime_settings",
-    "runtime_api_keys",
-  ],
+  tablesFilter: ours,
   migrations: { schema: "bloom_runtime", table: "migrations" },
   dbCredentials: { url: process.env.DATABASE_URL ?? "" },
 });
