@@ -211,10 +211,14 @@ describe("no secret", () => {
   it("is in what the process says when it cannot start", async () => {
     const unreachable = new URL(databaseUrl);
     unreachable.port = "9";
+    // A server that trusts everybody takes any password, but no role that it does not have.
+    const stranger = new URL(inject("serverUrl"));
+    stranger.username = "nobody-of-this-name";
+    stranger.password = secret("password");
     const wrongs: Record<string, string>[] = [
       { DATABASE_URL: unreachable.href },
       { DATABASE_URL: `mysql://user:${secret("database")}@127.0.0.1/x` },
-      { DATABASE_URL: `${inject("serverUrl").replace(/:[^:@/]*@/, `:${secret("password")}@`)}` },
+      { DATABASE_URL: stranger.href },
       { MEMBRIDGE_ADMIN_KEY: `${secret("admin")} with spaces`, SETTINGS_KEY: MARK, MINIO_ENDPOINT: `http://${MARK}` },
       { MEMBRIDGE_SERVER_URL: `http://user:${secret("url")}@127.0.0.1/` },
       { OUTBOUND_ALLOW: `${MARK}/x` },

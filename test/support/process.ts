@@ -28,8 +28,12 @@ export async function startProcess(env: Record<string, string>): Promise<Service
   return service;
 }
 
-/** Runs the service when it is expected to refuse to start; gives its exit code and what it wrote. */
+/** Runs the service when it is expected to refuse to start; gives its exit code and what it wrote. It is stopped if it starts all the same. */
 export async function runToExit(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
-  const { output, exited } = launch(env);
+  const { output, exited, listening, kill } = launch(env);
+  listening.then(
+    () => kill("SIGKILL"),
+    () => {},
+  );
   return { code: await exited, output: output() };
 }
