@@ -20,6 +20,7 @@ import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
 import { membridgeRoutes } from "./http/membridge-routes.ts";
+import { metricsRoutes } from "./http/metrics-routes.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
 import { createPlainBody } from "./http/plain-body.ts";
 import { projectRoutes } from "./http/project-routes.ts";
@@ -83,7 +84,7 @@ export function createApp(deps: AppDeps): Express {
   app.set("trust proxy", config.trustProxyHops);
 
   app.use(securityHeaders());
-  app.use(requestId, accessLog(log));
+  app.use(requestId, accessLog(log, db.meters));
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute);
@@ -97,6 +98,7 @@ export function createApp(deps: AppDeps): Express {
   };
   const { publicUrl, accountPaceAt: paceAt } = config;
   const keyWatch = createKeyWatch(db);
+  const stats = openStats(db);
   // The busiest first: Express tries one after the other.
   const routes = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
@@ -105,13 +107,14 @@ export function createApp(deps: AppDeps): Express {
     ...eventRoutes(deps.eventHub, keyWatch),
     ...runtimeRoutes(settings, membridge),
     ...bulkRoutes,
-    ...recordRoutes(openStats(db)),
+    ...recordRoutes(stats),
     ...artifactRoutes(store, log),
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,
     ...agentRoutes(agents, publicUrl),
     ...projectRoutes,
     ...membridgeRoutes(membridge),
+    ...metricsRoutes(stats),
   ];
   mountRoutes(app, routes, db, ["/api/runtime", "/api/membridge"], guards);
 

@@ -34,6 +34,7 @@ const variables = z.object({
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
   RUNTIME_API_KEY: keyValue.optional(),
   RUNTIME_API_KEY_PREVIOUS: keyValue.optional(),
+  METRICS_KEY: keyValue.optional(),
   ALLOW_OPEN: z.enum(["true", "false"]).default("false"),
   SETTINGS_KEY: z.string().min(16, "must have at least 16 characters").optional(),
   SETTINGS_KEY_PREVIOUS: z.string().min(16, "must have at least 16 characters").optional(),
@@ -80,6 +81,7 @@ export const SECRETS = [
   "DATABASE_URL",
   "RUNTIME_API_KEY",
   "RUNTIME_API_KEY_PREVIOUS",
+  "METRICS_KEY",
   "SETTINGS_KEY",
   "SETTINGS_KEY_PREVIOUS",
   "MEMBRIDGE_ADMIN_KEY",
@@ -121,6 +123,8 @@ const environment = variables
       apiKey: env.RUNTIME_API_KEY,
       /** The key before `apiKey`. It is valid too, until all callers have the new key. */
       apiKeyPrevious: env.RUNTIME_API_KEY_PREVIOUS,
+      /** Opens the metrics, and nothing else. */
+      metricsKey: env.METRICS_KEY,
       /** The operator says that a proxy lets only the right callers through, so that production needs no key. */
       allowOpen: env.ALLOW_OPEN === "true",
       settingsKey: env.SETTINGS_KEY,

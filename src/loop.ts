@@ -1,5 +1,7 @@
 import type { Logger } from "pino";
 import { pause } from "./abort-signals.ts";
+import type { Meters } from "./metrics/meters.ts";
+import { watchLoop } from "./metrics/watched.ts";
 
 /** A running loop. `stop()` lets a pass in flight end and then resolves; calling it twice is harmless. */
 export interface Loop {
@@ -9,10 +11,18 @@ export interface Loop {
 /**
  * Runs `pass` now, and again `intervalMs` milliseconds after each pass has ended, so that never two run at once. The wait varies by up to 10 %, so
  * that instances that were started together do not stay in step. A pass may give counts of what it changed, as an object; counts above 0 are
- * logged. An error of a pass is logged, and the loop goes on.
+ * logged. An error of a pass is logged, and the loop goes on. `meters` get how long passes took, and how many failed.
  */
-export function every(intervalMs: number, name: string, log: Logger, pass: () => Promise<unknown>): Loop {
+export function every(
+  intervalMs: number,
+  name: string,
+  { log, meters }: { log: Logger; meters?: Meters },
+  pass: () => Promise<unknown>,
+): Loop {
   const stopped = new AbortController();
+  let succeededAt: number | undefined;
+  if (meters) watchLoop(meters, name, () => succeededAt);
+  meters?.loopFailures.add(0, { loop: name });
   const report = (changes: unknown) => {
     if (typeof changes !== "object" || changes === null) return;
     const made = Object.entries(changes).filter(([, count]) => count > 0);
@@ -22,11 +32,15 @@ export function every(intervalMs: number, name: string, log: Logger, pass: () =>
   };
   const run = async () => {
     while (!stopped.signal.aborted) {
+      const began = performance.now();
       try {
         report(await pass());
+        succeededAt = Date.now();
       } catch (error) {
+        meters?.loopFailures.add(1, { loop: name });
         log.error({ err: error, loop: name }, "loop pass failed");
       }
+      meters?.loopDuration.observe((performance.now() - began) / 1_000, { loop: name });
       const jitter = 0.9 + Math.random() * 0.2;
       // stop() aborts this wait.
       await pause(intervalMs * jitter, stopped.signal);

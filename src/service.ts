@@ -1,6 +1,3 @@
-import type { Server as HttpServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
@@ -8,12 +5,12 @@ import { openDatabase } from "./db/client.ts";
 import { connectServer, migrateServer } from "./db/database-server.ts";
 import { listen } from "./db/listen.ts";
 import { countGrownTables } from "./db/table-statistics.ts";
-import { StartError } from "./errors.ts";
 import { openEventHub } from "./events/event-hub.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { syncOnce } from "./fleet/membridge-sync.ts";
 import { createOutbound } from "./fleet/outbound.ts";
 import { probeOnce } from "./fleet/probe-agents.ts";
+import { bind, drain } from "./http/listening.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { every } from "./loop.ts";
@@ -33,11 +30,6 @@ import { cleanOnce } from "./storage/clean-staged.ts";
 import { checkBucket, connectBucket } from "./storage/connect-bucket.ts";
 import { moveOnce } from "./storage/move-to-bucket.ts";
 
-/** How long requests in flight at a stop have to end. */
-const DRAIN_MS = 10_000;
-
-/** How many connections may wait to be accepted. With Node's own 511, some of 800 workers that connected at once were cut off. */
-const BACKLOG = 4_096;
 const AUTO_DISPATCH_INTERVAL_MS = 1_000;
 const STORAGE_INTERVAL_MS = 10_000;
 const STATISTICS_INTERVAL_MS = 2_000;
@@ -75,30 +67,30 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const settings = createSettings(db, box, config.membridge, log);
     await settings.sealAnew();
     await checkSettingsKey(db, box, log);
-    const outbound = createOutbound(config.outboundAllow);
+    const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
     started.push(() => outbound.destroy());
     const membridge = createMembridge(settings, outbound, { log });
-    const store = { bucket: config.minio && (await connectBucket(config.minio)), log };
+    const store = { bucket: config.minio && (await connectBucket(config.minio, db.meters)), log };
     await checkBucket(store);
     const agents = { outbound, agentKey: config.membridge.agentKey };
     const dispatcher = createDispatcher(db, store, agents, log);
     const loops = [
-      every(config.workerSyncIntervalMs, "worker sync", log, async () => {
+      every(config.workerSyncIntervalMs, "worker sync", db, async () => {
         const { added, offline } = await syncOnce(db, membridge, log);
         return { added, offline };
       }),
-      every(config.workerSyncIntervalMs, "health probes", log, () => probeOnce(db, outbound, log)),
-      every(config.sweepIntervalMs, "lease sweep", log, () => sweepOnce(db)),
-      every(USAGE_INTERVAL_MS, "usage sums", log, () => sumUpUsage(db)),
-      every(STATISTICS_INTERVAL_MS, "table statistics", log, () => countGrownTables(db)),
-      every(STORAGE_INTERVAL_MS, "artifact storage", log, async () => {
+      every(config.workerSyncIntervalMs, "health probes", db, () => probeOnce(db, outbound, log)),
+      every(config.sweepIntervalMs, "lease sweep", db, () => sweepOnce(db)),
+      every(USAGE_INTERVAL_MS, "usage sums", db, () => sumUpUsage(db)),
+      every(STATISTICS_INTERVAL_MS, "table statistics", db, () => countGrownTables(db)),
+      every(STORAGE_INTERVAL_MS, "artifact storage", db, async () => {
         await moveOnce(db, store, stopping.signal);
         return { removed: await cleanOnce(db, store, stopping.signal), printed: await cleanLiveOutput(db) };
       }),
     ];
     if (config.autoDispatch) {
       const pass = async () => ({ dispatched: await autoDispatchOnce(db, dispatcher, config.publicUrl, log) });
-      loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", log, pass));
+      loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", db, pass));
     }
     started.push(() => dispatcher.stop());
     started.push(async () => {
@@ -149,37 +141,4 @@ async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<voi
     // If a step fails, the next ones are still done.
     await step().catch((error) => log.error({ err: error }, "stopping failed"));
   }
-}
-
-function bind(server: HttpServer, port: number, address: string | undefined): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EADDRINUSE")
-        reject(
-          new StartError(
-            `Port ${port} is in use. Stop the program that uses it, or set BLOOM_RUNTIME_PORT to another.`,
-          ),
-        );
-      else if (error.code === "EACCES")
-        reject(new StartError(`Port ${port} is not allowed to this user. Set BLOOM_RUNTIME_PORT to one above 1023.`));
-      else if (["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"].includes(error.code ?? ""))
-        reject(new StartError(`BIND_ADDRESS ${address} is no address of this machine (${error.code}).`));
-      else reject(error);
-    });
-    server.listen({ port, backlog: BACKLOG, ...(address !== undefined && { host: address }) }, () =>
-      resolve((server.address() as AddressInfo).port),
-    );
-  });
-}
-
-/** Takes no new connections, gives the requests in flight up to 10 s to end, and then cuts them off. */
-async function drain(server: HttpServer): Promise<void> {
-  const ended = new AbortController();
-  const closed = new Promise<void>((resolve) => server.close(() => resolve())).finally(() => ended.abort());
-  const tooLate = delay(DRAIN_MS, undefined, { signal: ended.signal }).then(
-    () => server.closeAllConnections(),
-    () => {},
-  );
-  await closed;
-  await tooLate;
 }

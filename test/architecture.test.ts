@@ -27,6 +27,7 @@ const RULES: [layer: string, forbidden: RegExp][] = [
   ["contract", /^(express|http\/|queue\/|fleet\/|storage\/|app\.ts|service\.ts|server\.ts)/],
   ["worker", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|db\/|contract\/|app\.ts|service\.ts|server\.ts)/],
   ["db", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|contract\/|app\.ts|service\.ts|server\.ts)/],
+  ["metrics", /^(?!node:|metrics\/)/],
   // The embedded server knows nothing of this service's tables: it gives an address, as any other server has one.
   ["embedded", /^(?!node:|pg$|pino$|errors\.ts$|fsync-folder\.ts$|embedded\/)/],
 ];

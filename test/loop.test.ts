@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { describe, expect, it, vi } from "vitest";
 import { every } from "../src/loop.ts";
 
-const quiet = pino({ level: "silent" });
+const quiet = { log: pino({ level: "silent" }) };
 
 /** A pass that counts itself and ends when the test says so. */
 function gatedPass() {
@@ -48,7 +48,7 @@ describe("a loop", () => {
     const lines: string[] = [];
     let passes = 0;
     const log = pino({ level: "error" }, { write: (line: string) => void lines.push(line) });
-    const loop = every(1, "test", log, async () => {
+    const loop = every(1, "test", { log }, async () => {
       passes += 1;
       throw new Error("the reason");
     });
@@ -67,7 +67,7 @@ describe("a loop", () => {
     const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
     const passes = [{ expired: 0, dead: 0 }, { expired: 3, requeued: 2, dead: 1, cancelled: 0 }, undefined];
     let done = 0;
-    const loop = every(1, "lease sweep", log, async () => passes[done++]);
+    const loop = every(1, "lease sweep", { log }, async () => passes[done++]);
     await vi.waitFor(() => expect(done).toBeGreaterThan(3), { interval: 1 });
     await loop.stop();
     expect(lines).toEqual([

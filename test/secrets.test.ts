@@ -34,6 +34,7 @@ const MARKED: Record<(typeof SECRETS)[number], string> = {
   DATABASE_URL: databaseUrl.href,
   RUNTIME_API_KEY: secret("main"),
   RUNTIME_API_KEY_PREVIOUS: secret("main-before"),
+  METRICS_KEY: secret("metrics"),
   SETTINGS_KEY: secret("settings"),
   SETTINGS_KEY_PREVIOUS: secret("previous"),
   MEMBRIDGE_ADMIN_KEY: secret("admin"),

@@ -1,6 +1,7 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
+import { createMeters, type Meters } from "../metrics/meters.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
 import { repeatedly } from "./repeat.ts";
@@ -18,6 +19,10 @@ export interface Prepared {
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
   /** The log for faults that no caller waits for. */
   readonly log: Logger;
+  /** What this instance counts (metrics/meters.ts). Changes of the database are counted by `onCommit`. */
+  readonly meters: Meters;
+  /** Calls `effect` when what was changed is there for good: at once, or inside a transaction after its commit. */
+  onCommit(effect: () => void): void;
   /**
    * Runs `work` in a READ COMMITTED transaction; inside a transaction, in that same one. Callers use `inTransaction`, which also repeats the
    * work after a deadlock or a serialization failure.
@@ -40,14 +45,17 @@ export interface Database {
 
 /** Opens nothing yet: the first query connects. */
 export function openDatabase(options: PoolOptions, log: Logger): Database {
-  const pool = openPool(options, log);
+  const meters = createMeters();
+  const pool = openPool(options, log, meters);
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
   const each: Each = (send) =>
     repeatedly(() => pool.use((client) => pool.ask(client, () => send(client))), isRolledBack);
   const db = Object.assign(drizzleOver(each), {
     log,
-    transaction: transactionsOf(pool, names, tell, log),
+    meters,
+    onCommit: (effect: () => void) => effect(),
+    transaction: transactionsOf(pool, { names, meters, tell, log }),
     run: runnerOf(each, names, "each statement by itself"),
     tell,
   });
@@ -68,9 +76,12 @@ function drizzleOver(each: Each): NodePgDatabase {
 }
 
 /** Own transactions, because Drizzle's return a connection to the pool even when the connection no longer answers. */
-function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger): Db["transaction"] {
+function transactionsOf(
+  pool: Pool,
+  { names, meters, tell, log }: Pick<Db, "meters" | "tell" | "log"> & { names: Names },
+): Db["transaction"] {
   return async (work) => {
-    const told = new Set<string>();
+    const effects: (() => void)[] = [];
     const result = await pool.use(async (client) => {
       const each: Each = (send) => pool.ask(client, () => send(client));
       try {
@@ -78,9 +89,11 @@ function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger)
         await each(() => client.query("begin isolation level read committed"));
         const tx: Db = Object.assign(drizzleOver(each), {
           log,
+          meters,
+          onCommit: (effect: () => void) => void effects.push(effect),
           transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx),
           run: runnerOf(each, names, "within a transaction"),
-          tell: (channel: string) => void told.add(channel),
+          tell: (channel: string) => void effects.push(() => tell(channel)),
         });
         const result = await work(tx);
         await each(() => client.query("commit"));
@@ -93,7 +106,7 @@ function transactionsOf(pool: Pool, names: Names, tell: Db["tell"], log: Logger)
         throw error;
       }
     });
-    told.forEach(tell);
+    for (const effect of effects) effect();
     return result;
   };
 }

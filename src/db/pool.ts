@@ -1,5 +1,6 @@
 import pg from "pg";
 import type { Logger } from "pino";
+import type { Meters } from "../metrics/meters.ts";
 import { cancelStatement } from "./cancel-statement.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
@@ -35,7 +36,11 @@ const ANSWER_WITHIN_MS = 10_000;
 const CANCEL_AFTER = 0.8;
 
 /** Opens nothing yet: the first statement connects. A connection that breaks while it is idle is logged and replaced. */
-export function openPool({ url, poolMax, answerWithinMs = ANSWER_WITHIN_MS }: PoolOptions, log: Logger): Pool {
+export function openPool(
+  { url, poolMax, answerWithinMs = ANSWER_WITHIN_MS }: PoolOptions,
+  log: Logger,
+  meters: Meters,
+): Pool {
   const pool = new pg.Pool({
     connectionString: url,
     max: poolMax,
@@ -50,6 +55,26 @@ export function openPool({ url, poolMax, answerWithinMs = ANSWER_WITHIN_MS }: Po
     // Not `verify`: a caller whose patience ends during that leaves its connection in use for ever (pg-pool 3.14).
     onConnect: requireWritable,
   });
+  meters.registry.watch("pool", () => [
+    {
+      name: "bloom_db_pool_connections",
+      help: "Connections to the database by what they do now.",
+      values: [
+        { value: pool.totalCount - pool.idleCount, labels: { state: "in use" } },
+        { value: pool.idleCount, labels: { state: "idle" } },
+      ],
+    },
+    {
+      name: "bloom_db_pool_max_connections",
+      help: "The most connections that the pool opens (DB_POOL_MAX).",
+      values: [{ value: poolMax }],
+    },
+    {
+      name: "bloom_db_pool_waiting",
+      help: "Statements and transactions that wait for a connection now.",
+      values: [{ value: pool.waitingCount }],
+    },
+  ]);
   const closing = new AbortController();
   /** Goes up when the server has become read-only: connections of an earlier generation lead to it. */
   let generation = 0;
@@ -95,7 +120,9 @@ export function openPool({ url, poolMax, answerWithinMs = ANSWER_WITHIN_MS }: Po
 
   return {
     async use(work) {
+      const asked = performance.now();
       const client = await checkOut();
+      meters.poolWait.observe((performance.now() - asked) / 1_000);
       try {
         return await work(client);
       } finally {

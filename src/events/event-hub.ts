@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
+import { watchWaiters } from "../metrics/watched.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { enterEvents, type PlacedEvent, readEvents } from "./read-events.ts";
 
@@ -58,6 +59,7 @@ export function openEventHub(db: Db): EventHub {
   let timer: NodeJS.Timeout | undefined;
   let isLooking = false;
   let isCatchingUp = false;
+  watchWaiters(db.meters, "event", () => current.size + behind.size);
   let isClosed = false;
 
   function hand(follower: Follower, events: PlacedEvent[], until: Position): void {

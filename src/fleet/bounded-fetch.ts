@@ -1,6 +1,7 @@
 import { fetch, type Response } from "undici";
 import { joinSignals } from "../abort-signals.ts";
 import { isHttpUrl } from "../callable-addresses.ts";
+import { type Target, timeCall } from "../metrics/watched.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
 /** An HTTP call without a usable answer. `sent` is false when the request certainly did not reach the server. */
@@ -16,6 +17,8 @@ export class NetworkFault extends Error {
 export class RedirectFault extends NetworkFault {}
 
 export interface FetchOptions {
+  /** What is called, for the metrics. */
+  target?: Target;
   method: "GET" | "POST";
   headers: Headers;
   body?: string;
@@ -40,6 +43,23 @@ const NEVER_CONNECTED = new Set([
  * Throws a NetworkFault when there is no answer, or one that is a redirect or too long, and the reason of `signal` when that was aborted.
  */
 export async function boundedFetch(
+  outbound: Outbound,
+  url: string,
+  options: FetchOptions,
+): Promise<{ status: number; text: string }> {
+  const { target } = options;
+  const end = target && timeCall(outbound.meters, target);
+  try {
+    const answer = await fetchWhole(outbound, url, options);
+    end?.(answer.status < 500 ? "success" : "error");
+    return answer;
+  } catch (error) {
+    if (error instanceof NetworkFault) end?.("error");
+    throw error;
+  }
+}
+
+async function fetchWhole(
   outbound: Outbound,
   url: string,
   { method, headers, body, timeoutMs, maxBytes, signal }: FetchOptions,

@@ -47,6 +47,7 @@ export async function attempt(
   if (!isHttpUrl(url))
     throw new PermanentFault("the saved address is not one that may be called; save the configuration again");
   const { status, text } = await boundedFetch(outbound, addressOf(url, segments), {
+    target: "membridge",
     method,
     headers: headersOf(adminKey, body !== undefined),
     ...(body !== undefined && { body: JSON.stringify(body) }),

@@ -9,6 +9,7 @@ import {
   retry,
 } from "cockatiel";
 import type { Logger } from "pino";
+import { watchCircuit } from "../metrics/watched.ts";
 import type { MembridgeAddress, Settings } from "../settings/settings.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
 import { attempt, isFault, type MembridgeAnswer, ServerFault } from "./membridge-attempt.ts";
@@ -137,6 +138,7 @@ export function createMembridge(
     if (circuit.state !== CircuitState.Closed) throw resting(restMs);
   }
 
+  if (outbound.meters) watchCircuit(outbound.meters, "membridge", () => circuit.state !== CircuitState.Closed);
   return {
     async call(segments, options = {}) {
       const address = await currentAddress();

@@ -128,6 +128,7 @@ export async function callAgent(
   });
   const { status, text } = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}${path}`, {
     ...options,
+    target: "agent",
     headers,
     ...(body !== undefined && { body }),
   });

@@ -2,9 +2,13 @@ import { lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { Agent, buildConnector } from "undici";
 import { type Allowed, refusalOf } from "../callable-addresses.ts";
+import type { Meters } from "../metrics/meters.ts";
 
 /** The connections to addresses that others have named: those of Membridge and of workers. */
-export type Outbound = Agent;
+export type Outbound = Agent & {
+  /** Where calls are measured. */
+  readonly meters?: Meters | undefined;
+};
 
 /** The address may not be called; `message` says why. Nothing was sent. */
 export class OutboundRefused extends Error {}
@@ -13,7 +17,10 @@ export class OutboundRefused extends Error {}
  * Makes connections, and checks the address of each of them after its name was resolved, since a name may have another address than when it was
  * saved. `resolve` is for tests. There are no limits of time: the callers set them.
  */
-export function createOutbound(allowed?: Allowed, resolve: LookupFunction = systemLookup): Outbound {
+export function createOutbound(
+  allowed?: Allowed,
+  { resolve = systemLookup, meters }: { resolve?: LookupFunction; meters?: Meters } = {},
+): Outbound {
   const lookup: LookupFunction = (host, options, done) =>
     resolve(host, { ...options, all: true }, (error, found) => {
       if (error) return done(error, []);
@@ -26,7 +33,7 @@ export function createOutbound(allowed?: Allowed, resolve: LookupFunction = syst
       else done(null, first.address, first.family);
     });
   const connect = buildConnector({ lookup });
-  return new Agent({
+  const agent = new Agent({
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: (options, done) => {
@@ -37,4 +44,5 @@ export function createOutbound(allowed?: Allowed, resolve: LookupFunction = syst
       else done(new OutboundRefused(refusal), null);
     },
   });
+  return Object.assign(agent, { meters });
 }

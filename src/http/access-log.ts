@@ -1,20 +1,30 @@
 import type { RequestHandler } from "express";
 import type { Logger } from "pino";
+import type { Meters } from "../metrics/meters.ts";
 import { callerOf } from "./callers.ts";
 
-/** One line for each request when it has ended: method, path (without the query), route, status, duration, who asked. */
-export function accessLog(log: Logger): RequestHandler {
+/** How the metrics count a request whose client went away before its answer had ended, as nginx writes it. */
+const CUT_OFF = "499";
+
+/**
+ * Writes one line for each request when it has ended, and counts it: method, path (without the query), route, status, duration, who asked.
+ */
+export function accessLog(log: Logger, meters: Meters): RequestHandler {
   return (request, response, next) => {
     const started = performance.now();
     const path = request.baseUrl + request.path;
     const { requestId, client } = callerOf(response);
     response.on("close", () => {
-      const durationMs = Math.round(performance.now() - started);
+      const ms = performance.now() - started;
+      const durationMs = Math.round(ms);
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
       const { keyName } = callerOf(response);
       const who = { client, ...(keyName !== undefined && { key: keyName }) };
       const { route } = response.locals;
       const what = { method: request.method, path, ...(route !== undefined && { route }) };
+      const status = response.writableFinished ? String(response.statusCode) : CUT_OFF;
+      meters.httpRequests.add(1, { route: route ?? "none", status });
+      meters.httpDuration.observe(ms / 1_000, { route: route ?? "none" });
       log.info({ ...what, status: response.statusCode, durationMs, ...who, requestId }, outcome);
     });
     next();

@@ -6,7 +6,7 @@ import type { Role } from "../db/column-values.ts";
 import { Forbidden } from "../errors.ts";
 import { findKeyAndRecordUse } from "../settings/named-keys.ts";
 import { callerOf } from "./callers.ts";
-import type { Access } from "./route.ts";
+import type { Access, OwnKey } from "./route.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import type { WrongKeys } from "./wrong-keys.ts";
 
@@ -32,19 +32,21 @@ export function createKeyCheck(key: string): (given: string) => boolean {
 
 /**
  * Gives the check of the header `X-Runtime-API-Key` for calls with this access. `apiKey` and `apiKeyPrevious` may make every call, and a named key
- * those that its role allows (else 403). Without a valid key it is 401, and 429 after too many wrong ones. Where no `apiKey` is set, callers
+ * those that its role allows (else 403); the setting `ownKey` opens its one call. Without a valid key it is 401, and 429 after too many wrong ones. Where no `apiKey` is set, callers
  * without a named key may make every call.
  */
 export function createKeyGuard(
   db: Db,
-  { apiKey, apiKeyPrevious }: Pick<Config, "apiKey" | "apiKeyPrevious">,
+  { apiKey, apiKeyPrevious, metricsKey }: Pick<Config, "apiKey" | "apiKeyPrevious" | "metricsKey">,
   wrongKeys: WrongKeys,
   connections: UnkeyedConnections,
-): (access: Access) => RequestHandler {
+): (access: Access, ownKey?: OwnKey) => RequestHandler {
   const isMainKey = apiKey === undefined ? undefined : createKeyCheck(apiKey);
   const isPreviousKey = apiKeyPrevious === undefined ? undefined : createKeyCheck(apiKeyPrevious);
-  const nameOfMain = (given: string) => {
+  const isMetricsKey = metricsKey === undefined ? undefined : createKeyCheck(metricsKey);
+  const nameOfMain = (given: string, ownKey: OwnKey | undefined) => {
     if (isMainKey?.(given)) return "RUNTIME_API_KEY";
+    if (ownKey && isMetricsKey?.(given)) return ownKey;
     return isPreviousKey?.(given) ? "RUNTIME_API_KEY_PREVIOUS" : undefined;
   };
   const lookUp = (request: Request, key: string) =>
@@ -52,10 +54,10 @@ export function createKeyGuard(
       await wrongKeys.drop(request, key);
       throw error;
     });
-  return (access) => async (request, response, next) => {
-    const given = request.get(KEY_HEADER) ?? "";
+  return (access, ownKey) => async (request, response, next) => {
+    const given = request.get(KEY_HEADER) ?? (ownKey && bearerIn(request)) ?? "";
     const caller = callerOf(response);
-    caller.keyName = nameOfMain(given);
+    caller.keyName = nameOfMain(given, ownKey);
     const isMain = caller.keyName !== undefined;
     if (isMain && wrongKeys.isProven(request, given)) return next();
     if (access === "anybody") return next();
@@ -77,6 +79,9 @@ export function createKeyGuard(
     next();
   };
 }
+
+/** The bearer token, which is what Prometheus sends. */
+const bearerIn = (request: Request) => /^Bearer +(.+)$/i.exec(request.get("authorization") ?? "")?.[1];
 
 /** Forbidden: a key of this role may not make a call with this access. */
 function requireRole(role: Role, access: Exclude<Access, "anybody">): void {

@@ -1,7 +1,7 @@
 /** Connections and the process's file descriptors. */
-import { readFileSync } from "node:fs";
 import type { Server } from "node:http";
 import type { Logger } from "pino";
+import { openFilesLimit } from "../metrics/process.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
 /** Descriptors that connections leave for the database, files and calls of our own: a fifth, and at least so many. */
@@ -13,7 +13,7 @@ const LOGGED_EVERY_MS = 10_000;
  * to itself, Node hears nothing when descriptors run out: libuv closes such connections silently, and files and the database fail too.
  */
 export function leaveDescriptors(server: Server, connections: UnkeyedConnections, log: Logger): void {
-  const openFiles = readOpenFilesLimit();
+  const openFiles = openFilesLimit();
   if (openFiles !== undefined)
     server.maxConnections = Math.max(1, Math.floor(openFiles - Math.max(RESERVED, openFiles / 5)));
   let refused = 0;
@@ -35,14 +35,4 @@ export function leaveDescriptors(server: Server, connections: UnkeyedConnections
   server.on("error", (err) => {
     if (server.listening) refuse({ err });
   });
-}
-
-/** How many files this process may have open; undefined on systems that do not say it in a file, as only Linux does. */
-function readOpenFilesLimit(): number | undefined {
-  try {
-    const limit = Number(/^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1]);
-    return Number.isInteger(limit) ? limit : undefined;
-  } catch {
-    return undefined;
-  }
 }

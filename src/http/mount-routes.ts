@@ -10,12 +10,12 @@ import type { Db } from "../db/client.ts";
 import type { BodyReader } from "./json-body.ts";
 import { shortBody } from "./json-body.ts";
 import type { PlainBody } from "./plain-body.ts";
-import { type Access, ADMINS, type BodyKind, type Limit, READERS, type Route } from "./route.ts";
+import { type Access, ADMINS, type BodyKind, type Limit, type OwnKey, READERS, type Route } from "./route.ts";
 
 /** Makes what stands before a route from its declaration. */
 export interface Guards {
   limits(limit: Limit): RequestHandler[];
-  requireKey(access: Access): RequestHandler;
+  requireKey(access: Access, ownKey?: OwnKey): RequestHandler;
   longBody: BodyReader;
   plainBody: PlainBody;
 }
@@ -51,7 +51,7 @@ export function mountRoutes(app: Router, routes: Route[], db: Db, prefixes: stri
       path,
       noteRoute,
       ...guards.limits(limit),
-      guards.requireKey(access),
+      guards.requireKey(access, route.ownKey),
       ...readersOf(route, guards),
       serve,
     );

@@ -12,6 +12,9 @@ import { parseBody, parseQuery } from "./input.ts";
 /** Who may make a call: anybody, or named keys with one of these roles. An admin's key and `RUNTIME_API_KEY` may make every call. */
 export type Access = "anybody" | Exclude<Role, "admin">[];
 
+/** The settings that hold a key for one call. */
+export type OwnKey = "METRICS_KEY";
+
 /** The kinds of access that most calls have. */
 export const ADMINS: Access = [];
 export const READERS: Access = ["read", "submit"];
@@ -31,6 +34,8 @@ export interface RouteFacts {
   /** With parameters as Express writes them: `/workers/:id`. */
   path: string;
   access: Access;
+  /** The setting whose value opens this call too, as a bearer token or in `X-Runtime-API-Key`. */
+  ownKey?: OwnKey;
   /** "requests" where it is left out. */
   limit?: Limit;
   /** Where it is left out: "none" for a GET, else "short". */

@@ -8,6 +8,7 @@ import { nowMs } from "../db/clock.ts";
 import type { Drain, Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
+import { takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
 import { Conflict } from "../errors.ts";
@@ -64,6 +65,8 @@ const ofSomeAgents = sql`sets cross join (select distinct unnest(${given("slugs"
 
 interface Claimed {
   leased: LeasedTask[];
+  /** How long each of these was due; null where there are none. */
+  waited_ms: number[] | null;
   drained: boolean;
   drain: Drain | null;
   resting: boolean;
@@ -105,7 +108,7 @@ const claimOf = (name: string, oldest: SQL) =>
       select id from (select * from oldest union select * from same) as either order by ${order} limit ${window}
     ), ranked as materialized (
       select *, row_number() over place as rank, sum(bytes) over place as total from (
-        select ${orderColumns}, policy, ${taskBytes} as bytes from ${llmTasks}
+        select ${orderColumns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks}
         where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${isOpenTo(sql`${given("workerId")}::text`)}
         order by ${order} limit ${own("room")} for no key update skip locked
       ) as found
@@ -117,7 +120,7 @@ const claimOf = (name: string, oldest: SQL) =>
       returning ${workers.id}, ${workers.served_at} as now,
         least(${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)}, case when ${isPaced} then 1 end) as room
     ), picked as (
-      select ranked.id as task_id, worker.id as worker_id, context_id, now, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
+      select ranked.id as task_id, worker.id as worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
         and (concurrency_key is null or not exists (
@@ -128,7 +131,7 @@ const claimOf = (name: string, oldest: SQL) =>
       (select count(*)::int from ranked) as locked, (
       select coalesce(json_agg(json_build_object('task', leased_tasks, 'lease', new_leases) order by ranked.rank), '[]')
       from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id
-    ) as leased
+    ) as leased, (select json_agg(now - takeable_from) from picked) as waited_ms
     from self`,
   );
 const CLAIM = claimOf("claim", ofAllAgents);
@@ -180,6 +183,7 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
   const claim = values.slugs ? CLAIM_OF_AGENTS : CLAIM;
   const claimed = await releaseIfAnswerLost(db, caller, leaseIds, async () => {
     const found = await transition(() => claim(db, values), refuse);
+    for (const ms of found.waited_ms ?? []) db.meters.taskWait.observe(ms / 1_000);
     return { ...found, leased: await withContinuations(db, worker_id, found.leased) };
   });
   const areMore = claimed.locked === 0 && claimed.seen > spare && spare < WIDEST;

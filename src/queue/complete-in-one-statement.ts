@@ -15,6 +15,7 @@ import {
   COMPLETE_USED,
   type CompletionValues,
 } from "./completion-statement.ts";
+import { countCompletion } from "./count-completion.ts";
 import { endsTask, lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
@@ -71,6 +72,7 @@ export async function completeInOneStatement(
   if (!completed) return undefined;
   tellQueueNews(db);
   const { task } = completed;
+  countCompletion(db, request, task, completed.run_ms);
   const { id: task_id, worker_id, lease_id, updated_at } = task;
   if (worker_id === null || lease_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
   await afterCommit(db, caller, `completion of task ${task_id}`, async (what) => {

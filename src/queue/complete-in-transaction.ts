@@ -16,6 +16,7 @@ import type { PlacedOutput } from "../storage/place-output.ts";
 import { takeStaged } from "../storage/staging.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type Submission } from "./completion.ts";
+import { countCompletion } from "./count-completion.ts";
 import { isStill } from "./fence.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
@@ -53,7 +54,7 @@ export function completeInTransaction(
     else await recordSuccess(tx, workerId);
     await recordUsage(tx, taskId, workerId, request.metrics);
     await recordSignOfLife(tx, workerId, `completion of task ${taskId}`);
-    if (!late) await releaseLease(tx, leaseId);
+    const startedAt = late ? undefined : await releaseLease(tx, leaseId);
     const accepted = !late || before.status === "queued";
 
     const { artifact_type, artifact_tags: tags } = request;
@@ -107,6 +108,8 @@ export function completeInTransaction(
     });
     if (accepted && note) await audit(tx, { ...fact, ...note, actor: "runtime" });
     tellQueueNews(tx);
+    const runMs = startedAt === undefined ? undefined : result.completed_at - startedAt;
+    countCompletion(tx, request, accepted ? task : undefined, runMs);
     return answerTo(request, task, artifact, result);
   });
 }

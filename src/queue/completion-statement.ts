@@ -44,6 +44,8 @@ const given = (name: keyof (StagedValues & UsedValues)) => sql.placeholder(name)
 export interface Completed {
   task: Task;
   quiet: boolean;
+  /** From lease to completion. */
+  run_ms: number;
   new_success: boolean;
 }
 
@@ -79,7 +81,7 @@ const completing = (before: SQL, from: SQL, isReady: SQL, used: typeof USED) => 
       where ${isOrdinary}
       returning ${columnsOf(TASK_FIELDS, "t")}
     ), released as (
-      update leases l set status = 'released' from task where l.id = task.lease_id and ${leaseIsActive}
+      update leases l set status = 'released' from task where l.id = task.lease_id and ${leaseIsActive} returning l.started_at
     ), artifact as (
       insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, url, content, size_bytes, sha256, content_type)
       select ${given("artifactId")}::uuid, id, ${given("artifactType")}, updated_at, true, ${given("tags")}::jsonb, ${given("url")},
@@ -94,7 +96,8 @@ const completing = (before: SQL, from: SQL, isReady: SQL, used: typeof USED) => 
     ), entry as (
       ${insertAudit(ENTRY, sql`task`)}
     )${used.ctes}
-    select row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success
+    select row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success,
+      task.updated_at - (select started_at from released) as run_ms
     from task left join ${workers} on ${workers.id} = task.worker_id`;
 
 export const COMPLETE = statement<Completed, CompletionValues>(

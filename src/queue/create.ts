@@ -115,6 +115,7 @@ export async function createTask(
   });
   if (created) {
     tellQueueNews(db);
+    db.onCommit(() => db.meters.tasksCreated.add(1));
     // The request is not read back, since a prompt may be long: `statement` refuses a field that is not among TASK_FIELDS.
     return { task: { ...request, ...created }, isNew: true };
   }

@@ -63,6 +63,13 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
     select null as status, count(*)::int from ended
     union all select status, count(*)::int from moved group by status`);
   const count = (status: string | null) => rows.find((row) => row.status === status)?.count ?? 0;
-  if (count(null) > 0) tellQueueNews(tx);
-  return { expired: count(null), requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
+  const ended = { expired: count(null), requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
+  if (ended.expired > 0) tellQueueNews(tx);
+  tx.onCommit(() => {
+    const { leasesExpired, tasksRequeued, tasksDead } = tx.meters;
+    leasesExpired.add(ended.expired);
+    tasksRequeued.add(ended.requeued, { cause: "lease expired" });
+    tasksDead.add(ended.dead, { cause: "lease expired" });
+  });
+  return ended;
 }

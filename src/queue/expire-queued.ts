@@ -47,5 +47,6 @@ async function expireBatch(db: Db): Promise<number> {
     select count(*)::int as count from ended`);
   const count = rows[0]?.count ?? 0;
   if (count > 0) tellQueueNews(db);
+  db.onCommit(() => db.meters.tasksDead.add(count, { cause: "never started" }));
   return count;
 }

@@ -7,6 +7,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isUuid, newId } from "../db/ids.ts";
+import { takeableFrom } from "../db/queued-indexes.ts";
 import type { WorkerRow } from "../db/rows.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
@@ -41,6 +42,8 @@ const given = (name: keyof Values) => sql.placeholder(name);
 
 interface Picked {
   now: number;
+  /** How long the task was due. */
+  waited_ms: number;
   context_id: string;
   ttl_seconds: number;
   worker: WorkerRow;
@@ -62,7 +65,7 @@ const leaseStatement = (name: string, lock: SQL) =>
   statement<Picked, Values>(
     name,
     sql`with task as (
-      select * from llm_tasks
+      select *, ${takeableFrom(llmTasks)} as takeable_from from llm_tasks
       where id = ${given("taskId")} and (status = 'queued') is true and ${isDue} and ${isKeyFree}
       for no key update
     ), worker as (
@@ -71,13 +74,13 @@ const leaseStatement = (name: string, lock: SQL) =>
       where ${workers.id} = coalesce(${named}, (${best}${lock})) and ${takesNewWork}
         and (${named} is not null or (${isEligible(sql`task.requires`)} and ${isAccountFree}))
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} as room, row_to_json(${workers}.*) as record,
-        ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases, task.id as task_id, task.context_id, task.policy
+        ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases, task.id as task_id, task.context_id, task.policy, task.takeable_from
     ), picked as (
-      select task_id, id as worker_id, context_id, now, record, active_leases, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
+      select task_id, id as worker_id, context_id, now, takeable_from, record, active_leases, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         ${given("leaseId")}::uuid as lease_id, ${given("entryId")}::uuid as entry_id
       from worker where ${named} is not null or active_leases < room
     ), ${newLeaseCtes(sql`${given("actor")}`, "without rows")}
-    select now, context_id, ttl_seconds, record as worker, active_leases from picked`,
+    select now, now - takeable_from as waited_ms, context_id, ttl_seconds, record as worker, active_leases from picked`,
   );
 const LEASE = leaseStatement("lease", sql` for no key update of workers skip locked`);
 const LEASE_WAITING = leaseStatement("lease_waiting", sql``);
@@ -122,6 +125,7 @@ export async function leaseTask(
   let attempts = 0;
   const {
     now,
+    waited_ms,
     context_id,
     ttl_seconds: ttl,
     worker,
@@ -132,6 +136,7 @@ export async function leaseTask(
       () => refuse(db, taskId, worker_id, withUrl),
     ),
   );
+  db.meters.taskWait.observe(waited_ms / 1_000);
   // These are the values that were stored. To read them back took 3 % of the statement.
   const lease: Lease = {
     id: leaseId,

@@ -1,5 +1,6 @@
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
+import { watchWaiters } from "../metrics/watched.ts";
 import { type Pieces, readLiveOutput } from "./live-output.ts";
 
 /** How often one query reads the new output for all followers of this instance. Without followers there is no query. */
@@ -28,6 +29,7 @@ export function openLiveFollowers(db: Db): LiveFollowers {
   const followers = new Set<Follower>();
   let timer: NodeJS.Timeout | undefined;
   let isLooking = false;
+  watchWaiters(db.meters, "live output", () => followers.size);
 
   async function look(): Promise<void> {
     if (isLooking) return;

@@ -55,6 +55,7 @@ export function releaseTask(
     if (next === "cancelled")
       await audit(tx, { ...fact, action: "task_cancelled", detail: "Cancelled when it was handed back" });
     tellQueueNews(tx);
+    if (next === "queued") tx.onCommit(() => tx.meters.tasksRequeued.add(1, { cause: "handed back" }));
     return task;
   });
 }

@@ -42,6 +42,7 @@ export function requeueTask(db: Db, caller: Caller | undefined, taskId: string, 
       detail: `Requeued from ${was}`,
     });
     tellQueueNews(tx);
+    tx.onCommit(() => tx.meters.tasksRequeued.add(1, { cause: "operator" }));
     return task;
   });
 }

@@ -4,6 +4,7 @@ import type { Db } from "../db/client.ts";
 import { statement } from "../db/statement.ts";
 import { openStatuses } from "../db/status-lists.ts";
 import { Unavailable } from "../errors.ts";
+import { watchWaiters } from "../metrics/watched.ts";
 
 /** How often to look without being notified, since notifications may get lost. */
 const LOOK_EVERY_MS = 1_000;
@@ -40,6 +41,7 @@ export function openResultRoom(db: Db, mostWaiters = MOST_WAITERS): ResultRoom {
   let asked = 0;
   let isLooking = false;
   let isClosed = false;
+  watchWaiters(db.meters, "result", () => count);
 
   async function look(): Promise<void> {
     for (const { id } of await ENDED(db, { ids: [...waiters.keys()] })) for (const end of waiters.get(id) ?? []) end();

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
+import { watchWaiters } from "../metrics/watched.ts";
 import { kindsDueSince } from "./newly-due.ts";
 import { type LineMember, type Seeker, WaitingLine } from "./waiting-line.ts";
 import { changedWorkers, type WorkerSnapshot } from "./worker-snapshot.ts";
@@ -62,6 +63,7 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
   let isLooking = false;
   let isWide = true;
   let knownUntil = 0;
+  watchWaiters(db.meters, "claim", () => line.size);
 
   /** Takes new snapshots of these waiters' workers. A waiter whose worker has changed and has room claims soon. */
   async function lookAtWorkers(some: Waiter[]): Promise<void> {

@@ -4,6 +4,8 @@ import { Client } from "minio";
 import { unlessAborted, withDeadline } from "../abort-signals.ts";
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
+import type { Meters } from "../metrics/meters.ts";
+import { timeCall, watchCircuit } from "../metrics/watched.ts";
 import type { ArtifactKey } from "./artifact-key.ts";
 import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
 import { prepareBucket } from "./own-bucket.ts";
@@ -54,10 +56,10 @@ export interface Bucket {
   presign(key: ArtifactKey, expiresSeconds: number, fileName: string): Promise<string>;
 }
 
-/** Opens the bucket, and connects only at the first use. `idleMs` and `restMs` are for tests. */
+/** Opens the bucket, and connects only at the first use. Its calls are measured by `meters`. `idleMs` and `restMs` are for tests. */
 export function openBucket(
   { bucket: name, ...connection }: NonNullable<Config["minio"]>,
-  { idleMs = IDLE_MS, restMs = REST_MS } = {},
+  { idleMs = IDLE_MS, restMs = REST_MS, meters }: { idleMs?: number; restMs?: number; meters?: Meters } = {},
 ): Bucket {
   /** By how much our clock was ahead of the store's at the store's last answer. */
   let aheadMs = 0;
@@ -77,6 +79,7 @@ export function openBucket(
     handleWhen((error) => error instanceof BucketFault),
     { halfOpenAfter: restMs, breaker: new ConsecutiveBreaker(FAILURES) },
   );
+  if (meters) watchCircuit(meters, "s3", () => breaker.state !== CircuitState.Closed);
   let own: Promise<void> | undefined;
 
   /** Checks the bucket once. A check that failed is made again at the next use. */
@@ -91,11 +94,16 @@ export function openBucket(
   /** Runs `work` on the bucket after it was checked. A bucket that was deleted meanwhile is made again at the next use. */
   async function use<T>(signal: AbortSignal | undefined, work: (client: Client) => Promise<T>): Promise<T> {
     await unlessAborted(checkOwn(), signal);
+    const end = timeCall(meters, "s3");
     try {
-      return await work(signal ? connect(signal) : client);
+      const done = await work(signal ? connect(signal) : client);
+      end("success");
+      return done;
     } catch (error) {
       if (isNoBucket(error)) own = undefined;
-      throw signal?.aborted ? signal.reason : faultOf(error);
+      const fault = signal?.aborted ? signal.reason : faultOf(error);
+      if (fault instanceof BucketFault) end(fault instanceof NoSuchObject ? "success" : "error");
+      throw fault;
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Config } from "../config.ts";
 import { messageOf, StartError } from "../errors.ts";
+import type { Meters } from "../metrics/meters.ts";
 import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket } from "./bucket.ts";
 
@@ -17,7 +18,7 @@ export async function checkBucket({ bucket, log }: ArtifactStore): Promise<void>
 }
 
 /** The client for object storage takes 25 MB of memory, so that it is loaded only where there is a bucket. */
-export async function connectBucket(connection: NonNullable<Config["minio"]>): Promise<Bucket> {
+export async function connectBucket(connection: NonNullable<Config["minio"]>, meters: Meters): Promise<Bucket> {
   const { openBucket } = await import("./bucket.ts");
-  return openBucket(connection);
+  return openBucket(connection, { meters });
 }

@@ -78,6 +78,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
     const next = headers.link?.match(/<(.*)>/)?.[1];
     if (next) await api.get(next).expect(200);
   }
+  await api.get("/metrics").expect(200);
   await api.delete(`${R}/workers/w2`).expect(200);
   const log = pino({ level: "silent" });
   await sweepOnce(db);

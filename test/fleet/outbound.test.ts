@@ -82,7 +82,7 @@ function ask(url: string, allow: string | undefined, addresses: string[] = []) {
     resolved += 1;
     done(null, [{ address, family: address.includes(":") ? 6 : 4 }]);
   };
-  const outbound = createOutbound(allow === undefined ? undefined : parseAllowed(allow), resolve);
+  const outbound = createOutbound(allow === undefined ? undefined : parseAllowed(allow), { resolve });
   onTestFinished(() => outbound.destroy());
   return (path = "") =>
     boundedFetch(outbound, url + path, { method: "GET", headers: new Headers(), timeoutMs: 5_000, maxBytes: 1_000 });

@@ -56,7 +56,7 @@ export async function startApp(
   const logged: Record<string, unknown>[] = [];
   const log = createLog("trace", { write: (line: string) => void logged.push(JSON.parse(line)) });
   const settings = createSettings(db, createSecretBox("a secret for tests"), config.membridge, log);
-  const outbound = createOutbound(config.outboundAllow);
+  const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
   afterAll(() => outbound.destroy());
   const membridge = createMembridge(settings, outbound, { log });
   const waitingRoom = openWaitingRoom(db, mostWaiters);

@@ -60,6 +60,7 @@ export const CALLS = [
   ["get", "/api/membridge/projects/x/leadership"],
   ["get", "/api/membridge/projects/x/nodes"],
   ["post", "/api/membridge/projects/x/leadership/select"],
+  ["get", "/metrics"],
 ] as const;
 
 /** The calls that need no key. */
