@@ -16,6 +16,7 @@ import { createBodyBudget } from "./http/body-budget.ts";
 import { bulkRoutes } from "./http/bulk-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
 import { eventRoutes } from "./http/event-routes.ts";
+import { healthRoutes } from "./http/health-routes.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
@@ -56,6 +57,8 @@ export interface AppDeps {
   dispatcher: Dispatcher;
   agents: AgentCalls;
   connections: UnkeyedConnections;
+  /** Aborted when the service begins to stop. */
+  stopping: AbortSignal;
 }
 
 const EXPOSED_HEADERS = [
@@ -73,11 +76,10 @@ const EXPOSED_HEADERS = [
   "Preference-Applied",
 ];
 
-/** The HTTP side of the service: middleware and routes in their order, nothing else. */
-export function createApp(deps: AppDeps): Express {
+/** The HTTP side of the service: middleware and routes in their order, nothing else. They are added to `app`. */
+export function createApp(deps: AppDeps, app: Express = express()): Express {
   const { config, log, db, settings, membridge, store, waitingRoom, resultRoom, dispatcher, agents, connections } =
     deps;
-  const app = express();
   app.disable("x-powered-by");
   // To hash every answer costs more than to send it again. The contents of artifacts have an ETag of their own.
   app.disable("etag");
@@ -115,6 +117,7 @@ export function createApp(deps: AppDeps): Express {
     ...projectRoutes,
     ...membridgeRoutes(membridge),
     ...metricsRoutes(stats),
+    ...healthRoutes(deps.stopping),
   ];
   mountRoutes(app, routes, db, ["/api/runtime", "/api/membridge"], guards);
 

@@ -1,3 +1,4 @@
+import express from "express";
 import type { Logger } from "pino";
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
@@ -13,6 +14,7 @@ import { probeOnce } from "./fleet/probe-agents.ts";
 import { bind, drain } from "./http/listening.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
+import { whileStarting } from "./http/while-starting.ts";
 import { every } from "./loop.ts";
 import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
@@ -46,14 +48,23 @@ export interface Service {
 export async function startService(config: Config, log: Logger): Promise<Service> {
   const started: (() => Promise<void>)[] = [];
   let stopped: Promise<void> | undefined;
-  /** Aborted at a stop, since a pass of the storage loop may take hours. */
+  /** Aborted at a stop: the service is not ready any more, and a pass of the storage loop, which may take hours, ends. */
   const stopping = new AbortController();
   const stop = () => {
+    stopping.abort();
     stopped ??= stopAll(started.reverse(), log);
     return stopped;
   };
 
   try {
+    const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
+    const app = express().disable("x-powered-by");
+    const startup = { isOver: false };
+    app.use(whileStarting(startup));
+    const http = createHttpServer(app, { log, connections });
+    const port = await bind(http, config.port, config.bindAddress);
+    // Of a start that fails; a service that has started ends its requests before its other parts.
+    started.push(() => drain(http));
     const server = await connectServer(config.databaseUrl, config.dataDir, log);
     started.push(() => server.stop());
     await migrateServer(server, log);
@@ -93,10 +104,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", db, pass));
     }
     started.push(() => dispatcher.stop());
-    started.push(async () => {
-      stopping.abort();
-      await Promise.all(loops.map((loop) => loop.stop()));
-    });
+    started.push(async () => void (await Promise.all(loops.map((loop) => loop.stop()))));
 
     const waitingRoom = openWaitingRoom(db);
     const resultRoom = openResultRoom(db);
@@ -108,7 +116,6 @@ export async function startService(config: Config, log: Logger): Promise<Service
     });
     started.push(() => listener.stop());
 
-    const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
     const deps = {
       config,
       log,
@@ -122,9 +129,10 @@ export async function startService(config: Config, log: Logger): Promise<Service
       dispatcher,
       agents,
       connections,
+      stopping: stopping.signal,
     };
-    const http = createHttpServer(createApp(deps), { log, connections });
-    const port = await bind(http, config.port, config.bindAddress);
+    createApp(deps, app);
+    startup.isOver = true;
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());
     started.push(async () => resultRoom.close());

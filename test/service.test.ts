@@ -9,6 +9,7 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { connectServer } from "../src/db/database-server.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
+import { launch } from "./support/launch.ts";
 import { runToExit, startProcess } from "./support/process.ts";
 
 const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
@@ -27,6 +28,28 @@ describe("the process", () => {
       expect(body).toMatchObject({ status: "ok", service: "bloom-runtime", storage: "postgresql" });
       expect(await service.stop(signal)).toBe(0);
     }
+  });
+
+  it("is alive and not ready while it waits for its database to be up to date", async () => {
+    const migrating = new pg.Client({ connectionString: DATABASE_URL });
+    await migrating.connect();
+    // As another instance that migrates holds it (src/db/migrate.ts).
+    await migrating.query("select pg_advisory_lock(x'626c6f6f6d'::bigint)");
+    const port = await freePort();
+    const { exited, kill, listening } = launch({ ...settings, BLOOM_RUNTIME_PORT: String(port) });
+    const ask = async (path: string) => {
+      const response = await fetch(`http://127.0.0.1:${port}${path}`);
+      const { status } = (await response.json()) as { status?: string };
+      return [response.status, response.headers.get("x-bloom-runtime"), status];
+    };
+    await vi.waitFor(async () => expect(await ask("/livez")).toEqual([200, "1", "alive"]), 20_000);
+    expect(await ask("/readyz")).toEqual([503, "1", "not ready"]);
+    expect(await ask("/api/runtime/llm-tasks")).toEqual([503, "1", undefined]);
+    await migrating.end();
+    await listening;
+    expect(await ask("/readyz")).toEqual([200, "1", "ready"]);
+    kill("SIGTERM");
+    expect(await exited).toBe(0);
   });
 
   it("sweeps overdue leases and marks silent workers offline by itself", async () => {
@@ -125,6 +148,14 @@ describe("the process", () => {
     await expect(starting).rejects.toThrow(/^The database .* is encoded in LATIN1, .*'UTF8'/);
   });
 });
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
 
 async function waitingForLocks(): Promise<number> {
   const rows = await query(

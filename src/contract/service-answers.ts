@@ -62,3 +62,10 @@ export const artifactAddress = z.object({
   url: words("Where anybody may read it.", "https://minio.example/bloom-artifacts/…"),
   expires_seconds: count("For how long, in seconds.", 3_600),
 });
+
+export const alive = z.object({ status: z.literal("alive") });
+export const ready = z.object({ status: z.literal("ready") });
+export const notReady = z.object({
+  status: z.literal("not ready"),
+  error: z.string().describe("Why, as a sentence."),
+});

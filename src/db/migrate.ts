@@ -46,13 +46,7 @@ export async function applyPending(
   await tx.execute(
     sql`create table if not exists bloom_runtime.migrations (id serial primary key, hash text not null, created_at bigint)`,
   );
-  const { rows } = await tx.execute<{ last: string | null }>(
-    sql`select max(created_at) as last from bloom_runtime.migrations`,
-  );
-  const last = Number(rows[0]?.last ?? 0);
-  const pending = migrationFiles()
-    .slice(0, upTo)
-    .filter((file) => file.folderMillis > last);
+  const pending = await pendingAfterLast(tx, upTo);
   if (pending.length > 0) begin(pending.length);
   for (const file of pending) {
     for (const statement of file.sql) await tx.execute(sql.raw(statement));
@@ -65,3 +59,19 @@ export async function applyPending(
 
 /** The migrations of this version, in their order. */
 export const migrationFiles = () => readMigrationFiles({ migrationsFolder: MIGRATIONS_FOLDER });
+
+/** The migrations that the database does not have yet. */
+async function pendingAfterLast(db: Pick<NodePgDatabase, "execute">, upTo?: number) {
+  const { rows } = await db.execute<{ last: string | null }>(
+    sql`select max(created_at) as last from bloom_runtime.migrations`,
+  );
+  const last = Number(rows[0]?.last ?? 0);
+  return migrationFiles()
+    .slice(0, upTo)
+    .filter((file) => file.folderMillis > last);
+}
+
+/** How many migrations of this version the database lacks. */
+export async function countPendingMigrations(db: Pick<NodePgDatabase, "execute">): Promise<number> {
+  return (await pendingAfterLast(db)).length;
+}

@@ -13,7 +13,7 @@ export function createRateLimits(limits: Config["limits"]): (limit: Limit) => Re
   const requests = limiter(limits.requestsPerMinute, "RATE_LIMIT_PER_MINUTE");
   const workerCalls = limiter(limits.workerCallbacksPerMinute, "WORKER_CALLBACK_LIMIT_PER_MINUTE");
   const tests = limiter(limits.connectionTestsPerMinute, "TEST_CONNECTION_LIMIT_PER_MINUTE");
-  const handlers = { requests, "worker calls": workerCalls, "connection tests": [...requests, ...tests] };
+  const handlers = { requests, "worker calls": workerCalls, "connection tests": [...requests, ...tests], none: [] };
   return (limit) => handlers[limit];
 }
 

@@ -21,7 +21,7 @@ export const READERS: Access = ["read", "submit"];
 export const WORKERS: Access = ["work"];
 
 /** Which limits a call counts for (rate-limits.ts). */
-export type Limit = "requests" | "worker calls" | "connection tests";
+export type Limit = "requests" | "worker calls" | "connection tests" | "none";
 
 /** How a call's body is read: JSON of up to 100 KB, JSON of up to `MAX_BODY_MB`, not at all, or by the call itself. */
 export type BodyKind = "short" | "long" | "none" | "raw";

@@ -34,6 +34,8 @@ export interface TestApp {
   resultRoom: ResultRoom;
   eventHub: EventHub;
   dispatcher: Dispatcher;
+  /** Aborted by a test, the app behaves as while it stops. */
+  stopping: AbortController;
 }
 
 /** The app on a free port over `db`, closed when the file is done. Limits are off unless `env` sets them. */
@@ -66,6 +68,7 @@ export async function startApp(
   const dispatcher = createDispatcher(db, store, agents, log);
   afterAll(() => dispatcher.stop());
   const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
+  const stopping = new AbortController();
   const app = createApp({
     config,
     log,
@@ -79,6 +82,7 @@ export async function startApp(
     dispatcher,
     agents,
     connections,
+    stopping: stopping.signal,
   });
   const server = createHttpServer(app, { log, connections, patience });
   afterAll(waitingRoom.close);
@@ -87,5 +91,6 @@ export async function startApp(
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  return { app, api: request(url), url, logged, settings, membridge, waitingRoom, resultRoom, eventHub, dispatcher };
+  const parts = { settings, membridge, waitingRoom, resultRoom, eventHub, dispatcher, stopping };
+  return { app, api: request(url), url, logged, ...parts };
 }

@@ -61,11 +61,15 @@ export const CALLS = [
   ["get", "/api/membridge/projects/x/nodes"],
   ["post", "/api/membridge/projects/x/leadership/select"],
   ["get", "/metrics"],
+  ["get", "/livez"],
+  ["get", "/readyz"],
 ] as const;
 
 /** The calls that need no key. */
 export const OPEN_CALLS: readonly string[] = [
   "get /api/runtime/health",
+  "get /livez",
+  "get /readyz",
   "post /api/runtime/test-connection",
   "get /api/membridge/health",
 ];

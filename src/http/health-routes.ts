@@ -1,0 +1,63 @@
+import { alive, notReady, ready } from "../contract/service-answers.ts";
+import type { Db } from "../db/client.ts";
+import { databaseHealth } from "../db/health.ts";
+import { countPendingMigrations } from "../db/migrate.ts";
+import { messageOf } from "../errors.ts";
+import { type Route, route } from "./route.ts";
+
+/** For so long an answer about the database is given again, since these calls need no key and have no limit. */
+const KEPT_MS = 1_000;
+
+/** `/livez` and `/readyz`, for what starts the service again, and for what sends it requests. Neither counts for a limit: a supervisor asks often. */
+export function healthRoutes(stopping: AbortSignal): Route[] {
+  let known: { reason: Promise<string | undefined>; until: number } | undefined;
+  const databaseReason = (db: Db) => {
+    if (!known || performance.now() > known.until)
+      known = { reason: whyDatabaseIsNotReady(db), until: performance.now() + KEPT_MS };
+    return known.reason;
+  };
+  return [
+    route({
+      name: "getLiveness",
+      summary: "Ask whether the process is alive",
+      method: "get",
+      path: "/livez",
+      access: "anybody",
+      limit: "none",
+      answers: { 200: { means: "It is.", json: alive } },
+      handle: ({ response }) => response.json({ status: "alive" }),
+    }),
+    route({
+      name: "getReadiness",
+      summary: "Ask whether requests may be sent",
+      method: "get",
+      path: "/readyz",
+      access: "anybody",
+      limit: "none",
+      answers: {
+        200: { means: "They may.", json: ready },
+        503: { means: "The service starts or stops, or its database cannot do its work.", json: notReady },
+      },
+      handle: async ({ response, db }) => {
+        const error = stopping.aborted ? "The service is stopping." : await databaseReason(db);
+        if (error === undefined) response.json({ status: "ready" });
+        else response.status(503).json({ status: "not ready", error });
+      },
+    }),
+  ];
+}
+
+/** Why requests cannot be served now, as a sentence; undefined when they can. */
+async function whyDatabaseIsNotReady(db: Db): Promise<string | undefined> {
+  const health = await databaseHealth(db);
+  if (health !== "ok") return health;
+  try {
+    const pending = await countPendingMigrations(db);
+    return pending === 0
+      ? undefined
+      : `The database lacks ${pending} migration(s) of this version: restart the service.`;
+  } catch (error) {
+    db.log.warn({ reason: messageOf(error) }, "it is not known whether the database is up to date");
+    return "The database did not say whether it is up to date; the service's log says why.";
+  }
+}
