@@ -1,5 +1,5 @@
 /** Workers that call the CLI of an LLM, whose output the runtime reads. */
-import { afterAll, expect } from "vitest";
+import { afterAll, expect, vi } from "vitest";
 import type { Task } from "../../src/contract/views.ts";
 import { installClis } from "../support/clis.ts";
 import { call, create, describeWorkers, endOf, type Settings, taskOf } from "../support/workers.ts";
@@ -130,7 +130,7 @@ describeWorkers(({ it, kind, label, start }) => {
       wrong.map(async ([args, why]) => {
         const worker = start("", { args: [...args] });
         expect(await worker.exited).not.toBe(0);
-        expect(worker.said()).toContain(why);
+        await vi.waitFor(() => expect(worker.said()).toContain(why), 10_000);
       }),
     );
   });

@@ -39,7 +39,7 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     // The shell knows only when it has tried.
     const broken = start("exec /nowhere/claude -p");
     expect(await broken.exited).toBe(1);
-    expect(broken.said()).toContain("could not be run (exit code 127)");
+    await vi.waitFor(() => expect(broken.said()).toContain("could not be run (exit code 127)"), 10_000);
     const healthy = WORKERS[0]?.[1] ?? kind;
     startWorker(healthy, "cat", { label });
     for (const { id } of tasks) await endOf(id, "completed");

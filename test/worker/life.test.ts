@@ -42,7 +42,11 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("ends with the reason when its first registration is refused", async () => {
     const worker = start("cat", { key: "not-the-key-of-the-runtime" });
     expect(await worker.exited).not.toBe(0);
-    expect(worker.said()).toMatch(/refused the registration.*is not valid, or has been revoked.*RUNTIME_API_KEY/s);
+    await vi.waitFor(
+      () =>
+        expect(worker.said()).toMatch(/refused the registration.*is not valid, or has been revoked.*RUNTIME_API_KEY/s),
+      10_000,
+    );
   });
 
   it("says that its key is refused, and is not kept from draining by that", async () => {
