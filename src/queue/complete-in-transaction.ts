@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Completed, StoredArtifact, Task } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
@@ -58,8 +58,11 @@ export function completeInTransaction(
     const accepted = !late || before.status === "queued";
 
     const { artifact_type, artifact_tags: tags } = request;
+    // Lists begin with the newest artifact. The transcript is a millisecond older, so that the result comes first.
+    const olderMs = sql`${nowMs} - 1`;
+    if (transcript)
+      await keep(tx, transcript, { ...before, desired_format: "text" }, { type: TRANSCRIPT, tags }, olderMs);
     const artifact = await keep(tx, placed, before, { type: artifact_type, tags });
-    if (transcript) await keep(tx, transcript, { ...before, desired_format: "text" }, { type: TRANSCRIPT, tags });
     const [result] = await tx
       .insert(llmResults)
       .values({
@@ -120,12 +123,13 @@ async function keep(
   { id, columns, contentTypes, staged }: PlacedOutput,
   { id: task_id, desired_format }: Task,
   { type, tags }: { type: string; tags: string[] },
+  created_at: SQL<unknown> = nowMs,
 ): Promise<StoredArtifact> {
   // Before the artifact: from its row on, the pieces of an output cannot be removed any more.
   if (staged && !(await takeStaged(tx, id, staged)))
     throw new Conflict(`Output ${id} was cleaned away before its completion came; send it again.`);
   const content_type = contentTypes[desired_format];
-  const values = { id, task_id, type, created_at: nowMs, finalized: true, tags, ...columns, content_type };
+  const values = { id, task_id, type, created_at, finalized: true, tags, ...columns, content_type };
   const [artifact] = await tx.insert(runtimeArtifacts).values(values).returning(artifactColumns);
   if (!artifact) throw new Error(`The artifact of task ${task_id} returned no row.`);
   return artifact;
