@@ -40,7 +40,8 @@ export async function listAccounts(
 
 const accountNotFound = () => new NotFound("Account not found");
 
-async function getAccount(db: Db, id: string): Promise<Account> {
+/** The account's record. NotFound: no worker has it, and nothing is known of it. */
+export async function getAccount(db: Db, id: string): Promise<Account> {
   const { rows } = await db.execute<Account>(selectAccounts(sql`select id from (${ids}) as named where id = ${id}`));
   if (!rows[0]) throw accountNotFound();
   return rows[0];

@@ -1,6 +1,6 @@
 import * as queries from "../contract/queries.ts";
 import { accountRecord } from "../contract/worker-record.ts";
-import { listAccounts, resumeAccount } from "../fleet/accounts.ts";
+import { getAccount, listAccounts, resumeAccount } from "../fleet/accounts.ts";
 import { pageOf } from "./answers.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 import { setNext } from "./send-list.ts";
@@ -23,6 +23,15 @@ export const accountRoutes: Route[] = [
       if (page.length === limit && last) setNext(request, response, last.id);
       response.json(page);
     },
+  }),
+  route({
+    name: "getAccount",
+    summary: "Read an account",
+    method: "get",
+    path: "/api/runtime/accounts/:id",
+    access: READERS,
+    answers: { 200: { means: "The account.", json: accountRecord }, 404: "Nobody has such an account." },
+    handle: async ({ response, db, params }) => response.json(await getAccount(db, storableName(params.id))),
   }),
   route({
     name: "resumeAccount",

@@ -199,6 +199,7 @@ it("a worker that is registered, registered again, drained, resumed, or rests", 
   expect(await get("workers")).toContainEqual(await workerOf("steady"));
   const account = await post("accounts/shared/resume", {});
   expect(await get("accounts")).toContainEqual(account);
+  expect(await get("accounts/shared")).toEqual(account);
 });
 
 it("a configuration that is saved", async () => {

@@ -16,6 +16,7 @@ export const CALLS = [
   ["post", "/api/runtime/workers/x/agent-restart"],
   ["post", "/api/runtime/workers/x/agent-uninstall"],
   ["get", "/api/runtime/accounts"],
+  ["get", "/api/runtime/accounts/x"],
   ["post", "/api/runtime/accounts/x/resume"],
   ["get", "/api/runtime/usage"],
   ["get", "/api/runtime/agent-install-script"],
