@@ -11,6 +11,7 @@ const PROGRAMS = {
   server: "src/server.ts",
   worker: "src/worker/main.ts",
   key: "src/key-tool.ts",
+  doctor: "src/doctor/main.ts",
   "db-tool": "src/db/migration-tool.ts",
   backup: "src/backup-tool.ts",
   "check-thread": "src/output-schema/check-thread.ts",

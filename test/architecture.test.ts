@@ -72,8 +72,8 @@ describe("the house", () => {
     const isMissing = (name: string) =>
       !name.startsWith("node:") && !files.includes(name) && !production.some((one) => `${name}/`.startsWith(`${one}/`));
     expect(files.flatMap((file) => importsOf(file).filter(isMissing))).toEqual([]);
-    const { start, worker, key, backup, restore, "db:migrate": migrate } = PACKAGE.scripts;
-    for (const script of [start, worker, key, backup, restore, migrate])
+    const { start, worker, key, doctor, backup, restore, "db:migrate": migrate } = PACKAGE.scripts;
+    for (const script of [start, worker, key, doctor, backup, restore, migrate])
       expect(script).toMatch(/^node build.mjs && exec node [^&|;]*$/);
   });
 
@@ -92,6 +92,7 @@ describe("the house", () => {
             "config.ts",
             "db/migration-tool.ts",
             "backup-tool.ts",
+            "doctor/main.ts",
             "key-tool.ts",
             "embedded/processes.ts",
             "worker/main.ts",

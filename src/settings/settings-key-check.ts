@@ -42,3 +42,9 @@ export async function checkSettingsKey(db: Db, box: SecretBox, log: Logger): Pro
       "settings in this database are encrypted with another key than this instance has: give every instance the same SETTINGS_KEY (or the same settings.key in DATA_DIR), or save the configuration again with this one",
     );
 }
+
+/** Whether this key opens what the service's settings were sealed with last. True where nothing is recorded yet. */
+export async function isSettingsKeyRight(db: Db, box: SecretBox): Promise<boolean> {
+  const [row] = await db.select().from(runtimeSettings).where(eq(runtimeSettings.key, KEY_CHECK));
+  return !row || box.open(KEY_CHECK, row.value) !== undefined;
+}

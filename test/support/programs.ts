@@ -31,7 +31,9 @@ export default async function buildPrograms(): Promise<void> {
 }
 
 /** What a script of package.json gives to Node when everything is built: `["--enable-source-maps", "dist/key.js"]` for `key`. */
-export function argumentsOf(script: "start" | "worker" | "key" | "backup" | "restore" | "db:migrate"): string[] {
+export function argumentsOf(
+  script: "start" | "worker" | "key" | "doctor" | "backup" | "restore" | "db:migrate",
+): string[] {
   return scripts[script].split("exec node ")[1].split(" ");
 }
 

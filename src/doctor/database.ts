@@ -1,0 +1,116 @@
+/** What can be said of the database, and of the queue in it. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { sql } from "drizzle-orm";
+import type { Logger } from "pino";
+import type { Config } from "../config.ts";
+import type { Db } from "../db/client.ts";
+import { databaseTime, nowMs } from "../db/clock.ts";
+import { databaseHealth } from "../db/health.ts";
+import { countPendingMigrations } from "../db/migrate.ts";
+import { readGauges } from "../queue/gauges.ts";
+import { createSecretBox, type SecretBox } from "../settings/secret-box.ts";
+import { isSettingsKeyRight } from "../settings/settings-key-check.ts";
+import { readOrMakeSettingsKey } from "../settings/settings-key-file.ts";
+import { type Finding, note, ok, timeOf, wrong } from "./finding.ts";
+
+/** Log lines and the object store's signatures have this machine's time; leases have the database's. */
+const CLOCK_OFF_MS = 5_000;
+const CLOCK_WRONG_MS = 60_000;
+const LONG_WAIT_MS = 15 * 60_000;
+const NOBODY_WORKS_MS = 60_000;
+/** A sweep may be late by its interval and its own time. */
+const SWEEP_MARGIN_MS = 60_000;
+
+export async function checkWritable(db: Db): Promise<Finding> {
+  const health = await databaseHealth(db);
+  if (health !== "ok") return wrong(health, "See what the database's own log says.");
+  const { rows } = await db.execute<{ version: string; size: string }>(
+    sql`select current_setting('server_version') as version, pg_size_pretty(pg_database_size(current_database())) as size`,
+  );
+  return ok(`PostgreSQL ${rows[0]?.version} takes changes; the database has ${rows[0]?.size}`);
+}
+
+export async function checkMigrations(db: Db): Promise<Finding> {
+  const mend = "Start the service, or run `npm run db:migrate`.";
+  const { rows } = await db.execute<{ name: string | null }>(
+    sql`select to_regclass('bloom_runtime.migrations')::text as name`,
+  );
+  if (rows[0]?.name == null) return wrong("The database has no tables of this service yet.", mend);
+  const pending = await countPendingMigrations(db);
+  return pending === 0
+    ? ok("The tables are those of this version")
+    : wrong(`The database lacks ${pending} migration(s).`, mend);
+}
+
+export async function checkClock(db: Db): Promise<Finding> {
+  const before = Date.now();
+  const theirs = await databaseTime(db);
+  const aheadMs = (before + Date.now()) / 2 - theirs;
+  const off = Math.abs(aheadMs);
+  if (off < CLOCK_OFF_MS) return ok("The clocks of this machine and of the database agree");
+  const said = `This machine's clock is ${timeOf(off)} ${aheadMs > 0 ? "ahead of" : "behind"} the database's.`;
+  const mend =
+    "Set both by NTP (`timedatectl set-ntp true`). Leases go by the database's, logs and the object store by this machine's.";
+  return off < CLOCK_WRONG_MS ? note(said, mend) : wrong(said, mend);
+}
+
+/** What opens the saved settings; undefined where no key is there yet. No key file is made: the service does that at its first start. */
+export async function findSettingsBox(config: Config, log: Logger): Promise<SecretBox | undefined> {
+  const { settingsKey, settingsKeysPrevious, dataDir } = config;
+  if (settingsKey === undefined && !existsSync(join(dataDir, "settings.key"))) return undefined;
+  return createSecretBox(await readOrMakeSettingsKey(settingsKey, dataDir, log), ...settingsKeysPrevious);
+}
+
+export async function checkSettingsKey(db: Db, config: Config, log: Logger): Promise<Finding> {
+  const box = await findSettingsBox(config, log);
+  if (!box)
+    return note(
+      `There is no SETTINGS_KEY and no ${join(config.dataDir, "settings.key")}.`,
+      "The first start makes that file. With several machines, set the same SETTINGS_KEY on all.",
+    );
+  if (await isSettingsKeyRight(db, box)) return ok("The settings key opens what is saved");
+  return wrong(
+    "The settings in the database are encrypted with another key than this machine has.",
+    "Give every instance the same SETTINGS_KEY (or settings.key), or save the configuration again: POST /api/runtime/config.",
+  );
+}
+
+/** Overdue leases say that no sweep runs; due tasks that nobody works on, that the fleet is away. */
+export async function checkQueue(db: Db, sweepIntervalMs: number): Promise<Finding[]> {
+  const { rows } = await db.execute<{ overdue_ms: number }>(
+    sql`select coalesce(max(${nowMs} - expires_at), 0)::float8 as overdue_ms from leases where status = 'active'`,
+  );
+  const overdueMs = rows[0]?.overdue_ms ?? 0;
+  const { oldest_due_ms, workers, slots, accounts } = await readGauges(db);
+  const online = workers.online ?? 0;
+  const findings: Finding[] = [
+    overdueMs > sweepIntervalMs + SWEEP_MARGIN_MS
+      ? wrong(
+          `A lease is overdue for ${timeOf(overdueMs)}: nothing sweeps.`,
+          'Start the service; if it runs, its log says why the loop "lease sweep" fails.',
+        )
+      : ok("No lease is overdue for long"),
+    online === 0
+      ? note("No worker is online.", "Start one: `npm run worker`.")
+      : ok(`${online} worker(s) online, ${slots.used} slot(s) used and ${slots.free} free`),
+  ];
+  const waits = `The task that is due for longest has waited ${timeOf(oldest_due_ms)}`;
+  if (oldest_due_ms > NOBODY_WORKS_MS && online === 0)
+    findings.push(
+      wrong(`${waits}, and no worker is online.`, "Start a worker, or see on their machines why they are gone."),
+    );
+  else if (oldest_due_ms > LONG_WAIT_MS)
+    findings.push(
+      note(
+        `${waits}.`,
+        "GET /api/runtime/llm-tasks/<its id>/explain says why; the oldest are at the end of GET /api/runtime/llm-tasks?status=queued.",
+      ),
+    );
+  else findings.push(ok(oldest_due_ms === 0 ? "No task waits" : waits));
+  if (accounts.limited > 0)
+    findings.push(
+      note(`${accounts.limited} account(s) at a limit.`, "GET /api/runtime/accounts says which, and until when."),
+    );
+  return findings;
+}

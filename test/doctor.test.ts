@@ -1,0 +1,82 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { checkNode, checkOpenFiles } from "../src/doctor/machine.ts";
+import { createTestDatabase } from "./support/database.ts";
+import { aLeasedTask } from "./support/factories.ts";
+import { argumentsOf, ROOT } from "./support/programs.ts";
+
+const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
+const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-doctor-"));
+afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+const KEY = "a key that nobody guesses";
+const settings = { DATABASE_URL, DATA_DIR, BLOOM_RUNTIME_PORT: "9", RUNTIME_API_KEY: KEY };
+
+/** What `npm run doctor` says. */
+function examine(env: Record<string, string>): Promise<{ code: number; output: string }> {
+  const { PATH = "" } = process.env;
+  const options = { cwd: ROOT, env: { PATH, ...settings, ...env } };
+  return new Promise((resolve) => {
+    execFile(process.execPath, argumentsOf("doctor"), options, (error, out, err) =>
+      resolve({ code: Number(error?.code ?? 0), output: out + err }),
+    );
+  });
+}
+
+describe("npm run doctor", () => {
+  it("says what is right where the service does not run, makes no key file, and exits 0", async () => {
+    const { code, output } = await examine({});
+    expect(output).toMatch(/^ok {4}PostgreSQL .+ takes changes/m);
+    expect(output).toMatch(/^ok {4}The tables are those of this version/m);
+    expect(output).toMatch(/^ok {4}The clocks of this machine and of the database agree/m);
+    expect(output).toMatch(/^note {2}The service does not run here/m);
+    expect(output).toMatch(/^note {2}There is no SETTINGS_KEY and no /m);
+    expect([code, output.includes(KEY)]).toEqual([0, false]);
+    expect((await examine({})).output).toMatch(/^note {2}There is no SETTINGS_KEY and no /m);
+  });
+
+  it("says what is wrong and how to mend it, and exits 1", async () => {
+    const { task } = await aLeasedTask(db);
+    await makeOverdue(task.id, 3_600_000);
+    const [last] = await query<{ hash: string; created_at: string }>(
+      "delete from bloom_runtime.migrations where id = (select max(id) from bloom_runtime.migrations) returning hash, created_at",
+    );
+    const old = await examine({});
+    expect([old.code, old.output]).toEqual([
+      1,
+      expect.stringMatching(/^WRONG The database lacks 1 migration.*\n {6}Start the service/m),
+    ]);
+    await query("insert into bloom_runtime.migrations (hash, created_at) values ($1, $2)", [
+      last?.hash,
+      last?.created_at,
+    ]);
+    const { code, output } = await examine({ RUNTIME_API_KEY: "short", MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" });
+    expect(code).toBe(1);
+    expect(output).toMatch(/^WRONG A lease is overdue for 60 min: nothing sweeps\./m);
+    expect(output).toMatch(/^WRONG RUNTIME_API_KEY has fewer than 16 characters/m);
+    expect(output).toMatch(/^WRONG Membridge cannot be reached/m);
+  });
+
+  it("says which settings are wrong, and that the database cannot be reached, without a password", async () => {
+    const wrong = await examine({ BLOOM_RUNTIME_PORT: "many" });
+    expect([wrong.code, wrong.output]).toEqual([
+      1,
+      expect.stringMatching(/^WRONG The environment has 1 wrong setting/m),
+    ]);
+    const away = await examine({ DATABASE_URL: "postgresql://user:secret@127.0.0.1:9/db" });
+    expect([away.code, away.output]).toEqual([
+      1,
+      expect.stringMatching(/^WRONG The database at DATABASE_URL cannot be reached/m),
+    ]);
+    expect(away.output).not.toContain("secret");
+  });
+});
+
+describe("what it says of the machine", () => {
+  it("depends on the version of Node and on the limit of open files", () => {
+    expect(["20.18.3", "20.19.0", "24.1.0"].map((version) => checkNode(version).level)).toEqual(["wrong", "ok", "ok"]);
+    expect([128, 1_024, 65_536].map((limit) => checkOpenFiles(limit).level)).toEqual(["wrong", "note", "ok"]);
+  });
+});
