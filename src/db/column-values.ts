@@ -1,10 +1,20 @@
 /** The values that columns may have: the statuses, and what lies in those that hold JSON. */
-export const TASK_STATUSES = ["queued", "leased", "running", "completed", "failed", "dead", "cancelled"] as const;
-export type TaskStatus = (typeof TASK_STATUSES)[number];
+/** The states of a task, and of which kind each is: an `open` task waits, a `held` one is held by a lease, and an `ended` one needs no more work. */
+const TASK_STATES = {
+  queued: "open",
+  leased: "held",
+  running: "held",
+  completed: "ended",
+  failed: "ended",
+  dead: "ended",
+  cancelled: "ended",
+} as const;
+export type TaskStatus = keyof typeof TASK_STATES;
+export const TASK_STATUSES = Object.keys(TASK_STATES) as [TaskStatus, ...TaskStatus[]];
 /** A task in one of these states is held by a lease. */
-export const HELD_STATUSES: readonly TaskStatus[] = ["leased", "running"];
+export const HELD_STATUSES: readonly TaskStatus[] = TASK_STATUSES.filter((status) => TASK_STATES[status] === "held");
 /** A task in one of these states has not ended. */
-export const OPEN_STATUSES: readonly TaskStatus[] = ["queued", ...HELD_STATUSES];
+export const OPEN_STATUSES: readonly TaskStatus[] = TASK_STATUSES.filter((status) => TASK_STATES[status] !== "ended");
 export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
 export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
 export const URL_SOURCES = ["node", "caller", "membridge"] as const;

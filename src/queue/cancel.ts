@@ -8,13 +8,13 @@ import { OPEN_STATUSES } from "../db/column-values.ts";
 import { llmTasks } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
-import { isStill } from "./fence.ts";
+import { isHeld, isStill } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { lockTask, taskColumns } from "./tasks.ts";
 
 /**
- * Cancels a task: a queued one at once. A held task is only marked: its worker hears of it at the next heartbeat, and the task is cancelled when its
- * lease ends, however that happens (lifecycle.md, "States"). To cancel again changes nothing. NotFound: no such task. Conflict: it has ended
+ * Cancels a task at once when no worker holds it. A held task is only marked: its worker hears of it at the next heartbeat, and the task is cancelled
+ * when its lease ends, however that happens (lifecycle.md, "States"). To cancel again changes nothing. NotFound: no such task. Conflict: it has ended
  * in another way.
  */
 export function cancelTask(
@@ -27,7 +27,7 @@ export function cancelTask(
   return inTransaction(db, async (tx) => {
     const before = await lockTask(tx, taskId, which);
     if (before.status === "cancelled" || before.cancel_requested) return before;
-    const now = before.status === "queued" ? { status: "cancelled" as const } : { cancel_requested: true };
+    const now = isHeld(before) ? { cancel_requested: true } : { status: "cancelled" as const };
     const [task] = await tx
       .update(llmTasks)
       .set({ ...now, updated_at: nowMs })
