@@ -1,14 +1,93 @@
 /**
- * Which worker may take which task. What the earlier attempts of a task decide for a claim is `isOpenTo` in queue/tasks.ts. How much room a worker
- * has is in capacity.ts, and which worker is best in router.ts.
+ * Which worker may take which task: the rule by which claims, leases, dispatches and explanations all go. How much room a worker has is in
+ * capacity.ts, and which of several workers is best in router.ts.
  */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
+import { labelKeyOf } from "../db/queued-indexes.ts";
 import type { TaskRow } from "../db/rows.ts";
+import { llmTasks } from "../db/schema.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
 import { takesCalls } from "./agent-refusals.ts";
 import { isResting } from "./worker-rest.ts";
+
+/** A column of the task, or of the worker, as SQL: each statement has them in a place of its own. */
+export type OfTask = (column: keyof TaskRow) => SQLWrapper;
+export type OfWorker = (column: keyof typeof workers.$inferSelect) => SQLWrapper;
+
+/** For queries on `llm_tasks` and on `workers` themselves. */
+export const ofTaskRow: OfTask = (column) => llmTasks[column];
+const ofWorkerRow: OfWorker = (column) => workers[column];
+
+/** A part of the rule. All parts must allow a worker to take a task. */
+interface Part {
+  /** True in SQL when the worker may take the task as far as this part decides; never null. */
+  allows: (ofTask: OfTask, ofWorker: OfWorker) => SQL;
+  /** A text in SQL that says why the worker may not; it goes on after the worker's name. */
+  refusal: (ofTask: OfTask, ofWorker: OfWorker) => SQL;
+  /** A quick form of "exists (select from able where allows)", where `able` is a CTE with rows of `workers`. */
+  allowsOneOf?: (ofTask: OfTask, able: SQL) => SQL;
+}
+
+/** With `allow_fallback` false, only the worker that had the task first may have it. */
+const fallback: Part = {
+  allows: (ofTask, ofWorker) =>
+    sql`(${ofTask("allow_fallback")} or ${ofTask("tried_by")} is null or ${ofTask("tried_by")} = ${ofWorker("id")})`,
+  refusal: (ofTask) => sql`'may not have it: it is kept to worker ' || ${ofTask("tried_by")}`,
+  allowsOneOf: (ofTask, able) =>
+    sql`(${ofTask("allow_fallback")} or ${ofTask("tried_by")} is null or ${ofTask("tried_by")} in (select id from ${able}))`,
+};
+
+/** The worker has all labels that the task requires. */
+const labels: Part = {
+  allows: (ofTask, ofWorker) => hasLabels(ofTask("requires"), ofWorker("labels")),
+  refusal: (ofTask, ofWorker) =>
+    sql`'lacks the label(s) ' || array_to_string(array(select label from jsonb_array_elements_text(${ofTask("requires")}) as label
+        where not ${hasLabels(sql`jsonb_build_array(label)`, ofWorker("labels"))}), ', ')`,
+  // Queries that compare many tasks with many workers find the tasks by `labelSetsWithin`.
+  allowsOneOf: () => sql`true`,
+};
+
+const RULE = [fallback, labels];
+
+/** True in SQL when the worker may take the task, whoever asks. Whether the worker gets work at all is `takesNewWork` or `isAvailable`. */
+export function mayTake(ofTask: OfTask, ofWorker: OfWorker = ofWorkerRow): SQL {
+  return sql`(${sql.join(
+    RULE.map(({ allows }) => allows(ofTask, ofWorker)),
+    sql` and `,
+  )})`;
+}
+
+/**
+ * `mayTake` for the worker's own claim. A worker that failed the task leaves it to others until `elsewhere_until`. The router does not ask for
+ * that: it chooses such a worker last.
+ */
+export function mayClaim(ofTask: OfTask, ofWorker: OfWorker): SQL {
+  return sql`(${mayTake(ofTask, ofWorker)} and (${ofTask("allow_fallback")} and ${ofTask("tried_by")} = ${ofWorker("id")}
+    and ${ofTask("elsewhere_until")} > ${nowMs}) is not true)`;
+}
+
+/** The reasons why the worker may not take the task, as an array of texts in SQL; empty when it may. */
+export function refusalsOf(ofTask: OfTask, ofWorker: OfWorker = ofWorkerRow): SQL<string[]> {
+  const refusals = RULE.map(
+    ({ allows, refusal }) => sql`case when not ${allows(ofTask, ofWorker)} then ${refusal(ofTask, ofWorker)} end`,
+  );
+  return sql`array_remove(array[${sql.join(refusals, sql`, `)}], null)`;
+}
+
+/**
+ * True in SQL when some worker in the CTE `able` may take a task that was found by `labelSetsWithin`. Each part is asked for itself, which is
+ * quicker, so that a few tasks pass that no worker may take: the lease decides.
+ */
+export function mayBeTakenByOneOf(able: SQL, ofTask: OfTask): SQL {
+  const parts = RULE.map(
+    ({ allows, allowsOneOf }) =>
+      allowsOneOf?.(ofTask, able) ??
+      sql`exists (select from ${able} as workers where ${allows(ofTask, (column) => sql`workers.${sql.identifier(column)}`)})`,
+  );
+  return sql`(${sql.join(parts, sql` and `)})`;
+}
 
 /** True in SQL for a worker that an operator has drained. An expired drain counts as no drain. */
 export const isDrained = sql`(${workers.drain} is not null
@@ -17,8 +96,15 @@ export const isDrained = sql`(${workers.drain} is not null
 /** True in SQL for a worker that may get new work at all, whoever asks: it is neither drained nor resting. */
 export const takesNewWork = sql`(not ${isDrained} and not ${isResting})`;
 
+/** True in SQL for a worker that the router may choose, whatever its load is. */
+export const isAvailable = sql`(${workers.status} = 'online' and ${workers.has_cli} and ${takesNewWork}
+    and (not ${isPaced} or ${isAccountIdle}))`;
+
+/** True in SQL for a worker whose agent the service may call by its own choice. */
+export const isCallable = sql`(${workers.url} <> '' and ${takesCalls})`;
+
 /** True in SQL when the worker's `labels` contain all labels in `requires`. Both are JSON arrays. */
-export function hasLabels(requires: SQLWrapper, labels: SQLWrapper = sql`${workers.labels}`): SQL {
+export function hasLabels(requires: SQLWrapper, labels: SQLWrapper = ofWorkerRow("labels")): SQL {
   return sql`${requires} <@ ${labels}`;
 }
 
@@ -27,20 +113,23 @@ export function coversLabels(labels: ReadonlySet<string>, requires: readonly str
   return requires.every((label) => labels.has(label));
 }
 
-/** True in SQL for a worker that the router may choose for a task with these labels, whatever its load is. */
-export function isEligible(requires: SQLWrapper): SQL {
-  return sql`(${workers.status} = 'online' and ${workers.has_cli} and ${takesNewWork} and (not ${isPaced} or ${isAccountIdle})
-    and ${hasLabels(requires)})`;
+/** The set of labels that a queued task asks for, in the form in which an index has it. */
+export const labelKey = labelKeyOf(llmTasks.requires);
+
+/**
+ * The rule of `hasLabels` in the form that an index serves: the recursive CTE `sets`, with the key of each set of labels that queued tasks ask for
+ * and that lies within `labels`, a JSON array in SQL. With `labels` null there are no sets. The cost is an index look-up for each set that fits,
+ * and few more: after a set that does not fit, the search leaps to where the next one that fits can stand, past all sets with the same foreign label.
+ */
+export function labelSetsWithin(labels: SQL): SQL {
+  const own = sql`(select bloom_runtime.label_key(own.labels) from (select ${labels} as labels) as own where own.labels is not null)`;
+  const from = (key: SQL, table: SQL) => sql`
+      select found.key, bloom_runtime.next_label_key(found.key, ${own}) as next from ${table} cross join lateral (
+        select ${labelKey} as key from ${llmTasks} where status = 'queued' and ${labelKey} >= ${key} order by ${labelKey} limit 1
+      ) as found`;
+  return sql`steps as (${from(sql`start`, sql`(select '{}'::bigint[] as start where ${own} is not null) as begin`)}
+      union all ${from(sql`steps.next`, sql`steps`)}
+    ), sets as materialized (
+      select key from steps where next[cardinality(key) + 1] = -1
+    )`;
 }
-
-/** A column of the task that a worker is looked for, as SQL. */
-export type OfTask = (column: keyof TaskRow) => SQLWrapper;
-
-/** True in SQL unless the task is kept to another worker: with `allow_fallback` false, only the worker that had it first may have it. */
-export function isNotKept(ofTask: OfTask, worker: SQLWrapper = workers.id): SQL {
-  const triedBy = ofTask("tried_by");
-  return sql`(${ofTask("allow_fallback")} or ${triedBy} is null or ${triedBy} = ${worker})`;
-}
-
-/** True in SQL for a worker whose agent the service may call by its own choice. */
-export const isCallable = sql`(${workers.url} <> '' and ${takesCalls})`;

@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { cliSessions, workers } from "../db/fleet-tables.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "./capacity.ts";
-import { hasLabels, isCallable, isEligible, isNotKept, type OfTask } from "./matching.ts";
+import { hasLabels, isAvailable, isCallable, mayTake, type OfTask } from "./matching.ts";
 
 /**
  * The router: a query for the worker that could best take a task. The order, the first rule that tells two workers apart decides:
@@ -19,7 +19,7 @@ export function bestWorker(ofTask: OfTask, withUrl: SQL): SQL {
   return sql`with ${loadCte(sql`, bool_or(context_id = ${contextId}) as is_warm`)}
     select ${workers.id}
     from ${workersWithLoad}
-    where ${isEligible(ofTask("requires"))} and ${isNotKept(ofTask)} and ${load} < ${maxConcurrency} and (not ${withUrl} or ${isCallable})
+    where ${isAvailable} and ${mayTake(ofTask)} and ${load} < ${maxConcurrency} and (not ${withUrl} or ${isCallable})
     order by ${ofTask("tried_by")} is not distinct from ${workers.id}, ${ofTask("resume")} and ${hasSession} desc,
       coalesce(load.is_warm, false) desc, ${hasLabels(ofTask("prefers"))} is true desc, ${maxConcurrency} - ${load} desc,
       ${workers.last_heartbeat} desc nulls last, ${workers.id}

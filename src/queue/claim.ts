@@ -14,7 +14,7 @@ import { statement, transition } from "../db/statement.ts";
 import { Conflict } from "../errors.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
-import { hasLabels, isDrained, takesNewWork } from "../fleet/matching.ts";
+import { isDrained, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork } from "../fleet/matching.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
@@ -22,9 +22,9 @@ import { afterCommit } from "./after-commit.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { withContinuations } from "./continuation.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { labelSetsWithin, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
+import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
-import { isDue, isOpenTo, taskBytes } from "./tasks.ts";
+import { isDue, taskBytes } from "./tasks.ts";
 
 /** How long the CLI session of a worker's last context is taken to be warm. */
 const WARM_MS = 600_000;
@@ -53,7 +53,8 @@ const given = (name: keyof Values) => sql.placeholder(name);
 const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
-const fits = sql`${hasLabels(sql`requires`, own("labels"))} and ${isOpenTo(sql`${given("workerId")}::text`)} and ${isKeyFree}`;
+const mayHave = mayClaim(ofTaskRow, own);
+const fits = sql`${mayHave} and ${isKeyFree}`;
 const order = queueOrder(own("warm"));
 
 const ofAllAgents = sql`sets cross join lateral (
@@ -91,12 +92,12 @@ const claimOf = (name: string, oldest: SQL) =>
   statement<Claimed, Values>(
     name,
     sql`with recursive self as materialized (
-      select ${workers.drain} as drain, ${isDrained} as drained, ${isQuiet} as quiet, ${workers.labels} as labels,
-        ${currentRest} as rest, ${isResting} as resting, ${restSeconds} as rest_seconds,
+      select ${workers}.*, ${isDrained} as drained, ${isQuiet} as quiet, ${currentRest} as current_rest,
+        ${isResting} as resting, ${restSeconds} as rest_seconds,
         case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
         least(${given("maxTasks")}::int, ${freeRoom}) as room
       from ${workers} where ${workers.id} = ${given("workerId")}
-    ), ${labelSetsWithin(sql`(select bloom_runtime.label_key(labels) from self where room > 0)`)}, oldest as materialized (
+    ), ${labelSetsWithin(sql`(select labels from self where room > 0)`)}, oldest as materialized (
       select oldest.* from ${oldest}
     ), same as (
       select ${orderColumns} from (
@@ -109,7 +110,7 @@ const claimOf = (name: string, oldest: SQL) =>
     ), ranked as materialized (
       select *, row_number() over place as rank, sum(bytes) over place as total from (
         select ${orderColumns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks}
-        where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${isOpenTo(sql`${given("workerId")}::text`)}
+        where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${mayHave}
         order by ${order} limit ${own("room")} for no key update skip locked
       ) as found
       where ${takesKey(sql`concurrency_key`)}
@@ -127,7 +128,7 @@ const claimOf = (name: string, oldest: SQL) =>
           select from ranked earlier where earlier.concurrency_key = ranked.concurrency_key and earlier.rank < ranked.rank))
         and (rank = 1 or total <= ${sql.raw(String(CLAIM_BYTES))})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
-    select drained, drain, resting, rest, rest_seconds, quiet, labels::text, room, (select count(*)::int from seen) as seen,
+    select drained, drain, resting, current_rest as rest, rest_seconds, quiet, labels::text, room, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (
       select coalesce(json_agg(json_build_object('task', leased_tasks, 'lease', new_leases) order by ranked.rank), '[]')
       from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id

@@ -3,9 +3,16 @@ import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { statement } from "../db/statement.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
-import { coversLabels, isCallable, isEligible } from "../fleet/matching.ts";
+import {
+  coversLabels,
+  isAvailable,
+  isCallable,
+  labelSetsWithin,
+  mayBeTakenByOneOf,
+  ofTaskRow,
+} from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
-import { labelSetsWithin, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
+import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** The workers with the same labels, and the room that they have together. */
 interface Room {
@@ -22,21 +29,26 @@ interface Waiting {
 /** The number of tasks that are looked at, shared out among the sets of labels that they ask for; at least one of each set. */
 const LOOKED_AT = 2_000;
 
+/** True for a worker with room whose agent the service may call. */
+const isAble = sql`${isAvailable} and ${isCallable} and ${load} < ${maxConcurrency}`;
+
 const ROOMS = statement<Room, Record<string, never>>(
   "rooms",
   sql`with ${loadCte()}
     select ${workers.labels} as labels, sum(${maxConcurrency} - ${load})::int as room
     from ${workersWithLoad}
-    where ${isEligible(sql`'[]'::jsonb`)} and ${isCallable} and ${load} < ${maxConcurrency}
+    where ${isAble}
     group by labels`,
 );
 
 const limit = sql`(select greatest(1, least(${sql.placeholder("limit")}::int, ${sql.raw(String(LOOKED_AT))} / greatest(1, count(*))))::int from sets)`;
 const OLDEST = statement<Waiting, { labels: string; limit: number }>(
   "oldest_of_each_set",
-  sql`with recursive ${labelSetsWithin(sql`(select bloom_runtime.label_key(${sql.placeholder("labels")}::jsonb))`)}
+  sql`with recursive ${loadCte()}, able as materialized (
+      select ${workers}.* from ${workersWithLoad} where ${isAble}
+    ), ${labelSetsWithin(sql`${sql.placeholder("labels")}::jsonb`)}
     select id, requires, concurrency_key from sets cross join lateral (
-      ${oldestOf(sql`${orderColumns}, requires`, sql`sets.key`, limit, isKeyFree)}
+      ${oldestOf(sql`${orderColumns}, requires`, sql`sets.key`, limit, sql`${isKeyFree} and ${mayBeTakenByOneOf(sql`able`, ofTaskRow)}`)}
     ) as oldest
     order by ${queueOrder()}`,
 );

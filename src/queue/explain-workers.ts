@@ -6,23 +6,24 @@ import { llmTasks } from "../db/schema.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
 import { activeLeases, maxConcurrency } from "../fleet/capacity.ts";
-import { hasLabels, isDrained, isEligible, isNotKept } from "../fleet/matching.ts";
+import { isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
 
 /** The most workers that an explanation names. */
 const MOST_WORKERS = 200;
 
-const labelsOf = ({ requires }: Task) => sql`${JSON.stringify(requires)}::jsonb`;
+const inDatabase =
+  ({ id }: Task): OfTask =>
+  (column) =>
+    sql`(select ${llmTasks[column]} from ${llmTasks} where ${llmTasks.id} = ${id})`;
 
 /** How many workers could take the task now. */
 export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
-  const ofTask = (column: keyof Task) =>
-    sql`(select ${llmTasks[column]} from ${llmTasks} where ${llmTasks.id} = ${task.id})`;
   const [counted] = await db
     .select({ able: sql<number>`count(*)::int` })
     .from(workers)
     .where(
-      sql`${isEligible(labelsOf(task))} and ${isNotKept(ofTask)} and ${activeLeases} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`,
+      sql`${isAvailable} and ${mayTake(inDatabase(task))} and ${activeLeases} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`,
     );
   return counted?.able ?? 0;
 }
@@ -33,7 +34,7 @@ export async function limitsFor(db: Db, task: Task): Promise<string[]> {
   const limited = await db
     .select({ account: accountOf, until })
     .from(workers)
-    .where(sql`${accountRest} is not null and ${hasLabels(labelsOf(task))}`)
+    .where(sql`${accountRest} is not null and ${mayTake(inDatabase(task))}`)
     .groupBy(accountOf)
     .orderBy(until)
     .limit(3);
@@ -47,7 +48,6 @@ export async function limitsFor(db: Db, task: Task): Promise<string[]> {
  * itself: a worker without a CLI can still claim the task, and a caller can lease it to a worker whose agent is not called now.
  */
 export async function explainWorkers(db: Db, task: Task): Promise<Explanation["workers"]> {
-  const { allow_fallback, tried_by } = task;
   const rows = await db
     .select({
       id: workers.id,
@@ -63,8 +63,7 @@ export async function explainWorkers(db: Db, task: Task): Promise<Explanation["w
       refusals: workers.refusals,
       paused_until: workers.paused_until,
       active: activeLeases,
-      missing: sql<string[]>`array(select label from jsonb_array_elements_text(${labelsOf(task)}) as label
-        where not ${hasLabels(sql`jsonb_build_array(label)`)})`,
+      refusalsOfTask: refusalsOf(inDatabase(task)),
       isDrained: sql<boolean>`${isDrained}`,
       answered_by: workers.answered_by,
       isPaused: sql<boolean>`${workers.url} <> '' and ${isPaused}`,
@@ -82,7 +81,7 @@ export async function explainWorkers(db: Db, task: Task): Promise<Explanation["w
       accountRest,
       account,
       active,
-      missing,
+      refusalsOfTask,
       refusals,
       paused_until,
       answered_by,
@@ -97,8 +96,7 @@ export async function explainWorkers(db: Db, task: Task): Promise<Explanation["w
         accountRest !== null && `rests until ${endOf(accountRest)}: ${accountRest.reason}`,
         is.waitsForAccount &&
           `shares account ${account}, which gets one task at a time now: most of its allowance is used`,
-        !allow_fallback && tried_by !== null && tried_by !== id && `may not have it: it is kept to worker ${tried_by}`,
-        missing.length > 0 && `lacks the label(s) ${missing.join(", ")}`,
+        ...refusalsOfTask,
         active >= (is.slots ?? 0) && `is full: ${active} of ${is.slots}`,
         answered_by !== null &&
           `has an address at which the node "${answered_by}" answers, so that its agent is not called`,

@@ -14,7 +14,7 @@ import { statement, transition } from "../db/statement.ts";
 import { Conflict, Unavailable } from "../errors.ts";
 import { isAccountFree } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, maxConcurrency } from "../fleet/capacity.ts";
-import { isDrained, isEligible, takesNewWork } from "../fleet/matching.ts";
+import { isAvailable, isDrained, mayTake, takesNewWork } from "../fleet/matching.ts";
 import { bestWorker } from "../fleet/router.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { findKeyHolder, isKeyFree } from "./concurrency-key.ts";
@@ -72,7 +72,7 @@ const leaseStatement = (name: string, lock: SQL) =>
       update ${workers} set served_context = task.context_id, served_at = ${nowMs}
       from task
       where ${workers.id} = coalesce(${named}, (${best}${lock})) and ${takesNewWork}
-        and (${named} is not null or (${isEligible(sql`task.requires`)} and ${isAccountFree}))
+        and (${named} is not null or (${isAvailable} and ${mayTake((column) => sql`task.${sql.identifier(column)}`)} and ${isAccountFree}))
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} as room, row_to_json(${workers}.*) as record,
         ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases, task.id as task_id, task.context_id, task.policy, task.takeable_from
     ), picked as (

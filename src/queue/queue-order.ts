@@ -1,7 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
-import { dueOf, labelKeyOf, turnOf } from "../db/queued-indexes.ts";
+import { dueOf, turnOf } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
+import { labelKey } from "../fleet/matching.ts";
 
 /** Tasks of a context that has a head start are treated as so much older than they are. Other tasks wait no longer than that because of it. */
 const HEAD_START_MS = 30_000;
@@ -21,25 +22,7 @@ export function queueOrder(warm?: SQL): SQL {
   return sql`${turn}${headStart}, id`;
 }
 
-const labelKey = labelKeyOf(llmTasks.requires);
 const due = dueOf(llmTasks);
-
-/**
- * The recursive CTE `sets`, with the sets of labels that queued tasks ask for and that lie within `labels`. Both are label keys; the column is
- * `key`. With `labels` null there are no sets. The cost is an index look-up for each set that fits, and few more: after a set that does not fit, the
- * search leaps to where the next one that fits can stand, past all sets with the same foreign label.
- */
-export function labelSetsWithin(labels: SQL): SQL {
-  const from = (key: SQL, table: SQL) => sql`
-      select found.key, bloom_runtime.next_label_key(found.key, ${labels}) as next from ${table} cross join lateral (
-        select ${labelKey} as key from ${llmTasks} where status = 'queued' and ${labelKey} >= ${key} order by ${labelKey} limit 1
-      ) as found`;
-  return sql`steps as (${from(sql`start`, sql`(select '{}'::bigint[] as start where ${labels} is not null) as begin`)}
-      union all ${from(sql`steps.next`, sql`steps`)}
-    ), sets as materialized (
-      select key from steps where next[cardinality(key) + 1] = -1
-    )`;
-}
 
 /**
  * A query for due tasks that ask for the set of labels `key`: the `limit` first in the queue's order that never had to wait for a time, and

@@ -7,7 +7,6 @@ import { isUuid } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
-import { isNotKept } from "../fleet/matching.ts";
 
 /** What Drizzle reads of a task that is answered. */
 export const taskColumns = pickColumns(llmTasks, TASK_FIELDS);
@@ -17,16 +16,6 @@ const taskNotFound = () => new NotFound("Task not found");
 export const isDue = sql`coalesce(greatest(${llmTasks.not_before}, ${llmTasks.retry_at}) <= ${nowMs}, true)`;
 /** When the task may be leased, in epoch milliseconds; 0 means at once. */
 export const dueAt = ({ not_before, retry_at }: Task) => Math.max(not_before ?? 0, retry_at ?? 0);
-
-/**
- * The task may go to the worker as far as its earlier attempts decide: without `allow_fallback` only to the worker that had it first; else the
- * worker that failed it last leaves it to others for a while.
- */
-export function isOpenTo(worker: SQL): SQL {
-  const { tried_by, allow_fallback, elsewhere_until } = llmTasks;
-  const isElsewhere = sql`(${allow_fallback} and ${tried_by} = ${worker} and ${elsewhere_until} > ${nowMs})`;
-  return sql`(${isNotKept((column) => llmTasks[column], worker)} and ${isElsewhere} is not true)`;
-}
 
 /** The worker that a task is kept to without `allow_fallback`, when somebody queues it again; null where any may have it. */
 export const keptTo = sql`case when not ${llmTasks.allow_fallback} then coalesce(${llmTasks.tried_by}, ${llmTasks.worker_id}) end`;

@@ -357,6 +357,10 @@ describe("auto dispatch", () => {
   it("is not held up by tasks that nobody can take, and sends no address where there is none to send", async () => {
     await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
     const blocked = await Promise.all(Array.from({ length: 60 }, () => aTask(db, { requires: ["nobody has it"] })));
+    const kept = await Promise.all(Array.from({ length: 3 }, () => aTask(db)));
+    await query("update llm_tasks set allow_fallback = false, tried_by = 'away' where id = any($1)", [
+      kept.map(({ id }) => id),
+    ]);
     const task = await aTask(db);
     const agent = await anAgent();
     expect(await autoDispatchOnce(db, app.dispatcher, undefined, log)).toBe(1);
@@ -364,7 +368,9 @@ describe("auto dispatch", () => {
     const asked = agent.requests.find(({ path }) => path === "/execute-task");
     expect(asked?.body).not.toHaveProperty("runtime_url");
     expect(await pass()).toBe(0);
-    await query("update llm_tasks set status = 'cancelled' where id = any($1)", [blocked.map(({ id }) => id)]);
+    await query("update llm_tasks set status = 'cancelled' where id = any($1)", [
+      [...blocked, ...kept].map(({ id }) => id),
+    ]);
   });
 
   it("fills each kind of worker, whatever the others have no room for", async () => {
