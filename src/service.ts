@@ -17,6 +17,7 @@ import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { whileStarting } from "./http/while-starting.ts";
 import { every } from "./loop.ts";
 import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
+import { forgetSessions } from "./queue/cli-sessions.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
 import { cleanLiveOutput } from "./queue/live-output.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
@@ -96,7 +97,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
       every(STATISTICS_INTERVAL_MS, "table statistics", db, () => countGrownTables(db)),
       every(STORAGE_INTERVAL_MS, "artifact storage", db, async () => {
         await moveOnce(db, store, stopping.signal);
-        return { removed: await cleanOnce(db, store, stopping.signal), printed: await cleanLiveOutput(db) };
+        const removed = await cleanOnce(db, store, stopping.signal);
+        return { removed, printed: await cleanLiveOutput(db), sessions: await forgetSessions(db) };
       }),
     ];
     if (config.autoDispatch) {

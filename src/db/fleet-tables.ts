@@ -1,6 +1,6 @@
 /** The workers, and the accounts at LLM providers that they use. See `schema.ts` for what holds for all tables. */
 import { getTableColumns, sql } from "drizzle-orm";
-import { boolean, doublePrecision, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
+import { boolean, doublePrecision, index, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import {
   type Capabilities,
@@ -93,6 +93,8 @@ export const cliSessions = pgTable(
   (session) => [
     // sessionsOf
     primaryKey({ columns: [session.worker_id, session.context_id] }),
+    // forgetSessions
+    index("runtime_cli_sessions_updated_at").on(session.updated_at),
   ],
 );
 

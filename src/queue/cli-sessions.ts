@@ -1,8 +1,12 @@
 /** CLI sessions: the last one of each context on each worker, so that a task may go on where an earlier one ended. */
-import { and, eq, inArray } from "drizzle-orm";
+import { and, eq, inArray, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { cliSessions } from "../db/fleet-tables.ts";
+
+/** How long a session is kept that no task has used. Claude too removes its sessions after 30 days, unless it is told otherwise. */
+const KEPT_UNUSED_MS = 30 * 86_400_000;
+const PER_PASS = 1_000;
 
 /** Keeps the session in which the worker served the context last, and what all of it has cost, in dollars; null where that is not known. */
 export async function recordSession(
@@ -27,4 +31,17 @@ export async function sessionsOf(db: Db, workerId: string, contextIds: string[])
     .from(cliSessions)
     .where(and(eq(cliSessions.worker_id, workerId), inArray(cliSessions.context_id, contextIds)));
   return new Map(found.map(({ context_id, session_id }) => [context_id, session_id]));
+}
+
+/** Forgets sessions that no task has used for 30 days, 1,000 at most; gives how many. */
+export async function forgetSessions(db: Db): Promise<number> {
+  const { rows } = await db.execute<{ forgotten: number }>(sql`
+    with unused as (
+      select worker_id, context_id from ${cliSessions} where updated_at < ${nowMs} - ${KEPT_UNUSED_MS}
+      order by updated_at limit ${PER_PASS} for update skip locked
+    ), forgotten as (
+      delete from ${cliSessions} as s using unused where s.worker_id = unused.worker_id and s.context_id = unused.context_id returning 1
+    )
+    select count(*)::int as forgotten from forgotten`);
+  return rows[0]?.forgotten ?? 0;
 }

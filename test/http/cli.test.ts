@@ -1,5 +1,6 @@
 /** Completions that hand in what a CLI printed, and what the runtime makes of it. */
 import { beforeEach, describe, expect, it } from "vitest";
+import { forgetSessions } from "../../src/queue/cli-sessions.ts";
 import * as printed from "../cli/printed.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -78,7 +79,7 @@ describe("a completion with what a CLI printed", () => {
     expect(result).toMatchObject({ status: "error", error_kind: kind, output: "A seed", incomplete: true });
   });
 
-  it("counts of a session that went on what the run itself cost", async () => {
+  it("counts of a session that went on what the run itself cost, and forgets sessions unused for 30 days", async () => {
     const worker = { name: "of-sessions", capabilities: { max_concurrency: 4 } };
     const run = async (context_id: string, total_cost_usd: number, session_id = "s-9") => {
       const { task } = await aLeasedTask(db, { task: { context_id }, worker });
@@ -90,6 +91,10 @@ describe("a completion with what a CLI printed", () => {
     expect(await run("garden", 1)).toBe(0.25);
     expect(await run("garden", 2, "another")).toBe(2);
     expect(await run("field", 3, "another")).toBe(3);
+    await query("update runtime_cli_sessions set updated_at = updated_at - 2592001000 where context_id = 'garden'");
+    expect([await forgetSessions(db), await forgetSessions(db)]).toEqual([1, 0]);
+    expect(await run("garden", 4, "another")).toBe(4);
+    expect(await run("field", 4, "another")).toBe(1);
   });
 
   it("is read from an upload, whatever its bytes are, and the upload is forgotten", async () => {

@@ -1,0 +1,1 @@
+CREATE INDEX "runtime_cli_sessions_updated_at" ON "runtime_cli_sessions" USING btree ("updated_at");
