@@ -13,6 +13,9 @@ const USAGE = `npm run key -- create --name <name> --role <${ROLES.join(" | ")}>
 npm run key -- list
 npm run key -- revoke --name <name> [--older]`;
 
+const OPEN =
+  "RUNTIME_API_KEY is not set here. A service without it is open and asks for no key, so these keys count only where it is set.\n";
+
 async function main(args: string[]): Promise<void> {
   const command = readCommand(args);
   loadEnvFile(process.env);
@@ -24,6 +27,7 @@ async function main(args: string[]): Promise<void> {
     await migrateServer(server, log);
     const { db, close } = openDatabase({ url: server.url, poolMax: 1 }, log);
     await command(db).finally(close);
+    if (config.apiKey === undefined) process.stderr.write(OPEN);
   } finally {
     await server.stop();
   }
