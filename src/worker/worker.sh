@@ -34,7 +34,24 @@ fail() { printf '%s\n' "$(plain "$1")" >&2; exit 2; }
 
 # ---------------------------------------------------------------------------------------------------------------- start
 
+usage() {
+  cat << 'END'
+A BLOOM worker: it asks the runtime for tasks, runs a command for each, and hands in what the command prints.
+
+  --server URL      the runtime; http://localhost:3002 when not given
+  --name NAME       a name that no other worker has; the host's when not given
+  --cli NAME        runs claude, codex, gemini or opencode for each task
+  --cli-args ARGS   adds arguments to those of --cli
+  --exec COMMAND    runs this in place of --cli: the prompt comes on standard input, what it prints is the result
+  --labels A,B      the labels that this worker has
+  --account NAME    the account at the LLM's provider that the CLI uses, where workers share one
+
+RUNTIME_API_KEY is the runtime's key, if it has one; or RUNTIME_API_KEY_FILE names the file that holds it.
+END
+}
+
 read_options() {
+  case ${1:-} in --help | -h) usage; exit 0 ;; esac
   while [ $# -gt 1 ]; do
     case $1 in
       --server) SERVER=${2%/} ;;

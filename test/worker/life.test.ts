@@ -1,5 +1,5 @@
 /** How a worker begins, goes on and ends. */
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -172,4 +172,10 @@ vitestIt("the shell worker comes from the service, as it lies here", async () =>
     expect.stringContaining("text/x-shellscript"),
   ]);
   expect(script).toBe(await readFile(join(ROOT, SCRIPT), "utf8"));
+});
+
+vitestIt("the shell worker tells its options", () => {
+  const said = execFileSync("sh", [join(ROOT, SCRIPT), "--help"], { encoding: "utf8" });
+  for (const option of ["--server", "--name", "--cli", "--cli-args", "--exec", "--labels", "--account"])
+    expect(said).toContain(`\n  ${option} `);
 });
