@@ -13,6 +13,7 @@ const PROGRAMS = {
   key: "src/key-tool.ts",
   doctor: "src/doctor/main.ts",
   "db-tool": "src/db/migration-tool.ts",
+  openapi: "src/openapi-tool.ts",
   backup: "src/backup-tool.ts",
   "check-thread": "src/output-schema/check-thread.ts",
 };

@@ -1,7 +1,7 @@
 import cors from "cors";
 import express, { type Express } from "express";
 import type { Logger } from "pino";
-import type { Config } from "./config.ts";
+import { type Config, loadConfig } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import type { EventHub } from "./events/event-hub.ts";
 import type { Membridge } from "./fleet/membridge.ts";
@@ -14,6 +14,7 @@ import { createKeyGuard } from "./http/auth.ts";
 import { answersFrom } from "./http/await-result.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
 import { bulkRoutes } from "./http/bulk-routes.ts";
+import { withDocuments } from "./http/document-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
 import { eventRoutes } from "./http/event-routes.ts";
 import { healthRoutes } from "./http/health-routes.ts";
@@ -29,6 +30,7 @@ import { createRateLimits } from "./http/rate-limits.ts";
 import { recordRoutes } from "./http/record-routes.ts";
 import { redirectToHttps } from "./http/redirect-to-https.ts";
 import { requestId } from "./http/request-id.ts";
+import type { Route, RouteFacts } from "./http/route.ts";
 import { runtimeRoutes } from "./http/runtime-routes.ts";
 import { securityHeaders } from "./http/security-headers.ts";
 import { taskRoutes } from "./http/task-routes.ts";
@@ -36,6 +38,7 @@ import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { workRoutes } from "./http/work-routes.ts";
 import { workerRoutes } from "./http/worker-routes.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
+import { createMeters } from "./metrics/meters.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import { openLiveFollowers } from "./queue/live-followers.ts";
 import type { ResultRoom } from "./queue/result-room.ts";
@@ -78,8 +81,7 @@ const EXPOSED_HEADERS = [
 
 /** The HTTP side of the service: middleware and routes in their order, nothing else. They are added to `app`. */
 export function createApp(deps: AppDeps, app: Express = express()): Express {
-  const { config, log, db, settings, membridge, store, waitingRoom, resultRoom, dispatcher, agents, connections } =
-    deps;
+  const { config, log, db, connections } = deps;
   app.disable("x-powered-by");
   // To hash every answer costs more than to send it again. The contents of artifacts have an ETag of their own.
   app.disable("etag");
@@ -90,7 +92,7 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute);
-  const { bodyBytes, outputBytes } = config.limits;
+  const { bodyBytes } = config.limits;
   const body = { maxBytes: bodyBytes, budget: createBodyBudget(bodyBytes) };
   const guards = {
     limits: createRateLimits(config.limits),
@@ -98,11 +100,21 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
     longBody: jsonBody(body),
     plainBody: createPlainBody(body),
   };
+  mountRoutes(app, routesOf(deps), db, ["/api/runtime", "/api/membridge"], guards);
+
+  app.use(notFound);
+  app.use(errorHandler(log));
+  return app;
+}
+
+/** Every call of the service, the busiest first: Express tries one after the other. */
+export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
+  const { config, log, db, settings, membridge, store, waitingRoom, resultRoom, dispatcher, agents } = deps;
   const { publicUrl, accountPaceAt: paceAt } = config;
+  const { outputBytes } = config.limits;
   const keyWatch = createKeyWatch(db);
   const stats = openStats(db);
-  // The busiest first: Express tries one after the other.
-  const routes = [
+  return withDocuments([
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
     ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl),
     ...liveOutputRoutes(openLiveFollowers(db), keyWatch, config.liveOutput),
@@ -118,10 +130,11 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
     ...membridgeRoutes(membridge),
     ...metricsRoutes(stats),
     ...healthRoutes(deps.stopping),
-  ];
-  mountRoutes(app, routes, db, ["/api/runtime", "/api/membridge"], guards);
+  ]);
+}
 
-  app.use(notFound);
-  app.use(errorHandler(log));
-  return app;
+/** What is declared of every call, without what serves them. */
+export function declaredCalls(): readonly RouteFacts[] {
+  // A declaration uses what it is made with only when it is called, apart from the configuration and the meters.
+  return routesOf({ config: loadConfig({}), db: { meters: createMeters() } } as AppDeps);
 }

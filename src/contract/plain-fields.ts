@@ -4,7 +4,7 @@
  */
 type Kind = "text" | "number" | "flag" | "list";
 
-interface PlainCall {
+export interface PlainCall {
   fields: Record<string, Kind>;
   /** Fields that lie in an object of that name in the JSON body. */
   inner?: { name: string; fields: string[] };

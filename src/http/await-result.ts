@@ -42,7 +42,7 @@ export interface ResultAnswers {
 /** Makes the answers that wait in `room`. */
 export function answersFrom(room: ResultRoom, keyWatch: KeyWatch): ResultAnswers {
   return {
-    requireSpace: room.requireSpace,
+    requireSpace: () => room.requireSpace(),
     async answer({ response, db, caller }, taskId, waitSeconds) {
       const gone = clientGone(response);
       // Its client may have gone away before this was asked.

@@ -10,7 +10,7 @@ const RETRY_AFTER_SECONDS = 2;
 
 /** The last route: every other path is a 404 in JSON. */
 export const notFound: RequestHandler = (request, response) => {
-  const hint = request.path.startsWith("/api/") ? "" : ". The calls are below /api/runtime; docs/api.md lists them.";
+  const hint = request.path.startsWith("/api/") ? "" : ". The calls are below /api/runtime; /docs lists them.";
   response.status(404).json({ error: `Nothing is served at ${request.method} ${request.path}${hint}` });
 };
 

@@ -63,7 +63,7 @@ describe("with RUNTIME_API_KEY set", async () => {
     expect([status, headers.allow]).toEqual([200, "GET, HEAD, POST"]);
   });
 
-  it("three calls are open, and HEAD is where GET is", async () => {
+  it("three calls beside the documents are open, and HEAD is where GET is", async () => {
     expect((await api.get(`${RUNTIME}/health`)).status).toBe(200);
     expect((await api.head(`${RUNTIME}/health`)).status).toBe(200);
     expect((await api.head("/api/membridge/health")).status).toBe(200);
@@ -105,7 +105,7 @@ describe("without RUNTIME_API_KEY", async () => {
     const unknown = await api.get("/api/nothing");
     expect([unknown.status, unknown.body]).toEqual([404, { error: "Nothing is served at GET /api/nothing" }]);
     const { body } = await api.get("/");
-    expect(body.error).toBe("Nothing is served at GET /. The calls are below /api/runtime; docs/api.md lists them.");
+    expect(body.error).toBe("Nothing is served at GET /. The calls are below /api/runtime; /docs lists them.");
     const large = await json(JSON.stringify({ prompt: "x".repeat(10 * 1024 * 1024) }));
     expect([large.status, large.body]).toEqual([413, { error: sentence, message: sentence }]);
     const text = await api.post(`${RUNTIME}/llm-tasks`).set("Content-Type", "text/plain").send("hello");

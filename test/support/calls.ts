@@ -56,6 +56,9 @@ export const CALLS = [
   ["get", "/api/runtime/events"],
   ["get", "/api/runtime/stats"],
   ["get", "/api/runtime/worker.sh"],
+  ["get", "/api/runtime/openapi.json"],
+  ["get", "/docs"],
+  ["get", "/docs/style.css"],
   ["get", "/api/membridge/health"],
   ["get", "/api/membridge/projects"],
   ["get", "/api/membridge/projects/x/leadership"],
@@ -72,5 +75,8 @@ export const OPEN_CALLS: readonly string[] = [
   "get /livez",
   "get /readyz",
   "post /api/runtime/test-connection",
+  "get /api/runtime/openapi.json",
+  "get /docs",
+  "get /docs/style.css",
   "get /api/membridge/health",
 ];

@@ -1,0 +1,140 @@
+import { PLAIN_CALLS, type PlainCall, type PlainCallName, textOf } from "../../contract/plain-fields.ts";
+import { refusal } from "../../contract/service-answers.ts";
+import type { Answer } from "../answers.ts";
+import type { RouteFacts } from "../route.ts";
+import { exampleOf } from "./example.ts";
+import { ANSWER_HEADERS, REQUEST_HEADERS } from "./headers.ts";
+import { refusalsOf } from "./refusals.ts";
+import type { Schema, Schemas } from "./schemas.ts";
+
+/** The operation object of a call (OpenAPI 3.1), with its own answers and those that every such call may be refused with. */
+export function operationOf(route: RouteFacts, schemas: Schemas): Record<string, unknown> {
+  const { name, summary, description, access, plain } = route;
+  const body = bodyOf(route, schemas);
+  const said = [
+    description,
+    plain && "Its fields may also be sent as query parameters or as a form.",
+    access === "anybody"
+      ? "Open: it needs no key."
+      : `For keys with the role ${[...access, "admin"].map((role) => `\`${role}\``).join(", ")}.`,
+  ];
+  return {
+    operationId: name,
+    summary,
+    description: said.filter(Boolean).join(" "),
+    tags: [tagOf(route.path)],
+    parameters: parametersOf(route, schemas),
+    ...(body && { requestBody: body }),
+    responses: { ...refusalsOf(route), ...answersOf(route, schemas) },
+    security: access === "anybody" ? [] : [{ key: [] }],
+  };
+}
+
+/** Groups calls by the first word of their address behind `/api/runtime`. */
+function tagOf(path: string): string {
+  const [, , area = "", word = ""] = path.split("/");
+  return area === "runtime" ? word.replace("llm-", "") : area || "documents";
+}
+
+const PARAMETERS: Record<string, string> = {
+  workers: "The worker's name.",
+  accounts: "The account's name.",
+  artifacts: "The artifact's id.",
+  "llm-tasks": "The task's id.",
+  projects: "The project's id in Membridge.",
+  input: "`context_hints`, `structured_input`, `attachments`, `tracing` or `output_schema`.",
+};
+
+function parametersOf({ path, query, headers = [] }: RouteFacts, schemas: Schemas): object[] {
+  const segments = path.split("/");
+  const inPath = segments.flatMap((segment, at) => {
+    if (!segment.startsWith(":")) return [];
+    const description = PARAMETERS[segments[at - 1] ?? ""] ?? "Its id.";
+    return [{ name: segment.slice(1), in: "path", required: true, description, schema: { type: "string" } }];
+  });
+  const inQuery = Object.entries(query?.shape ?? {}).map(([name, schema]) => {
+    const { description, ...sent } = schemas.sent(schema);
+    return { name, in: "query", ...(description !== undefined && { description }), schema: sent };
+  });
+  const inHeaders = headers.map((name) => ({
+    name,
+    in: "header",
+    description: REQUEST_HEADERS[name],
+    schema: { type: "string" },
+  }));
+  return [...inPath, ...inQuery, ...inHeaders];
+}
+
+function bodyOf({ method, schema, plain, body = method === "get" ? "none" : "short" }: RouteFacts, schemas: Schemas) {
+  if (body === "raw")
+    return { required: true, content: { "*/*": { schema: {}, example: "The bytes of the output." } } };
+  if (body === "none" || schema === undefined) return undefined;
+  const sent = schemas.sent(schema);
+  const isRequired = (sent.required ?? []).length > 0;
+  return {
+    required: isRequired,
+    content: {
+      "application/json": { schema: sent, example: exampleOf(sent, schemas.components) },
+      ...(plain && plainBodiesOf(plain, sent)),
+    },
+  };
+}
+
+/** The bodies without JSON that a worker's call may have: a form of the same fields, and for some the text itself. */
+function plainBodiesOf(plain: PlainCallName, sent: Schema): Record<string, object> {
+  const { fields, inner }: PlainCall = PLAIN_CALLS[plain];
+  const all = sent.properties ?? {};
+  const within = inner && withoutNull(all[inner.name] as Schema).properties;
+  const properties = Object.fromEntries(Object.keys(fields).map((name) => [name, within?.[name] ?? all[name] ?? {}]));
+  const text = textOf(plain);
+  return {
+    "application/x-www-form-urlencoded": { schema: { type: "object", properties } },
+    ...(text && {
+      "text/plain": {
+        schema: { type: "string", description: `The field \`${text.field}\`; the others are query parameters.` },
+      },
+    }),
+  };
+}
+
+function withoutNull(schema: Schema): Schema {
+  return (schema.anyOf as Schema[] | undefined)?.find(({ type }) => type !== "null") ?? schema;
+}
+
+/** The answers that the call declares. */
+function answersOf({ answers }: RouteFacts, schemas: Schemas): Record<string, object> {
+  const all = Object.entries(answers as Record<string, Answer | string>);
+  return Object.fromEntries(
+    all.map(([status, declared]) => {
+      const { means, json, other = {}, headers = [] } = spelledOut(status, declared);
+      const content = {
+        ...(json && { "application/json": mediaOf(schemas.answered(json), schemas) }),
+        ...Object.fromEntries(
+          Object.entries(other).map(([type, description]) => [type, { schema: { type: "string", description } }]),
+        ),
+      };
+      const named = headers.map((header) => [
+        header,
+        { description: ANSWER_HEADERS[header], schema: { type: "string" } },
+      ]);
+      return [
+        status,
+        {
+          description: means,
+          ...(named.length > 0 && { headers: Object.fromEntries(named) }),
+          ...(Object.keys(content).length > 0 && { content }),
+        },
+      ];
+    }),
+  );
+}
+
+function spelledOut(status: string, declared: Answer | string): Answer {
+  if (typeof declared !== "string") return declared;
+  const isRefusal = status === "default" || Number(status) >= 400;
+  return { means: declared, ...(isRefusal && { json: refusal }) };
+}
+
+function mediaOf(schema: Schema, { components }: Schemas): object {
+  return { schema, example: exampleOf(schema, components) };
+}
