@@ -8,7 +8,8 @@ const LONGEST_NAME_BYTES = 2_000;
 
 /**
  * Nobody holds the task, and its name in this column is one that can be asked for. Held tasks are few, and are found by their status: so a task's
- * life writes two entries into such an index, and not one with each change. For three of them, it writes a fifth more into the log of the database.
+ * life writes two entries into such an index, and not one with each change. For three of them, a task's row writes 2,660 bytes
+ * instead of 2,230 into the log of the database in its life.
  */
 export function freeWith<Name extends string>(task: Record<Name | "status", AnyPgColumn>, column: Name): SQL {
   return sql`${task.status} not in (${heldStatuses}) and octet_length(${task[column]}) <= ${sql.raw(String(LONGEST_NAME_BYTES))}`;

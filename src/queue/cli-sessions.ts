@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { cliSessions } from "../db/fleet-tables.ts";
 
-/** How long a session is kept that no task has used. Claude too removes its sessions after 30 days, unless it is told otherwise. */
+/** How long a session is kept that no task has used. */
 const KEPT_UNUSED_MS = 30 * 86_400_000;
 const PER_PASS = 1_000;
 
