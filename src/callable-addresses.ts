@@ -1,6 +1,9 @@
 /** The addresses that this service may call. The same rules hold when an address is saved and when a connection is made. */
 import { BlockList, isIP } from "node:net";
 
+/** An IP address or a name as a URL has it: an IPv6 address stands in brackets. */
+export const hostInUrl = (address: string): string => (address.includes(":") ? `[${address}]` : address);
+
 /** The IPv4 networks of clouds' metadata services, which hand out a machine's secrets to any program on it. */
 const METADATA_V4: [network: string, bits: number][] = [
   ["169.254.0.0", 16],

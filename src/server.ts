@@ -1,4 +1,5 @@
 /** The process, which `npm start` runs: it reads the environment, starts the service, and stops it on a signal. */
+import { hostInUrl } from "./callable-addresses.ts";
 import { type Config, loadConfig, SECRETS } from "./config.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { StartError, stackOf } from "./errors.ts";
@@ -37,7 +38,7 @@ async function main(): Promise<void> {
 
 function whereIn({ bindAddress }: Config, port: number): string {
   if (bindAddress === undefined) return `http://localhost:${port}, on every address of this machine`;
-  return `http://${bindAddress.includes(":") ? `[${bindAddress}]` : bindAddress}:${port}, on this address only`;
+  return `http://${hostInUrl(bindAddress)}:${port}, on this address only`;
 }
 
 function whoMayCall({ apiKey, allowOpen }: Config): string {

@@ -1,6 +1,7 @@
 /** What can be said of Membridge, the object store, and the service itself. */
 import type { Logger } from "pino";
 import { z } from "zod";
+import { hostInUrl } from "../callable-addresses.ts";
 import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
@@ -69,7 +70,7 @@ export async function checkService({
   apiKey,
   sweepIntervalMs,
 }: Config): Promise<Finding[]> {
-  const host = bindAddress.includes(":") ? `[${bindAddress}]` : bindAddress.replace(/^0\.0\.0\.0$/, "127.0.0.1");
+  const host = hostInUrl(bindAddress === "0.0.0.0" ? "127.0.0.1" : bindAddress);
   const ask = (path: string) => {
     const key = metricsKey ?? apiKey;
     const headers = { ...(key !== undefined && { "X-Runtime-API-Key": key }) };

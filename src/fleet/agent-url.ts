@@ -1,6 +1,6 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { type Allowed, isAgentUrl, isLoopbackHost, refusalOf } from "../callable-addresses.ts";
+import { type Allowed, hostInUrl, isAgentUrl, isLoopbackHost, refusalOf } from "../callable-addresses.ts";
 import type { Caller } from "../caller.ts";
 import { Forbidden } from "../errors.ts";
 
@@ -17,7 +17,7 @@ export function reachableUrl(url: string, from: string | undefined): { url: stri
   if (from === undefined || isIP(from) === 0 || !isLoopbackUrl(url) || isThisMachine(from))
     return { url, isFrom: false };
   const reachable = new URL(url);
-  reachable.hostname = from.includes(":") ? `[${from}]` : from;
+  reachable.hostname = hostInUrl(from);
   return isAgentUrl(reachable.href) ? { url: reachable.href.replace(/\/$/, ""), isFrom: true } : undefined;
 }
 
