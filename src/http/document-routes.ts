@@ -1,9 +1,7 @@
 /** `/api/runtime/openapi.json` and `/docs`: what the calls are, for programs and for people. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Request, Response } from "express";
 import { z } from "zod";
-import { PACKAGE_FOLDER } from "../package-folder.ts";
+import { VERSION } from "../package-folder.ts";
 import { sha256Of } from "../sha256.ts";
 import type { Answers } from "./answers.ts";
 import { documentOf } from "./openapi/document.ts";
@@ -23,7 +21,7 @@ const shown = (type: string, means: string): Answers => ({
 /** The calls and the ones that describe them, which are open: what they say is the same for every service, and holds nothing of this one. */
 export function withDocuments(others: readonly Route[]): Route[] {
   const routes = [...others];
-  const document = once(() => documentOf(routes, versionOf()));
+  const document = once(() => documentOf(routes, VERSION));
   const json = once(() => textOf(JSON.stringify(document())));
   const page = once(() => textOf(pageOf(document(), STYLE_PATH)));
   const style = once(() => textOf(STYLE));
@@ -88,9 +86,4 @@ function send(request: Request, response: Response, type: string, { text, etag }
   response.set({ ETag: etag, "Cache-Control": "no-cache" });
   if (request.fresh) response.status(304).end();
   else response.type(type).send(text);
-}
-
-/** The version of the service, by its package. */
-export function versionOf(): string {
-  return JSON.parse(readFileSync(join(PACKAGE_FOLDER, "package.json"), "utf8")).version;
 }
