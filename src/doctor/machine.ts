@@ -1,5 +1,6 @@
 /** What can be said of this machine, and of the settings. */
-import { stat, statfs } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Config } from "../config.ts";
 import { openFilesLimit } from "../metrics/process.ts";
@@ -36,8 +37,7 @@ export function checkOpenFiles(limit = openFilesLimit()): Finding {
 
 /** Looks at the disk of `DATA_DIR`, or of the folder that it will be made in. */
 export async function checkDisk(dataDir: string): Promise<Finding> {
-  const folder = await nearestFolder(dataDir);
-  const { bavail, blocks, bsize } = await statfs(folder);
+  const { bavail, blocks, bsize } = await statfs(nearestFolder(dataDir));
   const free = bavail * bsize;
   const said = `${(free / GB).toFixed(1)} GB of ${((blocks * bsize) / GB).toFixed(1)} GB are free for DATA_DIR (${dataDir})`;
   const mend = "Make room, or set DATA_DIR to a folder on another disk.";
@@ -45,12 +45,8 @@ export async function checkDisk(dataDir: string): Promise<Finding> {
   return free < LITTLE_ROOM_BYTES ? note(`Only ${said}.`, mend) : ok(said);
 }
 
-async function nearestFolder(path: string): Promise<string> {
-  const isThere = await stat(path).then(
-    () => true,
-    () => false,
-  );
-  return isThere || dirname(path) === path ? path : nearestFolder(dirname(path));
+function nearestFolder(path: string): string {
+  return existsSync(path) || dirname(path) === path ? path : nearestFolder(dirname(path));
 }
 
 export function checkKey({ apiKey, production, allowOpen }: Config): Finding {

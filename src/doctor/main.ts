@@ -2,7 +2,7 @@
  * `npm run doctor` says line by line what is right, what is wrong and how to mend it, whether the service runs or not. It changes nothing but that
  * it makes a bucket that is missing. Its exit code is 1 where something is wrong.
  */
-import { stat } from "node:fs/promises";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { pino } from "pino";
@@ -71,11 +71,7 @@ function readConfig(env: Record<string, string | undefined>): Config | undefined
 }
 
 async function findServer({ databaseUrl, dataDir }: Config): Promise<Server | undefined> {
-  const hasData = await stat(join(dataDir, "postgres")).then(
-    () => true,
-    () => false,
-  );
-  if (databaseUrl === undefined && !hasData) {
+  if (databaseUrl === undefined && !existsSync(join(dataDir, "postgres"))) {
     say(
       note(
         `There is no embedded database in ${dataDir} yet.`,
