@@ -18,14 +18,13 @@ export const LAST_LINE = "-- end of backup";
 export const END_OF_ROWS = "\\.";
 
 export const migrationsLine = (count: number) => `-- migrations ${count}`;
-export const copyLine = (table: string, columns: string[]) =>
-  `COPY public.${table} (${columns.map(quoted).join(", ")}) FROM stdin;`;
+/** A COPY of the table; `where` is `FROM STDIN` or `TO STDOUT`. The names need no quotes but where they are words of SQL, such as `timestamp`. */
+export const copyOf = (table: string, columns: string[], where: string) =>
+  `COPY public.${table} (${columns.map((name) => `"${name}"`).join(", ")}) ${where}`;
+export const copyLine = (table: string, columns: string[]) => copyOf(table, columns, "FROM stdin;");
 export const rowsLine = (count: number) => `-- rows ${count}`;
 export const sequenceLine = (name: string, value: string, isCalled: boolean) =>
   `SELECT pg_catalog.setval('public.${name}', ${value}, ${isCalled});`;
-
-/** The names of our tables and columns need no quotes but where they are words of SQL, such as `timestamp`. */
-export const quoted = (name: string) => `"${name}"`;
 
 /** What a line outside of a table's rows says; undefined for a comment and an empty line. */
 export type Command =

@@ -7,8 +7,17 @@ import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import { StartError } from "../errors.ts";
 import { syncFolder } from "../fsync-folder.ts";
-import { copyLine, END_OF_ROWS, FIRST_LINE, LAST_LINE, migrationsLine, rowsLine, sequenceLine } from "./backup-file.ts";
-import { countMigrations, type OurTable, ourSequences, ourTables } from "./our-tables.ts";
+import {
+  copyLine,
+  copyOf,
+  END_OF_ROWS,
+  FIRST_LINE,
+  LAST_LINE,
+  migrationsLine,
+  rowsLine,
+  sequenceLine,
+} from "./backup-file.ts";
+import { countMigrations, ourSequences, ourTables } from "./our-tables.ts";
 import { CONNECT_WITHIN_MS } from "./writable-connection.ts";
 
 /** How many rows each table has, by its name. */
@@ -46,7 +55,7 @@ async function* textOf(client: pg.Client, migrations: number, rows: RowCounts): 
   const tables = await ourTables(client);
   for (const table of tables) {
     yield `${copyLine(table.name, table.columns)}\n`;
-    const stream = client.query(copyTo(copyOut(table)));
+    const stream = client.query(copyTo(copyOf(table.name, table.columns, "TO STDOUT")));
     yield* stream;
     rows[table.name] = stream.rowCount;
     yield `${END_OF_ROWS}\n${rowsLine(stream.rowCount)}\n`;
@@ -55,9 +64,6 @@ async function* textOf(client: pg.Client, migrations: number, rows: RowCounts): 
     yield `${sequenceLine(name, value, isCalled)}\n`;
   yield `${LAST_LINE}\n`;
 }
-
-const copyOut = ({ name, columns }: OurTable) =>
-  `COPY public."${name}" (${columns.map((column) => `"${column}"`).join(", ")}) TO STDOUT`;
 
 async function writeWhole(path: string, text: AsyncIterable<Buffer | string>): Promise<void> {
   const unfinished = `${path}.unfinished`;

@@ -6,7 +6,7 @@ import type pg from "pg";
 import { from as copyIn } from "pg-copy-streams";
 import { StartError } from "../errors.ts";
 import type { RowCounts } from "./backup.ts";
-import { type Command, commandOf, copyLine, END_OF_ROWS, migrationsIn } from "./backup-file.ts";
+import { type Command, commandOf, copyOf, END_OF_ROWS, migrationsIn } from "./backup-file.ts";
 import { byLines } from "./lines.ts";
 import { applyPending, migrationFiles } from "./migrate.ts";
 import { countMigrations, ourTables } from "./our-tables.ts";
@@ -91,7 +91,7 @@ async function loadRows(
     throw notWhole();
   }
   await client.query(`alter table public."${table}" disable trigger user`);
-  await pipeline(text, client.query(copyIn(copyLine(table, columns).replace(/ FROM stdin;$/, " FROM STDIN"))));
+  await pipeline(text, client.query(copyIn(copyOf(table, columns, "FROM STDIN"))));
   await client.query(`alter table public."${table}" enable trigger user`);
   const counted = commandOf((await lines.next()).value?.toString() ?? "");
   if (counted?.kind !== "rows" || counted.count !== loaded) throw notWhole();
