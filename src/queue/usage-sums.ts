@@ -6,6 +6,9 @@ import { listed } from "./record-usage.ts";
 
 const summed = listed((figure) => `sum(${figure})::bigint as ${figure}`);
 
+/** In an upsert, adds the new figures to those of the table. */
+const addedTo = (table: string) => listed((figure) => `${figure} = ${table}.${figure} + excluded.${figure}`);
+
 /** The most attempts that one transaction adds to the sums. */
 const PER_PASS = 5_000;
 /** The advisory lock of the instance that adds up: two instances at once would wait for each other's sums, in any order. */
@@ -36,12 +39,12 @@ export async function sumUpUsage(db: Db): Promise<number> {
     ), days as (
       insert into ${usageSums} (dimension, day, key, ${listed(String)})
       select dimension, day, key, ${listed(String)} from spread order by dimension, day, key
-      on conflict (dimension, day, key) do update set ${listed((figure) => `${figure} = runtime_usage.${figure} + excluded.${figure}`)}
+      on conflict (dimension, day, key) do update set ${addedTo("runtime_usage")}
     ), months as (
       insert into ${monthlyUsageSums} (dimension, month, key, ${listed(String)})
       select dimension, date_trunc('month', day::timestamp)::date as month, key, ${summed} from spread where dimension <> 'day'
       group by dimension, month, key order by dimension, month, key
-      on conflict (dimension, month, key) do update set ${listed((figure) => `${figure} = runtime_usage_months.${figure} + excluded.${figure}`)}
+      on conflict (dimension, month, key) do update set ${addedTo("runtime_usage_months")}
     )
     select count(*)::int as attempts from taken`);
   return rows[0]?.attempts ?? 0;
