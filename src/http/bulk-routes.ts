@@ -2,9 +2,9 @@ import type { z } from "zod";
 import * as bulk from "../contract/bulk.ts";
 import { createTask as creation, creationKey } from "../contract/create-task.ts";
 import { Conflict } from "../errors.ts";
-import { schemaFault } from "../output-schema/check.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-tasks.ts";
 import { createTask } from "../queue/create.ts";
+import { requireUsableSchema } from "./create-task.ts";
 import { InvalidBody, InvalidValue, parseBody } from "./input.ts";
 import { ADMINS, type Call, type Route, route } from "./route.ts";
 
@@ -69,8 +69,7 @@ async function verdictOn({ db, caller }: Pick<Call<string, z.ZodType, z.ZodObjec
   try {
     const request = parseBody(creation, { body: task });
     const { idempotency_key } = parseBody(creationKey, { body: task });
-    const fault = request.output_schema && (await schemaFault(request.output_schema));
-    if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
+    await requireUsableSchema(request);
     const created = await createTask(db, caller, request, idempotency_key);
     return { code: created.isNew ? 201 : 200, id: created.task.id, error: null };
   } catch (error) {

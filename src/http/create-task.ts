@@ -83,8 +83,7 @@ async function createAs(
   const { idempotency_key: field } = parseBody(creationKey, { body: sent.fields });
   if (header !== undefined && field !== undefined && header !== field)
     throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
-  const fault = task.output_schema && (await schemaFault(task.output_schema));
-  if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
+  await requireUsableSchema(task);
   const waitSeconds = preferredWait(request);
   if (waitSeconds !== undefined) results.requireSpace();
   const created = await createTask(db, caller, task, header ?? field, replayOf);
@@ -93,6 +92,12 @@ async function createAs(
   if (waitSeconds === undefined) return sendJson(response.status(created.isNew ? 201 : 200), created.task);
   response.set("Preference-Applied", `wait=${waitSeconds}`);
   await results.answer({ response, db, caller }, created.task.id, waitSeconds);
+}
+
+/** InvalidBody: outputs cannot be checked against the task's `output_schema`. */
+export async function requireUsableSchema({ output_schema: schema }: CreateTask): Promise<void> {
+  const fault = schema && (await schemaFault(schema));
+  if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
 }
 
 const LONGEST_HEADER = 1_000;
