@@ -1,5 +1,5 @@
 /** Changes that are made to all tasks that match a filter. */
-import { and, type SQL, sql } from "drizzle-orm";
+import { and, inArray, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { ChangedTasks } from "../contract/bulk.ts";
 import { createTask as creation, requestOf } from "../contract/create-task.ts";
@@ -11,7 +11,7 @@ import { OPEN_STATUSES, TASK_STATUSES } from "../db/column-values.ts";
 import { newId } from "../db/ids.ts";
 import { openPage } from "../db/pages.ts";
 import { llmTasks } from "../db/schema.ts";
-import { type Cursor, findRows, placeOf, type Source } from "../db/source.ts";
+import { type Cursor, findRows, type Part, placeOf, type Source } from "../db/source.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { cancelTask } from "./cancel.ts";
@@ -105,7 +105,9 @@ async function changeTasks(
   if (status.length === 0) return none;
   const { ids, more } = await idsIn(db, source, limit, endAt);
   if (ids.length === 0) return { ...none, more };
-  const examples = JSON.parse(`[${(await openPage(db, source, { limit: EXAMPLES })).first}]`);
+  const examples = JSON.parse(
+    `[${(await openPage(db, { ...source, parts: [examplesOf(ids)] }, { limit: EXAMPLES })).first}]`,
+  );
   const answer = { ...none, matched: ids.length, more, examples };
   if (dry_run) return answer;
   await audit(db, {
@@ -127,6 +129,9 @@ async function changeTasks(
   }
   return answer;
 }
+
+/** The first of the tasks that were found, which are not searched for again. */
+const examplesOf = (ids: string[]): Part => ({ where: inArray(llmTasks.id, ids.slice(0, EXAMPLES)), isRare: true });
 
 /** The ids of the first `limit` rows of the list. `more`: there are more, or the time was up. */
 async function idsIn(db: Db, source: Source, limit: number, endAt: number) {
