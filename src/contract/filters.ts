@@ -1,4 +1,4 @@
-/** Which rows of a list are meant, by the same words in an address and in the body of a call that changes many tasks. */
+/** The filters of lists. A call that changes many tasks takes the same ones in its body as a list in its address. */
 import { z } from "zod";
 import { ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES, WORKER_STATUSES } from "../db/column-values.ts";
 import { text } from "./fields.ts";
@@ -13,7 +13,7 @@ export function inQuery<Fields extends Record<string, z.ZodType>>(fields: Fields
   return Object.fromEntries(entries) as { [Name in keyof Fields]: ReturnType<typeof query<Fields[Name]>> };
 }
 
-/** One or more of these values: in a text with commas between them, or in a list. */
+/** A field that takes one or more of `values`: as a text with commas between them, or as a list. */
 function someOf<const Values extends readonly string[]>(values: Values) {
   return z.union([z.string(), z.array(z.string())], "must be a text or a list of texts").transform((given, context) => {
     const asked = new Set((typeof given === "string" ? given.split(",") : given).map((one) => one.trim()));

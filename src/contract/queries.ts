@@ -95,7 +95,7 @@ const eventTypes = z.string().transform((list, context) => {
     });
   return new Set(patterns.flatMap(typesFor));
 });
-/** Of which types, and of which task, to tell. */
+/** The events that a listener wants: their types, and the task that they are about. */
 export const eventFilter = z.object({
   types: query(eventTypes),
   after: query(text(40)),

@@ -31,5 +31,5 @@ export const slimResultRecord = resultRecord
   })
   .meta({ id: "SlimResult", description: "A result without its output." });
 
-/** One of the two, as the list was asked for. */
+/** The records of a list: whole or slim, as `fields` of the call says. */
 export const wholeOrSlim = (whole: z.ZodType, slim: z.ZodType) => z.union([whole, slim]);

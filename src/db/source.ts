@@ -41,7 +41,7 @@ export interface Cursor {
   id: string;
 }
 
-/** Which rows of a list: at most `limit` after `after`. `lookedAt` is `LOOKED_AT` but in tests. */
+/** A page of a list: at most `limit` rows after `after`. `lookedAt` is `LOOKED_AT` but in tests. */
 export interface Wanted {
   limit: number;
   after?: Cursor | undefined;

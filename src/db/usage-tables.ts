@@ -50,7 +50,7 @@ export const usageSums = pgTable(
 );
 
 /**
- * The same sums of a month, named by its first day, for every dimension but `day`. They keep a question over years quick: a thousand contexts have
+ * Sums of a month, which is named by its first day, for every dimension but `day`. They keep a question over years quick: a thousand contexts have
  * 365,000 sums of days in a year, and 12,000 of months.
  */
 export const monthlyUsageSums = pgTable(

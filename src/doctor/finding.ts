@@ -1,4 +1,4 @@
-/** One line of what the doctor says. */
+/** A line of the doctor: something that is right, or what is wrong with it. */
 export interface Finding {
   /** `note`: worth knowing, and right in some installations. */
   level: "ok" | "note" | "wrong";

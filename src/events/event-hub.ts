@@ -12,7 +12,7 @@ const MOST_LISTENERS = 1_000;
 /** How soon to look again whether a listener can take more, where all that are behind have a full buffer. */
 const FULL_MS = 50;
 
-/** Who gets events. */
+/** A client's stream, as the hub knows it. */
 export interface Listener {
   wants(event: Event): boolean;
   /** Takes the next events that it wants. */
@@ -59,8 +59,8 @@ export function openEventHub(db: Db): EventHub {
   let timer: NodeJS.Timeout | undefined;
   let isLooking = false;
   let isCatchingUp = false;
-  watchWaiters(db.meters, "event", () => current.size + behind.size);
   let isClosed = false;
+  watchWaiters(db.meters, "event", () => leave.size);
 
   function hand(follower: Follower, events: PlacedEvent[], until: Position): void {
     const wanted = events.filter(({ at, event }) => comparePositions(at, follower.after) > 0 && follower.wants(event));
