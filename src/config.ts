@@ -5,6 +5,7 @@ import {
   allowedAddresses,
   bindAddress,
   bucketName,
+  databaseUrl,
   headerValue,
   hostName,
   httpUrl,
@@ -18,15 +19,7 @@ export type Config = Readonly<z.output<typeof environment>>;
 
 const variables = z.object({
   NODE_ENV: z.enum(["production", "development", "test"]).default("development"),
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
-    // "Invalid URL", or a password that is cut at its #, would not tell the operator what is wrong.
-    .refine(
-      (url) => URL.canParse(url) && new URL(url).hash === "",
-      "is no address. In its user and password write % as %25, # as %23, / as %2F, ? as %3F and @ as %40",
-    )
-    .optional(),
+  DATABASE_URL: databaseUrl.optional(),
   DB_POOL_MAX: wholeNumber(1, 500, 6),
   DATA_DIR: z.string().default(".data"),
   BLOOM_RUNTIME_PORT: wholeNumber(0, 65_535, 3002),

@@ -4,6 +4,7 @@ import { type Config, loadConfig } from "./config.ts";
 import { type Db, openDatabase } from "./db/client.ts";
 import { ROLES } from "./db/column-values.ts";
 import { joinServer, migrateServer } from "./db/database-server.ts";
+import { nameServers } from "./db/server-addresses.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { Refusal, StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
@@ -36,9 +37,8 @@ async function main(args: string[]): Promise<void> {
 /** The name of the database, without its password. It is written to standard error, since a script reads the key from standard output. */
 function databaseIn({ databaseUrl, dataDir }: Config): string {
   if (databaseUrl === undefined) return `the embedded database in ${dataDir}`;
-  if (!URL.canParse(databaseUrl)) return "the database at DATABASE_URL";
-  const { host, pathname } = new URL(databaseUrl);
-  return `the database ${pathname.slice(1)} at ${host} (DATABASE_URL)`;
+  const { hosts, database } = nameServers(databaseUrl);
+  return `the database ${database} at ${hosts} (DATABASE_URL)`;
 }
 
 function readCommand(args: string[]): (db: Db) => Promise<void> {

@@ -69,7 +69,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const server = await connectServer(config.databaseUrl, config.dataDir, log);
     started.push(() => server.stop());
     await migrateServer(server, log);
-    const { db, close } = openDatabase({ url: server.url, poolMax: config.databasePoolMax }, log);
+    const { db, servers, close } = openDatabase({ url: server.url, poolMax: config.databasePoolMax }, log);
     started.push(close);
 
     const box = createSecretBox(
@@ -111,7 +111,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const waitingRoom = openWaitingRoom(db);
     const resultRoom = openResultRoom(db);
     const eventHub = openEventHub(db);
-    const listener = listen(server.url, QUEUE_NEWS, log, () => {
+    const listener = listen(servers, QUEUE_NEWS, log, () => {
       waitingRoom.notify();
       resultRoom.notify();
       eventHub.notify();

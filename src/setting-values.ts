@@ -1,6 +1,7 @@
 /** The kinds of values that settings have, as schemas. The fault of each says in a sentence what the value must be. */
 import { z } from "zod";
 import { HTTP_URL, isHttpUrl, parseAllowed } from "./callable-addresses.ts";
+import { InvalidAddress, serverAddresses } from "./db/server-addresses.ts";
 
 export const wholeNumber = (min: number, max: number, fallback: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
@@ -15,6 +16,19 @@ export const keyValue = z
     /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/,
     "must be printable ASCII, since nothing else travels in an HTTP header",
   );
+
+/** One or several servers, as libpq writes them. */
+export const databaseUrl = z
+  .string()
+  .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
+  .superRefine((url, context) => {
+    try {
+      serverAddresses(url);
+    } catch (error) {
+      if (!(error instanceof InvalidAddress)) throw error;
+      context.addIssue({ code: "custom", message: error.message });
+    }
+  });
 
 /** A host name may have underscores, since Docker Compose makes such names. */
 export const hostName = z

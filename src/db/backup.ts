@@ -18,6 +18,7 @@ import {
   sequenceLine,
 } from "./backup-file.ts";
 import { countMigrations, ourSequences, ourTables } from "./our-tables.ts";
+import { openServers } from "./servers.ts";
 import { CONNECT_WITHIN_MS } from "./writable-connection.ts";
 
 /** How many rows each table has, by its name. */
@@ -31,7 +32,7 @@ export type RowCounts = Record<string, number>;
  */
 export async function backUp(url: string, path: string): Promise<RowCounts> {
   const client = new pg.Client({
-    connectionString: url,
+    connectionString: await openServers(url).findPrimary(),
     connectionTimeoutMillis: CONNECT_WITHIN_MS,
     application_name: "bloom-runtime backup",
   });

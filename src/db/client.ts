@@ -5,6 +5,7 @@ import { createMeters, type Meters } from "../metrics/meters.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
 import { repeatedly } from "./repeat.ts";
+import { openServers, type Servers } from "./servers.ts";
 
 /** A value that a statement takes for a placeholder. */
 export type Value = string | number | boolean | null | readonly string[];
@@ -40,13 +41,15 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
 /** A pool of connections with Drizzle on top. `close()` waits for the connections that are in use. */
 export interface Database {
   db: Db;
+  servers: Servers;
   close(): Promise<void>;
 }
 
-/** Opens nothing yet: the first query connects. */
-export function openDatabase(options: PoolOptions, log: Logger): Database {
+/** Opens nothing yet: the first query connects. `url` is a DATABASE_URL, which may name several servers. Throws InvalidAddress. */
+export function openDatabase({ url, ...options }: PoolOptions & { url: string }, log: Logger): Database {
   const meters = createMeters();
-  const pool = openPool(options, log, meters);
+  const servers = openServers(url);
+  const pool = openPool(servers, options, log, meters);
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
   const each: Each = (send) =>
@@ -59,7 +62,7 @@ export function openDatabase(options: PoolOptions, log: Logger): Database {
     run: runnerOf(each, names, "each statement by itself"),
     tell,
   });
-  return { db, close: () => pool.close() };
+  return { db, servers, close: () => pool.close() };
 }
 
 /** Sends one statement: on the connection of a transaction, or on any. */

@@ -64,7 +64,7 @@ async function checkServer(url: string, log: Logger): Promise<void> {
 }
 
 async function requireUsable(url: string): Promise<void> {
-  const client = await connectWritable({ connectionString: url, query_timeout: CONNECT_WITHIN_MS });
+  const client = await connectWritable(url, { query_timeout: CONNECT_WITHIN_MS });
   try {
     const { rows } = await client.query<{ version: number; encoding: string; name: string }>(
       "select current_setting('server_version_num')::int as version, current_setting('server_encoding') as encoding, current_database() as name",

@@ -124,6 +124,14 @@ export class NotWritable extends Error {
   readonly code = "25006";
 }
 
+/**
+ * A statement came back with success after its cancellation was asked for. PostgreSQL answers a commit so that waits for a synchronous standby: it is
+ * done on the primary, and a promoted standby may lack it. The code is that of PostgreSQL for an outcome that nobody knows.
+ */
+export class Unconfirmed extends Error {
+  readonly code = "08007";
+}
+
 const UNIQUE_VIOLATION = "23505";
 const SERIALIZATION_FAILURE = "40001";
 const DEADLOCK_DETECTED = "40P01";

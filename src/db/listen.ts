@@ -3,9 +3,13 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { pause } from "../abort-signals.ts";
 import { messageOf } from "../errors.ts";
-import { CONNECT_WITHIN_MS, connectWritable } from "./writable-connection.ts";
+import type { Servers } from "./servers.ts";
+import { connectWritable, requireWritable } from "./writable-connection.ts";
 
 const AGAIN_AFTER_MS = 1_000;
+/** A server that vanished says nothing, and one that became a standby may keep its connections. */
+const LOOK_EVERY_MS = 1_000;
+const ANSWER_WITHIN_MS = 2_000;
 
 export interface Listener {
   /** Resolves soon, also when the database does not answer. */
@@ -13,10 +17,11 @@ export interface Listener {
 }
 
 /**
- * Calls `hear` at every notification on `channel`. It uses its own connection and reconnects when that is lost. Notifications are hints:
- * some may be missed, and behind PgBouncer in transaction mode none arrive.
+ * Calls `hear` at every notification on `channel`. It uses its own connection, asks on it each second whether the server is still there and
+ * takes changes, and connects anew when not, to whichever of the servers does. Notifications are hints: some may be missed, and behind PgBouncer
+ * in transaction mode none arrive.
  */
-export function listen(url: string, channel: string, log: Logger, hear: () => void): Listener {
+export function listen(servers: Servers | string, channel: string, log: Logger, hear: () => void): Listener {
   const stopped = new AbortController();
   const { signal } = stopped;
 
@@ -25,20 +30,23 @@ export function listen(url: string, channel: string, log: Logger, hear: () => vo
     const socket = new Socket();
     const cut = () => void socket.destroy();
     signal.addEventListener("abort", cut, { once: true });
-    const ended = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    const lost = new AbortController();
+    socket.once("close", () => lost.abort());
     try {
-      const client = await connectWritable({
-        connectionString: url,
+      const client = await connectWritable(servers, {
         application_name: "bloom-runtime listen",
         keepAlive: true,
-        query_timeout: CONNECT_WITHIN_MS,
+        query_timeout: ANSWER_WITHIN_MS,
         stream: () => socket,
       });
       client.on("notification", hear);
       await client.query(`listen ${pg.escapeIdentifier(channel)}`);
       // Notifications sent while nobody listened are lost, so look once now.
       hear();
-      await ended;
+      while (!lost.signal.aborted) {
+        await pause(LOOK_EVERY_MS, lost.signal);
+        if (!lost.signal.aborted) await requireWritable(client);
+      }
     } finally {
       signal.removeEventListener("abort", cut);
       cut();

@@ -17,7 +17,7 @@ const LOCK = 0x626c6f6f6d;
  * not used. The table and its format are the same, so `drizzle-kit migrate` agrees with this function.
  */
 export async function migrate(url: string, begin: (pending: number) => void = () => {}): Promise<number> {
-  const client = await connectWritable({ connectionString: url, application_name: "bloom-runtime migrate" });
+  const client = await connectWritable(url, { application_name: "bloom-runtime migrate" });
   const db = drizzle(client);
   // The isolation is named because the default of the database may differ.
   const readCommitted = {

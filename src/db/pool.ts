@@ -2,11 +2,11 @@ import pg from "pg";
 import type { Logger } from "pino";
 import type { Meters } from "../metrics/meters.ts";
 import { cancelStatement } from "./cancel-statement.ts";
-import { databaseErrorOf, faultOf } from "./faults.ts";
+import { databaseErrorOf, faultOf, Unconfirmed } from "./faults.ts";
+import type { Servers } from "./servers.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
 
 export interface PoolOptions {
-  url: string;
   /** The most connections that the pool opens. */
   poolMax: number;
   /** For one statement, its wait for locks included, in milliseconds. */
@@ -35,14 +35,22 @@ const ANSWER_WITHIN_MS = 10_000;
  */
 const CANCEL_AFTER = 0.8;
 
-/** Opens nothing yet: the first statement connects. A connection that breaks while it is idle is logged and replaced. */
+/**
+ * Opens nothing yet: the first statement connects. A connection that breaks while it is idle is logged and replaced. When another server takes
+ * the changes, every connection to the earlier one is cut, so that what waits for its answer fails at once.
+ */
 export function openPool(
-  { url, poolMax, answerWithinMs = ANSWER_WITHIN_MS }: PoolOptions,
+  servers: Servers,
+  { poolMax, answerWithinMs = ANSWER_WITHIN_MS }: PoolOptions,
   log: Logger,
   meters: Meters,
 ): Pool {
   const pool = new pg.Pool({
-    connectionString: url,
+    Client: class extends pg.Client {
+      constructor(config?: pg.ClientConfig) {
+        super({ ...config, connectionString: servers.primary() });
+      }
+    },
     max: poolMax,
     connectionTimeoutMillis: Math.min(CONNECT_WITHIN_MS, answerWithinMs),
     query_timeout: answerWithinMs,
@@ -75,9 +83,14 @@ export function openPool(
       values: [{ value: pool.waitingCount }],
     },
   ]);
-  const closing = new AbortController();
-  /** Goes up when the server has become read-only: connections of an earlier generation lead to it. */
+  let isClosing = false;
+  /** Goes up when the server has become read-only, or is another one: connections of an earlier generation are of no more use. */
   let generation = 0;
+  /** The first generation of connections to the present server. */
+  let arrivedIn = 0;
+  const inUse = new Set<pg.PoolClient>();
+  /** Aborted when the server is left: what runs there needs no cancelling any more. */
+  let left = new AbortController();
   const generationOf = new WeakMap<pg.PoolClient, number>();
   const unusable = new WeakSet<pg.PoolClient>();
   /** Resolved when the server has been told to end what it does for the connection. */
@@ -91,9 +104,18 @@ export function openPool(
     client.on("error", (error) => log.debug({ err: error }, "database connection lost"));
   });
 
+  servers.onMove(({ address, timeline }) => {
+    log.warn({ server: new URL(address).host, timeline }, "another server takes the changes now");
+    arrivedIn = ++generation;
+    left.abort();
+    left = new AbortController();
+    for (const client of inUse) client.connection.stream.destroy();
+  });
+
   function cancelOn(client: pg.PoolClient): void {
     unusable.add(client);
-    if (!cancelling.has(client)) cancelling.set(client, cancelStatement(client, closing.signal));
+    if (cancelling.has(client) || (generationOf.get(client) ?? 0) < arrivedIn) return;
+    cancelling.set(client, cancelStatement(client, left.signal));
   }
 
   function note(client: pg.PoolClient, error: unknown): void {
@@ -104,9 +126,19 @@ export function openPool(
     if (drops === "one" && !databaseErrorOf(error)) cancelOn(client);
   }
 
+  async function connect(): Promise<pg.PoolClient> {
+    const tried = servers.primary();
+    try {
+      return await pool.connect();
+    } catch (error) {
+      if (!faultOf(error) || (await servers.findPrimary()) === tried) throw error;
+      return await pool.connect();
+    }
+  }
+
   async function checkOut(): Promise<pg.PoolClient> {
     for (;;) {
-      const client = await pool.connect();
+      const client = await connect();
       if (generationOf.get(client) === generation) return client;
       client.release(true);
     }
@@ -123,9 +155,11 @@ export function openPool(
       const asked = performance.now();
       const client = await checkOut();
       meters.poolWait.observe((performance.now() - asked) / 1_000);
+      inUse.add(client);
       try {
         return await work(client);
       } finally {
+        inUse.delete(client);
         if (unusable.has(client)) void checkIn(client);
         else client.release();
       }
@@ -133,7 +167,9 @@ export function openPool(
     async ask(client, run) {
       const late = setTimeout(cancelOn, answerWithinMs * CANCEL_AFTER, client);
       try {
-        return await run();
+        const answer = await run();
+        if (cancelling.has(client)) throw new Unconfirmed("The statement was done after it had been given up.");
+        return answer;
       } catch (error) {
         note(client, error);
         throw error;
@@ -142,9 +178,10 @@ export function openPool(
       }
     },
     isUsable: (client) => !unusable.has(client),
-    isClosing: () => closing.signal.aborted,
+    isClosing: () => isClosing,
     close() {
-      closing.abort();
+      isClosing = true;
+      left.abort();
       return pool.end();
     },
   };

@@ -18,7 +18,7 @@ import { connectWritable } from "./writable-connection.ts";
  * database is not empty, or the file is no whole backup, or one of a later version.
  */
 export async function restore(url: string, path: string): Promise<RowCounts> {
-  const client = await connectWritable({ connectionString: url, application_name: "bloom-runtime restore" });
+  const client = await connectWritable(url, { application_name: "bloom-runtime restore" });
   try {
     await client.query("begin isolation level read committed");
     const rows = await load(client, byLines(bytesOf(path)));

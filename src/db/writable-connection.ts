@@ -1,13 +1,19 @@
 /** How connections to the database are made and ended: the pool's, the listener's, the migration's and that of the check at the start. */
 import pg from "pg";
 import { NotWritable } from "./faults.ts";
+import { openServers, type Servers } from "./servers.ts";
 
 /** For a new connection, and for a free one of the pool. */
 export const CONNECT_WITHIN_MS = 5_000;
 
-/** Connects to `config`'s server, which must take changes. The caller ends the connection. Throws NotWritable and the driver's errors. */
-export async function connectWritable(config: pg.ClientConfig): Promise<pg.Client> {
-  const client = new pg.Client({ connectionTimeoutMillis: CONNECT_WITHIN_MS, ...config });
+/**
+ * Connects to the server that takes changes, of those that `servers` or a DATABASE_URL names. The caller ends the connection. Throws NotWritable
+ * and the driver's errors.
+ */
+export async function connectWritable(servers: Servers | string, config: pg.ClientConfig = {}): Promise<pg.Client> {
+  const { findPrimary } = typeof servers === "string" ? openServers(servers) : servers;
+  const connectionString = await findPrimary();
+  const client = new pg.Client({ connectionTimeoutMillis: CONNECT_WITHIN_MS, ...config, connectionString });
   // A connection that breaks while nothing is asked on it would end the process; what is asked next fails.
   client.on("error", () => {});
   await client.connect();

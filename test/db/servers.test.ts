@@ -1,0 +1,93 @@
+import { chmod } from "node:fs/promises";
+import { sql } from "drizzle-orm";
+import { pino } from "pino";
+import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { openDatabase } from "../../src/db/client.ts";
+import { listen } from "../../src/db/listen.ts";
+import { startReplicatedPair } from "../support/replicated-pair.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const folder = await temporaryFolder("bloom-pair-");
+await chmod(folder, 0o755);
+const pair = await startReplicatedPair(folder, { synchronous: false });
+afterAll(() => pair.close());
+const log = pino({ level: "silent" });
+const SOON = { timeout: 30_000, interval: 50 };
+
+/** The pair as a service reaches it: each server behind a proxy. */
+async function reach({ answerWithinMs = 10_000 } = {}) {
+  const proxies = await Promise.all(pair.ports.map((port) => startProxy(`127.0.0.1:${port}`)));
+  for (const proxy of proxies) onTestFinished(proxy.close);
+  const [a, b] = proxies;
+  const url = pair.url([a?.port ?? 0, b?.port ?? 0]);
+  const { db, servers, close } = openDatabase({ url, poolMax: 3, answerWithinMs }, log);
+  onTestFinished(close);
+  const listener = listen(servers, "news", log, () => {});
+  onTestFinished(listener.stop);
+  const port = async () => (await db.execute<{ port: number }>(sql`select inet_server_port() as port`)).rows[0]?.port;
+  return { proxies, db, port };
+}
+
+describe("a database on a primary and its standby", () => {
+  it("is reached at the primary, whichever stands first in the address", async () => {
+    for (const turn of [0, 1]) {
+      const url = pair.url(turn === 0 ? pair.ports : [pair.ports[1], pair.ports[0]]);
+      const { db, close } = openDatabase({ url, poolMax: 2 }, log);
+      const { rows } = await db.execute<{ port: number }>(sql`select inet_server_port() as port`);
+      expect(rows[0]?.port).toBe(pair.ports[pair.primary()]);
+      await close();
+    }
+  });
+
+  it("is followed to the standby that was promoted when the primary was lost", async () => {
+    const { port } = await reach();
+    const before = await port();
+    await pair.stopPrimary();
+    await expect(port()).rejects.toThrow();
+    await pair.promote();
+    const after = await vi.waitFor(port, SOON);
+    expect([before, after].sort()).toEqual([...pair.ports].sort());
+    expect(after).toBe(pair.ports[pair.primary()]);
+  });
+
+  it("is not looked for at an earlier primary that was started again by mistake", async () => {
+    const { port } = await reach();
+    await port();
+    await pair.startAgain(1 - pair.primary());
+    for (let n = 0; n < 3; n++) expect(await port()).toBe(pair.ports[pair.primary()]);
+    // Without a look at the other one's timeline, whoever answers first would be taken.
+    const { servers, close } = openDatabase({ url: pair.url(), poolMax: 1 }, log);
+    onTestFinished(close);
+    expect(new URL(await servers.findPrimary()).port).toBe(String(pair.ports[pair.primary()]));
+    await pair.makeStandby(false);
+  });
+
+  it("is followed when the primary vanished without a word, and what waited for its answer fails then", async () => {
+    const { proxies, db, port } = await reach({ answerWithinMs: 60_000 });
+    await port();
+    const held = db.execute(sql`select pg_sleep(600)`).catch((error) => error);
+    await vi.waitFor(
+      async () =>
+        expect((await pair.query("select from pg_stat_activity where query like 'select pg_sleep%'")).length).toBe(1),
+      SOON,
+    );
+    proxies[pair.primary()]?.freeze();
+    await pair.stopPrimary();
+    await pair.promote();
+    expect(await held).toBeInstanceOf(Error);
+    expect(await vi.waitFor(port, SOON)).toBe(pair.ports[pair.primary()]);
+    await pair.makeStandby(true);
+  });
+
+  it("never calls a commit done that its standby does not have", async () => {
+    const { db, port } = await reach({ answerWithinMs: 1_000 });
+    await port();
+    await db.execute(sql`create table kept (n int)`);
+    await pair.holdReplication(true);
+    // PostgreSQL answers a commit that is cancelled while it waits for the standby with success and a warning.
+    await expect(db.execute(sql`insert into kept values (1)`)).rejects.toThrow();
+    await pair.holdReplication(false);
+    await pair.caughtUp();
+  });
+});
