@@ -2,10 +2,18 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { declaredCalls } from "../src/app.ts";
+import { clientTypesOf } from "../src/http/openapi/client-types.ts";
+import { documentOf } from "../src/http/openapi/document.ts";
+import { VERSION } from "../src/package-folder.ts";
 
 const SRC = fileURLToPath(new URL("../src", import.meta.url));
 const PACKAGE = JSON.parse(readFileSync(join(SRC, "../package.json"), "utf8"));
-const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+/** `npm pack` of the client leaves what it has built. */
+const BUILT = /^client\/dist\//;
+const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter(
+  (file) => file.endsWith(".ts") && !BUILT.test(file),
+);
 
 /** What a file imports: paths within src, and names of packages. */
 function importsOf(file: string): string[] {
@@ -26,6 +34,8 @@ const RULES: [layer: string, forbidden: RegExp][] = [
   ["output-schema", /^(?!node:|ajv|errors\.ts$|package-folder\.ts$|output-schema\/)/],
   ["contract", /^(express|http\/|queue\/|fleet\/|storage\/|app\.ts|service\.ts|server\.ts)/],
   ["worker", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|db\/|contract\/|app\.ts|service\.ts|server\.ts)/],
+  // The client is a package of its own, which runs in browsers too.
+  ["client", /^(?!client\/)/],
   ["db", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|contract\/|app\.ts|service\.ts|server\.ts)/],
   ["metrics", /^(?!node:|metrics\/)/],
   // The embedded server knows nothing of this service's tables: it gives an address, as any other server has one.
@@ -77,9 +87,17 @@ describe("the house", () => {
       expect(script).toMatch(/^node build.mjs && exec node [^&|;]*$/);
   });
 
-  it("has no file over 200 lines", () => {
-    const long = files.filter((file) => readFileSync(join(SRC, file), "utf8").split("\n").length > 201);
+  it("has no file over 200 lines, but one that is generated", () => {
+    const written = files.filter((file) => file !== "client/calls.ts");
+    const long = written.filter((file) => readFileSync(join(SRC, file), "utf8").split("\n").length > 201);
     expect(long).toEqual([]);
+  });
+
+  it("has a client that knows every call as it is declared; `npm run client:generate` brings it up to date", () => {
+    const known = readFileSync(join(SRC, "client/calls.ts"), "utf8");
+    expect(known === clientTypesOf(documentOf(declaredCalls(), VERSION))).toBe(true);
+    const { version, engines } = JSON.parse(readFileSync(join(SRC, "client/package.json"), "utf8"));
+    expect([version, engines]).toEqual([PACKAGE.version, PACKAGE.engines]);
   });
 
   it("reads the environment in the programs only; what starts other programs passes it on", () => {

@@ -1,0 +1,1719 @@
+/** Made from the declarations of the calls by `npm run client:generate`. A test compares both. */
+import type { Bytes, Options, Page } from "./call.ts";
+
+/** An account at an LLM's provider: its limit, its windows, and who works with it. */
+export type Account = {
+  /** The name of the account. */
+  id: string;
+  rest: Rest | null;
+  /** The windows of its allowance by the provider's names, such as `five_hour`. */
+  windows: {
+    [name: string]: {
+      /** The used share, from 0 to 1. */
+      used: number | null;
+      /** When the window begins anew. In epoch milliseconds. */
+      resets_at: number | null;
+    };
+  };
+  /** It gets one task at a time until then. In epoch milliseconds. */
+  paced_until: number | null;
+  /** Who works with it: the first 200 by name. */
+  workers: string[];
+  /** How many leases its workers hold now. */
+  active_leases: number;
+  /** When this was learned; null: nothing is known of its limit. In epoch milliseconds. */
+  updated_at: number | null;
+};
+
+/** What the agent says of its health, and whether it was reached. */
+export type AgentHealth = {
+  /** The worker's own agent answered. */
+  reachable: boolean;
+  /** Why not. */
+  error?: string;
+  [name: string]: unknown;
+};
+
+/** What a task has brought forth. It never changes once it is finalized. */
+export type Artifact = {
+  /** The id of the artifact. */
+  id: string;
+  /** The task that brought it forth. */
+  task_id: string;
+  /** Of an earlier service. */
+  job_id: string | null;
+  /** What it is. */
+  type: string;
+  /** When it was stored. In epoch milliseconds. */
+  created_at: number;
+  /** It cannot be changed any more. */
+  finalized: boolean;
+  /** `minio://<bucket>/<key>` where it lies in a bucket; null: in PostgreSQL. */
+  url: string | null;
+  /** Of an earlier service. */
+  entity_refs: string[];
+  /** The worker's own words for it. */
+  tags: string[];
+  /** Its text, where PostgreSQL holds it as text; its bytes are read at `/artifacts/:id/content`. */
+  content: string | null;
+  /** Its size, in bytes. */
+  size_bytes: number | null;
+  /** The SHA-256 of its bytes, in hexadecimal. */
+  sha256: string | null;
+  /** Its media type. */
+  content_type: string;
+  /** True: the result of the task. False: another attempt followed, or it came too late. Null: not known. */
+  accepted: boolean | null;
+};
+
+/** Who did what, and when. */
+export type AuditEntry = {
+  /** The id of the entry. */
+  id: string;
+  /** When it happened. In epoch milliseconds. */
+  timestamp: number;
+  /** What was done. */
+  action: string;
+  /** To what kind of thing. */
+  entity_type: string;
+  /** To which one. */
+  entity_id: string;
+  /** Who did it: the named key, or the part of the service. */
+  actor: string;
+  /** The rest in a sentence. */
+  detail: string;
+};
+
+/** How many tasks a call has changed. */
+export type ChangedTasks = {
+  /** Nothing was changed. */
+  dry_run: boolean;
+  /** How many tasks matched, up to `limit`. */
+  matched: number;
+  /** How many were changed. */
+  changed: number;
+  /** How many could not be changed, or did not match any more at their turn. */
+  refused: number;
+  /** More tasks match, or the time was up: the same call again goes on. */
+  more: boolean;
+  /** The oldest ten, as they were before. */
+  examples: SlimTask[];
+};
+
+/** The tasks that a claim got. */
+export type Claimed = {
+  tasks: LeasedTask[];
+};
+
+/** The task after its completion, and what was stored of it. */
+export type Completed = {
+  task: Task;
+  artifact: Artifact;
+  result: Result;
+};
+
+/** Whether Membridge answers, and takes the key. */
+export type ConnectionTest = {
+  connected: true;
+  /** Membridge's own answer. */
+  health: unknown;
+} | {
+  connected: false;
+  /** Why not. */
+  error: string;
+};
+
+/** What became of each task. */
+export type CreatedTasks = {
+  /** How many are new. */
+  created: number;
+  /** How many were created before, by the same request under the same key. */
+  repeated: number;
+  /** How many were refused. */
+  refused: number;
+  /** The verdicts, in the order of the tasks. */
+  results: Array<{
+    /** The status that a creation of its own would have had. */
+    code: number;
+    /** The task. */
+    id: string | null;
+    /** Why there is none: as the `error` of a creation; null where there is a task. */
+    error: unknown;
+  }>;
+};
+
+/** The agent has begun with the task. */
+export type Dispatched = {
+  dispatched: true;
+  /** The task. */
+  task_id: string;
+  /** The worker whose agent has begun. */
+  worker_id: string;
+  /** The lease under which it works. */
+  lease_id: string;
+  execution: {
+    ok: true;
+    started: true;
+  };
+  /** It was dispatched before, under that lease. */
+  already?: true;
+};
+
+/** A change that the audit has an entry of. */
+export type Event = {
+  /** Where the event stands in the order of all events: for `Last-Event-ID`. */
+  id: string;
+  /** What has happened. docs/events.md lists the types. */
+  type: string;
+  /** When it happened. In epoch milliseconds. */
+  timestamp: number;
+  /** The task that it is about; null: it is about none. */
+  task_id: string | null;
+  /** What kind of thing was changed. */
+  entity_type: string;
+  /** Which one. */
+  entity_id: string;
+  /** The action of the audit entry that the event is made from. */
+  action: string;
+  /** Who did it: the named key, or the part of the service. */
+  actor: string;
+  /** The rest in a sentence. */
+  detail: string;
+};
+
+/** The events behind a position. */
+export type EventPage = {
+  /** In their order. */
+  events: Event[];
+  /** What to ask `after` next time. */
+  next: string;
+  /** True: events behind `after` are not there any more, and these are from now on. */
+  reset: boolean;
+};
+
+/** Why a task waits, which worker holds it, or what became of it. */
+export type Explanation = {
+  /** The task. */
+  task_id: string;
+  status: "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
+  /** Why it is in its state: one or two sentences for a person. */
+  reason: string;
+  /** When it may be leased; null: that time has come. In epoch milliseconds. */
+  due_at: number | null;
+  /** What was said when the last attempt ended without success. */
+  last_error: string | null;
+  /** Who holds it. */
+  holder: {
+    /** Who holds the task. */
+    worker_id: string;
+    /** Under which lease. */
+    lease_id: string;
+    /** When that began. In epoch milliseconds. */
+    since: number;
+    /** Its last heartbeat. In epoch milliseconds. */
+    last_heartbeat: number;
+    /** When the lease ends, unless another heartbeat comes. In epoch milliseconds. */
+    expires_at: number;
+  } | null;
+  /** Of a queued task: the first 200 workers by name. */
+  workers: Array<{
+    /** A worker. */
+    worker_id: string;
+    /** Why it has not got the task; none: it could take it now. */
+    reasons: string[];
+  }>;
+};
+
+/** How the service is. */
+export type Health = {
+  /** `degraded`: the database cannot do its work. */
+  status: "ok" | "degraded";
+  service: "bloom-runtime";
+  /** How long the process has run, in seconds. */
+  uptime: number;
+  storage: "postgresql";
+  /** `ok`, or why it cannot do its work. */
+  database: string;
+  /** How this process's calls to Membridge went. */
+  membridge: {
+    /** Calls that failed in a row. */
+    consecutiveFailures: number;
+    /** The last call that did not. In epoch milliseconds. */
+    lastSuccess: number | null;
+    /** How the last failure went. */
+    lastError: string | null;
+    /** The last call was answered. */
+    connected: boolean;
+    /** `open`: Membridge is not asked for a while. */
+    circuit: "closed" | "open" | "half-open";
+  };
+};
+
+/** The renewed lease, and what the worker shall do. */
+export type HeartbeatAnswer = {
+  lease: Lease;
+  /** When the lease is overdue, unless another heartbeat comes. In epoch milliseconds. */
+  expires_at: number;
+  /** The task is to be cancelled: the worker shall stop, and complete or release it. */
+  cancel: boolean;
+  /** The worker shall take no new work. */
+  drain: boolean;
+  /** When to send the next heartbeat, in milliseconds from now. */
+  next_heartbeat_ms: number;
+};
+
+/** What is wrong with the fields of the body. */
+export type InvalidBody = {
+  error: {
+    /** What is wrong with the body as a whole. */
+    formErrors: string[];
+    /** By top-level field. */
+    fieldErrors: {
+      [name: string]: string[];
+    };
+  };
+};
+
+/** The right of one worker to work on a task, for a limited time. */
+export type Lease = {
+  /** The id of the lease: the fence that a worker sends with each call for the task. */
+  id: string;
+  /** The task that it holds. */
+  task_id: string;
+  /** The worker that it was given to. */
+  worker_id: string;
+  /** When it began. In epoch milliseconds. */
+  started_at: number;
+  /** When it is overdue, unless a heartbeat renews it. In epoch milliseconds. */
+  expires_at: number;
+  /** How long it lives after each heartbeat, in seconds. */
+  ttl_seconds: number;
+  /** `active`, `expired` (overdue, or its worker is gone), `released` (completed or handed back); `failed` in rows of an earlier service. */
+  status: "active" | "expired" | "released" | "failed";
+  /** The last heartbeat, or its begin. In epoch milliseconds. */
+  last_heartbeat: number;
+  /** The context of the task. */
+  context_id: string | null;
+};
+
+/** The new lease, and the worker that got it. */
+export type LeaseGrant = {
+  lease: Lease;
+  /** Its `active_leases` are those before this one. */
+  worker: Worker;
+};
+
+/** A task and the new lease under which a worker got it. */
+export type LeasedTask = {
+  task: Task;
+  lease: Lease;
+  /** The CLI session to go on with: of a task with `resume`, where the worker has one. */
+  resume_session?: string;
+  /** What earlier attempts have left of the task's limits; absent where it has none. */
+  limits_left?: Limits;
+};
+
+/** What all attempts of a task may use together. */
+export type Limits = {
+  /** US dollars, as the CLIs estimate them. */
+  max_usd?: number;
+  /** Tokens of all kinds. */
+  max_tokens?: number;
+  /** Turns of the model. */
+  max_turns?: number;
+};
+
+/** What there is of a task's output behind a position. */
+export type LiveOutput = {
+  /** The task. */
+  task_id: string;
+  /** 100 at most. */
+  pieces: Array<{
+    /** Grows with each piece, whichever attempt it is of. */
+    position: number;
+    /** The lease of the attempt. */
+    lease_id: string;
+    /** When it came. In epoch milliseconds. */
+    at: number;
+    /** What was printed. */
+    text: string;
+  }>;
+  /** The position to ask `after` next time. */
+  next: number;
+  /** The task has ended, and nothing more comes. */
+  is_over: boolean;
+};
+
+/** The agent refused the task. */
+export type NotDispatched = {
+  dispatched: false;
+  /** The task, which is queued again. */
+  task_id: string;
+  /** The worker whose agent refused. */
+  worker_id: string;
+  /** What the agent said. */
+  error: string;
+};
+
+/** Why a worker, or an account with all its workers, gets no new work for a while. */
+export type Rest = {
+  /** Why: its tasks failed at once, it said so itself, or its attempts ended for that cause. */
+  kind: "failures" | "worker" | "auth" | "no_cli" | "trouble" | "rate_limited";
+  /** The cause in a sentence. */
+  reason: string;
+  /** When it ends; null: when somebody resumes it. In epoch milliseconds. */
+  until: number | null;
+};
+
+/** What a worker handed in for an attempt. */
+export type Result = {
+  /** The id of the result. */
+  id: string;
+  /** The task that it is of. */
+  task_id: string;
+  /** The worker that handed it in. */
+  worker_id: string;
+  /** The artifact that holds the output. */
+  artifact_id: string;
+  /** How the attempt ended. */
+  status: "success" | "error";
+  /** What went wrong, in the worker's words. */
+  error_message: string | null;
+  /** Why an attempt failed. docs/outcomes.md says what follows from each kind. */
+  error_kind: "rate_limited" | "auth" | "overloaded" | "provider_error" | "timeout" | "parse_error" | "budget_exceeded" | "max_turns" | "prompt_too_long" | "invalid_input" | "no_cli" | "crashed" | "denied" | null;
+  /** What the attempt took. */
+  metrics: {
+    /** How long the attempt ran, in milliseconds. */
+    duration_ms: number;
+    /** Tokens of all kinds. */
+    tokens_used?: number;
+    /** The model that answered. */
+    model?: string;
+    /** The provider of the model. */
+    provider?: string;
+    /** Tokens of the prompt. */
+    input_tokens?: number;
+    /** Tokens of the answer. */
+    output_tokens?: number;
+    /** Tokens of the prompt that the provider had in its cache. */
+    cache_read_tokens?: number;
+    /** Tokens of the prompt that the provider put into its cache. */
+    cache_write_tokens?: number;
+    /** An estimate of the cost, in US dollars. */
+    cost_usd?: number;
+    /** Turns of the model. */
+    num_turns?: number;
+    /** The CLI's session. */
+    session_id?: string;
+  };
+  /** When it was handed in. In epoch milliseconds. */
+  completed_at: number;
+  /** The lease under which it was handed in; null in rows of an earlier service. */
+  lease_id: string | null;
+  /** False: it came too late, and is not the task's outcome. */
+  accepted: boolean;
+  /** Only the end of the output is known. */
+  incomplete: boolean;
+  /** The output, where PostgreSQL holds it as text. */
+  output: string | null;
+};
+
+/** Where Membridge is. */
+export type RuntimeConfig = {
+  /** Where Membridge is. */
+  membridge_server_url: string;
+  /** The first and the last 4 characters of its key around `****`; empty: there is none. */
+  admin_key_masked: string;
+  /** Membridge answered, and took the key. */
+  connected: boolean;
+  /** When that was asked last. In epoch milliseconds. */
+  last_test: number | null;
+  /** Why it is not connected, in a sentence. */
+  reason: string | null;
+};
+
+/** An artifact without its content. */
+export type SlimArtifact = {
+  /** The id of the artifact. */
+  id: string;
+  /** The task that brought it forth. */
+  task_id: string;
+  /** Of an earlier service. */
+  job_id: string | null;
+  /** What it is. */
+  type: string;
+  /** When it was stored. In epoch milliseconds. */
+  created_at: number;
+  /** It cannot be changed any more. */
+  finalized: boolean;
+  /** `minio://<bucket>/<key>` where it lies in a bucket; null: in PostgreSQL. */
+  url: string | null;
+  /** Of an earlier service. */
+  entity_refs: string[];
+  /** The worker's own words for it. */
+  tags: string[];
+  /** Its size, in bytes. */
+  size_bytes: number | null;
+  /** The SHA-256 of its bytes, in hexadecimal. */
+  sha256: string | null;
+  /** Its media type. */
+  content_type: string;
+  /** True: the result of the task. False: another attempt followed, or it came too late. Null: not known. */
+  accepted: boolean | null;
+};
+
+/** A result without its output. */
+export type SlimResult = {
+  /** The id of the result. */
+  id: string;
+  /** The task that it is of. */
+  task_id: string;
+  /** The worker that handed it in. */
+  worker_id: string;
+  /** The artifact that holds the output. */
+  artifact_id: string;
+  /** How the attempt ended. */
+  status: "success" | "error";
+  /** What went wrong, in the worker's words. */
+  error_message: string | null;
+  /** Why an attempt failed. docs/outcomes.md says what follows from each kind. */
+  error_kind: "rate_limited" | "auth" | "overloaded" | "provider_error" | "timeout" | "parse_error" | "budget_exceeded" | "max_turns" | "prompt_too_long" | "invalid_input" | "no_cli" | "crashed" | "denied" | null;
+  /** What the attempt took. */
+  metrics: {
+    /** How long the attempt ran, in milliseconds. */
+    duration_ms: number;
+    /** Tokens of all kinds. */
+    tokens_used?: number;
+    /** The model that answered. */
+    model?: string;
+    /** The provider of the model. */
+    provider?: string;
+    /** Tokens of the prompt. */
+    input_tokens?: number;
+    /** Tokens of the answer. */
+    output_tokens?: number;
+    /** Tokens of the prompt that the provider had in its cache. */
+    cache_read_tokens?: number;
+    /** Tokens of the prompt that the provider put into its cache. */
+    cache_write_tokens?: number;
+    /** An estimate of the cost, in US dollars. */
+    cost_usd?: number;
+    /** Turns of the model. */
+    num_turns?: number;
+    /** The CLI's session. */
+    session_id?: string;
+  };
+  /** When it was handed in. In epoch milliseconds. */
+  completed_at: number;
+  /** The lease under which it was handed in; null in rows of an earlier service. */
+  lease_id: string | null;
+  /** False: it came too late, and is not the task's outcome. */
+  accepted: boolean;
+  /** Only the end of the output is known. */
+  incomplete: boolean;
+  /** The size of the output, in bytes, where PostgreSQL holds it as text. */
+  output_bytes: number | null;
+};
+
+/** A task without its prompt and what else of its request may be long. */
+export type SlimTask = {
+  /** The id of the task. */
+  id: string;
+  /** The context that the task belongs to: its creator's own name for it. */
+  context_id: string;
+  /** The agent that the task is for. */
+  agent_slug: string;
+  policy: {
+    /** How long one attempt may run, in seconds. */
+    timeout_sec: number;
+    /** The creator's own; the service keeps it and passes it on. */
+    budget: number | {
+      [name: string]: unknown;
+    };
+    /** The model's name, as the worker's CLI knows it. */
+    model?: string;
+    /** Labels that the router prefers a worker to have. */
+    preferred_labels?: string[];
+    /** As the task's own `allow_fallback`. */
+    allow_fallback?: boolean;
+  };
+  /** The format of the output. */
+  desired_format: "json" | "text" | "markdown";
+  /** `queued`: it waits for a worker. `leased` and `running`: a worker holds it. `completed`, `failed`, `dead` (no attempts left) and `cancelled` are ends. */
+  status: "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
+  /** When it was created. In epoch milliseconds. */
+  created_at: number;
+  /** When it was changed last. In epoch milliseconds. */
+  updated_at: number;
+  /** The lease that holds it, or that held it last. */
+  lease_id: string | null;
+  /** The worker of that lease. */
+  worker_id: string | null;
+  /** How many attempts have begun, without those that were given back. */
+  attempts: number;
+  /** After how many attempts it is dead. */
+  max_attempts: number;
+  /** The creator's name for this creation. */
+  idempotency_key: string | null;
+  /** A head start of so many minutes over tasks of priority 0. */
+  priority: number;
+  /** The labels that a worker must have to get it. */
+  requires: string[];
+  /** Of the tasks with the same key, one at most is held at any moment. */
+  concurrency_key: string | null;
+  /** Labels that the router prefers a worker to have. */
+  prefers: string[];
+  /** How long it may wait for its first start, in seconds. */
+  queue_ttl_sec: number | null;
+  /** When it ends `dead` unless it was started. In epoch milliseconds. */
+  queue_until: number | null;
+  /** No worker gets it before that time, which its creator set. In epoch milliseconds. */
+  not_before: number | null;
+  /** The delays after an error; null: an error is not tried again. */
+  retry: {
+    /** The delay after the first error, in seconds. */
+    base_delay_sec: number;
+    /** The longest delay, in seconds. */
+    max_delay_sec: number;
+    /** How the delay grows: `exponential` (the default) doubles it, `linear` adds the first delay again. */
+    backoff?: "linear" | "exponential";
+  } | null;
+  /** No worker gets it before that time, which is the delay after an error. In epoch milliseconds. */
+  retry_at: number | null;
+  /** How far the worker says it is. */
+  progress: {
+    /** From 0 to 1. */
+    value: number | null;
+    /** In the worker's words. */
+    text: string | null;
+  } | null;
+  /** It is held, and will be cancelled when its lease ends. */
+  cancel_requested: boolean;
+  /** What was said when the last attempt ended without success, in 500 characters at most. */
+  last_error: string | null;
+  /** Why an attempt failed. docs/outcomes.md says what follows from each kind. */
+  error_kind: "rate_limited" | "auth" | "overloaded" | "provider_error" | "timeout" | "parse_error" | "budget_exceeded" | "max_turns" | "prompt_too_long" | "invalid_input" | "no_cli" | "crashed" | "denied" | null;
+  /** False: only the worker that had it first gets it again. */
+  allow_fallback: boolean;
+  /** The worker of the last attempt that came to nothing; without `allow_fallback`, of the first. */
+  tried_by: string | null;
+  /** Until then that worker leaves it to others, when it claims. In epoch milliseconds. */
+  elsewhere_until: number | null;
+  limits: Limits | null;
+  usage: Usage | null;
+  /** The worker goes on with the CLI session of its last task of the same context. */
+  resume: boolean;
+  /** The kind of agent, which is passed on. */
+  agent_kind: string | null;
+  /** Where it belongs in the creator's own traces. */
+  tracing: {
+    /** The creator's id of the trace. */
+    trace_id: string;
+    /** The span that the task belongs to. */
+    parent_span_id?: string;
+    metadata?: {
+      [name: string]: unknown;
+    };
+  } | null;
+  /** All that the CLI printed is kept as an artifact of its own. */
+  keep_transcript: boolean;
+  /** The size of the request as JSON, in bytes; null in rows of earlier versions. */
+  size_bytes: number | null;
+  /** The size of the prompt, in bytes. */
+  prompt_bytes: number;
+};
+
+/** Counts of tasks, leases and workers. */
+export type Stats = {
+  /** The time of the counts: up to 2 s ago. In epoch milliseconds. */
+  as_of: number;
+  tasks: {
+    /** All tasks. */
+    total: number;
+    /** Only states that occur. */
+    by_status: {
+      [name: string]: number;
+    };
+  };
+  leases: {
+    /** All leases. */
+    total: number;
+    /** Those that hold a task now. */
+    active: number;
+  };
+  workers: {
+    /** All workers. */
+    total: number;
+    /** Those that are online. */
+    online: number;
+  };
+};
+
+/** A task for a model: what is asked, and how far it is. */
+export type Task = {
+  /** The id of the task. */
+  id: string;
+  /** The context that the task belongs to: its creator's own name for it. */
+  context_id: string;
+  /** The agent that the task is for. */
+  agent_slug: string;
+  /** What the model is asked. */
+  prompt: string;
+  /** What the creator tells the agent about the context. */
+  context_hints: string[];
+  policy: {
+    /** How long one attempt may run, in seconds. */
+    timeout_sec: number;
+    /** The creator's own; the service keeps it and passes it on. */
+    budget: number | {
+      [name: string]: unknown;
+    };
+    /** The model's name, as the worker's CLI knows it. */
+    model?: string;
+    /** Labels that the router prefers a worker to have. */
+    preferred_labels?: string[];
+    /** As the task's own `allow_fallback`. */
+    allow_fallback?: boolean;
+  };
+  /** The format of the output. */
+  desired_format: "json" | "text" | "markdown";
+  /** `queued`: it waits for a worker. `leased` and `running`: a worker holds it. `completed`, `failed`, `dead` (no attempts left) and `cancelled` are ends. */
+  status: "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
+  /** When it was created. In epoch milliseconds. */
+  created_at: number;
+  /** When it was changed last. In epoch milliseconds. */
+  updated_at: number;
+  /** The lease that holds it, or that held it last. */
+  lease_id: string | null;
+  /** The worker of that lease. */
+  worker_id: string | null;
+  /** How many attempts have begun, without those that were given back. */
+  attempts: number;
+  /** After how many attempts it is dead. */
+  max_attempts: number;
+  /** The creator's name for this creation. */
+  idempotency_key: string | null;
+  /** A head start of so many minutes over tasks of priority 0. */
+  priority: number;
+  /** The labels that a worker must have to get it. */
+  requires: string[];
+  /** Of the tasks with the same key, one at most is held at any moment. */
+  concurrency_key: string | null;
+  /** Labels that the router prefers a worker to have. */
+  prefers: string[];
+  /** How long it may wait for its first start, in seconds. */
+  queue_ttl_sec: number | null;
+  /** When it ends `dead` unless it was started. In epoch milliseconds. */
+  queue_until: number | null;
+  /** No worker gets it before that time, which its creator set. In epoch milliseconds. */
+  not_before: number | null;
+  /** The delays after an error; null: an error is not tried again. */
+  retry: {
+    /** The delay after the first error, in seconds. */
+    base_delay_sec: number;
+    /** The longest delay, in seconds. */
+    max_delay_sec: number;
+    /** How the delay grows: `exponential` (the default) doubles it, `linear` adds the first delay again. */
+    backoff?: "linear" | "exponential";
+  } | null;
+  /** No worker gets it before that time, which is the delay after an error. In epoch milliseconds. */
+  retry_at: number | null;
+  /** How far the worker says it is. */
+  progress: {
+    /** From 0 to 1. */
+    value: number | null;
+    /** In the worker's words. */
+    text: string | null;
+  } | null;
+  /** It is held, and will be cancelled when its lease ends. */
+  cancel_requested: boolean;
+  /** What was said when the last attempt ended without success, in 500 characters at most. */
+  last_error: string | null;
+  /** Why an attempt failed. docs/outcomes.md says what follows from each kind. */
+  error_kind: "rate_limited" | "auth" | "overloaded" | "provider_error" | "timeout" | "parse_error" | "budget_exceeded" | "max_turns" | "prompt_too_long" | "invalid_input" | "no_cli" | "crashed" | "denied" | null;
+  /** False: only the worker that had it first gets it again. */
+  allow_fallback: boolean;
+  /** The worker of the last attempt that came to nothing; without `allow_fallback`, of the first. */
+  tried_by: string | null;
+  /** Until then that worker leaves it to others, when it claims. In epoch milliseconds. */
+  elsewhere_until: number | null;
+  limits: Limits | null;
+  usage: Usage | null;
+  /** The worker goes on with the CLI session of its last task of the same context. */
+  resume: boolean;
+  /** The kind of agent, which is passed on. */
+  agent_kind: string | null;
+  /** Any JSON beside the prompt, which is passed on; null: none. */
+  structured_input: unknown;
+  /** Files that belong to the prompt. */
+  attachments: Array<{
+    /** Whether the file is at `url`, or is the text in `content`. */
+    type: "presigned_url" | "inline";
+    /** The media type of the file. */
+    mime_type: string;
+    /** Where the file can be read. */
+    url?: string;
+    /** The file itself. */
+    content?: string;
+    /** The name of the file. */
+    filename?: string;
+  }>;
+  /** Where it belongs in the creator's own traces. */
+  tracing: {
+    /** The creator's id of the trace. */
+    trace_id: string;
+    /** The span that the task belongs to. */
+    parent_span_id?: string;
+    metadata?: {
+      [name: string]: unknown;
+    };
+  } | null;
+  /** The JSON Schema that the output of a success must fit. */
+  output_schema: {
+    [name: string]: unknown;
+  } | null;
+  /** All that the CLI printed is kept as an artifact of its own. */
+  keep_transcript: boolean;
+  /** The size of the request as JSON, in bytes; null in rows of earlier versions. */
+  size_bytes: number | null;
+};
+
+/** A task, and what came of it: both are null while it has not ended, and where its last lease brought none. */
+export type TaskWithResult = {
+  task: Task;
+  /** With its output, where PostgreSQL holds that as text. */
+  result: Result | null;
+  artifact: Artifact | null;
+};
+
+/** An output that was uploaded ahead of its completion. */
+export type Uploaded = {
+  /** The id by which the completion names it. */
+  output_id: string;
+  /** How many bytes came. */
+  size_bytes: number;
+  /** The SHA-256 of the bytes, in hexadecimal. */
+  sha256: string;
+};
+
+/** What the attempts of a task used together, as far as they said so. */
+export type Usage = {
+  /** How many attempts have ended. */
+  attempts: number;
+  /** How long they ran together, in milliseconds. */
+  duration_ms: number;
+  /** Tokens of all kinds. */
+  tokens: number;
+  /** Tokens of prompts. */
+  input_tokens: number;
+  /** Tokens of answers. */
+  output_tokens: number;
+  /** Tokens of prompts that the provider had in its cache. */
+  cache_read_tokens: number;
+  /** Tokens of prompts that the provider put into its cache. */
+  cache_write_tokens: number;
+  /** Turns of the model. */
+  num_turns: number;
+  /** An estimate of the cost, in US dollars. */
+  cost_usd: number;
+};
+
+/** What attempts used under one value of a dimension. */
+export type UsageSum = {
+  /** The day, the account, the agent, … that it is the sum of. */
+  key: string;
+  /** How many attempts have ended. */
+  attempts: number;
+  /** How long they ran together, in milliseconds. */
+  duration_ms: number;
+  /** Tokens of all kinds. */
+  tokens: number;
+  /** Tokens of prompts. */
+  input_tokens: number;
+  /** Tokens of answers. */
+  output_tokens: number;
+  /** Tokens of prompts that the provider had in its cache. */
+  cache_read_tokens: number;
+  /** Tokens of prompts that the provider put into its cache. */
+  cache_write_tokens: number;
+  /** Turns of the model. */
+  num_turns: number;
+  /** An estimate of the cost, in US dollars. */
+  cost_usd: number;
+};
+
+/** A machine with the CLI of a model, or an agent on it. */
+export type Worker = {
+  /** The worker's name, which is its id. */
+  id: string;
+  /** The same name. */
+  node_id: string;
+  /** Where its agent is called; empty: it claims its work itself. */
+  url: string;
+  /** Another node that answers at `url`; the agent is not called then. */
+  answered_by: string | null;
+  /** `online` gets work; `offline`: not heard of for 60 s. */
+  status: "online" | "offline" | "syncing" | "error" | "unknown";
+  capabilities: {
+    /** It has a CLI, and the router may choose it. */
+    claude_cli: boolean;
+    /** How many tasks it may hold at the same time. */
+    max_concurrency: number;
+    /** What tasks may require of it. */
+    labels: string[];
+  };
+  /** Its last sign of life. In epoch milliseconds. */
+  last_heartbeat: number | null;
+  /** The addresses of its machine. */
+  ip_addrs: string[];
+  /** What Membridge says of its memory: the number of observations. */
+  obs_count: number;
+  /** What Membridge says of its memory: the hash of the database. */
+  db_sha: string;
+  /** When it registered first. In epoch milliseconds. */
+  registered_at: number;
+  /** The version of its program. */
+  agent_version: string;
+  /** Its operating system. */
+  os_info: string;
+  /** How it was installed. */
+  install_method: string;
+  /** Identifies the run of its process; a new one means that it has restarted. */
+  boot_id: string;
+  /** It gets no new work, since somebody drained it. */
+  drain: {
+    /** The operator's reason. */
+    reason: string;
+    /** When it ends; null: when somebody resumes the worker. In epoch milliseconds. */
+    until: number | null;
+  } | null;
+  rest: Rest | null;
+  /** The account at the LLM's provider that its CLI uses; its own name where none was told. */
+  account: string;
+  account_rest: Rest | null;
+  /** How many leases it holds now. */
+  active_leases: number;
+};
+
+export type AddLiveOutputArgs = {
+  /** The task's id. */
+  id: string;
+  lease_id?: string | null | undefined;
+  seq: number;
+  text: string;
+};
+
+export type CancelTaskArgs = {
+  /** The task's id. */
+  id: string;
+  reason?: string | null | undefined;
+};
+
+export type CancelTasksArgs = {
+  filter: {
+    status?: string | string[] | undefined;
+    context_id?: string | undefined;
+    agent_slug?: string | undefined;
+    worker_id?: string | undefined;
+    error_kind?: string | string[] | undefined;
+    created_after?: string | number | undefined;
+    created_before?: string | number | undefined;
+    q?: string | undefined;
+  };
+  dry_run?: boolean | null | undefined;
+  limit?: number | null | undefined;
+  reason?: string | null | undefined;
+};
+
+export type ClaimTasksArgs = {
+  worker_id: string;
+  max_tasks?: number | null | undefined;
+  wait_seconds?: number | null | undefined;
+  ttl_seconds?: number | null | undefined;
+  agent_slugs?: string[] | null | undefined;
+};
+
+export type CompleteTaskArgs = {
+  /** The task's id. */
+  id: string;
+  status: "success" | "error";
+  output?: string | null | undefined;
+  error_message?: string | null | undefined;
+  error_kind?: "rate_limited" | "auth" | "overloaded" | "provider_error" | "timeout" | "parse_error" | "budget_exceeded" | "max_turns" | "prompt_too_long" | "invalid_input" | "no_cli" | "crashed" | "denied" | null | undefined;
+  metrics: {
+    duration_ms: number;
+    tokens_used?: number | null | undefined;
+    model?: string | null | undefined;
+    provider?: string | null | undefined;
+    input_tokens?: number | null | undefined;
+    output_tokens?: number | null | undefined;
+    cache_read_tokens?: number | null | undefined;
+    cache_write_tokens?: number | null | undefined;
+    cost_usd?: number | null | undefined;
+    num_turns?: number | null | undefined;
+    session_id?: string | null | undefined;
+  };
+  artifact_type?: string | undefined;
+  artifact_tags?: string[] | undefined;
+  lease_id?: string | null | undefined;
+  output_id?: string | null | undefined;
+  cli?: "claude" | "codex" | "gemini" | "opencode" | null | undefined;
+  exit_code?: number | null | undefined;
+  partial_output?: string | null | undefined;
+  retryable?: boolean | null | undefined;
+  resets_at?: number | null | undefined;
+  retry_after_ms?: number | null | undefined;
+  windows?: {
+    [name: string]: {
+      used: number | null;
+      resets_at: number | null;
+    };
+  } | null | undefined;
+};
+
+export type CreateTaskArgs = {
+  context_id: string;
+  agent_slug: string;
+  prompt: string;
+  context_hints?: string[] | undefined;
+  policy?: {
+    timeout_sec?: number | undefined;
+    budget?: number | {
+      [name: string]: unknown;
+    } | undefined;
+    model?: string | null | undefined;
+    required_labels?: string[] | null | undefined;
+    preferred_labels?: string[] | null | undefined;
+    allow_fallback?: boolean | null | undefined;
+    retry?: {
+      max_attempts?: number | null | undefined;
+      backoff?: "linear" | "exponential" | null | undefined;
+      base_delay_sec?: number | undefined;
+      max_delay_sec?: number | undefined;
+    } | null | undefined;
+  } | undefined;
+  desired_format?: "json" | "text" | "markdown" | undefined;
+  max_attempts?: number | undefined;
+  priority?: number | null | undefined;
+  requires?: string[] | undefined;
+  concurrency_key?: string | null | undefined;
+  prefers?: string[] | null | undefined;
+  queue_ttl_sec?: number | null | undefined;
+  not_before?: number | null | undefined;
+  agent_kind?: string | null | undefined;
+  structured_input?: unknown;
+  attachments?: Array<{
+    type: "presigned_url" | "inline";
+    mime_type: string;
+    url?: string | null | undefined;
+    content?: string | null | undefined;
+    filename?: string | null | undefined;
+  }> | null | undefined;
+  tracing?: {
+    trace_id: string;
+    parent_span_id?: string | null | undefined;
+    metadata?: {
+      [name: string]: unknown;
+    } | null | undefined;
+  } | null | undefined;
+  allow_fallback?: boolean | null | undefined;
+  output_schema?: {
+    [name: string]: unknown;
+  } | null | undefined;
+  keep_transcript?: boolean | null | undefined;
+  limits?: {
+    max_usd?: number | null | undefined;
+    max_tokens?: number | null | undefined;
+    max_turns?: number | null | undefined;
+  } | null | undefined;
+  resume?: boolean | null | undefined;
+  retry?: {
+    max_attempts?: number | null | undefined;
+    backoff?: "linear" | "exponential" | null | undefined;
+    base_delay_sec?: number | undefined;
+    max_delay_sec?: number | undefined;
+  } | null | undefined;
+  idempotency_key?: string | null | undefined;
+};
+
+export type CreateTasksArgs = {
+  tasks: unknown[];
+};
+
+export type DispatchTaskArgs = {
+  /** The task's id. */
+  id: string;
+  worker_id?: string | null | undefined;
+  ttl_seconds?: number | null | undefined;
+};
+
+export type DrainWorkerArgs = {
+  /** The worker's name. */
+  id: string;
+  reason?: string | null | undefined;
+  minutes?: number | null | undefined;
+};
+
+export type ExplainTaskArgs = {
+  /** The task's id. */
+  id: string;
+};
+
+export type GetAccountArgs = {
+  /** The account's name. */
+  id: string;
+};
+
+export type GetAgentHealthArgs = {
+  /** The worker's name. */
+  id: string;
+};
+
+export type GetArtifactArgs = {
+  /** The artifact's id. */
+  id: string;
+};
+
+export type GetArtifactContentArgs = {
+  /** The artifact's id. */
+  id: string;
+};
+
+export type GetArtifactUrlArgs = {
+  /** The artifact's id. */
+  id: string;
+  expires_seconds?: number | string | undefined;
+};
+
+export type GetInstallScriptArgs = {
+  node_id?: string | undefined;
+  server_url?: string | undefined;
+};
+
+export type GetLeadershipArgs = {
+  /** The project's id in Membridge. */
+  cid: string;
+};
+
+export type GetLiveOutputArgs = {
+  /** The task's id. */
+  id: string;
+  after?: number | string | undefined;
+};
+
+export type GetTaskArgs = {
+  /** The task's id. */
+  id: string;
+};
+
+export type GetTaskInputArgs = {
+  /** The task's id. */
+  id: string;
+  /** `context_hints`, `structured_input`, `attachments`, `tracing` or `output_schema`. */
+  name: string;
+};
+
+export type GetTaskResultArgs = {
+  /** The task's id. */
+  id: string;
+  wait_seconds?: number | string | undefined;
+};
+
+export type GetUsageArgs = {
+  by?: "day" | "account" | "agent_slug" | "context_id" | "worker_id" | "model" | undefined;
+  since?: string | undefined;
+  until?: string | undefined;
+  limit?: number | string | undefined;
+};
+
+export type GetWorkerArgs = {
+  /** The worker's name. */
+  id: string;
+};
+
+export type HeartbeatTaskArgs = {
+  /** The task's id. */
+  id: string;
+  lease_id?: string | null | undefined;
+  progress?: number | string | {
+    value?: number | null | undefined;
+    text?: string | null | undefined;
+  } | null | undefined;
+};
+
+export type LeaseTaskArgs = {
+  /** The task's id. */
+  id: string;
+  worker_id?: string | null | undefined;
+  ttl_seconds?: number | null | undefined;
+};
+
+export type ListAccountsArgs = {
+  limit?: number | string | undefined;
+  after?: string | undefined;
+};
+
+export type ListArtifactsArgs = {
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  task_id?: string | undefined;
+  type?: string | undefined;
+  created_after?: string | number | undefined;
+  created_before?: string | number | undefined;
+  fields?: "slim" | undefined;
+};
+
+export type ListAuditArgs = {
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  entity_id?: string | undefined;
+  action?: string | undefined;
+  entity_type?: string | undefined;
+  actor?: string | undefined;
+  created_after?: string | number | undefined;
+  created_before?: string | number | undefined;
+};
+
+export type ListHistoryArgs = {
+  /** The task's id. */
+  id: string;
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  action?: string | undefined;
+  entity_type?: string | undefined;
+  actor?: string | undefined;
+};
+
+export type ListLeasesArgs = {
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  status?: string | string[] | undefined;
+  task_id?: string | undefined;
+  worker_id?: string | undefined;
+  context_id?: string | undefined;
+  created_after?: string | number | undefined;
+  created_before?: string | number | undefined;
+};
+
+export type ListNodesArgs = {
+  /** The project's id in Membridge. */
+  cid: string;
+};
+
+export type ListResultsArgs = {
+  /** The task's id. */
+  id: string;
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  worker_id?: string | undefined;
+  status?: string | string[] | undefined;
+  error_kind?: string | string[] | undefined;
+  fields?: "slim" | undefined;
+};
+
+export type ListRunsArgs = {
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  fields?: "slim" | undefined;
+};
+
+export type ListTasksArgs = {
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  status?: string | string[] | undefined;
+  context_id?: string | undefined;
+  agent_slug?: string | undefined;
+  worker_id?: string | undefined;
+  error_kind?: string | string[] | undefined;
+  created_after?: string | number | undefined;
+  created_before?: string | number | undefined;
+  q?: string | undefined;
+  fields?: "slim" | undefined;
+};
+
+export type ListWorkersArgs = {
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  status?: string | string[] | undefined;
+  account?: string | undefined;
+  q?: string | undefined;
+};
+
+export type RegisterWorkerArgs = {
+  status?: "online" | "offline" | "syncing" | "error" | "unknown" | null | undefined;
+  capabilities?: {
+    claude_cli?: boolean | null | undefined;
+    max_concurrency?: number | null | undefined;
+    labels?: string[] | null | undefined;
+  } | null | undefined;
+  ip_addrs?: string[] | null | undefined;
+  agent_version?: string | null | undefined;
+  os_info?: string | null | undefined;
+  install_method?: string | null | undefined;
+  boot_id?: string | null | undefined;
+  account?: string | null | undefined;
+  name: string;
+  url?: "" | string | null | undefined;
+};
+
+export type ReleaseTaskArgs = {
+  /** The task's id. */
+  id: string;
+  lease_id: string;
+  reason?: string | null | undefined;
+  started?: boolean | null | undefined;
+};
+
+export type RemoveWorkerArgs = {
+  /** The worker's name. */
+  id: string;
+};
+
+export type ReplayTaskArgs = {
+  /** The task's id. */
+  id: string;
+  changes?: {
+    [name: string]: unknown;
+  } | null | undefined;
+};
+
+export type ReplayTasksArgs = {
+  filter: {
+    status?: string | string[] | undefined;
+    context_id?: string | undefined;
+    agent_slug?: string | undefined;
+    worker_id?: string | undefined;
+    error_kind?: string | string[] | undefined;
+    created_after?: string | number | undefined;
+    created_before?: string | number | undefined;
+    q?: string | undefined;
+  };
+  dry_run?: boolean | null | undefined;
+  limit?: number | null | undefined;
+  changes?: {
+    [name: string]: unknown;
+  } | null | undefined;
+  idempotency_key: string;
+};
+
+export type RequeueTaskArgs = {
+  /** The task's id. */
+  id: string;
+};
+
+export type RequeueTasksArgs = {
+  filter: {
+    status?: string | string[] | undefined;
+    context_id?: string | undefined;
+    agent_slug?: string | undefined;
+    worker_id?: string | undefined;
+    error_kind?: string | string[] | undefined;
+    created_after?: string | number | undefined;
+    created_before?: string | number | undefined;
+    q?: string | undefined;
+  };
+  dry_run?: boolean | null | undefined;
+  limit?: number | null | undefined;
+};
+
+export type RestWorkerArgs = {
+  /** The worker's name. */
+  id: string;
+  reason?: string | null | undefined;
+  seconds: number;
+};
+
+export type RestartAgentArgs = {
+  /** The worker's name. */
+  id: string;
+};
+
+export type ResumeAccountArgs = {
+  /** The account's name. */
+  id: string;
+};
+
+export type ResumeWorkerArgs = {
+  /** The worker's name. */
+  id: string;
+};
+
+export type SaveConfigArgs = {
+  membridge_server_url: string;
+  admin_key: string;
+};
+
+export type SelectLeaderArgs = {
+  /** The project's id in Membridge. */
+  cid: string;
+  primary_node_id?: string | undefined;
+};
+
+export type StreamEventsArgs = {
+  types?: string | undefined;
+  after?: string | undefined;
+  task_id?: string | undefined;
+};
+
+export type UninstallAgentArgs = {
+  /** The worker's name. */
+  id: string;
+};
+
+export type UpdateAgentArgs = {
+  /** The worker's name. */
+  id: string;
+};
+
+export type UploadOutputArgs = {
+  /** The task's id. */
+  id: string;
+} & { bytes: Bytes };
+
+export interface Methods {
+  /** Add to what a task prints. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
+  addLiveOutput(args: AddLiveOutputArgs, options?: Options<"X-Lease-Id">): Promise<undefined>;
+
+  /** Cancel a task. For keys with the role `admin`. */
+  cancelTask(args: CancelTaskArgs, options?: Options): Promise<Task>;
+
+  /** Cancel the tasks that match a filter. For keys with the role `admin`. */
+  cancelTasks(args: CancelTasksArgs, options?: Options): Promise<ChangedTasks>;
+
+  /** Claim tasks for a worker. The oldest tasks that the worker may have, up to `max_tasks` and 16 MB. Without any, the call waits for up to `wait_seconds`. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
+  claimTasks(args: ClaimTasksArgs, options?: Options): Promise<Claimed | undefined>;
+
+  /** Hand in the result of an attempt. The same completion again gets the same answer. A success that comes too late is kept as an artifact, and answered 409. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
+  completeTask(args: CompleteTaskArgs, options?: Options<"X-Lease-Id">): Promise<Completed>;
+
+  /** Refuse to create a project. For keys with the role `admin`. */
+  createProject(args?: Record<string, never>, options?: Options): Promise<undefined>;
+
+  /** Create a task. For keys with the role `submit`, `admin`. */
+  createTask(args: CreateTaskArgs, options: Options<"Idempotency-Key" | "Prefer"> & { headers: { Prefer: string } }): Promise<Task | TaskWithResult>;
+  createTask(args: CreateTaskArgs, options?: Options<"Idempotency-Key" | "Prefer">): Promise<Task>;
+
+  /** Create up to 1,000 tasks. For keys with the role `submit`, `admin`. */
+  createTasks(args: CreateTasksArgs, options?: Options): Promise<CreatedTasks>;
+
+  /** Lease a task and have an agent execute it. For keys with the role `admin`. */
+  dispatchTask(args: DispatchTaskArgs, options?: Options): Promise<Dispatched>;
+
+  /** Give a worker no new work. For keys with the role `admin`. */
+  drainWorker(args: DrainWorkerArgs, options?: Options): Promise<Worker>;
+
+  /** Explain the state of a task. For keys with the role `read`, `submit`, `admin`. */
+  explainTask(args: ExplainTaskArgs, options?: Options): Promise<Explanation>;
+
+  /** Read an account. For keys with the role `read`, `submit`, `admin`. */
+  getAccount(args: GetAccountArgs, options?: Options): Promise<Account>;
+
+  /** Ask a worker's agent how it is. For keys with the role `admin`. */
+  getAgentHealth(args: GetAgentHealthArgs, options?: Options): Promise<AgentHealth>;
+
+  /** Read an artifact. For keys with the role `read`, `submit`, `admin`. */
+  getArtifact(args: GetArtifactArgs, options?: Options): Promise<Artifact>;
+
+  /** Read the bytes of an artifact. For keys with the role `read`, `submit`, `admin`. */
+  getArtifactContent(args: GetArtifactContentArgs, options?: Options<"Range" | "If-None-Match" | "If-Range">): Promise<Response>;
+
+  /** Make an address at which anybody may read an artifact. For keys with the role `read`, `submit`, `admin`. */
+  getArtifactUrl(args: GetArtifactUrlArgs, options?: Options): Promise<{
+    /** Where anybody may read it. */
+    url: string;
+    /** For how long, in seconds. */
+    expires_seconds: number;
+  }>;
+
+  /** Read where Membridge is. For keys with the role `read`, `submit`, `admin`. */
+  getConfig(args?: Record<string, never>, options?: Options): Promise<RuntimeConfig>;
+
+  /** Read what the calls are, as OpenAPI 3.1. Open: it needs no key. */
+  getDocument(args?: Record<string, never>, options?: Options<"If-None-Match">): Promise<{
+    openapi: string;
+    [name: string]: unknown;
+  }>;
+
+  /** Ask how the service is. Open: it needs no key. */
+  getHealth(args?: Record<string, never>, options?: Options): Promise<Health>;
+
+  /** Read a script that installs the shell worker. For keys with the role `read`, `submit`, `admin`. */
+  getInstallScript(args?: GetInstallScriptArgs, options?: Options): Promise<Response>;
+
+  /** Read the leadership of a project. For keys with the role `read`, `submit`, `admin`. */
+  getLeadership(args: GetLeadershipArgs, options?: Options): Promise<unknown>;
+
+  /** Read what a task prints. For keys with the role `read`, `submit`, `admin`. */
+  getLiveOutput(args: GetLiveOutputArgs, options?: Options<"Last-Event-ID">): Promise<LiveOutput>;
+
+  /** Ask whether the process is alive. Open: it needs no key. */
+  getLiveness(args?: Record<string, never>, options?: Options): Promise<{
+    status: "alive";
+  }>;
+
+  /** Ask Membridge how it is. Open: it needs no key. */
+  getMembridgeHealth(args?: Record<string, never>, options?: Options): Promise<unknown>;
+
+  /** Read the metrics. For Prometheus. docs/metrics.md describes each of them, and says which are of the instance and which of the database. For keys with the role `read`, `submit`, `admin`. */
+  getMetrics(args?: Record<string, never>, options?: Options): Promise<Response>;
+
+  /** Read what the calls are, as a page. Open: it needs no key. */
+  getPage(args?: Record<string, never>, options?: Options<"If-None-Match">): Promise<Response>;
+
+  /** Ask whether requests may be sent. Open: it needs no key. */
+  getReadiness(args?: Record<string, never>, options?: Options): Promise<{
+    status: "ready";
+  }>;
+
+  /** Count tasks, leases and workers. For keys with the role `read`, `submit`, `admin`. */
+  getStats(args?: Record<string, never>, options?: Options): Promise<Stats>;
+
+  /** Read the style of that page. Open: it needs no key. */
+  getStyle(args?: Record<string, never>, options?: Options<"If-None-Match">): Promise<Response>;
+
+  /** Read a task. For keys with the role `read`, `submit`, `admin`. */
+  getTask(args: GetTaskArgs, options?: Options): Promise<Task>;
+
+  /** Read what a task brings besides its prompt. For keys with the role `work`, `read`, `submit`, `admin`. */
+  getTaskInput(args: GetTaskInputArgs, options?: Options<"X-Lease-Id">): Promise<Response>;
+
+  /** Wait for what comes of a task. For keys with the role `read`, `submit`, `admin`. */
+  getTaskResult(args: GetTaskResultArgs, options?: Options): Promise<TaskWithResult>;
+
+  /** Sum up what attempts used. For keys with the role `read`, `submit`, `admin`. */
+  getUsage(args?: GetUsageArgs, options?: Options): Promise<UsageSum[]>;
+
+  /** Read a worker and its leases. For keys with the role `read`, `submit`, `admin`. */
+  getWorker(args: GetWorkerArgs, options?: Options): Promise<{
+    /** The worker's name, which is its id. */
+    id: string;
+    /** The same name. */
+    node_id: string;
+    /** Where its agent is called; empty: it claims its work itself. */
+    url: string;
+    /** Another node that answers at `url`; the agent is not called then. */
+    answered_by: string | null;
+    /** `online` gets work; `offline`: not heard of for 60 s. */
+    status: "online" | "offline" | "syncing" | "error" | "unknown";
+    capabilities: {
+      /** It has a CLI, and the router may choose it. */
+      claude_cli: boolean;
+      /** How many tasks it may hold at the same time. */
+      max_concurrency: number;
+      /** What tasks may require of it. */
+      labels: string[];
+    };
+    /** Its last sign of life. In epoch milliseconds. */
+    last_heartbeat: number | null;
+    /** The addresses of its machine. */
+    ip_addrs: string[];
+    /** What Membridge says of its memory: the number of observations. */
+    obs_count: number;
+    /** What Membridge says of its memory: the hash of the database. */
+    db_sha: string;
+    /** When it registered first. In epoch milliseconds. */
+    registered_at: number;
+    /** The version of its program. */
+    agent_version: string;
+    /** Its operating system. */
+    os_info: string;
+    /** How it was installed. */
+    install_method: string;
+    /** Identifies the run of its process; a new one means that it has restarted. */
+    boot_id: string;
+    /** It gets no new work, since somebody drained it. */
+    drain: {
+      /** The operator's reason. */
+      reason: string;
+      /** When it ends; null: when somebody resumes the worker. In epoch milliseconds. */
+      until: number | null;
+    } | null;
+    rest: Rest | null;
+    /** The account at the LLM's provider that its CLI uses; its own name where none was told. */
+    account: string;
+    account_rest: Rest | null;
+    /** How many leases it holds now. */
+    active_leases: number;
+    /** The 1,000 newest at most. */
+    leases: Lease[];
+  }>;
+
+  /** Read the shell worker. For keys with the role `work`, `read`, `submit`, `admin`. */
+  getWorkerScript(args?: Record<string, never>, options?: Options): Promise<Response>;
+
+  /** Renew a lease. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
+  heartbeatTask(args: HeartbeatTaskArgs, options?: Options<"X-Lease-Id">): Promise<HeartbeatAnswer>;
+
+  /** Lease a task to a worker. To `worker_id`, or to the best worker with room where none is named. For keys with the role `work`, `admin`. */
+  leaseTask(args: LeaseTaskArgs, options?: Options): Promise<LeaseGrant>;
+
+  /** List the accounts at LLM providers. For keys with the role `read`, `submit`, `admin`. */
+  listAccounts(args?: ListAccountsArgs, options?: Options): Promise<Page<Account>>;
+
+  /** List artifacts. For keys with the role `read`, `submit`, `admin`. */
+  listArtifacts(args: ListArtifactsArgs & { fields: "slim" }, options?: Options): Promise<Page<SlimArtifact>>;
+  listArtifacts(args?: ListArtifactsArgs, options?: Options): Promise<Page<Artifact>>;
+
+  /** List who did what. For keys with the role `read`, `submit`, `admin`. */
+  listAudit(args?: ListAuditArgs, options?: Options): Promise<Page<AuditEntry>>;
+
+  /** List what happened to a task. For keys with the role `read`, `submit`, `admin`. */
+  listHistory(args: ListHistoryArgs, options?: Options): Promise<Page<AuditEntry>>;
+
+  /** List leases. For keys with the role `read`, `submit`, `admin`. */
+  listLeases(args?: ListLeasesArgs, options?: Options): Promise<Page<Lease>>;
+
+  /** List Membridge's projects. For keys with the role `read`, `submit`, `admin`. */
+  listMembridgeProjects(args?: Record<string, never>, options?: Options): Promise<unknown>;
+
+  /** Read the nodes of a project. For keys with the role `read`, `submit`, `admin`. */
+  listNodes(args: ListNodesArgs, options?: Options): Promise<unknown>;
+
+  /** List nothing, for pages of the earlier service. For keys with the role `read`, `submit`, `admin`. */
+  listProjects(args?: Record<string, never>, options?: Options): Promise<never[]>;
+
+  /** List the results of a task. For keys with the role `read`, `submit`, `admin`. */
+  listResults(args: ListResultsArgs & { fields: "slim" }, options?: Options): Promise<Page<SlimResult>>;
+  listResults(args: ListResultsArgs, options?: Options): Promise<Page<Result>>;
+
+  /** List the 50 newest tasks. For keys with the role `read`, `submit`, `admin`. */
+  listRuns(args: ListRunsArgs & { fields: "slim" }, options?: Options): Promise<Page<SlimTask>>;
+  listRuns(args?: ListRunsArgs, options?: Options): Promise<Page<Task>>;
+
+  /** List tasks. For keys with the role `read`, `submit`, `admin`. */
+  listTasks(args: ListTasksArgs & { fields: "slim" }, options?: Options): Promise<Page<SlimTask>>;
+  listTasks(args?: ListTasksArgs, options?: Options): Promise<Page<Task>>;
+
+  /** List workers. For keys with the role `read`, `submit`, `admin`. */
+  listWorkers(args?: ListWorkersArgs, options?: Options): Promise<Page<Worker>>;
+
+  /** Register or update a worker. What is not sent keeps its value where the worker is known. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
+  registerWorker(args: RegisterWorkerArgs, options?: Options): Promise<Worker>;
+
+  /** Hand a task back. The attempt is given back. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
+  releaseTask(args: ReleaseTaskArgs, options?: Options<"X-Lease-Id">): Promise<Task>;
+
+  /** Forget a worker. What it holds goes back to the queue. For keys with the role `admin`. */
+  removeWorker(args: RemoveWorkerArgs, options?: Options): Promise<{
+    removed: true;
+    /** The worker's name. */
+    id: string;
+  }>;
+
+  /** Create a task from an old one. The request of the old task, with the fields in `changes` in place of its own. For keys with the role `submit`, `admin`. */
+  replayTask(args: ReplayTaskArgs, options: Options<"Idempotency-Key" | "Prefer"> & { headers: { Prefer: string } }): Promise<Task | TaskWithResult>;
+  replayTask(args: ReplayTaskArgs, options?: Options<"Idempotency-Key" | "Prefer">): Promise<Task>;
+
+  /** Create new tasks from those that match a filter. For keys with the role `submit`, `admin`. */
+  replayTasks(args: ReplayTasksArgs, options?: Options): Promise<ChangedTasks>;
+
+  /** Start a failed or dead task anew. For keys with the role `admin`. */
+  requeueTask(args: RequeueTaskArgs, options?: Options): Promise<Task>;
+
+  /** Queue the failed and dead tasks that match a filter again. For keys with the role `admin`. */
+  requeueTasks(args: RequeueTasksArgs, options?: Options): Promise<ChangedTasks>;
+
+  /** Say that a worker can do no work for a while. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
+  restWorker(args: RestWorkerArgs, options?: Options): Promise<Worker>;
+
+  /** Ask a worker's agent to restart itself. For keys with the role `admin`. */
+  restartAgent(args: RestartAgentArgs, options?: Options): Promise<unknown>;
+
+  /** End an account's rest and pace. For keys with the role `admin`. */
+  resumeAccount(args: ResumeAccountArgs, options?: Options): Promise<Account>;
+
+  /** End a worker's drain and rest. For keys with the role `admin`. */
+  resumeWorker(args: ResumeWorkerArgs, options?: Options): Promise<Worker>;
+
+  /** Save where Membridge is. For keys with the role `admin`. */
+  saveConfig(args: SaveConfigArgs, options?: Options): Promise<RuntimeConfig>;
+
+  /** Make a node the primary of a project. For keys with the role `admin`. */
+  selectLeader(args: SelectLeaderArgs, options?: Options): Promise<unknown>;
+
+  /** Follow every change as it happens. For keys with the role `read`, `submit`, `admin`. */
+  streamEvents(args?: StreamEventsArgs, options?: Options<"Last-Event-ID">): Promise<EventPage>;
+
+  /** Ask Membridge whether it answers. Open: it needs no key. */
+  testConnection(args?: Record<string, never>, options?: Options): Promise<ConnectionTest>;
+
+  /** Ask a worker's agent to uninstall itself. For keys with the role `admin`. */
+  uninstallAgent(args: UninstallAgentArgs, options?: Options): Promise<unknown>;
+
+  /** Ask a worker's agent to update itself. For keys with the role `admin`. */
+  updateAgent(args: UpdateAgentArgs, options?: Options): Promise<unknown>;
+
+  /** Upload an output ahead of its completion. The bytes as they are, of any size up to `MAX_OUTPUT_MB`. The completion then names `output_id`. For keys with the role `work`, `admin`. */
+  uploadOutput(args: UploadOutputArgs, options?: Options<"X-Lease-Id">): Promise<Uploaded>;
+}
+
+/** The method and the address of each call. Bytes are what its body is, or its answer. */
+export const ADDRESSES: Record<keyof Methods, [method: string, path: string, bytes?: "sent" | "answered"]> = {
+  addLiveOutput: ["POST", "/api/runtime/llm-tasks/{id}/stream"],
+  cancelTask: ["POST", "/api/runtime/llm-tasks/{id}/cancel"],
+  cancelTasks: ["POST", "/api/runtime/llm-tasks/cancel"],
+  claimTasks: ["POST", "/api/runtime/llm-tasks/claim"],
+  completeTask: ["POST", "/api/runtime/llm-tasks/{id}/complete"],
+  createProject: ["POST", "/api/runtime/projects"],
+  createTask: ["POST", "/api/runtime/llm-tasks"],
+  createTasks: ["POST", "/api/runtime/llm-tasks/bulk"],
+  dispatchTask: ["POST", "/api/runtime/llm-tasks/{id}/dispatch"],
+  drainWorker: ["POST", "/api/runtime/workers/{id}/drain"],
+  explainTask: ["GET", "/api/runtime/llm-tasks/{id}/explain"],
+  getAccount: ["GET", "/api/runtime/accounts/{id}"],
+  getAgentHealth: ["GET", "/api/runtime/workers/{id}/agent-health"],
+  getArtifact: ["GET", "/api/runtime/artifacts/{id}"],
+  getArtifactContent: ["GET", "/api/runtime/artifacts/{id}/content", "answered"],
+  getArtifactUrl: ["GET", "/api/runtime/artifacts/{id}/url"],
+  getConfig: ["GET", "/api/runtime/config"],
+  getDocument: ["GET", "/api/runtime/openapi.json"],
+  getHealth: ["GET", "/api/runtime/health"],
+  getInstallScript: ["GET", "/api/runtime/agent-install-script", "answered"],
+  getLeadership: ["GET", "/api/membridge/projects/{cid}/leadership"],
+  getLiveOutput: ["GET", "/api/runtime/llm-tasks/{id}/stream"],
+  getLiveness: ["GET", "/livez"],
+  getMembridgeHealth: ["GET", "/api/membridge/health"],
+  getMetrics: ["GET", "/metrics", "answered"],
+  getPage: ["GET", "/docs", "answered"],
+  getReadiness: ["GET", "/readyz"],
+  getStats: ["GET", "/api/runtime/stats"],
+  getStyle: ["GET", "/docs/style.css", "answered"],
+  getTask: ["GET", "/api/runtime/llm-tasks/{id}"],
+  getTaskInput: ["GET", "/api/runtime/llm-tasks/{id}/input/{name}", "answered"],
+  getTaskResult: ["GET", "/api/runtime/llm-tasks/{id}/result"],
+  getUsage: ["GET", "/api/runtime/usage"],
+  getWorker: ["GET", "/api/runtime/workers/{id}"],
+  getWorkerScript: ["GET", "/api/runtime/worker.sh", "answered"],
+  heartbeatTask: ["POST", "/api/runtime/llm-tasks/{id}/heartbeat"],
+  leaseTask: ["POST", "/api/runtime/llm-tasks/{id}/lease"],
+  listAccounts: ["GET", "/api/runtime/accounts"],
+  listArtifacts: ["GET", "/api/runtime/artifacts"],
+  listAudit: ["GET", "/api/runtime/audit"],
+  listHistory: ["GET", "/api/runtime/llm-tasks/{id}/history"],
+  listLeases: ["GET", "/api/runtime/leases"],
+  listMembridgeProjects: ["GET", "/api/membridge/projects"],
+  listNodes: ["GET", "/api/membridge/projects/{cid}/nodes"],
+  listProjects: ["GET", "/api/runtime/projects"],
+  listResults: ["GET", "/api/runtime/llm-tasks/{id}/results"],
+  listRuns: ["GET", "/api/runtime/runs"],
+  listTasks: ["GET", "/api/runtime/llm-tasks"],
+  listWorkers: ["GET", "/api/runtime/workers"],
+  registerWorker: ["POST", "/api/runtime/workers"],
+  releaseTask: ["POST", "/api/runtime/llm-tasks/{id}/release"],
+  removeWorker: ["DELETE", "/api/runtime/workers/{id}"],
+  replayTask: ["POST", "/api/runtime/llm-tasks/{id}/replay"],
+  replayTasks: ["POST", "/api/runtime/llm-tasks/replay"],
+  requeueTask: ["POST", "/api/runtime/llm-tasks/{id}/requeue"],
+  requeueTasks: ["POST", "/api/runtime/llm-tasks/requeue"],
+  restWorker: ["POST", "/api/runtime/workers/{id}/rest"],
+  restartAgent: ["POST", "/api/runtime/workers/{id}/agent-restart"],
+  resumeAccount: ["POST", "/api/runtime/accounts/{id}/resume"],
+  resumeWorker: ["POST", "/api/runtime/workers/{id}/resume"],
+  saveConfig: ["POST", "/api/runtime/config"],
+  selectLeader: ["POST", "/api/membridge/projects/{cid}/leadership/select"],
+  streamEvents: ["GET", "/api/runtime/events"],
+  testConnection: ["POST", "/api/runtime/test-connection"],
+  uninstallAgent: ["POST", "/api/runtime/workers/{id}/agent-uninstall"],
+  updateAgent: ["POST", "/api/runtime/workers/{id}/agent-update"],
+  uploadOutput: ["PUT", "/api/runtime/llm-tasks/{id}/output", "sent"],
+};
