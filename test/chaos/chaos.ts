@@ -21,11 +21,10 @@ import { callerOf, cancelOne, createOne, emptyJournal, handOut, requeueSome, Wor
 import { startInstance } from "./instances.ts";
 import { OwnWorker } from "./own-workers.ts";
 import { seeded } from "./random.ts";
+import { settle } from "./settle.ts";
 
 const WORKERS = 5;
 const CLIENTS = 3;
-/** How long the rest of the work may take when no more faults come. */
-const SETTLE_WITHIN_MS = 120_000;
 /** What an agent has not completed by then, it never will. */
 const AGENTS_WITHIN_MS = 5_000;
 
@@ -76,7 +75,10 @@ const endsAt = performance.now() + minutes * 60_000;
 const backends = createBackendCount(postgres.url);
 const work = [
   every(1_000, backends.count),
-  ...Array.from({ length: CLIENTS }, (_, n) => every(150, () => createOne(call, seeded(seed + 100 + n), journal))),
+  ...Array.from({ length: CLIENTS }, (_, n) => {
+    const ofClient = seeded(seed + 100 + n);
+    return every(150, () => createOne(call, ofClient, journal));
+  }),
   every(50, () => handOut(call, workers, random, false)),
   every(2_000, () => requeueSome(call, random)),
   every(1_500, () => cancelOne(call, random, journal)),
@@ -91,25 +93,15 @@ await Promise.all(work);
 // What they leave behind this time has the whole of what follows to end by itself.
 await Promise.all(ownWorkers.map((worker) => worker.kill(0)));
 
-// The rest is done without faults: every task comes to its end.
-const giveUpAt = performance.now() + SETTLE_WITHIN_MS;
 // Times are bigint, which pg would give as text.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 const client = new pg.Client({ connectionString: postgres.url });
 await client.connect();
-const open = async () =>
-  (await client.query("select from llm_tasks where status in ('queued', 'leased', 'running', 'failed')")).rowCount ?? 0;
-await Promise.all(workers.map((worker) => worker.crash()));
 // A dispatched task whose agent's completion was lost waits for its lease, which is longer than this run has patience for.
 const agentsLeases = "update leases set expires_at = 0 where status = 'active' and worker_id like 'agent-%'";
-while ((await open()) > 0 && performance.now() < giveUpAt) {
-  await requeueSome(call, random);
-  await handOut(call, workers, random, true);
-  await Promise.all(workers.map((worker) => worker.claim(true)));
-  if (performance.now() > giveUpAt - SETTLE_WITHIN_MS + AGENTS_WITHIN_MS) await client.query(agentsLeases);
-  await delay(50);
-}
-await Promise.all(workers.map((worker) => worker.finish()));
+await settle(client, { call, workers, random }, async (passedMs) => {
+  if (passedMs > AGENTS_WITHIN_MS) await client.query(agentsLeases);
+});
 
 await Promise.all(agents.map((agent) => agent.stop()));
 const wrongOfOwn = await Promise.all(ownWorkers.map((worker) => worker.finish()));

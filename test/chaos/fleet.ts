@@ -40,7 +40,7 @@ interface Answer {
 const CALL_WITHIN_MS = 15_000;
 const TTL_SECONDS = 2;
 /** Of the simulated workers alone: what requires it may be leased by hand, since nobody would tell a node agent of it. */
-const BY_HAND = "by hand";
+export const BY_HAND = "by hand";
 
 /** Calls one of the instances. Undefined is no answer, or one that asks to try again: it may have been done or not. */
 export function callerOf(urls: string[], random: Random, journal: Journal) {
@@ -122,15 +122,16 @@ export class Worker {
   private readonly journal: Journal;
   private life = 0;
   private frozen: Promise<unknown> = Promise.resolve();
+  private readonly labels: string[];
   private readonly doing = new Set<Promise<void>>();
 
-  constructor(name: string, cap: number, call: Call, random: Random, journal: Journal) {
-    Object.assign(this, { name, cap });
+  constructor(name: string, cap: number, call: Call, random: Random, journal: Journal, labels = [BY_HAND]) {
     this.name = name;
     this.cap = cap;
     this.call = call;
     this.random = random;
     this.journal = journal;
+    this.labels = labels;
   }
 
   /** Asks for as much as it has room for, and waits a moment for it. */
@@ -147,7 +148,7 @@ export class Worker {
 
   /** Tells the service of this life. */
   async register(): Promise<void> {
-    const capabilities = { max_concurrency: this.cap, labels: [BY_HAND] };
+    const capabilities = { max_concurrency: this.cap, labels: this.labels };
     const boot_id = `${this.name} life ${this.life}`;
     // Two of three share an account.
     const account = Number(this.name.at(-1)) % 3 === 0 ? "own" : "shared";

@@ -28,6 +28,8 @@ export interface ReplicatedPair {
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** 0 or 1: which of the ports is the primary's. */
   primary(): number;
+  /** The address of the primary alone. */
+  primaryUrl(): string;
   /** Ends the primary as a power cut does. */
   stopPrimary(): Promise<void>;
   /** Makes the standby the primary, and resolves when it takes changes. */
@@ -155,6 +157,7 @@ export async function startReplicatedPair(
       `postgresql://postgres:${password}@127.0.0.1:${at[0]},127.0.0.1:${at[1]}/${DATABASE}?target_session_attrs=read-write&sslmode=disable`,
     query,
     primary: () => primary,
+    primaryUrl: () => urlOf(primary),
     stopPrimary: () => stopAtOnce(primary),
     async promote() {
       await onServer(1 - primary, (client) => client.query("select pg_promote(true)"));

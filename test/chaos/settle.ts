@@ -1,0 +1,28 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type pg from "pg";
+import { type Call, handOut, requeueSome, type Worker } from "./fleet.ts";
+import type { Random } from "./random.ts";
+
+/** How long the rest of the work may take when no more faults come. */
+const SETTLE_WITHIN_MS = 120_000;
+
+/** Does the rest of the work without faults, until every task has come to its end or the time is over. `pass` is called in each round. */
+export async function settle(
+  client: pg.Client,
+  { call, workers, random }: { call: Call; workers: Worker[]; random: Random },
+  pass: (passedMs: number) => Promise<unknown> = async () => {},
+): Promise<void> {
+  const startedAt = performance.now();
+  const open = async () =>
+    (await client.query("select from llm_tasks where status in ('queued', 'leased', 'running', 'failed')")).rowCount ??
+    0;
+  await Promise.all(workers.map((worker) => worker.crash()));
+  while ((await open()) > 0 && performance.now() - startedAt < SETTLE_WITHIN_MS) {
+    await requeueSome(call, random);
+    await handOut(call, workers, random, true);
+    await Promise.all(workers.map((worker) => worker.claim(true)));
+    await pass(performance.now() - startedAt);
+    await delay(50);
+  }
+  await Promise.all(workers.map((worker) => worker.finish()));
+}
