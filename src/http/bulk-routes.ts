@@ -1,12 +1,12 @@
-import type { z } from "zod";
 import * as bulk from "../contract/bulk.ts";
 import { createTask as creation, creationKey } from "../contract/create-task.ts";
 import { Conflict } from "../errors.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-tasks.ts";
-import { createTask } from "../queue/create.ts";
+import type { Creation } from "../queue/create.ts";
+import { createTasks, type KeyedRequest } from "../queue/create-many.ts";
 import { requireUsableSchema } from "./create-task.ts";
 import { InvalidBody, InvalidValue, parseBody } from "./input.ts";
-import { ADMINS, type Call, type Route, route } from "./route.ts";
+import { ADMINS, type Route, route } from "./route.ts";
 
 const CHANGED = { 200: { means: "How many tasks were changed.", json: bulk.changedTasks } };
 
@@ -21,12 +21,10 @@ export const bulkRoutes: Route[] = [
     body: "long",
     schema: bulk.createTasks,
     answers: { 200: { means: "What became of each task, in their order.", json: bulk.createdTasks } },
-    handle: async (call) => {
-      const { request, response, body } = call;
+    handle: async ({ request, response, db, caller, body }) => {
       if (request.get("Idempotency-Key") !== undefined)
         throw new InvalidValue("Each task of a bulk has a key of its own: send it as idempotency_key in the task.");
-      const results: Awaited<ReturnType<typeof verdictOn>>[] = [];
-      for (const task of body().tasks) results.push(await verdictOn(call, task));
+      const results = (await createTasks(db, caller, body().tasks, checkTask)).map(verdictOf);
       const having = (...codes: number[]) => results.filter(({ code }) => codes.includes(code)).length;
       response.json({ created: having(201), repeated: having(200), refused: having(400, 409), results });
     },
@@ -64,17 +62,22 @@ export const bulkRoutes: Route[] = [
   }),
 ];
 
-/** Creates the task as a call of its own would, and says with which status that would have been answered. */
-async function verdictOn({ db, caller }: Pick<Call<string, z.ZodType, z.ZodObject>, "db" | "caller">, task: unknown) {
-  try {
-    const request = parseBody(creation, { body: task });
-    const { idempotency_key } = parseBody(creationKey, { body: task });
-    await requireUsableSchema(request);
-    const created = await createTask(db, caller, request, idempotency_key);
-    return { code: created.isNew ? 201 : 200, id: created.task.id, error: null };
-  } catch (error) {
-    if (error instanceof InvalidBody) return { code: 400, id: null, error: error.problems };
-    if (error instanceof Conflict) return { code: 409, id: null, error: error.message };
-    throw error;
+/** Checks a task as a call of its own would. InvalidBody: it is not valid. */
+async function checkTask(task: unknown): Promise<KeyedRequest> {
+  const request = parseBody(creation, { body: task });
+  const { idempotency_key } = parseBody(creationKey, { body: task });
+  await requireUsableSchema(request);
+  return { request, idempotencyKey: idempotency_key ?? null };
+}
+
+/** The status and the error that a call of its own would have been answered with. Throws what is no refusal of the task. */
+function verdictOf(outcome: PromiseSettledResult<Creation>) {
+  if (outcome.status === "fulfilled") {
+    const { isNew, task } = outcome.value;
+    return { code: isNew ? 201 : 200, id: task.id, error: null };
   }
+  const { reason } = outcome;
+  if (reason instanceof InvalidBody) return { code: 400, id: null, error: reason.problems };
+  if (reason instanceof Conflict) return { code: 409, id: null, error: reason.message };
+  throw reason;
 }

@@ -1,9 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { createTask as creation } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { createTask } from "../../src/queue/create.ts";
+import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { getTask } from "../../src/queue/tasks.ts";
@@ -74,6 +75,89 @@ describe("the same creation again", () => {
   it("without a key makes another task", async () => {
     const [one, two] = [await createTask(db, NOBODY, request()), await createTask(db, NOBODY, request())];
     expect([one.isNew, two.isNew, one.task.id === two.task.id]).toEqual([true, true, false]);
+  });
+});
+
+describe("many creations in a set", () => {
+  const check = async (task: unknown) => task as KeyedRequest;
+  const wanted = (fields = {}, idempotencyKey: string | null = null) => ({ request: request(fields), idempotencyKey });
+
+  it("have each their task, their entries and their verdict, in their order", async () => {
+    const [key, other] = [randomUUID(), randomUUID()];
+    const sent = [
+      wanted({}, key),
+      ...Array.from({ length: 66 }, (_, n) => wanted({ prompt: `${n}` })),
+      wanted({}, key),
+    ];
+    sent.splice(5, 0, wanted({}, other), wanted({ prompt: "Another." }, other));
+    // What the database refuses: requests like this do not get past the schema.
+    sent.splice(9, 0, { ...wanted(), request: { ...request(), priority: 2 ** 40 } });
+    const outcomes = await createTasks(db, NOBODY, sent, check);
+    const kinds = outcomes.map((each) => (each.status === "rejected" ? each.reason : each.value.isNew));
+    const odd = kinds.flatMap((kind, n) => (kind === true ? [] : [[n, kind]]));
+    expect(odd).toEqual([
+      [6, expect.objectContaining({ message: expect.stringContaining("was used for another request") })],
+      [9, expect.objectContaining({ code: "22003" })],
+      [70, false],
+    ]);
+    const tasks = outcomes.flatMap((each) => (each.status === "fulfilled" ? [each.value.task] : []));
+    expect(tasks.map(({ prompt }) => prompt)).toEqual(
+      sent.filter((_, n) => n !== 6 && n !== 9).map((each) => each.request.prompt),
+    );
+    for (const n of [0, 7, 40, 67]) expect(tasks[n]).toEqual(await getTask(db, tasks[n]?.id ?? ""));
+    const ids = [...new Set(tasks.map(({ id }) => id))];
+    expect(ids).toHaveLength(68);
+    const entries = await query<{ entity_id: string }>(
+      "select entity_id from audit_logs where action = 'task_created' and entity_id = any($1) order by seq",
+      [ids],
+    );
+    // The tasks of the set that failed were created one by one.
+    expect(entries.map(({ entity_id }) => entity_id).toSorted()).toEqual(ids.toSorted());
+    const whole = await query("select detail, actor from audit_logs where action = 'tasks_created'");
+    expect(whole).toEqual([{ detail: "68 of 71 tasks of one call", actor: "api" }]);
+  });
+
+  it("are written in their order, also to the audit", async () => {
+    const outcomes = await createTasks(
+      db,
+      NOBODY,
+      Array.from({ length: 64 }, () => wanted({}, randomUUID())),
+      check,
+    );
+    const ids = outcomes.map((each) => each.status === "fulfilled" && each.value.task.id);
+    const entries = await query<{ entity_id: string; xid: string }>(
+      "select entity_id, xid::text from audit_logs where action = 'task_created' and entity_id = any($1) order by seq",
+      [ids],
+    );
+    expect(entries.map(({ entity_id }) => entity_id)).toEqual(ids);
+    expect(new Set(entries.map(({ xid }) => xid)).size).toBe(1);
+  });
+
+  it("do not wait for one whose key is just being used by another call", async () => {
+    const key = randomUUID();
+    let finish = () => {};
+    const held = new Promise<void>((resolve) => {
+      finish = resolve;
+    });
+    let started = () => {};
+    const isCreated = new Promise<void>((resolve) => {
+      started = resolve;
+    });
+    const first = db.transaction(async (tx) => {
+      const { task } = await createTask(tx, NOBODY, request(), key);
+      started();
+      await held;
+      return task;
+    });
+    await isCreated;
+    const both = createTasks(db, NOBODY, [wanted({}, key), wanted({ prompt: "the neighbour" })], check);
+    await vi.waitFor(
+      async () => expect(await query("select id from llm_tasks where prompt = 'the neighbour'")).toHaveLength(1),
+      10_000,
+    );
+    finish();
+    const [same] = await both;
+    expect(same).toMatchObject({ value: { isNew: false, task: { id: (await first).id } } });
   });
 });
 

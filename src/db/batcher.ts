@@ -1,0 +1,137 @@
+import { Unavailable } from "../errors.ts";
+import type { Db } from "./client.ts";
+import { databaseErrorOf, faultOf } from "./faults.ts";
+import type { SetStatement } from "./set-statement.ts";
+
+/** The most requests of a set, and about how many characters they may have together. A longer request travels by itself. */
+const LARGEST_SET = 64;
+const LONGEST_SET = 256_000;
+/** How many sets of a kind are under way at a time. */
+const SETS_UNDER_WAY = 2;
+/** A request that could not be sent in this time is refused: the database does not answer, or much too slowly. */
+const SENT_WITHIN_MS = 10_000;
+
+/** Sends requests of one kind to the database, several in a statement. */
+export interface Batcher<Row, Request> {
+  /**
+   * Sends the request, with others of its kind that come at the same time. Gives its row; undefined where its transition was not allowed. What
+   * becomes of the others makes no difference to it: where its set failed, or something was locked, it is sent again alone. Unavailable: it could
+   * not be sent in time.
+   */
+  send(db: Db, request: Request): Promise<Row | undefined>;
+  /** Sends all requests of one call, in sets of their own, one set after the other. Gives what `send` would for each, in their order. */
+  sendAll(db: Db, requests: readonly Request[]): Promise<PromiseSettledResult<Row | undefined>[]>;
+}
+
+interface Waiting<Row, Request> {
+  request: Request;
+  since: number;
+  resolve(verdict: Verdict<Row>): void;
+  reject(error: unknown): void;
+}
+
+/** What becomes of a request: at once, or when it has been sent again alone. */
+type Verdict<Row> = Row | Promise<Row | undefined>;
+
+/** The requests for one database, or inside one transaction. */
+interface Lane<Row, Request> {
+  underWay: number;
+  waiting: Waiting<Row, Request>[];
+}
+
+/**
+ * A batcher for a statement. A request is sent at once while fewer than two sets are under way; those that come meanwhile form the next set, so that
+ * nobody waits for others to come. `lengthOf` says about how many characters a request has.
+ */
+export function batcher<Row extends object, Request>(
+  statement: SetStatement<Row, Request>,
+  lengthOf: (request: Request) => number,
+): Batcher<Row, Request> {
+  const lanes = new WeakMap<Db, Lane<Row, Request>>();
+
+  function laneOf(db: Db): Lane<Row, Request> {
+    const known = lanes.get(db);
+    if (known) return known;
+    const lane = { underWay: 0, waiting: [] };
+    lanes.set(db, lane);
+    return lane;
+  }
+
+  function sendNext(db: Db, lane: Lane<Row, Request>): void {
+    while (lane.underWay < SETS_UNDER_WAY && lane.waiting.length > 0) {
+      const set = lane.waiting.splice(
+        0,
+        sizeOfSet(lane.waiting, ({ request }) => lengthOf(request)),
+      );
+      const lateSince = performance.now() - SENT_WITHIN_MS;
+      const inTime = set.filter(({ since, reject }) => since > lateSince || void reject(overdue()));
+      if (inTime.length > 0) void sendSet(db, lane, inTime);
+    }
+  }
+
+  async function sendSet(db: Db, lane: Lane<Row, Request>, set: Waiting<Row, Request>[]): Promise<void> {
+    lane.underWay += 1;
+    try {
+      const verdicts = verdictsOn(
+        db,
+        statement,
+        set.map(({ request }) => request),
+      );
+      for (const [n, verdict] of (await verdicts).entries()) set[n]?.resolve(verdict);
+    } catch (error) {
+      for (const { reject } of set) reject(error);
+    }
+    lane.underWay -= 1;
+    sendNext(db, lane);
+  }
+
+  return {
+    send(db, request) {
+      const lane = laneOf(db);
+      return new Promise((resolve, reject) => {
+        lane.waiting.push({ request, since: performance.now(), resolve, reject });
+        sendNext(db, lane);
+      });
+    },
+    async sendAll(db, requests) {
+      const settled: PromiseSettledResult<Row | undefined>[] = [];
+      while (settled.length < requests.length) {
+        const left = requests.slice(settled.length);
+        const set = left.slice(0, sizeOfSet(left, lengthOf));
+        settled.push(...(await Promise.allSettled(await verdictsOn(db, statement, set))));
+      }
+      return settled;
+    },
+  };
+}
+
+/** How many of the first of `items` make a set; one at least. */
+function sizeOfSet<Item>(items: readonly Item[], lengthOf: (item: Item) => number): number {
+  let length = 0;
+  let size = 0;
+  for (const item of items) {
+    length += lengthOf(item);
+    if (size > 0 && (length > LONGEST_SET || size === LARGEST_SET)) break;
+    size += 1;
+  }
+  return size;
+}
+
+/** Sends a set. Throws what it met where that would meet each of its requests as well. */
+async function verdictsOn<Row extends object, Request>(
+  db: Db,
+  statement: SetStatement<Row, Request>,
+  set: Request[],
+): Promise<Verdict<Row>[]> {
+  const rows = await statement.together(db, set).catch((error: unknown) => {
+    if (set.length > 1 && isRefused(error)) return [];
+    throw error;
+  });
+  return set.map((request, n) => rows[n] ?? statement.alone(db, request));
+}
+
+/** True when the database answered, took the statement back, and goes on working: another request of the set may be the reason. */
+const isRefused = (error: unknown) =>
+  databaseErrorOf(error) !== undefined && (faultOf(error)?.drops ?? "none") === "none";
+
+const overdue = () => new Unavailable("The database does not keep up now. Nothing was changed; try again shortly.");

@@ -1,0 +1,69 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { Db, Value } from "./client.ts";
+import { statement } from "./statement.ts";
+
+/** The type of a request's field in SQL. Fields of `jsonb` are given as values, and not as their text. */
+type FieldType = "uuid" | "text" | "integer" | "bigint" | "boolean" | "jsonb";
+
+/** Whether a statement passes over what somebody else has locked, or waits for it. */
+export type Locks = "skips locked" | "waits";
+
+/** The end of a locking clause. */
+export const passingOver = (locks: Locks) => sql.raw(locks === "waits" ? "" : "skip locked");
+
+/** A statement that makes the same transition for each of a set of requests. */
+export interface SetStatement<Row, Request> {
+  /** Runs it for the whole set, in one commit. Gives a row for each request, in their order; undefined where it was not allowed, or something was locked. */
+  together(db: Db, requests: readonly Request[]): Promise<(Row | undefined)[]>;
+  /** Runs it for one request, and waits for what is locked. Undefined: it was not allowed. */
+  alone(db: Db, request: Request): Promise<Row | undefined>;
+}
+
+/**
+ * A statement whose text begins with the CTE `request`: a row for each request of a set, with its `ordinal` and the fields of `types`. `body` gives
+ * the CTEs that follow, and a SELECT with the `ordinal` of each request whose transition was made. A set of several travels as JSON. One request
+ * travels as a value for each field, which needs no copy of a long text.
+ */
+export function setStatement<Row extends object, Request extends Record<string, unknown>>(
+  name: string,
+  types: Readonly<Record<keyof Request & string, FieldType>>,
+  body: (locks: Locks) => SQL,
+): SetStatement<Row, Request> {
+  const fields = Object.entries<FieldType>(types);
+  const columns = fields.map(([field, type]) => sql`${sql.placeholder(field)}::${sql.raw(type)} as ${sql.raw(field)}`);
+  // Inlined, so that a long text is not copied into the CTE's own memory, or onto the disk where it is longer than `work_mem`.
+  const single = (locks: Locks) =>
+    sql`with request as not materialized (select 0 as ordinal, ${sql.join(columns, sql`, `)}), ${body(locks)}`;
+  const record = sql.raw(fields.map(([field, type]) => `${field} ${type}`).join(", "));
+  // The condition is always true, and makes the planner expect a row or two instead of a hundred: for a hundred it would read a small table as a
+  // whole, and go on with that plan when the table has grown.
+  const several = sql`with request as (
+      select * from json_to_recordset(${sql.placeholder("requests")}::json) as request(ordinal integer, ${record}) where ordinal + 0 = ordinal
+    ), ${body("skips locked")}`;
+  type Answer = Row & { ordinal: number };
+  const one = statement<Answer, Record<string, Value>>(name, single("skips locked"));
+  const waiting = statement<Answer, Record<string, Value>>(`${name}_waiting`, single("waits"));
+  const many = statement<Answer, { requests: string }>(`${name}_set`, several);
+  const valuesOf = (request: Request): Record<string, Value> => {
+    const values: Record<string, Value> = {};
+    for (const field in request) {
+      const value = request[field];
+      // A field of another type holds a value that the driver takes as it is.
+      values[field] = types[field] === "jsonb" && value !== null ? JSON.stringify(value) : (value as Value);
+    }
+    return values;
+  };
+  return {
+    async together(db, requests) {
+      const [first] = requests;
+      const rows =
+        requests.length === 1 && first !== undefined
+          ? await one(db, valuesOf(first))
+          : await many(db, { requests: JSON.stringify(requests.map((request, ordinal) => ({ ordinal, ...request }))) });
+      const answers = new Array<Row | undefined>(requests.length).fill(undefined);
+      for (const row of rows) answers[row.ordinal] = row;
+      return answers;
+    },
+    alone: async (db, request) => (await waiting(db, valuesOf(request)))[0],
+  };
+}

@@ -1,0 +1,64 @@
+import type { Caller } from "../caller.ts";
+import type { CreateTask } from "../contract/create-task.ts";
+import { actorOf, audit } from "../db/audit.ts";
+import type { Db } from "../db/client.ts";
+import { newId } from "../db/ids.ts";
+import { type Creation, creationOf, newTask } from "./create.ts";
+import { creations } from "./create-statement.ts";
+
+export interface KeyedRequest {
+  request: CreateTask;
+  idempotencyKey: string | null;
+}
+
+/** So many tasks are checked without a pause, in which other calls have their turn. */
+const AT_A_TIME = 64;
+
+/**
+ * Creates a task from each of `sent`, as `createTask` does it, and gives what became of each, in their order: `check` makes a request of it, or
+ * throws. Beside the entries of the tasks, the audit gets one for the whole call. Throws what makes it impossible to go on, such as a database that
+ * does not answer: some tasks may have been created then, and the same call again finds those that have a key.
+ */
+export async function createTasks(
+  db: Db,
+  caller: Caller | undefined,
+  sent: readonly unknown[],
+  check: (task: unknown) => Promise<KeyedRequest>,
+): Promise<PromiseSettledResult<Creation>[]> {
+  const outcomes: PromiseSettledResult<Creation>[] = [];
+  for (let at = 0; at < sent.length; at += AT_A_TIME) {
+    const checked = sent.slice(at, at + AT_A_TIME).map(check);
+    outcomes.push(...(await createChecked(db, caller, await Promise.allSettled(checked))));
+  }
+  const created = outcomes.filter((each) => each.status === "fulfilled" && each.value.isNew).length;
+  if (created > 0)
+    await audit(db, {
+      action: "tasks_created",
+      entity_type: "llm_tasks",
+      entity_id: newId(),
+      actor: actorOf(caller, "api"),
+      detail: `${created} of ${sent.length} tasks of one call`,
+    });
+  return outcomes;
+}
+
+async function createChecked(
+  db: Db,
+  caller: Caller | undefined,
+  checked: PromiseSettledResult<KeyedRequest>[],
+): Promise<PromiseSettledResult<Creation>[]> {
+  const valid = checked.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+  const tasks = valid.map(({ request, idempotencyKey }) => newTask(caller, request, idempotencyKey));
+  const rows = (await creations.sendAll(db, tasks)).values();
+  const taskOf = tasks.values();
+  return await Promise.allSettled(
+    checked.map(async (each) => {
+      if (each.status === "rejected") throw each.reason;
+      const { value: row } = rows.next();
+      const { value: task } = taskOf.next();
+      if (!task || !row) throw new Error("A request of a set got no verdict.");
+      if (row.status === "rejected") throw row.reason;
+      return await creationOf(db, each.value.request, task, row.value);
+    }),
+  );
+}

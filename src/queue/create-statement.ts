@@ -1,0 +1,88 @@
+/** The statement that creates tasks, for one and for many. */
+import { sql } from "drizzle-orm";
+import type { CreateTask } from "../contract/create-task.ts";
+import type { Task } from "../contract/views.ts";
+import { insertAudit } from "../db/audit.ts";
+import { batcher } from "../db/batcher.ts";
+import { nowMs } from "../db/clock.ts";
+import { columnsOf } from "../db/columns.ts";
+import { type Locks, setStatement } from "../db/set-statement.ts";
+
+/** What the database says of a new task; all else of it is known beforehand. */
+export type CreatedRow = Pick<Task, "created_at" | "queue_until">;
+export type NewTask = CreateTask & {
+  id: string;
+  size_bytes: number;
+  key: string | null;
+  entry_id: string;
+  actor: string;
+  detail: string;
+};
+const REQUESTED = {
+  context_id: "text",
+  agent_slug: "text",
+  prompt: "text",
+  context_hints: "jsonb",
+  policy: "jsonb",
+  desired_format: "text",
+  max_attempts: "integer",
+  priority: "integer",
+  requires: "jsonb",
+  concurrency_key: "text",
+  prefers: "jsonb",
+  queue_ttl_sec: "integer",
+  not_before: "bigint",
+  retry: "jsonb",
+  agent_kind: "text",
+  structured_input: "jsonb",
+  attachments: "jsonb",
+  tracing: "jsonb",
+  limits: "jsonb",
+  resume: "boolean",
+  allow_fallback: "boolean",
+  output_schema: "jsonb",
+  keep_transcript: "boolean",
+} as const satisfies Record<keyof CreateTask, string>;
+const requested = columnsOf(Object.keys(REQUESTED));
+
+const ENTRY = {
+  id: sql`entry_id`,
+  timestamp: nowMs,
+  action: sql`'task_created'`,
+  entity_type: sql`'llm_task'`,
+  entity_id: sql`id`,
+  actor: sql`actor`,
+  detail: sql`detail`,
+};
+/** The time when the task may not wait any longer; null where it may wait for ever. */
+const queueUntil = sql`greatest(${nowMs}, not_before) + queue_ttl_sec * 1000::bigint`;
+/** A row of `request` whose task was created. */
+const isNew = sql`(key is null or id in (select id from task))`;
+
+/**
+ * Two creations with the same key at the same moment: the second waits for this lock, or passes over the request where it may not wait. The index
+ * alone would make it wait with its whole set.
+ */
+const keyLock = (locks: Locks) => {
+  const lock = sql`hashtextextended(key, 1)`;
+  return locks === "waits" ? sql`pg_advisory_xact_lock(${lock})::text = ''` : sql`pg_try_advisory_xact_lock(${lock})`;
+};
+
+/** Creations: of the row that is given, all else is known beforehand. */
+export const creations = batcher(
+  setStatement<CreatedRow, NewTask>(
+    "create",
+    { ...REQUESTED, id: "uuid", size_bytes: "integer", key: "text", entry_id: "uuid", actor: "text", detail: "text" },
+    (locks) => sql`task as (
+      insert into llm_tasks (${requested}, id, size_bytes, idempotency_key, queue_until, status, attempts, created_at, updated_at)
+      select ${requested}, id, size_bytes, key, ${queueUntil}, 'queued', 0, ${nowMs}, ${nowMs}
+      from request where key is null or ${keyLock(locks)}
+      on conflict (idempotency_key) where idempotency_key is not null do nothing
+      returning id
+    ), entry as (
+      ${insertAudit(ENTRY, sql`request where ${isNew}`)}
+    )
+    select ordinal, ${nowMs} as created_at, ${queueUntil} as queue_until from request where ${isNew}`,
+  ),
+  ({ size_bytes }) => size_bytes,
+);

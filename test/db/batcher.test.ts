@@ -1,0 +1,203 @@
+import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
+import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
+import { batcher } from "../../src/db/batcher.ts";
+import { passingOver, setStatement } from "../../src/db/set-statement.ts";
+import { createTestDatabase } from "../support/database.ts";
+
+const { db, query } = await createTestDatabase();
+
+await query("create table seats (id uuid primary key, guest text, note jsonb, length integer check (length <> 13))");
+await query("create unique index on seats (md5(guest))");
+interface Taken {
+  xid: string;
+  length: number;
+}
+type Request = { id: string; guest: string | null; note: unknown };
+const seats = batcher(
+  setStatement<Taken, Request>(
+    "seat",
+    { id: "uuid", guest: "text", note: "jsonb" },
+    (locks) => sql`free as (
+      select request.ordinal, request.guest, request.note, seat.id from request cross join lateral (
+        select id from seats where seats.id = request.id and seats.guest is null for no key update ${passingOver(locks)}) as seat
+    ), taken as (
+      update seats set guest = free.guest, note = free.note, length = length(free.guest) from free where seats.id = free.id and seats.guest is null
+      returning free.ordinal, seats.length
+    )
+    select ordinal, length, pg_current_xact_id()::text as xid from taken`,
+  ),
+  ({ guest }) => guest?.length ?? 0,
+);
+
+let ids: string[] = [];
+beforeEach(async () => {
+  ids = Array.from({ length: 200 }, () => randomUUID()).toSorted();
+  await query("insert into seats select unnest($1::uuid[])", [ids]);
+});
+afterEach(() => query("delete from seats"));
+let guests = 0;
+const request = (n: number, fields: Partial<Request> = {}): Request => ({
+  id: ids[n] ?? "",
+  guest: `guest ${guests++}`,
+  note: null,
+  ...fields,
+});
+/** How many rows came from each commit, the fewest first. */
+const sizes = (rows: (Taken | undefined)[]) => {
+  const xids = rows.map((row) => row?.xid);
+  return [...new Set(xids)].map((xid) => xids.filter((each) => each === xid).length).toSorted((a, b) => a - b);
+};
+
+/** Locks the table, or what `locking` selects, in another session, until the function that is given is called. */
+async function lock(locking = "lock table seats in exclusive mode") {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let isLocked = () => {};
+  const locked = new Promise<void>((resolve) => {
+    isLocked = resolve;
+  });
+  const whole = db.transaction(async (tx) => {
+    await tx.execute(sql.raw(locking));
+    isLocked();
+    await released;
+  });
+  onTestFinished(() => {
+    release();
+    return whole;
+  });
+  await locked;
+  return async () => {
+    release();
+    await whole;
+  };
+}
+const waitingFor = (event: string) =>
+  query(
+    "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like $1",
+    [event],
+  );
+
+it("gives each request its own row, in their order, whatever the order of the ids", async () => {
+  const asked = [3, 1, 150, 2, 150, 0].map((n, k) =>
+    request(n, { guest: "x".repeat(k + 1), note: { n: [-0, "ü\\\"'"] } }),
+  );
+  const rows = await seats.sendAll(db, asked);
+  const lengths = rows.map((row) => (row.status === "fulfilled" ? row.value?.length : row));
+  expect([lengths.slice(0, 2), lengths[3], lengths[5]]).toEqual([[1, 2], 4, 6]);
+  // Both ask for the same seat: one of them gets it.
+  expect([lengths[2], lengths[4]].filter((length) => length === undefined)).toHaveLength(1);
+  const [seat] = await query("select note, guest from seats where id = $1", [ids[3]]);
+  expect(seat).toEqual({ note: { n: [0, "ü\\\"'"] }, guest: "x" });
+});
+
+it("takes null and JSON's own null, texts and numbers for what they are, alone and in a set", async () => {
+  const notes = [null, "null", 7, "a", [], { a: null }, true];
+  for (const note of notes) await seats.send(db, request(notes.indexOf(note), { note }));
+  await seats.sendAll(
+    db,
+    notes.map((note, n) => request(50 + n, { note })),
+  );
+  const stored = async (from: number) =>
+    (await query("select note from seats where id = any($1) order by id", [ids.slice(from, from + notes.length)])).map(
+      ({ note }) => note,
+    );
+  expect(await stored(0)).toEqual(notes);
+  expect(await stored(50)).toEqual(notes);
+});
+
+it("sends two at once, and those that come meanwhile in sets of 64 at most", async () => {
+  const unlock = await lock();
+  const sent = Promise.all(Array.from({ length: 2 + 64 + 30 }, (_, n) => seats.send(db, request(n))));
+  await vi.waitFor(async () => expect(await waitingFor("%seats%")).toHaveLength(2), 10_000);
+  await unlock();
+  expect(sizes(await sent)).toEqual([1, 1, 30, 64]);
+});
+
+it("sends a long request by itself, and no set that is too long", async () => {
+  const unlock = await lock();
+  const lengths = [1, 1, 10, 200_000, 100_000, 300_000, 10, 10];
+  const sent = lengths.map((length, n) => seats.send(db, request(n, { guest: `${n}`.repeat(length) })));
+  await unlock();
+  const [, , a, b, c, d, e, f] = (await Promise.all(sent)).map((row) => row?.xid);
+  expect(new Set([b, c, d, e]).size).toBe(4);
+  expect([a, e]).toEqual([b, f]);
+});
+
+it("a request that fails is alone with its error, and one whose seat is locked does not keep others waiting", async () => {
+  const unlockTable = await lock();
+  const first = [0, 1].map((n) => seats.send(db, request(n)));
+  const bad = [
+    request(2, { guest: "x".repeat(13) }),
+    request(3, { id: "no UUID" }),
+    request(4, { guest: "twice" }),
+    request(5, { guest: "twice" }),
+  ];
+  const failing = Promise.allSettled(bad.map((each) => seats.send(db, each)));
+  const good = [6, 7, 8].map((n) => seats.send(db, request(n)));
+  const refused = seats.send(db, request(0));
+  await unlockTable();
+  expect(sizes(await Promise.all([...first, ...good]))).toEqual([1, 1, 1, 1, 1]);
+  const codes = (await failing).map((each) => (each.status === "rejected" ? each.reason.code : each.value?.length));
+  expect([codes.slice(0, 2), codes.slice(2).toSorted()]).toEqual([["23514", "22P02"], ["23505", 5].toSorted()]);
+  expect(await refused).toBeUndefined();
+
+  const unlockSeat = await lock(`select from seats where id = '${ids[9]}' for update`);
+  let isSeated = false;
+  const inSet = seats.sendAll(db, [request(9), request(12)]).finally(() => {
+    isSeated = true;
+  });
+  const alone = seats.send(db, request(9));
+  for (const n of [13, 14, 15]) expect(await seats.send(db, request(n))).toBeDefined();
+  await vi.waitFor(
+    async () =>
+      expect(await query("select id from seats where id = $1 and guest is not null", [ids[12]])).toHaveLength(1),
+    10_000,
+  );
+  expect(isSeated).toBe(false);
+  await unlockSeat();
+  const rows = (await inSet).map((each) => (each.status === "fulfilled" ? each.value : each));
+  expect(rows[1]).toBeDefined();
+  // Both wanted the locked seat, and waited for it.
+  expect([rows[0], await alone].filter((row) => row !== undefined)).toHaveLength(1);
+});
+
+it("what a broken connection was about is sent no second time", async () => {
+  const unlock = await lock();
+  const first = [0, 1].map((n) => seats.send(db, request(n)));
+  const set = Promise.allSettled([2, 3, 4].map((n) => seats.send(db, request(n))));
+  await vi.waitFor(async () => expect(await waitingFor("%seats%")).toHaveLength(2), 10_000);
+  const ended = Promise.allSettled(first);
+  for (const { pid } of await waitingFor("%seats%")) await query("select pg_terminate_backend($1)", [pid]);
+  expect((await ended).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  await vi.waitFor(async () => expect(await waitingFor("%seats%")).toHaveLength(1), 10_000);
+  for (const { pid } of await waitingFor("%seats%")) await query("select pg_terminate_backend($1)", [pid]);
+  expect((await set).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
+  await unlock();
+  expect(await query("select id from seats where guest is not null")).toEqual([]);
+});
+
+it("a request that waited for 10 s to be sent is refused, and those behind it are not", async () => {
+  const unlock = await lock();
+  const first = [0, 1].map((n) => seats.send(db, request(n)));
+  const late = seats.send(db, request(2));
+  const now = performance.now();
+  const clock = vi.spyOn(performance, "now").mockReturnValue(now + 10_001);
+  onTestFinished(() => clock.mockRestore());
+  const inTime = seats.send(db, request(3));
+  await unlock();
+  await expect(late).rejects.toThrow("The database does not keep up now.");
+  expect(sizes(await Promise.all([...first, inTime]))).toEqual([1, 1, 1]);
+  expect(await query("select id from seats where guest is not null")).toHaveLength(3);
+});
+
+it("what is sent inside a transaction is part of it", async () => {
+  const gone = db.transaction(async (tx) => {
+    await Promise.all([0, 1, 2].map((n) => seats.send(tx, request(n))));
+    throw new Error("Nothing of it stays.");
+  });
+  await expect(gone).rejects.toThrow("Nothing of it stays.");
+  expect(await query("select id from seats where guest is not null")).toEqual([]);
+});
