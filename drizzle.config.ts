@@ -4,11 +4,12 @@ import { PgTable } from "drizzle-orm/pg-core";
 import * as fleetTables from "./src/db/fleet-tables.ts";
 import * as liveOutputTable from "./src/db/live-output-table.ts";
 import * as outputTables from "./src/db/output-tables.ts";
+import * as rateCountTable from "./src/db/rate-count-table.ts";
 import * as schema from "./src/db/schema.ts";
 import * as settingsTables from "./src/db/settings-tables.ts";
 import * as usageTables from "./src/db/usage-tables.ts";
 
-const ours = [schema, fleetTables, outputTables, settingsTables, usageTables, liveOutputTable]
+const ours = [schema, fleetTables, outputTables, settingsTables, usageTables, liveOutputTable, rateCountTable]
   .flatMap((tables) => Object.values<unknown>(tables))
   .filter((exported) => is(exported, PgTable))
   .map(getTableName);
@@ -26,6 +27,7 @@ export default defineConfig({
     "./src/db/settings-tables.ts",
     "./src/db/usage-tables.ts",
     "./src/db/live-output-table.ts",
+    "./src/db/rate-count-table.ts",
   ],
   out: "./migrations",
   schemaFilter: ["public"],

@@ -18,6 +18,7 @@ import { withDocuments } from "./http/document-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
 import { eventRoutes } from "./http/event-routes.ts";
 import { healthRoutes } from "./http/health-routes.ts";
+import { inDatabase, inMemory } from "./http/hit-store.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
@@ -91,11 +92,12 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
   app.use(requestId, accessLog(log, db.meters));
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
-  const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute);
+  const makeStore = config.limits.areShared ? inDatabase(db) : inMemory;
+  const wrongKeys = createWrongKeys(config.limits.wrongKeysPerMinute, makeStore("WRONG_KEY_LIMIT_PER_MINUTE"));
   const { bodyBytes } = config.limits;
   const body = { maxBytes: bodyBytes, budget: createBodyBudget(bodyBytes) };
   const guards = {
-    limits: createRateLimits(config.limits),
+    limits: createRateLimits(config.limits, makeStore),
     requireKey: createKeyGuard(db, config, wrongKeys, connections),
     longBody: jsonBody(body),
     plainBody: createPlainBody(body),

@@ -48,6 +48,7 @@ const variables = z.object({
   TEST_CONNECTION_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
   WORKER_CALLBACK_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 6_000),
   WRONG_KEY_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
+  RATE_LIMIT_SHARED: z.enum(["true", "false"]).default("false"),
   STRANGER_CONNECTIONS_PER_ADDRESS: wholeNumber(0, 1_000_000, 100),
   MAX_BODY_MB: wholeNumber(1, 100, 10),
   MAX_OUTPUT_MB: wholeNumber(1, 4_096, 1_024),
@@ -145,6 +146,8 @@ const environment = variables
         connectionTestsPerMinute: env.TEST_CONNECTION_LIMIT_PER_MINUTE,
         workerCallbacksPerMinute: env.WORKER_CALLBACK_LIMIT_PER_MINUTE,
         wrongKeysPerMinute: env.WRONG_KEY_LIMIT_PER_MINUTE,
+        /** The limits by the minute hold over all instances, and not for each. */
+        areShared: env.RATE_LIMIT_SHARED === "true",
         unkeyedConnectionsPerAddress: boundsConnections ? env.STRANGER_CONNECTIONS_PER_ADDRESS : 0,
         bodyBytes: env.MAX_BODY_MB * 1024 * 1024,
         outputBytes: env.MAX_OUTPUT_MB * 1024 * 1024,

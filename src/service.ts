@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
 import { connectServer, migrateServer } from "./db/database-server.ts";
 import { listen } from "./db/listen.ts";
+import { forgetPastHits } from "./db/rate-counts.ts";
 import { countGrownTables } from "./db/table-statistics.ts";
 import { openEventHub } from "./events/event-hub.ts";
 import { createMembridge } from "./fleet/membridge.ts";
@@ -37,6 +38,7 @@ const AUTO_DISPATCH_INTERVAL_MS = 1_000;
 const STORAGE_INTERVAL_MS = 10_000;
 const STATISTICS_INTERVAL_MS = 2_000;
 const USAGE_INTERVAL_MS = 10_000;
+const RATE_COUNTS_INTERVAL_MS = 60_000;
 
 /** The running service. */
 export interface Service {
@@ -101,6 +103,10 @@ export async function startService(config: Config, log: Logger): Promise<Service
         return { removed, printed: await cleanLiveOutput(db), sessions: await forgetSessions(db) };
       }),
     ];
+    if (config.limits.areShared)
+      loops.push(
+        every(RATE_COUNTS_INTERVAL_MS, "rate counts", db, async () => ({ forgotten: await forgetPastHits(db) })),
+      );
     if (config.autoDispatch) {
       const pass = async () => ({ dispatched: await autoDispatchOnce(db, dispatcher, config.publicUrl, log) });
       loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", db, pass));

@@ -3,25 +3,30 @@ import { rateLimit } from "express-rate-limit";
 import type { Config } from "../config.ts";
 import { callerOf } from "./callers.ts";
 import { clientNetworkOf } from "./client-address.ts";
+import { type MakeHitStore, WINDOW_MS } from "./hit-store.ts";
 import type { Limit } from "./route.ts";
 
 /**
- * Limits by client address and minute, each with a count of its own in this process; 0 switches a limit off. What a worker needs for its work (to
+ * Limits by client address and minute, each with a count of its own in a store that `makeStore` makes; 0 switches a limit off. What a worker needs for its work (to
  * register, and to get, keep and end a lease) has a limit of its own, so that work that was paid for is not lost to the general one.
  */
-export function createRateLimits(limits: Config["limits"]): (limit: Limit) => RequestHandler[] {
-  const requests = limiter(limits.requestsPerMinute, "RATE_LIMIT_PER_MINUTE");
-  const workerCalls = limiter(limits.workerCallbacksPerMinute, "WORKER_CALLBACK_LIMIT_PER_MINUTE");
-  const tests = limiter(limits.connectionTestsPerMinute, "TEST_CONNECTION_LIMIT_PER_MINUTE");
+export function createRateLimits(
+  limits: Config["limits"],
+  makeStore: MakeHitStore,
+): (limit: Limit) => RequestHandler[] {
+  const requests = limiter(limits.requestsPerMinute, "RATE_LIMIT_PER_MINUTE", makeStore);
+  const workerCalls = limiter(limits.workerCallbacksPerMinute, "WORKER_CALLBACK_LIMIT_PER_MINUTE", makeStore);
+  const tests = limiter(limits.connectionTestsPerMinute, "TEST_CONNECTION_LIMIT_PER_MINUTE", makeStore);
   const handlers = { requests, "worker calls": workerCalls, "connection tests": [...requests, ...tests], none: [] };
   return (limit) => handlers[limit];
 }
 
-function limiter(perMinute: number, setting: string): RequestHandler[] {
+function limiter(perMinute: number, setting: string, makeStore: MakeHitStore): RequestHandler[] {
   if (perMinute === 0) return [];
   const handler = rateLimit({
-    windowMs: 60_000,
+    windowMs: WINDOW_MS,
     limit: perMinute,
+    store: makeStore(setting),
     standardHeaders: "draft-6",
     legacyHeaders: false,
     keyGenerator: (_request, response) => clientNetworkOf(response.locals.caller.client),

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Request, Response } from "express";
-import { MemoryStore } from "express-rate-limit";
 import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
+import { type HitStore, WINDOW_MS } from "./hit-store.ts";
 
-const WINDOW_MS = 60_000;
 /** How many right keys are remembered at most, so that memory stays bounded. At this number all of them are forgotten; no instance has so many clients. */
 const MOST_PROVEN = 10_000;
 
@@ -27,10 +26,10 @@ export interface WrongKeys {
   refuse(response: Response): void;
 }
 
-/** Allows an address `perMinute` wrong keys; 0 sets no limit. A request without a key guesses nothing, and does not count. */
-export function createWrongKeys(perMinute: number): WrongKeys {
-  const store = new MemoryStore();
-  store.init({ windowMs: WINDOW_MS } as Parameters<MemoryStore["init"]>[0]);
+/**
+ * Allows an address `perMinute` wrong keys, which `store` counts; 0 sets no limit. A request without a key guesses nothing, and does not count.
+ */
+export function createWrongKeys(perMinute: number, store: HitStore): WrongKeys {
   const proven = new Set<string>();
   const addressOf = (request: Request) => clientNetworkOf(clientAddressOf(request));
   const proofOf = (request: Request, key: string) =>

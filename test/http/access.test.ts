@@ -3,6 +3,7 @@ import { connect } from "node:net";
 import { text as readText } from "node:stream/consumers";
 import type { Router } from "express";
 import { afterAll, describe, expect, it } from "vitest";
+import { forgetPastHits } from "../../src/db/rate-counts.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { CALLS, OPEN_CALLS } from "../support/calls.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -187,6 +188,32 @@ describe("limits", () => {
     for (const verb of ["heartbeat", "complete", "release", "heartbeat", "heartbeat"])
       statuses.push((await call(verb)).status);
     expect(statuses).toEqual([201, 204, 404, 409, 200, 400, 400, 200, 429]);
+  });
+
+  it("hold over all instances with RATE_LIMIT_SHARED", async () => {
+    const env = {
+      RATE_LIMIT_SHARED: "true",
+      RATE_LIMIT_PER_MINUTE: "4",
+      WRONG_KEY_LIMIT_PER_MINUTE: "2",
+      RUNTIME_API_KEY: KEY,
+    };
+    const [one, two] = [await start(env), await start(env)];
+    const ask = async ({ api }: typeof one, path: string, key = KEY) =>
+      (await api.get(RUNTIME + path).set("X-Runtime-API-Key", key)).status;
+    const statuses = [];
+    for (const wrong of ["a", "b", "c"]) statuses.push(await ask(statuses.length === 0 ? one : two, "/workers", wrong));
+    expect(statuses).toEqual([401, 401, 429]);
+    await query("update runtime_rate_counts set hits = 0 where key like 'RATE%'");
+    for (const each of [one, two, one]) statuses.push(await ask(each, "/health"));
+    const last = await two.api.get(`${RUNTIME}/health`);
+    expect([last.status, last.headers["ratelimit-remaining"]]).toEqual([200, "0"]);
+    expect(Number(last.headers["ratelimit-reset"])).toBeLessThanOrEqual(60);
+    expect(await Promise.all([one, two].map((each) => ask(each, "/health")))).toEqual([429, 429]);
+    // A window that is over begins anew.
+    await query("update runtime_rate_counts set ends_at = 0");
+    expect(await ask(one, "/health")).toBe(200);
+    // That of the wrong keys; the other one has just begun anew.
+    expect(await forgetPastHits(db)).toBe(1);
   });
 
   it("20 connection tests a minute", async () => {
