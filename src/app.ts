@@ -21,6 +21,7 @@ import { healthRoutes } from "./http/health-routes.ts";
 import { inDatabase, inMemory } from "./http/hit-store.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
+import { leaveConnections } from "./http/listening.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
 import { membridgeRoutes } from "./http/membridge-routes.ts";
 import { metricsRoutes } from "./http/metrics-routes.ts";
@@ -89,6 +90,7 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
   app.set("trust proxy", config.trustProxyHops);
 
   app.use(securityHeaders());
+  app.use(leaveConnections(deps.stopping));
   app.use(requestId, accessLog(log, db.meters));
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));

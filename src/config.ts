@@ -52,6 +52,7 @@ const variables = z.object({
   STRANGER_CONNECTIONS_PER_ADDRESS: wholeNumber(0, 1_000_000, 100),
   MAX_BODY_MB: wholeNumber(1, 100, 10),
   MAX_OUTPUT_MB: wholeNumber(1, 4_096, 1_024),
+  DRAIN_SECONDS: wholeNumber(0, 300, 0),
   SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
   WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
   CORS_ORIGINS: origins,
@@ -152,6 +153,8 @@ const environment = variables
         bodyBytes: env.MAX_BODY_MB * 1024 * 1024,
         outputBytes: env.MAX_OUTPUT_MB * 1024 * 1024,
       },
+      /** How long a service that is to stop goes on taking requests, so that what is in front of it sees it leave. */
+      drainMs: env.DRAIN_SECONDS * 1_000,
       sweepIntervalMs: env.SWEEP_INTERVAL_MS,
       workerSyncIntervalMs: env.WORKER_SYNC_INTERVAL_MS,
       /** The addresses that may be called; undefined for all. */

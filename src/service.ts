@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import express from "express";
 import type { Logger } from "pino";
 import { createApp } from "./app.ts";
@@ -43,7 +44,7 @@ const RATE_COUNTS_INTERVAL_MS = 60_000;
 /** The running service. */
 export interface Service {
   port: number;
-  /** Stops in order: no new requests, the ones in flight end, loops, pool, embedded database. A second call changes nothing. */
+  /** Stops in order: after DRAIN_SECONDS no new requests, the ones in flight end, loops, pool, embedded database. A second call changes nothing. */
   stop(): Promise<void>;
 }
 
@@ -53,9 +54,9 @@ export async function startService(config: Config, log: Logger): Promise<Service
   let stopped: Promise<void> | undefined;
   /** Aborted at a stop: the service is not ready any more, and a pass of the storage loop, which may take hours, ends. */
   const stopping = new AbortController();
-  const stop = () => {
+  const stop = (drainMs = 0) => {
     stopping.abort();
-    stopped ??= stopAll(started.reverse(), log);
+    stopped ??= delay(drainMs).then(() => stopAll(started.reverse(), log));
     return stopped;
   };
 
@@ -145,7 +146,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     started.push(async () => waitingRoom.close());
     started.push(async () => resultRoom.close());
     started.push(async () => eventHub.close());
-    return { port, stop };
+    return { port, stop: () => stop(config.drainMs) };
   } catch (error) {
     await stop();
     throw error;

@@ -30,6 +30,19 @@ describe("the process", () => {
     }
   });
 
+  it("goes on taking requests for DRAIN_SECONDS, says that it is not ready, and ends each connection; asked again, it ends at once", async () => {
+    const { url, stop } = await startProcess({ ...settings, DRAIN_SECONDS: "300" });
+    const ended = stop("SIGTERM");
+    await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(503), 20_000);
+    const task = { context_id: "c", agent_slug: "a", prompt: "p" };
+    const body = JSON.stringify(task);
+    const headers = { "content-type": "application/json" };
+    const created = await fetch(`${url}/api/runtime/llm-tasks`, { method: "POST", headers, body });
+    expect([created.status, created.headers.get("connection")]).toEqual([201, "close"]);
+    await stop("SIGTERM");
+    expect(await ended).toBe(1);
+  });
+
   it("is alive and not ready while it waits for its database to be up to date", async () => {
     const migrating = new pg.Client({ connectionString: DATABASE_URL });
     await migrating.connect();

@@ -2,6 +2,7 @@
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import type { RequestHandler } from "express";
 import { StartError } from "../errors.ts";
 
 /** How long requests in flight at a stop have to end. */
@@ -30,6 +31,14 @@ export function bind(server: Server, port: number, address: string | undefined):
     );
   });
 }
+
+/** Ends each connection after its next answer once `stopping` is aborted, so that whoever keeps it goes to another instance. */
+export const leaveConnections =
+  (stopping: AbortSignal): RequestHandler =>
+  (_request, response, next) => {
+    if (stopping.aborted) response.set("Connection", "close");
+    next();
+  };
 
 /** Takes no new connections, gives the requests in flight up to 10 s to end, and then cuts them off. */
 export async function drain(server: Server): Promise<void> {
