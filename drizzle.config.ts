@@ -8,8 +8,18 @@ import * as rateCountTable from "./src/db/rate-count-table.ts";
 import * as schema from "./src/db/schema.ts";
 import * as settingsTables from "./src/db/settings-tables.ts";
 import * as usageTables from "./src/db/usage-tables.ts";
+import * as webhookTables from "./src/db/webhook-tables.ts";
 
-const ours = [schema, fleetTables, outputTables, settingsTables, usageTables, liveOutputTable, rateCountTable]
+const ours = [
+  schema,
+  fleetTables,
+  outputTables,
+  settingsTables,
+  usageTables,
+  liveOutputTable,
+  rateCountTable,
+  webhookTables,
+]
   .flatMap((tables) => Object.values<unknown>(tables))
   .filter((exported) => is(exported, PgTable))
   .map(getTableName);
@@ -28,6 +38,7 @@ export default defineConfig({
     "./src/db/usage-tables.ts",
     "./src/db/live-output-table.ts",
     "./src/db/rate-count-table.ts",
+    "./src/db/webhook-tables.ts",
   ],
   out: "./migrations",
   schemaFilter: ["public"],

@@ -37,6 +37,7 @@ import { runtimeRoutes } from "./http/runtime-routes.ts";
 import { securityHeaders } from "./http/security-headers.ts";
 import { taskRoutes } from "./http/task-routes.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
+import { webhookRoutes } from "./http/webhook-routes.ts";
 import { workRoutes } from "./http/work-routes.ts";
 import { workerRoutes } from "./http/worker-routes.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
@@ -46,6 +47,7 @@ import { openLiveFollowers } from "./queue/live-followers.ts";
 import type { ResultRoom } from "./queue/result-room.ts";
 import { openStats } from "./queue/stats.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
+import type { SecretBox } from "./settings/secret-box.ts";
 import type { Settings } from "./settings/settings.ts";
 import type { ArtifactStore } from "./storage/artifact-store.ts";
 
@@ -53,6 +55,7 @@ export interface AppDeps {
   config: Config;
   log: Logger;
   db: Db;
+  box: SecretBox;
   settings: Settings;
   membridge: Membridge;
   store: ArtifactStore;
@@ -130,6 +133,7 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,
     ...agentRoutes(agents, publicUrl),
+    ...webhookRoutes(deps.box, config.outboundAllow),
     ...projectRoutes,
     ...membridgeRoutes(membridge),
     ...metricsRoutes(stats),

@@ -34,12 +34,17 @@ import { readOrMakeSettingsKey } from "./settings/settings-key-file.ts";
 import { cleanOnce } from "./storage/clean-staged.ts";
 import { checkBucket, connectBucket } from "./storage/connect-bucket.ts";
 import { moveOnce } from "./storage/move-to-bucket.ts";
+import { cleanDeliveries } from "./webhooks/clean-deliveries.ts";
+import { preparePosition } from "./webhooks/queue-deliveries.ts";
+import { sealSecretsAnew } from "./webhooks/seal-anew.ts";
+import { openWebhookSender } from "./webhooks/sender.ts";
 
 const AUTO_DISPATCH_INTERVAL_MS = 1_000;
 const STORAGE_INTERVAL_MS = 10_000;
 const STATISTICS_INTERVAL_MS = 2_000;
 const USAGE_INTERVAL_MS = 10_000;
 const RATE_COUNTS_INTERVAL_MS = 60_000;
+const WEBHOOK_INTERVAL_MS = 1_000;
 
 /** The running service. */
 export interface Service {
@@ -81,7 +86,9 @@ export async function startService(config: Config, log: Logger): Promise<Service
     );
     const settings = createSettings(db, box, config.membridge, log);
     await settings.sealAnew();
+    await sealSecretsAnew(db, box);
     await checkSettingsKey(db, box, log);
+    await preparePosition(db);
     const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
     started.push(() => outbound.destroy());
     const membridge = createMembridge(settings, outbound, { log });
@@ -89,6 +96,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     await checkBucket(store);
     const agents = { outbound, agentKey: config.membridge.agentKey };
     const dispatcher = createDispatcher(db, store, agents, log);
+    const sender = openWebhookSender(db, { outbound, box });
     const loops = [
       every(config.workerSyncIntervalMs, "worker sync", db, async () => {
         const { added, offline } = await syncOnce(db, membridge, log);
@@ -97,11 +105,13 @@ export async function startService(config: Config, log: Logger): Promise<Service
       every(config.workerSyncIntervalMs, "health probes", db, () => probeOnce(db, outbound, log)),
       every(config.sweepIntervalMs, "lease sweep", db, () => sweepOnce(db)),
       every(USAGE_INTERVAL_MS, "usage sums", db, () => sumUpUsage(db)),
+      every(WEBHOOK_INTERVAL_MS, "webhooks", db, async () => void (await sender.passOnce())),
       every(STATISTICS_INTERVAL_MS, "table statistics", db, () => countGrownTables(db)),
       every(STORAGE_INTERVAL_MS, "artifact storage", db, async () => {
         await moveOnce(db, store, stopping.signal);
         const removed = await cleanOnce(db, store, stopping.signal);
-        return { removed, printed: await cleanLiveOutput(db), sessions: await forgetSessions(db) };
+        const kept = { printed: await cleanLiveOutput(db), sessions: await forgetSessions(db) };
+        return { removed, ...kept, deliveries: await cleanDeliveries(db) };
       }),
     ];
     if (config.limits.areShared)
@@ -113,6 +123,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", db, pass));
     }
     started.push(() => dispatcher.stop());
+    started.push(() => sender.stop());
     started.push(async () => void (await Promise.all(loops.map((loop) => loop.stop()))));
 
     const waitingRoom = openWaitingRoom(db);
@@ -129,6 +140,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       config,
       log,
       db,
+      box,
       settings,
       membridge,
       store,

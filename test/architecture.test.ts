@@ -22,12 +22,13 @@ function importsOf(file: string): string[] {
   return specifiers.map((name) => (name.startsWith(".") ? relative(SRC, join(SRC, dirname(file), name)) : name));
 }
 
-/** Each layer with what it must not import. Arrows point down: http -> queue -> fleet -> settings, storage -> contract -> db -> embedded. */
+/** Each layer with what it must not import. Arrows point down: http -> queue -> webhooks -> events, fleet -> settings, storage -> contract -> db -> embedded. */
 const RULES: [layer: string, forbidden: RegExp][] = [
   ["http", /^(drizzle-orm|pg$|db\/(schema|[a-z-]+-tables?))/],
   ["queue", /^(express|http\/|app\.ts|service\.ts|server\.ts)/],
-  ["events", /^(express|http\/|queue\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
-  ["fleet", /^(express|http\/|queue\/|app\.ts|service\.ts|server\.ts)/],
+  ["webhooks", /^(express|http\/|queue\/|app\.ts|service\.ts|server\.ts)/],
+  ["events", /^(express|http\/|queue\/|webhooks\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
+  ["fleet", /^(express|http\/|queue\/|webhooks\/|app\.ts|service\.ts|server\.ts)/],
   ["settings", /^(express|http\/|queue\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
   ["storage", /^(express|http\/|queue\/|fleet\/|settings\/|app\.ts|service\.ts|server\.ts)/],
   ["cli", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|app\.ts|service\.ts|server\.ts)/],

@@ -142,6 +142,40 @@ export type CreatedTasks = {
   }>;
 };
 
+/** An event that is sent to one receiver. */
+export type Delivery = {
+  /** The `webhook-id` of the message: the same at each attempt. */
+  id: string;
+  /** The webhook that it is for; null: the `callback_url` of a task. */
+  webhook_id: string | null;
+  /** The address of a callback; null: the webhook has it. */
+  url: string | null;
+  /** The type of the event. */
+  type: string;
+  /** The task that the event is about; null: it is about none. */
+  task_id: string | null;
+  /** What kind of thing was changed. */
+  entity_type: string;
+  /** Which one. */
+  entity_id: string;
+  /** When it happened. In epoch milliseconds. */
+  occurred_at: number;
+  /** `pending`: it is tried until it is `delivered`, or `failed`. */
+  state: "pending" | "delivered" | "failed";
+  /** How often it was sent. */
+  attempts: number;
+  /** When it is tried next; null: it has ended. In epoch milliseconds. */
+  next_at: number | null;
+  /** When it was queued. In epoch milliseconds. */
+  created_at: number;
+  /** When it was delivered or given up. In epoch milliseconds. */
+  ended_at: number | null;
+  /** The HTTP status of the last answer; null: there was none. */
+  last_status: number | null;
+  /** Why the last attempt failed. */
+  last_error: string | null;
+};
+
 /** The agent has begun with the task. */
 export type Dispatched = {
   dispatched: true;
@@ -842,6 +876,28 @@ export type UsageSum = {
   cost_usd: number;
 };
 
+/** An address that is told of events. */
+export type Webhook = {
+  /** The id of the webhook. */
+  id: string;
+  /** Where events are sent. */
+  url: string;
+  /** The types of events that are sent, and groups of them. */
+  events: string[];
+  /** Until then, what is sent is signed with the secret before too. In epoch milliseconds. */
+  previous_secret_until: number | null;
+  /** Since when nothing is sent; null: it is on. In epoch milliseconds. */
+  off_since: number | null;
+  /** Why nothing is sent. */
+  off_reason: string | null;
+  /** When it was made. In epoch milliseconds. */
+  created_at: number;
+  /** When it was changed last. In epoch milliseconds. */
+  updated_at: number;
+  /** About when the receiver last took something. In epoch milliseconds. */
+  last_success_at: number | null;
+};
+
 /** A machine with the CLI of a model, or an agent on it. */
 export type Worker = {
   /** The worker's name, which is its id. */
@@ -923,6 +979,14 @@ export type CancelTasksArgs = {
   dry_run?: boolean | null | undefined;
   limit?: number | null | undefined;
   reason?: string | null | undefined;
+};
+
+export type ChangeWebhookArgs = {
+  /** Its id. */
+  id: string;
+  url?: string | null | undefined;
+  events?: string[] | null | undefined;
+  on?: boolean | null | undefined;
 };
 
 export type ClaimTasksArgs = {
@@ -1040,6 +1104,12 @@ export type CreateTasksArgs = {
   tasks: unknown[];
 };
 
+export type CreateWebhookArgs = {
+  url: string;
+  events: string[];
+  secret?: string | null | undefined;
+};
+
 export type DispatchTaskArgs = {
   /** The task's id. */
   id: string;
@@ -1126,6 +1196,11 @@ export type GetUsageArgs = {
   limit?: number | string | undefined;
 };
 
+export type GetWebhookArgs = {
+  /** Its id. */
+  id: string;
+};
+
 export type GetWorkerArgs = {
   /** The worker's name. */
   id: string;
@@ -1172,6 +1247,14 @@ export type ListAuditArgs = {
   actor?: string | undefined;
   created_after?: string | number | undefined;
   created_before?: string | number | undefined;
+};
+
+export type ListDeliveriesArgs = {
+  limit?: number | string | undefined;
+  after?: string | undefined;
+  webhook_id?: string | undefined;
+  state?: "pending" | "delivered" | "failed" | undefined;
+  task_id?: string | undefined;
 };
 
 export type ListHistoryArgs = {
@@ -1264,6 +1347,11 @@ export type ReleaseTaskArgs = {
   started?: boolean | null | undefined;
 };
 
+export type RemoveWebhookArgs = {
+  /** Its id. */
+  id: string;
+};
+
 export type RemoveWorkerArgs = {
   /** The worker's name. */
   id: string;
@@ -1316,6 +1404,11 @@ export type RequeueTasksArgs = {
   limit?: number | null | undefined;
 };
 
+export type ResendDeliveryArgs = {
+  /** Its id. */
+  id: string;
+};
+
 export type RestWorkerArgs = {
   /** The worker's name. */
   id: string;
@@ -1336,6 +1429,13 @@ export type ResumeAccountArgs = {
 export type ResumeWorkerArgs = {
   /** The worker's name. */
   id: string;
+};
+
+export type RotateWebhookSecretArgs = {
+  /** Its id. */
+  id: string;
+  secret?: string | null | undefined;
+  keep_seconds?: number | undefined;
 };
 
 export type SaveConfigArgs = {
@@ -1380,6 +1480,9 @@ export interface Methods {
   /** Cancel the tasks that match a filter. For keys with the role `admin`. */
   cancelTasks(args: CancelTasksArgs, options?: Options): Promise<ChangedTasks>;
 
+  /** Change a webhook, turn it on or off. What is not sent stays as it is. Turned on, it sends what was pending when it was turned off. For keys with the role `admin`. */
+  changeWebhook(args: ChangeWebhookArgs, options?: Options): Promise<Webhook>;
+
   /** Claim tasks for a worker. The oldest tasks that the worker may have, up to `max_tasks` and 16 MB. Without any, the call waits for up to `wait_seconds`. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
   claimTasks(args: ClaimTasksArgs, options?: Options): Promise<Claimed | undefined>;
 
@@ -1395,6 +1498,30 @@ export interface Methods {
 
   /** Create up to 1,000 tasks. For keys with the role `submit`, `admin`. */
   createTasks(args: CreateTasksArgs, options?: Options): Promise<CreatedTasks>;
+
+  /** Have events sent to an address. Signed by the Standard Webhooks specification, with a secret that is shown only in this answer. For keys with the role `admin`. */
+  createWebhook(args: CreateWebhookArgs, options?: Options): Promise<{
+    /** The id of the webhook. */
+    id: string;
+    /** Where events are sent. */
+    url: string;
+    /** The types of events that are sent, and groups of them. */
+    events: string[];
+    /** Until then, what is sent is signed with the secret before too. In epoch milliseconds. */
+    previous_secret_until: number | null;
+    /** Since when nothing is sent; null: it is on. In epoch milliseconds. */
+    off_since: number | null;
+    /** Why nothing is sent. */
+    off_reason: string | null;
+    /** When it was made. In epoch milliseconds. */
+    created_at: number;
+    /** When it was changed last. In epoch milliseconds. */
+    updated_at: number;
+    /** About when the receiver last took something. In epoch milliseconds. */
+    last_success_at: number | null;
+    /** What signs, which is shown only now. */
+    secret: string;
+  }>;
 
   /** Lease a task and have an agent execute it. For keys with the role `admin`. */
   dispatchTask(args: DispatchTaskArgs, options?: Options): Promise<Dispatched>;
@@ -1483,6 +1610,9 @@ export interface Methods {
   /** Sum up what attempts used. For keys with the role `read`, `submit`, `admin`. */
   getUsage(args?: GetUsageArgs, options?: Options): Promise<UsageSum[]>;
 
+  /** Read a webhook. For keys with the role `admin`. */
+  getWebhook(args: GetWebhookArgs, options?: Options): Promise<Webhook>;
+
   /** Read a worker and its leases. For keys with the role `read`, `submit`, `admin`. */
   getWorker(args: GetWorkerArgs, options?: Options): Promise<{
     /** The worker's name, which is its id. */
@@ -1557,6 +1687,9 @@ export interface Methods {
   /** List who did what. For keys with the role `read`, `submit`, `admin`. */
   listAudit(args?: ListAuditArgs, options?: Options): Promise<Page<AuditEntry>>;
 
+  /** List what was sent to webhooks and callbacks. For keys with the role `admin`. */
+  listDeliveries(args?: ListDeliveriesArgs, options?: Options): Promise<Page<Delivery>>;
+
   /** List what happened to a task. For keys with the role `read`, `submit`, `admin`. */
   listHistory(args: ListHistoryArgs, options?: Options): Promise<Page<AuditEntry>>;
 
@@ -1584,6 +1717,9 @@ export interface Methods {
   listTasks(args: ListTasksArgs & { fields: "slim" }, options?: Options): Promise<Page<SlimTask>>;
   listTasks(args?: ListTasksArgs, options?: Options): Promise<Page<Task>>;
 
+  /** List the webhooks. For keys with the role `admin`. */
+  listWebhooks(args?: Record<string, never>, options?: Options): Promise<Webhook[]>;
+
   /** List workers. For keys with the role `read`, `submit`, `admin`. */
   listWorkers(args?: ListWorkersArgs, options?: Options): Promise<Page<Worker>>;
 
@@ -1592,6 +1728,13 @@ export interface Methods {
 
   /** Hand a task back. The attempt is given back. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
   releaseTask(args: ReleaseTaskArgs, options?: Options<"X-Lease-Id">): Promise<Task>;
+
+  /** Remove a webhook. What was still to be sent to it is dropped. For keys with the role `admin`. */
+  removeWebhook(args: RemoveWebhookArgs, options?: Options): Promise<{
+    removed: true;
+    /** The webhook's id. */
+    id: string;
+  }>;
 
   /** Forget a worker. What it holds goes back to the queue. For keys with the role `admin`. */
   removeWorker(args: RemoveWorkerArgs, options?: Options): Promise<{
@@ -1613,6 +1756,9 @@ export interface Methods {
   /** Queue the failed and dead tasks that match a filter again. For keys with the role `admin`. */
   requeueTasks(args: RequeueTasksArgs, options?: Options): Promise<ChangedTasks>;
 
+  /** Send a delivery again. For keys with the role `admin`. */
+  resendDelivery(args: ResendDeliveryArgs, options?: Options): Promise<undefined>;
+
   /** Say that a worker can do no work for a while. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
   restWorker(args: RestWorkerArgs, options?: Options): Promise<Worker>;
 
@@ -1624,6 +1770,30 @@ export interface Methods {
 
   /** End a worker's drain and rest. For keys with the role `admin`. */
   resumeWorker(args: ResumeWorkerArgs, options?: Options): Promise<Worker>;
+
+  /** Change the secret of a webhook. The secret before signs too for `keep_seconds` (a day). For keys with the role `admin`. */
+  rotateWebhookSecret(args: RotateWebhookSecretArgs, options?: Options): Promise<{
+    /** The id of the webhook. */
+    id: string;
+    /** Where events are sent. */
+    url: string;
+    /** The types of events that are sent, and groups of them. */
+    events: string[];
+    /** Until then, what is sent is signed with the secret before too. In epoch milliseconds. */
+    previous_secret_until: number | null;
+    /** Since when nothing is sent; null: it is on. In epoch milliseconds. */
+    off_since: number | null;
+    /** Why nothing is sent. */
+    off_reason: string | null;
+    /** When it was made. In epoch milliseconds. */
+    created_at: number;
+    /** When it was changed last. In epoch milliseconds. */
+    updated_at: number;
+    /** About when the receiver last took something. In epoch milliseconds. */
+    last_success_at: number | null;
+    /** What signs, which is shown only now. */
+    secret: string;
+  }>;
 
   /** Save where Membridge is. For keys with the role `admin`. */
   saveConfig(args: SaveConfigArgs, options?: Options): Promise<RuntimeConfig>;
@@ -1652,11 +1822,13 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   addLiveOutput: ["POST", "/api/runtime/llm-tasks/{id}/stream"],
   cancelTask: ["POST", "/api/runtime/llm-tasks/{id}/cancel"],
   cancelTasks: ["POST", "/api/runtime/llm-tasks/cancel"],
+  changeWebhook: ["PATCH", "/api/runtime/webhooks/{id}"],
   claimTasks: ["POST", "/api/runtime/llm-tasks/claim"],
   completeTask: ["POST", "/api/runtime/llm-tasks/{id}/complete"],
   createProject: ["POST", "/api/runtime/projects"],
   createTask: ["POST", "/api/runtime/llm-tasks"],
   createTasks: ["POST", "/api/runtime/llm-tasks/bulk"],
+  createWebhook: ["POST", "/api/runtime/webhooks"],
   dispatchTask: ["POST", "/api/runtime/llm-tasks/{id}/dispatch"],
   drainWorker: ["POST", "/api/runtime/workers/{id}/drain"],
   explainTask: ["GET", "/api/runtime/llm-tasks/{id}/explain"],
@@ -1682,6 +1854,7 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   getTaskInput: ["GET", "/api/runtime/llm-tasks/{id}/input/{name}", "answered"],
   getTaskResult: ["GET", "/api/runtime/llm-tasks/{id}/result"],
   getUsage: ["GET", "/api/runtime/usage"],
+  getWebhook: ["GET", "/api/runtime/webhooks/{id}"],
   getWorker: ["GET", "/api/runtime/workers/{id}"],
   getWorkerScript: ["GET", "/api/runtime/worker.sh", "answered"],
   heartbeatTask: ["POST", "/api/runtime/llm-tasks/{id}/heartbeat"],
@@ -1689,6 +1862,7 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   listAccounts: ["GET", "/api/runtime/accounts"],
   listArtifacts: ["GET", "/api/runtime/artifacts"],
   listAudit: ["GET", "/api/runtime/audit"],
+  listDeliveries: ["GET", "/api/runtime/webhook-deliveries"],
   listHistory: ["GET", "/api/runtime/llm-tasks/{id}/history"],
   listLeases: ["GET", "/api/runtime/leases"],
   listMembridgeProjects: ["GET", "/api/membridge/projects"],
@@ -1697,18 +1871,22 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   listResults: ["GET", "/api/runtime/llm-tasks/{id}/results"],
   listRuns: ["GET", "/api/runtime/runs"],
   listTasks: ["GET", "/api/runtime/llm-tasks"],
+  listWebhooks: ["GET", "/api/runtime/webhooks"],
   listWorkers: ["GET", "/api/runtime/workers"],
   registerWorker: ["POST", "/api/runtime/workers"],
   releaseTask: ["POST", "/api/runtime/llm-tasks/{id}/release"],
+  removeWebhook: ["DELETE", "/api/runtime/webhooks/{id}"],
   removeWorker: ["DELETE", "/api/runtime/workers/{id}"],
   replayTask: ["POST", "/api/runtime/llm-tasks/{id}/replay"],
   replayTasks: ["POST", "/api/runtime/llm-tasks/replay"],
   requeueTask: ["POST", "/api/runtime/llm-tasks/{id}/requeue"],
   requeueTasks: ["POST", "/api/runtime/llm-tasks/requeue"],
+  resendDelivery: ["POST", "/api/runtime/webhook-deliveries/{id}/resend"],
   restWorker: ["POST", "/api/runtime/workers/{id}/rest"],
   restartAgent: ["POST", "/api/runtime/workers/{id}/agent-restart"],
   resumeAccount: ["POST", "/api/runtime/accounts/{id}/resume"],
   resumeWorker: ["POST", "/api/runtime/workers/{id}/resume"],
+  rotateWebhookSecret: ["POST", "/api/runtime/webhooks/{id}/rotate"],
   saveConfig: ["POST", "/api/runtime/config"],
   selectLeader: ["POST", "/api/membridge/projects/{cid}/leadership/select"],
   streamEvents: ["GET", "/api/runtime/events"],

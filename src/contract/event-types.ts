@@ -36,6 +36,13 @@ export const TYPE_OF_ACTION = {
   admin_key_reencrypted: "config.encrypted",
   settings_key_recorded: "config.key_recorded",
   leadership_promote: "project.leader_selected",
+  webhook_created: "webhook.created",
+  webhook_updated: "webhook.updated",
+  webhook_secret_rotated: "webhook.secret_rotated",
+  webhook_removed: "webhook.removed",
+  webhook_off: "webhook.off",
+  webhook_failed: "webhook.failed",
+  webhook_resent: "webhook.resent",
 } as const;
 
 /** The end of an attempt that was not the end of its task: the task's own event comes right behind it. */

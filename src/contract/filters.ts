@@ -1,6 +1,6 @@
 /** The filters of lists. A call that changes many tasks takes the same ones in its body as a list in its address. */
 import { z } from "zod";
-import { ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES, WORKER_STATUSES } from "../db/column-values.ts";
+import { DELIVERY_STATES, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES, WORKER_STATUSES } from "../db/column-values.ts";
 import { text } from "./fields.ts";
 
 /** A query value that is given but empty counts as absent: `?status=` lists everything. */
@@ -64,6 +64,11 @@ const actions = text(1_000)
   .transform((given) => given.split(",").map((one) => one.trim()));
 export const historyFields = { action: actions, entity_type: name(128), actor: name(256) };
 export const auditFields = { entity_id: name(512), ...historyFields, ...times };
+export const deliveryFields = {
+  webhook_id: z.guid("must be a UUID").toLowerCase(),
+  state: z.enum(DELIVERY_STATES),
+  task_id: z.guid("must be a UUID").toLowerCase(),
+};
 export const workerFields = { status: someOf(WORKER_STATUSES), account: name(128), q: name(128) };
 
 /** What is kept of a filter that was checked: each field where it was given. */
@@ -74,4 +79,5 @@ export type ArtifactFilter = Given<typeof artifactFields>;
 export type ResultFilter = Given<typeof resultFields>;
 export type HistoryFilter = Given<typeof historyFields>;
 export type AuditFilter = Given<typeof auditFields>;
+export type DeliveryFilter = Given<typeof deliveryFields>;
 export type WorkerFilter = Given<typeof workerFields>;

@@ -54,6 +54,7 @@ export const artifactFilter = z.object({ ...page, ...inQuery(filters.artifactFie
 export const resultFilter = z.object({ ...page, ...inQuery(filters.resultFields), fields });
 export const historyFilter = z.object({ ...page, ...inQuery(filters.historyFields) });
 export const auditFilter = z.object({ ...page, limit: rows(100), ...inQuery(filters.auditFields) });
+export const deliveryFilter = z.object({ ...page, ...inQuery(filters.deliveryFields) });
 export const artifactUrl = z.object({
   // Seven days is the longest that S3 signs for.
   expires_seconds: query(positiveInteger.pipe(z.number().max(604_800, "must be 604800 (seven days) at most"))),

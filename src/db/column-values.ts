@@ -20,6 +20,8 @@ export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknow
 export const URL_SOURCES = ["node", "caller", "membridge"] as const;
 export const DESIRED_FORMATS = ["json", "text", "markdown"] as const;
 export const RESULT_STATUSES = ["success", "error"] as const;
+/** `pending`: it is tried until it is `delivered`, or `failed` when its time is over. */
+export const DELIVERY_STATES = ["pending", "delivered", "failed"] as const;
 /** What a named key may do; each route declares which roles may call it (`access` in http/route.ts). */
 export const ROLES = ["submit", "work", "read", "admin"] as const;
 export type Role = (typeof ROLES)[number];

@@ -23,10 +23,17 @@ export interface FetchOptions {
   headers: Headers;
   body?: string;
   timeoutMs: number;
-  /** The longest answer that is read, in bytes after decompression. */
-  maxBytes: number;
+  /** The longest answer that is read, in bytes after decompression; "unread": the body of an answer does not matter, and its text is "". */
+  maxBytes: number | "unread";
   /** Aborted when the caller does not want the answer any more. */
   signal?: AbortSignal | undefined;
+}
+
+/** An answer that is no redirect. */
+export interface FetchAnswer {
+  status: number;
+  headers: Pick<Headers, "get">;
+  text: string;
 }
 
 const NEVER_CONNECTED = new Set([
@@ -42,11 +49,7 @@ const NEVER_CONNECTED = new Set([
  * Calls `url` and reads the whole answer, within `timeoutMs` and `maxBytes`. A redirect is never followed: the headers may carry a key.
  * Throws a NetworkFault when there is no answer, or one that is a redirect or too long, and the reason of `signal` when that was aborted.
  */
-export async function boundedFetch(
-  outbound: Outbound,
-  url: string,
-  options: FetchOptions,
-): Promise<{ status: number; text: string }> {
+export async function boundedFetch(outbound: Outbound, url: string, options: FetchOptions): Promise<FetchAnswer> {
   const { target } = options;
   const end = target && timeCall(outbound.meters, target);
   try {
@@ -63,7 +66,7 @@ async function fetchWhole(
   outbound: Outbound,
   url: string,
   { method, headers, body, timeoutMs, maxBytes, signal }: FetchOptions,
-): Promise<{ status: number; text: string }> {
+): Promise<FetchAnswer> {
   // An adopted database may hold any address. The error of fetch would quote it, with the password that may be in it.
   if (!isHttpUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
   const limit = joinSignals(signal ? [signal] : [], timeoutMs);
@@ -80,7 +83,7 @@ async function fetchWhole(
       await response.body?.cancel();
       throw new RedirectFault(`it answered with a redirect (${response.status}), which is not followed`, true);
     }
-    return { status: response.status, text: await readText(response, maxBytes) };
+    return { status: response.status, headers: response.headers, text: await readText(response, maxBytes) };
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof NetworkFault) throw error;
@@ -90,7 +93,11 @@ async function fetchWhole(
   }
 }
 
-async function readText(response: Response, maxBytes: number): Promise<string> {
+async function readText(response: Response, maxBytes: FetchOptions["maxBytes"]): Promise<string> {
+  if (maxBytes === "unread") {
+    await response.body?.cancel();
+    return "";
+  }
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;

@@ -30,7 +30,7 @@ export type BodyKind = "short" | "long" | "none" | "raw";
 export interface RouteFacts {
   /** The name of the call in logs and documents. */
   name: string;
-  method: "get" | "post" | "put" | "delete";
+  method: "get" | "post" | "put" | "patch" | "delete";
   /** With parameters as Express writes them: `/workers/:id`. */
   path: string;
   access: Access;

@@ -72,6 +72,11 @@ export function createMeters() {
       loop: "named by code",
     }),
     loopFailures: counter("bloom_loop_failures_total", "Passes of the loops that failed.", { loop: "named by code" }),
+    webhookAttempts: counter(
+      "bloom_webhook_attempts_total",
+      "Messages that were sent to webhooks and callbacks, by how it went.",
+      { outcome: ["delivered", "failed", "given up"] },
+    ),
     callDuration: histogram(
       "bloom_outbound_call_duration_seconds",
       "Calls of Membridge, node agents, the object store and webhooks, by how they ended.",

@@ -1,13 +1,18 @@
 import pg from "pg";
 import { pino } from "pino";
 import { expect, it, vi } from "vitest";
+import { createOutbound } from "../../src/fleet/outbound.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
 import { kindsDueSince } from "../../src/queue/newly-due.ts";
 import { renewLease } from "../../src/queue/renew-lease.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { changedWorkers } from "../../src/queue/worker-snapshot.ts";
+import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { cleanOnce } from "../../src/storage/clean-staged.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
+import { cleanDeliveries } from "../../src/webhooks/clean-deliveries.ts";
+import { preparePosition } from "../../src/webhooks/queue-deliveries.ts";
+import { openWebhookSender } from "../../src/webhooks/sender.ts";
 import { fill } from "../bench/fill.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
@@ -84,6 +89,16 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await sweepOnce(db);
   await moveOnce(db, inDatabase);
   await cleanOnce(db, inDatabase);
+  await preparePosition(db);
+  await api
+    .post(`${R}/webhooks`)
+    .send({ url: "http://127.0.0.1:9", events: ["task.*"] })
+    .expect(201);
+  const sender = openWebhookSender(db, { outbound: createOutbound(), box: createSecretBox("a secret for tests") });
+  await sender.passOnce();
+  await sender.stop();
+  await cleanDeliveries(db);
+  await api.get(`${R}/webhook-deliveries?state=failed`).expect(200);
   await autoDispatchOnce(db, dispatcher, "http://127.0.0.1:9", log);
   const waiting = api.get(`${R}/llm-tasks/${stillQueued}/result?wait_seconds=25`).then(({ status }) => status);
   await vi.waitFor(() => expect(resultRoom.size()).toBe(1), 10_000);

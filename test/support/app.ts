@@ -57,7 +57,8 @@ export async function startApp(
   });
   const logged: Record<string, unknown>[] = [];
   const log = createLog("trace", { write: (line: string) => void logged.push(JSON.parse(line)) });
-  const settings = createSettings(db, createSecretBox("a secret for tests"), config.membridge, log);
+  const box = createSecretBox("a secret for tests");
+  const settings = createSettings(db, box, config.membridge, log);
   const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
   afterAll(() => outbound.destroy());
   const membridge = createMembridge(settings, outbound, { log });
@@ -73,6 +74,7 @@ export async function startApp(
     config,
     log,
     db,
+    box,
     settings,
     membridge,
     store,

@@ -1,0 +1,88 @@
+/** Webhooks, and what is sent to them. See `schema.ts` for what holds for all tables. */
+import { sql } from "drizzle-orm";
+import { bigint, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { epochMs, transactionId } from "./column-types.ts";
+import { DELIVERY_STATES } from "./column-values.ts";
+
+/** Who is told of events. Secrets are sealed as settings are (settings/secret-box.ts). */
+export const webhooks = pgTable("runtime_webhooks", {
+  id: uuid().primaryKey(),
+  url: text().notNull(),
+  /** Types of events, and groups of them such as `task.*`, as its creator wrote them. */
+  events: jsonb().$type<string[]>().notNull(),
+  secret: text().notNull(),
+  /** The secret before a rotation. Until that time, what is sent is signed with both. */
+  previous_secret: text(),
+  previous_secret_until: epochMs("previous_secret_until"),
+  /** The webhook is told of audit entries behind this one. */
+  from_seq: bigint({ mode: "number" }).notNull(),
+  /** Since when nothing is sent, and why; null: the webhook is on. */
+  off_since: epochMs("off_since"),
+  off_reason: text(),
+  created_at: epochMs("created_at").notNull(),
+  updated_at: epochMs("updated_at").notNull(),
+  /** About when the receiver last took something: it is written once a minute at most. */
+  last_success_at: epochMs("last_success_at"),
+});
+
+/** An event that is to be sent to one receiver, or was. */
+export const webhookDeliveries = pgTable(
+  "runtime_webhook_deliveries",
+  {
+    /** The `webhook-id` of the message: the same at each attempt. */
+    id: uuid().primaryKey(),
+    /** Who receives it: the id of a webhook, or `callback <host>` for the `callback_url` of a task. Each target has its own bound and its own rest. */
+    target: text().notNull(),
+    /** The address of a callback; null for a webhook, whose address may change until it is called. */
+    url: text(),
+    /** The event: its type, the audit entry that it is made from, when it happened, and what it is about. */
+    type: text().notNull(),
+    entry_id: uuid().notNull(),
+    occurred_at: epochMs("occurred_at").notNull(),
+    task_id: text(),
+    entity_type: text().notNull(),
+    entity_id: text().notNull(),
+    state: text({ enum: DELIVERY_STATES }).notNull(),
+    attempts: integer().notNull(),
+    /** When a pending delivery is tried next. While a call is made, that is the time at which the call counts as lost. */
+    next_at: epochMs("next_at").notNull(),
+    /** Until when it is tried. */
+    retry_until: epochMs("retry_until").notNull(),
+    created_at: epochMs("created_at").notNull(),
+    ended_at: epochMs("ended_at"),
+    last_status: integer(),
+    last_error: text(),
+  },
+  (delivery) => [
+    check("runtime_webhook_deliveries_state", sql`${delivery.state} in ('pending', 'delivered', 'failed')`),
+    // webhooks/queue-deliveries.ts: an event goes to a target once
+    uniqueIndex("runtime_webhook_deliveries_once").on(delivery.target, delivery.entry_id),
+    // webhooks/claim-deliveries.ts: the targets that have something to get, and what is due of each
+    index("runtime_webhook_deliveries_due")
+      .on(delivery.target, delivery.next_at)
+      .where(sql`${delivery.state} = 'pending'`),
+    // webhooks/delivery-list.ts: newest first, of one target, and those that failed
+    index("runtime_webhook_deliveries_newest").on(delivery.created_at, delivery.id),
+    index("runtime_webhook_deliveries_by_target").on(delivery.target, delivery.created_at, delivery.id),
+    index("runtime_webhook_deliveries_failed")
+      .on(delivery.created_at, delivery.id)
+      .where(sql`${delivery.state} = 'failed'`),
+  ],
+);
+
+/** Targets that failed lately: how often in a row, and until when they are left alone. A target without a row did not fail. */
+export const webhookRests = pgTable("runtime_webhook_rests", {
+  target: text().primaryKey(),
+  failures: integer().notNull(),
+  until: epochMs("until").notNull(),
+});
+
+/**
+ * Up to where the audit was read for deliveries (events/position.ts): one row. A restored row gets the number of the transaction that restores it, as
+ * the audit entries do, so that it stands in its place among them.
+ */
+export const webhookPosition = pgTable("runtime_webhook_position", {
+  name: text().primaryKey(),
+  xid: transactionId().notNull().default(sql`pg_current_xact_id()`),
+  seq: bigint({ mode: "number" }).notNull(),
+});

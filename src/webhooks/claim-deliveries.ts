@@ -1,0 +1,78 @@
+import { sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { statement } from "../db/statement.ts";
+
+/** How many calls to one target an instance makes at once, so that a slow receiver holds up nobody but itself. */
+export const PER_TARGET = 4;
+/** A call that was not recorded in this time is lost with its instance, and the delivery is tried again. It is longer than a call may take. */
+const LOST_AFTER_MS = 60_000;
+
+/** A delivery that is to be sent now. */
+export interface ClaimedDelivery {
+  id: string;
+  target: string;
+  /** The address of a callback, or of the webhook. */
+  url: string;
+  /** The webhook's secrets as they are stored; null for a callback. */
+  secret: string | null;
+  previous_secret: string | null;
+  type: string;
+  entry_id: string;
+  occurred_at: number;
+  task_id: string | null;
+  entity_type: string;
+  entity_id: string;
+  /** How often it was sent, with this time. */
+  attempts: number;
+  retry_until: number;
+  created_at: number;
+  /** The database's time, in epoch milliseconds. */
+  now: number;
+}
+
+const given = (name: string) => sql.placeholder(name);
+
+/**
+ * The targets that have something to get are found one after the other in an index: each is one step, however much waits for it. They come in a random
+ * order, so that none always comes last where there is not room for all. A target that failed lately gets one call.
+ */
+const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room: number }>(
+  "claim_deliveries",
+  sql`with recursive target as (
+      (select target as name from runtime_webhook_deliveries where state = 'pending' order by target limit 1)
+      union all
+      select (select d.target from runtime_webhook_deliveries d where d.state = 'pending' and d.target > t.name order by d.target limit 1)
+      from target t where t.name is not null
+    ), open as (
+      select t.name, case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0) as room
+      from target t
+        left join runtime_webhook_rests r on r.target = t.name
+        left join unnest(${given("busy")}::text[], ${given("calls")}::int[]) as b (name, calls) on b.name = t.name
+      where coalesce(r.until, 0) <= ${nowMs}
+        and (t.name like 'callback %' or exists (select from runtime_webhooks h where h.id::text = t.name and h.off_since is null))
+      order by random()
+    ), due as (
+      select d.id from open cross join lateral (
+        select id from runtime_webhook_deliveries d
+        where d.target = open.name and d.state = 'pending' and d.next_at <= ${nowMs}
+        order by d.next_at limit greatest(open.room, 0) for update skip locked
+      ) as d
+      limit ${given("room")}::int
+    ), claimed as (
+      update runtime_webhook_deliveries d set attempts = d.attempts + 1, next_at = ${nowMs} + ${sql.raw(String(LOST_AFTER_MS))}
+      from due where d.id = due.id
+      returning d.*
+    )
+    select d.id, d.target, coalesce(d.url, h.url) as url, h.secret, case when h.previous_secret_until > ${nowMs} then h.previous_secret end as previous_secret,
+      d.type, d.entry_id, d.occurred_at, d.task_id, d.entity_type, d.entity_id, d.attempts, d.retry_until, d.created_at, ${nowMs} as now
+    from claimed d left join runtime_webhooks h on d.url is null and h.id::text = d.target`,
+);
+
+/**
+ * Takes up to `room` deliveries that are due, for this instance alone until their call counts as lost. `calls` says how many calls this instance makes
+ * to each target now.
+ */
+export function claimDeliveries(db: Db, calls: ReadonlyMap<string, number>, room: number): Promise<ClaimedDelivery[]> {
+  return CLAIM(db, { busy: [...calls.keys()], calls: [...calls.values()].map(String), room });
+}

@@ -1,0 +1,88 @@
+import { sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { statement } from "../db/statement.ts";
+import { webhookPosition } from "../db/webhook-tables.ts";
+import { eventType } from "../events/event-type.ts";
+import type { Position } from "../events/position.ts";
+import { horizon, taskOfEntry } from "../events/read-events.ts";
+import { RETRY_MS } from "./delivery-times.ts";
+
+/** How many audit entries one statement reads. */
+const BATCH = 500;
+/** While there is no webhook and no callback, the position is moved only when it is so many transactions behind, so that an idle service writes nothing. */
+const MOST_BEHIND = 10_000;
+
+const raw = (value: number) => sql.raw(String(value));
+const isUsed = sql`(exists (select from runtime_webhooks where off_since is null))`;
+
+/** In SQL, whether the webhook `h` is told of the event `e`. */
+const isWanted = sql`h.off_since is null and e.seq > h.from_seq and exists (
+    select from jsonb_array_elements_text(h.events) as pattern
+    where e.type = pattern or (right(pattern, 2) = '.*' and starts_with(e.type, left(pattern, -1))))`;
+
+const QUEUE = statement<{ is_there: boolean; read: number; queued: number }, Record<never, never>>(
+  "queue_deliveries",
+  sql`with place as materialized (
+      select name, xid, seq from runtime_webhook_position for update skip locked
+    ), entries as materialized (
+      select e.*
+      from place cross join lateral (
+        select e.id, e.xid, e.seq, ${eventType} as type, e.timestamp, ${taskOfEntry} as task_id, e.entity_type, e.entity_id
+        from audit_logs e
+        where (e.xid, e.seq) > (place.xid, place.seq) and e.xid < ${horizon} and ${isUsed}
+        order by e.xid, e.seq limit ${raw(BATCH)}
+      ) as e
+    ), wanted as (
+      select h.id::text as target, null as url, e.* from entries e join runtime_webhooks h on ${isWanted}
+    ), queued as (
+      insert into runtime_webhook_deliveries
+        (id, target, url, type, entry_id, occurred_at, task_id, entity_type, entity_id, state, attempts, next_at, retry_until, created_at)
+      select gen_random_uuid(), target, url, type, id, timestamp, task_id, entity_type, entity_id, 'pending', 0,
+        ${nowMs}, ${nowMs} + ${raw(RETRY_MS)}, ${nowMs}
+      from wanted
+      on conflict (target, entry_id) do nothing
+      returning 1
+    ), moved as (
+      update runtime_webhook_position p set xid = last.xid, seq = last.seq
+      from (select xid, seq from entries order by xid desc, seq desc limit 1) as last where p.name = (select name from place)
+    ), passed_over as (
+      update runtime_webhook_position p
+      set xid = ((${horizon}::text::bigint - 1)::text)::xid8, seq = (select coalesce(max(seq), 0) from audit_logs)
+      where p.name = (select name from place) and not ${isUsed}
+        and ${horizon}::text::bigint - p.xid::text::bigint > ${raw(MOST_BEHIND)}
+    )
+    select exists (select from place) as is_there, (select count(*)::int from entries) as read, (select count(*)::int from queued) as queued`,
+);
+
+/**
+ * Reads the audit entries behind the position, and queues a delivery for each webhook that wants the event. One statement does that and moves the
+ * position, so that what was committed is queued once, and what was rolled back never. While another instance is at it, nothing is done here.
+ * Gives how many were queued.
+ */
+export async function queueDeliveries(db: Db): Promise<number> {
+  let total = 0;
+  for (let isWhole = false; !isWhole; ) {
+    const [{ read = 0, queued = 0 } = {}] = await QUEUE(db, {});
+    total += queued;
+    isWhole = read < BATCH;
+  }
+  return total;
+}
+
+/** Makes the position, before the service takes its first request: what happens from now on is read. */
+export async function preparePosition(db: Db): Promise<void> {
+  await db.execute(sql`
+    insert into runtime_webhook_position (name, xid, seq)
+    select 'webhooks', ${horizon}, 0 where not exists (select from runtime_webhook_position)
+    on conflict (name) do nothing`);
+}
+
+/**
+ * The position up to which the audit was read for webhooks: they need the entries behind it, and no others. Undefined: the service has never run on
+ * this database, so that nobody waits for an entry.
+ */
+export async function readUpTo(db: Db): Promise<Position | undefined> {
+  const [place] = await db.select().from(webhookPosition);
+  return place && { xid: Number(place.xid), seq: place.seq };
+}

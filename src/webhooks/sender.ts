@@ -1,0 +1,96 @@
+import type { Db } from "../db/client.ts";
+import { messageOf } from "../errors.ts";
+import { type ClaimedDelivery, claimDeliveries, PER_TARGET } from "./claim-deliveries.ts";
+import { queueDeliveries } from "./queue-deliveries.ts";
+import { giveBack, recordDelivery } from "./record-delivery.ts";
+import { type Sending, sendDelivery } from "./send-delivery.ts";
+
+/** The most calls that an instance makes at once, to all targets together. */
+const MOST_CALLS = 100;
+
+/** Sends what webhooks are to be told, from this instance. Several instances share the work. */
+export interface WebhookSender {
+  /** Queues what has happened, and begins to send what is due. Does not wait for the calls. Gives how many deliveries were queued. */
+  passOnce(): Promise<number>;
+  /** Resolves when the calls that are made now have ended. */
+  idle(): Promise<void>;
+  /** Breaks the calls off, gives their deliveries back, and resolves then. */
+  stop(): Promise<void>;
+}
+
+export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const calls = new Map<string, number>();
+  const running = new Set<Promise<void>>();
+  let isClaiming = false;
+  let isAsked = false;
+
+  const count = (target: string, by: number) => {
+    const now = (calls.get(target) ?? 0) + by;
+    if (now > 0) calls.set(target, now);
+    else calls.delete(target);
+  };
+
+  async function send(delivery: ClaimedDelivery): Promise<void> {
+    try {
+      await recordDelivery(db, delivery, await sendDelivery(sending, delivery, signal));
+    } catch (error) {
+      if (signal.aborted) return await giveBack(db, delivery);
+      throw error;
+    }
+  }
+
+  function begin(delivery: ClaimedDelivery): void {
+    const { id, target } = delivery;
+    const wasFull = (calls.get(target) ?? 0) + 1 >= PER_TARGET;
+    count(target, 1);
+    const call = send(delivery)
+      // The delivery is tried again when its call counts as lost.
+      .catch((error) =>
+        db.log.warn({ delivery: id, reason: messageOf(error) }, "how a webhook was called is not recorded"),
+      )
+      .finally(() => {
+        count(target, -1);
+        running.delete(call);
+        // A target with more to get than it has calls goes on at once, not only with the next pass.
+        if (wasFull) void claimSoon();
+      });
+    running.add(call);
+  }
+
+  /** Claims as long as there is something to send and room for it. A second caller has the first one look once more. */
+  async function claimSoon(): Promise<void> {
+    isAsked = true;
+    if (isClaiming) return;
+    isClaiming = true;
+    try {
+      while (isAsked && !signal.aborted && running.size < MOST_CALLS) {
+        isAsked = false;
+        const claimed = await claimDeliveries(db, calls, MOST_CALLS - running.size);
+        for (const delivery of claimed) begin(delivery);
+      }
+    } catch (error) {
+      db.log.warn({ reason: messageOf(error) }, "due webhook deliveries were not claimed");
+    } finally {
+      isClaiming = false;
+    }
+  }
+
+  async function idle(): Promise<void> {
+    await Promise.all(running);
+  }
+
+  return {
+    async passOnce() {
+      const queued = await queueDeliveries(db);
+      await claimSoon();
+      return queued;
+    },
+    idle,
+    async stop() {
+      stopping.abort();
+      await idle();
+    },
+  };
+}

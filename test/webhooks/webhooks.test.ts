@@ -1,0 +1,314 @@
+import { Webhook as Verifier } from "standardwebhooks";
+import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { parseAllowed } from "../../src/callable-addresses.ts";
+import { createOutbound } from "../../src/fleet/outbound.ts";
+import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { isSecret } from "../../src/webhook-secret.ts";
+import { cleanDeliveries } from "../../src/webhooks/clean-deliveries.ts";
+import { preparePosition, readUpTo } from "../../src/webhooks/queue-deliveries.ts";
+import { sealSecretsAnew } from "../../src/webhooks/seal-anew.ts";
+import { openWebhookSender, type WebhookSender } from "../../src/webhooks/sender.ts";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aTask } from "../support/factories.ts";
+import { type Received, startReceiver, type WebhookReceiver } from "../support/webhook-receiver.ts";
+
+const { db, query } = await createTestDatabase();
+const { api, logged } = await startApp(db);
+const receiver = await startReceiver();
+const HOOKS = "/api/runtime/webhooks";
+const DELIVERIES = "/api/runtime/webhook-deliveries";
+const box = createSecretBox("a secret for tests");
+const NOTHING: Received = { headers: {}, body: "", path: "" };
+const until = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
+
+function aSender(allowed?: string): WebhookSender {
+  const outbound = createOutbound(allowed === undefined ? undefined : parseAllowed(allowed), { meters: db.meters });
+  const sender = openWebhookSender(db, { outbound, box });
+  afterAll(async () => {
+    await sender.stop();
+    await outbound.destroy();
+  });
+  return sender;
+}
+const sender = aSender();
+await preparePosition(db);
+
+const aHook = async (events = ["task.*"], { url } = receiver, more = {}) =>
+  (
+    await api
+      .post(HOOKS)
+      .send({ url, events, ...more })
+      .expect(201)
+  ).body;
+const hookOf = async (id: string) => (await api.get(`${HOOKS}/${id}`).expect(200)).body;
+const deliveriesOf = async (filter: string) => (await api.get(`${DELIVERIES}?${filter}`).expect(200)).body;
+const typesAt = ({ received }: WebhookReceiver) => received.map(({ body }) => JSON.parse(body).type).toSorted();
+const cancel = (id: string) => api.post(`/api/runtime/llm-tasks/${id}/cancel`).send({}).expect(200);
+
+/** Lets what waits be due now, and all rests be over. */
+async function makeDue(): Promise<void> {
+  await query("update runtime_webhook_deliveries set next_at = 0 where state = 'pending'");
+  await query("update runtime_webhook_rests set until = 0");
+}
+/** True when everything that was written so far is queued. Transactions of other databases on the server may delay that. */
+async function isQueued(): Promise<boolean> {
+  const left = `select from audit_logs e, runtime_webhook_position p
+    where (e.xid, e.seq) > (p.xid, p.seq) and exists (select from runtime_webhooks where off_since is null) limit 1`;
+  return (await query(left)).length === 0;
+}
+/** Sends what is due, and waits until the outcome of each call is recorded. */
+async function pass(by = sender): Promise<void> {
+  await until(async () => {
+    await by.passOnce();
+    expect(await isQueued()).toBe(true);
+  });
+  await by.idle();
+}
+
+beforeEach(async () => {
+  await query("truncate runtime_webhooks, runtime_webhook_deliveries, runtime_webhook_rests");
+  Object.assign(receiver, { received: [], answer: 204 });
+});
+
+describe("a webhook", () => {
+  it("is sent the events that it wants, each once, signed as the specification says", async () => {
+    await aTask(db);
+    const hook = await aHook(["task.cancelled", "webhook.*"]);
+    expect(isSecret(hook.secret)).toBe(true);
+    const { id } = await aTask(db);
+    await cancel(id);
+    await pass();
+    await pass();
+    const { headers, body } = receiver.received.find((one) => one.body.includes(id)) ?? NOTHING;
+    const said = new Verifier(hook.secret).verify(body, headers as Record<string, string>);
+    expect(said).toEqual({
+      type: "task.cancelled",
+      timestamp: expect.stringMatching(/^20.*Z$/),
+      data: { task_id: id, entity_type: "llm_task", entity_id: id, audit_id: expect.any(String) },
+    });
+    const [delivery] = await deliveriesOf(`webhook_id=${hook.id}`);
+    expect(delivery).toMatchObject({ id: headers["webhook-id"], state: "delivered", attempts: 1, last_status: 204 });
+    // Its own creation, and the cancellation; not the task's creation.
+    expect(typesAt(receiver)).toEqual(["task.cancelled", "webhook.created"]);
+    expect((await hookOf(hook.id)).last_success_at).toBeGreaterThan(0);
+  });
+
+  it("is sent nothing of what was rolled back, and what commits late", async () => {
+    await aHook(["worker.updated"]);
+    const entry = (name: string) =>
+      `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+       values (gen_random_uuid(), 1, 'worker_updated', 'worker', '${name}', 'x', 'x')`;
+    let commit = () => {};
+    const held = new Promise<void>((resolve) => {
+      commit = resolve;
+    });
+    let begun = () => {};
+    const hasBegun = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    const late = db.transaction(async (tx) => {
+      await tx.execute(entry("late"));
+      begun();
+      await held;
+    });
+    await hasBegun;
+    await db
+      .transaction(async (tx) => {
+        await tx.execute(entry("rolled back"));
+        throw new Error("rolled back");
+      })
+      .catch(() => {});
+    await query(entry("soon"));
+    await sender.passOnce();
+    expect(receiver.received).toEqual([]);
+    commit();
+    await late;
+    await until(async () => {
+      await sender.passOnce();
+      expect(receiver.received.map((one) => JSON.parse(one.body).data.entity_id).toSorted()).toEqual(["late", "soon"]);
+    });
+    expect(await readUpTo(db)).toMatchObject({ xid: expect.any(Number), seq: expect.any(Number) });
+  });
+
+  it("is signed with both secrets while one is changed, and its secrets are shown once and stored sealed", async () => {
+    const first = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const hook = await aHook(["task.created"], receiver, { secret: first });
+    const { body: rotated } = await api.post(`${HOOKS}/${hook.id}/rotate`).send({}).expect(200);
+    expect(rotated.secret).not.toBe(first);
+    await aTask(db);
+    await pass();
+    const { headers, body } = receiver.received[0] ?? NOTHING;
+    for (const secret of [first, rotated.secret]) new Verifier(secret).verify(body, headers as Record<string, string>);
+    await query("update runtime_webhooks set previous_secret_until = 1");
+    await aTask(db);
+    await pass();
+    const { headers: later, body: text } = receiver.received[1] ?? NOTHING;
+    expect(() => new Verifier(first).verify(text, later as Record<string, string>)).toThrow();
+    new Verifier(rotated.secret).verify(text, later as Record<string, string>);
+
+    const shown = [await hookOf(hook.id), (await api.get(HOOKS)).body, await deliveriesOf(""), logged];
+    const stored = [
+      await query("select * from runtime_webhooks"),
+      await query("select * from audit_logs"),
+      await query("select * from runtime_webhook_deliveries"),
+    ];
+    for (const secret of [first, rotated.secret])
+      expect(JSON.stringify([shown, stored])).not.toContain(secret.slice("whsec_".length));
+
+    // The settings key is changed: what it sealed is sealed anew.
+    const other = createSecretBox("another secret for tests", "a secret for tests");
+    await sealSecretsAnew(db, other);
+    const [row] = await query<{ secret: string }>("select secret from runtime_webhooks");
+    expect(other.isCurrent(`webhook ${hook.id}`, row?.secret ?? "")).toBe(true);
+    await aTask(db);
+    await pass();
+    expect((await deliveriesOf(`webhook_id=${hook.id}&state=pending`))[0].last_error).toContain("SETTINGS_KEY");
+  });
+
+  it("is tried again under the same id after an error, when Retry-After says so, and rests after several", async () => {
+    receiver.answer = { status: 503, headers: { "retry-after": "3000" } };
+    const hook = await aHook(["task.created"]);
+    await aTask(db);
+    await pass();
+    const [failed] = await deliveriesOf(`webhook_id=${hook.id}`);
+    expect(failed).toMatchObject({ state: "pending", attempts: 1, last_status: 503, last_error: "it answered 503" });
+    expect(failed.next_at - failed.created_at).toBeGreaterThan(2_900_000);
+    // The receiver rests: another event waits too.
+    await aTask(db);
+    await sender.passOnce();
+    expect(receiver.received).toHaveLength(1);
+    receiver.answer = 204;
+    await makeDue();
+    await until(async () => {
+      await sender.passOnce();
+      expect(await deliveriesOf(`webhook_id=${hook.id}&state=delivered`)).toHaveLength(2);
+    });
+    expect(receiver.ids().filter((id) => id === failed.id)).toHaveLength(2);
+    expect(await query("select from runtime_webhook_rests")).toEqual([]);
+  });
+
+  it("is turned off with an entry and an event when it took nothing for three days; turned on, it gets the rest", async () => {
+    receiver.answer = 500;
+    const hook = await aHook(["task.created"]);
+    const other = await startReceiver();
+    await aHook(["webhook.off", "webhook.failed"], other);
+    await aTask(db);
+    await pass();
+    await query("update runtime_webhook_deliveries set retry_until = 1");
+    await makeDue();
+    await pass();
+    expect(await hookOf(hook.id)).toMatchObject({
+      off_since: expect.any(Number),
+      off_reason: expect.stringContaining("took nothing for 3 days"),
+    });
+    await pass();
+    await until(() => expect(typesAt(other)).toEqual(["webhook.failed", "webhook.off"]));
+    const [failed] = await deliveriesOf(`webhook_id=${hook.id}&state=failed`);
+    await api.post(`${DELIVERIES}/${failed.id}/resend`).expect(409);
+    await api.patch(`${HOOKS}/${hook.id}`).send({ on: true }).expect(200);
+    receiver.answer = 204;
+    await api.post(`${DELIVERIES}/${failed.id}/resend`).expect(202);
+    await pass();
+    expect(await deliveriesOf(`webhook_id=${hook.id}`)).toMatchObject([{ id: failed.id, state: "delivered" }]);
+  });
+
+  it("is turned off at once by 410, and stays on when only one message is refused for three days", async () => {
+    const picky = await aHook(["task.created"]);
+    await aTask(db);
+    await pass();
+    receiver.answer = 400;
+    await aTask(db);
+    await pass();
+    await query(
+      "update runtime_webhook_deliveries set retry_until = 1, created_at = created_at - 3600000 where state = 'pending'",
+    );
+    await makeDue();
+    await pass();
+    expect((await deliveriesOf(`webhook_id=${picky.id}&state=failed`)).length).toBe(1);
+    expect((await hookOf(picky.id)).off_since).toBeNull();
+    receiver.answer = 410;
+    await aTask(db);
+    await pass();
+    expect((await hookOf(picky.id)).off_reason).toContain("410");
+  });
+
+  it("is sent each event once by two instances, also beside a receiver that never answers", async () => {
+    const slow = await startReceiver();
+    slow.answer = "never";
+    await aHook(["task.created"], slow);
+    await aHook(["task.created"]);
+    const two = aSender();
+    for (let n = 0; n < 40; n++) await aTask(db);
+    await until(async () => {
+      await Promise.all([sender.passOnce(), two.passOnce()]);
+      expect(receiver.received).toHaveLength(40);
+    });
+    expect(new Set(receiver.ids()).size).toBe(40);
+    // Stopped, an instance gives back what it was sending.
+    await two.stop();
+    const calling = "select from runtime_webhook_deliveries where state = 'pending' and attempts > 0";
+    expect((await query(calling)).length).toBeLessThanOrEqual(4);
+  });
+
+  it("is not called at a redirect, nor at an address that is not allowed", async () => {
+    const target = await startReceiver();
+    receiver.answer = { status: 302, headers: { location: target.url } };
+    const hook = await aHook(["task.created"]);
+    await aTask(db);
+    await pass();
+    expect((await deliveriesOf(`webhook_id=${hook.id}`))[0].last_error).toContain("redirect");
+    expect(target.received).toEqual([]);
+    // A name is checked when it is called: here it has an address that is not allowed.
+    await api
+      .patch(`${HOOKS}/${hook.id}`)
+      .send({ url: receiver.url.replace("127.0.0.1", "localhost") })
+      .expect(200);
+    const before = receiver.received.length;
+    await makeDue();
+    await pass(aSender("10.0.0.0/8"));
+    expect((await deliveriesOf(`webhook_id=${hook.id}`))[0].last_error).toContain("OUTBOUND_ALLOW");
+    expect(receiver.received).toHaveLength(before);
+    const { api: strict } = await startApp(db, { env: { OUTBOUND_ALLOW: "10.0.0.0/8" } });
+    for (const url of [receiver.url, "http://169.254.169.254/x", "http://u:p@10.0.0.1/", "ftp://10.0.0.1/"])
+      await strict
+        .post(HOOKS)
+        .send({ url, events: ["task.*"] })
+        .expect(400);
+  });
+
+  it("is changed and removed, with what was still to be sent; nonsense is refused", async () => {
+    receiver.answer = 500;
+    const hook = await aHook(["task.created"]);
+    await aTask(db);
+    await pass();
+    await api
+      .patch(`${HOOKS}/${hook.id}`)
+      .send({ events: ["task.dead"], on: false })
+      .expect(200);
+    expect(await hookOf(hook.id)).toMatchObject({ events: ["task.dead"], off_reason: "turned off by an admin" });
+    await api.delete(`${HOOKS}/${hook.id}`).expect(200);
+    expect(await deliveriesOf(`webhook_id=${hook.id}`)).toEqual([]);
+    for (const gone of [hook.id, "x"]) await api.get(`${HOOKS}/${gone}`).expect(404);
+    await api.post(`${DELIVERIES}/x/resend`).expect(404);
+    for (const wrong of [{ events: ["nothing"] }, { events: [] }, { secret: "whsec_short" }, { secret: "x" }])
+      await api
+        .post(HOOKS)
+        .send({ url: receiver.url, events: ["task.*"], ...wrong })
+        .expect(400);
+    const details = await query<{ detail: string }>("select detail from audit_logs where entity_type = 'webhook'");
+    expect(JSON.stringify(details)).not.toContain("/hook");
+  });
+});
+
+it("deliveries are kept for a week", async () => {
+  const hook = await aHook(["task.created"]);
+  await aTask(db);
+  await pass();
+  expect(await cleanDeliveries(db)).toBe(0);
+  await query(
+    "update runtime_webhook_deliveries set created_at = created_at - 7 * 86400000, retry_until = retry_until - 7 * 86400000",
+  );
+  expect(await cleanDeliveries(db)).toBe(1);
+  expect(await deliveriesOf(`webhook_id=${hook.id}`)).toEqual([]);
+});
