@@ -15,7 +15,12 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    globalSetup: ["test/support/temporary.ts", "test/support/programs.ts", "test/support/postgres.ts"],
+    globalSetup: [
+      "test/support/temporary.ts",
+      "test/support/programs.ts",
+      "test/support/postgres.ts",
+      "test/support/answer-checks.ts",
+    ],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // As many as CI has cores: with a third, tests that wait for processes met their time limits. Each file has a database of its own.

@@ -103,13 +103,13 @@ export function createSender({ url, key, fetch: given }: ClientOptions) {
   };
 }
 
-/** The JSON of an answer. NoAnswer: the connection broke before its end. */
+/** The JSON of an answer; undefined where it has no body. NoAnswer: the connection broke before its end. */
 export async function jsonOf(response: Response, signal: AbortSignal | undefined): Promise<unknown> {
   const text = await response.text().catch((error: unknown) => {
     signal?.throwIfAborted();
     throw new NoAnswer(`The runtime's answer broke off: ${reasonOf(error)}`, { cause: error });
   });
-  return JSON.parse(text);
+  return text === "" ? undefined : JSON.parse(text);
 }
 
 /** What fetch says of a failed connection is in the error's cause, where there is one. */

@@ -102,6 +102,7 @@ export type ChangedTasks = {
 
 /** The tasks that a claim got. */
 export type Claimed = {
+  /** The tasks, the oldest first. */
   tasks: LeasedTask[];
 };
 
@@ -185,6 +186,7 @@ export type Dispatched = {
   worker_id: string;
   /** The lease under which it works. */
   lease_id: string;
+  /** What the agent has done: it has accepted the task, and begun. */
   execution: {
     ok: true;
     started: true;
@@ -229,6 +231,7 @@ export type EventPage = {
 export type Explanation = {
   /** The task. */
   task_id: string;
+  /** The task's state. */
   status: "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
   /** Why it is in its state: one or two sentences for a person. */
   reason: string;
@@ -298,6 +301,7 @@ export type HeartbeatAnswer = {
 
 /** What is wrong with the fields of the body. */
 export type InvalidBody = {
+  /** What is wrong. */
   error: {
     /** What is wrong with the body as a whole. */
     formErrors: string[];
@@ -557,6 +561,7 @@ export type SlimTask = {
   context_id: string;
   /** The agent that the task is for. */
   agent_slug: string;
+  /** How an attempt is made, and the creator's own words about that. */
   policy: {
     /** How long one attempt may run, in seconds. */
     timeout_sec: number;
@@ -645,6 +650,7 @@ export type SlimTask = {
     trace_id: string;
     /** The span that the task belongs to. */
     parent_span_id?: string;
+    /** The creator's own. */
     metadata?: {
       [name: string]: unknown;
     };
@@ -661,6 +667,7 @@ export type SlimTask = {
 export type Stats = {
   /** The time of the counts: up to 2 s ago. In epoch milliseconds. */
   as_of: number;
+  /** How many tasks there are. */
   tasks: {
     /** All tasks. */
     total: number;
@@ -669,12 +676,14 @@ export type Stats = {
       [name: string]: number;
     };
   };
+  /** How many leases there are. */
   leases: {
     /** All leases. */
     total: number;
     /** Those that hold a task now. */
     active: number;
   };
+  /** How many workers there are. */
   workers: {
     /** All workers. */
     total: number;
@@ -695,6 +704,7 @@ export type Task = {
   prompt: string;
   /** What the creator tells the agent about the context. */
   context_hints: string[];
+  /** How an attempt is made, and the creator's own words about that. */
   policy: {
     /** How long one attempt may run, in seconds. */
     timeout_sec: number;
@@ -798,6 +808,7 @@ export type Task = {
     trace_id: string;
     /** The span that the task belongs to. */
     parent_span_id?: string;
+    /** The creator's own. */
     metadata?: {
       [name: string]: unknown;
     };
@@ -910,6 +921,7 @@ export type Worker = {
   answered_by: string | null;
   /** `online` gets work; `offline`: not heard of for 60 s. */
   status: "online" | "offline" | "syncing" | "error" | "unknown";
+  /** What it can do. */
   capabilities: {
     /** It has a CLI, and the router may choose it. */
     claude_cli: boolean;
@@ -954,173 +966,284 @@ export type Worker = {
 export type AddLiveOutputArgs = {
   /** The task's id. */
   id: string;
+  /** The lease under which the worker has the task; without one, here or in `X-Lease-Id`, the task's current lease is meant. */
   lease_id?: string | null | undefined;
+  /** The worker's own number of the piece, which grows; the same one again adds nothing. */
   seq: number;
+  /** What was printed since the piece before. */
   text: string;
 };
 
 export type CancelTaskArgs = {
   /** The task's id. */
   id: string;
+  /** Why it is cancelled: for the audit log and for people. */
   reason?: string | null | undefined;
 };
 
 export type CancelTasksArgs = {
+  /** Which tasks: all that is given must match, and one must be given. */
   filter: {
+    /** The state: `queued`, `leased`, `running`, `completed`, `failed`, `dead`, `cancelled`, or several of them with commas. */
     status?: string | string[] | undefined;
+    /** The context. */
     context_id?: string | undefined;
+    /** The agent that the task is for. */
     agent_slug?: string | undefined;
+    /** The worker. */
     worker_id?: string | undefined;
+    /** Why the last attempt failed: `rate_limited`, `auth`, `overloaded`, `provider_error`, `timeout`, `parse_error`, `budget_exceeded`, `max_turns`, `prompt_too_long`, `invalid_input`, `no_cli`, `crashed`, `denied`, or several of them with commas. */
     error_kind?: string | string[] | undefined;
+    /** From this time on, in epoch milliseconds. */
     created_after?: string | number | undefined;
+    /** From before this time, in epoch milliseconds. */
     created_before?: string | number | undefined;
+    /** A part of the context's or the agent's name, in upper or lower case, or the first 8 or more characters of the id. */
     q?: string | undefined;
   };
+  /** True: nothing is changed, and the answer says what would be. */
   dry_run?: boolean | null | undefined;
+  /** How many at most, the oldest first; 1,000 where it is not given. */
   limit?: number | null | undefined;
+  /** Why they are cancelled: for the audit log and for people. */
   reason?: string | null | undefined;
 };
 
 export type ChangeWebhookArgs = {
-  /** Its id. */
+  /** The webhook's id. */
   id: string;
+  /** Where the events are sent from now on. */
   url?: string | null | undefined;
+  /** Types of events, and groups of them, as `task.*`. */
   events?: string[] | null | undefined;
+  /** False: nothing is sent until it is turned on again. */
   on?: boolean | null | undefined;
 };
 
 export type ClaimTasksArgs = {
+  /** The worker that claims. */
   worker_id: string;
+  /** How many tasks at most; 1 where it is not given. */
   max_tasks?: number | null | undefined;
+  /** How long to wait for a task where there is none, in seconds; 0 where it is not given. */
   wait_seconds?: number | null | undefined;
+  /** How long the lease lives after each heartbeat, in seconds; usually 300, or the task's `timeout_sec` + 30 where that is longer. */
   ttl_seconds?: number | null | undefined;
+  /** Only tasks for one of these agents. */
   agent_slugs?: string[] | null | undefined;
 };
 
 export type CompleteTaskArgs = {
   /** The task's id. */
   id: string;
-  status: "success" | "error";
+  /** How the attempt ended. With `cli` it may be left out. */
+  status?: "success" | "error" | undefined;
+  /** The output, as text. `MAX_BODY_MB` bounds the whole request. */
   output?: string | null | undefined;
+  /** What went wrong, in the worker's words. */
   error_message?: string | null | undefined;
+  /** Why an attempt failed. docs/outcomes.md says what follows from each kind. */
   error_kind?: "rate_limited" | "auth" | "overloaded" | "provider_error" | "timeout" | "parse_error" | "budget_exceeded" | "max_turns" | "prompt_too_long" | "invalid_input" | "no_cli" | "crashed" | "denied" | null | undefined;
+  /** What the attempt took. */
   metrics: {
+    /** How long the attempt ran, in milliseconds. */
     duration_ms: number;
+    /** Tokens of all kinds. */
     tokens_used?: number | null | undefined;
+    /** The model that answered. */
     model?: string | null | undefined;
+    /** The provider of the model. */
     provider?: string | null | undefined;
+    /** Tokens of the prompt. */
     input_tokens?: number | null | undefined;
+    /** Tokens of the answer. */
     output_tokens?: number | null | undefined;
+    /** Tokens of the prompt that the provider had in its cache. */
     cache_read_tokens?: number | null | undefined;
+    /** Tokens of the prompt that the provider put into its cache. */
     cache_write_tokens?: number | null | undefined;
+    /** An estimate of the cost, in US dollars. */
     cost_usd?: number | null | undefined;
+    /** Turns of the model. */
     num_turns?: number | null | undefined;
+    /** The CLI's session, which a later task of the context may go on with. */
     session_id?: string | null | undefined;
   };
+  /** What the artifact of the output is. */
   artifact_type?: string | undefined;
+  /** The worker's own words for the artifact. */
   artifact_tags?: string[] | undefined;
+  /** The lease under which the worker has the task; it may also be sent as `X-Lease-Id`. */
   lease_id?: string | null | undefined;
+  /** An output that was uploaded before, in place of `output`. */
   output_id?: string | null | undefined;
+  /** The output is what this program printed, and the service reads it (docs/clis.md). */
   cli?: "claude" | "codex" | "gemini" | "opencode" | null | undefined;
+  /** How the CLI's command ended; none where the worker ended it. */
   exit_code?: number | null | undefined;
+  /** What there was of the output when the attempt failed, in place of `output`. */
   partial_output?: string | null | undefined;
+  /** False: to try the task again would not help, whatever its `retry` says. */
   retryable?: boolean | null | undefined;
+  /** Of `rate_limited`: when the account's limit ends, in epoch milliseconds. */
   resets_at?: number | null | undefined;
+  /** Of `rate_limited`: when the account's limit ends, in milliseconds from now. */
   retry_after_ms?: number | null | undefined;
+  /** What the CLI said of its account's allowance: 16 windows at most, by the provider's names. */
   windows?: {
     [name: string]: {
+      /** The used share, from 0 to 1; null: not known. */
       used: number | null;
+      /** When the window begins anew, in epoch milliseconds; null: not known. */
       resets_at: number | null;
     };
   } | null | undefined;
 };
 
 export type CreateTaskArgs = {
+  /** The context that the task belongs to: the creator's own name for it. */
   context_id: string;
+  /** The agent that the task is for. */
   agent_slug: string;
+  /** What the model is asked. `MAX_BODY_MB` bounds the whole request. */
   prompt: string;
+  /** What the agent is told of the context. */
   context_hints?: string[] | undefined;
+  /** How an attempt is made, and the creator's own words about that. */
   policy?: {
+    /** How long one attempt may run, in seconds. */
     timeout_sec?: number | undefined;
+    /** The creator's own number, or object of 10,000 bytes at most. It is kept and passed on. */
     budget?: number | {
       [name: string]: unknown;
     } | undefined;
+    /** The name of the model, as the worker's CLI knows it. */
     model?: string | null | undefined;
+    /** As the task's own `requires`; both together count. */
     required_labels?: string[] | null | undefined;
+    /** As the task's own `prefers`; both together count. */
     preferred_labels?: string[] | null | undefined;
+    /** As the task's own `allow_fallback`, which wins. It is passed on. */
     allow_fallback?: boolean | null | undefined;
+    /** As the task's own `retry`, which wins. */
     retry?: {
+      /** Replaces the task's own `max_attempts`. */
       max_attempts?: number | null | undefined;
+      /** How the delay grows: `exponential` (the default) doubles it, `linear` adds the first delay again. */
       backoff?: "linear" | "exponential" | null | undefined;
+      /** The delay after the first error, in seconds. */
       base_delay_sec?: number | undefined;
+      /** The longest delay, in seconds. */
       max_delay_sec?: number | undefined;
     } | null | undefined;
   } | undefined;
+  /** The format of the output; the artifact's media type follows it. */
   desired_format?: "json" | "text" | "markdown" | undefined;
+  /** How often the task may be tried before it is dead. */
   max_attempts?: number | undefined;
+  /** A head start of so many minutes; 0 where it is not given. */
   priority?: number | null | undefined;
+  /** Labels that a worker must have to get the task. */
   requires?: string[] | undefined;
+  /** Of the tasks with the same key, one at most is leased or running at any moment. */
   concurrency_key?: string | null | undefined;
+  /** Where the service chooses the worker, one with all these labels goes before others. */
   prefers?: string[] | null | undefined;
+  /** The task is dead when it was not started within so many seconds of its creation, or of `not_before`. */
   queue_ttl_sec?: number | null | undefined;
+  /** No worker gets the task before that time. In epoch milliseconds. */
   not_before?: number | null | undefined;
+  /** The kind of agent, which is passed on. */
   agent_kind?: string | null | undefined;
+  /** Any JSON beside the prompt, of 1,000,000 bytes at most, which is passed on. */
   structured_input?: unknown;
+  /** Files that belong to the prompt. */
   attachments?: Array<{
+    /** Whether the file is at `url`, or is the text in `content`. */
     type: "presigned_url" | "inline";
+    /** The media type of the file. */
     mime_type: string;
+    /** Where the file can be read: an http:// or https:// address. */
     url?: string | null | undefined;
+    /** The file itself, as text. */
     content?: string | null | undefined;
+    /** The name of the file. */
     filename?: string | null | undefined;
   }> | null | undefined;
+  /** Where the task belongs in the creator's own traces, which is passed on. */
   tracing?: {
+    /** The creator's id of the trace. */
     trace_id: string;
+    /** The span that the task belongs to. */
     parent_span_id?: string | null | undefined;
+    /** An object of the creator's own, of 10,000 bytes at most. */
     metadata?: {
       [name: string]: unknown;
     } | null | undefined;
   } | null | undefined;
+  /** False: only the worker that had the task first gets it again. True where neither the task nor its `policy` says so. */
   allow_fallback?: boolean | null | undefined;
+  /** The JSON Schema, of 65,536 bytes at most, that the output of a success must fit: else it is a `parse_error`. */
   output_schema?: {
     [name: string]: unknown;
   } | null | undefined;
+  /** All that the CLI printed is kept as an artifact of its own. */
   keep_transcript?: boolean | null | undefined;
+  /** What all attempts of the task may use together. */
   limits?: {
+    /** US dollars, as the CLIs estimate them. */
     max_usd?: number | null | undefined;
+    /** Tokens of all kinds. */
     max_tokens?: number | null | undefined;
+    /** Turns of the model. */
     max_turns?: number | null | undefined;
   } | null | undefined;
+  /** The worker goes on with the CLI session of its last task of the same context. */
   resume?: boolean | null | undefined;
+  /** An error is tried again after such a delay; without it, an error ends the task. */
   retry?: {
+    /** Replaces the task's own `max_attempts`. */
     max_attempts?: number | null | undefined;
+    /** How the delay grows: `exponential` (the default) doubles it, `linear` adds the first delay again. */
     backoff?: "linear" | "exponential" | null | undefined;
+    /** The delay after the first error, in seconds. */
     base_delay_sec?: number | undefined;
+    /** The longest delay, in seconds. */
     max_delay_sec?: number | undefined;
   } | null | undefined;
+  /** As the header `Idempotency-Key`: 1 to 255 characters of printable ASCII. The same request again gives the same task. */
   idempotency_key?: string | null | undefined;
 };
 
 export type CreateTasksArgs = {
+  /** Each as the body of a creation, with its key as `idempotency_key`. */
   tasks: unknown[];
 };
 
 export type CreateWebhookArgs = {
+  /** Where the events are sent: an http:// or https:// address within `OUTBOUND_ALLOW`. */
   url: string;
+  /** Types of events, and groups of them, as `task.*`. */
   events: string[];
+  /** What signs: `whsec_` and 24 to 64 bytes in Base64. One is made where none is given. */
   secret?: string | null | undefined;
 };
 
 export type DispatchTaskArgs = {
   /** The task's id. */
   id: string;
+  /** Who shall have the task; without it, the best worker with room. */
   worker_id?: string | null | undefined;
+  /** How long the lease lives after each heartbeat, in seconds; usually 300, or the task's `timeout_sec` + 30 where that is longer. */
   ttl_seconds?: number | null | undefined;
 };
 
 export type DrainWorkerArgs = {
   /** The worker's name. */
   id: string;
+  /** Why it is drained: for the audit log and for people. */
   reason?: string | null | undefined;
+  /** For how long, in minutes; without it, until somebody resumes the worker. */
   minutes?: number | null | undefined;
 };
 
@@ -1152,11 +1275,14 @@ export type GetArtifactContentArgs = {
 export type GetArtifactUrlArgs = {
   /** The artifact's id. */
   id: string;
+  /** For how long, in seconds: 3,600 where it is not given, and 604,800 (seven days) at most. */
   expires_seconds?: number | string | undefined;
 };
 
 export type GetInstallScriptArgs = {
+  /** The name of the worker; the machine's own name where it is not given. */
   node_id?: string | undefined;
+  /** Where the worker finds this service; the address of this call where it is not given. */
   server_url?: string | undefined;
 };
 
@@ -1168,6 +1294,7 @@ export type GetLeadershipArgs = {
 export type GetLiveOutputArgs = {
   /** The task's id. */
   id: string;
+  /** The position behind which the answer begins; 0 where it is not given. */
   after?: number | string | undefined;
 };
 
@@ -1186,18 +1313,23 @@ export type GetTaskInputArgs = {
 export type GetTaskResultArgs = {
   /** The task's id. */
   id: string;
+  /** How long to wait for the task's end, in seconds: 0 where it is not given, and 25 at most. */
   wait_seconds?: number | string | undefined;
 };
 
 export type GetUsageArgs = {
+  /** What it is summed up by; `day` where it is not given. */
   by?: "day" | "account" | "agent_slug" | "context_id" | "worker_id" | "model" | undefined;
+  /** The first day. In UTC, as `2026-01-31`. */
   since?: string | undefined;
+  /** The last day. In UTC, as `2026-01-31`. */
   until?: string | undefined;
+  /** How many at most: 100 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
 };
 
 export type GetWebhookArgs = {
-  /** Its id. */
+  /** The webhook's id. */
   id: string;
 };
 
@@ -1209,9 +1341,13 @@ export type GetWorkerArgs = {
 export type HeartbeatTaskArgs = {
   /** The task's id. */
   id: string;
+  /** The lease under which the worker has the task; without one, here or in `X-Lease-Id`, the task's current lease is meant. */
   lease_id?: string | null | undefined;
+  /** How far the worker is: a share from 0 to 1, a text, or both. */
   progress?: number | string | {
+    /** The share that is done, from 0 to 1. */
     value?: number | null | undefined;
+    /** In the worker's words. */
     text?: string | null | undefined;
   } | null | undefined;
 };
@@ -1219,62 +1355,99 @@ export type HeartbeatTaskArgs = {
 export type LeaseTaskArgs = {
   /** The task's id. */
   id: string;
+  /** Who shall have the task; without it, the best worker with room. */
   worker_id?: string | null | undefined;
+  /** How long the lease lives after each heartbeat, in seconds; usually 300, or the task's `timeout_sec` + 30 where that is longer. */
   ttl_seconds?: number | null | undefined;
 };
 
 export type ListAccountsArgs = {
+  /** How many at most: 500 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** The name behind which the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
 };
 
 export type ListArtifactsArgs = {
+  /** How many at most: 500 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** Where the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** The task. */
   task_id?: string | undefined;
+  /** What the artifact is, as `LLM_RESULT`. */
   type?: string | undefined;
+  /** From this time on, in epoch milliseconds. */
   created_after?: string | number | undefined;
+  /** From before this time, in epoch milliseconds. */
   created_before?: string | number | undefined;
+  /** `slim`: without what may be long, and with its size instead. */
   fields?: "slim" | undefined;
 };
 
 export type ListAuditArgs = {
+  /** How many at most: 100 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** Where the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** To which thing it was done. */
   entity_id?: string | undefined;
+  /** What was done, as `task_created`; several with commas. */
   action?: string | undefined;
+  /** To what kind of thing it was done, as `llm_task`. */
   entity_type?: string | undefined;
+  /** Who did it: a named key, or a part of the service. */
   actor?: string | undefined;
+  /** From this time on, in epoch milliseconds. */
   created_after?: string | number | undefined;
+  /** From before this time, in epoch milliseconds. */
   created_before?: string | number | undefined;
 };
 
 export type ListDeliveriesArgs = {
+  /** How many at most: 500 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** Where the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** The webhook. */
   webhook_id?: string | undefined;
+  /** How far the delivery is. */
   state?: "pending" | "delivered" | "failed" | undefined;
+  /** The task that the event is about. */
   task_id?: string | undefined;
 };
 
 export type ListHistoryArgs = {
   /** The task's id. */
   id: string;
+  /** How many at most: 500 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** Where the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** What was done, as `task_created`; several with commas. */
   action?: string | undefined;
+  /** To what kind of thing it was done, as `llm_task`. */
   entity_type?: string | undefined;
+  /** Who did it: a named key, or a part of the service. */
   actor?: string | undefined;
 };
 
 export type ListLeasesArgs = {
+  /** How many at most: 500 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** Where the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** The state: `active`, `expired`, `released`, `failed`, or several of them with commas. */
   status?: string | string[] | undefined;
+  /** The task. */
   task_id?: string | undefined;
+  /** The worker. */
   worker_id?: string | undefined;
+  /** The context. */
   context_id?: string | undefined;
+  /** From this time on, in epoch milliseconds. */
   created_after?: string | number | undefined;
+  /** From before this time, in epoch milliseconds. */
   created_before?: string | number | undefined;
 };
 
@@ -1286,69 +1459,110 @@ export type ListNodesArgs = {
 export type ListResultsArgs = {
   /** The task's id. */
   id: string;
+  /** How many at most: 500 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** Where the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** The worker. */
   worker_id?: string | undefined;
+  /** How the attempt ended: `success`, `error`, or several of them with commas. */
   status?: string | string[] | undefined;
+  /** Why the attempt failed: `rate_limited`, `auth`, `overloaded`, `provider_error`, `timeout`, `parse_error`, `budget_exceeded`, `max_turns`, `prompt_too_long`, `invalid_input`, `no_cli`, `crashed`, `denied`, or several of them with commas. */
   error_kind?: string | string[] | undefined;
+  /** `slim`: without what may be long, and with its size instead. */
   fields?: "slim" | undefined;
 };
 
 export type ListRunsArgs = {
+  /** How many of the 50 are still to come, as the `Link` of a page says that was full with fewer. */
   limit?: number | string | undefined;
+  /** Where the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** `slim`: without what may be long, and with its size instead. */
   fields?: "slim" | undefined;
 };
 
 export type ListTasksArgs = {
+  /** How many at most: 500 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** Where the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** The state: `queued`, `leased`, `running`, `completed`, `failed`, `dead`, `cancelled`, or several of them with commas. */
   status?: string | string[] | undefined;
+  /** The context. */
   context_id?: string | undefined;
+  /** The agent that the task is for. */
   agent_slug?: string | undefined;
+  /** The worker. */
   worker_id?: string | undefined;
+  /** Why the last attempt failed: `rate_limited`, `auth`, `overloaded`, `provider_error`, `timeout`, `parse_error`, `budget_exceeded`, `max_turns`, `prompt_too_long`, `invalid_input`, `no_cli`, `crashed`, `denied`, or several of them with commas. */
   error_kind?: string | string[] | undefined;
+  /** From this time on, in epoch milliseconds. */
   created_after?: string | number | undefined;
+  /** From before this time, in epoch milliseconds. */
   created_before?: string | number | undefined;
+  /** A part of the context's or the agent's name, in upper or lower case, or the first 8 or more characters of the id. */
   q?: string | undefined;
+  /** `slim`: without what may be long, and with its size instead. */
   fields?: "slim" | undefined;
 };
 
 export type ListWorkersArgs = {
+  /** How many at most: 500 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
+  /** The name behind which the page begins, as the `Link` of the page before says. */
   after?: string | undefined;
+  /** The state: `online`, `offline`, `syncing`, `error`, `unknown`, or several of them with commas. */
   status?: string | string[] | undefined;
+  /** The account that they use. */
   account?: string | undefined;
+  /** A part of the name, in upper or lower case. */
   q?: string | undefined;
 };
 
 export type RegisterWorkerArgs = {
+  /** `online` where a new worker does not say otherwise. */
   status?: "online" | "offline" | "syncing" | "error" | "unknown" | null | undefined;
+  /** What it can do. A field in here that is not sent keeps its value too. */
   capabilities?: {
+    /** It has a CLI, and the router may choose it; true for a new worker. */
     claude_cli?: boolean | null | undefined;
+    /** How many tasks it may hold at the same time; 1 for a new worker. */
     max_concurrency?: number | null | undefined;
+    /** What tasks may require of it; none for a new worker. */
     labels?: string[] | null | undefined;
   } | null | undefined;
+  /** The addresses of its machine. */
   ip_addrs?: string[] | null | undefined;
+  /** The version of its program. */
   agent_version?: string | null | undefined;
+  /** Its operating system. */
   os_info?: string | null | undefined;
+  /** How it was installed. */
   install_method?: string | null | undefined;
+  /** Identifies the run of its process. Another one than before means a restart: what it held is queued again. */
   boot_id?: string | null | undefined;
+  /** The account at the LLM's provider that its CLI uses; its own name where none was ever sent. */
   account?: string | null | undefined;
+  /** The worker's name, which is its id. */
   name: string;
+  /** Where its agent is called: an http:// or https:// address without a query. Empty: it claims its work itself. */
   url?: "" | string | null | undefined;
 };
 
 export type ReleaseTaskArgs = {
   /** The task's id. */
   id: string;
+  /** The lease under which the worker has the task; it may also be sent as `X-Lease-Id`. */
   lease_id: string;
+  /** Why it is handed back: for the audit log and for people. */
   reason?: string | null | undefined;
+  /** True: the worker has begun with it, and cannot do it for a reason of its own. It is left to other workers for a while. */
   started?: boolean | null | undefined;
 };
 
 export type RemoveWebhookArgs = {
-  /** Its id. */
+  /** The webhook's id. */
   id: string;
 };
 
@@ -1360,27 +1574,41 @@ export type RemoveWorkerArgs = {
 export type ReplayTaskArgs = {
   /** The task's id. */
   id: string;
+  /** Fields of a creation, in place of the old task's own. */
   changes?: {
     [name: string]: unknown;
   } | null | undefined;
 };
 
 export type ReplayTasksArgs = {
+  /** Which tasks: all that is given must match, and one must be given. */
   filter: {
+    /** The state: `queued`, `leased`, `running`, `completed`, `failed`, `dead`, `cancelled`, or several of them with commas. */
     status?: string | string[] | undefined;
+    /** The context. */
     context_id?: string | undefined;
+    /** The agent that the task is for. */
     agent_slug?: string | undefined;
+    /** The worker. */
     worker_id?: string | undefined;
+    /** Why the last attempt failed: `rate_limited`, `auth`, `overloaded`, `provider_error`, `timeout`, `parse_error`, `budget_exceeded`, `max_turns`, `prompt_too_long`, `invalid_input`, `no_cli`, `crashed`, `denied`, or several of them with commas. */
     error_kind?: string | string[] | undefined;
+    /** From this time on, in epoch milliseconds. */
     created_after?: string | number | undefined;
+    /** From before this time, in epoch milliseconds. */
     created_before?: string | number | undefined;
+    /** A part of the context's or the agent's name, in upper or lower case, or the first 8 or more characters of the id. */
     q?: string | undefined;
   };
+  /** True: nothing is changed, and the answer says what would be. */
   dry_run?: boolean | null | undefined;
+  /** How many at most, the oldest first; 1,000 where it is not given. */
   limit?: number | null | undefined;
+  /** Fields of a creation, in place of the old tasks' own. */
   changes?: {
     [name: string]: unknown;
   } | null | undefined;
+  /** Names the whole call, so that it can be sent again without replaying anything twice. */
   idempotency_key: string;
 };
 
@@ -1390,29 +1618,42 @@ export type RequeueTaskArgs = {
 };
 
 export type RequeueTasksArgs = {
+  /** Which tasks: all that is given must match, and one must be given. */
   filter: {
+    /** The state: `queued`, `leased`, `running`, `completed`, `failed`, `dead`, `cancelled`, or several of them with commas. */
     status?: string | string[] | undefined;
+    /** The context. */
     context_id?: string | undefined;
+    /** The agent that the task is for. */
     agent_slug?: string | undefined;
+    /** The worker. */
     worker_id?: string | undefined;
+    /** Why the last attempt failed: `rate_limited`, `auth`, `overloaded`, `provider_error`, `timeout`, `parse_error`, `budget_exceeded`, `max_turns`, `prompt_too_long`, `invalid_input`, `no_cli`, `crashed`, `denied`, or several of them with commas. */
     error_kind?: string | string[] | undefined;
+    /** From this time on, in epoch milliseconds. */
     created_after?: string | number | undefined;
+    /** From before this time, in epoch milliseconds. */
     created_before?: string | number | undefined;
+    /** A part of the context's or the agent's name, in upper or lower case, or the first 8 or more characters of the id. */
     q?: string | undefined;
   };
+  /** True: nothing is changed, and the answer says what would be. */
   dry_run?: boolean | null | undefined;
+  /** How many at most, the oldest first; 1,000 where it is not given. */
   limit?: number | null | undefined;
 };
 
 export type ResendDeliveryArgs = {
-  /** Its id. */
+  /** The delivery's id. */
   id: string;
 };
 
 export type RestWorkerArgs = {
   /** The worker's name. */
   id: string;
+  /** Why it can do no work: for the audit log and for people. */
   reason?: string | null | undefined;
+  /** For how long, in seconds. */
   seconds: number;
 };
 
@@ -1432,26 +1673,34 @@ export type ResumeWorkerArgs = {
 };
 
 export type RotateWebhookSecretArgs = {
-  /** Its id. */
+  /** The webhook's id. */
   id: string;
+  /** The new secret. One is made where none is given. */
   secret?: string | null | undefined;
+  /** For how long the secret before signs too, in seconds. */
   keep_seconds?: number | undefined;
 };
 
 export type SaveConfigArgs = {
+  /** Where Membridge is. */
   membridge_server_url: string;
+  /** Membridge's admin key, in 4,096 characters at most. No answer ever shows it. */
   admin_key: string;
 };
 
 export type SelectLeaderArgs = {
   /** The project's id in Membridge. */
   cid: string;
+  /** The node that shall be the primary. */
   primary_node_id?: string | undefined;
 };
 
 export type StreamEventsArgs = {
+  /** Types of events with commas between them, or their first part, as `task.*`; all where it is not given. */
   types?: string | undefined;
+  /** As `Last-Event-ID`, which wins: the id behind which the events begin. */
   after?: string | undefined;
+  /** Only events about this task. */
   task_id?: string | undefined;
 };
 
@@ -1557,6 +1806,7 @@ export interface Methods {
 
   /** Read what the calls are, as OpenAPI 3.1. Open: it needs no key. */
   getDocument(args?: Record<string, never>, options?: Options<"If-None-Match">): Promise<{
+    /** The version of OpenAPI. */
     openapi: string;
     [name: string]: unknown;
   }>;
@@ -1581,7 +1831,7 @@ export interface Methods {
   /** Ask Membridge how it is. Open: it needs no key. */
   getMembridgeHealth(args?: Record<string, never>, options?: Options): Promise<unknown>;
 
-  /** Read the metrics. For Prometheus. docs/metrics.md describes each of them, and says which are of the instance and which of the database. For keys with the role `read`, `submit`, `admin`. */
+  /** Read the metrics. For Prometheus. docs/metrics.md describes each of them, and says which are of the instance and which of the database. For keys with the role `read`, `submit`, `admin`. `METRICS_KEY` opens it too. */
   getMetrics(args?: Record<string, never>, options?: Options): Promise<Response>;
 
   /** Read what the calls are, as a page. Open: it needs no key. */
@@ -1625,6 +1875,7 @@ export interface Methods {
     answered_by: string | null;
     /** `online` gets work; `offline`: not heard of for 60 s. */
     status: "online" | "offline" | "syncing" | "error" | "unknown";
+    /** What it can do. */
     capabilities: {
       /** It has a CLI, and the router may choose it. */
       claude_cli: boolean;

@@ -30,7 +30,6 @@ export function createClient(options: ClientOptions): Client {
         signal,
       });
       if (bytes === "answered") return response;
-      if (response.status === 204 || response.status === 304) return undefined;
       const answer = await jsonOf(response, signal);
       const next = nextIn(response.headers.get("link"));
       return next && Array.isArray(answer) ? Object.assign(answer, { next }) : answer;

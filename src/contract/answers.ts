@@ -39,7 +39,7 @@ export const leasedTask = z
   .meta({ id: "LeasedTask", description: "A task and the new lease under which a worker got it." });
 
 export const claimed = z
-  .object({ tasks: z.array(leasedTask).min(1) })
+  .object({ tasks: z.array(leasedTask).min(1).describe("The tasks, the oldest first.") })
   .meta({ id: "Claimed", description: "The tasks that a claim got." });
 
 export const heartbeatAnswer = z
@@ -70,7 +70,9 @@ export const dispatched = z
     task_id: id("The task."),
     worker_id: worker("The worker whose agent has begun."),
     lease_id: id("The lease under which it works."),
-    execution: z.object({ ok: z.literal(true), started: z.literal(true) }),
+    execution: z
+      .object({ ok: z.literal(true), started: z.literal(true) })
+      .describe("What the agent has done: it has accepted the task, and begun."),
     already: z.literal(true).describe("It was dispatched before, under that lease.").exactOptional(),
   })
   .meta({ id: "Dispatched", description: "The agent has begun with the task." });
@@ -100,7 +102,7 @@ const workerReasons = z.object({
 export const explanation = z
   .object({
     task_id: id("The task."),
-    status: z.enum(TASK_STATUSES),
+    status: z.enum(TASK_STATUSES).describe("The task's state."),
     reason: words("Why it is in its state: one or two sentences for a person."),
     due_at: time("When it may be leased; null: that time has come.").nullable(),
     last_error: words("What was said when the last attempt ended without success.").nullable(),
@@ -128,14 +130,20 @@ export const liveOutputAnswer = z
 export const statsAnswer = z
   .object({
     as_of: time("The time of the counts: up to 2 s ago."),
-    tasks: z.object({
-      total: count("All tasks."),
-      by_status: z
-        .record(z.string(), z.int())
-        .meta({ description: "Only states that occur.", examples: [{ queued: 3 }] }),
-    }),
-    leases: z.object({ total: count("All leases."), active: count("Those that hold a task now.") }),
-    workers: z.object({ total: count("All workers."), online: count("Those that are online.") }),
+    tasks: z
+      .object({
+        total: count("All tasks."),
+        by_status: z
+          .record(z.string(), z.int())
+          .meta({ description: "Only states that occur.", examples: [{ queued: 3 }] }),
+      })
+      .describe("How many tasks there are."),
+    leases: z
+      .object({ total: count("All leases."), active: count("Those that hold a task now.") })
+      .describe("How many leases there are."),
+    workers: z
+      .object({ total: count("All workers."), online: count("Those that are online.") })
+      .describe("How many workers there are."),
   })
   .meta({ id: "Stats", description: "Counts of tasks, leases and workers." });
 

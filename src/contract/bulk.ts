@@ -6,25 +6,50 @@ import { count, flag, id } from "./record-fields.ts";
 import { slimTaskRecord } from "./slim-records.ts";
 
 /** Each task is checked by itself, so that a wrong one does not lose the others. */
-export const createTasks = z.object({ tasks: z.array(z.unknown()).min(1).max(1_000) });
+export const createTasks = z.object({
+  tasks: z
+    .array(z.unknown())
+    .min(1)
+    .max(1_000)
+    .meta({
+      description: "Each as the body of a creation, with its key as `idempotency_key`.",
+      examples: [[{ context_id: "garden", agent_slug: "writer", prompt: "Write a haiku about the garden." }]],
+    }),
+});
 
 /** Unknown fields are refused: a filter that is ignored would mean more tasks. */
 const filter = z
   .strictObject(taskFields)
   .partial()
-  .refine((given) => Object.values(given).some((value) => value !== undefined), "must have one filter at least");
+  .refine((given) => Object.values(given).some((value) => value !== undefined), "must have one filter at least")
+  .meta({
+    description: "Which tasks: all that is given must match, and one must be given.",
+    examples: [{ context_id: "garden" }],
+  });
 const bulk = {
   filter,
-  dry_run: optional(z.boolean()),
-  limit: optional(z.int().min(1).max(10_000)),
+  dry_run: optional(z.boolean()).describe("True: nothing is changed, and the answer says what would be."),
+  limit: optional(z.int().min(1).max(10_000)).describe(
+    "How many at most, the oldest first; 1,000 where it is not given.",
+  ),
 };
-export const cancelTasks = z.strictObject({ ...bulk, reason: textOrEmpty(1_000) });
+export const cancelTasks = z.strictObject({
+  ...bulk,
+  reason: textOrEmpty(1_000).describe("Why they are cancelled: for the audit log and for people."),
+});
 export const requeueTasks = z.strictObject(bulk);
-/** The key names the whole call, so that it can be sent again without doing anything twice. */
 export const replayTasks = z.strictObject({
   ...bulk,
-  changes: optional(z.record(z.string(), z.unknown())),
-  idempotency_key: z.string().regex(/^[\x20-\x7e]{1,200}$/, "must be 1 to 200 characters of printable ASCII"),
+  changes: optional(z.record(z.string(), z.unknown())).describe(
+    "Fields of a creation, in place of the old tasks' own.",
+  ),
+  idempotency_key: z
+    .string()
+    .regex(/^[\x20-\x7e]{1,200}$/, "must be 1 to 200 characters of printable ASCII")
+    .meta({
+      description: "Names the whole call, so that it can be sent again without replaying anything twice.",
+      examples: ["after the outage of January"],
+    }),
 });
 
 const verdict = z.object({

@@ -13,7 +13,9 @@ const positiveInteger = z
 
 const MOST_ROWS = 1_000;
 const rows = (usually: number) =>
-  query(positiveInteger.transform((limit) => Math.min(limit, MOST_ROWS))).transform((limit) => limit ?? usually);
+  query(positiveInteger.transform((limit) => Math.min(limit, MOST_ROWS)))
+    .transform((limit) => limit ?? usually)
+    .describe(`How many at most: ${usually} where it is not given, and never more than ${MOST_ROWS}.`);
 /** Where a page ended, as the Link of that page says. */
 const cursor = query(
   z
@@ -23,11 +25,10 @@ const cursor = query(
       const [time = "", id = ""] = text.split(".");
       return { time: Number(time), id };
     }),
-);
+).describe("Where the page begins, as the `Link` of the page before says.");
 /** Which part of a list. */
 const page = { limit: rows(500), after: cursor };
-/** `slim`: without what may be long, and with its size instead. */
-const fields = query(z.enum(["slim"]));
+const fields = query(z.enum(["slim"])).describe("`slim`: without what may be long, and with its size instead.");
 
 /** How long to wait for a task's end. */
 export const resultWait = z.object({
@@ -37,15 +38,21 @@ export const resultWait = z.object({
       .regex(/^\d{1,2}(\.\d{1,9})?$/, "must be a number from 0 to 25")
       .transform(Number)
       .pipe(z.number().max(25, "must be 25 at most")),
-  ).transform((seconds) => seconds ?? 0),
+  )
+    .transform((seconds) => seconds ?? 0)
+    .describe("How long to wait for the task's end, in seconds: 0 where it is not given, and 25 at most."),
 });
-/** `limit`: how many of the 50 runs are still to come. The Link of a page has it when the page ended early because it was full. */
 export const runsPage = z.object({
-  limit: query(positiveInteger.pipe(z.number().max(50, "must be 50 at most"))),
+  limit: query(positiveInteger.pipe(z.number().max(50, "must be 50 at most"))).describe(
+    "How many of the 50 are still to come, as the `Link` of a page says that was full with fewer.",
+  ),
   after: cursor,
   fields,
 });
-const pageByName = { limit: rows(500), after: query(text(128)) };
+const pageByName = {
+  limit: rows(500),
+  after: query(text(128)).describe("The name behind which the page begins, as the `Link` of the page before says."),
+};
 export const accountPage = z.object(pageByName);
 export const workerFilter = z.object({ ...pageByName, ...inQuery(filters.workerFields) });
 export const taskFilter = z.object({ ...page, ...inQuery(filters.taskFields), fields });
@@ -57,29 +64,39 @@ export const auditFilter = z.object({ ...page, limit: rows(100), ...inQuery(filt
 export const deliveryFilter = z.object({ ...page, ...inQuery(filters.deliveryFields) });
 export const artifactUrl = z.object({
   // Seven days is the longest that S3 signs for.
-  expires_seconds: query(positiveInteger.pipe(z.number().max(604_800, "must be 604800 (seven days) at most"))),
+  expires_seconds: query(positiveInteger.pipe(z.number().max(604_800, "must be 604800 (seven days) at most"))).describe(
+    "For how long, in seconds: 3,600 where it is not given, and 604,800 (seven days) at most.",
+  ),
 });
 /** A name that worker.sh takes, and where it finds the service. */
 export const installScript = z.object({
-  node_id: query(z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, "may have 1 to 128 letters, digits and . _ - only")),
-  server_url: query(agentUrl),
+  node_id: query(
+    z.string().regex(/^[A-Za-z0-9._-]{1,128}$/, "may have 1 to 128 letters, digits and . _ - only"),
+  ).describe("The name of the worker; the machine's own name where it is not given."),
+  server_url: query(agentUrl).describe(
+    "Where the worker finds this service; the address of this call where it is not given.",
+  ),
 });
-/** After which position of a task's live output the answer begins. */
 export const livePosition = z.object({
   after: query(
     z
       .string()
       .regex(/^\d{1,15}$/, "must be a position that a piece had")
       .transform(Number),
-  ).transform((after) => after ?? 0),
+  )
+    .transform((after) => after ?? 0)
+    .describe("The position behind which the answer begins; 0 where it is not given."),
 });
-const day = query(z.iso.date("must be a day, as 2026-01-31"));
+const day = (what: string) =>
+  query(z.iso.date("must be a day, as 2026-01-31")).describe(`${what} In UTC, as \`2026-01-31\`.`);
 /** By what usage is summed up, and of which days (UTC). */
 export const usageFilter = z
   .object({
-    by: query(z.enum(USAGE_DIMENSIONS)).transform((by) => by ?? "day"),
-    since: day,
-    until: day,
+    by: query(z.enum(USAGE_DIMENSIONS))
+      .transform((by) => by ?? "day")
+      .describe("What it is summed up by; `day` where it is not given."),
+    since: day("The first day."),
+    until: day("The last day."),
     limit: rows(100),
   })
   .refine(({ since, until }) => !since || !until || since <= until, {
@@ -98,7 +115,9 @@ const eventTypes = z.string().transform((list, context) => {
 });
 /** The events that a listener wants: their types, and the task that they are about. */
 export const eventFilter = z.object({
-  types: query(eventTypes),
-  after: query(text(40)),
-  task_id: query(z.guid("must be a UUID").toLowerCase()),
+  types: query(eventTypes).describe(
+    "Types of events with commas between them, or their first part, as `task.*`; all where it is not given.",
+  ),
+  after: query(text(40)).describe("As `Last-Event-ID`, which wins: the id behind which the events begin."),
+  task_id: query(z.guid("must be a UUID").toLowerCase()).describe("Only events about this task."),
 });

@@ -11,12 +11,14 @@ export const refusal = z
 
 export const invalidBody = z
   .object({
-    error: z.object({
-      formErrors: z.array(z.string()).describe("What is wrong with the body as a whole."),
-      fieldErrors: z
-        .record(z.string(), z.array(z.string()))
-        .meta({ description: "By top-level field.", examples: [{ prompt: ["is missing"] }] }),
-    }),
+    error: z
+      .object({
+        formErrors: z.array(z.string()).describe("What is wrong with the body as a whole."),
+        fieldErrors: z
+          .record(z.string(), z.array(z.string()))
+          .meta({ description: "By top-level field.", examples: [{ prompt: ["is missing"] }] }),
+      })
+      .describe("What is wrong."),
   })
   .meta({ id: "InvalidBody", description: "What is wrong with the fields of the body." });
 

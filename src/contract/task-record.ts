@@ -31,7 +31,7 @@ const attachment = z.object({
 const tracing = z.object({
   trace_id: words("The creator's id of the trace."),
   parent_span_id: words("The span that the task belongs to.").exactOptional(),
-  metadata: anyObject.exactOptional(),
+  metadata: anyObject.describe("The creator's own.").exactOptional(),
 });
 
 export const limitsRecord = z
@@ -75,7 +75,7 @@ export const taskRecord = z
     agent_slug: words("The agent that the task is for.", "writer"),
     prompt: words("What the model is asked.", "Write a haiku about the garden."),
     context_hints: list("What the creator tells the agent about the context."),
-    policy,
+    policy: policy.describe("How an attempt is made, and the creator's own words about that."),
     desired_format: z.enum(DESIRED_FORMATS).describe("The format of the output."),
     status: z
       .enum(TASK_STATUSES)

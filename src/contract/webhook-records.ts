@@ -14,17 +14,36 @@ const secret = z.string().refine(isSecret, SECRET_RULE);
 const WEEK_SECONDS = 604_800;
 const DAY_SECONDS = 86_400;
 
-export const createWebhook = z.object({ url: httpUrl, events, secret: optional(secret) });
+const wanted = "Types of events, and groups of them, as `task.*`.";
+
+export const createWebhook = z.object({
+  url: httpUrl.meta({
+    description: "Where the events are sent: an http:// or https:// address within `OUTBOUND_ALLOW`.",
+    examples: ["https://garden.example/hooks"],
+  }),
+  events: events.meta({ description: wanted, examples: [["task.*"]] }),
+  secret: optional(secret).describe(
+    "What signs: `whsec_` and 24 to 64 bytes in Base64. One is made where none is given.",
+  ),
+});
 export type CreateWebhook = z.output<typeof createWebhook>;
 
 /** What is not sent stays as it is. */
-export const changeWebhook = z.object({ url: optional(httpUrl), events: optional(events), on: optional(z.boolean()) });
+export const changeWebhook = z.object({
+  url: optional(httpUrl).describe("Where the events are sent from now on."),
+  events: optional(events).describe(wanted),
+  on: optional(z.boolean()).describe("False: nothing is sent until it is turned on again."),
+});
 export type ChangeWebhook = z.output<typeof changeWebhook>;
 
-/** `keep_seconds`: for how long the secret before signs too. */
 export const rotateSecret = z.object({
-  secret: optional(secret),
-  keep_seconds: z.int().min(0).max(WEEK_SECONDS).default(DAY_SECONDS),
+  secret: optional(secret).describe("The new secret. One is made where none is given."),
+  keep_seconds: z
+    .int()
+    .min(0)
+    .max(WEEK_SECONDS)
+    .default(DAY_SECONDS)
+    .describe("For how long the secret before signs too, in seconds."),
 });
 export type RotateSecret = z.output<typeof rotateSecret>;
 

@@ -30,11 +30,13 @@ export const workerRecord = z
     url: words("Where its agent is called; empty: it claims its work itself."),
     answered_by: worker("Another node that answers at `url`; the agent is not called then.").nullable(),
     status: z.enum(WORKER_STATUSES).describe("`online` gets work; `offline`: not heard of for 60 s."),
-    capabilities: z.object({
-      claude_cli: flag("It has a CLI, and the router may choose it."),
-      max_concurrency: count("How many tasks it may hold at the same time.", 1),
-      labels: list("What tasks may require of it.", "linux"),
-    }),
+    capabilities: z
+      .object({
+        claude_cli: flag("It has a CLI, and the router may choose it."),
+        max_concurrency: count("How many tasks it may hold at the same time.", 1),
+        labels: list("What tasks may require of it.", "linux"),
+      })
+      .describe("What it can do."),
     last_heartbeat: time("Its last sign of life.").nullable(),
     ip_addrs: list("The addresses of its machine."),
     obs_count: count("What Membridge says of its memory: the number of observations."),

@@ -24,15 +24,12 @@ const NEVER_EXECUTED = {
 
 const NO_ARTIFACT = { 404: "There is no such artifact." };
 const BYTES = { "*/*": "Bytes, with the media type of the artifact." };
+const OF_ALL = ["Accept-Ranges", "Content-Disposition"] as const;
 const CONTENT: Answers = {
-  200: { means: "The whole of it.", other: BYTES, headers: ["ETag", "Accept-Ranges", "Content-Disposition"] },
-  206: {
-    means: "The part that `Range` names.",
-    other: BYTES,
-    headers: ["ETag", "Content-Range", "Content-Disposition"],
-  },
-  304: "The client has it already.",
-  416: { means: "It has no such part." },
+  200: { means: "The whole of it.", other: BYTES, headers: ["ETag", ...OF_ALL] },
+  206: { means: "The part that `Range` names.", other: BYTES, headers: ["ETag", "Content-Range", ...OF_ALL] },
+  304: { means: "The client has it already.", headers: ["ETag", ...OF_ALL] },
+  416: { means: "It has no such part.", headers: ["Content-Range", ...OF_ALL] },
   ...NO_ARTIFACT,
   409: "It lies in another bucket than the one that is configured.",
   502: "The bytes are damaged or gone.",

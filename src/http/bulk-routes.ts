@@ -1,5 +1,6 @@
 import * as bulk from "../contract/bulk.ts";
-import { createTask as creation, creationKey } from "../contract/create-task.ts";
+import { createTask as creation } from "../contract/create-task.ts";
+import { creationKey } from "../contract/creation-fields.ts";
 import { Conflict } from "../errors.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-tasks.ts";
 import type { Creation } from "../queue/create.ts";

@@ -3,12 +3,11 @@ import { taskWithResult } from "../contract/answers.ts";
 import {
   type CreateTask,
   createTask as creation,
-  creationKey,
-  idempotencyKey,
   ignoredFields,
   type replayTask,
   requestOf,
 } from "../contract/create-task.ts";
+import { creationKey, idempotencyKey } from "../contract/creation-fields.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { createTask } from "../queue/create.ts";

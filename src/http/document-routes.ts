@@ -13,9 +13,14 @@ const STYLE_PATH = "/docs/style.css";
 /** Nothing but the style is loaded, and nothing is run. */
 const PAGE_POLICY = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
+const openApiDocument = z.looseObject({
+  openapi: z.string().meta({ description: "The version of OpenAPI.", examples: ["3.1.1"] }),
+});
+
+const KNOWN: Answers = { 304: { means: "The client has it already.", headers: ["ETag"] } };
 const shown = (type: string, means: string): Answers => ({
   200: { means, other: { [type]: means }, headers: ["ETag"] },
-  304: "The client has it already.",
+  ...KNOWN,
 });
 
 /** The calls and the ones that describe them, which are open: what they say is the same for every service, and holds nothing of this one. */
@@ -34,8 +39,8 @@ export function withDocuments(others: readonly Route[]): Route[] {
       access: "anybody",
       headers: ["If-None-Match"],
       answers: {
-        200: { means: "The document.", json: z.looseObject({ openapi: z.string() }), headers: ["ETag"] },
-        304: "The client has it already.",
+        200: { means: "The document.", json: openApiDocument, headers: ["ETag"] },
+        ...KNOWN,
       },
       handle: ({ request, response }) => send(request, response, "application/json", json()),
     }),

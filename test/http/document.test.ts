@@ -2,12 +2,24 @@ import { describe, expect, it } from "vitest";
 import { declaredCalls } from "../../src/app.ts";
 import { documentOf } from "../../src/http/openapi/document.ts";
 import { pageOf } from "../../src/http/openapi/page.ts";
+import type { Schema } from "../../src/http/openapi/schemas.ts";
+import { descriptionOf } from "../../src/http/openapi/type-text.ts";
+import { faultOf } from "../support/against-document.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 const { db } = await createTestDatabase();
 const { api } = await startApp(db, { env: { RUNTIME_API_KEY: "a-key-for-tests-0123456789" } });
 const calls = declaredCalls();
+const declared = documentOf(calls, "1.0.0");
+const { components } = declared;
+type Content = Record<string, { schema: Schema; example?: unknown }>;
+interface Operation {
+  operationId: string;
+  parameters: { name: string; description?: string }[];
+  requestBody?: { content?: Content };
+  responses: Record<string, { content?: Content }>;
+}
 const inDocument = (path: string) => path.replace(/:(\w+)/g, "{$1}");
 
 describe("GET /api/runtime/openapi.json", () => {
@@ -35,13 +47,71 @@ describe("GET /api/runtime/openapi.json", () => {
   });
 
   it("declares every parameter of an address, and a key for all calls but the open ones", () => {
-    const { paths } = documentOf(calls, "1.0.0");
-    for (const { method, path, access } of calls) {
+    const { paths } = declared;
+    for (const { method, path, access, ownKey } of calls) {
       const { parameters, security } = paths[inDocument(path)]?.[method] ?? {};
       const inPath = (parameters as { name: string; in: string }[]).filter((each) => each.in === "path");
       expect(inPath.map(({ name }) => `:${name}`)).toEqual(path.match(/:\w+/g) ?? []);
-      expect(security).toEqual(access === "anybody" ? [] : [{ key: [] }]);
+      const own = ownKey ? [{ [ownKey]: [] }] : [];
+      expect(security).toEqual(access === "anybody" ? [] : [{ key: [] }, ...own]);
+      for (const name of [...own].flatMap(Object.keys)) expect(components.securitySchemes).toHaveProperty(name);
     }
+  });
+
+  it("says of every field and parameter what it is", () => {
+    const undescribed: string[] = [];
+    const visit = (schema: Schema, place: string) => {
+      for (const [name, field] of Object.entries((schema.properties ?? {}) as Record<string, Schema>)) {
+        const isKnown =
+          field.const !== undefined || descriptionOf(field) !== "" || /"\$ref"/.test(JSON.stringify(field));
+        if (!isKnown) undescribed.push(`${place}.${name}`);
+        visit(field, `${place}.${name}`);
+      }
+      const { items, additionalProperties: others, anyOf = [], allOf = [] } = schema;
+      for (const inner of [items, others, ...(anyOf as Schema[]), ...(allOf as Schema[])])
+        if (typeof inner === "object") visit(inner as Schema, place);
+    };
+    const { paths } = declared;
+    for (const [name, schema] of Object.entries(components.schemas ?? {})) visit(schema as Schema, name);
+    for (const operation of Object.values(paths).flatMap((methods) => Object.values(methods))) {
+      const { operationId, parameters, requestBody, responses } = operation as unknown as Operation;
+      for (const { name, description = "" } of parameters)
+        if (description === "") undescribed.push(`${operationId}?${name}`);
+      for (const { content = {} } of [requestBody ?? {}, ...Object.values(responses)])
+        for (const { schema } of Object.values(content)) visit(schema, operationId);
+    }
+    expect(undescribed).toEqual([]);
+  });
+
+  it("has an example of every body and of every answer, which is valid", () => {
+    const faults: unknown[] = [];
+    for (const { method, path, schema } of calls) {
+      const operation = declared.paths[inDocument(path)]?.[method] as unknown as Operation;
+      const { requestBody, responses } = operation;
+      const body = requestBody?.content?.["application/json"];
+      const verdict = body && schema?.safeParse(body.example);
+      if (verdict && !verdict.success) faults.push([path, body.example, verdict.error.issues]);
+      for (const [status, { content }] of Object.entries(responses)) {
+        const example = content?.["application/json"]?.example;
+        if (example === undefined || status === "default") continue;
+        const header = (name: string) => (name === "content-type" ? "application/json" : undefined);
+        const answer = {
+          method: method.toUpperCase(),
+          path: path.replace(/:\w+/g, "x"),
+          status: Number(status),
+          header,
+        };
+        faults.push(faultOf({ ...answer, body: JSON.stringify(example) }));
+      }
+    }
+    expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
+  });
+
+  it("has no group of a single call", () => {
+    const groups = Object.values(declared.paths).flatMap((methods) =>
+      Object.values(methods).map(({ tags }) => String(tags)),
+    );
+    expect(groups.filter((group) => groups.filter((other) => other === group).length === 1)).toEqual([]);
   });
 });
 

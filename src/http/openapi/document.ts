@@ -1,5 +1,5 @@
 import { invalidBody, refusal } from "../../contract/service-answers.ts";
-import type { RouteFacts } from "../route.ts";
+import type { OwnKey, RouteFacts } from "../route.ts";
 import { operationOf } from "./operation.ts";
 import { refusalComponents } from "./refusals.ts";
 import { createSchemas } from "./schemas.ts";
@@ -9,6 +9,15 @@ const ABOUT = `Takes tasks for LLMs over HTTP and hands each to one worker under
 Times are epoch milliseconds, ids are UUIDs, and a worker's id is its name. Lists are bare arrays, newest first; \`Link\` says where the next page
 is. Unknown fields of a body are ignored, and unknown query parameters refused. Every answer has \`X-Request-Id\`, the client's own where it
 sent one, and \`X-Bloom-Runtime: 1\`: an answer without that is a proxy's.`;
+
+/** The keys that open one call each. */
+const OWN_KEYS: Record<OwnKey, object> = {
+  METRICS_KEY: {
+    type: "http",
+    scheme: "bearer",
+    description: "The setting `METRICS_KEY`, for who reads the metrics and nothing else.",
+  },
+};
 
 export interface Document {
   openapi: string;
@@ -37,7 +46,7 @@ export function documentOf(routes: readonly RouteFacts[], version: string): Docu
     openapi: "3.1.1",
     info: { title: "BLOOM Runtime", version, description: ABOUT },
     paths,
-    components: { schemas: sorted(schemas.components), responses, securitySchemes: { key } },
+    components: { schemas: sorted(schemas.components), responses, securitySchemes: { key, ...OWN_KEYS } },
   };
 }
 

@@ -9,7 +9,7 @@ import type { Schema, Schemas } from "./schemas.ts";
 
 /** The operation object of a call (OpenAPI 3.1), with its own answers and those that every such call may be refused with. */
 export function operationOf(route: RouteFacts, schemas: Schemas): Record<string, unknown> {
-  const { name, summary, description, access, plain } = route;
+  const { name, summary, description, access, plain, ownKey } = route;
   const body = bodyOf(route, schemas);
   const said = [
     description,
@@ -17,6 +17,7 @@ export function operationOf(route: RouteFacts, schemas: Schemas): Record<string,
     access === "anybody"
       ? "Open: it needs no key."
       : `For keys with the role ${[...access, "admin"].map((role) => `\`${role}\``).join(", ")}.`,
+    ownKey && `\`${ownKey}\` opens it too.`,
   ];
   return {
     operationId: name,
@@ -26,19 +27,39 @@ export function operationOf(route: RouteFacts, schemas: Schemas): Record<string,
     parameters: parametersOf(route, schemas),
     ...(body && { requestBody: body }),
     responses: { ...refusalsOf(route), ...answersOf(route, schemas) },
-    security: access === "anybody" ? [] : [{ key: [] }],
+    security: access === "anybody" ? [] : [{ key: [] }, ...(ownKey ? [{ [ownKey]: [] }] : [])],
   };
 }
 
-/** Groups calls by the first word of their address behind `/api/runtime`. */
+/** The groups of calls, by the first word of their address behind `/api/runtime`. */
+const GROUPS: Record<string, string> = {
+  "llm-tasks": "tasks",
+  leases: "records",
+  runs: "records",
+  audit: "records",
+  events: "records",
+  stats: "records",
+  usage: "records",
+  "worker.sh": "workers",
+  "agent-install-script": "workers",
+  health: "service",
+  config: "service",
+  projects: "service",
+  "webhook-deliveries": "webhooks",
+  "test-connection": "service",
+  "openapi.json": "service",
+};
+
 function tagOf(path: string): string {
-  const [, , area = "", word = ""] = path.split("/");
-  return area === "runtime" ? word.replace("llm-", "") : area || "documents";
+  const [, , area = "service", word = ""] = path.split("/");
+  return area === "runtime" ? (GROUPS[word] ?? word) : area === "membridge" ? area : "service";
 }
 
 const PARAMETERS: Record<string, string> = {
   workers: "The worker's name.",
   accounts: "The account's name.",
+  webhooks: "The webhook's id.",
+  "webhook-deliveries": "The delivery's id.",
   artifacts: "The artifact's id.",
   "llm-tasks": "The task's id.",
   projects: "The project's id in Membridge.",

@@ -32,10 +32,11 @@ const REFUSALS = {
 type Status = keyof typeof REFUSALS;
 
 /** References to what a call like this one may be refused with. */
-export function refusalsOf({ access, method, body }: RouteFacts): Record<string, object> {
+export function refusalsOf({ access, method, body, limit }: RouteFacts): Record<string, object> {
   const hasKey: Status[] = access === "anybody" ? [] : [401, 403];
   const hasBody: Status[] = method === "get" || body === "none" ? [] : [408, 413, 415];
-  const all: Status[] = [400, ...hasKey, ...hasBody, 429, 500, 503, 507];
+  const isLimited: Status[] = access === "anybody" && limit === "none" ? [] : [429];
+  const all: Status[] = [400, ...hasKey, ...hasBody, ...isLimited, 500, 503, 507];
   return Object.fromEntries(all.map((status) => [status, { $ref: `#/components/responses/${REFUSALS[status].name}` }]));
 }
 

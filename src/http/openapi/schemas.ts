@@ -52,8 +52,13 @@ function converted(all: z.ZodType[], io: "input" | "output", components: Record<
   };
 }
 
-/** Bounds that only say what a number or a text can be at all, and patterns that only repeat a format, say nothing to a reader. */
-function override({ jsonSchema: made }: { jsonSchema: Schema }): void {
+/**
+ * Bounds that only say what a number or a text can be at all, and patterns that only repeat a format, say nothing to a reader. Of a schema that
+ * transforms what is sent, zod leaves the examples out; ours are examples of what is sent.
+ */
+function override({ zodSchema, jsonSchema: made }: { zodSchema: z.core.$ZodType; jsonSchema: Schema }): void {
+  const { examples } = z.globalRegistry.get(zodSchema) ?? {};
+  if (examples !== undefined) made.examples = examples as unknown[];
   if (made.maximum === UNBOUNDED) delete made.maximum;
   if (made.minimum === -UNBOUNDED) delete made.minimum;
   if (made.maxLength === UNBOUNDED) delete made.maxLength;
