@@ -1,11 +1,12 @@
 /**
- * `npm run build`: the programs as bundles in `dist/`, written after the chunks that they share. A file that is there already is left alone, so
+ * `npm run build`: the programs as bundles in `dist/`, written after the chunks that they share, and the console in `dist/console/`. A file that is there already is left alone, so
  * that processes that start together, or from a folder that is read-only by then, find all of them whole.
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { build } from "esbuild";
+import { buildConsole } from "./build-console.mjs";
 
 const PROGRAMS = {
   server: "src/server.ts",
@@ -33,8 +34,9 @@ const { outputFiles } = await build({
 });
 const isEntry = ({ path }) => Object.hasOwn(PROGRAMS, basename(path, ".js"));
 try {
-  await mkdir("dist", { recursive: true });
-  await write();
+  await mkdir("dist/console", { recursive: true });
+  await write(await buildConsole("dist/console"));
+  await write(outputFiles.toSorted((a, b) => isEntry(a) - isEntry(b)));
 } catch (error) {
   if (!["EACCES", "EPERM", "EROFS"].includes(error.code)) throw error;
   process.stderr.write(
@@ -43,8 +45,8 @@ try {
   process.exitCode = 1;
 }
 
-async function write() {
-  for (const { path, contents } of outputFiles.toSorted((a, b) => isEntry(a) - isEntry(b))) {
+async function write(files) {
+  for (const { path, contents } of files) {
     const before = await readFile(path).catch((error) => {
       if (error.code !== "ENOENT") throw error;
     });

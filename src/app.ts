@@ -14,6 +14,7 @@ import { createKeyGuard } from "./http/auth.ts";
 import { answersFrom } from "./http/await-result.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
 import { bulkRoutes } from "./http/bulk-routes.ts";
+import { consoleRoutes } from "./http/console-routes.ts";
 import { withDocuments } from "./http/document-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
 import { eventRoutes } from "./http/event-routes.ts";
@@ -135,6 +136,7 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...agentRoutes(agents, publicUrl),
     ...webhookRoutes(deps.box, config.outboundAllow),
     ...projectRoutes,
+    ...consoleRoutes,
     ...membridgeRoutes(membridge),
     ...metricsRoutes(stats),
     ...healthRoutes(deps.stopping),

@@ -12,7 +12,7 @@ const PACKAGE = JSON.parse(readFileSync(join(SRC, "../package.json"), "utf8"));
 /** `npm pack` of the client leaves what it has built. */
 const BUILT = /^client\/dist\//;
 const files = readdirSync(SRC, { recursive: true, encoding: "utf8" }).filter(
-  (file) => file.endsWith(".ts") && !BUILT.test(file),
+  (file) => /\.tsx?$/.test(file) && !BUILT.test(file),
 );
 
 /** What a file imports: paths within src, and names of packages. */
@@ -37,6 +37,8 @@ const RULES: [layer: string, forbidden: RegExp][] = [
   ["worker", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|db\/|contract\/|app\.ts|service\.ts|server\.ts)/],
   // The client is a package of its own, which runs in browsers too.
   ["client", /^(?!client\/)/],
+  // The pages run in browsers, and know the service only through its client.
+  ["console", /^(?!console\/|client\/|preact(\/hooks)?$|@preact\/signals$|marked$)/],
   ["db", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|contract\/|app\.ts|service\.ts|server\.ts)/],
   ["metrics", /^(?!node:|metrics\/)/],
   // The embedded server knows nothing of this service's tables: it gives an address, as any other server has one.

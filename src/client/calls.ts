@@ -299,6 +299,16 @@ export type HeartbeatAnswer = {
   next_heartbeat_ms: number;
 };
 
+/** Who calls. */
+export type Identity = {
+  /** The name of the key; null: none was sent, and none is needed. */
+  key: string | null;
+  /** What it may do. Without a key, and for `RUNTIME_API_KEY`: `admin`. */
+  role: "submit" | "work" | "read" | "admin";
+  /** The version of the service. */
+  version: string;
+};
+
 /** What is wrong with the fields of the body. */
 export type InvalidBody = {
   /** What is wrong. */
@@ -1279,6 +1289,23 @@ export type GetArtifactUrlArgs = {
   expires_seconds?: number | string | undefined;
 };
 
+export type GetConsoleFileArgs = {
+  /** Its id. */
+  file: string;
+};
+
+export type GetConsolePageArgs = {
+  /** Its id. */
+  page: string;
+};
+
+export type GetConsoleRecordArgs = {
+  /** Its id. */
+  page: string;
+  /** Its id. */
+  id: string;
+};
+
 export type GetInstallScriptArgs = {
   /** The name of the worker; the machine's own name where it is not given. */
   node_id?: string | undefined;
@@ -1804,6 +1831,18 @@ export interface Methods {
   /** Read where Membridge is. For keys with the role `read`, `submit`, `admin`. */
   getConfig(args?: Record<string, never>, options?: Options): Promise<RuntimeConfig>;
 
+  /** Open the console. Open: it needs no key. */
+  getConsole(args?: Record<string, never>, options?: Options): Promise<Response>;
+
+  /** Read a file of the console. Open: it needs no key. */
+  getConsoleFile(args: GetConsoleFileArgs, options?: Options): Promise<Response>;
+
+  /** Open a page of the console. Open: it needs no key. */
+  getConsolePage(args: GetConsolePageArgs, options?: Options): Promise<Response>;
+
+  /** Open the console's page of one record. Open: it needs no key. */
+  getConsoleRecord(args: GetConsoleRecordArgs, options?: Options): Promise<Response>;
+
   /** Read what the calls are, as OpenAPI 3.1. Open: it needs no key. */
   getDocument(args?: Record<string, never>, options?: Options<"If-None-Match">): Promise<{
     /** The version of OpenAPI. */
@@ -1813,6 +1852,9 @@ export interface Methods {
 
   /** Ask how the service is. Open: it needs no key. */
   getHealth(args?: Record<string, never>, options?: Options): Promise<Health>;
+
+  /** Ask who a key is, and what it may do. For keys with the role `submit`, `work`, `read`, `admin`. */
+  getIdentity(args?: Record<string, never>, options?: Options): Promise<Identity>;
 
   /** Read a script that installs the shell worker. For keys with the role `read`, `submit`, `admin`. */
   getInstallScript(args?: GetInstallScriptArgs, options?: Options): Promise<Response>;
@@ -1841,6 +1883,9 @@ export interface Methods {
   getReadiness(args?: Record<string, never>, options?: Options): Promise<{
     status: "ready";
   }>;
+
+  /** Go to the console. Open: it needs no key. */
+  getStart(args?: Record<string, never>, options?: Options): Promise<undefined>;
 
   /** Count tasks, leases and workers. For keys with the role `read`, `submit`, `admin`. */
   getStats(args?: Record<string, never>, options?: Options): Promise<Stats>;
@@ -2089,8 +2134,13 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   getArtifactContent: ["GET", "/api/runtime/artifacts/{id}/content", "answered"],
   getArtifactUrl: ["GET", "/api/runtime/artifacts/{id}/url"],
   getConfig: ["GET", "/api/runtime/config"],
+  getConsole: ["GET", "/console", "answered"],
+  getConsoleFile: ["GET", "/console/files/{file}", "answered"],
+  getConsolePage: ["GET", "/console/{page}", "answered"],
+  getConsoleRecord: ["GET", "/console/{page}/{id}", "answered"],
   getDocument: ["GET", "/api/runtime/openapi.json"],
   getHealth: ["GET", "/api/runtime/health"],
+  getIdentity: ["GET", "/api/runtime/whoami"],
   getInstallScript: ["GET", "/api/runtime/agent-install-script", "answered"],
   getLeadership: ["GET", "/api/membridge/projects/{cid}/leadership"],
   getLiveOutput: ["GET", "/api/runtime/llm-tasks/{id}/stream"],
@@ -2099,6 +2149,7 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   getMetrics: ["GET", "/metrics", "answered"],
   getPage: ["GET", "/docs", "answered"],
   getReadiness: ["GET", "/readyz"],
+  getStart: ["GET", "/"],
   getStats: ["GET", "/api/runtime/stats"],
   getStyle: ["GET", "/docs/style.css", "answered"],
   getTask: ["GET", "/api/runtime/llm-tasks/{id}"],

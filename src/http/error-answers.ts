@@ -1,4 +1,4 @@
-import type { ErrorRequestHandler, RequestHandler } from "express";
+import type { ErrorRequestHandler, Request, RequestHandler } from "express";
 import type { Logger } from "pino";
 import { faultOf } from "../db/faults.ts";
 import { Refusal } from "../errors.ts";
@@ -10,9 +10,14 @@ const RETRY_AFTER_SECONDS = 2;
 
 /** The last route: every other path is a 404 in JSON. */
 export const notFound: RequestHandler = (request, response) => {
-  const hint = request.path.startsWith("/api/") ? "" : ". The calls are below /api/runtime; /docs lists them.";
-  response.status(404).json({ error: `Nothing is served at ${request.method} ${request.path}${hint}` });
+  response.status(404).json({ error: nothingAt(request) });
 };
+
+/** The sentence for an address that has nothing. */
+export function nothingAt({ method, path }: Request): string {
+  const hint = path.startsWith("/api/") ? "" : ". The calls are below /api/runtime; /docs lists them.";
+  return `Nothing is served at ${method} ${path}${hint}`;
+}
 
 /** The one place where an error becomes an answer. An error of no known kind is logged whole, and answered without its details. */
 export function errorHandler(log: Logger): ErrorRequestHandler {

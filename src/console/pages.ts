@@ -1,0 +1,47 @@
+/** The pages, in the order of the navigation. Each is loaded when it is opened first. */
+import type { ComponentType } from "preact";
+import type { IconName } from "./parts/icon.tsx";
+import type { Texts } from "./texts.ts";
+
+export interface PageProps {
+  /** The record that the page is about, where its address names one. */
+  id: string | undefined;
+}
+
+export interface Page {
+  /** The first part of its address behind `/console`. */
+  path: string;
+  /** Its name in the navigation, and the key that opens it after `g`. */
+  name: keyof Texts["shell"]["pages"];
+  shortcut: string;
+  icon: IconName;
+  /** Only keys that may do this see it in the navigation. */
+  needs: "read" | "submit" | "administer";
+  /** On a phone it stands in the bar at the bottom; the others stand behind "More". */
+  isMain?: boolean;
+  load(): Promise<{ default: ComponentType<PageProps> }>;
+  /** The page of one of its records, where that is a page of its own. */
+  loadRecord?(): Promise<{ default: ComponentType<PageProps> }>;
+}
+
+export const PAGES: readonly Page[] = [
+  {
+    path: "",
+    name: "now",
+    shortcut: "n",
+    icon: "now",
+    needs: "read",
+    isMain: true,
+    load: () => import("./pages/now.tsx"),
+  },
+  {
+    path: "tasks",
+    name: "tasks",
+    shortcut: "t",
+    icon: "tasks",
+    needs: "read",
+    isMain: true,
+    load: () => import("./pages/tasks.tsx"),
+    loadRecord: () => import("./pages/task.tsx"),
+  },
+];

@@ -1,0 +1,52 @@
+/** A state as a shape, a word and a colour: each says it alone. */
+import type { Explanation, Worker } from "../../client/index.ts";
+import { texts } from "../texts.ts";
+
+export type TaskStatus = Explanation["status"];
+export type WorkerState = Worker["status"] | "drained" | "resting";
+
+/** The colour and the drawing of each state, in a field of 16 by 16. */
+const SHAPES: Record<TaskStatus | WorkerState, [tone: string, path: string]> = {
+  queued: ["wait", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M8 5v3l2 1.5"],
+  leased: ["busy", "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11"],
+  running: ["busy", "M5 3.5l8 4.5-8 4.5z"],
+  completed: ["good", "M3 8.5l3.5 3.5L13 4.5"],
+  failed: ["bad", "M4 4l8 8M12 4l-8 8"],
+  dead: ["bad", "M5.5 2h5L14 5.5v5L10.5 14h-5L2 10.5v-5zM6 6l4 4M10 6l-4 4"],
+  cancelled: ["off", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M4.2 11.8l7.6-7.6"],
+  online: ["good", "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
+  offline: ["off", "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
+  syncing: ["busy", "M3 8a5 5 0 0 1 9-3M13 8a5 5 0 0 1-9 3M12 2v3H9M4 14v-3h3"],
+  error: ["bad", "M8 2l6.5 12h-13zM8 6.5v3.5M8 12h.01"],
+  unknown: ["off", "M5.5 6a2.5 2.5 0 1 1 3.5 2.3c-.7.3-1 .8-1 1.7M8 13h.01"],
+  drained: ["wait", "M5.5 3v10M10.5 3v10"],
+  resting: ["wait", "M12.5 10A5.5 5.5 0 0 1 6 3.5a5.5 5.5 0 1 0 6.5 6.5z"],
+};
+const FILLED: ReadonlySet<string> = new Set(["online", "running"]);
+
+function Shape({ state, word }: { state: TaskStatus | WorkerState; word: string }) {
+  const [tone, path] = SHAPES[state];
+  return (
+    <span class={`state ${tone}`} data-state={state}>
+      <svg viewBox="0 0 16 16" aria-hidden="true" class={FILLED.has(state) ? "filled" : undefined}>
+        <path d={path} />
+      </svg>
+      {word}
+    </span>
+  );
+}
+
+export const TaskState = ({ status }: { status: TaskStatus }) => (
+  <Shape state={status} word={texts.value.states.task[status]} />
+);
+
+export const WorkerStateOf = ({ worker }: { worker: Worker }) => {
+  const state = workerStateOf(worker);
+  return <Shape state={state} word={texts.value.states.worker[state]} />;
+};
+
+/** What matters most of a worker's state: whether it is there, and then why it gets no work. */
+export function workerStateOf({ status, drain, rest, account_rest }: Worker): WorkerState {
+  if (status !== "online") return status;
+  return drain ? "drained" : (rest ?? account_rest) ? "resting" : "online";
+}

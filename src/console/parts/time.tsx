@@ -1,0 +1,60 @@
+/** Times and durations in the reader's language and zone; the exact time, with its zone, is shown on hover. */
+import { now } from "../clock.ts";
+import { language } from "../preferences.ts";
+import { numberText, texts } from "../texts.ts";
+
+const UNITS: [unit: string, ms: number][] = [
+  ["day", 86_400_000],
+  ["hour", 3_600_000],
+  ["minute", 60_000],
+  ["second", 1_000],
+];
+
+/** A duration by its largest unit: "3 min". */
+export function durationText(ms: number): string {
+  const [unit, size] = UNITS.find(([, least]) => ms >= least) ?? ["second", 1_000];
+  const value = ms / size;
+  const digits = unit === "second" && ms < 10_000 ? 1 : unit === "hour" && value < 10 ? 1 : 0;
+  return numberText(digits === 0 ? Math.floor(value) : value, {
+    style: "unit",
+    unit,
+    unitDisplay: "short",
+    maximumFractionDigits: digits,
+  });
+}
+
+/** "3 min ago" or "in 2 h". */
+export function relativeText(time: number, from: number): string {
+  const { ago, in: ahead, now: just } = texts.value.common;
+  const ms = time - from;
+  if (Math.abs(ms) < 2_000) return just;
+  return ms < 0 ? ago(durationText(-ms)) : ahead(durationText(ms));
+}
+
+/** The exact time, with its zone. */
+export const exactText = (time: number) =>
+  new Date(time).toLocaleString(language.value, { dateStyle: "medium", timeStyle: "long" });
+
+/** The time of day, and the day where that is another one than today. */
+export function clockText(time: number): string {
+  const date = new Date(time);
+  const isToday = date.toDateString() === new Date(now.value).toDateString();
+  return date.toLocaleString(
+    language.value,
+    isToday ? { timeStyle: "short" } : { dateStyle: "short", timeStyle: "short" },
+  );
+}
+
+/** A time as how long ago, or in how long. */
+export const Ago = ({ at }: { at: number }) => (
+  <time dateTime={new Date(at).toISOString()} title={exactText(at)}>
+    {relativeText(at, now.value)}
+  </time>
+);
+
+/** A time as the clock shows it. */
+export const At = ({ at }: { at: number }) => (
+  <time dateTime={new Date(at).toISOString()} title={exactText(at)}>
+    {clockText(at)}
+  </time>
+);

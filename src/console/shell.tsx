@@ -1,0 +1,165 @@
+/** What stands around every page: the navigation, who reads, how fresh the page is. */
+import type { ComponentType } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Freshness } from "./freshness.tsx";
+import { Help } from "./help.tsx";
+import { isHelpOpen } from "./keys.ts";
+import { LogIn } from "./log-in.tsx";
+import { PAGES, type Page, type PageProps } from "./pages.ts";
+import { Confirm } from "./parts/confirm.tsx";
+import { Fault } from "./parts/fault.tsx";
+import { Icon } from "./parts/icon.tsx";
+import { Notice } from "./parts/notice.tsx";
+import { Preferences } from "./parts/preferences.tsx";
+import { addressOf, place } from "./router.ts";
+import { logOut, may, openSession, session } from "./session.ts";
+import { texts } from "./texts.ts";
+
+export function Shell() {
+  const { value } = session;
+  if (value.state === "asking") return <main class="asking">{texts.value.common.loading}</main>;
+  if (value.state === "needs key") return <LogIn />;
+  if (value.state === "fault")
+    return (
+      <main class="asking">
+        <Fault of={value.fault} />
+        <button type="button" class="primary" onClick={openSession}>
+          {texts.value.common.reload}
+        </button>
+      </main>
+    );
+  const { skip } = texts.value.shell;
+  return (
+    <div class="shell">
+      <a class="skip" href="#content">
+        {skip}
+      </a>
+      <Navigation />
+      <div class="content" id="content" tabIndex={-1}>
+        <Freshness />
+        <Content />
+      </div>
+      <Notice />
+      <Confirm />
+      <Help />
+    </div>
+  );
+}
+
+function Navigation() {
+  const menu = useRef<HTMLDetailsElement>(null);
+  const here = place.value.page;
+  const { navigation, pages, more, title } = texts.value.shell;
+  // On a phone the menu would cover the page that was chosen in it.
+  useEffect(() => {
+    if (here !== undefined && menu.current) menu.current.open = false;
+  }, [here]);
+  const links = (isMain: boolean) =>
+    PAGES.filter((page) => Boolean(page.isMain) === isMain && may(page.needs)).map(({ path, name, icon }) => (
+      <a key={path} href={addressOf(path)} aria-current={path === here ? "page" : undefined}>
+        <Icon name={icon} />
+        {pages[name]}
+      </a>
+    ));
+  return (
+    <nav class="navigation" aria-label={navigation}>
+      <a class="brand" href={addressOf("")}>
+        <Flower /> {title}
+      </a>
+      {links(true)}
+      <details ref={menu} open={matchMedia("(min-width: 56rem)").matches}>
+        <summary>
+          <Icon name="more" />
+          {more}
+        </summary>
+        <div class="menu">
+          {links(false)}
+          <Foot />
+        </div>
+      </details>
+    </nav>
+  );
+}
+
+function Foot() {
+  const { who: whoText, noKey, logOut: out, keys, documents } = texts.value.shell;
+  const { value } = session;
+  if (value.state !== "in") return null;
+  const { key, role, version } = value.who;
+  return (
+    <div class="foot">
+      <Preferences />
+      <button type="button" class="quiet" onClick={() => (isHelpOpen.value = true)}>
+        <Icon name="keys" /> {keys.hint} <kbd>?</kbd>
+      </button>
+      <a href="/docs">{documents}</a>
+      <p class="soft">
+        {key === null ? noKey : whoText(key, role)} · {version}
+      </p>
+      {key !== null && (
+        <button type="button" class="quiet" onClick={logOut}>
+          <Icon name="out" /> {out}
+        </button>
+      )}
+    </div>
+  );
+}
+
+const TURNS = [0, 72, 144, 216, 288];
+const Flower = () => (
+  <svg class="flower" viewBox="0 0 32 32" aria-hidden="true">
+    {TURNS.map((turn) => (
+      <ellipse key={turn} cx="16" cy="7.5" rx="4.6" ry="6.5" transform={`rotate(${turn} 16 16)`} />
+    ))}
+    <circle cx="16" cy="16" r="3.6" />
+  </svg>
+);
+
+type Loaded = { of: string; Component?: ComponentType<PageProps>; fault?: unknown };
+
+/** The page of the place, which is loaded when it is opened first. */
+function Content() {
+  const { page: path, id } = place.value;
+  const page = PAGES.find((each) => each.path === path);
+  const load = page && loaderOf(page, id);
+  const of = `${path} ${load === page?.load ? "" : "record"}`;
+  const [loaded, setLoaded] = useState<Loaded>({ of: "" });
+  useEffect(() => {
+    load?.().then(
+      ({ default: Component }) => setLoaded({ of, Component }),
+      (fault) => setLoaded({ of, fault }),
+    );
+  }, [of]);
+  const { title, pages } = texts.value.shell;
+  useEffect(() => {
+    document.title = page ? `${pages[page.name]} · ${title}` : title;
+  }, [page, pages, title]);
+  if (!load) return <Nothing />;
+  if (page && !may(page.needs)) return <Refused />;
+  if (loaded.of !== of) return null;
+  if (!loaded.Component) return <Fault of={loaded.fault} />;
+  return <loaded.Component key={id} id={id} />;
+}
+
+const loaderOf = ({ load, loadRecord }: Page, id: string | undefined) =>
+  id === undefined ? load : (loadRecord ?? load);
+
+function Nothing() {
+  const { notFoundTitle, notFoundBody, home } = texts.value.common;
+  return (
+    <main class="empty">
+      <h1 tabIndex={-1}>{notFoundTitle}</h1>
+      <p>{notFoundBody}</p>
+      <a href={addressOf("")}>{home}</a>
+    </main>
+  );
+}
+
+function Refused() {
+  const { value } = session;
+  return (
+    <main class="empty">
+      <h1 tabIndex={-1}>{texts.value.common.notAllowed(value.state === "in" ? value.who.role : "")}</h1>
+    </main>
+  );
+}

@@ -1,0 +1,6 @@
+/** The texts in English. Each part is of a page, or of what all pages share. */
+import { common } from "./en/common.ts";
+import { shell } from "./en/shell.ts";
+import { states } from "./en/states.ts";
+
+export const en = { common, shell, states };

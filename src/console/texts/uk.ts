@@ -1,0 +1,7 @@
+/** The texts in Ukrainian. */
+import type { Texts } from "./keys.ts";
+import { common } from "./uk/common.ts";
+import { shell } from "./uk/shell.ts";
+import { states } from "./uk/states.ts";
+
+export const uk: Texts = { common, shell, states };

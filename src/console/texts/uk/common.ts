@@ -1,0 +1,26 @@
+import type { Texts } from "../keys.ts";
+import { plural } from "./plural.ts";
+
+export const tasksText = (count: number, shown = String(count)) =>
+  `${shown} ${plural(count, "завдання", "завдання", "завдань")}`;
+
+export const common: Texts["common"] = {
+  ago: (time) => `${time} тому`,
+  in: (time) => `за ${time}`,
+  now: "щойно",
+  none: "немає",
+  copy: "Копіювати",
+  copied: "Скопійовано",
+  cancel: "Не треба",
+  close: "Закрити",
+  back: "Назад",
+  more: "Показати більше",
+  reload: "Оновити",
+  loading: "Завантаження…",
+  tasks: tasksText,
+  notAllowed: (role) => `Ваш ключ має роль «${role}», якій це не дозволено.`,
+  noAnswer: "Сервіс не відповів. Спроба повториться сама.",
+  notFoundTitle: "Тут нічого немає",
+  notFoundBody: "За цією адресою немає сторінки консолі.",
+  home: "На початок",
+};

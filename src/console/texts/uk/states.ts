@@ -1,0 +1,47 @@
+import type { Texts } from "../keys.ts";
+
+export const states: Texts["states"] = {
+  task: {
+    queued: "У черзі",
+    leased: "Видане",
+    running: "Виконується",
+    completed: "Виконане",
+    failed: "Невдале",
+    dead: "Мертве",
+    cancelled: "Скасоване",
+  },
+  worker: {
+    online: "На зв’язку",
+    offline: "Не на зв’язку",
+    syncing: "Синхронізація",
+    error: "Помилка",
+    unknown: "Невідомо",
+    drained: "Призупинений",
+    resting: "Відпочиває",
+  },
+  lease: { active: "Чинна", expired: "Прострочена", released: "Повернена", failed: "Невдала" },
+  result: { success: "Успіх", error: "Помилка" },
+  kind: {
+    rate_limited: "обліковий запис вичерпав ліміт",
+    auth: "вхід не виконано",
+    overloaded: "провайдер перевантажений",
+    provider_error: "помилка провайдера",
+    timeout: "час вийшов",
+    parse_error: "вивід не такий, як просили",
+    budget_exceeded: "ліміти вичерпано",
+    max_turns: "забагато кроків",
+    prompt_too_long: "запит задовгий",
+    invalid_input: "хибні вхідні дані",
+    no_cli: "немає CLI",
+    crashed: "аварійне завершення",
+    denied: "відмовлено",
+  },
+  rest: {
+    failures: "завдання відразу зазнавали невдачі",
+    worker: "сам попросив відпочинку",
+    auth: "вхід не виконано",
+    no_cli: "немає CLI",
+    trouble: "кілька збоїв поспіль",
+    rate_limited: "ліміт вичерпано",
+  },
+};
