@@ -18,6 +18,8 @@ export interface SnapshotOptions {
   wants?: (event: Event) => boolean;
   /** The shortest time between two readings, so that a busy service is not asked all the time. */
   pauseMs?: number;
+  /** Also without an event, it is read again after this time: for what changes without one, such as progress. */
+  everyMs?: number | undefined;
 }
 
 const FIRST_RETRY_MS = 2_000;
@@ -25,7 +27,7 @@ const FIRST_RETRY_MS = 2_000;
 /** Reads data for a component, and keeps it up to date. */
 export function useSnapshot<Data>(
   load: (signal: AbortSignal) => Promise<Data>,
-  { of = "", wants, pauseMs = 3_000 }: SnapshotOptions = {},
+  { of = "", wants, pauseMs = 3_000, everyMs }: SnapshotOptions = {},
 ): Snapshot<Data> {
   const [held, setHeld] = useState<{ of: string; data?: Data; fault?: unknown }>({ of });
   const latest = useRef({ load, wants, reload: () => {} });
@@ -77,13 +79,20 @@ export function useSnapshot<Data>(
     const unsubscribe = connection.subscribe(({ state }) => {
       if (state !== "opening" && readAt === 0) void read();
     });
+    const repeated =
+      everyMs === undefined
+        ? undefined
+        : setInterval(() => {
+            if (!document.hidden) schedule(0);
+          }, everyMs);
     return () => {
       stop.abort();
       clearTimeout(timer);
+      clearInterval(repeated);
       deaf();
       unsubscribe();
     };
-  }, [of, epoch, pauseMs]);
+  }, [of, epoch, pauseMs, everyMs]);
 
   const current = held.of === of ? held : { of };
   return { data: current.data, fault: current.fault, reload: () => latest.current.reload() };

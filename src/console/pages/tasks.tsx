@@ -1,10 +1,97 @@
+/** The list of tasks: counts by state, one filter, slim rows. */
+import { useState } from "preact/hooks";
+import { useKeys } from "../keys.ts";
+import { CopyButton } from "../parts/copy.tsx";
+import { Fault } from "../parts/fault.tsx";
+import { tellFault } from "../parts/notice.tsx";
+import { place } from "../router.ts";
+import { may } from "../session.ts";
 import { texts } from "../texts.ts";
+import { Bulk } from "./tasks/bulk.tsx";
+import { Counts } from "./tasks/counts.tsx";
+import { filterIn, isEmpty } from "./tasks/filter.ts";
+import { FilterBox } from "./tasks/filter-box.tsx";
+import { Row } from "./tasks/row.tsx";
+import { useRows } from "./tasks/rows.ts";
 
-/** The tasks. */
 export default function Tasks() {
+  const filter = filterIn(place.value.query);
+  const { rows, waiting, fault, showNew, more } = useRows(filter);
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [isBusy, setBusy] = useState(false);
+  const words = texts.value.tasks;
+  const choose = (id: string) =>
+    setChosen((before) => new Set(before.has(id) ? [...before].filter((each) => each !== id) : [...before, id]));
+  useKeys({
+    j: () => focusRow(1),
+    k: () => focusRow(-1),
+    x: () => {
+      const id = focusedRow();
+      if (id !== undefined && may("submit")) choose(id);
+    },
+  });
+  const showMore = async () => {
+    setBusy(true);
+    await more?.().catch(tellFault);
+    setBusy(false);
+  };
+  const known = {
+    agent: [...new Set(rows?.map(({ agent_slug }) => agent_slug))],
+    context: [...new Set(rows?.map(({ context_id }) => context_id))],
+  };
   return (
-    <main>
-      <h1 tabIndex={-1}>{texts.value.shell.pages.tasks}</h1>
+    <main class="tasks">
+      <h1 tabIndex={-1}>{words.title}</h1>
+      <Counts filter={filter} />
+      <FilterBox filter={filter} known={known} />
+      <Fault of={fault} />
+      {may("submit") && <Bulk filter={filter} chosen={chosen} clear={() => setChosen(new Set())} />}
+      {waiting > 0 && (
+        <button type="button" class="new-rows" onClick={showNew}>
+          {words.fresh(waiting)}
+        </button>
+      )}
+      {rows && rows.length > 0 && (
+        <ul class="task-list card">
+          {rows.map((task) => (
+            <Row key={task.id} task={task} isChosen={chosen.has(task.id)} choose={may("submit") ? choose : undefined} />
+          ))}
+        </ul>
+      )}
+      {rows?.length === 0 && !more && (isEmpty(filter) ? <First /> : <p class="empty">{words.noMatch}</p>)}
+      {more && (
+        <button type="button" onClick={showMore} disabled={isBusy}>
+          {rows?.length === 0 ? words.searchOn : texts.value.common.more}
+        </button>
+      )}
     </main>
   );
+}
+
+/** What to do where there is no task yet. */
+function First() {
+  const { first } = texts.value.tasks;
+  const call = `curl ${location.origin}/api/runtime/llm-tasks \\
+  -H 'Content-Type: application/json' -H 'X-Runtime-API-Key: …' \\
+  -d '{"context_id": "garden", "agent_slug": "writer", "prompt": "Write a haiku about seeds."}'`;
+  return (
+    <section class="empty">
+      <h2>{first.title}</h2>
+      <p>{first.body}</p>
+      <pre class="code">{call}</pre>
+      <div class="buttons">
+        <CopyButton text={call} label={texts.value.common.copy} />
+      </div>
+    </section>
+  );
+}
+
+const links = () => [...document.querySelectorAll<HTMLElement>("[data-row]")];
+const focusedRow = () => document.activeElement?.closest("li")?.querySelector<HTMLElement>("[data-row]")?.dataset.row;
+
+/** Moves the focus to the next row, or the one before. */
+function focusRow(step: 1 | -1): void {
+  const all = links();
+  const at = all.findIndex((link) => link.dataset.row === focusedRow());
+  all[Math.min(all.length - 1, Math.max(0, at + step))]?.focus();
 }

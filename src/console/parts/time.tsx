@@ -10,11 +10,11 @@ const UNITS: [unit: string, ms: number][] = [
   ["second", 1_000],
 ];
 
-/** A duration by its largest unit: "3 min". */
-export function durationText(ms: number): string {
+/** A duration by its largest unit: "3 min". Short ones have a decimal where `isExact`. */
+export function durationText(ms: number, isExact = true): string {
   const [unit, size] = UNITS.find(([, least]) => ms >= least) ?? ["second", 1_000];
   const value = ms / size;
-  const digits = unit === "second" && ms < 10_000 ? 1 : unit === "hour" && value < 10 ? 1 : 0;
+  const digits = unit === "second" && ms < 10_000 && isExact ? 1 : unit === "hour" && value < 10 ? 1 : 0;
   return numberText(digits === 0 ? Math.floor(value) : value, {
     style: "unit",
     unit,
@@ -28,7 +28,7 @@ export function relativeText(time: number, from: number): string {
   const { ago, in: ahead, now: just } = texts.value.common;
   const ms = time - from;
   if (Math.abs(ms) < 2_000) return just;
-  return ms < 0 ? ago(durationText(-ms)) : ahead(durationText(ms));
+  return ms < 0 ? ago(durationText(-ms, false)) : ahead(durationText(ms, false));
 }
 
 /** The exact time, with its zone. */

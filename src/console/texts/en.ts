@@ -2,5 +2,6 @@
 import { common } from "./en/common.ts";
 import { shell } from "./en/shell.ts";
 import { states } from "./en/states.ts";
+import { tasks } from "./en/tasks.ts";
 
-export const en = { common, shell, states };
+export const en = { common, shell, states, tasks };

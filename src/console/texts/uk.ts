@@ -3,5 +3,6 @@ import type { Texts } from "./keys.ts";
 import { common } from "./uk/common.ts";
 import { shell } from "./uk/shell.ts";
 import { states } from "./uk/states.ts";
+import { tasks } from "./uk/tasks.ts";
 
-export const uk: Texts = { common, shell, states };
+export const uk: Texts = { common, shell, states, tasks };

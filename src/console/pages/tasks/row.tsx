@@ -1,0 +1,59 @@
+import type { SlimTask } from "../../../client/index.ts";
+import { now } from "../../clock.ts";
+import { TaskState } from "../../parts/state.tsx";
+import { Ago, relativeText } from "../../parts/time.tsx";
+import { addressOf } from "../../router.ts";
+import { percentText, texts } from "../../texts.ts";
+
+export interface RowProps {
+  task: SlimTask;
+  isChosen: boolean;
+  choose: ((id: string) => void) | undefined;
+}
+
+/** A task in a line or two. */
+export function Row({ task, isChosen, choose }: RowProps) {
+  const { id, context_id, agent_slug, status, worker_id, attempts, max_attempts, created_at } = task;
+  const words = texts.value.tasks;
+  const said = saidOf(task);
+  return (
+    <li class={isChosen ? "task-row chosen" : "task-row"}>
+      {choose && (
+        <input
+          type="checkbox"
+          checked={isChosen}
+          onChange={() => choose(id)}
+          aria-label={words.choose(id.slice(0, 8))}
+        />
+      )}
+      <a href={addressOf("tasks", id)} class="task-link" data-row={id}>
+        <TaskState status={status} />
+        <span class="task-what">
+          <strong>{agent_slug}</strong> <span class="soft">{context_id}</span>
+          {said && <span class={task.last_error ? "said bad" : "said soft"}>{said}</span>}
+        </span>
+        <span class="soft task-worker">{worker_id ?? ""}</span>
+        <span class="soft number" title={words.attempts}>
+          {attempts}/{max_attempts}
+        </span>
+        <span class="soft number task-age">
+          <Ago at={created_at} />
+        </span>
+      </a>
+    </li>
+  );
+}
+
+/** What matters most beside the status. */
+function saidOf({ status, progress, last_error, retry_at, not_before, cancel_requested }: SlimTask): string | null {
+  const words = texts.value.tasks;
+  const isHeld = status === "leased" || status === "running";
+  if (cancel_requested && isHeld) return words.toBeCancelled;
+  if (isHeld && progress) {
+    const share = progress.value === null ? "" : percentText(progress.value);
+    return [share, progress.text].filter(Boolean).join(" · ");
+  }
+  const due = status === "queued" ? Math.max(retry_at ?? 0, not_before ?? 0) : 0;
+  const wait = due > now.value ? words.due(relativeText(due, now.value)) : null;
+  return [wait, status === "completed" ? null : last_error].filter(Boolean).join(" · ") || null;
+}
