@@ -24,6 +24,7 @@ import { jsonBody } from "./http/json-body.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
 import { leaveConnections } from "./http/listening.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
+import { withMcp } from "./http/mcp-routes.ts";
 import { membridgeRoutes } from "./http/membridge-routes.ts";
 import { metricsRoutes } from "./http/metrics-routes.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
@@ -122,7 +123,7 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
   const { outputBytes } = config.limits;
   const keyWatch = createKeyWatch(db);
   const stats = openStats(db);
-  return withDocuments([
+  const calls = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
     ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl),
     ...liveOutputRoutes(openLiveFollowers(db), keyWatch, config.liveOutput),
@@ -140,7 +141,8 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...membridgeRoutes(membridge),
     ...metricsRoutes(stats),
     ...healthRoutes(deps.stopping),
-  ]);
+  ];
+  return withDocuments(withMcp(calls, { allowedOrigins: config.corsOrigins, stopping: deps.stopping }));
 }
 
 /** What is declared of every call, without what serves them. */

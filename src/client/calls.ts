@@ -2019,6 +2019,9 @@ export interface Methods {
   /** List workers. For keys with the role `read`, `submit`, `admin`. */
   listWorkers(args?: ListWorkersArgs, options?: Options): Promise<Page<Worker>>;
 
+  /** Learn that there is no stream without a request. For keys with the role `read`, `submit`, `admin`. */
+  refuseToolStream(args?: Record<string, never>, options?: Options): Promise<undefined>;
+
   /** Register or update a worker. What is not sent keeps its value where the worker is known. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
   registerWorker(args: RegisterWorkerArgs, options?: Options): Promise<Worker>;
 
@@ -2111,6 +2114,9 @@ export interface Methods {
 
   /** Upload an output ahead of its completion. The bytes as they are, of any size up to `MAX_OUTPUT_MB`. The completion then names `output_id`. For keys with the role `work`, `admin`. */
   uploadOutput(args: UploadOutputArgs, options?: Options<"X-Lease-Id">): Promise<Uploaded>;
+
+  /** Use the service as tools of the Model Context Protocol. Streamable HTTP without sessions. docs/mcp.md lists the tools and says how a client is connected. For keys with the role `read`, `submit`, `admin`. */
+  useTools(args?: Record<string, never>, options?: Options): Promise<string>;
 }
 
 /** The method and the address of each call. Bytes are what its body is, or its answer. */
@@ -2175,6 +2181,7 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   listTasks: ["GET", "/api/runtime/llm-tasks"],
   listWebhooks: ["GET", "/api/runtime/webhooks"],
   listWorkers: ["GET", "/api/runtime/workers"],
+  refuseToolStream: ["GET", "/mcp"],
   registerWorker: ["POST", "/api/runtime/workers"],
   releaseTask: ["POST", "/api/runtime/llm-tasks/{id}/release"],
   removeWebhook: ["DELETE", "/api/runtime/webhooks/{id}"],
@@ -2196,4 +2203,5 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   uninstallAgent: ["POST", "/api/runtime/workers/{id}/agent-uninstall"],
   updateAgent: ["POST", "/api/runtime/workers/{id}/agent-update"],
   uploadOutput: ["PUT", "/api/runtime/llm-tasks/{id}/output", "sent"],
+  useTools: ["POST", "/mcp"],
 };

@@ -20,8 +20,9 @@ export function accessLog(log: Logger, meters: Meters): RequestHandler {
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
       const { keyName } = callerOf(response);
       const who = { client, ...(keyName !== undefined && { key: keyName }) };
-      const { route } = response.locals;
-      const what = { method: request.method, path, ...(route !== undefined && { route }) };
+      const { route, tool } = response.locals;
+      const names = { ...(route !== undefined && { route }), ...(tool !== undefined && { tool }) };
+      const what = { method: request.method, path, ...names };
       const status = response.writableFinished ? String(response.statusCode) : CUT_OFF;
       meters.httpRequests.add(1, { route: route ?? "none", status });
       meters.httpDuration.observe(ms / 1_000, { route: route ?? "none" });

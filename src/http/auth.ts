@@ -84,7 +84,7 @@ export function createKeyGuard(
 const bearerIn = (request: Request) => /^Bearer +(.+)$/i.exec(request.get("authorization") ?? "")?.[1];
 
 /** Forbidden: a key of this role may not make a call with this access. */
-function requireRole(role: Role, access: Exclude<Access, "anybody">): void {
+export function requireRole(role: Role, access: Exclude<Access, "anybody">): void {
   if (role === "admin" || access.includes(role)) return;
   const allowed = [...access, "admin"].map((each) => `"${each}"`).join(" or ");
   throw new Forbidden(`A key with the role "${role}" may not do this; one with the role ${allowed} may.`);

@@ -25,6 +25,8 @@ declare global {
     interface Locals {
       /** The name of the route; undefined for an address that has none. */
       route?: string;
+      /** The name of the tool that a message of the Model Context Protocol uses. */
+      tool?: string;
     }
   }
 }

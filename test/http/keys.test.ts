@@ -29,9 +29,10 @@ const WORK = ["claim", "x/lease", "x/heartbeat", "x/complete", "x/stream", "x/re
 /** What each role may call, besides the three open calls. */
 const MAY: Record<Role, string[]> = {
   admin: CALLS.map(([method, path]) => `${method} ${path}`),
-  read: reads,
+  read: [...reads, "post /mcp"],
   submit: [
     ...reads,
+    "post /mcp",
     `post ${R}/llm-tasks`,
     `post ${R}/llm-tasks/bulk`,
     `post ${R}/llm-tasks/replay`,

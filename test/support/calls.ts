@@ -79,6 +79,8 @@ export const CALLS = [
   ["get", "/api/membridge/projects/x/nodes"],
   ["post", "/api/membridge/projects/x/leadership/select"],
   ["get", "/metrics"],
+  ["post", "/mcp"],
+  ["get", "/mcp"],
   ["get", "/livez"],
   ["get", "/readyz"],
 ] as const;
