@@ -19,8 +19,9 @@ const keys = Object.fromEntries(
 ) as Record<Role, string>;
 
 const R = "/api/runtime";
-// The agent's health makes the service call the agent, which is for admins.
-const reads = CALLS.filter(([method, path]) => method === "get" && !path.endsWith("/agent-health")).map(
+// The agent's health makes the service call the agent, and webhooks are told where events go; both are for admins.
+const FOR_ADMINS = /\/agent-health$|\/webhooks|\/webhook-deliveries/;
+const reads = CALLS.filter(([method, path]) => method === "get" && !FOR_ADMINS.test(path)).map(
   ([method, path]) => `${method} ${path}`,
 );
 const WORK = ["claim", "x/lease", "x/heartbeat", "x/complete", "x/stream", "x/release"].map(
@@ -44,6 +45,7 @@ const MAY: Record<Role, string[]> = {
     `get ${R}/llm-tasks/x/input/context_hints`,
     `post ${R}/workers`,
     `get ${R}/worker.sh`,
+    `get ${R}/whoami`,
   ],
 };
 
