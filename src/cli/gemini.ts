@@ -22,7 +22,8 @@ export function readGemini(): CliReader {
     },
     end() {
       const text = typeof answer?.response === "string" ? answer.response : null;
-      return { text, usage: usageIn(fieldsOf(answer?.stats)), windows: [], failure: failureIn(answer, text) };
+      const usage = { ...usageIn(fieldsOf(answer?.stats)), ...known({ session_id: textIn(answer?.session_id) }) };
+      return { text, usage, windows: [], failure: failureIn(answer, text) };
     },
   };
 }

@@ -28,8 +28,13 @@ const COMMANDS = {
     option("--json-schema", "BLOOM_OUTPUT_SCHEMA"),
   ].join(" "),
   codex: `codex exec --json --skip-git-repo-check ${MODEL} ${option("--output-schema", "BLOOM_OUTPUT_SCHEMA_FILE")}`,
-  gemini: `gemini --output-format json ${MODEL}`,
+  gemini: `gemini --output-format json ${MODEL} ${option("--resume", "BLOOM_RESUME_SESSION")}`,
   opencode: `opencode run --format json ${MODEL} ${option("--session", "BLOOM_RESUME_SESSION")}`,
+};
+
+/** What stands behind all options, those of --cli-args too: codex goes on with a session by a subcommand, which takes fewer of them. */
+const SUBCOMMANDS: Partial<Record<CliName, string>> = {
+  codex: `\${BLOOM_RESUME_SESSION:+resume "$BLOOM_RESUME_SESSION" -}`,
 };
 
 export const CLI_NAMES = Object.keys(COMMANDS);
@@ -37,7 +42,9 @@ const isCliName = (name: string): name is CliName => Object.hasOwn(COMMANDS, nam
 
 /** The command that calls the CLI, with further arguments as a shell reads them; undefined when there is no such CLI. */
 export function cliCommand(name: string, args: string, graceMs: number): Command | undefined {
-  return isCliName(name) ? { shell: `${COMMANDS[name]} ${args}`.trimEnd(), cli: name, graceMs } : undefined;
+  if (!isCliName(name)) return undefined;
+  const shell = [COMMANDS[name], args, SUBCOMMANDS[name]].filter(Boolean).join(" ");
+  return { shell, cli: name, graceMs };
 }
 
 /** By the last line of the output. */

@@ -70,8 +70,11 @@ read_options() {
   [ -n "$CLI" ] || [ -z "$CLI_ARGS" ] || fail "--cli-args are for --cli."
   case $GRACE_SECONDS in '' | *[!0-9]*) fail "BLOOM_CLI_GRACE_SECONDS must be a number of whole seconds." ;; esac
   OPTION=--exec
-  if [ -n "$CLI" ]; then OPTION=--cli EXEC="$(cli_command) $CLI_ARGS"; fi
-  [ "$EXEC" != " $CLI_ARGS" ] || fail "--cli must be one of claude, codex, gemini, opencode."
+  if [ -n "$CLI" ]; then
+    EXEC=$(cli_command)
+    [ -n "$EXEC" ] || fail "--cli must be one of claude, codex, gemini, opencode."
+    OPTION=--cli EXEC="$EXEC $CLI_ARGS $(cli_subcommand)"
+  fi
   case $NAME$LABELS in *[!A-Za-z0-9._,-]*) fail "--name and --labels may have letters, digits and . _ - only." ;; esac
 }
 
@@ -85,10 +88,17 @@ cli_command() {
       '${BLOOM_RESUME_SESSION:+--resume="$BLOOM_RESUME_SESSION"} ${BLOOM_OUTPUT_SCHEMA:+--json-schema="$BLOOM_OUTPUT_SCHEMA"}' ;;
     codex) echo 'codex exec --json --skip-git-repo-check ${BLOOM_MODEL:+--model="$BLOOM_MODEL"}' \
       '${BLOOM_OUTPUT_SCHEMA_FILE:+--output-schema="$BLOOM_OUTPUT_SCHEMA_FILE"}' ;;
-    gemini) echo 'gemini --output-format json ${BLOOM_MODEL:+--model="$BLOOM_MODEL"}' ;;
+    gemini) echo 'gemini --output-format json ${BLOOM_MODEL:+--model="$BLOOM_MODEL"}' \
+      '${BLOOM_RESUME_SESSION:+--resume="$BLOOM_RESUME_SESSION"}' ;;
     opencode) echo 'opencode run --format json ${BLOOM_MODEL:+--model="$BLOOM_MODEL"}' \
       '${BLOOM_RESUME_SESSION:+--session="$BLOOM_RESUME_SESSION"}' ;;
   esac
+}
+
+# What stands behind all options, those of --cli-args too: codex goes on with a session by a subcommand, which takes fewer of them.
+cli_subcommand() {
+  # shellcheck disable=SC2016
+  case $CLI in codex) echo '${BLOOM_RESUME_SESSION:+resume "$BLOOM_RESUME_SESSION" -}' ;; esac
 }
 
 # The first word of the command, when it is a plain name; shell syntax in front of it cannot be judged without running it.

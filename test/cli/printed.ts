@@ -76,6 +76,7 @@ export const codexLimited = [
 ];
 
 export const geminiSuccess = {
+  session_id: "0a1b-2c",
   response: "Done.",
   stats: {
     models: { "gemini-pro": { tokens: { prompt: 1_000, cached: 900, candidates: 20, thoughts: 30, total: 1_050 } } },

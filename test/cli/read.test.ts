@@ -136,6 +136,7 @@ describe("gemini", () => {
     const reading = await read("gemini", text);
     expect(reading).toMatchObject({ text: "Done.", failure: undefined });
     expect(reading.usage).toEqual({
+      session_id: "0a1b-2c",
       provider: "google",
       model: "gemini-pro",
       input_tokens: 100,

@@ -35,13 +35,21 @@ const RUNS: Record<string, Record<string, Run>> = {
   opencode: { success: { out: lines(...printed.opencodeSuccess) }, nothing: {} },
 };
 
+/** How each prints an answer, as JavaScript. */
+const TELLERS: Record<string, string> = {
+  claude: '[{ type: "result", subtype: "success", result: text }]',
+  codex: '[{ type: "item.completed", item: { type: "agent_message", text } }, { type: "turn.completed", usage: {} }]',
+  gemini: "[{ response: text }]",
+  opencode: '[{ type: "text", part: { text } }, { type: "step_finish", part: { reason: "stop" } }]',
+};
+
 /** A CLI that is asked for its `arguments` answers with them, in JSON. */
 const program = (name: string) => `#!${process.execPath}
 let prompt = "";
 process.stdin.setEncoding("utf8").on("data", (piece) => { prompt += piece; }).on("end", () => {
   const runs = ${JSON.stringify(RUNS[name])};
-  const told = { type: "result", subtype: "success", result: JSON.stringify(process.argv.slice(2)) };
-  const run = prompt === "arguments" ? { out: JSON.stringify(told) + "\\n" } : runs[prompt];
+  const tell = (text) => ${TELLERS[name]}.map((value) => JSON.stringify(value) + "\\n").join("");
+  const run = prompt === "arguments" ? { out: tell(JSON.stringify(process.argv.slice(2))) } : runs[prompt];
   const end = () => { process.exitCode = run.code ?? 0; if (run.hangs) setInterval(() => {}, 1000); };
   process.stderr.write(run.err ?? "");
   process.stdout.write(run.bytes ? Buffer.from(run.bytes, "base64") : (run.out ?? ""), end);

@@ -90,19 +90,22 @@ describeWorkers(({ it, kind, label, start }) => {
     await call(`/llm-tasks/${id}/cancel`, {});
   });
 
-  it("calls the other CLIs too", async () => {
+  it("calls the other CLIs too, and goes on with their sessions", async () => {
     const answers = [
-      ["codex", "Done."],
-      ["gemini", "Done."],
-      ["opencode", "First.\nSecond."],
+      ["codex", "Done.", "exec --json --skip-git-repo-check --further resume th-1 -"],
+      ["gemini", "Done.", "--output-format json --resume=0a1b-2c --further"],
+      ["opencode", "First.\nSecond.", "run --format json --session=ses_1 --further"],
     ] as const;
     await Promise.all(
-      answers.map(async ([cli, output]) => {
+      answers.map(async ([cli, output, resumed]) => {
         const own = `${label}-${cli}`;
-        startCli(cli, { label: own });
+        startCli(cli, { label: own, args: ["--cli-args", "--further"] });
         const { id } = await create(own, { prompt: "success" });
         await endOf(id, "completed");
         expect((await resultOf(id))?.output).toBe(output);
+        const again = await create(own, { prompt: "arguments", resume: true });
+        await endOf(again.id, "completed");
+        expect(JSON.parse((await resultOf(again.id))?.output ?? "").join(" ")).toBe(resumed);
       }),
     );
   });
