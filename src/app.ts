@@ -121,15 +121,16 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
   const { config, log, db, settings, membridge, store, waitingRoom, resultRoom, dispatcher, agents } = deps;
   const { publicUrl, accountPaceAt: paceAt } = config;
   const { outputBytes } = config.limits;
+  const callbacks = { allowed: config.outboundAllow, areSigned: config.callbackSecrets.length > 0 };
   const keyWatch = createKeyWatch(db);
   const stats = openStats(db);
   const calls = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
-    ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl),
+    ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl, callbacks),
     ...liveOutputRoutes(openLiveFollowers(db), keyWatch, config.liveOutput),
     ...eventRoutes(deps.eventHub, keyWatch),
     ...runtimeRoutes(settings, membridge),
-    ...bulkRoutes,
+    ...bulkRoutes(callbacks),
     ...recordRoutes(stats),
     ...artifactRoutes(store, log),
     ...workerRoutes(config.outboundAllow),

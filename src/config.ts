@@ -11,6 +11,7 @@ import {
   httpUrl,
   keyValue,
   origins,
+  webhookSecret,
   wholeNumber,
 } from "./setting-values.ts";
 
@@ -57,6 +58,8 @@ const variables = z.object({
   WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
   CORS_ORIGINS: origins,
   OUTBOUND_ALLOW: allowedAddresses.optional(),
+  CALLBACK_SECRET: webhookSecret.optional(),
+  CALLBACK_SECRET_PREVIOUS: webhookSecret.optional(),
   PUBLIC_URL: httpUrl.optional(),
   LIVE_OUTPUT: z.enum(["true", "false"]).default("true"),
   ACCOUNT_PACE_AT: z.coerce
@@ -82,6 +85,8 @@ export const SECRETS = [
   "MEMBRIDGE_ADMIN_KEY",
   "MEMBRIDGE_AGENT_KEY",
   "MINIO_SECRET_KEY",
+  "CALLBACK_SECRET",
+  "CALLBACK_SECRET_PREVIOUS",
 ] as const satisfies (keyof typeof variables.shape)[];
 
 const OPEN_IN_PRODUCTION =
@@ -159,6 +164,8 @@ const environment = variables
       workerSyncIntervalMs: env.WORKER_SYNC_INTERVAL_MS,
       /** The addresses that may be called; undefined for all. */
       outboundAllow: env.OUTBOUND_ALLOW,
+      /** What signs the callbacks of tasks, the newest first; none: there are no callbacks. */
+      callbackSecrets: [env.CALLBACK_SECRET, env.CALLBACK_SECRET_PREVIOUS].filter((secret) => secret !== undefined),
       corsOrigins: env.CORS_ORIGINS,
       /** The address at which agents reach this service. */
       publicUrl: env.PUBLIC_URL,

@@ -96,7 +96,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     await checkBucket(store);
     const agents = { outbound, agentKey: config.membridge.agentKey };
     const dispatcher = createDispatcher(db, store, agents, log);
-    const sender = openWebhookSender(db, { outbound, box });
+    const sender = openWebhookSender(db, { outbound, box, callbackSecrets: config.callbackSecrets });
     const loops = [
       every(config.workerSyncIntervalMs, "worker sync", db, async () => {
         const { added, offline } = await syncOnce(db, membridge, log);

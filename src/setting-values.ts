@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { HTTP_URL, isHttpUrl, parseAllowed } from "./callable-addresses.ts";
 import { InvalidAddress, serverAddresses } from "./db/server-addresses.ts";
+import { isSecret, SECRET_RULE } from "./webhook-secret.ts";
 
 export const wholeNumber = (min: number, max: number, fallback: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
@@ -52,6 +53,8 @@ export const allowedAddresses = z.string().transform((list, context) => {
   if (!allowed) context.addIssue("must be host names and networks such as 10.0.0.0/8, separated by commas");
   return allowed ?? z.NEVER;
 });
+
+export const webhookSecret = z.string().refine(isSecret, SECRET_RULE);
 
 export const httpUrl = z.string().refine(isHttpUrl, HTTP_URL);
 

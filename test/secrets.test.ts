@@ -41,6 +41,8 @@ const MARKED: Record<(typeof SECRETS)[number], string> = {
   MEMBRIDGE_AGENT_KEY: secret("agent"),
   // The object store knows another one: what it says of that must not leak either.
   MINIO_SECRET_KEY: secret("minio"),
+  CALLBACK_SECRET: `whsec_${MARK}callback0123456789ab`,
+  CALLBACK_SECRET_PREVIOUS: `whsec_${MARK}earlier00123456789ab`,
 };
 /** The settings that hold no secret: who adds one has to say in src/config.ts which it is. */
 const NO_SECRETS = SETTINGS.filter((name) => !(name in MARKED));

@@ -667,6 +667,8 @@ export type SlimTask = {
   } | null;
   /** All that the CLI printed is kept as an artifact of its own. */
   keep_transcript: boolean;
+  /** Who is told of its end. */
+  callback_url: string | null;
   /** The size of the request as JSON, in bytes; null in rows of earlier versions. */
   size_bytes: number | null;
   /** The size of the prompt, in bytes. */
@@ -829,6 +831,8 @@ export type Task = {
   } | null;
   /** All that the CLI printed is kept as an artifact of its own. */
   keep_transcript: boolean;
+  /** Who is told of its end. */
+  callback_url: string | null;
   /** The size of the request as JSON, in bytes; null in rows of earlier versions. */
   size_bytes: number | null;
 };
@@ -1210,6 +1214,8 @@ export type CreateTaskArgs = {
   } | null | undefined;
   /** The worker goes on with the CLI session of its last task of the same context. */
   resume?: boolean | null | undefined;
+  /** Who is told of the task's end, as webhooks are. Needs `CALLBACK_SECRET`. */
+  callback_url?: string | null | undefined;
   /** An error is tried again after such a delay; without it, an error ends the task. */
   retry?: {
     /** Replaces the task's own `max_attempts`. */

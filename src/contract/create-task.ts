@@ -39,6 +39,7 @@ export const createTask = fields.transform((given) => {
     allow_fallback: task.allow_fallback ?? policy.allow_fallback ?? true,
     output_schema: task.output_schema ?? null,
     keep_transcript: task.keep_transcript ?? false,
+    callback_url: task.callback_url ?? null,
   };
 });
 export type CreateTask = z.output<typeof createTask>;

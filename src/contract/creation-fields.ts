@@ -121,6 +121,7 @@ export const creationFields = createInsertSchema(llmTasks, {
   resume: optional(z.boolean()).describe(
     "The worker goes on with the CLI session of its last task of the same context.",
   ),
+  callback_url: optional(httpUrl).describe("Who is told of the task's end, as webhooks are. Needs `CALLBACK_SECRET`."),
 })
   .pick({
     context_id: true,
@@ -145,6 +146,7 @@ export const creationFields = createInsertSchema(llmTasks, {
     keep_transcript: true,
     limits: true,
     resume: true,
+    callback_url: true,
   })
   .extend({
     retry: optional(retry).describe("An error is tried again after such a delay; without it, an error ends the task."),

@@ -118,6 +118,7 @@ export const taskRecord = z
     tracing: tracing.describe("Where it belongs in the creator's own traces.").nullable(),
     output_schema: anyObject.describe("The JSON Schema that the output of a success must fit.").nullable(),
     keep_transcript: flag("All that the CLI printed is kept as an artifact of its own."),
+    callback_url: words("Who is told of its end.", "https://garden.example/done").nullable(),
     size_bytes: count("The size of the request as JSON, in bytes; null in rows of earlier versions.", 412).nullable(),
   })
   .meta({ id: "Task", description: "A task for a model: what is asked, and how far it is." });

@@ -77,6 +77,8 @@ export const llmTasks = pgTable(
     output_schema: jsonb().$type<JsonObject>(),
     /** All that the CLI printed is kept as an artifact of its own. */
     keep_transcript: boolean().notNull().default(false),
+    /** Who is told of the task's end (webhooks/). */
+    callback_url: text(),
     /** The size of the request as JSON, which bounds claims and lists. Null in rows of earlier versions. */
     size_bytes: integer(),
   },
@@ -115,6 +117,8 @@ export const llmTasks = pgTable(
       .where(
         sql`${task.status} = 'queued' and ${task.queue_until} is not null and ${task.attempts} = 0 and ${task.tried_by} is null`,
       ),
+    // webhooks/queue-deliveries.ts: is there any task with a callback?
+    index("llm_tasks_with_callback").on(task.id).where(sql`${task.callback_url} is not null`),
     // queue/create.ts: one task for a key
     uniqueIndex("llm_tasks_one_per_idempotency_key")
       .on(task.idempotency_key)

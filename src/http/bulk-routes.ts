@@ -1,3 +1,4 @@
+import type { Caller } from "../caller.ts";
 import * as bulk from "../contract/bulk.ts";
 import { createTask as creation } from "../contract/create-task.ts";
 import { creationKey } from "../contract/creation-fields.ts";
@@ -5,14 +6,15 @@ import { Conflict } from "../errors.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-tasks.ts";
 import type { Creation } from "../queue/create.ts";
 import { createTasks, type KeyedRequest } from "../queue/create-many.ts";
-import { requireUsableSchema } from "./create-task.ts";
+import type { Callbacks } from "../webhooks/callback.ts";
+import { requireUsable } from "./create-task.ts";
 import { InvalidBody, InvalidValue, parseBody } from "./input.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 
 const CHANGED = { 200: { means: "How many tasks were changed.", json: bulk.changedTasks } };
 
 /** `/api/runtime/llm-tasks`: calls that create or change many tasks. */
-export const bulkRoutes: Route[] = [
+export const bulkRoutes = (callbacks: Callbacks): Route[] => [
   route({
     name: "createTasks",
     summary: "Create up to 1,000 tasks",
@@ -25,7 +27,7 @@ export const bulkRoutes: Route[] = [
     handle: async ({ request, response, db, caller, body }) => {
       if (request.get("Idempotency-Key") !== undefined)
         throw new InvalidValue("Each task of a bulk has a key of its own: send it as idempotency_key in the task.");
-      const results = (await createTasks(db, caller, body().tasks, checkTask)).map(verdictOf);
+      const results = (await createTasks(db, caller, body().tasks, checkTask(caller, callbacks))).map(verdictOf);
       const having = (...codes: number[]) => results.filter(({ code }) => codes.includes(code)).length;
       response.json({ created: having(201), repeated: having(200), refused: having(400, 409), results });
     },
@@ -59,16 +61,18 @@ export const bulkRoutes: Route[] = [
     body: "long",
     schema: bulk.replayTasks,
     answers: CHANGED,
-    handle: async ({ response, db, caller, body }) => response.json(await replayTasks(db, caller, body())),
+    handle: async ({ response, db, caller, body }) => response.json(await replayTasks(db, caller, body(), callbacks)),
   }),
 ];
 
 /** Checks a task as a call of its own would. InvalidBody: it is not valid. */
-async function checkTask(task: unknown): Promise<KeyedRequest> {
-  const request = parseBody(creation, { body: task });
-  const { idempotency_key } = parseBody(creationKey, { body: task });
-  await requireUsableSchema(request);
-  return { request, idempotencyKey: idempotency_key ?? null };
+function checkTask(caller: Caller | undefined, callbacks: Callbacks) {
+  return async (task: unknown): Promise<KeyedRequest> => {
+    const request = parseBody(creation, { body: task });
+    const { idempotency_key } = parseBody(creationKey, { body: task });
+    await requireUsable(request, caller, callbacks);
+    return { request, idempotencyKey: idempotency_key ?? null };
+  };
 }
 
 /** The status and the error that a call of its own would have been answered with. Throws what is no refusal of the task. */

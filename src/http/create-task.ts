@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Caller } from "../caller.ts";
 import { taskWithResult } from "../contract/answers.ts";
 import {
   type CreateTask,
@@ -12,6 +13,7 @@ import { taskRecord } from "../contract/task-record.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { createTask } from "../queue/create.ts";
 import { getTask } from "../queue/tasks.ts";
+import { type Callbacks, callbackFault } from "../webhooks/callback.ts";
 import type { Answers } from "./answers.ts";
 import { preferredWait, type ResultAnswers } from "./await-result.ts";
 import { InvalidBody, InvalidValue, parseBody, parseHeader } from "./input.ts";
@@ -40,10 +42,10 @@ type CreateCall = Call<string, typeof creation, z.ZodObject>;
  * `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. With the header
  * `Prefer: wait=…` the answer waits for the task's end, as that of `…/result` does.
  */
-export function create(results: ResultAnswers) {
+export function create(results: ResultAnswers, callbacks: Callbacks) {
   return (call: CreateCall) => {
     const sent: unknown = call.request.body;
-    return createAs(call, results, call.body(), { fields: sent, ignored: ignoredFields(sent) });
+    return createAs(call, { results, callbacks }, call.body(), { fields: sent, ignored: ignoredFields(sent) });
   };
 }
 
@@ -53,14 +55,20 @@ type ReplayCall = Call<"/:id", typeof replayTask, z.ZodObject>;
  * `POST /api/runtime/llm-tasks/:id/replay`: creates a task from the request of an old one, in whatever state, with `changes` over it. A field beside
  * `changes` changes nothing, and is named in `X-Ignored-Fields`.
  */
-export function replay(results: ResultAnswers) {
+export function replay(results: ResultAnswers, callbacks: Callbacks) {
   return async (call: ReplayCall) => {
     const { db, params, body } = call;
     const { changes = {} } = body();
     const old = await getTask(db, params.id);
     const task = parseBody(creation, { body: { ...requestOf(old), ...changes } });
     const beside = Object.keys(call.request.body ?? {}).filter((field) => field !== "changes");
-    await createAs(call, results, task, { fields: changes, ignored: [...beside, ...ignoredFields(changes)] }, old.id);
+    await createAs(
+      call,
+      { results, callbacks },
+      task,
+      { fields: changes, ignored: [...beside, ...ignoredFields(changes)] },
+      old.id,
+    );
   };
 }
 
@@ -73,7 +81,7 @@ interface Sent {
 /** Creates `task`, which is what was `sent` once it was checked, and answers. `replayOf` is the id of the task that it repeats. */
 async function createAs(
   { request, response, db, caller }: Pick<CreateCall, "request" | "response" | "db" | "caller">,
-  results: ResultAnswers,
+  { results, callbacks }: { results: ResultAnswers; callbacks: Callbacks },
   task: CreateTask,
   sent: Sent,
   replayOf?: string,
@@ -82,7 +90,7 @@ async function createAs(
   const { idempotency_key: field } = parseBody(creationKey, { body: sent.fields });
   if (header !== undefined && field !== undefined && header !== field)
     throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
-  await requireUsableSchema(task);
+  await requireUsable(task, caller, callbacks);
   const waitSeconds = preferredWait(request);
   if (waitSeconds !== undefined) results.requireSpace();
   const created = await createTask(db, caller, task, header ?? field, replayOf);
@@ -93,8 +101,14 @@ async function createAs(
   await results.answer({ response, db, caller }, created.task.id, waitSeconds);
 }
 
-/** InvalidBody: outputs cannot be checked against the task's `output_schema`. */
-export async function requireUsableSchema({ output_schema: schema }: CreateTask): Promise<void> {
+/** InvalidBody: outputs cannot be checked against the task's `output_schema`, or its `callback_url` may not be called for the caller. */
+export async function requireUsable(
+  { output_schema: schema, callback_url }: CreateTask,
+  caller: Caller | undefined,
+  callbacks: Callbacks,
+): Promise<void> {
+  const callbackRefusal = callbackFault(callback_url, caller, callbacks);
+  if (callbackRefusal !== undefined) throw InvalidBody.of("callback_url", callbackRefusal);
   const fault = schema && (await schemaFault(schema));
   if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
 }

@@ -14,6 +14,7 @@ import { historyOf, resultsOf } from "../queue/history.ts";
 import { requeueTask } from "../queue/requeue.ts";
 import { tasks } from "../queue/task-list.ts";
 import { getTask } from "../queue/tasks.ts";
+import type { Callbacks } from "../webhooks/callback.ts";
 import { NO_TASK, pageOf } from "./answers.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
 import { CREATED, create, replay } from "./create-task.ts";
@@ -24,7 +25,12 @@ import { sendList } from "./send-list.ts";
 const SUBMITTERS: Access = ["submit"];
 
 /** `/api/runtime/llm-tasks`: what callers do with tasks: to create, look at, dispatch and end them. Agents call back at `publicUrl`, where that is set. */
-export function taskRoutes(dispatcher: Dispatcher, results: ResultAnswers, publicUrl: string | undefined): Route[] {
+export function taskRoutes(
+  dispatcher: Dispatcher,
+  results: ResultAnswers,
+  publicUrl: string | undefined,
+  callbacks: Callbacks,
+): Route[] {
   return [
     route({
       name: "createTask",
@@ -36,7 +42,7 @@ export function taskRoutes(dispatcher: Dispatcher, results: ResultAnswers, publi
       schema: creation.createTask,
       headers: ["Idempotency-Key", "Prefer"],
       answers: CREATED,
-      handle: create(results),
+      handle: create(results, callbacks),
     }),
     route({
       name: "listTasks",
@@ -81,7 +87,7 @@ export function taskRoutes(dispatcher: Dispatcher, results: ResultAnswers, publi
       headers: ["Idempotency-Key", "Prefer"],
       description: "The request of the old task, with the fields in `changes` in place of its own.",
       answers: { ...CREATED, ...NO_TASK },
-      handle: replay(results),
+      handle: replay(results, callbacks),
     }),
     route({
       name: "requeueTask",

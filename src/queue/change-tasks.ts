@@ -14,6 +14,7 @@ import { llmTasks } from "../db/schema.ts";
 import { type Cursor, findRows, type Part, placeOf, type Source } from "../db/source.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
+import { type Callbacks, callbackFault } from "../webhooks/callback.ts";
 import { cancelTask } from "./cancel.ts";
 import { createTask } from "./create.ts";
 import { requeueTask } from "./requeue.ts";
@@ -59,6 +60,7 @@ export function replayTasks(
   db: Db,
   caller: Caller | undefined,
   { idempotency_key: key, changes = {}, ...wanted }: Wanted & { idempotency_key: string; changes?: object | undefined },
+  callbacks: Callbacks,
 ) {
   const { id, idempotency_key } = llmTasks;
   return changeTasks(db, caller, wanted, {
@@ -72,6 +74,8 @@ export function replayTasks(
       if (!request.success) throw new Conflict("The old request and the changes make no task together.");
       const schema = request.data.output_schema;
       if (schema && (await schemaFault(schema)) !== undefined) throw new Conflict("output_schema is no JSON Schema.");
+      const fault = callbackFault(request.data.callback_url, caller, callbacks);
+      if (fault !== undefined) throw new Conflict(`callback_url ${fault}.`);
       await createTask(db, caller, request.data, `${key}/${oldId}`, oldId);
     },
   });

@@ -42,6 +42,7 @@ const REQUESTED = {
   allow_fallback: "boolean",
   output_schema: "jsonb",
   keep_transcript: "boolean",
+  callback_url: "text",
 } as const satisfies Record<keyof CreateTask, string>;
 const requested = columnsOf(Object.keys(REQUESTED));
 

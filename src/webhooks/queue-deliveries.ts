@@ -14,7 +14,10 @@ const BATCH = 500;
 const MOST_BEHIND = 10_000;
 
 const raw = (value: number) => sql.raw(String(value));
-const isUsed = sql`(exists (select from runtime_webhooks where off_since is null))`;
+const isUsed = sql`(exists (select from runtime_webhooks where off_since is null)
+  or exists (select from llm_tasks where callback_url is not null))`;
+/** The events that a task's `callback_url` is told of. */
+const ENDS = sql.raw("'task.completed', 'task.failed', 'task.dead', 'task.cancelled'");
 
 /** In SQL, whether the webhook `h` is told of the event `e`. */
 const isWanted = sql`h.off_since is null and e.seq > h.from_seq and exists (
@@ -35,6 +38,9 @@ const QUEUE = statement<{ is_there: boolean; read: number; queued: number }, Rec
       ) as e
     ), wanted as (
       select h.id::text as target, null as url, e.* from entries e join runtime_webhooks h on ${isWanted}
+      union all
+      select 'callback ' || lower(substring(t.callback_url from '^[a-zA-Z]+://([^/?#]+)')), t.callback_url, e.*
+      from entries e join llm_tasks t on t.id = case when e.type in (${ENDS}) then e.task_id::uuid end and t.callback_url is not null
     ), queued as (
       insert into runtime_webhook_deliveries
         (id, target, url, type, entry_id, occurred_at, task_id, entity_type, entity_id, state, attempts, next_at, retry_until, created_at)

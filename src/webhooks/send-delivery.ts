@@ -14,6 +14,8 @@ export interface Sending {
   outbound: Outbound;
   /** Opens the secrets of webhooks. */
   box: SecretBox;
+  /** What signs callbacks. */
+  callbackSecrets: readonly string[];
 }
 
 /** How a call went. A delivery is taken when the receiver answered with 2xx. */
@@ -38,6 +40,9 @@ const FAILED: Outcome = {
   retryAfterMs: 0,
 };
 
+const NO_SECRET = "its secret was encrypted with another SETTINGS_KEY: rotate the webhook's secret";
+const NO_CALLBACK_SECRET = "CALLBACK_SECRET, which signs callbacks, is not set on this instance";
+
 /** The body of a message: ids, the type and the time. What has changed is read from the service. */
 export function bodyOf({ type, occurred_at, task_id, entity_type, entity_id, entry_id }: ClaimedDelivery): string {
   return JSON.stringify({
@@ -49,13 +54,13 @@ export function bodyOf({ type, occurred_at, task_id, entity_type, entity_id, ent
 
 /** Sends a delivery, once. Throws the reason of `signal` when that is aborted. */
 export async function sendDelivery(
-  { outbound, box }: Sending,
+  { outbound, box, callbackSecrets }: Sending,
   delivery: ClaimedDelivery,
   signal: AbortSignal,
 ): Promise<Outcome> {
-  const secrets = secretsOf(box, delivery);
-  if (!secrets)
-    return { ...FAILED, error: "its secret was encrypted with another SETTINGS_KEY: rotate the webhook's secret" };
+  const isCallback = delivery.secret === null;
+  const secrets = isCallback ? callbackSecrets : secretsOf(box, delivery);
+  if (secrets.length === 0) return { ...FAILED, error: isCallback ? NO_CALLBACK_SECRET : NO_SECRET };
   const body = bodyOf(delivery);
   const message = { id: delivery.id, sentAt: Math.floor(delivery.now / 1_000), body };
   try {
@@ -87,9 +92,8 @@ export async function sendDelivery(
   }
 }
 
-/** The secrets that sign, the newest first; undefined where they cannot be opened. */
-function secretsOf(box: SecretBox, { target, secret, previous_secret }: ClaimedDelivery): string[] | undefined {
+/** The secrets of a webhook, the newest first; none where they cannot be opened. */
+function secretsOf(box: SecretBox, { target, secret, previous_secret }: ClaimedDelivery): string[] {
   const sealed = [secret, previous_secret].filter((one) => one !== null);
-  const opened = sealed.map((one) => box.open(sealName(target), one)).filter((one) => one !== undefined);
-  return opened.length > 0 ? opened : undefined;
+  return sealed.map((one) => box.open(sealName(target), one)).filter((one) => one !== undefined);
 }

@@ -94,7 +94,11 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
     .post(`${R}/webhooks`)
     .send({ url: "http://127.0.0.1:9", events: ["task.*"] })
     .expect(201);
-  const sender = openWebhookSender(db, { outbound: createOutbound(), box: createSecretBox("a secret for tests") });
+  const sender = openWebhookSender(db, {
+    outbound: createOutbound(),
+    box: createSecretBox("a secret for tests"),
+    callbackSecrets: [],
+  });
   await sender.passOnce();
   await sender.stop();
   await cleanDeliveries(db);

@@ -70,6 +70,7 @@ export const TASK = {
   attachments: listOf(expect.any(Object)),
   tracing: orNull(expect.any(Object)),
   output_schema: orNull(expect.any(Object)),
+  callback_url: orNull(text),
   keep_transcript: expect.any(Boolean),
   size_bytes: integer,
 };

@@ -2,6 +2,7 @@ import { Webhook as Verifier } from "standardwebhooks";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { parseAllowed } from "../../src/callable-addresses.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
+import { createKey } from "../../src/settings/named-keys.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { isSecret } from "../../src/webhook-secret.ts";
 import { cleanDeliveries } from "../../src/webhooks/clean-deliveries.ts";
@@ -14,7 +15,11 @@ import { aTask } from "../support/factories.ts";
 import { type Received, startReceiver, type WebhookReceiver } from "../support/webhook-receiver.ts";
 
 const { db, query } = await createTestDatabase();
-const { api, logged } = await startApp(db);
+const CALLBACKS = {
+  CALLBACK_SECRET: "whsec_bmV3LWNhbGxiYWNrLXNlY3JldC1vZi0zMmI=",
+  CALLBACK_SECRET_PREVIOUS: "whsec_b2xkLWNhbGxiYWNrLXNlY3JldC1vZi0zMmI=",
+};
+const { api, logged } = await startApp(db, { env: CALLBACKS });
 const receiver = await startReceiver();
 const HOOKS = "/api/runtime/webhooks";
 const DELIVERIES = "/api/runtime/webhook-deliveries";
@@ -24,7 +29,7 @@ const until = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000, int
 
 function aSender(allowed?: string): WebhookSender {
   const outbound = createOutbound(allowed === undefined ? undefined : parseAllowed(allowed), { meters: db.meters });
-  const sender = openWebhookSender(db, { outbound, box });
+  const sender = openWebhookSender(db, { outbound, box, callbackSecrets: Object.values(CALLBACKS) });
   afterAll(async () => {
     await sender.stop();
     await outbound.destroy();
@@ -54,7 +59,8 @@ async function makeDue(): Promise<void> {
 /** True when everything that was written so far is queued. Transactions of other databases on the server may delay that. */
 async function isQueued(): Promise<boolean> {
   const left = `select from audit_logs e, runtime_webhook_position p
-    where (e.xid, e.seq) > (p.xid, p.seq) and exists (select from runtime_webhooks where off_since is null) limit 1`;
+    where (e.xid, e.seq) > (p.xid, p.seq) and (exists (select from runtime_webhooks where off_since is null)
+      or exists (select from llm_tasks where callback_url is not null)) limit 1`;
   return (await query(left)).length === 0;
 }
 /** Sends what is due, and waits until the outcome of each call is recorded. */
@@ -298,6 +304,58 @@ describe("a webhook", () => {
         .expect(400);
     const details = await query<{ detail: string }>("select detail from audit_logs where entity_type = 'webhook'");
     expect(JSON.stringify(details)).not.toContain("/hook");
+  });
+});
+
+describe("the callback_url of a task", () => {
+  const task = { context_id: "c", agent_slug: "a", prompt: "p" };
+  const R = "/api/runtime";
+
+  it("is told of the task's end, signed with the secrets of the settings, and in no other way", async () => {
+    const callback_url = `${receiver.url}?of=task`;
+    const { body: made } = await api
+      .post(`${R}/llm-tasks`)
+      .send({ ...task, callback_url })
+      .expect(201);
+    const { body: bulk } = await api.post(`${R}/llm-tasks/bulk`).send({ tasks: [{ ...task, callback_url }, task] });
+    expect(made).toMatchObject({ callback_url });
+    for (const id of [made.id, ...bulk.results.map((each: { id: string }) => each.id)]) await cancel(id);
+    await pass();
+    await pass();
+    expect(receiver.received.map(({ path }) => path)).toEqual(["/hook?of=task", "/hook?of=task"]);
+    const { headers, body } = receiver.received.find((one) => one.body.includes(made.id)) ?? NOTHING;
+    for (const secret of Object.values(CALLBACKS))
+      expect(new Verifier(secret).verify(body, headers as Record<string, string>)).toMatchObject({
+        type: "task.cancelled",
+      });
+    const [delivery] = await deliveriesOf(`task_id=${made.id}`);
+    expect(delivery).toMatchObject({ webhook_id: null, url: callback_url, state: "delivered" });
+    await api.post(`${DELIVERIES}/${delivery.id}/resend`).expect(202);
+    await pass();
+    expect(receiver.ids().filter((id) => id === delivery.id)).toHaveLength(2);
+  });
+
+  it("is refused where it could not be signed or may not be called", async () => {
+    const callback_url = receiver.url;
+    const { api: unsigned } = await startApp(db);
+    await unsigned
+      .post(`${R}/llm-tasks`)
+      .send({ ...task, callback_url })
+      .expect(400);
+    const { api: strict } = await startApp(db, { env: { ...CALLBACKS, OUTBOUND_ALLOW: "10.0.0.0/8" } });
+    const { body } = await strict
+      .post(`${R}/llm-tasks`)
+      .send({ ...task, callback_url })
+      .expect(400);
+    expect(body.error.fieldErrors.callback_url[0]).toContain("OUTBOUND_ALLOW");
+    const key = await createKey(db, "submitter", "submit");
+    const { api: keyed } = await startApp(db, { env: { ...CALLBACKS, RUNTIME_API_KEY: "the-main-key-of-the-tests" } });
+    const asked = { ...task, callback_url: "http://10.0.0.1/x" };
+    await keyed.post(`${R}/llm-tasks`).set("X-Runtime-API-Key", key).send(asked).expect(400);
+    const { body: bulk } = await strict.post(`${R}/llm-tasks/bulk`).send({ tasks: [{ ...task, callback_url }, asked] });
+    expect(bulk.results.map(({ code }: { code: number }) => code)).toEqual([400, 201]);
+    const { id } = (await api.post(`${R}/llm-tasks`).send(task).expect(201)).body;
+    await strict.post(`${R}/llm-tasks/${id}/replay`).send({ changes: { callback_url } }).expect(400);
   });
 });
 
