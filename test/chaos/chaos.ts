@@ -17,7 +17,17 @@ import { findViolations } from "./check.ts";
 import { findViolationsOfOwn } from "./check-own-workers.ts";
 import { prepareDatabaseFaults } from "./database-faults.ts";
 import { faultsOn, rage } from "./faults.ts";
-import { callerOf, cancelOne, createOne, emptyJournal, handOut, requeueSome, Worker } from "./fleet.ts";
+import {
+  callerOf,
+  cancelOne,
+  createOne,
+  createSome,
+  emptyJournal,
+  handOut,
+  replayOne,
+  requeueSome,
+  Worker,
+} from "./fleet.ts";
 import { startInstance } from "./instances.ts";
 import { OwnWorker } from "./own-workers.ts";
 import { seeded } from "./random.ts";
@@ -81,6 +91,8 @@ const work = [
   }),
   every(50, () => handOut(call, workers, random, false)),
   every(2_000, () => requeueSome(call, random)),
+  every(3_000, () => createSome(call, random, journal)),
+  every(3_000, () => replayOne(call, random, journal)),
   every(1_500, () => cancelOne(call, random, journal)),
   every(300, () => dispatchOne(call, random, journal)),
   ...workers.map((worker) => every(200, () => worker.claim(false))),

@@ -80,21 +80,60 @@ export async function until(call: () => ReturnType<Call>): Promise<Answer> {
   }
 }
 
-/** Creates a task, each under a key of its own. */
-export async function createOne(call: Call, random: Random, journal: Journal): Promise<void> {
-  const key = randomUUID();
-  const prompt = `Prompt ${key}`;
-  const requires = random.chance(0.1) ? [OWN] : random.chance(0.5) ? [BY_HAND] : [];
-  const context_id = `context ${random.between(0, 5)}`;
-  const policy = { timeout_sec: TIMEOUT_SEC, budget: 0 };
-  const more = {
+/** A request for a new task, under a key of its own. Few of them are alike in what the queue does with them. */
+function drawRequest(random: Random) {
+  const idempotency_key = randomUUID();
+  return {
+    context_id: `context ${random.between(0, 5)}`,
+    agent_slug: "chaos",
+    prompt: `Prompt ${idempotency_key}`,
+    policy: { timeout_sec: TIMEOUT_SEC, budget: 0 },
+    max_attempts: 5,
+    requires: random.chance(0.1) ? [OWN] : random.chance(0.5) ? [BY_HAND] : [],
+    idempotency_key,
     ...(random.chance(0.3) && { priority: random.between(-100, 100) }),
     ...(random.chance(0.1) && { concurrency_key: `key ${random.between(0, 4)}` }),
+    ...(random.chance(0.1) && { queue_ttl_sec: random.between(1, 30) }),
+    ...(random.chance(0.1) && { allow_fallback: false }),
+    ...(random.chance(0.1) && { prefers: [BY_HAND] }),
   };
-  const request = { context_id, agent_slug: "chaos", prompt, policy, max_attempts: 5, requires, ...more };
-  const { status, body } = await until(() => call("POST", "/llm-tasks", request, { "idempotency-key": key }));
-  if (status === 201 || status === 200) journal.created.push({ id: body.id, key, prompt });
+}
+
+/** Creates a task. Now and then it waits a second for the task's end. */
+export async function createOne(call: Call, random: Random, journal: Journal): Promise<void> {
+  const request = drawRequest(random);
+  const headers: Record<string, string> = random.chance(0.1) ? { prefer: "wait=1" } : {};
+  const { status, body } = await until(() => call("POST", "/llm-tasks", request, headers));
+  const { id } = body?.task ?? body ?? {};
+  if ([200, 201, 202].includes(status)) noteCreated(journal, id, request);
   else journal.wrong.push(`a create was answered ${status}: ${JSON.stringify(body)}`);
+}
+
+/** Creates several in one call. */
+export async function createSome(call: Call, random: Random, journal: Journal): Promise<void> {
+  const tasks = Array.from({ length: random.between(2, 8) }, () => drawRequest(random));
+  const { status, body } = await until(() => call("POST", "/llm-tasks/bulk", { tasks }));
+  const results: { id: string | null }[] = status === 200 ? body.results : [];
+  for (const [n, task] of tasks.entries()) {
+    const id = results[n]?.id;
+    if (id) noteCreated(journal, id, task);
+    else journal.wrong.push(`a task of a bulk was answered ${status}: ${JSON.stringify(results[n])}`);
+  }
+}
+
+/** Creates one from an old one. */
+export async function replayOne(call: Call, random: Random, journal: Journal): Promise<void> {
+  if (journal.created.length === 0) return;
+  const { id: old, prompt } = random.pick(journal.created);
+  const idempotency_key = randomUUID();
+  const headers = { "idempotency-key": idempotency_key };
+  const { status, body } = await until(() => call("POST", `/llm-tasks/${old}/replay`, {}, headers));
+  if (status === 200 || status === 201) noteCreated(journal, body.id, { idempotency_key, prompt });
+  else journal.wrong.push(`a replay was answered ${status}: ${JSON.stringify(body)}`);
+}
+
+function noteCreated(journal: Journal, id: string, task: { idempotency_key: string; prompt: string }): void {
+  journal.created.push({ id, key: task.idempotency_key, prompt: task.prompt });
 }
 
 /** Puts a failed or dead task back, as a person would who looks at the list. */
