@@ -5,6 +5,7 @@ import * as fleetTables from "./src/db/fleet-tables.ts";
 import * as liveOutputTable from "./src/db/live-output-table.ts";
 import * as outputTables from "./src/db/output-tables.ts";
 import * as rateCountTable from "./src/db/rate-count-table.ts";
+import * as retentionTable from "./src/db/retention-table.ts";
 import * as schema from "./src/db/schema.ts";
 import * as settingsTables from "./src/db/settings-tables.ts";
 import * as usageTables from "./src/db/usage-tables.ts";
@@ -19,6 +20,7 @@ const ours = [
   liveOutputTable,
   rateCountTable,
   webhookTables,
+  retentionTable,
 ]
   .flatMap((tables) => Object.values<unknown>(tables))
   .filter((exported) => is(exported, PgTable))
@@ -39,6 +41,7 @@ export default defineConfig({
     "./src/db/live-output-table.ts",
     "./src/db/rate-count-table.ts",
     "./src/db/webhook-tables.ts",
+    "./src/db/retention-table.ts",
   ],
   out: "./migrations",
   schemaFilter: ["public"],

@@ -6,11 +6,14 @@ import {
   bindAddress,
   bucketName,
   databaseUrl,
+  daysKept,
   headerValue,
   hostName,
   httpUrl,
   keyValue,
   origins,
+  region,
+  share,
   webhookSecret,
   wholeNumber,
 } from "./setting-values.ts";
@@ -39,10 +42,7 @@ const variables = z.object({
   MINIO_PORT: wholeNumber(1, 65_535, 9000),
   MINIO_ACCESS_KEY: keyValue.default(""),
   MINIO_SECRET_KEY: z.string().default(""),
-  MINIO_REGION: z
-    .string()
-    .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the name of a region, such as us-east-1")
-    .default("us-east-1"),
+  MINIO_REGION: region,
   MINIO_ARTIFACT_BUCKET: bucketName.default("bloom-artifacts"),
   MINIO_USE_SSL: z.enum(["true", "false"]).default("false"),
   RATE_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 100),
@@ -54,6 +54,8 @@ const variables = z.object({
   MAX_BODY_MB: wholeNumber(1, 100, 10),
   MAX_OUTPUT_MB: wholeNumber(1, 4_096, 1_024),
   DRAIN_SECONDS: wholeNumber(0, 300, 0),
+  RETENTION_DAYS: daysKept,
+  AUDIT_RETENTION_DAYS: daysKept,
   SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
   WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
   CORS_ORIGINS: origins,
@@ -62,11 +64,7 @@ const variables = z.object({
   CALLBACK_SECRET_PREVIOUS: webhookSecret.optional(),
   PUBLIC_URL: httpUrl.optional(),
   LIVE_OUTPUT: z.enum(["true", "false"]).default("true"),
-  ACCOUNT_PACE_AT: z.coerce
-    .number("must be a number from 0 to 1")
-    .min(0, "must be 0 or more")
-    .max(1, "must be 1 or less")
-    .default(0.95),
+  ACCOUNT_PACE_AT: share(0.95),
   AUTO_DISPATCH: z.enum(["true", "false"]).default("false"),
   TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
 });
@@ -160,6 +158,8 @@ const environment = variables
       },
       /** How long a service that is to stop goes on taking requests, so that what is in front of it sees it leave. */
       drainMs: env.DRAIN_SECONDS * 1_000,
+      /** For how many days ended tasks and audit entries are kept; 0: for ever. */
+      keptDays: { tasks: env.RETENTION_DAYS, auditEntries: env.AUDIT_RETENTION_DAYS },
       sweepIntervalMs: env.SWEEP_INTERVAL_MS,
       workerSyncIntervalMs: env.WORKER_SYNC_INTERVAL_MS,
       /** The addresses that may be called; undefined for all. */

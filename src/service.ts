@@ -27,6 +27,8 @@ import { openResultRoom } from "./queue/result-room.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { sumUpUsage } from "./queue/usage-sums.ts";
 import { openWaitingRoom } from "./queue/waiting-room.ts";
+import { archiveFolder } from "./retention/archive-file.ts";
+import { passesEveryMs, retainOnce } from "./retention/retain-once.ts";
 import { createSecretBox } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
 import { checkSettingsKey } from "./settings/settings-key-check.ts";
@@ -118,6 +120,11 @@ export async function startService(config: Config, log: Logger): Promise<Service
       loops.push(
         every(RATE_COUNTS_INTERVAL_MS, "rate counts", db, async () => ({ forgotten: await forgetPastHits(db) })),
       );
+    if (config.keptDays.tasks > 0 || config.keptDays.auditEntries > 0) {
+      const retention = { store, folder: archiveFolder(config.dataDir), days: config.keptDays };
+      const pass = () => retainOnce(db, retention, stopping.signal);
+      loops.push(every(passesEveryMs(config.keptDays), "retention", db, pass));
+    }
     if (config.autoDispatch) {
       const pass = async () => ({ dispatched: await autoDispatchOnce(db, dispatcher, config.publicUrl, log) });
       loops.push(every(AUTO_DISPATCH_INTERVAL_MS, "auto dispatch", db, pass));

@@ -7,6 +7,27 @@ import { isSecret, SECRET_RULE } from "./webhook-secret.ts";
 export const wholeNumber = (min: number, max: number, fallback: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
 
+/** A share, such as 0.95. */
+export const share = (fallback: number) =>
+  z.coerce
+    .number("must be a number from 0 to 1")
+    .min(0, "must be 0 or more")
+    .max(1, "must be 1 or less")
+    .default(fallback);
+
+/** A number of days, also a part of one, for which something is kept; 0 is for ever. */
+export const daysKept = z.coerce
+  .number("must be a number of days")
+  .min(0, "must be 0 or more")
+  .max(36_500, "must be 36500 or less")
+  .default(0);
+
+/** The name of a region of an object store. */
+export const region = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, "must be the name of a region, such as us-east-1")
+  .default("us-east-1");
+
 /** A key that is sent as an HTTP header, which carries only printable ASCII. */
 export const headerValue = z.string().regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces, and not empty");
 

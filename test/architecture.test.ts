@@ -26,6 +26,7 @@ function importsOf(file: string): string[] {
 const RULES: [layer: string, forbidden: RegExp][] = [
   ["http", /^(drizzle-orm|pg$|db\/(schema|[a-z-]+-tables?))/],
   ["queue", /^(express|http\/|app\.ts|service\.ts|server\.ts)/],
+  ["retention", /^(express|http\/|queue\/|app\.ts|service\.ts|server\.ts)/],
   ["webhooks", /^(express|http\/|queue\/|app\.ts|service\.ts|server\.ts)/],
   ["events", /^(express|http\/|queue\/|webhooks\/|fleet\/|app\.ts|service\.ts|server\.ts)/],
   ["fleet", /^(express|http\/|queue\/|webhooks\/|app\.ts|service\.ts|server\.ts)/],

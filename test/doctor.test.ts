@@ -32,6 +32,7 @@ describe("npm run doctor", () => {
     expect(output).toMatch(/^ok {4}The tables are those of this version/m);
     expect(output).toMatch(/^ok {4}The clocks of this machine and of the database agree/m);
     expect(output).toMatch(/^note {2}The service does not run here/m);
+    expect(output).toMatch(/^ok {4}Tasks and audit entries are kept for ever/m);
     expect(output).toMatch(/^note {2}There is no SETTINGS_KEY and no /m);
     expect([code, output.includes(KEY)]).toEqual([0, false]);
     expect((await examine({})).output).toMatch(/^note {2}There is no SETTINGS_KEY and no /m);
@@ -52,9 +53,15 @@ describe("npm run doctor", () => {
       last?.hash,
       last?.created_at,
     ]);
-    const { code, output } = await examine({ RUNTIME_API_KEY: "short", MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" });
+    await query("insert into runtime_retention (name, held_until, passed_at) values ('retention', 0, 0)");
+    const { code, output } = await examine({
+      RUNTIME_API_KEY: "short",
+      MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
+      RETENTION_DAYS: "90",
+    });
     expect(code).toBe(1);
     expect(output).toMatch(/^WRONG A lease is overdue for 60 min: nothing sweeps\./m);
+    expect(output).toMatch(/^WRONG Kept are ended tasks for 90 days, but the last pass over them ended \d+ d ago/m);
     expect(output).toMatch(/^WRONG RUNTIME_API_KEY has fewer than 16 characters/m);
     expect(output).toMatch(/^WRONG Membridge cannot be reached/m);
   });

@@ -35,6 +35,8 @@ export const TYPE_OF_ACTION = {
   admin_key_encrypted: "config.encrypted",
   admin_key_reencrypted: "config.encrypted",
   settings_key_recorded: "config.key_recorded",
+  tasks_removed: "retention.tasks_removed",
+  audit_entries_removed: "retention.audit_removed",
   leadership_promote: "project.leader_selected",
   webhook_created: "webhook.created",
   webhook_updated: "webhook.updated",

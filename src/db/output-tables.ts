@@ -34,22 +34,30 @@ export const runtimeArtifacts = pgTable(
 );
 
 /**
- * Outputs on their way: uploaded by a worker ahead of its completion, or just being put into the bucket. The completion that takes one over
- * deletes its row; what is left over after a day is cleaned away, in the bucket too. The id is that of the artifact to be.
+ * Outputs on their way: uploaded by a worker ahead of its completion, or just being put into the bucket; and objects whose artifact was removed
+ * (retention/remove-tasks.ts). The completion that takes an output over deletes its row; what is left over after a day is cleaned away, in the bucket
+ * too. The id is that of the artifact to be.
  */
-export const stagedOutputs = pgTable("runtime_staged_outputs", {
-  id: uuid().primaryKey(),
-  task_id: uuid().notNull(),
-  lease_id: uuid(),
-  created_at: epochMs("created_at").notNull(),
-  /** Null until the upload has ended. */
-  size_bytes: byteCount(),
-  sha256: text(),
-  /** Whether it is text in UTF-8; null until the upload has ended. */
-  is_utf8: boolean(),
-  /** The bucket in which there may be an object of it; null while there is none. */
-  bucket: text(),
-});
+export const stagedOutputs = pgTable(
+  "runtime_staged_outputs",
+  {
+    id: uuid().primaryKey(),
+    task_id: uuid().notNull(),
+    lease_id: uuid(),
+    created_at: epochMs("created_at").notNull(),
+    /** Null until the upload has ended. */
+    size_bytes: byteCount(),
+    sha256: text(),
+    /** Whether it is text in UTF-8; null until the upload has ended. */
+    is_utf8: boolean(),
+    /** The bucket in which there may be an object of it; null while there is none. */
+    bucket: text(),
+  },
+  (staged) => [
+    // storage/clean-staged.ts: the oldest first. Objects of removed tasks wait here, a hundred thousand after a big removal
+    index("runtime_staged_outputs_oldest").on(staged.created_at),
+  ],
+);
 
 /** The bytes of outputs that are too large for one value, of staged ones and of artifacts, in pieces. */
 export const outputChunks = pgTable(

@@ -1,14 +1,16 @@
 /** What can be said of the database, and of the queue in it. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { sql } from "drizzle-orm";
+import { gt, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime, nowMs } from "../db/clock.ts";
 import { databaseHealth } from "../db/health.ts";
 import { countPendingMigrations } from "../db/migrate.ts";
+import { retention } from "../db/retention-table.ts";
 import { readGauges } from "../queue/gauges.ts";
+import type { KeptDays } from "../retention/retain-once.ts";
 import { createSecretBox, type SecretBox } from "../settings/secret-box.ts";
 import { isSettingsKeyRight } from "../settings/settings-key-check.ts";
 import { readOrMakeSettingsKey } from "../settings/settings-key-file.ts";
@@ -19,6 +21,8 @@ const CLOCK_OFF_MS = 5_000;
 const CLOCK_WRONG_MS = 60_000;
 const LONG_WAIT_MS = 15 * 60_000;
 const NOBODY_WORKS_MS = 60_000;
+/** A pass over old records is made every 5 minutes at least. */
+const LATE_PASS_MS = 3_600_000;
 /** A sweep may be late by its interval and its own time. */
 const SWEEP_MARGIN_MS = 60_000;
 
@@ -74,6 +78,28 @@ export async function checkSettingsKey(db: Db, config: Config, log: Logger): Pro
     "The settings in the database are encrypted with another key than this machine has.",
     "Give every instance the same SETTINGS_KEY (or settings.key), or save the configuration again: POST /api/runtime/config.",
   );
+}
+
+/** What is removed after a time, and whether that is done. A pass may take hours, and has its turn meanwhile. */
+export async function checkRetention(db: Db, { tasks, auditEntries }: KeptDays): Promise<Finding> {
+  if (tasks === 0 && auditEntries === 0)
+    return ok("Tasks and audit entries are kept for ever (RETENTION_DAYS, AUDIT_RETENTION_DAYS)");
+  const [last] = await db
+    .select({
+      agoMs: sql<number | null>`(${nowMs} - ${retention.passed_at})::float8`,
+      isAtIt: gt(retention.held_until, nowMs),
+    })
+    .from(retention);
+  const said = [
+    tasks > 0 && `ended tasks for ${tasks} days`,
+    auditEntries > 0 && `audit entries for ${auditEntries} days`,
+  ];
+  const kept = `Kept are ${said.filter(Boolean).join(" and ")}`;
+  if (last?.isAtIt || (last?.agoMs ?? LATE_PASS_MS) < LATE_PASS_MS) return ok(kept);
+  const mend = 'Start the service with these settings; if it runs, its log says why the loop "retention" fails.';
+  return typeof last?.agoMs === "number"
+    ? wrong(`${kept}, but the last pass over them ended ${timeOf(last.agoMs)} ago.`, mend)
+    : note(`${kept}, but no pass over them was made yet.`, mend);
 }
 
 /** Overdue leases say that no sweep runs; due tasks that nobody works on, that the fleet is away. */

@@ -49,6 +49,11 @@ export function createMeters() {
     tasksDead: counter("bloom_tasks_dead_total", "Tasks that became dead, by why.", {
       cause: ["lease expired", "error", "never started"],
     }),
+    tasksRemoved: counter("bloom_tasks_removed_total", "Tasks that were archived and removed (RETENTION_DAYS)."),
+    auditEntriesRemoved: counter(
+      "bloom_audit_entries_removed_total",
+      "Audit entries that were archived and removed (AUDIT_RETENTION_DAYS).",
+    ),
     httpRequests: counter(
       "bloom_http_requests_total",
       "Answered requests by route and status; 499: the client went away.",

@@ -14,13 +14,15 @@ const SETTLED_MS = 600_000;
 const COUNT_ALL_EVERY_MS = 3_600_000;
 
 /**
- * How many tasks and leases there are up to a time. Rows are never deleted, so that only later ones need to be counted. To count a million of
- * each took 140 ms, every 2 s while somebody looked.
+ * How many tasks and leases there are up to a time, so that only later ones need to be counted. To count a million of each took 140 ms, every 2 s
+ * while somebody looked.
  */
 interface Settled {
   until: number;
   tasks: number;
   leases: number;
+  /** How many tasks had been removed then (retention/remove-tasks.ts). When it is another number now, everything is counted anew. */
+  removed: number;
   /** When all rows were counted last, by the clock of this process. */
   since: number;
 }
@@ -36,9 +38,10 @@ export function openStats(db: Db): () => Promise<Stats> {
   let settled: Settled | undefined;
   const countAnew = async () => {
     const began = performance.now();
-    if (!settled || began - settled.since > COUNT_ALL_EVERY_MS)
-      settled = { until: -1, tasks: 0, leases: 0, since: began };
-    const [stats, later] = await count(db, settled);
+    if (!settled || began - settled.since > COUNT_ALL_EVERY_MS) settled = nothingSettled(began);
+    let [stats, later] = await count(db, settled);
+    if (settled.until >= 0 && later.removed !== settled.removed)
+      [stats, later] = await count(db, nothingSettled(began));
     settled = later;
     const countedAt = performance.now();
     last = { stats, countedAt: began, freshMs: Math.min(LONGEST_MS, (countedAt - began) * REST_PER_COUNTING) };
@@ -59,6 +62,8 @@ export function openStats(db: Db): () => Promise<Stats> {
   };
 }
 
+const nothingSettled = (since: number): Settled => ({ until: -1, tasks: 0, leases: 0, removed: 0, since });
+
 /** This status may have so many tasks that they are not counted: their number is what is left of the total. */
 const MOST = "completed";
 const COUNTED = TASK_STATUSES.filter((status) => status !== MOST);
@@ -73,6 +78,7 @@ async function count(db: Db, settled: Settled): Promise<[Stats, Settled]> {
     select now, settled, ${after("llm_tasks", "created_at")} as tasks, ${after("leases", "started_at")} as leases,
       json_build_object(${sql.join(COUNTED.map(countOf), sql`, `)}) as by_status,
       (select count(*) from leases where status = 'active')::int as active,
+      (select coalesce(sum(tasks_removed), 0) from runtime_retention)::float8 as removed,
       (select json_build_object('total', count(*), 'online', count(*) filter (where status = 'online')) from workers) as workers
     from clock`);
   const [row] = rows;
@@ -91,6 +97,7 @@ async function count(db: Db, settled: Settled): Promise<[Stats, Settled]> {
     until: Number(row.settled),
     tasks: settled.tasks + row.tasks.settled,
     leases: settled.leases + row.leases.settled,
+    removed: row.removed,
   };
   return [stats, later];
 }
@@ -102,6 +109,7 @@ type Counts = {
   leases: { all: number; settled: number };
   by_status: Record<string, number>;
   active: number;
+  removed: number;
   workers: Stats["workers"];
 };
 

@@ -57,6 +57,7 @@ async function makeRows({ db, query }: TestDatabase): Promise<void> {
   await createKey(db, "dashboard", "read");
   await query("insert into runtime_settings values ('a', 'b')");
   await query("insert into runtime_usage (dimension, day, key, tokens) values ('day', '2026-01-31', '2026-01-31', 7)");
+  await query("insert into runtime_retention (name, held_until, tasks_removed) values ('retention', 0, 7)");
   await query("insert into runtime_accounts (id, updated_at) values ('max-1', 7)");
 }
 

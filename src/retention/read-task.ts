@@ -1,0 +1,91 @@
+import { eq, sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { runtimeArtifacts } from "../db/output-tables.ts";
+import type { ArtifactRow } from "../db/rows.ts";
+import { messageOf } from "../errors.ts";
+import { type Content, contentOf, Damaged, type Facts } from "../storage/artifact-content.ts";
+import { keyIn } from "../storage/artifact-key.ts";
+import type { ArtifactStore } from "../storage/artifact-store.ts";
+import { versionOf } from "./old-tasks.ts";
+
+/** A row as the archive has it: a line of JSON with the name of its table. */
+export const lineOf = (table: string, row: string) => `{"table":"${table}","row":${row}}\n`;
+
+/** What was read of a task. */
+export interface WholeTask {
+  id: string;
+  /** Of the rows that were read (old-tasks.ts). */
+  version: string;
+}
+
+/**
+ * Gives the lines of a task: its own row, those of its leases, results and artifacts as they are in PostgreSQL, and the bytes of outputs that are
+ * not in these rows. Returns what was read. Undefined, and no line: the task is gone, or bytes of it are damaged, so that it must stay. Throws
+ * Unavailable when the object store does not hand the bytes out.
+ */
+export async function* readTask(
+  db: Db,
+  store: ArtifactStore,
+  id: string,
+  signal: AbortSignal,
+): AsyncGenerator<string, WholeTask | undefined> {
+  const { rows } = await db.execute<{ source: string; row: string; version: string }>(sql`
+    select source, row, version from (select ${versionOf} as version from llm_tasks t where id = ${id}) as v, (
+      select 0 as place, 'llm_tasks' as source, to_jsonb(t)::text as row from llm_tasks t where id = ${id}
+      union all select 1, 'leases', to_jsonb(l)::text from leases l where task_id = ${id}
+      union all select 2, 'llm_results', to_jsonb(r)::text from llm_results r where task_id = ${id}
+      union all select 3, 'runtime_artifacts', to_jsonb(a)::text from runtime_artifacts a where task_id = ${id}
+    ) as found order by place, row`);
+  const version = rows[0]?.version;
+  const outputs = version && (await outputsOf(db, store, id, signal));
+  if (!outputs) return undefined;
+  for (const { source, row } of rows) yield lineOf(source, row);
+  for (const { artifactId, content, facts } of outputs)
+    yield* bytesOf(artifactId, content.open(facts, undefined, signal));
+  return { id, version };
+}
+
+interface Output {
+  artifactId: string;
+  content: Content;
+  facts: Facts;
+}
+
+/** The task's outputs whose bytes are not in a row, after a look that all of these are right. Undefined: some are damaged. */
+async function outputsOf(
+  db: Db,
+  store: ArtifactStore,
+  taskId: string,
+  signal: AbortSignal,
+): Promise<Output[] | undefined> {
+  const artifacts = await db.select().from(runtimeArtifacts).where(eq(runtimeArtifacts.task_id, taskId));
+  const outputs: Output[] = [];
+  try {
+    for (const artifact of artifacts.filter((each) => hasBytesElsewhere(each, store))) {
+      const content = contentOf(db, store, artifact);
+      outputs.push({ artifactId: artifact.id, content, facts: await content.verify(signal) });
+    }
+    return outputs;
+  } catch (error) {
+    if (!(error instanceof Damaged)) throw error;
+    const reason = messageOf(error);
+    store.log.warn({ task: taskId, reason }, "an old task is not removed, since its output is damaged");
+    return undefined;
+  }
+}
+
+/** True where the bytes are neither in the artifact's row nor in a bucket that is not ours, where they stay. */
+function hasBytesElsewhere({ url, content, size_bytes }: ArtifactRow, { bucket }: ArtifactStore): boolean {
+  if (url !== null) return bucket !== undefined && keyIn(bucket.name, url) !== undefined;
+  return content === null && size_bytes !== null;
+}
+
+/** The bytes in pieces, in the form of the table for outputs that are too large for one value, in Base64. */
+async function* bytesOf(artifactId: string, bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  let seq = 0;
+  for await (const piece of bytes) {
+    const row = { output_id: artifactId, seq, data: piece.toString("base64") };
+    yield lineOf("runtime_output_chunks", JSON.stringify(row));
+    seq += 1;
+  }
+}
