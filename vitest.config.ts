@@ -1,31 +1,45 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
+/** Files that share what their support modules start when they are loaded, or that change a module: each needs a process of its own. */
+const ISOLATED = ["test/worker/**/*.test.ts", "test/http/express-prototypes.test.ts"];
 /** What starts many processes or moves much data takes longest. Begun last, one such file would have a core to itself at the end. */
 const LONG = /test\/(worker|embedded|storage\/large|secrets|service|model|queue\/races)/;
 
+/** Isolated files come first, then the long ones: a process is kept for the next file only when that one may share it. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const sorted = await super.sort(files);
-    const isLong = ({ moduleId }: TestSpecification) => LONG.test(moduleId);
-    return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))];
+    const rank = ({ moduleId, project }: TestSpecification) =>
+      project.config.isolate ? 0 : LONG.test(moduleId) ? 1 : 2;
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
   }
 }
 
+const EACH_TEST = { testTimeout: 60_000, hookTimeout: 120_000, restoreMocks: true };
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
     globalSetup: [
       "test/support/temporary.ts",
       "test/support/programs.ts",
       "test/support/postgres.ts",
       "test/support/answer-checks.ts",
     ],
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
     // As many as CI has cores: with a third, tests that wait for processes met their time limits. Each file has a database of its own.
     maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
-    restoreMocks: true,
+    projects: [
+      { test: { name: "own process", include: ISOLATED, ...EACH_TEST } },
+      {
+        test: {
+          name: "shared process",
+          include: ["test/**/*.test.ts"],
+          exclude: ISOLATED,
+          // Loading the code took half of the CPU time of a file. The next file finds it loaded.
+          isolate: false,
+          ...EACH_TEST,
+        },
+      },
+    ],
   },
 });

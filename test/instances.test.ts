@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import type { Task } from "../src/contract/views.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { pgbouncerPath, startPgbouncer } from "./support/pgbouncer.ts";
-import { type ServiceProcess, startProcess } from "./support/process.ts";
+import { type ServiceProcess, startService } from "./support/process.ts";
 
 const SWEEP_INTERVAL_MS = 500;
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-instances-"));
@@ -47,7 +47,7 @@ describe.each(["directly", BOUNCER])("two instances that reach an empty database
       SWEEP_INTERVAL_MS: String(SWEEP_INTERVAL_MS),
       WORKER_SYNC_INTERVAL_MS: "200",
     };
-    [one, two] = await Promise.all([startProcess(env), startProcess(env)]);
+    [one, two] = await Promise.all([startService(env), startService(env)]);
     await call(one, "/workers", { name: "rpi", capabilities: { max_concurrency: 32 } });
   });
 

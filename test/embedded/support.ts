@@ -19,9 +19,6 @@ const SERVICE = testProgram("embedded-service");
 
 export const isRoot = process.getuid?.() === 0;
 
-// Every step is a process or several; two busy cores may take their time.
-vi.setConfig({ testTimeout: 60_000 });
-
 /** A folder that everybody may enter, unless `mode` says otherwise. It fails the test if processes use it after the end. */
 export async function temporaryFolder(mode = 0o755): Promise<string> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), "bloom embedded ü ")));

@@ -1,7 +1,7 @@
-import { afterAll } from "vitest";
+import { onTestFinished } from "vitest";
 import { launch } from "./launch.ts";
 
-/** The service as a process of its own, which ends with the test file. */
+/** The service as a process of its own. */
 export interface ServiceProcess {
   url: string;
   pid: number;
@@ -11,21 +11,24 @@ export interface ServiceProcess {
   stop(signal?: NodeJS.Signals): Promise<number | null>;
 }
 
-const running = new Set<ServiceProcess>();
-afterAll(async () => {
-  await Promise.all([...running].map((service) => service.stop()));
-});
-
-/** Starts the service with `env` alone as its settings, on a free port, and waits until it listens. Throws with its output if it ends before. */
+/** Starts the service as `startService` does, and stops it when the running test is done. */
 export async function startProcess(env: Record<string, string>): Promise<ServiceProcess> {
+  const service = await startService(env);
+  onTestFinished(async () => void (await service.stop()));
+  return service;
+}
+
+/**
+ * Starts the service with `env` alone as its settings, on a free port, and waits until it listens. The caller stops it.
+ * Throws with its output if it ends before.
+ */
+export async function startService(env: Record<string, string>): Promise<ServiceProcess> {
   const { pid, output, listening, exited, kill } = launch(env);
   const stop = (signal: NodeJS.Signals = "SIGTERM") => {
     kill(signal);
     return exited;
   };
-  const service: ServiceProcess = { url: `http://127.0.0.1:${await listening}`, pid, output, stop };
-  running.add(service);
-  return service;
+  return { url: `http://127.0.0.1:${await listening}`, pid, output, stop };
 }
 
 /** Runs the service when it is expected to refuse to start; gives its exit code and what it wrote. It is stopped if it starts all the same. */
