@@ -6,18 +6,8 @@ import { LEGACY_TABLES, makeLegacyDatabase } from "../support/legacy.ts";
 
 const empty = () => createTestDatabase({ from: "template0" });
 
-const OUR_TABLES = [
-  ...LEGACY_TABLES,
-  "runtime_staged_outputs",
-  "runtime_output_chunks",
-  "runtime_api_keys",
-  "runtime_accounts",
-  "runtime_cli_sessions",
-  "runtime_new_usage",
-  "runtime_usage",
-  "runtime_usage_months",
-  "runtime_live_output",
-];
+/** The names of our tables and of what belongs to them. */
+const OURS = `^((${LEGACY_TABLES.join("|")})(_|$)|runtime_)`;
 
 async function countsOf({ query }: TestDatabase) {
   const counts = LEGACY_TABLES.map((table) => `(select count(*)::int from ${table}) as ${table}`);
@@ -34,9 +24,9 @@ async function othersIn({ query }: TestDatabase) {
        from pg_attribute where attrelid = c.oid and attnum > 0) as columns,
       (select jsonb_agg(pg_get_constraintdef(oid) order by oid) from pg_constraint where conrelid = c.oid) as constraints
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-    where n.nspname in ('public', 'notebooks') and c.relname not in (select unnest($1::text[])) and c.relname !~ '^(${OUR_TABLES.join("|")})_'
+    where n.nspname in ('public', 'notebooks') and c.relname !~ $1
     order by c.oid`,
-    [OUR_TABLES],
+    [OURS],
   );
   const rows = await query("select * from notebooks.pages").catch(() => []);
   const users = await query("select * from users").catch(() => []);

@@ -139,7 +139,7 @@ describe("a stop", () => {
     proxy.throttle(20_000);
     const service = await startProcess({ DATABASE_URL, ...s3.env(here), SETTINGS_KEY: "a key for the tests alone" });
     // Far more than the look at the bucket takes: the upload is under way.
-    await expect.poll(proxy.bytesPassed).toBeGreaterThan(10_000);
+    await expect.poll(proxy.bytesPassed, { timeout: 30_000 }).toBeGreaterThan(10_000);
     const asked = Date.now();
     expect(await service.stop()).toBe(0);
     expect(Date.now() - asked).toBeLessThan(5_000);
