@@ -116,10 +116,12 @@ export function postmasterOf(dataDir: string): number {
 
 /** Resolves when PostgreSQL has ended, all of it. */
 export function gone(dataDir: string): Promise<void> {
-  return eventually(() => {
+  const check = () => {
     const left = processesOn(dataDir);
     if (left.length > 0) throw new Error(`still running: ${left.map(({ command }) => command).join("\n")}`);
-  });
+  };
+  // Each look starts `ps`.
+  return vi.waitFor(check, { timeout: 15_000, interval: 100 });
 }
 
 /** A copy of the npm package with PostgreSQL's programs in `folder`. */

@@ -5,6 +5,7 @@ import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 import { startMembridge } from "../support/membridge.ts";
+import { propertyRuns } from "../support/property-runs.ts";
 
 const { db, query } = await createTestDatabase();
 const membridge = await startMembridge();
@@ -282,7 +283,7 @@ it.each(ROUTES)(
         const json: unknown = reply.status === 204 || isInput ? {} : JSON.parse(reply.body);
         if (reply.status >= 400) expect(isRefusal(json), reply.body).toBe(true);
       }),
-      { numRuns: 50 },
+      { numRuns: propertyRuns(50) },
     );
     expect(app.logged.filter(({ level }) => Number(level) >= 50)).toEqual([]);
     expect(await query("select count(*)::int as n from llm_tasks")).toHaveLength(1);

@@ -93,7 +93,7 @@ describe("races", () => {
     };
     for (let round = 0; round < 40; round++) await Promise.all(Array.from({ length: 25 }, (_, n) => race(n % 2 === 0)));
     expect(await brokenRows()).toEqual([]);
-  }, 120_000);
+  }, 300_000);
 
   it("requeue against sweep, both at once and again: nothing is lost, doubled or deadlocked", async () => {
     const worker = await aWorker(db);

@@ -11,6 +11,7 @@ import { auditEntries } from "../../src/queue/audit-list.ts";
 import { tasks } from "../../src/queue/task-list.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask } from "../support/factories.ts";
+import { propertyRuns } from "../support/property-runs.ts";
 
 /** Every row of the list, page by page. */
 async function whole<Row>(
@@ -96,7 +97,7 @@ it("a list of tasks has exactly the rows that its filter means, whatever comes i
       const found = await whole<Task>(db, tasks(bounded, detail), wanted, isBusy ? comesIn : undefined);
       expect(found.map(({ id }) => id)).toEqual(newestFirst.filter((row) => isMeant(row, filter)).map(({ id }) => id));
     }),
-    { numRuns: 60 },
+    { numRuns: propertyRuns(40) },
   );
 });
 
@@ -155,6 +156,6 @@ it("a list of audit entries has exactly those that its filter means", async () =
       const meant = rows.filter((row) => isMeant(row, filter)).reverse();
       expect(found.map(({ id }) => id)).toEqual(meant.map(({ id }) => id));
     }),
-    { numRuns: 60 },
+    { numRuns: propertyRuns(40) },
   );
 });
