@@ -2,6 +2,10 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
+import { declaredCalls } from "../src/app.ts";
+import type { Operation } from "../src/http/openapi/client-types.ts";
+import { documentOf } from "../src/http/openapi/document.ts";
+import type { Schema } from "../src/http/openapi/schemas.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
@@ -71,5 +75,99 @@ describe("what the pages name", () => {
       }),
     );
     expect(broken).toEqual([]);
+  });
+});
+
+describe("docs/api.md", () => {
+  const { paths, components } = documentOf(declaredCalls(), "1.0.0");
+  const [general = "", ...sections] = read("docs/api.md").split(/^## (?=Records)/m);
+  const rows = sections
+    .join("")
+    .split("\n")
+    .filter((line) => line.startsWith("|"));
+  const quotedIn = (text: string) => [...text.matchAll(/`([^`]*)`/g)].map(([, quoted = ""]) => quoted);
+  /** The rows that begin with such a name in their first cell. */
+  const rowsNamed = (isMeant: (name: string) => boolean) =>
+    rows.filter((row) => quotedIn(row.split("|")[1] ?? "").some(isMeant));
+  const names = (text: string, name: string) => new RegExp(`(?<![\\w])${name}(?![\\w])`).test(text);
+
+  /** The rows that name the call's method and its address, or the end of that. */
+  function rowsOf(method: string, path: string): string[] {
+    const parts = path
+      .replace(/\{(\w+)\}/g, ":$1")
+      .split("/")
+      .slice(1);
+    const ends = parts.map((_, at) => `/${parts.slice(at).join("/")}`).filter((end) => /\/(?!:)/.test(end));
+    return rows.filter((row) => {
+      const addresses = quotedIn(row).map((quoted) => quoted.replace(/^[A-Z]+ |^…|\?.*$/g, "").replace(/^…/, ""));
+      return names(row, method.toUpperCase()) && addresses.some((address) => ends.includes(address));
+    });
+  }
+
+  const calls = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).map(([method, operation]) => ({
+      told: rowsOf(method, path),
+      method,
+      path,
+      ...(operation as unknown as Operation),
+    })),
+  );
+  const bodyOf = ({ requestBody }: Operation) => {
+    const properties = requestBody?.content["application/json"]?.schema.properties ?? {};
+    return Object.entries(properties as Record<string, Schema>);
+  };
+
+  /** The bounds that a reader cannot guess: lengths, sizes and ranges, of what is in it too. */
+  function boundsOf(schema: unknown): number[] {
+    if (typeof schema !== "object" || schema === null) return [];
+    return Object.entries(schema).flatMap(([name, value]) => {
+      const isBound = ["maxLength", "maxItems", "maximum", "minimum"].includes(name) && Math.abs(Number(value)) > 1;
+      return isBound ? [Number(value)] : boundsOf(value);
+    });
+  }
+  /** The end of time, which is the bound of all times. */
+  const END_OF_TIME = 8.64e15;
+  const says = (text: string, bound: number) =>
+    [String(bound), bound.toLocaleString("en-US")].some((shown) =>
+      new RegExp(`(?<![\\d,]|\\d\\.)${shown}(?!,?\\d)`).test(text),
+    );
+
+  it("names every call", () => {
+    expect(calls.filter(({ told }) => told.length === 0).map(({ method, path }) => `${method} ${path}`)).toEqual([]);
+  });
+
+  it("names every field and parameter that a call takes, with its bounds", () => {
+    const untold: string[] = [];
+    for (const call of calls) {
+      const { operationId, parameters, told } = call;
+      const isCreation = ["createTask", "replayTask"].includes(operationId);
+      for (const { name, in: place } of parameters)
+        if (place === "query" && !names(general + told, name)) untold.push(`${operationId}?${name}`);
+      for (const [name, schema] of bodyOf(call)) {
+        const more = isCreation ? rowsNamed((field) => field === name || field.startsWith(`${name}.`)) : [];
+        const text = [general, ...told, ...more].join("\n");
+        if (!names(text, name)) untold.push(`${operationId}: ${name}`);
+        const bounds = boundsOf(schema).filter((bound) => bound !== END_OF_TIME && !says(text, bound));
+        untold.push(...new Set(bounds.map((bound) => `${operationId}: ${name}: ${bound}`)));
+      }
+    }
+    expect(untold).toEqual([]);
+  });
+
+  it.each([
+    ["Task", "Task"],
+    ["Lease", "Lease"],
+    ["Worker", "Worker"],
+    ["Artifact", "Artifact"],
+    ["Result", "Result"],
+    ["AuditEntry", "Audit entry"],
+    ["RuntimeConfig", "Configuration"],
+    ["Delivery", "Delivery"],
+  ])("names every field of the record %s", (record, shown) => {
+    const row = rows.find((line) => line.startsWith(`| ${shown} |`)) ?? "";
+    const schema = components.schemas?.[record] as Schema;
+    const fields = Object.keys(schema.properties ?? {});
+    expect(fields.length).toBeGreaterThan(4);
+    expect(fields.filter((field) => !names(row, field))).toEqual([]);
   });
 });

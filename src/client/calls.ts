@@ -2122,7 +2122,7 @@ export interface Methods {
   uploadOutput(args: UploadOutputArgs, options?: Options<"X-Lease-Id">): Promise<Uploaded>;
 
   /** Use the service as tools of the Model Context Protocol. Streamable HTTP without sessions. docs/mcp.md lists the tools and says how a client is connected. For keys with the role `read`, `submit`, `admin`. */
-  useTools(args?: Record<string, never>, options?: Options): Promise<string>;
+  useTools(args?: Record<string, never>, options?: Options): Promise<unknown>;
 }
 
 /** The method and the address of each call. Bytes are what its body is, or its answer. */

@@ -3,7 +3,8 @@ import type { Document } from "./document.ts";
 import type { Schema } from "./schemas.ts";
 import { arrayOf, docOf, typeOf } from "./typescript-type.ts";
 
-interface Operation {
+/** What a call is, as the document has it. */
+export interface Operation {
   operationId: string;
   summary: string;
   description: string;

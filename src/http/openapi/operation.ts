@@ -131,7 +131,10 @@ function answersOf({ answers }: RouteFacts, schemas: Schemas): Record<string, ob
       const content = {
         ...(json && { "application/json": mediaOf(schemas.answered(json), schemas) }),
         ...Object.fromEntries(
-          Object.entries(other).map(([type, description]) => [type, { schema: { type: "string", description } }]),
+          Object.entries(other).map(([type, description]) => {
+            const isJson = type === "application/json";
+            return [type, { schema: isJson ? { description } : { type: "string", description } }];
+          }),
         ),
       };
       const named = headers.map((header) => [
