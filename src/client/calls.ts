@@ -403,6 +403,21 @@ export type NotDispatched = {
   error: string;
 };
 
+/** A message of the tool protocol that was refused. */
+export type ProtocolFault = {
+  jsonrpc: "2.0";
+  /** What is wrong, by the protocol. */
+  error: {
+    /** The protocol's number of the fault. */
+    code: number;
+    /** What is wrong. */
+    message: string;
+    [name: string]: unknown;
+  };
+  /** The id of the message; null: it has none. */
+  id?: string | number | null;
+};
+
 /** Why a worker, or an account with all its workers, gets no new work for a while. */
 export type Rest = {
   /** Why: its tasks failed at once, it said so itself, or its attempts ended for that cause. */

@@ -50,7 +50,10 @@ export const consoleRoutes: Route[] = [
     path: "/",
     access: "anybody",
     limit: "none",
-    answers: { 302: "A browser is sent to the console.", 404: "Another client finds nothing here." },
+    answers: {
+      302: { means: "A browser is sent to the console.", other: { "text/html": "A link to it." } },
+      404: "Another client finds nothing here.",
+    },
     handle: ({ request, response }) => {
       response.vary("Accept");
       // Programs that look here take any type; browsers name HTML first.
@@ -108,7 +111,7 @@ function openFile<const Path extends string>(name: string, path: Path, summary: 
         other: { [type]: "As it was built, compressed where the client takes that." },
         headers: ["ETag"],
       },
-      304: "The client has it already.",
+      304: { means: "The client has it already.", headers: ["ETag"] },
       404: "There is no such file, or the console was not built.",
     },
   } satisfies RouteFacts & { path: Path };

@@ -36,7 +36,11 @@ export function healthRoutes(stopping: AbortSignal): Route[] {
       limit: "none",
       answers: {
         200: { means: "They may.", json: ready },
-        503: { means: "The service starts or stops, or its database cannot do its work.", json: notReady },
+        503: {
+          means: "The service starts or stops, or its database cannot do its work.",
+          json: notReady,
+          headers: ["Retry-After"],
+        },
       },
       handle: async ({ response, db }) => {
         const error = stopping.aborted ? "The service is stopping." : await databaseReason(db);

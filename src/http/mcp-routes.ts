@@ -1,4 +1,6 @@
 /** `/mcp`: the calls of `mcp/tools.ts` as tools of the Model Context Protocol, so that an LLM hands work to the fleet. */
+import { z } from "zod";
+import { refusal } from "../contract/service-answers.ts";
 import { Forbidden } from "../errors.ts";
 import { InvalidValue } from "./input.ts";
 import type { McpDeps } from "./mcp/serve.ts";
@@ -12,6 +14,27 @@ export interface McpOptions {
 }
 
 const ONLY_POST = "This address takes POST alone: the server keeps no sessions, and opens no stream of its own accord.";
+
+/** What is wrong, as this service says it or as the protocol does. */
+const fault = z.union([
+  refusal,
+  z
+    .object({
+      jsonrpc: z.literal("2.0"),
+      error: z
+        .looseObject({
+          code: z.int().describe("The protocol's number of the fault."),
+          message: z.string().describe("What is wrong."),
+        })
+        .describe("What is wrong, by the protocol."),
+      id: z
+        .union([z.string(), z.int()])
+        .nullable()
+        .exactOptional()
+        .describe("The id of the message; null: it has none."),
+    })
+    .meta({ id: "ProtocolFault", description: "A message of the tool protocol that was refused." }),
+]);
 
 /** The calls, and with them `/mcp`, which makes tools of some of them. A tool may be used with the keys that its call takes. */
 export function withMcp(others: readonly Route[], { allowedOrigins, stopping }: McpOptions): Route[] {
@@ -35,9 +58,11 @@ export function withMcp(others: readonly Route[], { allowedOrigins, stopping }: 
           },
         },
         202: "A notification was taken.",
-        400: "The body is no single message of the protocol.",
+        400: { means: "The body is no single message of the protocol.", json: fault },
         403: "A page whose origin is not in `CORS_ORIGINS` sends this.",
-        406: "`Accept` must name `application/json` and `text/event-stream`.",
+        404: { means: "The protocol has no such method.", json: fault },
+        406: { means: "`Accept` must name `application/json` and `text/event-stream`.", json: fault },
+        415: { means: "The body must be JSON.", json: fault },
       },
       handle: async (call) => {
         requireKnownOrigin(call.request.get("origin"), allowedOrigins);

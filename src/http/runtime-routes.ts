@@ -1,7 +1,8 @@
 import { join } from "node:path";
+import { z } from "zod";
 import { configRecord } from "../contract/records.ts";
 import * as requests from "../contract/requests.ts";
-import { connectionTest, health } from "../contract/service-answers.ts";
+import { connectionTest, health, refusal } from "../contract/service-answers.ts";
 import { databaseHealth } from "../db/health.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { testConnection } from "../fleet/test-connection.ts";
@@ -21,10 +22,10 @@ const SCRIPT_FILE: Answers = {
   206: {
     means: "The part of it that `Range` names.",
     other: { "text/x-shellscript": "Bytes." },
-    headers: ["Content-Range"],
+    headers: ["ETag", "Accept-Ranges", "Content-Range"],
   },
-  304: "The client has it already.",
-  416: "It has no such part.",
+  304: { means: "The client has it already.", headers: ["ETag", "Accept-Ranges"] },
+  416: { means: "It has no such part.", json: refusal, headers: ["ETag", "Accept-Ranges", "Content-Range"] },
 };
 
 /** `/api/runtime/…`: the service itself, its health and its configuration. */
@@ -38,7 +39,11 @@ export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[]
       access: "anybody",
       answers: {
         200: { means: "It can do its work.", json: health },
-        503: { means: "Its database cannot do its work.", json: health },
+        503: {
+          means: "Its database cannot do its work, or it is starting.",
+          json: z.union([health, refusal]),
+          headers: ["Retry-After"],
+        },
       },
       handle: async ({ response, db }) => {
         const database = await databaseHealth(db);
