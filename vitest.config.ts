@@ -15,7 +15,12 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-const EACH_TEST = { testTimeout: 60_000, hookTimeout: 120_000, restoreMocks: true };
+const EACH_TEST = {
+  setupFiles: ["test/support/answer-hooks.ts"],
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  restoreMocks: true,
+};
 
 export default defineConfig({
   test: {

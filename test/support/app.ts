@@ -18,6 +18,7 @@ import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
 import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
 import { inDatabase } from "./artifact-stores.ts";
+import { watchAnswers } from "./watch-answers.ts";
 
 export const ADMIN_KEY = "test-admin-key-0123456789";
 
@@ -87,6 +88,7 @@ export async function startApp(
     stopping: stopping.signal,
   });
   const server = createHttpServer(app, { log, connections, patience });
+  watchAnswers(server);
   afterAll(waitingRoom.close);
   afterAll(resultRoom.close);
   afterAll(eventHub.close);
