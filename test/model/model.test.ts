@@ -4,9 +4,19 @@ import { expect, it, vi } from "vitest";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { propertyRuns } from "../support/property-runs.ts";
 import { lock } from "../support/lock.ts";
-import { type Answer, accountOf, broken, type Ending, type Model, nothing, outcomes, type Step } from "./model.ts";
+import { propertyRuns } from "../support/property-runs.ts";
+import {
+  type Answer,
+  accountOf,
+  broken,
+  claimedLease,
+  type Ending,
+  type Model,
+  nothing,
+  outcomes,
+  type Step,
+} from "./model.ts";
 
 const { db, logged, query, makeOverdue } = await createTestDatabase();
 const app = await startApp(db);
@@ -14,7 +24,13 @@ const app = await startApp(db);
 /** A step as it is drawn: tasks and leases by a number that is taken modulo how many there are when it is run. */
 type Draft = { kind: Step["kind"]; worker: string | null; task: number; fence: number | null } & {
   [field in "cap" | "max"]: number;
-} & { [field in "boot" | "prompt" | "output"]: string } & { key: string | null; status: Ending };
+} & { [field in "boot" | "prompt" | "output"]: string } & {
+  key: string | null;
+  concurrencyKey: string | null;
+  status: Ending;
+  priority: number;
+  isPlain: boolean;
+};
 
 const fields = {
   worker: fc.option(fc.constantFrom("alpine", "rpi", "orange")),
@@ -26,17 +42,20 @@ const fields = {
   prompt: fc.constantFrom("one", "two"),
   output: fc.constantFrom("one", "two"),
   key: fc.option(fc.constantFrom("k1", "k2")),
+  concurrencyKey: fc.option(fc.constantFrom("s1", "s2")),
+  priority: fc.constantFrom(0, 0, -100, 100),
+  isPlain: fc.boolean(),
   status: fc.constantFrom<Ending>("success", "error", "limited"),
 };
 
 const draft: fc.Arbitrary<Draft> = fc.record({
   ...fields,
   kind: fc.oneof(
-    { weight: 6, arbitrary: fc.constantFrom(...(["lease"] as const)) },
+    { weight: 6, arbitrary: fc.constantFrom(...(["lease", "claim"] as const)) },
     { weight: 8, arbitrary: fc.constantFrom(...(["complete", "heartbeat", "age"] as const)) },
     {
       weight: 8,
-      arbitrary: fc.constantFrom(...(["create", "sweep", "release", "requeue", "cancel", "wake"] as const)),
+      arbitrary: fc.constantFrom(...(["create", "sweep", "release", "requeue", "cancel", "wake", "replay"] as const)),
     },
     { weight: 2, arbitrary: fc.constantFrom(...(["register", "register", "remove"] as const)) },
   ),
@@ -52,10 +71,14 @@ function resolve({ kind, ...drawn }: Draft, model: Model): Step | undefined {
   const own = task && model.tasks[task]?.lease;
   const fence = (drawn.fence !== null && drawn.fence % 2 === 0 ? own : anyLease) ?? null;
   const worker = drawn.worker ?? "alpine";
-  const { cap, boot, prompt, max, key, status, output } = drawn;
+  const { cap, boot, prompt, max, priority, concurrencyKey, isPlain, key, status, output } = drawn;
   if (kind === "register") return { kind, worker, cap, boot };
   if (kind === "remove" || kind === "wake") return { kind, worker };
-  if (kind === "create") return { kind, prompt, max, key };
+  if (kind === "claim") return { kind, worker, most: max };
+  if (kind === "create") {
+    const asked = { prompt, max, priority, concurrencyKey, hasTtl: !isPlain && max > 1, allowFallback: isPlain };
+    return { kind, asked, key };
+  }
   if (kind === "sweep") return { kind };
   if (task === undefined) return undefined;
   if (kind === "lease") return { kind, task, worker: drawn.worker };
@@ -95,7 +118,7 @@ class Run {
     const calls = answered.map(({ name, step, answer }) => ({
       name,
       step,
-      answer: { ...answer, task: this.nameOf(answer.task) },
+      answer: { ...answer, task: this.nameOf(answer.task), tasks: answer.tasks?.map((id) => this.nameOf(id) ?? id) },
     }));
 
     // A rest ends when a step says so.
@@ -117,12 +140,15 @@ class Run {
         before: this.expected(this.now),
       });
     expect(explained.flatMap(broken)).toEqual([]);
-    this.models = [...new Map(explained.map((state) => [JSON.stringify(state), state])).values()];
+    const next = explained.map((state) => ({ ...state, batch: state.batch + 1 }));
+    this.models = [...new Map(next.map((state) => [JSON.stringify(inOrder(state)), state])).values()];
   }
 
   /** The tasks that a step may have locked for a moment; a sweep leaves them for its next pass. A restart or a removal looks at all that the worker holds. */
   private lockedBy(step: Step): string[] {
     if ("task" in step) return [step.task];
+    if (step.kind === "claim")
+      return Object.entries(this.now.tasks).flatMap(([name, { status }]) => (status === "queued" ? [name] : []));
     if (step.kind !== "register" && step.kind !== "remove") return [];
     return Object.entries(this.now.tasks).flatMap(([name, { worker }]) => (worker === step.worker ? [name] : []));
   }
@@ -145,11 +171,32 @@ class Run {
       case "remove":
         return app.api.delete(`/api/runtime/workers/${step.worker}`);
       case "create": {
-        const { prompt, max, key } = step;
-        const creating = post("llm-tasks", { context_id: "c", agent_slug: "a", prompt, max_attempts: max });
+        const { asked, key } = step;
+        const creating = post("llm-tasks", {
+          context_id: "c",
+          agent_slug: "a",
+          prompt: asked.prompt,
+          max_attempts: asked.max,
+          priority: asked.priority,
+          concurrency_key: asked.concurrencyKey,
+          queue_ttl_sec: asked.hasTtl ? 3_600 : null,
+          allow_fallback: asked.allowFallback,
+        });
         const { status, body } = await (key === null ? creating : creating.set("Idempotency-Key", key));
         if (status === 201) this.ids.set(name, body.id);
         return { status, task: body.id };
+      }
+      case "replay": {
+        const { status, body } = await post(`llm-tasks/${task}/replay`, {});
+        if (status === 201) this.ids.set(name, body.id);
+        return { status };
+      }
+      case "claim": {
+        const asked = { worker_id: step.worker, max_tasks: step.most };
+        const { status, body } = await post("llm-tasks/claim", asked);
+        const grants: { task: { id: string }; lease: { id: string } }[] = body?.tasks ?? [];
+        for (const [n, { lease }] of grants.entries()) this.ids.set(claimedLease(name, n), lease.id);
+        return { status, tasks: grants.map((grant) => grant.task.id) };
       }
       case "lease": {
         const { status, body } = await post(`llm-tasks/${task}/lease`, step.worker ? { worker_id: step.worker } : {});
@@ -169,6 +216,7 @@ class Run {
         return post(`llm-tasks/${task}/${step.kind}`, { lease_id });
       case "age":
         await makeOverdue(task);
+        await query("update llm_tasks set queue_until = 1 where id = $1 and queue_until is not null", [task]);
         return { status: 0 };
       case "sweep":
         await sweepOnce(db);
@@ -230,6 +278,9 @@ class Run {
     };
   }
 }
+
+/** The state with its tasks and leases in the order of their names: it does not matter in which order the model made them. */
+const inOrder = (state: Model) => ({ ...state, tasks: sorted(state.tasks), leases: sorted(state.leases) });
 
 const sorted = (rows: object | null | undefined) => Object.entries(rows ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
 

@@ -6,16 +6,30 @@
 type TaskStatus = "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
 type LeaseStatus = "active" | "expired" | "released";
 
+/** What a creation asks for. */
+export interface Asked {
+  prompt: string;
+  max: number;
+  priority: number;
+  concurrencyKey: string | null;
+  /** It ends when nobody has started it in time. */
+  hasTtl: boolean;
+  allowFallback: boolean;
+}
+
 interface Task {
+  /** The batch of steps in which it was created. Those of one batch may be in any order. */
+  batch: number;
   status: TaskStatus;
   attempts: number;
-  max: number;
-  prompt: string;
+  asked: Asked;
   key: string | null;
   lease: string | null;
   worker: string | null;
-  /** The worker of its last attempt that came to nothing: the router takes another one where it can. */
+  /** The worker of its last attempt that came to nothing: the router takes another one where it can. Without `allowFallback`, the worker that it is kept to. */
   tried: string | null;
+  /** It has waited for longer than it may without a start. */
+  isTooOld: boolean;
   /** It is to end as cancelled. */
   cancel: boolean;
 }
@@ -35,6 +49,8 @@ export interface Model {
   workers: Record<string, Worker>;
   /** The accounts that are at their limit. */
   limited: string[];
+  /** How many batches of steps there were. */
+  batch: number;
 }
 
 /** Two of the workers share an account. */
@@ -54,7 +70,9 @@ interface Worker {
 export type Step =
   | { kind: "register"; worker: string; cap: number; boot: string }
   | { kind: "remove"; worker: string }
-  | { kind: "create"; prompt: string; max: number; key: string | null }
+  | { kind: "create"; asked: Asked; key: string | null }
+  | { kind: "replay"; task: string }
+  | { kind: "claim"; worker: string; most: number }
   | { kind: "lease"; task: string; worker: string | null }
   | { kind: "heartbeat"; task: string; fence: string | null }
   | { kind: "complete"; task: string; fence: string | null; status: Ending; output: string }
@@ -70,9 +88,14 @@ export interface Answer {
   status: number;
   task?: string | undefined;
   worker?: string | undefined;
+  /** The tasks that a claim got. */
+  tasks?: string[] | undefined;
 }
 
-export const nothing = (): Model => ({ tasks: {}, leases: {}, workers: {}, limited: [] });
+/** The name of the lease on the nth task that a claim got. */
+export const claimedLease = (claim: string, n: number) => `${claim}/${n}`;
+
+export const nothing = (): Model => ({ tasks: {}, leases: {}, workers: {}, limited: [], batch: 0 });
 
 /**
  * The states that `before` may turn into when `step`, named `name`, is answered with `answer`; none when that answer is wrong.
@@ -103,26 +126,17 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
     });
   }
   if (step.kind === "create") {
-    const { prompt, max, key } = step;
+    const { asked, key } = step;
     const made = Object.entries(model.tasks).find(([, task]) => key !== null && task.key === key);
     if (made) {
-      const same = made[1].prompt === prompt && made[1].max === max;
+      const same = JSON.stringify(made[1].asked) === JSON.stringify(asked);
       return same && answer.task !== made[0] ? [] : is(same ? 200 : 409);
     }
     return is(201, () => {
-      model.tasks[name] = {
-        status: "queued",
-        attempts: 0,
-        max,
-        prompt,
-        key,
-        lease: null,
-        worker: null,
-        tried: null,
-        cancel: false,
-      };
+      model.tasks[name] = newTask(model, asked, key);
     });
   }
+  if (step.kind === "claim") return claims(model, name, step, answer, amid !== null);
   if (step.kind === "wake") {
     const worker = model.workers[step.worker];
     if (worker) worker.isResting = false;
@@ -137,8 +151,12 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
   const isHeld = task.status === "leased" || task.status === "running";
 
   switch (step.kind) {
+    case "replay":
+      return is(201, () => {
+        model.tasks[name] = newTask(model, task.asked, null);
+      });
     case "lease": {
-      if (task.status !== "queued") return is(409);
+      if (task.status !== "queued" || !isKeyFree(model, task)) return is(409);
       // The look for workers and the lease are two moments; in between, others may take the task or the last place.
       if (amid && step.worker === null && answer.status === 503) return [model];
       const choice = step.worker === null ? choices(model, task, amid !== null) : [step.worker];
@@ -198,7 +216,14 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
     case "requeue": {
       if (task.status !== "failed" && task.status !== "dead") return is(409);
       return is(200, () =>
-        Object.assign(task, { status: "queued", attempts: 0, lease: null, worker: null, tried: null }),
+        Object.assign(task, {
+          status: "queued",
+          attempts: 0,
+          lease: null,
+          worker: null,
+          tried: task.asked.allowFallback ? null : (task.tried ?? task.worker),
+          isTooOld: false,
+        }),
       );
     }
     case "cancel": {
@@ -208,14 +233,85 @@ export function outcomes(before: Model, name: string, step: Step, answer: Answer
     }
     case "age":
       if (lease?.status === "active") lease.overdue = true;
+      task.isTooOld = task.asked.hasTtl;
       return [model];
   }
 }
 
 /** A limit is no fault of the task: it is queued again, for other accounts, and its attempt does not count. */
-function giveBack(task: Task, tried: string): void {
+function giveBack(task: Task, worker: string): void {
+  const tried = triedBy(task, worker);
   Object.assign(task, { status: "queued", attempts: task.attempts - 1, lease: null, worker: null, tried });
 }
+
+/** A task without `allowFallback` stays with the worker that had it first. */
+const triedBy = ({ asked, tried }: Task, worker: string) => (asked.allowFallback ? worker : (tried ?? worker));
+const isKeptFrom = ({ asked, tried }: Task, worker: string) =>
+  !asked.allowFallback && tried !== null && tried !== worker;
+
+const newTask = ({ batch }: Model, asked: Asked, key: string | null): Task => ({
+  batch,
+  status: "queued",
+  attempts: 0,
+  asked,
+  key,
+  lease: null,
+  worker: null,
+  tried: null,
+  isTooOld: false,
+  cancel: false,
+});
+
+const holds = ({ status }: Task) => status === "leased" || status === "running";
+
+function isKeyFree({ tasks }: Model, { asked: { concurrencyKey } }: Task): boolean {
+  return (
+    concurrencyKey === null ||
+    !Object.values(tasks).some((other) => other.asked.concurrencyKey === concurrencyKey && holds(other))
+  );
+}
+
+/** A claim gets the first tasks of the queue that its worker may have, of each concurrency key one; others that claim or lease meanwhile may leave it fewer. */
+function claims(
+  model: Model,
+  name: string,
+  { worker, most }: { worker: string; most: number },
+  { status, tasks: got = [] }: Answer,
+  isAmid: boolean,
+): Model[] {
+  const known = model.workers[worker];
+  if (!known) return status === 404 ? [model] : [];
+  if (!isAwake(model, worker)) return status === 409 ? [model] : [];
+  const room = Math.max(0, Math.min(most, known.cap - activeOf(model, worker).length));
+  const queue = Object.entries(model.tasks)
+    .filter(([, task]) => task.status === "queued" && isKeyFree(model, task) && !isKeptFrom(task, worker))
+    .sort(([, a], [, b]) => compareTurns(a, b));
+  const due = queue.filter(([, task], at) => !queue.slice(0, at).some(([, earlier]) => haveSameKey(earlier, task)));
+  const taken = got.flatMap((id) => queue.filter(([queued]) => queued === id));
+  if (
+    taken.length < got.length ||
+    got.length > room ||
+    taken.some(([, task]) => taken.filter(([, other]) => haveSameKey(other, task)).length > 1)
+  )
+    return [];
+  const isInTurn = due.slice(0, room).every(([, task], at) => {
+    const there = taken[at]?.[1];
+    return there !== undefined && compareTurns(there, task) === 0;
+  });
+  if (!isAmid && !isInTurn) return [];
+  if (status !== (got.length > 0 ? 200 : 204)) return [];
+  for (const [n, id] of got.entries()) {
+    const lease = claimedLease(name, n);
+    model.leases[lease] = { task: id, worker, status: "active", overdue: false, result: null };
+    const task = model.tasks[id];
+    if (task) Object.assign(task, { status: "leased", attempts: task.attempts + 1, lease, worker });
+  }
+  return [model];
+}
+
+const compareTurns = (a: Task, b: Task) => b.asked.priority - a.asked.priority || a.batch - b.batch;
+const haveSameKey = (a: Task, b: Task) =>
+  a.asked.concurrencyKey !== null && a.asked.concurrencyKey === b.asked.concurrencyKey;
 
 const isAwake = ({ workers, limited }: Model, worker: string) =>
   workers[worker]?.isResting === false && !limited.includes(accountOf(worker));
@@ -223,10 +319,11 @@ const isAwake = ({ workers, limited }: Model, worker: string) =>
 /** Rows of lifecycle.md's invariants that `model` breaks; it must break none, or the model itself is wrong. */
 export function broken(model: Model): string[] {
   const faults: string[] = [];
+  const heldKeys = Object.values(model.tasks).flatMap((task) => (holds(task) ? (task.asked.concurrencyKey ?? []) : []));
+  if (new Set(heldKeys).size < heldKeys.length) faults.push(`of ${heldKeys.join(", ")} two tasks are held`);
   for (const [id, lease] of Object.entries(model.leases)) {
     const task = model.tasks[lease.task];
-    const holds = task?.lease === id && (task.status === "leased" || task.status === "running");
-    if ((lease.status === "active") !== holds)
+    if ((lease.status === "active") !== (task?.lease === id && holds(task)))
       faults.push(`lease ${id} is ${lease.status}, its task is ${task?.status}`);
   }
   return faults;
@@ -245,8 +342,8 @@ function expire(model: Model, ids: string[]): void {
     if (!task) continue;
     lease.status = "expired";
     if (task.cancel) task.status = "cancelled";
-    else if (task.attempts < task.max)
-      Object.assign(task, { status: "queued", lease: null, worker: null, tried: lease.worker });
+    else if (task.attempts < task.asked.max)
+      Object.assign(task, { status: "queued", lease: null, worker: null, tried: triedBy(task, lease.worker) });
     else task.status = "dead";
   }
 }
@@ -272,7 +369,7 @@ function note(before: Model, lease: Lease, status: Ending): Model {
   return model;
 }
 
-/** Every lease that is overdue ends; one whose task is being worked on may be left alone, hence several outcomes. */
+/** Every lease that is overdue ends, and every task that nobody started in time; one that is being worked on may be left alone, hence several outcomes. */
 function sweeps(model: Model, amid: Set<string> | null): Model[] {
   const overdue = Object.entries(model.leases).filter(([, lease]) => lease.status === "active" && lease.overdue);
   let states = [model];
@@ -284,13 +381,22 @@ function sweeps(model: Model, amid: Set<string> | null): Model[] {
     });
     states = amid?.has(lease.task) ? [...states, ...swept] : swept;
   }
+  for (const [id, task] of Object.entries(model.tasks)) {
+    if (!task.isTooOld || task.status !== "queued" || task.attempts > 0 || task.tried !== null) continue;
+    const ended = states.map((state) => {
+      const next = structuredClone(state);
+      Object.assign(next.tasks[id] ?? {}, { status: "dead" });
+      return next;
+    });
+    states = amid?.has(id) ? [...states, ...ended] : ended;
+  }
   return states;
 }
 
 /** Workers with room; when nobody interferes, only the best: one that did not try the task last, then one that holds a lease already is warm (all tasks share a context), then most free slots. */
 function choices(model: Model, task: Task, anyWithRoom: boolean): string[] {
   const rated = Object.entries(model.workers)
-    .filter(([id]) => isAwake(model, id))
+    .filter(([id]) => isAwake(model, id) && !isKeptFrom(task, id))
     .map(([id, { cap }]) => ({ id, held: activeOf(model, id).length, free: cap - activeOf(model, id).length }))
     .filter(({ free }) => free > 0);
   if (anyWithRoom) return rated.map(({ id }) => id);

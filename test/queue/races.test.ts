@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
+import { claimTasks as claim } from "../../src/contract/requests.ts";
+import { resumeAccount } from "../../src/fleet/accounts.ts";
+import { Resting } from "../../src/fleet/worker-rest.ts";
+import { claimTasks } from "../../src/queue/claim.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease.ts";
@@ -140,6 +144,62 @@ describe("races", () => {
     expect((await outcomes(steps)).filter((one) => !refusals.test(one))).toEqual([]);
     expect(await brokenRows()).toEqual([]);
   });
+
+  it("claims, keys, priorities and limits at once: no key is held twice, and nobody whose account rests gets a task", async () => {
+    await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
+    const accounts = ["even", "odd"];
+    const workers = await Promise.all(
+      Array.from({ length: 6 }, (_, n) =>
+        aWorker(db, { account: accounts[n % 2], capabilities: { max_concurrency: 2 } }),
+      ),
+    );
+    const tasks = await Promise.all(
+      Array.from({ length: 60 }, (_, n) =>
+        aTask(db, { priority: (n % 3) - 1, concurrency_key: n % 4 === 0 ? null : `key ${n % 6}` }),
+      ),
+    );
+    await query("create table wrong_leases (what text)");
+    // The worker is locked when its lease is made, so that its account's rest is the newest.
+    await query(`create function note_wrong() returns trigger language plpgsql as $$ begin
+      insert into wrong_leases
+        select 'for ' || id || ', which rests' from workers
+        where id = new.worker_id and (account_rest ->> 'until')::bigint > new.started_at
+        union all
+        select 'beside ' || l.id || ' with the same key' from llm_tasks t join llm_tasks other using (concurrency_key)
+        join leases l on l.task_id = other.id where t.id = new.task_id and l.id <> new.id and l.status = 'active';
+      return null;
+    end $$`);
+    await query("create trigger note_wrong after insert on leases for each row execute function note_wrong()");
+    const asks = (worker_id: string) => claim.parse({ worker_id, max_tasks: 2 });
+    let completions = 0;
+    const finished = new Set<string>();
+    const work = async (worker_id: string, account: string) => {
+      while (finished.size < tasks.length) {
+        const { leased } = await claimTasks(db, NOBODY, asks(worker_id)).catch(async (error) => {
+          if (!(error instanceof Resting)) throw error;
+          await resumeAccount(db, NOBODY, account);
+          return { leased: [] };
+        });
+        for (const { task, lease } of leased) {
+          const isLimited = ++completions % 5 === 0;
+          const ending = isLimited ? { status: "error", error_kind: "rate_limited" } : {};
+          const request = completion({ ...ending, lease_id: lease.id });
+          await completeTask(db, NOBODY, inDatabase, task.id, request);
+          if (!isLimited) finished.add(task.id);
+        }
+      }
+    };
+    await Promise.all(workers.map(({ id }, n) => work(id, accounts[n % 2] ?? "")));
+    await query("drop trigger note_wrong on leases");
+    const ids = tasks.map(({ id }) => id);
+    const ended = await query("select distinct status, attempts from llm_tasks where id = any($1)", [ids]);
+    // A limit gives the attempt back.
+    expect(ended).toEqual([{ status: "completed", attempts: 1 }]);
+    const limits = await query("select id from audit_logs where action = 'account_limited'");
+    expect(limits.length).toBeGreaterThan(0);
+    expect(await query("select what from wrong_leases")).toEqual([]);
+    expect(await brokenRows()).toEqual([]);
+  }, 60_000);
 
   it("none of this ran into a deadlock", () => {
     expect(logged).toEqual([]);
