@@ -10,8 +10,8 @@ export interface Loop {
 
 /**
  * Runs `pass` now, and again `intervalMs` milliseconds after each pass has ended, so that never two run at once. The wait varies by up to 10 %, so
- * that instances that were started together do not stay in step. A pass may give counts of what it changed, as an object; counts above 0 are
- * logged. An error of a pass is logged, and the loop goes on. `meters` get how long passes took, and how many failed.
+ * that instances that were started together do not stay in step. A pass may give counts of what it changed, or lists of names, as an object; counts
+ * above 0 and lists that are not empty are logged, with how long the pass took. An error of a pass is logged, and the loop goes on. `meters` get how long passes took, and how many failed.
  */
 export function every(
   intervalMs: number,
@@ -23,18 +23,21 @@ export function every(
   let succeededAt: number | undefined;
   if (meters) watchLoop(meters, name, () => succeededAt);
   meters?.loopFailures.add(0, { loop: name });
-  const report = (changes: unknown) => {
+  const report = (changes: unknown, ms: number) => {
     if (typeof changes !== "object" || changes === null) return;
-    const made = Object.entries(changes).filter(([, count]) => count > 0);
+    const made = Object.entries(changes).filter(([, change]) => (Array.isArray(change) ? change.length : change) > 0);
     if (made.length === 0) return;
-    const words = made.map(([what, count]) => `${count} ${what}`).join(", ");
-    log.info({ loop: name, ...Object.fromEntries(made) }, `${name}: ${words}`);
+    const words = made.map(([what, change]) =>
+      Array.isArray(change) ? `${what} ${change.join(", ")}` : `${change} ${what}`,
+    );
+    log.info({ loop: name, ...Object.fromEntries(made), durationMs: Math.round(ms) }, `${name}: ${words.join(", ")}`);
   };
   const run = async () => {
     while (!stopped.signal.aborted) {
       const began = performance.now();
       try {
-        report(await pass());
+        const changes = await pass();
+        report(changes, performance.now() - began);
         succeededAt = Date.now();
       } catch (error) {
         meters?.loopFailures.add(1, { loop: name });

@@ -108,7 +108,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       every(config.sweepIntervalMs, "lease sweep", db, () => sweepOnce(db)),
       every(USAGE_INTERVAL_MS, "usage sums", db, () => sumUpUsage(db)),
       every(WEBHOOK_INTERVAL_MS, "webhooks", db, async () => void (await sender.passOnce())),
-      every(STATISTICS_INTERVAL_MS, "table statistics", db, () => countGrownTables(db)),
+      every(STATISTICS_INTERVAL_MS, "table statistics", db, async () => ({ counted: await countGrownTables(db) })),
       every(STORAGE_INTERVAL_MS, "artifact storage", db, async () => {
         await moveOnce(db, store, stopping.signal);
         const removed = await cleanOnce(db, store, stopping.signal);

@@ -30,6 +30,7 @@ describe("npm run doctor", () => {
     const { code, output } = await examine({});
     expect(output).toMatch(/^ok {4}PostgreSQL .+ takes changes/m);
     expect(output).toMatch(/^ok {4}The tables are those of this version/m);
+    expect(output).toMatch(/\d of the database's \d+ connections are in use; an instance takes up to 7/);
     expect(output).toMatch(/^ok {4}The clocks of this machine and of the database agree/m);
     expect(output).toMatch(/^note {2}The service does not run here/m);
     expect(output).toMatch(/^ok {4}Tasks and audit entries are kept for ever/m);

@@ -65,7 +65,11 @@ describe("a loop", () => {
   it("says what a pass has changed, and nothing when that is nothing", async () => {
     const lines: Record<string, unknown>[] = [];
     const log = pino({ base: null }, { write: (line: string) => void lines.push(JSON.parse(line)) });
-    const passes = [{ expired: 0, dead: 0 }, { expired: 3, requeued: 2, dead: 1, cancelled: 0 }, undefined];
+    const passes = [
+      { expired: 0, dead: 0 },
+      { expired: 3, requeued: 2, dead: 1, cancelled: 0 },
+      { counted: ["leases", "llm_tasks"], skipped: [] },
+    ];
     let done = 0;
     const loop = every(1, "lease sweep", { log }, async () => passes[done++]);
     await vi.waitFor(() => expect(done).toBeGreaterThan(3), { interval: 1 });
@@ -76,8 +80,10 @@ describe("a loop", () => {
         expired: 3,
         requeued: 2,
         dead: 1,
+        durationMs: expect.any(Number),
         msg: "lease sweep: 3 expired, 2 requeued, 1 dead",
       }),
+      expect.objectContaining({ counted: ["leases", "llm_tasks"], msg: "lease sweep: counted leases, llm_tasks" }),
     ]);
   });
 });
