@@ -3,6 +3,7 @@ import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/watched.ts";
+import { createOutageLog } from "../outage-log.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { enterEvents, type PlacedEvent, readEvents } from "./read-events.ts";
 
@@ -60,6 +61,8 @@ export function openEventHub(db: Db): EventHub {
   let isLooking = false;
   let isCatchingUp = false;
   let isClosed = false;
+  const outage = createOutageLog(db.log, "a look for new events");
+  const outageBehind = createOutageLog(db.log, "reading older events for listeners");
   watchWaiters(db.meters, "event", () => leave.size);
 
   function hand(follower: Follower, events: PlacedEvent[], until: Position): void {
@@ -87,8 +90,10 @@ export function openEventHub(db: Db): EventHub {
           }
         }
       }
-    } catch {
-      // The database is away. The timer looks again, from the same position.
+      outage.worked();
+    } catch (error) {
+      // The timer looks again, from the same position.
+      outage.failed(error);
     } finally {
       isLooking = false;
     }
@@ -116,8 +121,10 @@ export function openEventHub(db: Db): EventHub {
           for (const follower of ready) if (behind.has(follower)) hand(follower, events, until);
         }
       }
-    } catch {
-      // The database is away. The timer begins again.
+      outageBehind.worked();
+    } catch (error) {
+      // The timer begins again.
+      outageBehind.failed(error);
     } finally {
       isCatchingUp = false;
     }

@@ -1,15 +1,13 @@
-import type { Response } from "express";
-import type { Caller } from "../caller.ts";
 import { type Event, eventPage } from "../contract/event-record.ts";
 import * as queries from "../contract/queries.ts";
-import type { EventHub } from "../events/event-hub.ts";
+import type { EventHub, Follower } from "../events/event-hub.ts";
 import { type Position, parsePosition, positionText } from "../events/position.ts";
 import { readEvents } from "../events/read-events.ts";
-import { clientGone } from "./client-gone.ts";
-import { openEventStream } from "./event-stream.ts";
+import type { EventStream } from "./event-stream.ts";
 import { InvalidValue } from "./input.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { READERS, type Route, route } from "./route.ts";
+import { type StreamCall, serveStream } from "./serve-stream.ts";
 
 const STREAM = "text/event-stream";
 const TOO_OLD =
@@ -44,7 +42,7 @@ export function eventRoutes(hub: EventHub, keyWatch: KeyWatch): Route[] {
           (types === undefined || types.has(event.type)) && (task_id === undefined || event.task_id === task_id);
         const last = positionOf(request.get("last-event-id") || asked);
         const isStream = request.get("accept") !== undefined && request.accepts(STREAM, "application/json") === STREAM;
-        if (isStream) return await stream(wants, last, response, caller);
+        if (isStream) return await stream(wants, last, { response, db, caller });
         const { after, isKnown } = await hub.enter(last);
         const { events, until } = await readEvents(db, after);
         const found = events.map(({ event }) => event).filter(wants);
@@ -64,24 +62,18 @@ function positionOf(given: string | undefined): Position | undefined {
 
 /** Sends the events until the client goes away, its key is revoked, or the service stops. */
 function streamFrom(hub: EventHub, keyWatch: KeyWatch) {
-  return async (wants: (event: Event) => boolean, last: Position | undefined, response: Response, caller: Caller) => {
+  return async (wants: (event: Event) => boolean, last: Position | undefined, call: StreamCall) => {
     hub.requireSpace();
-    const { signal, forget } = keyWatch.watch(caller.key?.id, clientGone(response));
-    try {
-      const { after, isKnown } = await hub.enter(last);
-      const events = openEventStream(response, () => positionText(follower.after));
-      const follower = {
-        after,
-        wants,
-        take: (found: Event[]) => events.send(found.map((event) => ({ id: event.id, event: event.type, data: event }))),
-        isFull: events.isFull,
-      };
-      if (!isKnown) events.send([{ id: positionText(after), event: "reset", data: { reason: TOO_OLD } }]);
+    const { after, isKnown } = await hub.enter(last);
+    let follower: Follower | undefined;
+    const place = () => positionText(follower?.after ?? after);
+    const follow = async (stream: EventStream, signal: AbortSignal) => {
+      const take = (found: Event[]) =>
+        stream.send(found.map((event) => ({ id: event.id, event: event.type, data: event })));
+      follower = { after, wants, take, isFull: stream.isFull };
+      if (!isKnown) stream.send([{ id: positionText(after), event: "reset", data: { reason: TOO_OLD } }]);
       await hub.follow(follower, signal);
-      if (signal.aborted) events.cut();
-      else events.end();
-    } finally {
-      forget();
-    }
+    };
+    await serveStream(call, keyWatch, follow, place);
   };
 }

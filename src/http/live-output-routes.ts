@@ -1,19 +1,16 @@
-import type { Response } from "express";
-import type { Caller } from "../caller.ts";
 import { liveOutputAnswer } from "../contract/answers.ts";
 import * as queries from "../contract/queries.ts";
 import * as requests from "../contract/requests.ts";
 import { NotFound } from "../errors.ts";
 import type { LiveFollowers } from "../queue/live-followers.ts";
-import { addLiveOutput, type Pieces, readLiveOutput } from "../queue/live-output.ts";
+import { addLiveOutput, readLiveOutput } from "../queue/live-output.ts";
 import { getTask } from "../queue/tasks.ts";
 import { NO_LEASE } from "./answers.ts";
-import { clientGone } from "./client-gone.ts";
-import { openEventStream } from "./event-stream.ts";
 import { fencedBody, InvalidValue } from "./input.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { ownFence } from "./require-own-worker.ts";
 import { READERS, type Route, route, WORKERS } from "./route.ts";
+import { type StreamCall, serveStream } from "./serve-stream.ts";
 
 const PATH = "/api/runtime/llm-tasks/:id/stream";
 const OFF = "Live output is off on this service (LIVE_OUTPUT=false).";
@@ -66,7 +63,7 @@ export function liveOutputRoutes(followers: LiveFollowers, keyWatch: KeyWatch, i
         const { after } = query();
         const { id } = await getTask(db, params.id);
         if (request.accepts("application/json", "text/event-stream") === "text/event-stream")
-          return await sendEvents(id, lastEventOf(request.get("last-event-id")) ?? after, response, caller);
+          return await sendEvents(id, lastEventOf(request.get("last-event-id")) ?? after, { response, db, caller });
         const [found] = await readLiveOutput(db, [{ taskId: id, after }]);
         const { pieces = [], isOver = true } = found ?? {};
         response.json({ task_id: id, pieces, next: pieces.at(-1)?.position ?? after, is_over: isOver });
@@ -83,29 +80,16 @@ function lastEventOf(header: string | undefined): number | undefined {
   return Number(header);
 }
 
-/**
- * Server-Sent Events: `output` for each piece, with its position as the id, and `end` when the task has ended. The connection is cut when the key
- * that it came with is revoked.
- */
+/** Server-Sent Events: `output` for each piece, with its position as the id, and `end` when the task has ended. */
 function eventsFrom(followers: LiveFollowers, keyWatch: KeyWatch) {
-  return async (taskId: string, after: number, response: Response, caller: Caller): Promise<void> => {
+  return async (taskId: string, after: number, call: StreamCall): Promise<void> => {
     followers.requireSpace();
-    const { signal, forget } = keyWatch.watch(caller.key?.id, clientGone(response));
-    const stream = openEventStream(response);
-    const send = ({ pieces }: Pieces) => {
-      stream.send(pieces.map(({ position, ...data }) => ({ id: String(position), event: "output", data })));
-    };
-    try {
-      await followers.follow(taskId, after, signal, send);
+    await serveStream(call, keyWatch, async (stream, signal) => {
+      await followers.follow(taskId, after, signal, ({ pieces }) => {
+        stream.send(pieces.map(({ position, ...data }) => ({ id: String(position), event: "output", data })));
+      });
       // The task goes on when its follower was cut off, and `end` would not be true.
-      if (signal.aborted) return stream.cut();
-      stream.send([{ event: "end", data: {} }]);
-      stream.end();
-    } catch {
-      // The status was sent already. The client sees by the cut connection that it must come again.
-      stream.cut();
-    } finally {
-      forget();
-    }
+      if (!signal.aborted) stream.send([{ event: "end", data: {} }]);
+    });
   };
 }

@@ -5,6 +5,7 @@ import { statement } from "../db/statement.ts";
 import { openStatuses } from "../db/status-lists.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/watched.ts";
+import { createOutageLog } from "../outage-log.ts";
 
 /** How often to look without being notified, since notifications may get lost. */
 const LOOK_EVERY_MS = 1_000;
@@ -41,6 +42,7 @@ export function openResultRoom(db: Db, mostWaiters = MOST_WAITERS): ResultRoom {
   let asked = 0;
   let isLooking = false;
   let isClosed = false;
+  const outage = createOutageLog(db.log, "a look for ended tasks for waiting callers");
   watchWaiters(db.meters, "result", () => count);
 
   async function look(): Promise<void> {
@@ -58,8 +60,10 @@ export function openResultRoom(db: Db, mostWaiters = MOST_WAITERS): ResultRoom {
         await look();
         await delay(REST_PER_LOOK * (performance.now() - began), undefined, { ref: false });
       }
-    } catch {
-      // The database is away. The timer will look again.
+      outage.worked();
+    } catch (error) {
+      // The timer will look again.
+      outage.failed(error);
     } finally {
       isLooking = false;
     }

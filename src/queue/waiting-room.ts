@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/watched.ts";
+import { createOutageLog } from "../outage-log.ts";
 import { kindsDueSince } from "./newly-due.ts";
 import { type LineMember, type Seeker, WaitingLine } from "./waiting-line.ts";
 import { changedWorkers, type WorkerSnapshot } from "./worker-snapshot.ts";
@@ -63,6 +64,7 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
   let isLooking = false;
   let isWide = true;
   let knownUntil = 0;
+  const outage = createOutageLog(db.log, "a look for tasks for waiting workers");
   watchWaiters(db.meters, "claim", () => line.size);
 
   /** Takes new snapshots of these waiters' workers. A waiter whose worker has changed and has room claims soon. */
@@ -112,8 +114,10 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
         heard = asked;
         if (line.size > 0) await look();
       }
-    } catch {
-      // The database is away. The timer will look again.
+      outage.worked();
+    } catch (error) {
+      // The timer will look again.
+      outage.failed(error);
     } finally {
       isLooking = false;
     }

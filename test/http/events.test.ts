@@ -140,6 +140,41 @@ describe("events", () => {
     stream.stop();
   });
 
+  it("go on behind the last one when the instance is started anew, and what was missed comes first", async () => {
+    const before = await startApp(db, { env });
+    const stream = await listen(before.url);
+    await query(write("before-the-restart").text);
+    await until(() => expect(stream.events.at(-1)?.data.entity_id).toBe("before-the-restart"));
+    before.eventHub.close();
+    await stream.ended;
+    await query(write("while-it-was-away").text);
+    const after = await startApp(db, { env });
+    const again = await listen(after.url, { last: stream.events.at(-1)?.id ?? "" });
+    await query(write("after-the-restart").text);
+    const names = () => again.events.map(({ data }) => data.entity_id);
+    await until(() => expect(names()).toEqual(["while-it-was-away", "after-the-restart"]));
+    again.stop();
+  });
+
+  it("are looked for again when the database could not be asked, and the log says so once", async () => {
+    const warn = vi.spyOn(db.log, "warn");
+    const run = vi.spyOn(db, "run").mockRejectedValue(new Error("the database is away"));
+    const stop = new AbortController();
+    const hub = one.eventHub;
+    const taken: string[] = [];
+    const take = (events: Event[]) => void taken.push(...events.map(({ entity_id }) => entity_id));
+    const follower = { after: { xid: 0, seq: 0 }, wants: () => true, take, isFull: () => false };
+    const following = hub.follow(follower, stop.signal);
+    await until(() => expect(run.mock.calls.length).toBeGreaterThan(4));
+    expect(warn.mock.calls.filter(([, said]) => said?.includes("event"))).toHaveLength(2);
+    run.mockRestore();
+    await query(write("after-the-outage").text);
+    await until(() => expect(taken).toContain("after-the-outage"));
+    stop.abort();
+    await following;
+    warn.mockRestore();
+  });
+
   it("obey the roles, and end when the key is revoked", async () => {
     expect((await listen(one.url, { key: await createKey(db, "w", "work") })).status).toBe(403);
     const stream = await listen(one.url, { key: await createKey(db, "r", "read") });
