@@ -4,6 +4,7 @@ import { PgTable } from "drizzle-orm/pg-core";
 import * as fleetTables from "./src/db/fleet-tables.ts";
 import * as liveOutputTable from "./src/db/live-output-table.ts";
 import * as outputTables from "./src/db/output-tables.ts";
+import * as queueHeadTable from "./src/db/queue-head-table.ts";
 import * as rateCountTable from "./src/db/rate-count-table.ts";
 import * as retentionTable from "./src/db/retention-table.ts";
 import * as schema from "./src/db/schema.ts";
@@ -19,6 +20,7 @@ const ours = [
   usageTables,
   liveOutputTable,
   rateCountTable,
+  queueHeadTable,
   webhookTables,
   retentionTable,
 ]
@@ -39,6 +41,7 @@ export default defineConfig({
     "./src/db/settings-tables.ts",
     "./src/db/usage-tables.ts",
     "./src/db/live-output-table.ts",
+    "./src/db/queue-head-table.ts",
     "./src/db/rate-count-table.ts",
     "./src/db/webhook-tables.ts",
     "./src/db/retention-table.ts",

@@ -14,6 +14,7 @@ import {
   origins,
   region,
   share,
+  untrimmed,
   webhookSecret,
   wholeNumber,
 } from "./setting-values.ts";
@@ -56,6 +57,7 @@ const variables = z.object({
   DRAIN_SECONDS: wholeNumber(0, 300, 0),
   RETENTION_DAYS: daysKept,
   AUDIT_RETENTION_DAYS: daysKept,
+  QUEUE_STALLED_AFTER_SEC: wholeNumber(0, 604_800, 900),
   SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
   WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
   CORS_ORIGINS: origins,
@@ -161,6 +163,8 @@ const environment = variables
       /** For how many days ended tasks and audit entries are kept; 0: for ever. */
       keptDays: { tasks: env.RETENTION_DAYS, auditEntries: env.AUDIT_RETENTION_DAYS },
       sweepIntervalMs: env.SWEEP_INTERVAL_MS,
+      /** For how long the oldest task may be due before a stall is told; 0: no stall is told. */
+      queueStalledAfterSeconds: env.QUEUE_STALLED_AFTER_SEC,
       workerSyncIntervalMs: env.WORKER_SYNC_INTERVAL_MS,
       /** The addresses that may be called; undefined for all. */
       outboundAllow: env.OUTBOUND_ALLOW,
@@ -192,9 +196,4 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
   }
   const faults = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
   throw new StartError(`The environment has ${faults.length} wrong setting(s):\n${faults.join("\n")}`);
-}
-
-/** The settings keys with the white space around them, as earlier versions used them: settings may be encrypted with such a key. */
-function untrimmed({ SETTINGS_KEY, SETTINGS_KEY_PREVIOUS }: Record<string, string | undefined>): string[] {
-  return [SETTINGS_KEY, SETTINGS_KEY_PREVIOUS].filter((key): key is string => key !== undefined && key.trim() !== key);
 }

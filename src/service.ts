@@ -25,6 +25,7 @@ import { cleanLiveOutput } from "./queue/live-output.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
 import { openResultRoom } from "./queue/result-room.ts";
 import { sweepOnce } from "./queue/sweep.ts";
+import { tellStall } from "./queue/tell-stall.ts";
 import { sumUpUsage } from "./queue/usage-sums.ts";
 import { openWaitingRoom } from "./queue/waiting-room.ts";
 import { archiveFolder } from "./retention/archive-file.ts";
@@ -105,7 +106,10 @@ export async function startService(config: Config, log: Logger): Promise<Service
         return { added, offline };
       }),
       every(config.workerSyncIntervalMs, "health probes", db, () => probeOnce(db, outbound, log)),
-      every(config.sweepIntervalMs, "lease sweep", db, () => sweepOnce(db)),
+      every(config.sweepIntervalMs, "lease sweep", db, async () => {
+        const swept = await sweepOnce(db);
+        return { ...swept, stalled: await tellStall(db, config.queueStalledAfterSeconds) };
+      }),
       every(USAGE_INTERVAL_MS, "usage sums", db, () => sumUpUsage(db)),
       every(WEBHOOK_INTERVAL_MS, "webhooks", db, async () => void (await sender.passOnce())),
       every(STATISTICS_INTERVAL_MS, "table statistics", db, async () => ({ counted: await countGrownTables(db) })),

@@ -91,3 +91,8 @@ export const origins = z
   .refine((list) => list.every((origin) => isHttpUrl(origin) && new URL(origin).origin === origin), {
     message: "must be origins such as https://garden.example, separated by commas",
   });
+
+/** The settings keys with the white space around them, as earlier versions used them: settings may be encrypted with such a key. */
+export function untrimmed({ SETTINGS_KEY, SETTINGS_KEY_PREVIOUS }: Record<string, string | undefined>): string[] {
+  return [SETTINGS_KEY, SETTINGS_KEY_PREVIOUS].filter((key): key is string => key !== undefined && key.trim() !== key);
+}

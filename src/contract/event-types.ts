@@ -14,6 +14,7 @@ export const TYPE_OF_ACTION = {
   task_released: "task.released",
   late_result_kept: "task.late_result",
   lease_expired: "lease.expired",
+  queue_stalled: "queue.stalled",
   worker_registered: "worker.registered",
   worker_updated: "worker.updated",
   worker_removed: "worker.removed",
