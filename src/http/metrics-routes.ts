@@ -35,7 +35,7 @@ export function metricsRoutes(stats: () => Promise<Stats>): Route[] {
   }
   async function readDatabase(db: Db): Promise<Readings[]> {
     const [gauges, counted] = await Promise.all([readGauges(db), currentStats()]);
-    return [...queueReadings(gauges, counted), ...fleetReadings(gauges)];
+    return [...queueReadings(gauges, counted), ...fleetReadings(gauges), ...webhookReadings(gauges)];
   }
   return [
     route({
@@ -98,6 +98,13 @@ function queueReadings({ oldest_due_ms, overdue_leases, slots }: Gauges, { tasks
     }),
   ];
 }
+
+const webhookReadings = ({ webhooks }: Gauges) => [
+  gauge("bloom_webhook_deliveries_pending", "Messages to webhooks and callbacks that wait to be sent.", {
+    value: webhooks.pending,
+  }),
+  gauge("bloom_webhooks_off", "Webhooks that are turned off.", { value: webhooks.off }),
+];
 
 function fleetReadings({ workers, drained, resting, slots, accounts }: Gauges): Readings[] {
   return [

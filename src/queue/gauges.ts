@@ -5,6 +5,7 @@ import { WORKER_STATUSES } from "../db/column-values.ts";
 import { accounts, workers } from "../db/fleet-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
 import { leases, llmTasks } from "../db/schema.ts";
+import { webhookDeliveries, webhooks } from "../db/webhook-tables.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { isDrained, takesNewWork } from "../fleet/matching.ts";
@@ -22,6 +23,8 @@ export type Gauges = {
   /** Active leases, and how many more tasks the workers that are online could get. */
   slots: { used: number; free: number };
   accounts: { all: number; limited: number; paced: number };
+  /** Messages that wait to be sent, or to be sent again; and webhooks that are off. */
+  webhooks: { pending: number; off: number };
 };
 
 const freeSlots = sql`case when ${workers.status} <> 'online' or not ${takesNewWork} then 0
@@ -51,7 +54,9 @@ export async function readGauges(db: Db): Promise<Gauges> {
       (select coalesce(sum(overdue), 0)::int from load) as overdue_leases, fleet.workers, drained, resting,
       json_build_object('used', (select coalesce(sum(active), 0)::int from load), 'free', free) as slots,
       (select json_build_object('all', fleet.accounts, 'limited', ${countWhere(isLimited)}, 'paced', ${countWhere(sql`${accounts.paced_until} > ${nowMs}`)})
-        from ${accounts}) as accounts
+        from ${accounts}) as accounts,
+      (select json_build_object('pending', (select count(*) from ${webhookDeliveries} where ${webhookDeliveries.state} = 'pending'),
+        'off', (select count(*) from ${webhooks} where ${webhooks.off_since} is not null))) as webhooks
     from fleet`);
   const [gauges] = rows;
   if (!gauges) throw new Error("The gauges gave no row.");
