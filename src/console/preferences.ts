@@ -1,5 +1,5 @@
 /** What the reader has chosen for this browser: language, colours, keys. It is kept in the browser, and nowhere else. */
-import { effect, type Signal, signal } from "@preact/signals";
+import { computed, effect, type Signal, signal } from "@preact/signals";
 
 export const LANGUAGES = ["en", "uk"] as const;
 export type Language = (typeof LANGUAGES)[number];
@@ -10,6 +10,10 @@ export type Theme = (typeof THEMES)[number];
 const preferred: Language = navigator.languages.some((each) => each.startsWith("uk")) ? "uk" : "en";
 
 export const language = kept<Language>("language", LANGUAGES, preferred);
+/** The reader's own variety of the language, where the browser names one: it decides how times are written. */
+export const locale = computed(
+  () => navigator.languages.find((each) => each.startsWith(language.value)) ?? language.value,
+);
 export const theme = kept<Theme>("theme", THEMES, "system");
 export const shortcuts = kept<"on" | "off">("shortcuts", ["on", "off"], "on");
 

@@ -27,7 +27,7 @@ const PAGE_POLICY = [
 ].join("; ");
 
 /** The names that the build gives: a hash of the content is part of each, so that a file never changes. */
-const BUILT_FILE = /^[\w-]+-[A-Z0-9]{8}\.(js|css|svg)$/;
+const BUILT_FILE = /^\w[\w.-]*-[A-Z0-9]{8}\.(js|css|svg)$/;
 const TYPES: Record<string, string> = { js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
 /** How the names of the compressed files end. */
 const ENDINGS: Record<string, string> = { br: ".br", gzip: ".gz" };

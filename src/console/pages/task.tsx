@@ -1,10 +1,121 @@
-import { texts } from "../texts.ts";
+/** One task: its state and why, what it was asked, what came of it, and all that happened to it. */
+import type { PageProps } from "../pages.ts";
+import { Fault } from "../parts/fault.tsx";
+import { TaskState } from "../parts/state.tsx";
+import { withLocalTimes } from "../parts/time.tsx";
+import { addressOf } from "../router.ts";
+import { client } from "../session.ts";
+import { useSnapshot } from "../snapshot.ts";
+import { percentText, texts } from "../texts.ts";
+import { Actions } from "./task/actions.tsx";
+import { Artifacts, Output } from "./task/artifacts.tsx";
+import { Attempts } from "./task/attempts.tsx";
+import { Facts } from "./task/facts.tsx";
+import { History } from "./task/history.tsx";
+import { LiveOutput } from "./task/live-output.tsx";
+import { Prompt } from "./task/prompt.tsx";
 
-/** One task. */
-export default function TaskPage() {
+/** Progress and heartbeats come without an event. */
+const HELD_EVERY_MS = 10_000;
+/** The type of the artifact that holds all that a CLI printed. */
+const TRANSCRIPT = "LLM_TRANSCRIPT";
+
+/** Reads what there is of a task, without its prompt and its outputs. */
+async function read(id: string, signal: AbortSignal) {
+  const [found, explanation, leases, results, artifacts, history] = await Promise.all([
+    client.listTasks({ q: id, fields: "slim" }, { signal }),
+    client.explainTask({ id }, { signal }),
+    client.listLeases({ task_id: id }, { signal }),
+    client.listResults({ id, fields: "slim" }, { signal }),
+    client.listArtifacts({ task_id: id, fields: "slim" }, { signal }),
+    client.listHistory({ id }, { signal }),
+  ]);
+  const task = found.find((each) => each.id === id);
+  if (!task) throw new Error(texts.value.task.gone);
+  return { task, explanation, leases, results, artifacts, history };
+}
+
+export default function TaskPage({ id = "" }: PageProps) {
+  const { data, fault, reload } = useSnapshot((signal) => read(id, signal), {
+    of: id,
+    wants: ({ task_id }) => task_id === id,
+    pauseMs: 1_500,
+    everyMs: HELD_EVERY_MS,
+  });
+  const words = texts.value.task;
+  const back = (
+    <a class="back" href={addressOf("tasks")}>
+      ← {texts.value.tasks.title}
+    </a>
+  );
+  if (!data)
+    return (
+      <main>
+        {back}
+        <h1 tabIndex={-1}>{words.title}</h1>
+        <Fault of={fault} />
+      </main>
+    );
+  const { task, explanation, leases, results, artifacts, history } = data;
+  const isHeld = task.status === "leased" || task.status === "running";
+  const output = artifacts.find(({ accepted, type }) => accepted !== false && type !== TRANSCRIPT);
   return (
-    <main>
-      <h1 tabIndex={-1}>{texts.value.shell.pages.tasks}</h1>
+    <main class="task">
+      {back}
+      <div class="head">
+        <div>
+          <h1 tabIndex={-1}>{task.agent_slug}</h1>
+          <p class="soft">{task.context_id}</p>
+        </div>
+        <Actions task={task} reload={reload} />
+      </div>
+      <Fault of={fault} />
+      <section class={`why ${toneOf(task.status)}`} aria-label={words.why}>
+        <TaskState status={task.status} />
+        <p>{withLocalTimes(explanation.reason)}</p>
+        {isHeld && task.progress && <Progress {...task.progress} />}
+      </section>
+      {explanation.workers.some(({ reasons }) => reasons.length > 0) && task.status === "queued" && (
+        <details class="card" open={explanation.workers.every(({ reasons }) => reasons.length > 0)}>
+          <summary>{words.workers}</summary>
+          <ul class="lines">
+            {explanation.workers.map(({ worker_id, reasons }) => (
+              <li key={worker_id}>
+                <a href={addressOf("workers", worker_id)}>{worker_id}</a>{" "}
+                <span class="soft">{reasons.length > 0 ? withLocalTimes(reasons.join(" ")) : words.couldTake}</span>
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+      <div class="columns">
+        <div>
+          {isHeld && <LiveOutput id={id} />}
+          {output && <Output key={output.id} artifact={output} />}
+          <Prompt task={task} />
+        </div>
+        <div>
+          <Facts task={task} />
+          <Attempts leases={leases} results={results} />
+          <Artifacts artifacts={artifacts} />
+          <History entries={history} />
+        </div>
+      </div>
     </main>
   );
+}
+
+function Progress({ value, text }: { value: number | null; text: string | null }) {
+  return (
+    <div class="progress">
+      {value !== null && <progress value={value} aria-label={texts.value.task.progress} />}
+      <span>{[value === null ? "" : percentText(value), text].filter(Boolean).join(" · ")}</span>
+    </div>
+  );
+}
+
+function toneOf(status: string): string {
+  if (status === "failed" || status === "dead") return "bad";
+  if (status === "completed") return "good";
+  return status === "queued" ? "wait" : status === "cancelled" ? "off" : "busy";
 }

@@ -20,6 +20,7 @@ export default function Tasks() {
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [isBusy, setBusy] = useState(false);
   const words = texts.value.tasks;
+  const canChange = may("submit");
   const choose = (id: string) =>
     setChosen((before) => new Set(before.has(id) ? [...before].filter((each) => each !== id) : [...before, id]));
   useKeys({
@@ -27,7 +28,7 @@ export default function Tasks() {
     k: () => focusRow(-1),
     x: () => {
       const id = focusedRow();
-      if (id !== undefined && may("submit")) choose(id);
+      if (id !== undefined && canChange) choose(id);
     },
   });
   const showMore = async () => {
@@ -45,7 +46,7 @@ export default function Tasks() {
       <Counts filter={filter} />
       <FilterBox filter={filter} known={known} />
       <Fault of={fault} />
-      {may("submit") && <Bulk filter={filter} chosen={chosen} clear={() => setChosen(new Set())} />}
+      {canChange && <Bulk filter={filter} chosen={chosen} clear={() => setChosen(new Set())} />}
       {waiting > 0 && (
         <button type="button" class="new-rows" onClick={showNew}>
           {words.fresh(waiting)}
@@ -54,7 +55,7 @@ export default function Tasks() {
       {rows && rows.length > 0 && (
         <ul class="task-list card">
           {rows.map((task) => (
-            <Row key={task.id} task={task} isChosen={chosen.has(task.id)} choose={may("submit") ? choose : undefined} />
+            <Row key={task.id} task={task} isChosen={chosen.has(task.id)} choose={canChange ? choose : undefined} />
           ))}
         </ul>
       )}

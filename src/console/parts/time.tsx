@@ -1,6 +1,6 @@
 /** Times and durations in the reader's language and zone; the exact time, with its zone, is shown on hover. */
 import { now } from "../clock.ts";
-import { language } from "../preferences.ts";
+import { locale } from "../preferences.ts";
 import { numberText, texts } from "../texts.ts";
 
 const UNITS: [unit: string, ms: number][] = [
@@ -33,17 +33,22 @@ export function relativeText(time: number, from: number): string {
 
 /** The exact time, with its zone. */
 export const exactText = (time: number) =>
-  new Date(time).toLocaleString(language.value, { dateStyle: "medium", timeStyle: "long" });
+  new Date(time).toLocaleString(locale.value, { dateStyle: "medium", timeStyle: "long" });
 
 /** The time of day, and the day where that is another one than today. */
 export function clockText(time: number): string {
   const date = new Date(time);
   const isToday = date.toDateString() === new Date(now.value).toDateString();
   return date.toLocaleString(
-    language.value,
+    locale.value,
     isToday ? { timeStyle: "short" } : { dateStyle: "short", timeStyle: "short" },
   );
 }
+
+const IN_UTC = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
+
+/** A sentence of the service with its times in the reader's zone. */
+export const withLocalTimes = (sentence: string) => sentence.replace(IN_UTC, (time) => clockText(Date.parse(time)));
 
 /** A time as how long ago, or in how long. */
 export const Ago = ({ at }: { at: number }) => (

@@ -2,6 +2,7 @@
 import { common } from "./en/common.ts";
 import { shell } from "./en/shell.ts";
 import { states } from "./en/states.ts";
+import { task } from "./en/task.ts";
 import { tasks } from "./en/tasks.ts";
 
-export const en = { common, shell, states, tasks };
+export const en = { common, shell, states, task, tasks };

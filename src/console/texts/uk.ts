@@ -3,6 +3,7 @@ import type { Texts } from "./keys.ts";
 import { common } from "./uk/common.ts";
 import { shell } from "./uk/shell.ts";
 import { states } from "./uk/states.ts";
+import { task } from "./uk/task.ts";
 import { tasks } from "./uk/tasks.ts";
 
-export const uk: Texts = { common, shell, states, tasks };
+export const uk: Texts = { common, shell, states, task, tasks };

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { type ChangedTasks, Refused } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
-import { client } from "../../session.ts";
+import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
 import { argsOf, type Filter, isEmpty, STATUSES } from "./filter.ts";
 
@@ -89,7 +89,8 @@ export function Bulk({ filter, chosen, clear }: BulkProps) {
 
   const isOfFilter = chosen.size === 0;
   const states = filter.status?.split(",") ?? STATUSES;
-  const isPossible = (verb: Verb) => states.some((each) => STATES[verb].includes(each));
+  const isPossible = (verb: Verb) =>
+    may(verb === "replay" ? "submit" : "administer") && states.some((each) => STATES[verb].includes(each));
   if (isOfFilter && isEmpty(filter)) return null;
   const run = async (verb: Verb) => {
     setBusy(true);

@@ -1,0 +1,61 @@
+/** What the task prints while it runs. */
+import { useEffect, useRef, useState } from "preact/hooks";
+import { client } from "../../session.ts";
+import { texts } from "../../texts.ts";
+
+/** The browser keeps this much of it, from the end. */
+const MOST = 100_000;
+
+export function LiveOutput({ id }: { id: string }) {
+  const [text, setText] = useState("");
+  const place = useRef<HTMLTextAreaElement>(null);
+  const isAtEnd = useRef(true);
+  useEffect(() => {
+    let stop: AbortController | undefined;
+    let after: number | undefined;
+    const look = () => {
+      stop?.abort();
+      if (document.hidden) return;
+      stop = new AbortController();
+      void follow(stop.signal);
+    };
+    const follow = async (signal: AbortSignal) => {
+      try {
+        for await (const piece of client.followOutput(after === undefined ? { id } : { id, after }, { signal })) {
+          after = piece.position;
+          setText((before) => (before + piece.text).slice(-MOST));
+        }
+      } catch {
+        // Where the service keeps no live output, there is nothing to show.
+      }
+    };
+    look();
+    document.addEventListener("visibilitychange", look);
+    return () => {
+      document.removeEventListener("visibilitychange", look);
+      stop?.abort();
+    };
+  }, [id]);
+  // The end stays in view, unless the reader has scrolled up.
+  useEffect(() => {
+    if (isAtEnd.current && place.current) place.current.scrollTop = place.current.scrollHeight;
+  }, [text]);
+  if (text === "") return null;
+  const { live } = texts.value.task;
+  return (
+    <section class="card">
+      <h2>{live}</h2>
+      <textarea
+        ref={place}
+        class="code live"
+        readOnly
+        rows={12}
+        aria-label={live}
+        value={text}
+        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+          isAtEnd.current = scrollHeight - scrollTop - clientHeight < 40;
+        }}
+      />
+    </section>
+  );
+}
