@@ -46,6 +46,7 @@ import { createWrongKeys } from "./http/wrong-keys.ts";
 import { createMeters } from "./metrics/meters.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import { openLiveFollowers } from "./queue/live-followers.ts";
+import { openOverview } from "./queue/overview.ts";
 import type { ResultRoom } from "./queue/result-room.ts";
 import { openStats } from "./queue/stats.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
@@ -131,7 +132,7 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...eventRoutes(deps.eventHub, keyWatch),
     ...runtimeRoutes(settings, membridge),
     ...bulkRoutes(callbacks),
-    ...recordRoutes(stats),
+    ...recordRoutes(stats, openOverview(db, stats)),
     ...artifactRoutes(store, log),
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,

@@ -403,6 +403,33 @@ export type NotDispatched = {
   error: string;
 };
 
+/** How the work goes. */
+export type Overview = {
+  counts: Stats;
+  /** For how long the task that is due for longest has been queued; 0: none is due. */
+  oldest_due_ms: number;
+  /** The room of the workers. */
+  slots: {
+    /** Active leases. */
+    used: number;
+    /** How many more tasks the workers that are online could get. */
+    free: number;
+  };
+  /** How many attempts ended with a result in each of the last 60 minutes, the oldest minute first. */
+  ended_by_minute: number[];
+  /** Queued tasks that no worker can take: the first five kinds. */
+  untakeable: Array<{
+    /** The labels that no worker has that is online. */
+    requires: string[];
+    /** How many such tasks there are among the 1,000 that wait for longest. */
+    tasks: number;
+    /** The id of one of them. */
+    example: string;
+    /** Since when the first of them waits. In epoch milliseconds. */
+    since: number;
+  }>;
+};
+
 /** A message of the tool protocol that was refused. */
 export type ProtocolFault = {
   jsonrpc: "2.0";
@@ -1897,6 +1924,9 @@ export interface Methods {
   /** Read the metrics. For Prometheus. docs/metrics.md describes each of them, and says which are of the instance and which of the database. For keys with the role `read`, `submit`, `admin`. `METRICS_KEY` opens it too. */
   getMetrics(args?: Record<string, never>, options?: Options): Promise<Response>;
 
+  /** Read how the work goes. For keys with the role `read`, `submit`, `admin`. */
+  getOverview(args?: Record<string, never>, options?: Options): Promise<Overview>;
+
   /** Read what the calls are, as a page. Open: it needs no key. */
   getPage(args?: Record<string, never>, options?: Options<"If-None-Match">): Promise<Response>;
 
@@ -2174,6 +2204,7 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   getLiveness: ["GET", "/livez"],
   getMembridgeHealth: ["GET", "/api/membridge/health"],
   getMetrics: ["GET", "/metrics", "answered"],
+  getOverview: ["GET", "/api/runtime/overview"],
   getPage: ["GET", "/docs", "answered"],
   getReadiness: ["GET", "/readyz"],
   getStart: ["GET", "/"],

@@ -1,7 +1,7 @@
 /**
  * The console: pages for people, in the browser. It knows the service only through its client (`src/client/`).
  *
- * A page is one file in `pages/`: its default export is a component, which shows a `<main>` with one `<h1 tabIndex={-1}>`. To add one:
+ * A page is one file in `pages/`: its default export is a component (`page-props.ts`), which shows a `<main>` with one `<h1 tabIndex={-1}>`. To add one:
  * 1. Write `pages/<name>.tsx`. `useSnapshot` reads its data, and reads it again when an event says that it has changed (`snapshot.ts`). Filters are in
  *    the address: `place.value.query`, `go(addressOf(…))` (`router.ts`). What keys do on it: `useKeys` (`keys.ts`).
  * 2. Name it in `pages.ts`, with its letter and who may see it.

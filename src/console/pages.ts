@@ -1,12 +1,8 @@
 /** The pages, in the order of the navigation. Each is loaded when it is opened first. */
 import type { ComponentType } from "preact";
+import type { PageProps } from "./page-props.ts";
 import type { IconName } from "./parts/icon.tsx";
 import type { Texts } from "./texts.ts";
-
-export interface PageProps {
-  /** The record that the page is about, where its address names one. */
-  id: string | undefined;
-}
 
 export interface Page {
   /** The first part of its address behind `/console`. */

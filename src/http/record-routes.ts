@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { statsAnswer, usageSum } from "../contract/answers.ts";
+import { type Overview, overviewAnswer } from "../contract/overview.ts";
 import * as queries from "../contract/queries.ts";
 import { auditRecord, leaseRecord } from "../contract/records.ts";
 import { slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
@@ -17,7 +18,7 @@ import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";
 const RUNS = 50;
 
 /** `/api/runtime/…`: what was done, to look at. */
-export function recordRoutes(stats: () => Promise<Stats>): Route[] {
+export function recordRoutes(stats: () => Promise<Stats>, overview: () => Promise<Overview>): Route[] {
   return [
     route({
       name: "listLeases",
@@ -69,6 +70,15 @@ export function recordRoutes(stats: () => Promise<Stats>): Route[] {
       access: READERS,
       answers: { 200: { means: "The counts.", json: statsAnswer } },
       handle: async ({ response }) => response.json(await stats()),
+    }),
+    route({
+      name: "getOverview",
+      summary: "Read how the work goes",
+      method: "get",
+      path: "/api/runtime/overview",
+      access: READERS,
+      answers: { 200: { means: "How the work goes, up to a few seconds ago.", json: overviewAnswer } },
+      handle: async ({ response }) => response.json(await overview()),
     }),
     route({
       name: "getUsage",

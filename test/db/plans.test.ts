@@ -71,7 +71,15 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
     "/leases?status=active",
   ];
   lists.push("/leases?status=expired", "/leases?status=released", "/artifacts", `/artifacts?task_id=${completed}`);
-  lists.push("/audit", "/runs", "/workers", "/workers/w0", `/artifacts/${completion.artifact.id}/content`, "/stats");
+  lists.push(
+    "/audit",
+    "/runs",
+    "/workers",
+    "/workers/w0",
+    `/artifacts/${completion.artifact.id}/content`,
+    "/stats",
+    "/overview",
+  );
   const filters = [
     "status=failed,dead,queued",
     "context_id=context-3",

@@ -140,6 +140,22 @@ describe("GET /api/runtime/stats", async () => {
       });
   });
 
+  it("goes into the overview, with what ended lately and what no worker can take", async () => {
+    const stuck = await aTask(counted.db, { requires: ["tpu"] });
+    await aTask(counted.db, { requires: ["tpu"] });
+    await aLeasedTask(counted.db);
+    const { task } = await aLeasedTask(counted.db);
+    const done = { status: "success", output: "o", metrics: { duration_ms: 1 } };
+    await own.api.post(`/api/runtime/llm-tasks/${task.id}/complete`).send(done).expect(200);
+    const { body } = await own.api.get("/api/runtime/overview").expect(200);
+    const { oldest_due_ms, slots, ended_by_minute, untakeable } = body;
+    expect(oldest_due_ms).toBeGreaterThan(0);
+    expect(slots.used).toBeGreaterThan(0);
+    expect(ended_by_minute).toHaveLength(60);
+    expect(ended_by_minute.reduce((sum: number, each: number) => sum + each, 0)).toBeGreaterThan(0);
+    expect(untakeable).toEqual([{ requires: ["tpu"], tasks: 2, example: stuck.id, since: stuck.created_at }]);
+  });
+
   it("counts what is long there once, and its changes all the same", async () => {
     const old = await createTestDatabase();
     const { api } = await startApp(old.db);

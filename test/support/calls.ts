@@ -63,6 +63,7 @@ export const CALLS = [
   ["get", "/api/runtime/webhook-deliveries"],
   ["post", "/api/runtime/webhook-deliveries/x/resend"],
   ["get", "/api/runtime/stats"],
+  ["get", "/api/runtime/overview"],
   ["get", "/api/runtime/worker.sh"],
   ["get", "/api/runtime/openapi.json"],
   ["get", "/docs"],

@@ -1,5 +1,5 @@
 /** One task: its state and why, what it was asked, what came of it, and all that happened to it. */
-import type { PageProps } from "../pages.ts";
+import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
 import { TaskState } from "../parts/state.tsx";
 import { withLocalTimes } from "../parts/time.tsx";

@@ -7,6 +7,8 @@ import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
 import { argsOf, type Filter, isEmpty, STATUSES } from "./filter.ts";
 
+const countText = (count: number) => texts.value.common.tasks(count, numberText(count));
+
 type Verb = "cancel" | "requeue" | "replay";
 /** What can be done to tasks in some of these states. */
 const STATES: Record<Verb, readonly string[]> = {
@@ -31,6 +33,34 @@ function callMany(verb: Verb, filter: Filter, dry_run: boolean, idempotency_key:
   return verb === "requeue" ? client.requeueTasks(args) : client.replayTasks({ ...args, idempotency_key });
 }
 
+/** Changes all tasks that match the filter, after it was said how many they are. */
+export async function changeMatching(verb: Verb, filter: Filter): Promise<void> {
+  const words = texts.value.tasks.bulk;
+  const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
+  const tried = await callMany(verb, filter, true, key);
+  if (tried.matched === 0) return tell(words.none);
+  const title = words[verb].ask(countText(tried.matched));
+  const body = (
+    <>
+      <p>{words[verb].means}</p>
+      {tried.more && <p>{words.limited(numberText(LIMIT))}</p>}
+      <ul class="examples">
+        {tried.examples.map(({ id, agent_slug, context_id }) => (
+          <li key={id}>
+            <code>{id.slice(0, 8)}</code> {agent_slug} <span class="soft">{context_id}</span>
+          </li>
+        ))}
+        {tried.matched > tried.examples.length && (
+          <li class="soft">{words.andMore(numberText(tried.matched - tried.examples.length))}</li>
+        )}
+      </ul>
+    </>
+  );
+  if (!(await confirm({ title, body, action: words[verb].name, isDangerous: verb === "cancel" }))) return;
+  const done = await callMany(verb, filter, false, key);
+  tell(words.done(numberText(done.changed), numberText(done.refused)));
+}
+
 export interface BulkProps {
   filter: Filter;
   chosen: ReadonlySet<string>;
@@ -40,7 +70,6 @@ export interface BulkProps {
 export function Bulk({ filter, chosen, clear }: BulkProps) {
   const [isBusy, setBusy] = useState(false);
   const words = texts.value.tasks.bulk;
-  const countText = (count: number) => texts.value.common.tasks(count, numberText(count));
 
   const changeChosen = async (verb: Verb) => {
     const title = words[verb].ask(countText(chosen.size));
@@ -61,32 +90,6 @@ export function Bulk({ filter, chosen, clear }: BulkProps) {
     if (said !== undefined && changed === 0) tellFault(said);
   };
 
-  const changeMatching = async (verb: Verb) => {
-    const key = crypto.getRandomValues(new Uint32Array(4)).join("-");
-    const tried = await callMany(verb, filter, true, key);
-    if (tried.matched === 0) return tell(words.none);
-    const title = words[verb].ask(countText(tried.matched));
-    const body = (
-      <>
-        <p>{words[verb].means}</p>
-        {tried.more && <p>{words.limited(numberText(LIMIT))}</p>}
-        <ul class="examples">
-          {tried.examples.map(({ id, agent_slug, context_id }) => (
-            <li key={id}>
-              <code>{id.slice(0, 8)}</code> {agent_slug} <span class="soft">{context_id}</span>
-            </li>
-          ))}
-          {tried.matched > tried.examples.length && (
-            <li class="soft">{words.andMore(numberText(tried.matched - tried.examples.length))}</li>
-          )}
-        </ul>
-      </>
-    );
-    if (!(await confirm({ title, body, action: words[verb].name, isDangerous: verb === "cancel" }))) return;
-    const done = await callMany(verb, filter, false, key);
-    tell(words.done(numberText(done.changed), numberText(done.refused)));
-  };
-
   const isOfFilter = chosen.size === 0;
   const states = filter.status?.split(",") ?? STATUSES;
   const isPossible = (verb: Verb) =>
@@ -94,7 +97,7 @@ export function Bulk({ filter, chosen, clear }: BulkProps) {
   if (isOfFilter && isEmpty(filter)) return null;
   const run = async (verb: Verb) => {
     setBusy(true);
-    await (isOfFilter ? changeMatching(verb) : changeChosen(verb)).catch(tellFault);
+    await (isOfFilter ? changeMatching(verb, filter) : changeChosen(verb)).catch(tellFault);
     setBusy(false);
   };
   return (

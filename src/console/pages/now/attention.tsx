@@ -1,0 +1,163 @@
+/** What somebody should do something about, the most urgent first, each with what mends it. */
+import type { ComponentChildren } from "preact";
+import type { Worker } from "../../../client/index.ts";
+import { now } from "../../clock.ts";
+import { Icon } from "../../parts/icon.tsx";
+import { tell, tellFault } from "../../parts/notice.tsx";
+import { Ago, relativeText } from "../../parts/time.tsx";
+import { addressOf } from "../../router.ts";
+import { client, may } from "../../session.ts";
+import { numberText, texts } from "../../texts.ts";
+import { changeMatching } from "../tasks/bulk.tsx";
+import type { NowData } from "./read.ts";
+
+interface Item {
+  key: string;
+  tone: "bad" | "wait";
+  says: ComponentChildren;
+  mends: ComponentChildren;
+}
+
+/** The most lines of a kind; the page of that kind has the rest. */
+const MOST = 4;
+
+export function Attention({ overview, accounts, workers, reload }: NowData & { reload(): void }) {
+  const words = texts.value.now;
+  const act = (call: Promise<unknown>, said: string) =>
+    void call.then(() => {
+      tell(said);
+      reload();
+    }, tellFault);
+  const items = [
+    ...taskItems(overview, reload),
+    ...accounts
+      .filter(({ rest }) => rest)
+      .slice(0, MOST)
+      .map(
+        ({ id, rest }): Item => ({
+          key: `account ${id}`,
+          tone: "wait",
+          says: words.accountRests(id, rest ? texts.value.states.rest[rest.kind] : "", untilText(rest?.until)),
+          mends: may("administer") && (
+            <button type="button" onClick={() => act(client.resumeAccount({ id }), words.resumed(id))}>
+              {words.resume}
+            </button>
+          ),
+        }),
+      ),
+    ...workerItems(workers, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
+  ];
+  if (items.length === 0)
+    return (
+      <p class="calm">
+        <Icon name="check" /> {words.calm}
+      </p>
+    );
+  return (
+    <section class="attention card" aria-labelledby="attention">
+      <h2 id="attention">{words.attention}</h2>
+      <ul class="lines">
+        {items.map(({ key, tone, says, mends }) => (
+          <li key={key} class="head">
+            <span class={`attention-says ${tone}`}>
+              <Icon name={tone === "bad" ? "warning" : "clock"} />
+              <span>{says}</span>
+            </span>
+            <span class="buttons">{mends}</span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function untilText(until: number | null | undefined): string {
+  return until ? relativeText(until, now.value) : texts.value.now.untilResumed;
+}
+
+const link = (address: string) => (
+  <a class="button" href={address}>
+    {texts.value.now.look}
+  </a>
+);
+
+/** Tasks that nobody can take, and those that are dead. */
+function taskItems({ counts, untakeable }: NowData["overview"], reload: () => void): Item[] {
+  const words = texts.value.now;
+  const countText = (count: number) => texts.value.common.tasks(count, numberText(count));
+  const { dead = 0 } = counts.tasks.by_status;
+  const stuck = untakeable.map(
+    ({ requires, tasks, example, since }): Item => ({
+      key: `stuck ${requires.join()}`,
+      tone: "bad",
+      says: (
+        <>
+          {requires.length > 0
+            ? words.noLabels(countText(tasks), requires.join(", "))
+            : words.noWorker(countText(tasks))}{" "}
+          <span class="soft">
+            <Ago at={since} />
+          </span>
+        </>
+      ),
+      mends: link(addressOf("tasks", example)),
+    }),
+  );
+  if (dead === 0) return stuck;
+  const requeue = async () => {
+    await changeMatching("requeue", { status: "dead" }).catch(tellFault);
+    reload();
+  };
+  const item: Item = {
+    key: "dead",
+    tone: "bad",
+    says: words.dead(countText(dead), dead),
+    mends: (
+      <>
+        {link(addressOf("tasks", undefined, { status: "dead" }))}
+        {may("administer") && (
+          <button type="button" onClick={requeue}>
+            {texts.value.tasks.bulk.requeue.name}…
+          </button>
+        )}
+      </>
+    ),
+  };
+  return [...stuck, item];
+}
+
+/** Workers that are lost, logged out, or rest for another cause. */
+function workerItems(workers: Worker[], resume: (id: string) => void): Item[] {
+  const words = texts.value.now;
+  const button = (id: string) =>
+    may("administer") && (
+      <button type="button" onClick={() => resume(id)}>
+        {words.resume}
+      </button>
+    );
+  const resting = workers.flatMap(({ id, rest, status }): Item[] => {
+    if (!rest || status !== "online") return [];
+    const says =
+      rest.kind === "auth"
+        ? words.loggedOut(id)
+        : words.workerRests(id, texts.value.states.rest[rest.kind], untilText(rest.until));
+    return [{ key: `rest ${id}`, tone: rest.kind === "auth" ? "bad" : "wait", says, mends: button(id) }];
+  });
+  const lost = workers
+    .filter(({ status }) => status === "offline" || status === "error")
+    .map(
+      ({ id, last_heartbeat }): Item => ({
+        key: `lost ${id}`,
+        tone: "wait",
+        says: (
+          <>
+            {words.lost(id)} {last_heartbeat !== null && <Ago at={last_heartbeat} />}
+          </>
+        ),
+        mends: link(addressOf("workers", id)),
+      }),
+    );
+  if (workers.length === 0)
+    return [{ key: "none", tone: "bad", says: words.noWorkers, mends: link(addressOf("workers")) }];
+  return [...resting.slice(0, MOST), ...lost.slice(0, MOST)];
+}

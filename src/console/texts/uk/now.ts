@@ -1,0 +1,38 @@
+import type { Texts } from "../keys.ts";
+import { plural } from "./plural.ts";
+
+export const now: Texts["now"] = {
+  title: "Зараз",
+  attention: "Потребує уваги",
+  calm: "Ніщо не потребує уваги.",
+  look: "Глянути",
+  resume: "Відновити",
+  resumed: (name) => `${name} знову отримує роботу.`,
+  untilResumed: "після відновлення",
+  noLabels: (tasks, labels) => `${tasks} чекає на ${labels}: жоден виконавець на зв’язку цього не має.`,
+  noWorker: (tasks) => `${tasks} чекає, а жодного виконавця на зв’язку немає.`,
+  dead: (tasks, count) => `${tasks} — ${plural(count, "мертве", "мертві", "мертвих")}: усі спроби вичерпано.`,
+  accountRests: (account, why, until) => `Обліковий запис ${account}: ${why}, знову ${until}.`,
+  workerRests: (worker, why, until) => `Виконавець ${worker} відпочиває: ${why}; знову ${until}.`,
+  loggedOut: (worker) => `Виконавець ${worker} вийшов зі свого LLM. Увійдіть на тій машині, тоді відновіть його.`,
+  lost: (worker) => `Виконавець ${worker} зник: востаннє озивався`,
+  noWorkers: "Жодного виконавця не під’єднано: нічого не виконується.",
+  tiles: {
+    queued: "У черзі",
+    oldest: (age) => `найстаріше чекає ${age}`,
+    noneDue: "жодному не час",
+    running: "У роботі",
+    free: (slots) => `є місце ще для ${slots}`,
+    workers: "Виконавці на зв’язку",
+    ofWorkers: (total) => `з ${total}`,
+    ended: "Закінчено за годину",
+    byMinute: "Закінчено за кожну з останніх 60 хвилин",
+  },
+  accounts: "Облікові записи",
+  atWork: (count) => `${count} у роботі`,
+  noWindows: "Про його ліміти ще нічого не відомо.",
+  windows: { five_hour: "5 годин", seven_day: "7 днів" },
+  resets: (when) => `скинеться ${when}`,
+  failures: "Нещодавні невдачі",
+  all: "Усі",
+};

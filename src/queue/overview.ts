@@ -1,0 +1,78 @@
+import { sql } from "drizzle-orm";
+import type { Overview } from "../contract/overview.ts";
+import type { Stats } from "../contract/views.ts";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/fleet-tables.ts";
+import { runtimeArtifacts } from "../db/output-tables.ts";
+import { takeableFrom } from "../db/queued-indexes.ts";
+import { llmTasks } from "../db/schema.ts";
+import { hasLabels } from "../fleet/matching.ts";
+import { readGauges } from "./gauges.ts";
+
+/** An overview is kept for 20 times as long as it took to read, but for 1 to 5 s: to look at it costs little on a small database, and on a large one. */
+const SHORTEST_MS = 1_000;
+const LONGEST_MS = 5_000;
+const REST_PER_READING = 20;
+
+const MINUTES = 60;
+const MINUTE_MS = 60_000;
+/** How many of the tasks that wait for longest are looked at. */
+const LOOKED_AT = 1_000;
+const MOST_KINDS = 5;
+
+/** Gives a function that reads how the work goes. Callers at the same time share a reading. */
+export function openOverview(db: Db, stats: () => Promise<Stats>): () => Promise<Overview> {
+  let reading: Promise<Overview> | undefined;
+  let freshUntil = 0;
+  return () => {
+    if (reading && performance.now() < freshUntil) return reading;
+    const began = performance.now();
+    freshUntil = Number.POSITIVE_INFINITY;
+    reading = read(db, stats).finally(() => {
+      const now = performance.now();
+      freshUntil = now + Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (now - began) * REST_PER_READING));
+    });
+    // Every caller gets a failure; the next one after it reads anew.
+    reading.catch(() => {
+      freshUntil = 0;
+    });
+    return reading;
+  };
+}
+
+async function read(db: Db, stats: () => Promise<Stats>): Promise<Overview> {
+  const [counts, { oldest_due_ms, slots }, ended_by_minute, untakeable] = await Promise.all([
+    stats(),
+    readGauges(db),
+    countEndedByMinute(db),
+    findUntakeable(db),
+  ]);
+  return { counts, oldest_due_ms, slots, ended_by_minute, untakeable };
+}
+
+/** Every attempt that ends with a result has an artifact of its time. */
+async function countEndedByMinute(db: Db): Promise<number[]> {
+  const { rows } = await db.execute<{ ago: number; ended: number }>(sql`
+    with clock as materialized (select ${nowMs} as now)
+    select ((clock.now - created_at) / ${MINUTE_MS}::int)::int as ago, count(*)::int as ended from ${runtimeArtifacts}, clock
+    where created_at > clock.now - ${MINUTES * MINUTE_MS}::int and created_at <= clock.now and type <> 'LLM_TRANSCRIPT' group by 1`);
+  const ended = new Map(rows.map((row) => [row.ago, row.ended]));
+  return Array.from({ length: MINUTES }, (_, minute) => ended.get(MINUTES - 1 - minute) ?? 0);
+}
+
+/** The tasks that wait for longest, by the labels that no worker has that is online. */
+async function findUntakeable(db: Db): Promise<Overview["untakeable"]> {
+  const { rows } = await db.execute<Overview["untakeable"][number]>(sql`
+    with first as (
+      select ${llmTasks.id} as id, ${llmTasks.requires} as requires, ${takeableFrom(llmTasks)} as since from ${llmTasks}
+      where ${llmTasks.status} = 'queued' and ${takeableFrom(llmTasks)} <= ${nowMs} order by ${takeableFrom(llmTasks)} limit ${LOOKED_AT}
+    ), kinds as (
+      select requires, count(*)::int as tasks, (array_agg(id order by since, id))[1] as example, min(since)::float8 as since
+      from first group by requires
+    )
+    select requires, tasks, example, since from kinds
+    where not exists (select from ${workers} where ${workers.status} = 'online' and ${hasLabels(sql`kinds.requires`)})
+    order by since limit ${MOST_KINDS}`);
+  return rows;
+}
