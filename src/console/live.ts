@@ -14,7 +14,7 @@ export const connection = signal<Connection>({ state: "opening" });
 /** Grows when pages must read anew what they show: events may have been missed. */
 export const resync = signal(0);
 
-/** A tab that was hidden for longer reads its page anew, instead of all events that it has missed. */
+/** A tab that was hidden for longer, or that had no event before, reads its page anew instead of the events that it has missed. */
 const MISSED_MS = 60_000;
 
 const listeners = new Set<(event: Event) => void>();
@@ -37,7 +37,8 @@ export function keepLive(): void {
       stop = undefined;
       if (connection.value.state !== "refused") connection.value = { state: "hidden" };
     } else if (session.value.state === "in" && !stop) {
-      if (hiddenAt !== undefined && Date.now() - hiddenAt > MISSED_MS) {
+      const hasMissed = hiddenAt !== undefined && (last === undefined || Date.now() - hiddenAt > MISSED_MS);
+      if (hasMissed) {
         last = undefined;
         resync.value++;
       }
