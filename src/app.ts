@@ -21,6 +21,7 @@ import { eventRoutes } from "./http/event-routes.ts";
 import { healthRoutes } from "./http/health-routes.ts";
 import { inDatabase, inMemory } from "./http/hit-store.ts";
 import { jsonBody } from "./http/json-body.ts";
+import { keyRoutes } from "./http/key-routes.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
 import { leaveConnections } from "./http/listening.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
@@ -137,6 +138,7 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,
     ...agentRoutes(agents, publicUrl),
+    ...keyRoutes,
     ...webhookRoutes(deps.box, config.outboundAllow),
     ...projectRoutes,
     ...consoleRoutes,

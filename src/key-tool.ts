@@ -1,6 +1,7 @@
 /** `npm run key` creates, lists and revokes named keys, in the database at DATABASE_URL or in the embedded one, whether the service runs or not. */
 import { parseArgs } from "node:util";
 import { type Config, loadConfig } from "./config.ts";
+import { KEY_NAME, KEY_NAME_RULE } from "./contract/key-records.ts";
 import { type Db, openDatabase } from "./db/client.ts";
 import { ROLES } from "./db/column-values.ts";
 import { joinServer, migrateServer } from "./db/database-server.ts";
@@ -44,8 +45,7 @@ function databaseIn({ databaseUrl, dataDir }: Config): string {
 function readCommand(args: string[]): (db: Db) => Promise<void> {
   const { verb, name, role, older = false } = parse(args);
   if (verb === "list") return printKeys;
-  if (name === undefined || !/^[A-Za-z0-9._-]{1,128}$/.test(name))
-    throw new StartError(`--name must have 1 to 128 letters, digits, dots, hyphens and underscores.\n${USAGE}`);
+  if (name === undefined || !KEY_NAME.test(name)) throw new StartError(`--name ${KEY_NAME_RULE}.\n${USAGE}`);
   if (verb === "revoke")
     return async (db) => {
       const count = await revokeKey(db, name, { older });

@@ -322,6 +322,20 @@ export type InvalidBody = {
   };
 };
 
+/** A named key. The key itself is not stored, and shown only when it is made. */
+export type Key = {
+  /** The name of the key. */
+  name: string;
+  /** What it may do. */
+  role: "submit" | "work" | "read" | "admin";
+  /** When it was made. In epoch milliseconds. */
+  created_at: number;
+  /** About when it was used last. In epoch milliseconds. */
+  last_used_at: number | null;
+  /** When it was revoked; null: it is valid. In epoch milliseconds. */
+  revoked_at: number | null;
+};
+
 /** The right of one worker to work on a task, for a limited time. */
 export type Lease = {
   /** The id of the lease: the fence that a worker sends with each call for the task. */
@@ -1156,6 +1170,13 @@ export type CompleteTaskArgs = {
   } | null | undefined;
 };
 
+export type CreateKeyArgs = {
+  /** The name, which the audit shows; for a worker, the worker's own. */
+  name: string;
+  /** What the key may do. */
+  role: "submit" | "work" | "read" | "admin";
+};
+
 export type CreateTaskArgs = {
   /** The context that the task belongs to: the creator's own name for it. */
   context_id: string;
@@ -1747,6 +1768,13 @@ export type ResumeWorkerArgs = {
   id: string;
 };
 
+export type RevokeKeyArgs = {
+  /** The key's name. */
+  name: string;
+  /** `true`: the older of two valid keys alone. */
+  older?: "true" | "false" | undefined;
+};
+
 export type RotateWebhookSecretArgs = {
   /** The webhook's id. */
   id: string;
@@ -1812,6 +1840,16 @@ export interface Methods {
 
   /** Hand in the result of an attempt. The same completion again gets the same answer. A success that comes too late is kept as an artifact, and answered 409. Its fields may also be sent as query parameters or as a form. For keys with the role `work`, `admin`. */
   completeTask(args: CompleteTaskArgs, options?: Options<"X-Lease-Id">): Promise<Completed>;
+
+  /** Make a named key. For keys with the role `admin`. */
+  createKey(args: CreateKeyArgs, options?: Options): Promise<{
+    /** The name of the key. */
+    name: string;
+    /** What it may do. */
+    role: "submit" | "work" | "read" | "admin";
+    /** What callers send in `X-Runtime-API-Key`. */
+    key: string;
+  }>;
 
   /** Refuse to create a project. For keys with the role `admin`. */
   createProject(args?: Record<string, never>, options?: Options): Promise<undefined>;
@@ -2040,6 +2078,9 @@ export interface Methods {
   /** List what happened to a task. For keys with the role `read`, `submit`, `admin`. */
   listHistory(args: ListHistoryArgs, options?: Options): Promise<Page<AuditEntry>>;
 
+  /** List the named keys. For keys with the role `admin`. */
+  listKeys(args?: Record<string, never>, options?: Options): Promise<Key[]>;
+
   /** List leases. For keys with the role `read`, `submit`, `admin`. */
   listLeases(args?: ListLeasesArgs, options?: Options): Promise<Page<Lease>>;
 
@@ -2121,6 +2162,12 @@ export interface Methods {
   /** End a worker's drain and rest. For keys with the role `admin`. */
   resumeWorker(args: ResumeWorkerArgs, options?: Options): Promise<Worker>;
 
+  /** Revoke a named key. For keys with the role `admin`. */
+  revokeKey(args: RevokeKeyArgs, options?: Options): Promise<{
+    /** 1, or 2 where the name had two valid keys. */
+    revoked: number;
+  }>;
+
   /** Change the secret of a webhook. The secret before signs too for `keep_seconds` (a day). For keys with the role `admin`. */
   rotateWebhookSecret(args: RotateWebhookSecretArgs, options?: Options): Promise<{
     /** The id of the webhook. */
@@ -2178,6 +2225,7 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   changeWebhook: ["PATCH", "/api/runtime/webhooks/{id}"],
   claimTasks: ["POST", "/api/runtime/llm-tasks/claim"],
   completeTask: ["POST", "/api/runtime/llm-tasks/{id}/complete"],
+  createKey: ["POST", "/api/runtime/keys"],
   createProject: ["POST", "/api/runtime/projects"],
   createTask: ["POST", "/api/runtime/llm-tasks"],
   createTasks: ["POST", "/api/runtime/llm-tasks/bulk"],
@@ -2224,6 +2272,7 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   listAudit: ["GET", "/api/runtime/audit"],
   listDeliveries: ["GET", "/api/runtime/webhook-deliveries"],
   listHistory: ["GET", "/api/runtime/llm-tasks/{id}/history"],
+  listKeys: ["GET", "/api/runtime/keys"],
   listLeases: ["GET", "/api/runtime/leases"],
   listMembridgeProjects: ["GET", "/api/membridge/projects"],
   listNodes: ["GET", "/api/membridge/projects/{cid}/nodes"],
@@ -2247,6 +2296,7 @@ export const ADDRESSES: Record<keyof Methods, [method: string, path: string, byt
   restartAgent: ["POST", "/api/runtime/workers/{id}/agent-restart"],
   resumeAccount: ["POST", "/api/runtime/accounts/{id}/resume"],
   resumeWorker: ["POST", "/api/runtime/workers/{id}/resume"],
+  revokeKey: ["DELETE", "/api/runtime/keys/{name}"],
   rotateWebhookSecret: ["POST", "/api/runtime/webhooks/{id}/rotate"],
   saveConfig: ["POST", "/api/runtime/config"],
   selectLeader: ["POST", "/api/membridge/projects/{cid}/leadership/select"],

@@ -1,7 +1,8 @@
 /** Named keys. The role of a key says what its holder may do, and its name says in the audit who did something. */
 import { randomBytes } from "node:crypto";
 import { and, asc, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
-import { audit } from "../db/audit.ts";
+import type { Caller } from "../caller.ts";
+import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import type { Role } from "../db/column-values.ts";
@@ -51,7 +52,7 @@ const isQuiet = sql<boolean>`coalesce(${apiKeys.last_used_at}, 0) < ${nowMs} - $
  * Creates a key of 256 random bits and gives it, which is possible only now. A name may have two valid keys with the same role. Conflict: it has two
  * already, or one with another role, or the audit uses the name for something else.
  */
-export async function createKey(db: Db, name: string, role: Role): Promise<string> {
+export async function createKey(db: Db, name: string, role: Role, caller?: Caller): Promise<string> {
   if (TAKEN.has(name.toLowerCase()))
     throw new Conflict(`The audit names others "${name}"; take another name for the key.`);
   const key = PREFIX + randomBytes(32).toString("base64url");
@@ -59,7 +60,7 @@ export async function createKey(db: Db, name: string, role: Role): Promise<strin
     await inTransaction(db, async (tx) => {
       const slot = await freeSlot(tx, name, role);
       await tx.insert(apiKeys).values({ id: newId(), name, slot, role, key_sha256: sha256Of(key), created_at: nowMs });
-      await audit(tx, keyFact("key_created", name, `Role: ${role}`));
+      await audit(tx, keyFact("key_created", name, `Role: ${role}`, caller));
     });
   } catch (error) {
     if (!isUniqueViolation(error)) throw error;
@@ -90,7 +91,11 @@ export function listKeys(db: Db): Promise<NamedKey[]> {
 /**
  * Revokes the valid keys of this name, or only the older of two, and gives how many that were. NotFound: there is no such key.
  */
-export async function revokeKey(db: Db, name: string, { older = false } = {}): Promise<number> {
+export async function revokeKey(
+  db: Db,
+  name: string,
+  { older = false, caller }: { older?: boolean; caller?: Caller } = {},
+): Promise<number> {
   return inTransaction(db, async (tx) => {
     const valid = await tx
       .select({ id: apiKeys.id })
@@ -103,7 +108,10 @@ export async function revokeKey(db: Db, name: string, { older = false } = {}): P
       throw new NotFound(`There is only one valid key "${name}", and no older one beside it.`);
     const ids = (older ? valid.slice(0, 1) : valid).map(({ id }) => id);
     await tx.update(apiKeys).set({ revoked_at: nowMs }).where(inArray(apiKeys.id, ids));
-    await audit(tx, ...ids.map(() => keyFact("key_revoked", name, older ? "Revoked the older of two" : "Revoked")));
+    await audit(
+      tx,
+      ...ids.map(() => keyFact("key_revoked", name, older ? "Revoked the older of two" : "Revoked", caller)),
+    );
     return ids.length;
   });
 }
@@ -137,10 +145,11 @@ export async function findKeyAndRecordUse(
   return { id: found.id, name: found.name, role: found.role };
 }
 
-const keyFact = (action: string, name: string, detail: string) => ({
+/** `caller` is undefined for `npm run key`, which whoever runs the service calls. */
+const keyFact = (action: string, name: string, detail: string, caller?: Caller) => ({
   action,
   entity_type: "api_key",
   entity_id: name,
-  actor: "operator",
+  actor: actorOf(caller, "operator"),
   detail,
 });

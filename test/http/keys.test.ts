@@ -19,8 +19,8 @@ const keys = Object.fromEntries(
 ) as Record<Role, string>;
 
 const R = "/api/runtime";
-// The agent's health makes the service call the agent, and webhooks are told where events go; both are for admins.
-const FOR_ADMINS = /\/agent-health$|\/webhooks|\/webhook-deliveries/;
+// The agent's health makes the service call the agent, webhooks are told where events go, and keys open the service; all are for admins.
+const FOR_ADMINS = /\/agent-health$|\/webhooks|\/webhook-deliveries|\/keys$/;
 const reads = CALLS.filter(([method, path]) => method === "get" && !FOR_ADMINS.test(path)).map(
   ([method, path]) => `${method} ${path}`,
 );
@@ -102,6 +102,28 @@ describe("a named key", () => {
       { action: "task_created", actor: "key-submit" },
       { action: "worker_registered", actor: "key-work" },
       { action: "task_leased", actor: "key-work" },
+    ]);
+  });
+
+  it("is made, listed and revoked by an admin's calls, and shown once", async () => {
+    const made = (await api.post(`${R}/keys`).set(HEADER, keys.admin).send({ name: "rpi", role: "work" }).expect(201))
+      .body;
+    expect(made).toEqual({ name: "rpi", role: "work", key: expect.stringMatching(/^bloom_/) });
+    expect((await api.get(`${R}/whoami`).set(HEADER, made.key).expect(200)).body).toMatchObject({ key: "rpi" });
+    const listed = await api.get(`${R}/keys`).set(HEADER, keys.admin).expect(200);
+    expect(listed.body.at(-1)).toMatchObject({ name: "rpi", role: "work", revoked_at: null });
+    expect(JSON.stringify(listed.body)).not.toContain(made.key);
+    for (const wrong of [{ name: "a b", role: "work" }, { name: "x", role: "king" }, { name: "x" }])
+      await api.post(`${R}/keys`).set(HEADER, keys.admin).send(wrong).expect(400);
+    await api.post(`${R}/keys`).set(HEADER, keys.admin).send({ name: "rpi", role: "read" }).expect(409);
+    const revoked = await api.delete(`${R}/keys/rpi`).set(HEADER, keys.admin).expect(200);
+    expect(revoked.body).toEqual({ revoked: 1 });
+    await api.get(`${R}/whoami`).set(HEADER, made.key).expect(401);
+    await api.delete(`${R}/keys/rpi`).set(HEADER, keys.admin).expect(404);
+    const entries = await query("select actor, action from audit_logs where entity_id = 'rpi' order by seq");
+    expect(entries).toEqual([
+      { actor: "key-admin", action: "key_created" },
+      { actor: "key-admin", action: "key_revoked" },
     ]);
   });
 

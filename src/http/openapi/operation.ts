@@ -58,6 +58,7 @@ function tagOf(path: string): string {
 const PARAMETERS: Record<string, string> = {
   workers: "The worker's name.",
   accounts: "The account's name.",
+  keys: "The key's name.",
   webhooks: "The webhook's id.",
   "webhook-deliveries": "The delivery's id.",
   artifacts: "The artifact's id.",

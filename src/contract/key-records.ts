@@ -1,0 +1,30 @@
+/** Named keys: what clients may send, and what may be shown of them. */
+import { z } from "zod";
+import { ROLES } from "../db/column-values.ts";
+import { time, words } from "./record-fields.ts";
+
+/** What a key may be called: by this name the audit says who did something. */
+export const KEY_NAME = /^[A-Za-z0-9._-]{1,128}$/;
+export const KEY_NAME_RULE = "must have 1 to 128 letters, digits, dots, hyphens and underscores";
+
+export const createKey = z.object({
+  name: z
+    .string()
+    .regex(KEY_NAME, KEY_NAME_RULE)
+    .meta({ description: "The name, which the audit shows; for a worker, the worker's own.", examples: ["rpi"] }),
+  role: z.enum(ROLES).meta({ description: "What the key may do.", examples: ["work"] }),
+});
+
+export const revokedKeys = z.object({
+  older: z.enum(["true", "false"]).default("false").describe("`true`: the older of two valid keys alone."),
+});
+
+export const keyRecord = z
+  .object({
+    name: words("The name of the key.", "rpi"),
+    role: z.enum(ROLES).describe("What it may do."),
+    created_at: time("When it was made."),
+    last_used_at: time("About when it was used last.").nullable(),
+    revoked_at: time("When it was revoked; null: it is valid.").nullable(),
+  })
+  .meta({ id: "Key", description: "A named key. The key itself is not stored, and shown only when it is made." });

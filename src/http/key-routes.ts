@@ -1,0 +1,62 @@
+import { z } from "zod";
+import * as records from "../contract/key-records.ts";
+import { createKey, listKeys, revokeKey } from "../settings/named-keys.ts";
+import { ADMINS, type Route, route } from "./route.ts";
+
+const PATH = "/api/runtime/keys";
+
+/** `/api/runtime/keys`: the named keys, as `npm run key` has them. */
+export const keyRoutes: Route[] = [
+  route({
+    name: "createKey",
+    summary: "Make a named key",
+    method: "post",
+    path: PATH,
+    access: ADMINS,
+    schema: records.createKey,
+    answers: {
+      201: {
+        means: "The key, which is shown only in this answer.",
+        json: z.object({
+          name: z.string().describe("The name of the key."),
+          role: records.keyRecord.shape.role,
+          key: z.string().describe("What callers send in `X-Runtime-API-Key`."),
+        }),
+      },
+      409: "The name has two valid keys already, or one with another role, or the audit uses it for something else.",
+    },
+    handle: async ({ response, db, caller, body }) => {
+      const { name, role } = body();
+      const key = await createKey(db, name, role, caller);
+      response.status(201).json({ name, role, key });
+    },
+  }),
+  route({
+    name: "listKeys",
+    summary: "List the named keys",
+    method: "get",
+    path: PATH,
+    access: ADMINS,
+    answers: { 200: { means: "Every key that was ever made, the oldest first.", json: records.keyRecord.array() } },
+    handle: async ({ response, db }) => response.json(await listKeys(db)),
+  }),
+  route({
+    name: "revokeKey",
+    summary: "Revoke a named key",
+    method: "delete",
+    path: `${PATH}/:name`,
+    access: ADMINS,
+    query: records.revokedKeys,
+    answers: {
+      200: {
+        means: "How many were revoked.",
+        json: z.object({ revoked: z.int().describe("1, or 2 where the name had two valid keys.") }),
+      },
+      404: "There is no such valid key.",
+    },
+    handle: async ({ response, db, caller, params, query }) => {
+      const older = query().older === "true";
+      response.json({ revoked: await revokeKey(db, params.name, { older, caller }) });
+    },
+  }),
+];
