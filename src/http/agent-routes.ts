@@ -5,7 +5,7 @@ import { installScript } from "../fleet/install-script.ts";
 import type { AgentCalls } from "../fleet/node-agent.ts";
 import { NO_WORKER } from "./answers.ts";
 import { originOf } from "./redirect-to-https.ts";
-import { ADMINS, READERS, type Route, route } from "./route.ts";
+import { ADMINS, type Route, route } from "./route.ts";
 import { storableName } from "./worker-routes.ts";
 
 /** `/api/runtime/…`: the agents of workers, and how a worker is installed. */
@@ -44,7 +44,8 @@ export function agentRoutes(agents: AgentCalls, publicUrl: string | undefined): 
       summary: "Read a script that installs the shell worker",
       method: "get",
       path: "/api/runtime/agent-install-script",
-      access: READERS,
+      // A worker's machine reads it with the worker's key.
+      access: ["read", "submit", "work"],
       query: queries.installScript,
       answers: {
         200: { means: "The script. It holds no key.", other: { "text/x-shellscript": "A script for `sh`." } },

@@ -45,6 +45,7 @@ const MAY: Record<Role, string[]> = {
     `get ${R}/llm-tasks/x/input/context_hints`,
     `post ${R}/workers`,
     `get ${R}/worker.sh`,
+    `get ${R}/agent-install-script`,
     `get ${R}/whoami`,
   ],
 };

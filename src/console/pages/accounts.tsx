@@ -1,0 +1,93 @@
+/** The accounts at LLM providers with their limits, and what was used. */
+import type { Account } from "../../client/index.ts";
+import { Fault } from "../parts/fault.tsx";
+import { tellFault } from "../parts/notice.tsx";
+import { At } from "../parts/time.tsx";
+import { addressOf } from "../router.ts";
+import { client, may } from "../session.ts";
+import { useSnapshot } from "../snapshot.ts";
+import { numberText, percentText, texts } from "../texts.ts";
+import { UsageOf } from "./accounts/usage.tsx";
+
+export default function Accounts() {
+  const words = texts.value.accounts;
+  const { data, fault, reload } = useSnapshot((signal) => client.listAccounts({ limit: 500 }, { signal }), {
+    wants: ({ type }) => type.startsWith("account.") || type.startsWith("worker."),
+    everyMs: 60_000,
+  });
+  return (
+    <main class="page">
+      <h1 tabIndex={-1}>{words.title}</h1>
+      <Fault of={fault} />
+      {data?.length === 0 && <p class="empty">{words.none}</p>}
+      <div class="grid">
+        {data?.map((account) => (
+          <AccountCard key={account.id} account={account} reload={reload} />
+        ))}
+      </div>
+      <UsageOf />
+    </main>
+  );
+}
+
+function AccountCard({ account, reload }: { account: Account; reload(): void }) {
+  const words = texts.value.accounts;
+  const { id, rest, windows, paced_until, workers, active_leases } = account;
+  const resume = () => client.resumeAccount({ id }).then(reload, tellFault);
+  return (
+    <section class="card" aria-label={id}>
+      <div class="head">
+        <h2>{id}</h2>
+        <span class={rest ? "state wait" : paced_until === null ? "state good" : "state busy"}>
+          {rest ? words.limited : paced_until === null ? words.free : words.paced}
+        </span>
+      </div>
+      {rest && (
+        <p class="wait">
+          {rest.reason} {rest.until === null ? texts.value.workers.untilResumed : <At at={rest.until} />}
+        </p>
+      )}
+      {Object.entries(windows).map(([name, { used, resets_at }]) => (
+        <div key={name}>
+          <div class="head soft">
+            <span>{words.windows[name as keyof typeof words.windows] ?? name}</span>
+            <span>
+              {used === null ? "–" : percentText(used)}
+              {resets_at !== null && (
+                <>
+                  {" · "}
+                  {words.resets} <At at={resets_at} />
+                </>
+              )}
+            </span>
+          </div>
+          <Meter share={used ?? 0} />
+        </div>
+      ))}
+      <p class="soft">
+        {words.running(numberText(active_leases))} ·{" "}
+        {workers.map((worker, n) => (
+          <span key={worker}>
+            {n > 0 && ", "}
+            <a href={addressOf("tasks", undefined, { worker_id: worker })}>{worker}</a>
+          </span>
+        ))}
+      </p>
+      {may("administer") && (rest || paced_until !== null) && (
+        <div class="buttons">
+          <button type="button" onClick={resume}>
+            {words.resume}
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+/** How full a window is. The policy of the page allows no style attribute, so the bar is a drawing. */
+const Meter = ({ share }: { share: number }) => (
+  <svg class="bar" viewBox="0 0 100 2" preserveAspectRatio="none" aria-hidden="true">
+    <rect class="bar-ground" width="100" height="2" />
+    <rect class={share >= 0.95 ? "bar-full" : "bar-used"} width={Math.min(100, share * 100)} height="2" />
+  </svg>
+);

@@ -1,0 +1,88 @@
+import { useState } from "preact/hooks";
+import type { Key } from "../../../client/index.ts";
+import { confirm } from "../../parts/confirm.tsx";
+import { CopyButton } from "../../parts/copy.tsx";
+import { Fault } from "../../parts/fault.tsx";
+import { Ago } from "../../parts/time.tsx";
+import { client } from "../../session.ts";
+import { useSnapshot } from "../../snapshot.ts";
+import { texts } from "../../texts.ts";
+
+const ROLES = ["submit", "work", "read", "admin"] as const satisfies Key["role"][];
+
+/** The named keys: one is shown once, when it is made. */
+export function Keys() {
+  const words = texts.value.settings.keys;
+  const { data, fault, reload } = useSnapshot((signal) => client.listKeys({}, { signal }), {
+    wants: ({ type }) => type.startsWith("key."),
+  });
+  const [made, setMade] = useState<{ name: string; key: string }>();
+  const [failed, setFailed] = useState<unknown>();
+  const make = async (event: SubmitEvent) => {
+    event.preventDefault();
+    if (!(event.target instanceof HTMLFormElement)) return;
+    const given = new FormData(event.target);
+    const role = ROLES.find((each) => each === given.get("role")) ?? "read";
+    setFailed(undefined);
+    await client.createKey({ name: String(given.get("name")), role }).then(setMade, setFailed);
+    reload();
+  };
+  const revoke = async (name: string) => {
+    const { ask, means, action } = words.revoke;
+    if (!(await confirm({ title: ask(name), body: means, action, isDangerous: true }))) return;
+    await client.revokeKey({ name }).catch(setFailed);
+    reload();
+  };
+  const valid = data?.filter(({ revoked_at }) => revoked_at === null);
+  return (
+    <section class="card" aria-label={words.title}>
+      <h2>{words.title}</h2>
+      <p class="soft">{words.lead}</p>
+      <Fault of={fault ?? failed} />
+      {valid && valid.length > 0 && (
+        <div class="wide">
+          <table class="table">
+            <tbody>
+              {valid.map(({ name, role, last_used_at }, n) => (
+                <tr key={`${name} ${n}`}>
+                  <th scope="row">{name}</th>
+                  <td>{words.roles[role]}</td>
+                  <td class="soft">{last_used_at === null ? words.unused : <Ago at={last_used_at} />}</td>
+                  <td class="number">
+                    <button type="button" class="quiet" onClick={() => revoke(name)}>
+                      {words.revoke.action}
+                    </button>
+                  </td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {made && (
+        <div class="row">
+          <span>{words.made(made.name)}</span>
+          <code>{made.key}</code>
+          <CopyButton text={made.key} />
+        </div>
+      )}
+      <form class="form-row" onSubmit={make}>
+        <label class="field">
+          {words.name}
+          <input name="name" required maxLength={128} pattern="[A-Za-z0-9._\-]+" />
+        </label>
+        <label class="field">
+          {words.role}
+          <select name="role">
+            {ROLES.map((each) => (
+              <option key={each} value={each}>
+                {words.roles[each]}
+              </option>
+            ))}
+          </select>
+        </label>
+        <button type="submit">{words.make}</button>
+      </form>
+    </section>
+  );
+}

@@ -1,0 +1,76 @@
+import { useState } from "preact/hooks";
+import type { ConnectionTest } from "../../../client/index.ts";
+import { Fault } from "../../parts/fault.tsx";
+import { tell } from "../../parts/notice.tsx";
+import { At } from "../../parts/time.tsx";
+import { client } from "../../session.ts";
+import { useSnapshot } from "../../snapshot.ts";
+import { texts } from "../../texts.ts";
+
+/** Where Membridge is, and its admin key, which is sent to the service and never comes back. */
+export function MembridgeAddress() {
+  const words = texts.value.settings.membridge;
+  const { data, fault, reload } = useSnapshot((signal) => client.getConfig({}, { signal }), {
+    wants: ({ type }) => type.startsWith("config."),
+  });
+  const [failed, setFailed] = useState<unknown>();
+  const [tested, setTested] = useState<ConnectionTest>();
+  const attempt = async (call: () => Promise<unknown>) => {
+    setFailed(undefined);
+    await call().catch(setFailed);
+    reload();
+  };
+  const save = (event: SubmitEvent) => {
+    event.preventDefault();
+    if (!(event.target instanceof HTMLFormElement)) return;
+    const given = new FormData(event.target);
+    void attempt(async () => {
+      await client.saveConfig({
+        membridge_server_url: String(given.get("address")),
+        admin_key: String(given.get("key")),
+      });
+      tell(words.saved);
+    });
+  };
+  return (
+    <section class="card" aria-label={words.title}>
+      <div class="head">
+        <h2>{words.title}</h2>
+        {data && (
+          <span class={data.connected ? "state good" : "state bad"}>
+            {data.connected ? words.connected : words.notConnected}
+          </span>
+        )}
+      </div>
+      <Fault of={fault ?? failed} />
+      {data && (
+        <form class="form" onSubmit={save} key={data.membridge_server_url + data.admin_key_masked}>
+          <label class="field">
+            {words.address}
+            <input name="address" type="url" required defaultValue={data.membridge_server_url} />
+          </label>
+          <label class="field">
+            {words.key}
+            <small>{data.admin_key_masked === "" ? words.noKey : words.keyIs(data.admin_key_masked)}</small>
+            <input name="key" type="password" required autocomplete="off" />
+          </label>
+          <div class="buttons">
+            <button type="submit" class="primary">
+              {words.save}
+            </button>
+            <button type="button" onClick={() => attempt(async () => setTested(await client.testConnection()))}>
+              {words.test}
+            </button>
+          </div>
+        </form>
+      )}
+      {tested && <p class={tested.connected ? "good" : "bad"}>{tested.connected ? words.answers : tested.error}</p>}
+      {data && !data.connected && data.reason !== null && !tested && <p class="bad">{data.reason}</p>}
+      {data && data.last_test !== null && (
+        <p class="soft">
+          {words.lastTest} <At at={data.last_test} />
+        </p>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,86 @@
+import { useState } from "preact/hooks";
+import { confirm } from "../../parts/confirm.tsx";
+import { CopyButton } from "../../parts/copy.tsx";
+import { Fault } from "../../parts/fault.tsx";
+import { Ago } from "../../parts/time.tsx";
+import { client } from "../../session.ts";
+import { useSnapshot } from "../../snapshot.ts";
+import { texts } from "../../texts.ts";
+
+/** Who is told of events, and what became of it. */
+export function Webhooks() {
+  const words = texts.value.settings.webhooks;
+  const { data, fault, reload } = useSnapshot((signal) => client.listWebhooks({}, { signal }), {
+    wants: ({ type }) => type.startsWith("webhook."),
+  });
+  const [secret, setSecret] = useState<string>();
+  const [failed, setFailed] = useState<unknown>();
+  const attempt = async (call: () => Promise<unknown>) => {
+    setFailed(undefined);
+    await call().catch(setFailed);
+    reload();
+  };
+  const make = (event: SubmitEvent) => {
+    event.preventDefault();
+    if (!(event.target instanceof HTMLFormElement)) return;
+    const given = new FormData(event.target);
+    const events = String(given.get("events"))
+      .split(/[\s,]+/)
+      .filter(Boolean);
+    void attempt(async () => setSecret((await client.createWebhook({ url: String(given.get("url")), events })).secret));
+  };
+  const remove = async (id: string, url: string) => {
+    const { ask, means, action } = words.remove;
+    if (await confirm({ title: ask(url), body: means, action, isDangerous: true }))
+      await attempt(() => client.removeWebhook({ id }));
+  };
+  return (
+    <section class="card" aria-label={words.title}>
+      <h2>{words.title}</h2>
+      <p class="soft">{words.lead}</p>
+      <Fault of={fault ?? failed} />
+      {data?.map(({ id, url, events, off_since, off_reason, last_success_at }) => (
+        <div key={id} class="head">
+          <div>
+            <strong>{url}</strong> <span class="soft">{events.join(", ")}</span>
+            <p class={off_since === null ? "soft" : "bad"}>
+              {off_since !== null ? (
+                (off_reason ?? words.off)
+              ) : last_success_at === null ? (
+                words.unused
+              ) : (
+                <Ago at={last_success_at} />
+              )}
+            </p>
+          </div>
+          <div class="buttons">
+            <button type="button" onClick={() => attempt(() => client.changeWebhook({ id, on: off_since !== null }))}>
+              {off_since === null ? words.turnOff : words.turnOn}
+            </button>
+            <button type="button" class="quiet" onClick={() => remove(id, url)}>
+              {words.remove.action}
+            </button>
+          </div>
+        </div>
+      ))}
+      {secret !== undefined && (
+        <div class="row">
+          <span>{words.made}</span>
+          <code>{secret}</code>
+          <CopyButton text={secret} />
+        </div>
+      )}
+      <form class="form-row" onSubmit={make}>
+        <label class="field">
+          {words.url}
+          <input name="url" type="url" required />
+        </label>
+        <label class="field">
+          {words.events}
+          <input name="events" required defaultValue="task.*" />
+        </label>
+        <button type="submit">{words.make}</button>
+      </form>
+    </section>
+  );
+}

@@ -1,0 +1,83 @@
+/** Connects a worker: a name, a CLI, and the line to paste on its machine, with a key that is made for it. */
+import { useState } from "preact/hooks";
+import type { Worker } from "../../../client/index.ts";
+import { CopyButton } from "../../parts/copy.tsx";
+import { Fault } from "../../parts/fault.tsx";
+import { WorkerStateOf } from "../../parts/state.tsx";
+import { client } from "../../session.ts";
+import { texts } from "../../texts.ts";
+
+const CLIS = ["claude", "codex", "gemini", "opencode"] as const;
+
+export function Connect({ known }: { known: Worker[] }) {
+  const words = texts.value.workers.connect;
+  const [name, setName] = useState("");
+  const [cli, setCli] = useState<string>(CLIS[0]);
+  const [made, setMade] = useState<{ name: string; line: string }>();
+  const [fault, setFault] = useState<unknown>();
+
+  const make = async (event: SubmitEvent) => {
+    event.preventDefault();
+    setFault(undefined);
+    try {
+      // Where no key is needed, a worker needs none either.
+      const key = (await needsKey()) ? (await client.createKey({ name, role: "work" })).key : undefined;
+      setMade({ name, line: lineOf(name, cli, key) });
+    } catch (error) {
+      setFault(error);
+    }
+  };
+  const connected = known.find(({ id, status }) => id === made?.name && status === "online");
+  return (
+    <section class="card" aria-label={words.title}>
+      <h2>{words.title}</h2>
+      <p class="soft">{words.lead}</p>
+      <form class="form-row" onSubmit={make}>
+        <label class="field">
+          {words.name}
+          <input
+            required
+            maxLength={128}
+            pattern="[A-Za-z0-9._\-]+"
+            value={name}
+            onInput={(event) => setName(event.currentTarget.value)}
+          />
+        </label>
+        <label class="field">
+          {words.cli}
+          <select value={cli} onChange={(event) => setCli(event.currentTarget.value)}>
+            {CLIS.map((each) => (
+              <option key={each}>{each}</option>
+            ))}
+          </select>
+        </label>
+        <button type="submit" class="primary">
+          {words.make}
+        </button>
+      </form>
+      <Fault of={fault} />
+      {made && (
+        <>
+          <p>{words.paste}</p>
+          <pre class="code">{made.line}</pre>
+          <div class="row">
+            <CopyButton text={made.line} label={texts.value.common.copy} />
+            {connected ? <WorkerStateOf worker={connected} /> : <span class="soft">{words.waits(made.name)}</span>}
+          </div>
+        </>
+      )}
+    </section>
+  );
+}
+
+/** Whether the service asks for a key: it answers whoever sends none with 401 then. */
+async function needsKey(): Promise<boolean> {
+  return (await fetch("/api/runtime/whoami")).status === 401;
+}
+
+function lineOf(name: string, cli: string, key: string | undefined): string {
+  const script = `${location.origin}/api/runtime/agent-install-script?node_id=${encodeURIComponent(name)}&server_url=${encodeURIComponent(location.origin)}`;
+  const header = key === undefined ? "" : ' -H "X-Runtime-API-Key: $RUNTIME_API_KEY"';
+  const given = key === undefined ? `export CLI=${cli}` : `export RUNTIME_API_KEY=${key} CLI=${cli}`;
+  return `${given}; curl -fsS${header} '${script}' | sh && nohup ~/.bloom-worker/run.sh > ~/.bloom-worker/worker.log 2>&1 &`;
+}

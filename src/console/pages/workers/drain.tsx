@@ -1,0 +1,30 @@
+import { confirm } from "../../parts/confirm.tsx";
+import { client } from "../../session.ts";
+import { texts } from "../../texts.ts";
+
+/** Asks for how long and why; resolves to the call that drains the worker, or to nothing. */
+export async function askDrain(id: string): Promise<(() => Promise<unknown>) | undefined> {
+  const words = texts.value.workers.drain;
+  const given = { reason: "", minutes: "" };
+  const body = (
+    <>
+      <p>{words.means}</p>
+      <label class="field">
+        {words.reason}
+        <input maxLength={1_000} onInput={(event) => (given.reason = event.currentTarget.value)} />
+      </label>
+      <label class="field">
+        {words.minutes}
+        <input
+          inputMode="numeric"
+          pattern="[0-9]*"
+          placeholder={words.noEnd}
+          onInput={(event) => (given.minutes = event.currentTarget.value)}
+        />
+      </label>
+    </>
+  );
+  if (!(await confirm({ title: words.ask(id), body, action: words.name }))) return undefined;
+  const minutes = Number(given.minutes);
+  return () => client.drainWorker({ id, reason: given.reason, minutes: minutes > 0 ? minutes : null });
+}

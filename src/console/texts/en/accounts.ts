@@ -1,0 +1,34 @@
+/** Accounts and usage. */
+export const accounts = {
+  title: "Accounts and usage",
+  none: "No worker has named an account yet.",
+  limited: "At its limit",
+  paced: "One task at a time",
+  free: "Free",
+  windows: { five_hour: "Five hours", weekly: "Week", seven_day: "Week" },
+  resets: "resets",
+  running: (count: string) => `${count} running`,
+  resume: "Resume",
+  usage: {
+    title: "Usage",
+    by: "By",
+    dimensions: {
+      day: "day",
+      account: "account",
+      agent_slug: "agent",
+      context_id: "context",
+      worker_id: "worker",
+      model: "model",
+    },
+    range: "Time",
+    days: (days: string) => `last ${days} days`,
+    none: "Nothing was used in this time.",
+    estimate:
+      "Dollars are an estimate by the CLIs; on a subscription, tokens and windows are what counts. Days are those of UTC.",
+    key: "Of",
+    attempts: "Attempts",
+    tokens: "Tokens",
+    output: "Written",
+    dollars: "About",
+  },
+};

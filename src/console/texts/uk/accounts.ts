@@ -1,0 +1,34 @@
+import type { Texts } from "../keys.ts";
+
+export const accounts: Texts["accounts"] = {
+  title: "Облікові записи та використання",
+  none: "Ще жоден працівник не назвав облікового запису.",
+  limited: "Ліміт вичерпано",
+  paced: "По одному завданню",
+  free: "Вільний",
+  windows: { five_hour: "П’ять годин", weekly: "Тиждень", seven_day: "Тиждень" },
+  resets: "поновиться",
+  running: (count) => `виконується: ${count}`,
+  resume: "Відновити",
+  usage: {
+    title: "Використання",
+    by: "За",
+    dimensions: {
+      day: "днями",
+      account: "обліковими записами",
+      agent_slug: "агентами",
+      context_id: "контекстами",
+      worker_id: "працівниками",
+      model: "моделями",
+    },
+    range: "Час",
+    days: (days) => `останні ${days} днів`,
+    none: "За цей час нічого не використано.",
+    estimate: "Долари — оцінка самих CLI; за підпискою важать токени та вікна. Дні — за UTC.",
+    key: "Чиє",
+    attempts: "Спроби",
+    tokens: "Токени",
+    output: "Написано",
+    dollars: "Приблизно",
+  },
+};

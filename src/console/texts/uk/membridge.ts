@@ -1,0 +1,14 @@
+import type { Texts } from "../keys.ts";
+
+export const membridge: Texts["membridge"] = {
+  title: "Membridge",
+  lead: "Його проєкти та вузол, який веде кожен. Membridge викликає сервіс; його ключ ніколи не потрапляє на цю сторінку.",
+  none: "У Membridge немає проєктів.",
+  nodes: "Вузли",
+  noNodes: "Жодного вузла не відомо.",
+  primary: "головний",
+  promote: "Зробити головним",
+  ask: (node, project) => `Зробити ${node} головним у ${project}?`,
+  means: "Membridge передає йому провід над пам’яттю проєкту.",
+  promoted: (node, project) => `${node} тепер головний у ${project}.`,
+};
