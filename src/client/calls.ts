@@ -1942,7 +1942,7 @@ export interface Methods {
   /** Ask who a key is, and what it may do. For keys with the role `submit`, `work`, `read`, `admin`. */
   getIdentity(args?: Record<string, never>, options?: Options): Promise<Identity>;
 
-  /** Read a script that installs the shell worker. For keys with the role `read`, `submit`, `admin`. */
+  /** Read a script that installs the shell worker. For keys with the role `read`, `submit`, `work`, `admin`. */
   getInstallScript(args?: GetInstallScriptArgs, options?: Options): Promise<Response>;
 
   /** Read the leadership of a project. For keys with the role `read`, `submit`, `admin`. */
