@@ -306,13 +306,19 @@ async function play(batches: Draft[][], areHeldUp = false): Promise<void> {
 
 it("any sequence of calls gets the answers of the model, and leaves what it says", async () => {
   const sequences = fc.array(draft, { maxLength: 60, size: "max" }).map((steps) => steps.map((step) => [step]));
-  await fc.assert(fc.asyncProperty(sequences, (each) => play(each)), { numRuns: propertyRuns(25) });
+  await fc.assert(
+    fc.asyncProperty(sequences, (each) => play(each)),
+    { numRuns: propertyRuns(25) },
+  );
 }, 300_000);
 
 it("calls of several clients at once get the answers of some order of them", async () => {
   const batches = fc.array(fc.array(draft, { minLength: 1, maxLength: 4 }), { maxLength: 25, size: "max" });
   // What several do at once cannot be done again in the same way: trying to make it smaller would only hide it behind the time limit.
-  await fc.assert(fc.asyncProperty(batches, (each) => play(each)), { numRuns: propertyRuns(25), endOnFailure: true });
+  await fc.assert(
+    fc.asyncProperty(batches, (each) => play(each)),
+    { numRuns: propertyRuns(25), endOnFailure: true },
+  );
   // A deadlock would have been resolved by trying again.
   expect(logged).toEqual([]);
 }, 300_000);

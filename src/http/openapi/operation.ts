@@ -39,6 +39,8 @@ const GROUPS: Record<string, string> = {
   audit: "records",
   events: "records",
   stats: "records",
+  overview: "records",
+  whoami: "service",
   usage: "records",
   "worker.sh": "workers",
   "agent-install-script": "workers",
