@@ -3,6 +3,7 @@ import express, { type Express } from "express";
 import type { Logger } from "pino";
 import { type Config, loadConfig } from "./config.ts";
 import type { Db } from "./db/client.ts";
+import type { Disk } from "./disk-space.ts";
 import type { EventHub } from "./events/event-hub.ts";
 import type { Membridge } from "./fleet/membridge.ts";
 import type { AgentCalls } from "./fleet/node-agent.ts";
@@ -34,6 +35,7 @@ import { projectRoutes } from "./http/project-routes.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
 import { recordRoutes } from "./http/record-routes.ts";
 import { redirectToHttps } from "./http/redirect-to-https.ts";
+import { refusingWhenFull } from "./http/refuse-when-full.ts";
 import { requestId } from "./http/request-id.ts";
 import type { Route, RouteFacts } from "./http/route.ts";
 import { runtimeRoutes } from "./http/runtime-routes.ts";
@@ -60,6 +62,7 @@ export interface AppDeps {
   log: Logger;
   db: Db;
   box: SecretBox;
+  disk: Disk;
   settings: Settings;
   membridge: Membridge;
   store: ArtifactStore;
@@ -126,12 +129,12 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
   const callbacks = { allowed: config.outboundAllow, areSigned: config.callbackSecrets.length > 0 };
   const keyWatch = createKeyWatch(db);
   const stats = openStats(db);
-  const calls = [
+  const declared = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
     ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl, callbacks),
     ...liveOutputRoutes(openLiveFollowers(db), keyWatch, config.liveOutput),
     ...eventRoutes(deps.eventHub, keyWatch),
-    ...runtimeRoutes(settings, membridge),
+    ...runtimeRoutes(settings, membridge, deps.disk),
     ...bulkRoutes(callbacks),
     ...recordRoutes(stats, openOverview(db, stats)),
     ...artifactRoutes(store, log),
@@ -146,6 +149,7 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...metricsRoutes(stats),
     ...healthRoutes(deps.stopping),
   ];
+  const calls = refusingWhenFull(declared, deps.disk);
   return withDocuments(withMcp(calls, { allowedOrigins: config.corsOrigins, stopping: deps.stopping }));
 }
 

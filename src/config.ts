@@ -54,6 +54,8 @@ const variables = z.object({
   STRANGER_CONNECTIONS_PER_ADDRESS: wholeNumber(0, 1_000_000, 100),
   MAX_BODY_MB: wholeNumber(1, 100, 10),
   MAX_OUTPUT_MB: wholeNumber(1, 4_096, 1_024),
+  DISK_WARN_MB: wholeNumber(0, 1_000_000_000, 1_024),
+  DISK_REFUSE_MB: wholeNumber(0, 1_000_000_000, 200),
   DRAIN_SECONDS: wholeNumber(0, 300, 0),
   RETENTION_DAYS: daysKept,
   AUDIT_RETENTION_DAYS: daysKept,
@@ -158,6 +160,7 @@ const environment = variables
         bodyBytes: env.MAX_BODY_MB * 1024 * 1024,
         outputBytes: env.MAX_OUTPUT_MB * 1024 * 1024,
       },
+      diskLimits: { warnBelow: env.DISK_WARN_MB * 1024 * 1024, refuseBelow: env.DISK_REFUSE_MB * 1024 * 1024 },
       /** How long a service that is to stop goes on taking requests, so that what is in front of it sees it leave. */
       drainMs: env.DRAIN_SECONDS * 1_000,
       /** For how many days ended tasks and audit entries are kept; 0: for ever. */

@@ -8,6 +8,7 @@ import { connectServer, migrateServer } from "./db/database-server.ts";
 import { listen } from "./db/listen.ts";
 import { forgetPastHits } from "./db/rate-counts.ts";
 import { countGrownTables } from "./db/table-statistics.ts";
+import { folderOfDatabase, watchDisk } from "./disk-space.ts";
 import { openEventHub } from "./events/event-hub.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { syncOnce } from "./fleet/membridge-sync.ts";
@@ -43,6 +44,7 @@ import { sealSecretsAnew } from "./webhooks/seal-anew.ts";
 import { openWebhookSender } from "./webhooks/sender.ts";
 
 const AUTO_DISPATCH_INTERVAL_MS = 1_000;
+const DISK_INTERVAL_MS = 10_000;
 const STORAGE_INTERVAL_MS = 10_000;
 const STATISTICS_INTERVAL_MS = 2_000;
 const USAGE_INTERVAL_MS = 10_000;
@@ -83,6 +85,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const { db, servers, close } = openDatabase({ url: server.url, poolMax: config.databasePoolMax }, log);
     started.push(close);
 
+    const disk = watchDisk(folderOfDatabase(config), config.diskLimits, db);
     const box = createSecretBox(
       await readOrMakeSettingsKey(config.settingsKey, config.dataDir, log),
       ...config.settingsKeysPrevious,
@@ -101,6 +104,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const dispatcher = createDispatcher(db, store, agents, log);
     const sender = openWebhookSender(db, { outbound, box, callbackSecrets: config.callbackSecrets });
     const loops = [
+      every(DISK_INTERVAL_MS, "disk", db, () => disk.look()),
       every(config.workerSyncIntervalMs, "worker sync", db, async () => {
         const { added, offline } = await syncOnce(db, membridge, log);
         return { added, offline };
@@ -152,6 +156,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       log,
       db,
       box,
+      disk,
       settings,
       membridge,
       store,

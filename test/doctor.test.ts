@@ -59,9 +59,11 @@ describe("npm run doctor", () => {
       RUNTIME_API_KEY: "short",
       MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
       RETENTION_DAYS: "90",
+      DISK_REFUSE_MB: "1000000000",
     });
     expect(code).toBe(1);
     expect(output).toMatch(/^WRONG A lease is overdue for 60 min: nothing sweeps\./m);
+    expect(output).toMatch(/^WRONG Only \d+\.\d GB of .+ new work is refused/m);
     expect(output).toMatch(/^WRONG Kept are ended tasks for 90 days, but the last pass over them ended \d+ d ago/m);
     expect(output).toMatch(/^WRONG RUNTIME_API_KEY has fewer than 16 characters/m);
     expect(output).toMatch(/^WRONG Membridge cannot be reached/m);

@@ -271,6 +271,8 @@ export type Health = {
   storage: "postgresql";
   /** `ok`, or why it cannot do its work. */
   database: string;
+  /** Only where little space is left on the disk of the embedded database: how much. */
+  disk?: string;
   /** How this process's calls to Membridge went. */
   membridge: {
     /** Calls that failed in a row. */

@@ -29,6 +29,7 @@ export const health = z
     uptime: count("How long the process has run, in seconds.", 3_600),
     storage: z.literal("postgresql"),
     database: words("`ok`, or why it cannot do its work.", "ok"),
+    disk: words("Only where little space is left on the disk of the embedded database: how much.").exactOptional(),
     membridge: z
       .object({
         consecutiveFailures: count("Calls that failed in a row."),

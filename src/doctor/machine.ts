@@ -1,8 +1,6 @@
 /** What can be said of this machine, and of the settings. */
-import { existsSync } from "node:fs";
-import { statfs } from "node:fs/promises";
-import { dirname } from "node:path";
 import type { Config } from "../config.ts";
+import { readDiskSpace } from "../disk-space.ts";
 import { openFilesLimit } from "../metrics/process.ts";
 import { type Finding, note, ok, wrong } from "./finding.ts";
 
@@ -12,8 +10,6 @@ const OLDEST_NODE = [20, 19] as const;
 const FEW_OPEN_FILES = 4_096;
 const TOO_FEW_OPEN_FILES = 256;
 const GB = 1024 ** 3;
-const LITTLE_ROOM_BYTES = 2 * GB;
-const TOO_LITTLE_ROOM_BYTES = GB / 4;
 const SHORT_KEY = 16;
 
 export function checkNode(version = process.versions.node): Finding {
@@ -36,17 +32,13 @@ export function checkOpenFiles(limit = openFilesLimit()): Finding {
 }
 
 /** Looks at the disk of `DATA_DIR`, or of the folder that it will be made in. */
-export async function checkDisk(dataDir: string): Promise<Finding> {
-  const { bavail, blocks, bsize } = await statfs(nearestFolder(dataDir));
-  const free = bavail * bsize;
-  const said = `${(free / GB).toFixed(1)} GB of ${((blocks * bsize) / GB).toFixed(1)} GB are free for DATA_DIR (${dataDir})`;
-  const mend = "Make room, or set DATA_DIR to a folder on another disk.";
-  if (free < TOO_LITTLE_ROOM_BYTES) return wrong(`Only ${said}.`, mend);
-  return free < LITTLE_ROOM_BYTES ? note(`Only ${said}.`, mend) : ok(said);
-}
-
-function nearestFolder(path: string): string {
-  return existsSync(path) || dirname(path) === path ? path : nearestFolder(dirname(path));
+export async function checkDisk({ dataDir, diskLimits: { warnBelow, refuseBelow } }: Config): Promise<Finding> {
+  const { freeBytes, allBytes } = await readDiskSpace(dataDir);
+  const said = `${(freeBytes / GB).toFixed(1)} GB of ${(allBytes / GB).toFixed(1)} GB are free for DATA_DIR (${dataDir})`;
+  const mend =
+    "Make room, set RETENTION_DAYS so that old tasks are removed, or set DATA_DIR to a folder on another disk.";
+  if (freeBytes < refuseBelow) return wrong(`Only ${said}: new work is refused with an embedded database.`, mend);
+  return freeBytes < warnBelow ? note(`Only ${said}.`, mend) : ok(said);
 }
 
 export function checkKey({ apiKey, production, allowOpen }: Config): Finding {

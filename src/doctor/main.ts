@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   const config = readConfig(env);
   if (!config) return;
   await run("The key", () => machine.checkKey(config));
-  await run("The disk", () => machine.checkDisk(config.dataDir));
+  await run("The disk", () => machine.checkDisk(config));
   await run("The service", () => (config.port === 0 ? [] : neighbours.checkService(config)));
   await run("The bucket", () => neighbours.checkBucket(config));
   const server = await findServer(config);

@@ -17,6 +17,7 @@ const CHANGED = { 200: { means: "How many tasks were changed.", json: bulk.chang
 export const bulkRoutes = (callbacks: Callbacks): Route[] => [
   route({
     name: "createTasks",
+    storesNewWork: true,
     summary: "Create up to 1,000 tasks",
     method: "post",
     path: "/api/runtime/llm-tasks/bulk",
@@ -54,6 +55,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
   }),
   route({
     name: "replayTasks",
+    storesNewWork: true,
     summary: "Create new tasks from those that match a filter",
     method: "post",
     path: "/api/runtime/llm-tasks/replay",

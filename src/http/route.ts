@@ -42,6 +42,8 @@ export interface RouteFacts {
   body?: BodyKind;
   /** The call may also be made without JSON, with the fields of this name (plain-body.ts). */
   plain?: PlainCallName;
+  /** The call is refused while the disk is nearly full (refuse-when-full.ts). Completions are not: they are the last that may fail. */
+  storesNewWork?: true;
   /** What the body and the query are checked by. */
   schema?: z.ZodType;
   query?: z.ZodObject;

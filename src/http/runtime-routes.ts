@@ -4,6 +4,7 @@ import { configRecord } from "../contract/records.ts";
 import * as requests from "../contract/requests.ts";
 import { connectionTest, health, refusal } from "../contract/service-answers.ts";
 import { databaseHealth } from "../db/health.ts";
+import type { Disk } from "../disk-space.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { testConnection } from "../fleet/test-connection.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
@@ -29,7 +30,7 @@ const SCRIPT_FILE: Answers = {
 };
 
 /** `/api/runtime/…`: the service itself, its health and its configuration. */
-export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[] {
+export function runtimeRoutes(settings: Settings, membridge: Membridge, disk: Disk): Route[] {
   return [
     route({
       name: "getHealth",
@@ -46,13 +47,14 @@ export function runtimeRoutes(settings: Settings, membridge: Membridge): Route[]
         },
       },
       handle: async ({ response, db }) => {
-        const database = await databaseHealth(db);
+        const [database, shortage] = await Promise.all([databaseHealth(db), disk.shortage()]);
         response.status(database === "ok" ? 200 : 503).json({
           status: database === "ok" ? "ok" : "degraded",
           service: "bloom-runtime",
           uptime: Math.floor(process.uptime()),
           storage: "postgresql",
           database,
+          ...(shortage !== undefined && { disk: shortage }),
           membridge: membridge.state(),
         });
       },

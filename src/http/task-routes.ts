@@ -34,6 +34,7 @@ export function taskRoutes(
   return [
     route({
       name: "createTask",
+      storesNewWork: true,
       summary: "Create a task",
       method: "post",
       path: "/api/runtime/llm-tasks",
@@ -78,6 +79,7 @@ export function taskRoutes(
     }),
     route({
       name: "replayTask",
+      storesNewWork: true,
       summary: "Create a task from an old one",
       method: "post",
       path: "/api/runtime/llm-tasks/:id/replay",

@@ -139,6 +139,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
     }),
     route({
       name: "uploadOutput",
+      storesNewWork: true,
       summary: "Upload an output ahead of its completion",
       method: "put",
       path: "/api/runtime/llm-tasks/:id/output",

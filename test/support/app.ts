@@ -5,6 +5,7 @@ import { afterAll } from "vitest";
 import { createApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config.ts";
 import type { Db } from "../../src/db/client.ts";
+import { folderOfDatabase, watchDisk } from "../../src/disk-space.ts";
 import { type EventHub, openEventHub } from "../../src/events/event-hub.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
@@ -58,6 +59,7 @@ export async function startApp(
   });
   const logged: Record<string, unknown>[] = [];
   const log = createLog("trace", { write: (line: string) => void logged.push(JSON.parse(line)) });
+  const disk = watchDisk(folderOfDatabase(config), config.diskLimits, { log, meters: db.meters });
   const box = createSecretBox("a secret for tests");
   const settings = createSettings(db, box, config.membridge, log);
   const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
@@ -76,6 +78,7 @@ export async function startApp(
     log,
     db,
     box,
+    disk,
     settings,
     membridge,
     store,
