@@ -1,95 +1,11 @@
 import { resolve } from "node:path";
-import { z } from "zod";
+import type { z } from "zod";
 import { StartError } from "./errors.ts";
-import {
-  allowedAddresses,
-  bindAddress,
-  bucketName,
-  databaseUrl,
-  daysKept,
-  headerValue,
-  hostName,
-  httpUrl,
-  keyValue,
-  origins,
-  region,
-  share,
-  untrimmed,
-  webhookSecret,
-  wholeNumber,
-} from "./setting-values.ts";
+import { variables } from "./setting-names.ts";
+import { bindAddress, databaseUrl, region, share, untrimmed } from "./setting-values.ts";
 
 /** Everything that the environment decides, checked once at the start, frozen, and passed in. Never read from `process.env` elsewhere. */
 export type Config = Readonly<z.output<typeof environment>>;
-
-const variables = z.object({
-  NODE_ENV: z.enum(["production", "development", "test"]).default("development"),
-  DATABASE_URL: databaseUrl.optional(),
-  DB_POOL_MAX: wholeNumber(1, 500, 6),
-  DATA_DIR: z.string().default(".data"),
-  BLOOM_RUNTIME_PORT: wholeNumber(0, 65_535, 3002),
-  BIND_ADDRESS: bindAddress.optional(),
-  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
-  RUNTIME_API_KEY: keyValue.optional(),
-  RUNTIME_API_KEY_PREVIOUS: keyValue.optional(),
-  METRICS_KEY: keyValue.optional(),
-  ALLOW_OPEN: z.enum(["true", "false"]).default("false"),
-  SETTINGS_KEY: z.string().min(16, "must have at least 16 characters").optional(),
-  SETTINGS_KEY_PREVIOUS: z.string().min(16, "must have at least 16 characters").optional(),
-  MEMBRIDGE_SERVER_URL: httpUrl.default("http://127.0.0.1:8000"),
-  MEMBRIDGE_ADMIN_KEY: headerValue.default(""),
-  MEMBRIDGE_AGENT_KEY: headerValue.default(""),
-  MINIO_ENDPOINT: hostName.optional(),
-  MINIO_PORT: wholeNumber(1, 65_535, 9000),
-  MINIO_ACCESS_KEY: keyValue.default(""),
-  MINIO_SECRET_KEY: z.string().default(""),
-  MINIO_REGION: region,
-  MINIO_ARTIFACT_BUCKET: bucketName.default("bloom-artifacts"),
-  MINIO_USE_SSL: z.enum(["true", "false"]).default("false"),
-  RATE_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 100),
-  TEST_CONNECTION_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
-  WORKER_CALLBACK_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 6_000),
-  WRONG_KEY_LIMIT_PER_MINUTE: wholeNumber(0, 1_000_000, 20),
-  RATE_LIMIT_SHARED: z.enum(["true", "false"]).default("false"),
-  STRANGER_CONNECTIONS_PER_ADDRESS: wholeNumber(0, 1_000_000, 100),
-  MAX_BODY_MB: wholeNumber(1, 100, 10),
-  MAX_OUTPUT_MB: wholeNumber(1, 4_096, 1_024),
-  DISK_WARN_MB: wholeNumber(0, 1_000_000_000, 1_024),
-  DISK_REFUSE_MB: wholeNumber(0, 1_000_000_000, 200),
-  DRAIN_SECONDS: wholeNumber(0, 300, 0),
-  RETENTION_DAYS: daysKept,
-  AUDIT_RETENTION_DAYS: daysKept,
-  QUEUE_STALLED_AFTER_SEC: wholeNumber(0, 604_800, 900),
-  SWEEP_INTERVAL_MS: wholeNumber(100, 3_600_000, 15_000),
-  WORKER_SYNC_INTERVAL_MS: wholeNumber(100, 3_600_000, 10_000),
-  CORS_ORIGINS: origins,
-  OUTBOUND_ALLOW: allowedAddresses.optional(),
-  CALLBACK_SECRET: webhookSecret.optional(),
-  CALLBACK_SECRET_PREVIOUS: webhookSecret.optional(),
-  PUBLIC_URL: httpUrl.optional(),
-  LIVE_OUTPUT: z.enum(["true", "false"]).default("true"),
-  ACCOUNT_PACE_AT: share(0.95),
-  AUTO_DISPATCH: z.enum(["true", "false"]).default("false"),
-  TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
-});
-
-/** The names of all settings. */
-export const SETTINGS = Object.keys(variables.shape);
-
-/** The names of settings that hold a secret, or an address with a secret in it. */
-export const SECRETS = [
-  "DATABASE_URL",
-  "RUNTIME_API_KEY",
-  "RUNTIME_API_KEY_PREVIOUS",
-  "METRICS_KEY",
-  "SETTINGS_KEY",
-  "SETTINGS_KEY_PREVIOUS",
-  "MEMBRIDGE_ADMIN_KEY",
-  "MEMBRIDGE_AGENT_KEY",
-  "MINIO_SECRET_KEY",
-  "CALLBACK_SECRET",
-  "CALLBACK_SECRET_PREVIOUS",
-] as const satisfies (keyof typeof variables.shape)[];
 
 const OPEN_IN_PRODUCTION =
   "is needed with NODE_ENV=production, since without it everybody may do everything; ALLOW_OPEN=true starts without it, where something in front lets only the right callers through";

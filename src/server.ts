@@ -1,11 +1,12 @@
 /** The process, which `npm start` runs: it reads the environment, starts the service, and stops it on a signal. */
 import { hostInUrl } from "./callable-addresses.ts";
-import { type Config, loadConfig, SECRETS } from "./config.ts";
+import { type Config, loadConfig } from "./config.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { onEndAsked } from "./process-signals.ts";
 import { startService } from "./service.ts";
+import { SECRETS } from "./setting-names.ts";
 
 async function main(): Promise<void> {
   loadEnvFile(process.env);

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { loadConfig, SETTINGS } from "../src/config.ts";
+import { loadConfig } from "../src/config.ts";
 import { StartError } from "../src/errors.ts";
+import { SETTINGS } from "../src/setting-names.ts";
 
 function faultsOf(env: Record<string, string>): string {
   try {

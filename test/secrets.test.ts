@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, inject, it } from "vitest";
-import { type SECRETS, SETTINGS } from "../src/config.ts";
+import { type SECRETS, SETTINGS } from "../src/setting-names.ts";
 import { createKey } from "../src/settings/named-keys.ts";
 import { CALLS } from "./support/calls.ts";
 import { createTestDatabase } from "./support/database.ts";

@@ -60,7 +60,7 @@ const releases = batcher(
     (locks) => sql`held as (
       select request.ordinal, request.actor, request.detail, request.entry_id, request.end_entry_id, task.*
       from request cross join lateral (
-        ${holding(sql`t.id, t.lease_id, t.worker_id`, locks, sql`and (request.started or t.status = 'leased')`)}) as task
+        ${holding(sql`t.id, t.lease_id, t.worker_id`, locks, sql`and (request.started or (t.status = 'leased') is true)`)}) as task
     ), task as (
       update llm_tasks t set status = case when t.cancel_requested then 'cancelled' else 'queued' end, attempts = t.attempts - 1,
         lease_id = null, worker_id = null, updated_at = ${nowMs}
