@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import type { z } from "zod";
 import { StartError } from "./errors.ts";
 import { variables } from "./setting-names.ts";
-import { bindAddress, databaseUrl, region, share, untrimmed } from "./setting-values.ts";
+import { untrimmed } from "./setting-values.ts";
 
 /** Everything that the environment decides, checked once at the start, frozen, and passed in. Never read from `process.env` elsewhere. */
 export type Config = Readonly<z.output<typeof environment>>;

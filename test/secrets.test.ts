@@ -44,7 +44,7 @@ const MARKED: Record<(typeof SECRETS)[number], string> = {
   CALLBACK_SECRET: `whsec_${MARK}callback0123456789ab`,
   CALLBACK_SECRET_PREVIOUS: `whsec_${MARK}earlier00123456789ab`,
 };
-/** The settings that hold no secret: who adds one has to say in src/config.ts which it is. */
+/** The settings that hold no secret: who adds one has to say in src/setting-names.ts which it is. */
 const NO_SECRETS = SETTINGS.filter((name) => !(name in MARKED));
 const env = {
   ...s3.env(s3.connection()),
