@@ -5,7 +5,6 @@ import { NOBODY } from "../../src/caller.ts";
 import { cancelTask } from "../../src/queue/cancel.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { releaseTask } from "../../src/queue/release.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -177,59 +176,4 @@ it("a completion that the database refuses leaves no trace, and its neighbours a
   }
   const [poisoned] = held.slice(4);
   expect(await query("select id from runtime_artifacts where task_id = $1", [poisoned?.task.id])).toEqual([]);
-});
-
-it("each release gives its own task back, or says why not", async () => {
-  const held = await leased(7);
-  const [, , running, cancelled, stale, locked] = held;
-  if (!running || !cancelled || !stale || !locked) throw new Error("Too few.");
-  await heartbeat(db, NOBODY, running.task.id);
-  await cancelTask(db, NOBODY, cancelled.task.id, "");
-  const release =
-    (n: number, lease_id = held[n]?.lease.id ?? "", started?: boolean) =>
-    () =>
-      releaseTask(db, NOBODY, held[n]?.task.id ?? "", { lease_id, reason: `reason ${n}`, started });
-  const calls = held.map((_, n) => (n === 4 ? release(n, randomUUID()) : release(n)));
-  calls.push(release(2, undefined, true), release(6), release(6, "no id"));
-  const unlock = await lock(db, `select from llm_tasks where id = '${locked.task.id}' for update`);
-  const settled = together(calls);
-  await vi.waitFor(async () => expect((await getTask(db, cancelled.task.id)).status).toBe("cancelled"), 10_000);
-  await unlock();
-  const outcomes = await settled;
-  const said = reasons(outcomes);
-  const STALE = expect.stringContaining("does not hold this task");
-  // The started task was handed back in the same set, before or after the call that does not know of its start.
-  const both = [outcomes[6], outcomes[8]].map((each) => each?.status);
-  expect(both.toSorted()).toEqual(["fulfilled", "rejected"]);
-  expect([said[0], said[1], said[3], said[4], said[5], said[7], said[9]]).toEqual([
-    "done",
-    "done",
-    "done",
-    STALE,
-    "done",
-    "done",
-    STALE,
-  ]);
-  expect(["done", STALE, "Task status is 'running', expected 'leased'"]).toContainEqual(said[2]);
-  for (const n of [0, 1, 2, 3, 5, 6]) {
-    const { task, worker, lease } = held[n] ?? running;
-    const now = await getTask(db, task.id);
-    expect([now.status, now.attempts, now.lease_id, now.worker_id]).toEqual([
-      n === 3 ? "cancelled" : "queued",
-      0,
-      null,
-      null,
-    ]);
-    const answer = outcomes[n === 2 ? 7 : n];
-    if (answer?.status === "fulfilled") expect(answer.value).toEqual(now);
-    const entries = await query(
-      "select action, actor, detail from audit_logs where entity_id = $1 and action in ('task_released', 'task_cancelled') order by seq",
-      [task.id],
-    );
-    const detail = `Handed back ${n === 2 ? "after it was started" : "unstarted"}, lease ${lease.id}: reason ${n}`;
-    const released = { action: "task_released", actor: worker.id, detail };
-    const end = { action: "task_cancelled", actor: worker.id, detail: "Cancelled when it was handed back" };
-    expect(entries).toEqual(n === 3 ? [released, end] : [released]);
-    expect(await query("select status from leases where id = $1", [lease.id])).toEqual([{ status: "released" }]);
-  }
 });
