@@ -2,7 +2,6 @@ import type { Caller } from "../caller.ts";
 import type { Completed } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import type { Metrics } from "../db/column-values.ts";
 import { newId } from "../db/ids.ts";
 import { recordSuccess } from "../fleet/quick-failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
@@ -10,12 +9,11 @@ import type { PlacedOutput } from "../storage/place-output.ts";
 import { afterCommit } from "./after-commit.ts";
 import { detailOf, type Submission } from "./completion.ts";
 import {
-  type Completion,
-  completions,
-  completionsStaged,
-  completionsStagedUsed,
-  completionsUsed,
-  type Completed as Row,
+  COMPLETE,
+  COMPLETE_STAGED,
+  COMPLETE_STAGED_USED,
+  COMPLETE_USED,
+  type CompletionValues,
 } from "./completion-statement.ts";
 import { countCompletion } from "./count-completion.ts";
 import { endsTask, lastErrorOf } from "./outcome.ts";
@@ -37,28 +35,40 @@ export async function completeInOneStatement(
 ): Promise<Completed | undefined> {
   const { status, output, lease_id: leaseId, metrics, error_message, error_kind } = request;
   const resultId = newId();
-  const values: Completion = {
-    ...columns,
-    task_id: taskId,
-    lease_id: leaseId ?? null,
+  const values: CompletionValues = {
+    taskId,
+    leaseId: leaseId ?? null,
     status,
     ends: endsTask(request),
-    content_types: contentTypes,
-    artifact_id: artifactId,
-    artifact_type: request.artifact_type,
-    tags: request.artifact_tags,
-    result_id: resultId,
-    error_message,
-    error_kind,
-    last_error: lastErrorOf(request),
-    metrics,
-    body_sha256: bodySha256,
+    url: columns.url,
+    content: columns.content,
+    sizeBytes: columns.size_bytes,
+    sha256: columns.sha256,
+    contentTypes: JSON.stringify(contentTypes),
+    artifactId,
+    artifactType: request.artifact_type,
+    tags: JSON.stringify(request.artifact_tags),
+    resultId,
+    errorMessage: error_message,
+    errorKind: error_kind,
+    lastError: lastErrorOf(request),
+    metrics: JSON.stringify(metrics),
+    bodySha256,
     incomplete,
-    entry_id: newId(),
+    entryId: newId(),
     actor: actorOf(caller, null),
     detail: detailOf(request, artifactId),
   };
-  const completed = await send(db, values, metrics, staged);
+  const usage = usageOf(metrics);
+  const used = usage && { usage: JSON.stringify(usage), model: modelOf(metrics) };
+  const chunks = staged && { keepChunks: staged.keepChunks };
+  const [completed] = await (used && chunks
+    ? COMPLETE_STAGED_USED(db, { ...values, ...used, ...chunks })
+    : used
+      ? COMPLETE_USED(db, { ...values, ...used })
+      : chunks
+        ? COMPLETE_STAGED(db, { ...values, ...chunks })
+        : COMPLETE(db, values));
   if (!completed) return undefined;
   tellQueueNews(db);
   const { task } = completed;
@@ -102,20 +112,4 @@ export async function completeInOneStatement(
       incomplete,
     },
   };
-}
-
-/** Sends the completion, by the statement that does no more than it needs. */
-function send(
-  db: Db,
-  completion: Completion,
-  metrics: Metrics,
-  staged: PlacedOutput["staged"],
-): Promise<Row | undefined> {
-  const usage = usageOf(metrics);
-  const used = usage && { usage, model: modelOf(metrics) };
-  const chunks = staged && { keep_chunks: staged.keepChunks };
-  if (used && chunks) return completionsStagedUsed.send(db, { ...completion, ...used, ...chunks });
-  if (used) return completionsUsed.send(db, { ...completion, ...used });
-  if (chunks) return completionsStaged.send(db, { ...completion, ...chunks });
-  return completions.send(db, completion);
 }

@@ -6,7 +6,6 @@ import { HELD_STATUSES, OPEN_STATUSES } from "../db/column-values.ts";
 import { pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
-import { type Locks, passingOver } from "../db/set-statement.ts";
 import { statement } from "../db/statement.ts";
 import { heldStatuses, openStatuses } from "../db/status-lists.ts";
 import { Conflict } from "../errors.ts";
@@ -52,15 +51,6 @@ export async function leaseMeant(
 export const taskIsHeld = sql`(t.status in (${heldStatuses})) is true`;
 export const taskHasEnded = sql`(t.status not in (${openStatuses}))`;
 export const leaseIsActive = sql.raw("(l.status = 'active') is true");
-
-/**
- * Locks the task of a row `request` that the lease holds which the request means: `task_id`, and `lease_id` where it names one. A subquery for a
- * LATERAL join, which is a look-up by id for each request. `columns` are of the task `t` and its lease `l`; `also` is a further condition.
- */
-export const holding = (columns: SQL, locks: Locks, also = sql``) => sql`
-  select ${columns} from llm_tasks t join leases l on l.id = t.lease_id
-  where t.id = request.task_id and ${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(request.lease_id, t.lease_id) ${also}
-  for no key update of t ${passingOver(locks)}`;
 
 /** The same guard for a query that Drizzle builds, with any statuses. */
 export function isStill<Status extends Column>(column: Status, statuses: readonly Status["_"]["data"][]): SQL {

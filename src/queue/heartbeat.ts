@@ -2,50 +2,43 @@ import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { HeartbeatTask } from "../contract/requests.ts";
 import { type HeartbeatAnswer, LEASE_FIELDS, type Lease } from "../contract/views.ts";
-import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/columns.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isUuid } from "../db/ids.ts";
-import { setStatement } from "../db/set-statement.ts";
-import { transition } from "../db/statement.ts";
+import { statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/matching.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { afterCommit } from "./after-commit.ts";
-import { findLease, holding, isHeld, leaseIsActive, staleLease } from "./fence.ts";
+import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
 import { BEATS_PER_TTL } from "./renew-lease.ts";
 import { findTask } from "./tasks.ts";
 
 /** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
 const LONGEST_BEAT_MS = 10_000;
 
-type Beat = { task_id: string; lease_id: string | null; progress: HeartbeatTask["progress"] | null };
-type Renewed = Lease & { cancel: boolean; ordinal: number };
+type Values = { taskId: string; leaseId: string | null; progress: string | null };
 
 /** The lease is answered as JSON: as columns, it took more of the driver's time (lease.ts). */
-const beats = batcher(
-  setStatement<{ renewed: Renewed; drain: boolean; quiet: boolean }, Beat>(
-    "heartbeat",
-    { task_id: "uuid", lease_id: "uuid", progress: "jsonb" },
-    (locks) => sql`held as (
-      select request.ordinal, request.progress, task.* from request cross join lateral (${holding(sql`t.id, t.lease_id`, locks)}) as task
-    ), task as (
-      update llm_tasks t set status = 'running', updated_at = ${nowMs}, progress = coalesce(held.progress, t.progress)
-      from held where t.id = held.id and t.lease_id = held.lease_id
-      returning held.ordinal, t.lease_id, t.updated_at as now, t.cancel_requested as cancel
+const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean }, Values>(
+  "heartbeat",
+  sql`with task as (
+      update llm_tasks t
+      set status = 'running', updated_at = ${nowMs}, progress = coalesce(${sql.placeholder("progress")}::jsonb, t.progress)
+      from leases l
+      where t.id = ${sql.placeholder("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
+        and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
+      returning t.lease_id, t.updated_at as now, t.cancel_requested as cancel
     ), renewed as (
       update leases l set last_heartbeat = now, expires_at = now + l.ttl_seconds * 1000::bigint
       from task
       where l.id = task.lease_id and ${leaseIsActive}
-      returning ${columnsOf(LEASE_FIELDS, "l")}, cancel, ordinal
+      returning ${columnsOf(LEASE_FIELDS, "l")}, cancel
     )
-    select ordinal, row_to_json(renewed) as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
+    select row_to_json(renewed) as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
     from renewed left join ${workers} on ${workers.id} = renewed.worker_id`,
-  ),
-  // A progress is short.
-  () => 200,
 );
 
 /**
@@ -62,12 +55,12 @@ export async function heartbeat(
   const { lease_id: leaseId, progress } = request;
   if (!isUuid(taskId)) throw noLease();
   if (leaseId !== undefined && !isUuid(leaseId)) await refuse(db, taskId, leaseId);
-  const beat = { task_id: taskId, lease_id: leaseId ?? null, progress: progress ?? null };
+  const values = { taskId, leaseId: leaseId ?? null, progress: progress ? JSON.stringify(progress) : null };
   const { renewed, drain, quiet } = await transition(
-    async () => present(await beats.send(db, beat)),
+    () => RENEW(db, values),
     () => refuse(db, taskId, leaseId),
   );
-  const { cancel, ordinal: _place, ...lease } = renewed;
+  const { cancel, ...lease } = renewed;
   if (quiet)
     await afterCommit(db, caller, `heartbeat of task ${taskId}`, (what) => recordSignOfLife(db, lease.worker_id, what));
   return {
@@ -78,8 +71,6 @@ export async function heartbeat(
     next_heartbeat_ms: Math.min(LONGEST_BEAT_MS, Math.round((lease.ttl_seconds * 1_000) / BEATS_PER_TTL)),
   };
 }
-
-const present = <Row>(row: Row | undefined): Row[] => (row === undefined ? [] : [row]);
 
 const noLease = () => new NotFound("Task or lease not found");
 

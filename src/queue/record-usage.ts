@@ -10,14 +10,14 @@ import { usageOf } from "./usage.ts";
 export const listed = (form: (figure: string) => string) => sql.raw(USAGE_FIGURES.map(form).join(", "));
 
 /**
- * The INSERT of what attempts used, for the sums. `attempts` is a table or CTE with a row for each: `agent_slug`, `context_id`, `worker_id`,
- * `updated_at`, the time of the completion, `used`, which is JSON of `usageOf`, and `model`.
+ * The INSERT of what an attempt used, for the sums. `task` is a table or CTE with a row for its task: `agent_slug`, `context_id`, `worker_id` and
+ * `updated_at`, the time of the completion. `usage` is JSON of `usageOf`.
  */
-export function insertUsage(attempts: SQL): SQL {
+export function insertUsage(task: SQL, usage: SQL, model: SQL): SQL {
   return sql`insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, ${listed(String)})
-      select attempt.updated_at, coalesce(${workers.account}, attempt.worker_id), agent_slug, context_id, attempt.worker_id, attempt.model,
-        ${listed((figure) => (figure === "cost_microusd" ? "round((used ->> 'cost_usd')::numeric * 1000000)" : `(used ->> '${figure}')::bigint`))}
-      from ${attempts} as attempt left join ${workers} on ${workers.id} = attempt.worker_id`;
+      select task.updated_at, coalesce(${workers.account}, task.worker_id), task.agent_slug, task.context_id, task.worker_id,
+        ${model}, ${listed((figure) => (figure === "cost_microusd" ? "round((used ->> 'cost_usd')::numeric * 1000000)" : `(used ->> '${figure}')::bigint`))}
+      from ${task} as task left join ${workers} on ${workers.id} = task.worker_id, (select ${usage}::jsonb as used) as said`;
 }
 
 /** The sum of a task's usage and of an attempt's, as JSON. */
@@ -30,7 +30,6 @@ export const modelOf = ({ model }: Metrics) => model ?? "";
 export async function recordUsage(tx: Db, taskId: string, workerId: string, metrics: Metrics): Promise<void> {
   const usage = usageOf(metrics);
   if (!usage) return;
-  const attempt = sql`(select agent_slug, context_id, ${workerId}::text as worker_id, ${nowMs} as updated_at,
-    ${JSON.stringify(usage)}::jsonb as used, ${modelOf(metrics)}::text as model from llm_tasks where id = ${taskId})`;
-  await tx.execute(insertUsage(attempt));
+  const task = sql`(select agent_slug, context_id, ${workerId}::text as worker_id, ${nowMs} as updated_at from llm_tasks where id = ${taskId})`;
+  await tx.execute(insertUsage(task, sql`${JSON.stringify(usage)}`, sql`${modelOf(metrics)}::text`));
 }

@@ -4,7 +4,6 @@ import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { batcher } from "../../src/db/batcher.ts";
 import { passingOver, setStatement } from "../../src/db/set-statement.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { lock } from "../support/lock.ts";
 
 const { db, query } = await createTestDatabase();
 
@@ -50,7 +49,31 @@ const sizes = (rows: (Taken | undefined)[]) => {
   return [...new Set(xids)].map((xid) => xids.filter((each) => each === xid).length).toSorted((a, b) => a - b);
 };
 
-const lockSeats = (locking = "lock table seats in exclusive mode") => lock(db, locking);
+/** Locks the table, or what `locking` selects, in another session, until the function that is given is called. */
+async function lock(locking = "lock table seats in exclusive mode") {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let isLocked = () => {};
+  const locked = new Promise<void>((resolve) => {
+    isLocked = resolve;
+  });
+  const whole = db.transaction(async (tx) => {
+    await tx.execute(sql.raw(locking));
+    isLocked();
+    await released;
+  });
+  onTestFinished(() => {
+    release();
+    return whole;
+  });
+  await locked;
+  return async () => {
+    release();
+    await whole;
+  };
+}
 const waitingFor = (event: string) =>
   query(
     "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like $1",
@@ -86,7 +109,7 @@ it("takes null and JSON's own null, texts and numbers for what they are, alone a
 });
 
 it("sends two at once, and those that come meanwhile in sets of 64 at most", async () => {
-  const unlock = await lockSeats();
+  const unlock = await lock();
   const sent = Promise.all(Array.from({ length: 2 + 64 + 30 }, (_, n) => seats.send(db, request(n))));
   await vi.waitFor(async () => expect(await waitingFor("%seats%")).toHaveLength(2), 10_000);
   await unlock();
@@ -94,7 +117,7 @@ it("sends two at once, and those that come meanwhile in sets of 64 at most", asy
 });
 
 it("sends a long request by itself, and no set that is too long", async () => {
-  const unlock = await lockSeats();
+  const unlock = await lock();
   const lengths = [1, 1, 10, 200_000, 100_000, 300_000, 10, 10];
   const sent = lengths.map((length, n) => seats.send(db, request(n, { guest: `${n}`.repeat(length) })));
   await unlock();
@@ -104,7 +127,7 @@ it("sends a long request by itself, and no set that is too long", async () => {
 });
 
 it("a request that fails is alone with its error, and one whose seat is locked does not keep others waiting", async () => {
-  const unlockTable = await lockSeats();
+  const unlockTable = await lock();
   const first = [0, 1].map((n) => seats.send(db, request(n)));
   const bad = [
     request(2, { guest: "x".repeat(13) }),
@@ -121,7 +144,7 @@ it("a request that fails is alone with its error, and one whose seat is locked d
   expect([codes.slice(0, 2), codes.slice(2).toSorted()]).toEqual([["23514", "22P02"], ["23505", 5].toSorted()]);
   expect(await refused).toBeUndefined();
 
-  const unlockSeat = await lockSeats(`select from seats where id = '${ids[9]}' for update`);
+  const unlockSeat = await lock(`select from seats where id = '${ids[9]}' for update`);
   let isSeated = false;
   const inSet = seats.sendAll(db, [request(9), request(12)]).finally(() => {
     isSeated = true;
@@ -142,7 +165,7 @@ it("a request that fails is alone with its error, and one whose seat is locked d
 });
 
 it("what a broken connection was about is sent no second time", async () => {
-  const unlock = await lockSeats();
+  const unlock = await lock();
   const first = [0, 1].map((n) => seats.send(db, request(n)));
   const set = Promise.allSettled([2, 3, 4].map((n) => seats.send(db, request(n))));
   await vi.waitFor(async () => expect(await waitingFor("%seats%")).toHaveLength(2), 10_000);
@@ -157,7 +180,7 @@ it("what a broken connection was about is sent no second time", async () => {
 });
 
 it("a request that waited for 10 s to be sent is refused, and those behind it are not", async () => {
-  const unlock = await lockSeats();
+  const unlock = await lock();
   const first = [0, 1].map((n) => seats.send(db, request(n)));
   const late = seats.send(db, request(2));
   const now = performance.now();

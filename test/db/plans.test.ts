@@ -1,11 +1,8 @@
 import pg from "pg";
 import { pino } from "pino";
 import { expect, it, vi } from "vitest";
-import { NOBODY } from "../../src/caller.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
-import { completeTask } from "../../src/queue/complete.ts";
-import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { kindsDueSince } from "../../src/queue/newly-due.ts";
 import { renewLease } from "../../src/queue/renew-lease.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
@@ -20,7 +17,7 @@ import { fill } from "../bench/fill.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aWorker, completion as parsedCompletion } from "../support/factories.ts";
+import { aWorker } from "../support/factories.ts";
 
 const GROWING = ["llm_tasks", "leases", "audit_logs", "llm_results", "runtime_artifacts", "runtime_output_chunks"];
 
@@ -50,13 +47,6 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
     .send({ worker_id: "w0", wait_seconds: 0.1, agent_slugs: ["writer"] })
     .expect(200);
   const [{ task: held, lease }] = claimed.tasks;
-  // All but the first two of each kind travel in a set.
-  const five = await Promise.all(Array.from({ length: 5 }, () => aLeasedTask(db)));
-  await Promise.all(five.map(({ task }) => heartbeat(db, NOBODY, task.id)));
-  const used = { duration_ms: 1, input_tokens: 1 };
-  await Promise.all(
-    five.map(({ task }) => completeTask(db, NOBODY, inDatabase, task.id, parsedCompletion({ metrics: used }))),
-  );
   await api.post(`${R}/llm-tasks/${held.id}/release`).send({ lease_id: lease.id }).expect(200);
   await api.post(`${R}/llm-tasks/${queued}/dispatch`).send({}).expect(502);
   await api.post(`${R}/llm-tasks/${queued}/cancel`).send({}).expect(200);
