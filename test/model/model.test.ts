@@ -1,10 +1,8 @@
 import fc from "fast-check";
-import pg from "pg";
 import { expect, it, vi } from "vitest";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { lock } from "../support/lock.ts";
 import { propertyRuns } from "../support/property-runs.ts";
 import {
   type Answer,
@@ -95,26 +93,16 @@ class Run {
   private readonly ids = new Map<string, string>();
   private steps = 0;
 
-  /**
-   * Runs the steps at the same moment, and finds an order in which their answers and what they left behind are right. `heldUp`: the first two of
-   * their statements wait until the others have come, which then travel in a set.
-   */
-  async together(drafts: Draft[], heldUp = false): Promise<void> {
+  /** Runs the steps at the same moment, and finds an order in which their answers and what they left behind are right. */
+  async together(drafts: Draft[]): Promise<void> {
     const steps = drafts
       .map((drawn) => resolve(drawn, this.now))
       .filter((step) => step !== undefined)
       .map((step) => ({ name: `${step.kind}-${++this.steps}`, step }));
     const amid = steps.length > 1 ? new Set(steps.flatMap(({ step }) => this.lockedBy(step))) : null;
-    const unlock = heldUp && (await lock(db, "lock table llm_tasks, leases in share mode"));
-    const answering = Promise.all(
+    const answered = await Promise.all(
       steps.map(async (one) => ({ ...one, answer: await this.perform(one.name, one.step) })),
     );
-    if (unlock) {
-      const waiting = "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-      await vi.waitFor(async () => expect((await query(waiting)).length).toBe(Math.min(2, steps.length)), 10_000);
-      await unlock();
-    }
-    const answered = await answering;
     const calls = answered.map(({ name, step, answer }) => ({
       name,
       step,
@@ -295,55 +283,24 @@ const preamble = fc.sample(fc.record({ ...fields, kind: fc.constantFrom(...(["re
   numRuns: 8,
 });
 
-async function play(batches: Draft[][], areHeldUp = false): Promise<void> {
+async function play(batches: Draft[][]): Promise<void> {
   await query(`alter table runtime_artifacts disable trigger user;
     truncate llm_tasks, leases, workers, runtime_accounts, runtime_artifacts, llm_results, audit_logs;
     alter table runtime_artifacts enable trigger user`);
   const run = new Run();
   for (const drawn of preamble) await run.together([drawn]);
-  for (const batch of batches) await run.together(batch, areHeldUp && batch.length > 2);
+  for (const batch of batches) await run.together(batch);
 }
 
 it("any sequence of calls gets the answers of the model, and leaves what it says", async () => {
   const sequences = fc.array(draft, { maxLength: 60, size: "max" }).map((steps) => steps.map((step) => [step]));
-  await fc.assert(
-    fc.asyncProperty(sequences, (each) => play(each)),
-    { numRuns: propertyRuns(25) },
-  );
+  await fc.assert(fc.asyncProperty(sequences, play), { numRuns: propertyRuns(25) });
 }, 300_000);
 
 it("calls of several clients at once get the answers of some order of them", async () => {
   const batches = fc.array(fc.array(draft, { minLength: 1, maxLength: 4 }), { maxLength: 25, size: "max" });
   // What several do at once cannot be done again in the same way: trying to make it smaller would only hide it behind the time limit.
-  await fc.assert(
-    fc.asyncProperty(batches, (each) => play(each)),
-    { numRuns: propertyRuns(25), endOnFailure: true },
-  );
+  await fc.assert(fc.asyncProperty(batches, play), { numRuns: propertyRuns(25), endOnFailure: true });
   // A deadlock would have been resolved by trying again.
-  expect(logged).toEqual([]);
-}, 300_000);
-
-it("calls of one kind at once, which travel in sets, get the answers of some order of them", async () => {
-  const kinds = fc.constantFrom(...(["create", "heartbeat", "heartbeat", "complete", "complete", "release"] as const));
-  const leasing = fc.array(
-    draft.map((drawn): Draft => ({ ...drawn, kind: "lease" })),
-    { minLength: 3, maxLength: 5 },
-  );
-  const set = fc
-    .tuple(kinds, fc.array(draft, { minLength: 3, maxLength: 5 }))
-    .map(([kind, drafts]) => drafts.map((drawn): Draft => ({ ...drawn, kind })));
-  const rounds = fc.array(fc.tuple(leasing, set, set), { minLength: 1, maxLength: 4 });
-  const sent = vi.spyOn(pg.Client.prototype, "query");
-  const playRounds = (drawn: Draft[][][]) =>
-    play(
-      drawn.flatMap(([leases = [], ...sets]) => [...leases.map((one) => [one]), ...sets]),
-      true,
-    );
-  await fc.assert(fc.asyncProperty(rounds, playRounds), { numRuns: 10, endOnFailure: true });
-  const names = (sent.mock.calls as unknown as [string | pg.QueryConfig][]).map(([each]) =>
-    typeof each === "string" ? undefined : each.name,
-  );
-  sent.mockRestore();
-  expect(names).toContainEqual(expect.stringContaining("_set_"));
   expect(logged).toEqual([]);
 }, 300_000);
