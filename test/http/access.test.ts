@@ -46,7 +46,7 @@ describe("with RUNTIME_API_KEY set", async () => {
     const mounted = layers.flatMap(({ route }) => {
       if (!route) return [];
       const [method] = route.stack.map((layer) => layer.method);
-      return `${method} ${String(route.path).replace(":name", "context_hints").replaceAll(/:\w+/g, "x")}`;
+      return `${method} ${String(route.path).replace("/input/:name", "/input/context_hints").replaceAll(/:\w+/g, "x")}`;
     });
     expect(mounted.toSorted()).toEqual(CALLS.map(([method, path]) => `${method} ${path}`).toSorted());
   });
