@@ -78,6 +78,8 @@ export const creations = batcher(
       insert into llm_tasks (${requested}, id, size_bytes, idempotency_key, queue_until, status, attempts, created_at, updated_at)
       select ${requested}, id, size_bytes, key, ${queueUntil}, 'queued', 0, ${nowMs}, ${nowMs}
       from request where key is null or ${keyLock(locks)}
+      -- Of two with the same key, the first makes the task.
+      order by ordinal
       on conflict (idempotency_key) where idempotency_key is not null do nothing
       returning id
     ), entry as (

@@ -50,7 +50,7 @@ describe("the shape of a body", () => {
 });
 
 it("no call but those with a prompt or an output takes more than 100 KB", async () => {
-  const isLong = (path: string) => path === TASKS || /\/(complete|replay|bulk)$/.test(path);
+  const isLong = (path: string) => path === TASKS || /\/(complete|replay|bulk|mcp)$/.test(path);
   for (const [method, path] of CALLS) {
     if (method !== "post" || isLong(path)) continue;
     const { status, body } = await api.post(path).send({ reason: "x".repeat(100 * 1024) });
