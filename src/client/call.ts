@@ -1,4 +1,4 @@
-/** One call over fetch, and what may become of it. */
+/** How a call is sent over fetch, and what may become of it. */
 
 /** The bytes of an upload. */
 export type Bytes = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | string;

@@ -15,9 +15,9 @@ export type Account = {
       resets_at: number | null;
     };
   };
-  /** It gets one task at a time until then. In epoch milliseconds. */
+  /** Until then, the account gets one task at a time. In epoch milliseconds. */
   paced_until: number | null;
-  /** Who works with it: the first 200 by name. */
+  /** The workers that use the account: the first 200 by name. */
   workers: string[];
   /** How many leases its workers hold now. */
   active_leases: number;
@@ -40,17 +40,17 @@ export type Artifact = {
   id: string;
   /** The task that brought it forth. */
   task_id: string;
-  /** Of an earlier service. */
+  /** The job of an earlier service. */
   job_id: string | null;
   /** What it is. */
   type: string;
   /** When it was stored. In epoch milliseconds. */
   created_at: number;
-  /** It cannot be changed any more. */
+  /** The artifact cannot be changed any more. */
   finalized: boolean;
   /** `minio://<bucket>/<key>` where it lies in a bucket; null: in PostgreSQL. */
   url: string | null;
-  /** Of an earlier service. */
+  /** What an earlier service says the artifact is about. */
   entity_refs: string[];
   /** The worker's own words for it. */
   tags: string[];
@@ -544,17 +544,17 @@ export type SlimArtifact = {
   id: string;
   /** The task that brought it forth. */
   task_id: string;
-  /** Of an earlier service. */
+  /** The job of an earlier service. */
   job_id: string | null;
   /** What it is. */
   type: string;
   /** When it was stored. In epoch milliseconds. */
   created_at: number;
-  /** It cannot be changed any more. */
+  /** The artifact cannot be changed any more. */
   finalized: boolean;
   /** `minio://<bucket>/<key>` where it lies in a bucket; null: in PostgreSQL. */
   url: string | null;
-  /** Of an earlier service. */
+  /** What an earlier service says the artifact is about. */
   entity_refs: string[];
   /** The worker's own words for it. */
   tags: string[];

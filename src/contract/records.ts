@@ -25,12 +25,12 @@ export const leaseRecord = z
 export const storedArtifact = z.object({
   id: id("The id of the artifact."),
   task_id: id("The task that brought it forth."),
-  job_id: words("Of an earlier service.").nullable(),
+  job_id: words("The job of an earlier service.").nullable(),
   type: words("What it is.", "LLM_RESULT"),
   created_at: time("When it was stored."),
-  finalized: flag("It cannot be changed any more.").meta({ examples: [true] }),
+  finalized: flag("The artifact cannot be changed any more.").meta({ examples: [true] }),
   url: words("`minio://<bucket>/<key>` where it lies in a bucket; null: in PostgreSQL.").nullable(),
-  entity_refs: list("Of an earlier service."),
+  entity_refs: list("What an earlier service says the artifact is about."),
   tags: list("The worker's own words for it."),
   content: words(
     "Its text, where PostgreSQL holds it as text; its bytes are read at `/artifacts/:id/content`.",

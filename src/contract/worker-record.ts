@@ -62,8 +62,8 @@ export const accountRecord = z
       description: "The windows of its allowance by the provider's names, such as `five_hour`.",
       examples: [{}],
     }),
-    paced_until: time("It gets one task at a time until then.").nullable(),
-    workers: list("Who works with it: the first 200 by name.", "rpi"),
+    paced_until: time("Until then, the account gets one task at a time.").nullable(),
+    workers: list("The workers that use the account: the first 200 by name.", "rpi"),
     active_leases: count("How many leases its workers hold now."),
     updated_at: time("When this was learned; null: nothing is known of its limit.").nullable(),
   })

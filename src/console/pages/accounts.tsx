@@ -3,10 +3,11 @@ import type { Account } from "../../client/index.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
 import { At } from "../parts/time.tsx";
+import { Windows } from "../parts/windows.tsx";
 import { addressOf } from "../router.ts";
 import { client, may } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
-import { numberText, percentText, texts } from "../texts.ts";
+import { numberText, texts } from "../texts.ts";
 import { UsageOf } from "./accounts/usage.tsx";
 
 export default function Accounts() {
@@ -47,23 +48,7 @@ function AccountCard({ account, reload }: { account: Account; reload(): void }) 
           {rest.reason} {rest.until === null ? texts.value.workers.untilResumed : <At at={rest.until} />}
         </p>
       )}
-      {Object.entries(windows).map(([name, { used, resets_at }]) => (
-        <div key={name}>
-          <div class="head soft">
-            <span>{words.windows[name as keyof typeof words.windows] ?? name}</span>
-            <span>
-              {used === null ? "–" : percentText(used)}
-              {resets_at !== null && (
-                <>
-                  {" · "}
-                  {words.resets} <At at={resets_at} />
-                </>
-              )}
-            </span>
-          </div>
-          <Meter share={used ?? 0} />
-        </div>
-      ))}
+      <Windows windows={windows} />
       <p class="soft">
         {words.running(numberText(active_leases))} ·{" "}
         {workers.map((worker, n) => (
@@ -83,11 +68,3 @@ function AccountCard({ account, reload }: { account: Account; reload(): void }) 
     </section>
   );
 }
-
-/** How full a window is. The policy of the page allows no style attribute, so the bar is a drawing. */
-const Meter = ({ share }: { share: number }) => (
-  <svg class="bar" viewBox="0 0 100 2" preserveAspectRatio="none" aria-hidden="true">
-    <rect class="bar-ground" width="100" height="2" />
-    <rect class={share >= 0.95 ? "bar-full" : "bar-used"} width={Math.min(100, share * 100)} height="2" />
-  </svg>
-);

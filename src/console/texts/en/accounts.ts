@@ -5,8 +5,6 @@ export const accounts = {
   limited: "At its limit",
   paced: "One task at a time",
   free: "Free",
-  windows: { five_hour: "Five hours", weekly: "Week", seven_day: "Week" },
-  resets: "resets",
   running: (count: string) => `${count} running`,
   resume: "Resume",
   usage: {

@@ -6,8 +6,6 @@ export const accounts: Texts["accounts"] = {
   limited: "Ліміт вичерпано",
   paced: "По одному завданню",
   free: "Вільний",
-  windows: { five_hour: "П’ять годин", weekly: "Тиждень", seven_day: "Тиждень" },
-  resets: "поновиться",
   running: (count) => `виконується: ${count}`,
   resume: "Відновити",
   usage: {
