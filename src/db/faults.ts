@@ -122,6 +122,10 @@ export function isDatabaseUnavailable(error: unknown): boolean {
 /** The server is read-only where a writable one is needed. Its code is that of PostgreSQL for the same case. */
 export class NotWritable extends Error {
   readonly code = "25006";
+
+  constructor(message = "The server takes no changes: it is read-only, as a standby is.") {
+    super(message);
+  }
 }
 
 /**

@@ -92,7 +92,7 @@ async function askServer(address: string): Promise<Primary> {
     await client.connect();
     const { rows } = await client.query<{ timeline: string | null }>(WRITABLE_TIMELINE);
     const timeline = rows[0]?.timeline ?? null;
-    if (timeline === null) throw new NotWritable("The server takes no changes: it is read-only, as a standby is.");
+    if (timeline === null) throw new NotWritable();
     return { address, timeline: Number.parseInt(timeline, 16) };
   } finally {
     client.connection.stream.destroy();

@@ -8,9 +8,6 @@ type FieldType = "uuid" | "text" | "integer" | "bigint" | "boolean" | "jsonb";
 /** Whether a statement passes over what somebody else has locked, or waits for it. */
 export type Locks = "skips locked" | "waits";
 
-/** The end of a locking clause. */
-export const passingOver = (locks: Locks) => sql.raw(locks === "waits" ? "" : "skip locked");
-
 /** A statement that makes the same transition for each of a set of requests. */
 export interface SetStatement<Row, Request> {
   /** Runs it for the whole set, in one commit. Gives a row for each request, in their order; undefined where it was not allowed, or something was locked. */

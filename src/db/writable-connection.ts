@@ -31,5 +31,5 @@ export async function requireWritable(client: pg.ClientBase): Promise<void> {
   const { rows } = await client.query<{ reads_only: boolean }>(
     "select pg_is_in_recovery() or current_setting('transaction_read_only') = 'on' as reads_only",
   );
-  if (rows[0]?.reads_only) throw new NotWritable("The server takes no changes: it is read-only, as a standby is.");
+  if (rows[0]?.reads_only) throw new NotWritable();
 }

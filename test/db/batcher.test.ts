@@ -2,8 +2,11 @@ import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { batcher } from "../../src/db/batcher.ts";
-import { passingOver, setStatement } from "../../src/db/set-statement.ts";
+import { type Locks, setStatement } from "../../src/db/set-statement.ts";
 import { createTestDatabase } from "../support/database.ts";
+
+/** The end of a locking clause. */
+const passingOver = (locks: Locks) => sql.raw(locks === "waits" ? "" : "skip locked");
 
 const { db, query } = await createTestDatabase();
 

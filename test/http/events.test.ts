@@ -10,6 +10,7 @@ import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
+import { holdTransaction } from "../support/held-transaction.ts";
 
 const { db, query } = await createTestDatabase();
 const env = { RUNTIME_API_KEY: "the-main-key-of-the-tests" };
@@ -91,25 +92,11 @@ describe("events", () => {
 
   it("wait for a transaction that took its number before", async () => {
     const stream = await listen(one.url);
-    let commit = () => {};
-    const held = new Promise<void>((resolve) => {
-      commit = resolve;
-    });
-    let begun = () => {};
-    const hasBegun = new Promise<void>((resolve) => {
-      begun = resolve;
-    });
-    const slow = db.transaction(async (tx) => {
-      await tx.execute(write("slow").text);
-      begun();
-      await held;
-    });
-    await hasBegun;
+    const commitSlow = await holdTransaction(db, write("slow").text);
     await query(write("quick").text);
     const { events } = await readEvents(db, { xid: 0, seq: 0 });
     expect(events.map(({ event }) => event.entity_id)).not.toContain("quick");
-    commit();
-    await slow;
+    await commitSlow();
     await until(() => expect(stream.events.map(({ data }) => data.entity_id)).toEqual(["slow", "quick"]));
     stream.stop();
   });

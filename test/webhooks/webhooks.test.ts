@@ -12,6 +12,7 @@ import { openWebhookSender, type WebhookSender } from "../../src/webhooks/sender
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask } from "../support/factories.ts";
+import { holdTransaction } from "../support/held-transaction.ts";
 import { type Received, startReceiver, type WebhookReceiver } from "../support/webhook-receiver.ts";
 
 const { db, query } = await createTestDatabase();
@@ -105,20 +106,7 @@ describe("a webhook", () => {
     const entry = (name: string) =>
       `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
        values (gen_random_uuid(), 1, 'worker_updated', 'worker', '${name}', 'x', 'x')`;
-    let commit = () => {};
-    const held = new Promise<void>((resolve) => {
-      commit = resolve;
-    });
-    let begun = () => {};
-    const hasBegun = new Promise<void>((resolve) => {
-      begun = resolve;
-    });
-    const late = db.transaction(async (tx) => {
-      await tx.execute(entry("late"));
-      begun();
-      await held;
-    });
-    await hasBegun;
+    const commitLate = await holdTransaction(db, entry("late"));
     await db
       .transaction(async (tx) => {
         await tx.execute(entry("rolled back"));
@@ -128,8 +116,7 @@ describe("a webhook", () => {
     await query(entry("soon"));
     await sender.passOnce();
     expect(receiver.received).toEqual([]);
-    commit();
-    await late;
+    await commitLate();
     await until(async () => {
       await sender.passOnce();
       expect(receiver.received.map((one) => JSON.parse(one.body).data.entity_id).toSorted()).toEqual(["late", "soon"]);

@@ -76,5 +76,3 @@ const REFERENCE = "#/components/schemas/";
 export function referredName({ $ref }: Schema): string | undefined {
   return $ref?.startsWith(REFERENCE) ? $ref.slice(REFERENCE.length) : undefined;
 }
-
-export const referenceTo = (name: string): Schema => ({ $ref: REFERENCE + name });
