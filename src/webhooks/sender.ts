@@ -24,6 +24,7 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
   const calls = new Map<string, number>();
   const running = new Set<Promise<void>>();
   let isClaiming = false;
+  let claiming = Promise.resolve();
   let isAsked = false;
 
   const count = (target: string, by: number) => {
@@ -64,6 +65,11 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     isAsked = true;
     if (isClaiming) return;
     isClaiming = true;
+    claiming = claimWhatIsDue();
+    await claiming;
+  }
+
+  async function claimWhatIsDue(): Promise<void> {
     try {
       while (isAsked && !signal.aborted && running.size < MOST_CALLS) {
         isAsked = false;
@@ -90,6 +96,8 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     idle,
     async stop() {
       stopping.abort();
+      // What is being claimed now would else stay claimed.
+      await claiming;
       await idle();
     },
   };
