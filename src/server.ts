@@ -5,7 +5,7 @@ import { loadEnvFile } from "./env-file.ts";
 import { StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { onEndAsked } from "./process-signals.ts";
-import { startService } from "./service.ts";
+import { type Service, startService } from "./service.ts";
 import { SECRETS } from "./setting-names.ts";
 
 async function main(): Promise<void> {
@@ -14,12 +14,13 @@ async function main(): Promise<void> {
   // Programs that the service starts, and reports of a crash, must not get the secrets.
   for (const name of SECRETS) delete process.env[name];
   const log = createLog(config.logLevel);
-  const starting = startService(config, log);
+  let service: Service | undefined;
 
   const stop = async (signal: NodeJS.Signals) => {
     log.info({ signal }, "stopping");
-    const service = await starting;
-    await service.stop();
+    // A start just ends, in the middle of whatever it does: it may have minutes left, nothing was promised to anybody yet, the database rolls a
+    // migration back, and the embedded server ends by itself.
+    await service?.stop();
     log.info("stopped");
     log.flush(() => process.exit(0));
   };
@@ -29,7 +30,8 @@ async function main(): Promise<void> {
     () => log.flush(() => process.exit(1)),
   );
 
-  const { port } = await starting;
+  service = await startService(config, log);
+  const { port } = service;
   log.info(
     { port, database: config.databaseUrl ? "DATABASE_URL" : "embedded" },
     `BLOOM Runtime listens on ${whereIn(config, port)}; ${whoMayCall(config)}`,

@@ -17,7 +17,7 @@ import { probeOnce } from "./fleet/probe-agents.ts";
 import { bind, drain } from "./http/listening.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
-import { whileStarting } from "./http/while-starting.ts";
+import { createStartup } from "./http/while-starting.ts";
 import { every } from "./loop.ts";
 import { autoDispatchOnce } from "./queue/auto-dispatch.ts";
 import { forgetSessions } from "./queue/cli-sessions.ts";
@@ -73,12 +73,15 @@ export async function startService(config: Config, log: Logger): Promise<Service
   try {
     const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
     const app = express().disable("x-powered-by");
-    const startup = { isOver: false };
-    app.use(whileStarting(startup));
+    const startup = createStartup();
+    app.use(startup.handler);
     const http = createHttpServer(app, { log, connections });
     const port = await bind(http, config.port, config.bindAddress);
     // Of a start that fails; a service that has started ends its requests before its other parts.
-    started.push(() => drain(http));
+    started.push(() => {
+      startup.fail();
+      return drain(http);
+    });
     const server = await connectServer(config.databaseUrl, config.dataDir, log);
     started.push(() => server.stop());
     await migrateServer(server, log);
@@ -169,7 +172,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       stopping: stopping.signal,
     };
     createApp(deps, app);
-    startup.isOver = true;
+    startup.succeed();
     started.push(() => drain(http));
     started.push(async () => waitingRoom.close());
     started.push(async () => resultRoom.close());

@@ -44,13 +44,14 @@ describe("the process", () => {
     expect(await ended).toBe(1);
   });
 
-  it("is alive and not ready while it waits for its database to be up to date", async () => {
+  it("is alive and not ready while it waits for its database to be up to date; requests wait with it, and a signal ends it", async () => {
     const migrating = new pg.Client({ connectionString: DATABASE_URL });
     await migrating.connect();
     // As another instance that migrates holds it (src/db/migrate.ts).
     await migrating.query("select pg_advisory_lock(x'626c6f6f6d'::bigint)");
     const port = await freePort();
     const { exited, kill, listening } = launch({ ...settings, BLOOM_RUNTIME_PORT: String(port) });
+    const other = launch(settings);
     const ask = async (path: string) => {
       const response = await fetch(`http://127.0.0.1:${port}${path}`);
       const { status } = (await response.json()) as { status?: string };
@@ -58,8 +59,12 @@ describe("the process", () => {
     };
     await vi.waitFor(async () => expect(await ask("/livez")).toEqual([200, "1", "alive"]), 20_000);
     expect(await ask("/readyz")).toEqual([503, "1", "not ready"]);
-    expect(await ask("/api/runtime/llm-tasks")).toEqual([503, "1", undefined]);
+    const asked = ask("/api/runtime/llm-tasks");
+    await vi.waitFor(async () => expect(await waitingForLocks()).toBe(2), 20_000);
+    other.kill("SIGTERM");
+    expect(await other.exited).toBe(0);
     await migrating.end();
+    expect(await asked).toEqual([200, "1", undefined]);
     await listening;
     expect(await ask("/readyz")).toEqual([200, "1", "ready"]);
     kill("SIGTERM");

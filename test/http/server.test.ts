@@ -1,9 +1,12 @@
-import { once } from "node:events";
+import { on, once } from "node:events";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { expect, it } from "vitest";
+import express from "express";
+import request from "supertest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { createHttpServer } from "../../src/http/server.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
+import { createStartup } from "../../src/http/while-starting.ts";
 import { createLog } from "../../src/log.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -75,14 +78,14 @@ function begin(bytes: string): Socket {
   socket.on("error", () => {}).write(bytes);
   return socket;
 }
-const request = (line: string, more = "") => `${line} HTTP/1.1\r\nHost: x\r\n${more}`;
+const lines = (line: string, more = "") => `${line} HTTP/1.1\r\nHost: x\r\n${more}`;
 const UNENDED = `${JSON_TYPE}Content-Length: 100000\r\n\r\n{`;
 
 it.each([
-  ["401", request(`POST ${TASKS}`, UNENDED)],
-  ["404", request("POST /nowhere", UNENDED)],
-  ["200", request("GET /api/runtime/health", UNENDED)],
-  ["415", request(`POST ${TASKS}`, `X-Runtime-API-Key: ${API_KEY}\r\nContent-Length: 100000\r\n\r\n{`)],
+  ["401", lines(`POST ${TASKS}`, UNENDED)],
+  ["404", lines("POST /nowhere", UNENDED)],
+  ["200", lines("GET /api/runtime/health", UNENDED)],
+  ["415", lines(`POST ${TASKS}`, `X-Runtime-API-Key: ${API_KEY}\r\nContent-Length: 100000\r\n\r\n{`)],
 ])("a body that is dripped after its answer of %s ends with its connection", async (status, bytes) => {
   const socket = begin(bytes);
   const dripping = setInterval(() => socket.writable && socket.write(" "), 50);
@@ -91,14 +94,14 @@ it.each([
 });
 
 it("a body that ends soon after its answer leaves the connection in use", async () => {
-  const socket = begin(request(`POST ${TASKS}`, `${JSON_TYPE}Content-Length: 2\r\n\r\n{`));
+  const socket = begin(lines(`POST ${TASKS}`, `${JSON_TYPE}Content-Length: 2\r\n\r\n{`));
   await once(socket, "data");
-  socket.write(`}${request("GET /api/runtime/health", "Connection: close\r\n\r\n")}`);
+  socket.write(`}${lines("GET /api/runtime/health", "Connection: close\r\n\r\n")}`);
   expect(await text(socket)).toMatch(/^HTTP\/1.1 200 /);
 });
 
 it("the oldest connections without a key give way to new ones from their address; one with a key does not", async () => {
-  const keyed = begin(request("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\n\r\n`));
+  const keyed = begin(lines("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\n\r\n`));
   expect(String((await once(keyed, "data"))[0])).toMatch(/^HTTP\/1.1 200 /);
   const strangers: Socket[] = [];
   for (let n = 0; n < 7; n++) {
@@ -108,7 +111,7 @@ it("the oldest connections without a key give way to new ones from their address
   }
   await Promise.all(strangers.slice(0, 2).map((socket) => text(socket)));
   expect(strangers.slice(2).map((socket) => socket.readableEnded)).toEqual(Array(5).fill(false));
-  keyed.write(request("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\nConnection: close\r\n\r\n`));
+  keyed.write(lines("GET /api/runtime/stats", `X-Runtime-API-Key: ${API_KEY}\r\nConnection: close\r\n\r\n`));
   expect(await text(keyed)).toMatch(/^HTTP\/1.1 200 /);
   for (const stranger of strangers) stranger.destroy();
 });
@@ -120,4 +123,37 @@ it("a connection on which nothing was asked does not keep a closing server open"
   const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
   await once(server, "connection");
   await Promise.all([new Promise((resolve) => server.close(resolve)), text(socket)]);
+});
+
+it("a start that takes long, or fails, answers 503 to those who wait for it, and does nothing for one that has gone", async () => {
+  const slow = express().use(createStartup(0).handler);
+  expect(await request(slow).get(TASKS)).toMatchObject({ status: 503, headers: { "retry-after": "2" } });
+
+  const done: string[] = [];
+  const startup = createStartup();
+  const app = express().use(startup.handler, ({ url }, response) => {
+    done.push(url);
+    response.end();
+  });
+  const server = app.listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const at = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const gone = new AbortController();
+  const arrivals = on(server, "request");
+  const leaving = fetch(`${at}/gone`, { signal: gone.signal }).catch(() => "gone");
+  const [first] = (await arrivals.next()).value;
+  const waiting = fetch(`${at}/waiting`);
+  await arrivals.next();
+  gone.abort();
+  expect(await leaving).toBe("gone");
+  await vi.waitFor(() => expect(first.closed).toBe(true), 20_000);
+  startup.succeed();
+  expect((await waiting).status).toBe(200);
+  expect(done).toEqual(["/waiting"]);
+
+  const failing = createStartup();
+  const failed = request(express().use(failing.handler)).get(TASKS).then();
+  failing.fail();
+  expect(await failed).toMatchObject({ status: 503 });
 });
