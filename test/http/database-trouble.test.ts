@@ -6,6 +6,7 @@ import { afterAll, afterEach, describe, expect, it, onTestFinished, vi } from "v
 import { NOBODY } from "../../src/caller.ts";
 import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
+import { isDatabaseUnavailable } from "../../src/db/faults.ts";
 import { clientGone } from "../../src/http/client-gone.ts";
 import { deliverGrant } from "../../src/http/deliver-grant.ts";
 import { sendJson } from "../../src/http/send-json.ts";
@@ -14,6 +15,7 @@ import { getTask } from "../../src/queue/tasks.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";
+import { pgbouncerPath, startPgbouncer } from "../support/pgbouncer.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
 const direct = await createTestDatabase();
@@ -145,6 +147,19 @@ describe("what takes too long", () => {
     expect(most.waiting).toBeGreaterThan(0);
     expect(most.waiting).toBeLessThanOrEqual(5);
     await vi.waitFor(async () => expect(await waiting()).toEqual([]));
+  });
+
+  it.skipIf(pgbouncerPath === undefined)("ends on the server behind PgBouncer too", async () => {
+    const bouncer = await startPgbouncer(pgbouncerPath ?? "", direct.url);
+    const pool = openDatabase(
+      { url: bouncer.url, poolMax: 2, answerWithinMs: ANSWER_WITHIN_MS },
+      pino({ level: "silent" }),
+    );
+    onTestFinished(() => pool.close().then(bouncer.stop));
+    await lockedBy("lock table llm_tasks");
+    await expect(aTask(pool.db)).rejects.toSatisfy(isDatabaseUnavailable);
+    // The lock is still held, so that only a cancelled statement waits no longer.
+    await vi.waitFor(async () => expect(await waiting()).toEqual([]), 20_000);
   });
 
   it("keeps its place in the pool as long as the server cannot be told to end it", async () => {
