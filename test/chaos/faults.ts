@@ -43,13 +43,19 @@ const LONGEST_LOCK_MS = 30_000;
 export function faultsOn(targets: Targets, runMs: number): Fault[] {
   const { instances, workers, agents, ownWorkers, database, journal } = targets;
   const mostMs = Math.min(LONGEST_LOCK_MS, runMs / 6);
+  /** The first lock lasts the longest, so that every run has one such. */
+  let nextLockMs = mostMs;
   return [
     fault("instance killed (-9)", 3, (dice) => restart(dice.pick(instances), "SIGKILL", dice)),
     fault("instance deployed (TERM)", 2, (dice) => restart(dice.pick(instances), "SIGTERM", dice)),
     fault("clock of an instance jumps", 3, async (dice) => dice.pick(instances).setClock(dice.pick(SKEWS_MS))),
     fault("PostgreSQL shut down at once", 2, async () => database.shutDown()),
     lasting("database that only reads", 2, (dice) => database.readOnly(dice.between(500, 4_000), dice)),
-    lasting("table or rows locked", 2, (dice) => database.lock(dice.between(1_000, mostMs), dice)),
+    lasting("table or rows locked", 2, (dice) => {
+      const ms = nextLockMs;
+      nextLockMs = dice.between(1_000, mostMs);
+      return database.lock(ms, dice);
+    }),
     lasting("disk of the database full", 2, (dice) => database.fillDisk(dice.between(500, 3_000))),
     fault("connections cut", 4, async (dice) => dice.pick(instances).database.cut()),
     fault("connections slow", 3, (dice) => during(dice.pick(instances), dice.between(500, 2_000), "slow")),
@@ -94,13 +100,16 @@ const answer =
   (response: ServerResponse): void =>
     void response.writeHead(status, { "content-type": type }).end(text);
 
-/** Injects them until `isOver`, each kind once and then by weight; gives how often each was. Resolves when the last one is over. */
+/**
+ * Injects them until `isOver`: first each kind once, however long that takes, and then by weight. Gives how often each was. Resolves when the last
+ * one is over.
+ */
 export async function rage(faults: Fault[], random: Random, isOver: () => boolean): Promise<Map<string, number>> {
   const injected = new Map<string, number>();
   const drawn = faults.flatMap((one) => Array<Fault>(one.weight).fill(one));
   const first = shuffled(faults, random);
   const going = new Map<string, Promise<void>>();
-  while (!isOver()) {
+  while (first.length > 0 || !isOver()) {
     const { name, inject, lasts } = first.pop() ?? random.pick(drawn);
     if (!going.has(name)) {
       injected.set(name, (injected.get(name) ?? 0) + 1);
