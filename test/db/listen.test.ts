@@ -35,6 +35,6 @@ describe("the listener", () => {
     proxy.freeze();
     const startedAt = performance.now();
     await listener.stop();
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 });

@@ -60,7 +60,7 @@ describe("while the database is away", () => {
     }
     const sick = await health();
     expect([sick.status, sick.body.status]).toEqual([503, "degraded"]);
-    expect(performance.now() - startedAt).toBeLessThan(2_000);
+    expect(performance.now() - startedAt).toBeLessThan(5_000);
     await proxy.accept();
     await isWholeAgain();
   });

@@ -57,7 +57,8 @@ it("a body that comes drop by drop is given no more time for each drop", async (
   const dripping = setInterval(() => socket.writable && socket.write(" "), 50);
   const answer = await text(socket).finally(() => clearInterval(dripping));
   expect(answer).toMatch(/^HTTP\/1\.1 408 /);
-  expect(performance.now() - started).toBeLessThan(5_000);
+  // All the drops would take 50 s.
+  expect(performance.now() - started).toBeLessThan(20_000);
 });
 
 it("15 KB of headers are served, and of more than 100 the rest is not looked at", async () => {

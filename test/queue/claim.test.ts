@@ -214,7 +214,7 @@ describe("a claim that waits", () => {
     const task = await aTask(db);
     const createdAt = performance.now();
     expect(idsOf(await claiming)).toEqual([task.id]);
-    expect(performance.now() - createdAt).toBeLessThan(2_300);
+    expect(performance.now() - createdAt).toBeLessThan(10_000);
   });
 
   it("answers 204 when nothing came, and at a stop", async () => {
@@ -251,7 +251,7 @@ describe("a claim that waits", () => {
     await waiting();
     const collecting = setInterval(collectGarbage, 50);
     expect((await claiming.finally(() => clearInterval(collecting))).status).toBe(204);
-    expect(performance.now() - startedAt).toBeLessThan(3_000);
+    expect(performance.now() - startedAt).toBeLessThan(15_000);
     expect((await claim({ worker_id: id, wait_seconds: 0.0001 })).status).toBe(204);
   });
 
@@ -302,7 +302,7 @@ describe("a claim that waits", () => {
     const { body: task } = await there.api.post("/api/runtime/llm-tasks").send(fields);
     const createdAt = performance.now();
     expect(idsOf(await claiming)).toEqual([task.id]);
-    expect(performance.now() - createdAt).toBeLessThan(2_300);
+    expect(performance.now() - createdAt).toBeLessThan(10_000);
   });
 
   it("gives nothing to a client that has gone away", async () => {
