@@ -2,6 +2,7 @@
 import pg from "pg";
 import { NotWritable } from "./faults.ts";
 import { serverAddresses } from "./server-addresses.ts";
+import { TIMELINE, timelineNumber } from "./timeline.ts";
 
 /** A server that has vanished may not answer at all. */
 const ANSWER_WITHIN_MS = 2_000;
@@ -93,12 +94,10 @@ async function askServer(address: string): Promise<Primary> {
     const { rows } = await client.query<{ timeline: string | null }>(WRITABLE_TIMELINE);
     const timeline = rows[0]?.timeline ?? null;
     if (timeline === null) throw new NotWritable();
-    return { address, timeline: Number.parseInt(timeline, 16) };
+    return { address, timeline: timelineNumber(timeline) };
   } finally {
     client.connection.stream.destroy();
   }
 }
 
-/** The first eight digits of a WAL file's name are the timeline. The one in pg_control may be older: it is that of the last checkpoint. */
-const WRITABLE_TIMELINE = `select case when not pg_is_in_recovery() and current_setting('transaction_read_only') = 'off'
-  then left(pg_walfile_name(pg_current_wal_lsn()), 8) end as timeline`;
+const WRITABLE_TIMELINE = `select case when current_setting('transaction_read_only') = 'off' then ${TIMELINE} end as timeline`;

@@ -5,7 +5,7 @@ import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/watched.ts";
 import { createOutageLog } from "../outage-log.ts";
 import { comparePositions, type Position } from "./position.ts";
-import { enterEvents, type PlacedEvent, readEvents } from "./read-events.ts";
+import { type EventBatch, enterEvents, readEvents } from "./read-events.ts";
 
 /** How often one query looks for new events for all listeners of this instance, beside each look after a notification. */
 const LOOK_EVERY_MS = 150;
@@ -18,6 +18,8 @@ export interface Listener {
   wants(event: Event): boolean;
   /** Takes the next events that it wants. */
   take(events: Event[]): void;
+  /** Hears that events behind its place may be lost, since another server took over: it goes on from `now`. */
+  reset(now: Position): void;
   /** True while it has not taken what it got. It gets the next events when it has. */
   isFull(): boolean;
 }
@@ -65,7 +67,13 @@ export function openEventHub(db: Db): EventHub {
   const outageBehind = createOutageLog(db.log, "reading older events for listeners");
   watchWaiters(db.meters, "event", () => leave.size);
 
-  function hand(follower: Follower, events: PlacedEvent[], until: Position): void {
+  function hand(follower: Follower, { events, until, isKnown }: EventBatch): void {
+    if (!isKnown) {
+      // The batch was read for somebody of the earlier timeline. Who is on the new one already has its place there.
+      if (follower.after.timeline === until.timeline) return;
+      follower.reset(until);
+      follower.after = until;
+    }
     const wanted = events.filter(({ at, event }) => comparePositions(at, follower.after) > 0 && follower.wants(event));
     if (comparePositions(until, follower.after) > 0) follower.after = until;
     if (wanted.length > 0) follower.take(wanted.map(({ event }) => event));
@@ -83,7 +91,7 @@ export function openEventHub(db: Db): EventHub {
         isWhole = batch.isWhole;
         position = batch.until;
         for (const follower of current) {
-          if (!follower.isFull()) hand(follower, batch.events, batch.until);
+          if (!follower.isFull()) hand(follower, batch);
           else {
             current.delete(follower);
             behind.add(follower);
@@ -117,8 +125,8 @@ export function openEventHub(db: Db): EventHub {
         const [first] = ready.toSorted((a, b) => comparePositions(a.after, b.after));
         if (!first) await delay(FULL_MS, undefined, { ref: false });
         else {
-          const { events, until } = await readEvents(db, first.after);
-          for (const follower of ready) if (behind.has(follower)) hand(follower, events, until);
+          const batch = await readEvents(db, first.after);
+          for (const follower of ready) if (behind.has(follower)) hand(follower, batch);
         }
       }
       outageBehind.worked();

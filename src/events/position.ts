@@ -1,20 +1,28 @@
 /**
  * A place in the order of all events: behind the entry `seq` of the transaction `xid`, and before the next. Transactions are ordered by their numbers,
  * and only those below the oldest running one are read, since all of these have ended: no event can come up in front of a place that was passed.
+ * A promoted standby may lack the last transactions of the primary and use their numbers again, so a place is known on its own timeline alone.
  */
-export interface Position {
+export interface Position extends EntryPlace {
+  timeline: number;
+}
+
+/** Where an audit entry stands among all of its timeline. */
+export interface EntryPlace {
   xid: number;
   seq: number;
 }
 
 /** Below 0 when `a` is before `b`, 0 when they are the same. */
-export const comparePositions = (a: Position, b: Position): number => a.xid - b.xid || a.seq - b.seq;
+export const comparePositions = (a: Position, b: Position): number =>
+  a.timeline - b.timeline || a.xid - b.xid || a.seq - b.seq;
 
 /** The id of an event, by which a stream goes on: where it stands. */
-export const positionText = ({ xid, seq }: Position): string => `${xid}.${seq}`;
+export const positionText = ({ timeline, xid, seq }: Position): string => `${timeline}.${xid}.${seq}`;
 
-/** The position that such an id names; undefined for any other text. */
+/** The position that such an id names; undefined for any other text. An id without a timeline, as versions before made it, is of none that is known. */
 export function parsePosition(text: string): Position | undefined {
-  const [, xid, seq] = text.match(/^(\d{1,15})\.(\d{1,15})$/) ?? [];
-  return xid === undefined || seq === undefined ? undefined : { xid: Number(xid), seq: Number(seq) };
+  const [, timeline = 0, xid, seq] = text.match(/^(?:(\d{1,10})\.)?(\d{1,15})\.(\d{1,15})$/) ?? [];
+  if (xid === undefined || seq === undefined) return undefined;
+  return { timeline: Number(timeline), xid: Number(xid), seq: Number(seq) };
 }

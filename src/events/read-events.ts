@@ -2,8 +2,10 @@ import { sql } from "drizzle-orm";
 import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
 import { statement } from "../db/statement.ts";
+import { TIMELINE, timelineNumber } from "../db/timeline.ts";
+import { Unavailable } from "../errors.ts";
 import { eventType } from "./event-type.ts";
-import { type Position, positionText } from "./position.ts";
+import { type EntryPlace, type Position, positionText } from "./position.ts";
 
 /** An event, where it stands, and what a stream sends of it. */
 export interface PlacedEvent {
@@ -11,17 +13,21 @@ export interface PlacedEvent {
   event: Event;
 }
 
-/** Some events in their order, and the position behind all that was looked at. `isWhole`: there were no more. */
+/**
+ * Some events in their order, and the position behind all that was looked at. `isWhole`: there were no more. `isKnown` is false where the position
+ * asked for is of another timeline: there are no events then, and `until` is now.
+ */
 export interface EventBatch {
   events: PlacedEvent[];
   until: Position;
   isWhole: boolean;
+  isKnown: boolean;
 }
 
 /** How many events one query reads. */
 const BATCH = 500;
 
-type Row = Position & Omit<Event, "id">;
+type Row = EntryPlace & Omit<Event, "id">;
 
 const given = (name: "xid" | "seq") => sql.placeholder(name);
 
@@ -34,9 +40,17 @@ export const taskOfEntry = sql`case
 /** In SQL, the number of the oldest transaction that still runs: all below it have ended, and this query sees what they wrote. */
 export const horizon = sql`pg_snapshot_xmin(pg_current_snapshot())`;
 
-const READ = statement<{ horizon: number; found: Row[] }, { xid: string; seq: string }>(
+const timeline = sql.raw(TIMELINE);
+
+/** Throws Unavailable for a server that takes no changes: what it has may be behind, or of a timeline that has ended. */
+function timelineOf(digits: string | null): number {
+  if (digits === null) throw new Unavailable("The database server takes no changes at the moment; try again.");
+  return timelineNumber(digits);
+}
+
+const READ = statement<{ timeline: string | null; horizon: number; found: Row[] }, { xid: string; seq: string }>(
   "read_events",
-  sql`select ${horizon}::text::bigint as horizon, coalesce((
+  sql`select ${timeline} as timeline, ${horizon}::text::bigint as horizon, coalesce((
       select json_agg(json_build_object('xid', f.xid, 'seq', f.seq, 'type', f.type, 'timestamp', f.timestamp, 'task_id', f.task_id,
         'entity_type', f.entity_type, 'entity_id', f.entity_id, 'action', f.action, 'actor', f.actor, 'detail', f.detail) order by f.xid, f.seq)
       from (
@@ -53,32 +67,36 @@ const READ = statement<{ horizon: number; found: Row[] }, { xid: string; seq: st
 export async function readEvents(db: Db, after: Position): Promise<EventBatch> {
   const [read] = await READ(db, { xid: String(after.xid), seq: String(after.seq) });
   if (!read) throw new Error("The events were not read.");
+  const timeline = timelineOf(read.timeline);
+  const now = { timeline, xid: read.horizon, seq: 0 };
+  if (timeline !== after.timeline) return { events: [], until: now, isWhole: true, isKnown: false };
   const events = read.found.map(({ xid, seq, ...event }) => {
-    const at = { xid, seq };
+    const at = { timeline, xid, seq };
     return { at, event: { id: positionText(at), ...event } };
   });
   const last = events.at(-1)?.at;
   const isWhole = events.length < BATCH;
-  // The oldest running transaction may be below `after` where the server has lost its last transactions.
-  const whole = { xid: Math.max(read.horizon, after.xid), seq: read.horizon > after.xid ? 0 : after.seq };
-  return { events, until: isWhole || !last ? whole : last, isWhole };
+  // A client may have named a transaction that still runs.
+  const whole = read.horizon > after.xid ? now : after;
+  return { events, until: isWhole || !last ? whole : last, isWhole, isKnown: true };
 }
 
-const ENTER = statement<{ horizon: number; is_known: boolean }, { xid: string; seq: string }>(
+const ENTER = statement<{ timeline: string | null; horizon: number; is_known: boolean }, { xid: string; seq: string }>(
   "enter_events",
-  sql`select ${horizon}::text::bigint as horizon, ${given("xid")}::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
+  sql`select ${timeline} as timeline, ${horizon}::text::bigint as horizon, ${given("xid")}::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
       and exists (select from audit_logs where (xid, seq) <= (${given("xid")}::xid8, ${given("seq")}::bigint)) as is_known`,
 );
 
 /**
  * The position from which on nothing was told yet, and whether everything behind `after` is still there. It is not when the entries up to there were
- * removed, since later ones may have gone with them, or when the position is of another database server.
+ * removed, since later ones may have gone with them, or when the position is of another timeline or database.
  */
 export async function enterEvents(
   db: Db,
-  after: Position = { xid: 0, seq: 0 },
+  after: Position = { timeline: 0, xid: 0, seq: 0 },
 ): Promise<{ now: Position; isKnown: boolean }> {
   const [found] = await ENTER(db, { xid: String(after.xid), seq: String(after.seq) });
   if (!found) throw new Error("The position of the events was not read.");
-  return { now: { xid: found.horizon, seq: 0 }, isKnown: found.is_known };
+  const timeline = timelineOf(found.timeline);
+  return { now: { timeline, xid: found.horizon, seq: 0 }, isKnown: found.is_known && timeline === after.timeline };
 }

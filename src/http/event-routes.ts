@@ -10,8 +10,8 @@ import { READERS, type Route, route } from "./route.ts";
 import { type StreamCall, serveStream } from "./serve-stream.ts";
 
 const STREAM = "text/event-stream";
-const TOO_OLD =
-  "Events after this Last-Event-ID are not there any more. Read anew what you follow; the stream goes on from now.";
+const MISSING =
+  "Events behind your place are not there any more. Read anew what you follow; the stream goes on from now.";
 
 /** `/api/runtime/events`: every audited change, as it happens. */
 export function eventRoutes(hub: EventHub, keyWatch: KeyWatch): Route[] {
@@ -44,9 +44,9 @@ export function eventRoutes(hub: EventHub, keyWatch: KeyWatch): Route[] {
         const isStream = request.get("accept") !== undefined && request.accepts(STREAM, "application/json") === STREAM;
         if (isStream) return await stream(wants, last, { response, db, caller });
         const { after, isKnown } = await hub.enter(last);
-        const { events, until } = await readEvents(db, after);
-        const found = events.map(({ event }) => event).filter(wants);
-        response.json({ events: found, next: positionText(until), reset: !isKnown });
+        const batch = await readEvents(db, after);
+        const found = batch.events.map(({ event }) => event).filter(wants);
+        response.json({ events: found, next: positionText(batch.until), reset: !isKnown || !batch.isKnown });
       },
     }),
   ];
@@ -70,8 +70,10 @@ function streamFrom(hub: EventHub, keyWatch: KeyWatch) {
     const follow = async (stream: EventStream, signal: AbortSignal) => {
       const take = (found: Event[]) =>
         stream.send(found.map((event) => ({ id: event.id, event: event.type, data: event })));
-      follower = { after, wants, take, isFull: stream.isFull };
-      if (!isKnown) stream.send([{ id: positionText(after), event: "reset", data: { reason: TOO_OLD } }]);
+      const reset = (now: Position) =>
+        stream.send([{ id: positionText(now), event: "reset", data: { reason: MISSING } }]);
+      follower = { after, wants, take, reset, isFull: stream.isFull };
+      if (!isKnown) reset(after);
       await hub.follow(follower, signal);
     };
     await serveStream(call, keyWatch, follow, place);

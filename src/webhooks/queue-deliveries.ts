@@ -4,7 +4,7 @@ import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { webhookPosition } from "../db/webhook-tables.ts";
 import { eventType } from "../events/event-type.ts";
-import type { Position } from "../events/position.ts";
+import type { EntryPlace } from "../events/position.ts";
 import { horizon, taskOfEntry } from "../events/read-events.ts";
 import { RETRY_MS } from "./delivery-times.ts";
 
@@ -88,7 +88,7 @@ export async function preparePosition(db: Db): Promise<void> {
  * The position up to which the audit was read for webhooks: they need the entries behind it, and no others. Undefined: the service has never run on
  * this database, so that nobody waits for an entry.
  */
-export async function readUpTo(db: Db): Promise<Position | undefined> {
+export async function readUpTo(db: Db): Promise<EntryPlace | undefined> {
   const [place] = await db.select().from(webhookPosition);
   return place && { xid: Number(place.xid), seq: place.seq };
 }

@@ -2,8 +2,13 @@ import { chmod } from "node:fs/promises";
 import { sql } from "drizzle-orm";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import type { Event } from "../../src/contract/event-record.ts";
+import { audit } from "../../src/db/audit.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { listen } from "../../src/db/listen.ts";
+import { migrate } from "../../src/db/migrate.ts";
+import { openEventHub } from "../../src/events/event-hub.ts";
+import type { Position } from "../../src/events/position.ts";
 import { startReplicatedPair } from "../support/replicated-pair.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -77,6 +82,30 @@ describe("a database on a primary and its standby", () => {
     await pair.promote();
     expect(await held).toBeInstanceOf(Error);
     expect(await vi.waitFor(port, SOON)).toBe(pair.ports[pair.primary()]);
+    await pair.makeStandby(true);
+  });
+
+  it("begins a new timeline when it is promoted, of which those who follow events are told", async () => {
+    await migrate(pair.url());
+    const { db, port } = await reach();
+    const hub = openEventHub(db);
+    onTestFinished(hub.close);
+    const { after } = await hub.enter(undefined);
+    const heard: string[] = [];
+    const take = (events: Event[]) => void heard.push(...events.map(({ action }) => action));
+    const reset = ({ timeline }: Position) => void heard.push(`reset ${timeline - after.timeline}`);
+    void hub.follow({ after, wants: () => true, take, reset, isFull: () => false }, new AbortController().signal);
+    const write = (action: string) =>
+      audit(db, { action, entity_type: "worker", entity_id: "w", actor: "a", detail: "d" });
+    await write("before");
+    await vi.waitFor(() => expect(heard).toEqual(["before"]), SOON);
+    await pair.stopPrimary();
+    await pair.promote();
+    await vi.waitFor(port, SOON);
+    await vi.waitFor(() => expect(heard).toEqual(["before", "reset 1"]), SOON);
+    await write("after");
+    await vi.waitFor(() => expect(heard).toEqual(["before", "reset 1", "after"]), SOON);
+    expect((await hub.enter(after)).isKnown).toBe(false);
     await pair.makeStandby(true);
   });
 

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Event } from "../../src/contract/event-record.ts";
 import { TYPE_OF_ACTION } from "../../src/contract/event-types.ts";
-import { readEvents } from "../../src/events/read-events.ts";
+import { enterEvents, readEvents } from "../../src/events/read-events.ts";
 import { openEventStream } from "../../src/http/event-stream.ts";
 import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
@@ -94,7 +94,8 @@ describe("events", () => {
     const stream = await listen(one.url);
     const commitSlow = await holdTransaction(db, write("slow").text);
     await query(write("quick").text);
-    const { events } = await readEvents(db, { xid: 0, seq: 0 });
+    const { now } = await enterEvents(db);
+    const { events } = await readEvents(db, { ...now, xid: 0, seq: 0 });
     expect(events.map(({ event }) => event.entity_id)).not.toContain("quick");
     await commitSlow();
     await until(() => expect(stream.events.map(({ data }) => data.entity_id)).toEqual(["slow", "quick"]));
@@ -145,12 +146,13 @@ describe("events", () => {
 
   it("are looked for again when the database could not be asked, and the log says so once", async () => {
     const warn = vi.spyOn(db.log, "warn");
-    const run = vi.spyOn(db, "run").mockRejectedValue(new Error("the database is away"));
     const stop = new AbortController();
     const hub = one.eventHub;
     const taken: string[] = [];
     const take = (events: Event[]) => void taken.push(...events.map(({ entity_id }) => entity_id));
-    const follower = { after: { xid: 0, seq: 0 }, wants: () => true, take, isFull: () => false };
+    const { now } = await enterEvents(db);
+    const run = vi.spyOn(db, "run").mockRejectedValue(new Error("the database is away"));
+    const follower = { after: { ...now, xid: 0, seq: 0 }, wants: () => true, take, reset() {}, isFull: () => false };
     const following = hub.follow(follower, stop.signal);
     await until(() => expect(run.mock.calls.length).toBeGreaterThan(4));
     expect(warn.mock.calls.filter(([, said]) => said?.includes("event"))).toHaveLength(2);

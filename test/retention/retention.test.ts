@@ -253,7 +253,8 @@ describe("AUDIT_RETENTION_DAYS", () => {
     await completed(db, inDatabase, "one");
     await age(10);
     const before = await rowsOf(["audit_logs"]);
-    const { events } = await readEvents(db, { xid: 0, seq: 0 });
+    const { now } = await enterEvents(db);
+    const { events } = await readEvents(db, { ...now, xid: 0, seq: 0 });
     await completed(db, inDatabase, "two");
     // Old, but behind a young one, as after the clock was set back.
     await query(
