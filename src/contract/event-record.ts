@@ -3,7 +3,7 @@ import { time, words } from "./record-fields.ts";
 
 export const eventRecord = z
   .object({
-    id: words("Where the event stands in the order of all events: for `Last-Event-ID`.", "7341.20815"),
+    id: words("Where the event stands in the order of all events: for `Last-Event-ID`.", "1.7341.20815"),
     type: words("What has happened. docs/events.md lists the types.", "task.completed"),
     timestamp: time("When it happened."),
     task_id: words("The task that it is about; null: it is about none.").nullable(),
