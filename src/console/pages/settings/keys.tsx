@@ -4,6 +4,7 @@ import { confirm } from "../../parts/confirm.tsx";
 import { CopyButton } from "../../parts/copy.tsx";
 import { Fault } from "../../parts/fault.tsx";
 import { Ago } from "../../parts/time.tsx";
+import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
 import { useSnapshot } from "../../snapshot.ts";
 import { texts } from "../../texts.ts";
@@ -16,22 +17,19 @@ export function Keys() {
   const { data, fault, reload } = useSnapshot((signal) => client.listKeys({}, { signal }), {
     wants: ({ type }) => type.startsWith("key."),
   });
+  const { failed, attempt } = useAttempt(reload);
   const [made, setMade] = useState<{ name: string; key: string }>();
-  const [failed, setFailed] = useState<unknown>();
   const make = async (event: SubmitEvent) => {
     event.preventDefault();
     if (!(event.target instanceof HTMLFormElement)) return;
     const given = new FormData(event.target);
     const role = ROLES.find((each) => each === given.get("role")) ?? "read";
-    setFailed(undefined);
-    await client.createKey({ name: String(given.get("name")), role }).then(setMade, setFailed);
-    reload();
+    setMade(await attempt(() => client.createKey({ name: String(given.get("name")), role })));
   };
   const revoke = async (name: string) => {
     const { ask, means, action } = words.revoke;
-    if (!(await confirm({ title: ask(name), body: means, action, isDangerous: true }))) return;
-    await client.revokeKey({ name }).catch(setFailed);
-    reload();
+    if (await confirm({ title: ask(name), body: means, action, isDangerous: true }))
+      await attempt(() => client.revokeKey({ name }));
   };
   const valid = data?.filter(({ revoked_at }) => revoked_at === null);
   return (

@@ -2,7 +2,9 @@ import { useState } from "preact/hooks";
 import type { ConnectionTest } from "../../../client/index.ts";
 import { Fault } from "../../parts/fault.tsx";
 import { tell } from "../../parts/notice.tsx";
+import { StateShape } from "../../parts/state.tsx";
 import { At } from "../../parts/time.tsx";
+import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
 import { useSnapshot } from "../../snapshot.ts";
 import { texts } from "../../texts.ts";
@@ -13,13 +15,8 @@ export function MembridgeAddress() {
   const { data, fault, reload } = useSnapshot((signal) => client.getConfig({}, { signal }), {
     wants: ({ type }) => type.startsWith("config."),
   });
-  const [failed, setFailed] = useState<unknown>();
+  const { failed, attempt } = useAttempt(reload);
   const [tested, setTested] = useState<ConnectionTest>();
-  const attempt = async (call: () => Promise<unknown>) => {
-    setFailed(undefined);
-    await call().catch(setFailed);
-    reload();
-  };
   const save = (event: SubmitEvent) => {
     event.preventDefault();
     if (!(event.target instanceof HTMLFormElement)) return;
@@ -37,9 +34,10 @@ export function MembridgeAddress() {
       <div class="head">
         <h2>{words.title}</h2>
         {data && (
-          <span class={data.connected ? "state good" : "state bad"}>
-            {data.connected ? words.connected : words.notConnected}
-          </span>
+          <StateShape
+            state={data.connected ? "connected" : "disconnected"}
+            word={data.connected ? words.connected : words.notConnected}
+          />
         )}
       </div>
       <Fault of={fault ?? failed} />

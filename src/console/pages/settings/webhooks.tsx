@@ -3,6 +3,7 @@ import { confirm } from "../../parts/confirm.tsx";
 import { CopyButton } from "../../parts/copy.tsx";
 import { Fault } from "../../parts/fault.tsx";
 import { Ago } from "../../parts/time.tsx";
+import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
 import { useSnapshot } from "../../snapshot.ts";
 import { texts } from "../../texts.ts";
@@ -13,13 +14,8 @@ export function Webhooks() {
   const { data, fault, reload } = useSnapshot((signal) => client.listWebhooks({}, { signal }), {
     wants: ({ type }) => type.startsWith("webhook."),
   });
+  const { failed, attempt } = useAttempt(reload);
   const [secret, setSecret] = useState<string>();
-  const [failed, setFailed] = useState<unknown>();
-  const attempt = async (call: () => Promise<unknown>) => {
-    setFailed(undefined);
-    await call().catch(setFailed);
-    reload();
-  };
   const make = (event: SubmitEvent) => {
     event.preventDefault();
     if (!(event.target instanceof HTMLFormElement)) return;
