@@ -38,5 +38,10 @@ export const dollarsText = (dollars: number) =>
 export function bytesText(bytes: number): string {
   const [size, unit] =
     bytes < 1_000 ? [bytes, "byte"] : bytes < 1_000_000 ? [bytes / 1e3, "kilobyte"] : [bytes / 1e6, "megabyte"];
-  return numberText(size, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 });
+  return numberText(size, {
+    style: "unit",
+    unit,
+    unitDisplay: unit === "byte" ? "long" : "short",
+    maximumFractionDigits: 1,
+  });
 }

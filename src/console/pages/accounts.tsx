@@ -2,7 +2,8 @@
 import type { Account } from "../../client/index.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
-import { At } from "../parts/time.tsx";
+import { Rest } from "../parts/rest.tsx";
+import { StateShape } from "../parts/state.tsx";
 import { Windows } from "../parts/windows.tsx";
 import { addressOf } from "../router.ts";
 import { client, may } from "../session.ts";
@@ -34,20 +35,15 @@ export default function Accounts() {
 function AccountCard({ account, reload }: { account: Account; reload(): void }) {
   const words = texts.value.accounts;
   const { id, rest, windows, paced_until, workers, active_leases } = account;
+  const state = rest ? "limited" : paced_until === null ? "free" : "paced";
   const resume = () => client.resumeAccount({ id }).then(reload, tellFault);
   return (
     <section class="card" aria-label={id}>
       <div class="head">
         <h2>{id}</h2>
-        <span class={rest ? "state wait" : paced_until === null ? "state good" : "state busy"}>
-          {rest ? words.limited : paced_until === null ? words.free : words.paced}
-        </span>
+        <StateShape state={state} word={words[state]} />
       </div>
-      {rest && (
-        <p class="wait">
-          {rest.reason} {rest.until === null ? texts.value.workers.untilResumed : <At at={rest.until} />}
-        </p>
-      )}
+      {rest && <Rest {...rest} />}
       <Windows windows={windows} />
       <p class="soft">
         {words.running(numberText(active_leases))} ·{" "}

@@ -9,6 +9,8 @@ import { client } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
 
+/** Of an id, the begin is enough to tell it from others on the page; all of it is shown on hover. */
+const UUID = /^([0-9a-f]{8})-[0-9a-f-]{27}$/;
 const FIELDS = ["action", "actor", "entity_id"] as const;
 type Filter = Partial<Record<(typeof FIELDS)[number], string>>;
 
@@ -70,7 +72,7 @@ function Entries({ entries }: { entries: AuditEntry[] }) {
   const words = texts.value.audit;
   return (
     <div class="card wide">
-      <table class="table">
+      <table class="table stacked">
         <thead>
           <tr>
             <th scope="col">{words.time}</th>
@@ -94,7 +96,7 @@ function Entries({ entries }: { entries: AuditEntry[] }) {
                 {entity_type === "llm_task" ? (
                   <a href={addressOf("tasks", entity_id)}>{entity_id.slice(0, 8)}</a>
                 ) : (
-                  entity_id
+                  <span title={entity_id}>{entity_id.replace(UUID, "$1")}</span>
                 )}
               </td>
               <td>{detail}</td>

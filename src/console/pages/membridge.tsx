@@ -3,9 +3,13 @@ import { useState } from "preact/hooks";
 import { confirm } from "../parts/confirm.tsx";
 import { Fault } from "../parts/fault.tsx";
 import { tell, tellFault } from "../parts/notice.tsx";
+import { Ago } from "../parts/time.tsx";
 import { client, may } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
+
+/** Of so many projects at most the nodes are shown at once: each is two calls to Membridge. */
+const SHOWN = 4;
 
 type Fields = Record<string, unknown>;
 const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? { ...value } : {});
@@ -27,16 +31,16 @@ export default function Membridge() {
       <div class="grid">
         {data?.map((project) => {
           const cid = textOf(project.canonical_id, project.cid, project.id);
-          return <Project key={cid} cid={cid} name={textOf(project.name, cid)} />;
+          return <Project key={cid} cid={cid} name={textOf(project.name, cid)} isShown={data.length <= SHOWN} />;
         })}
       </div>
     </main>
   );
 }
 
-function Project({ cid, name }: { cid: string; name: string }) {
+function Project({ cid, name, isShown }: { cid: string; name: string; isShown: boolean }) {
   const words = texts.value.membridge;
-  const [isOpen, setOpen] = useState(false);
+  const [isOpen, setOpen] = useState(isShown);
   return (
     <section class="card" aria-label={name}>
       <div class="head">
@@ -60,7 +64,9 @@ function Nodes({ cid, name }: { cid: string; name: string }) {
         client.getLeadership({ cid }, { signal }),
       ]);
       const { primary_node_id, preferred_primary } = fieldsOf(leadership);
-      return { nodes: listOf(nodes), primary: textOf(primary_node_id, preferred_primary) };
+      const known = listOf(nodes);
+      const leads = known.find(({ role }) => role === "primary");
+      return { nodes: known, primary: textOf(primary_node_id, preferred_primary, leads?.node_id) };
     },
     { of: cid },
   );
@@ -78,7 +84,12 @@ function Nodes({ cid, name }: { cid: string; name: string }) {
         return (
           <div key={node} class="head">
             <span>
-              {node} {node === data.primary && <span class="tag">{words.primary}</span>}
+              {node} {node === data.primary && <span class="tag">{words.primary}</span>}{" "}
+              {typeof each.last_seen === "number" && (
+                <span class="soft">
+                  {words.seen} <Ago at={each.last_seen * 1_000} />
+                </span>
+              )}
             </span>
             {may("administer") && node !== data.primary && (
               <button type="button" class="quiet" onClick={() => promote(node)}>

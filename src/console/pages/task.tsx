@@ -58,14 +58,20 @@ export default function TaskPage({ id = "" }: PageProps) {
     );
   const { task, explanation, leases, results, artifacts, history } = data;
   const isHeld = task.status === "leased" || task.status === "running";
-  const output = artifacts.find(({ accepted, type }) => accepted !== false && type !== TRANSCRIPT);
+  const result = artifacts.find(({ accepted, type }) => accepted !== false && type !== TRANSCRIPT);
+  // What went wrong stands above; an attempt that failed has seldom written something.
+  const output = task.status === "completed" || result?.size_bytes ? result : undefined;
   return (
     <main class="task">
       {back}
       <div class="head">
         <div>
           <h1 tabIndex={-1}>{task.agent_slug}</h1>
-          <p class="soft">{task.context_id}</p>
+          <p class="soft">
+            <a href={addressOf("tasks", undefined, { context_id: task.context_id })} title={words.all}>
+              {task.context_id}
+            </a>
+          </p>
         </div>
         <Actions task={task} reload={reload} />
       </div>
@@ -82,7 +88,7 @@ export default function TaskPage({ id = "" }: PageProps) {
             {explanation.workers.map(({ worker_id, reasons }) => (
               <li key={worker_id}>
                 <a href={addressOf("workers", worker_id)}>{worker_id}</a>{" "}
-                <span class="soft">{reasons.length > 0 ? withLocalTimes(reasons.join(" ")) : words.couldTake}</span>
+                <span class="soft">{reasons.length > 0 ? withLocalTimes(reasons.join("; ")) : words.couldTake}</span>
               </li>
             ))}
           </ul>

@@ -3,8 +3,9 @@ import { useState } from "preact/hooks";
 import { useKeys } from "../keys.ts";
 import { CopyButton } from "../parts/copy.tsx";
 import { Fault } from "../parts/fault.tsx";
+import { Icon } from "../parts/icon.tsx";
 import { tellFault } from "../parts/notice.tsx";
-import { place } from "../router.ts";
+import { addressOf, place } from "../router.ts";
 import { may } from "../session.ts";
 import { texts } from "../texts.ts";
 import { Bulk } from "./tasks/bulk.tsx";
@@ -42,7 +43,14 @@ export default function Tasks() {
   };
   return (
     <main class="tasks">
-      <h1 tabIndex={-1}>{words.title}</h1>
+      <div class="head">
+        <h1 tabIndex={-1}>{words.title}</h1>
+        {canChange && (
+          <a class="button" href={addressOf("new")}>
+            <Icon name="add" /> {texts.value.newTask.title}
+          </a>
+        )}
+      </div>
       <Counts filter={filter} />
       <FilterBox filter={filter} known={known} />
       <Fault of={fault} />
@@ -81,6 +89,11 @@ function First() {
       <p>{first.body}</p>
       <pre class="code">{call}</pre>
       <div class="buttons">
+        {may("submit") && (
+          <a class="button primary" href={addressOf("new")}>
+            {first.form}
+          </a>
+        )}
         <CopyButton text={call} label={texts.value.common.copy} />
       </div>
     </section>

@@ -1,8 +1,11 @@
 /** The workers: their state, what they may take, and what is done about it. */
 import { useState } from "preact/hooks";
 import type { Worker } from "../../client/index.ts";
+import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
+import { type WorkerState, workerStateOf } from "../parts/state.tsx";
+import { addressOf } from "../router.ts";
 import { client, may } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
@@ -12,38 +15,57 @@ import { WorkerCard } from "./workers/worker-card.tsx";
 /** Signs of life come without an event. */
 const READ_EVERY_MS = 15_000;
 /** Those that need somebody stand first. */
-const ORDER: Record<Worker["status"], number> = { error: 0, online: 1, syncing: 2, offline: 3, unknown: 4 };
+const ORDER: readonly WorkerState[] = ["error", "resting", "drained", "online", "syncing", "offline", "unknown"];
+const placeOf = (worker: Worker) => ORDER.indexOf(workerStateOf(worker));
 
-export default function Workers() {
+/** Reads the workers, and what they hold. */
+async function read(signal: AbortSignal) {
+  const [workers, held] = await Promise.all([
+    client.listWorkers({ limit: 500 }, { signal }),
+    client.listTasks({ status: "leased,running", limit: 500, fields: "slim" }, { signal }),
+  ]);
+  return { workers: workers.toSorted((a, b) => placeOf(a) - placeOf(b) || a.id.localeCompare(b.id)), held };
+}
+
+export default function Workers({ id }: PageProps) {
   const words = texts.value.workers;
   const [isConnecting, setConnecting] = useState(false);
-  const { data, fault, reload } = useSnapshot((signal) => client.listWorkers({ limit: 500 }, { signal }), {
+  const { data, fault, reload } = useSnapshot(read, {
     wants: ({ type }) => type.startsWith("worker.") || type.startsWith("account.") || type.startsWith("task."),
     everyMs: READ_EVERY_MS,
   });
   const change = (call: Promise<unknown>) => call.then(reload, tellFault);
-  const sorted = data?.toSorted((a, b) => ORDER[a.status] - ORDER[b.status] || a.id.localeCompare(b.id));
+  const shown = data?.workers.filter((worker) => id === undefined || worker.id === id);
+  const isEmpty = data?.workers.length === 0;
+  // Who has no worker yet came for that.
+  const isForm = may("administer") && (isConnecting || isEmpty);
   return (
     <main class="page">
       <div class="head">
         <h1 tabIndex={-1}>{words.title}</h1>
         {may("administer") && (
-          <button
-            type="button"
-            class="primary"
-            onClick={() => setConnecting(!isConnecting)}
-            aria-expanded={isConnecting}
-          >
+          <button type="button" class="primary" onClick={() => setConnecting(!isConnecting)} aria-expanded={isForm}>
             {words.connect.title}
           </button>
         )}
       </div>
       <Fault of={fault} />
-      {isConnecting && <Connect known={data ?? []} />}
-      {sorted?.length === 0 && !isConnecting && <p class="empty">{words.none}</p>}
+      {id !== undefined && (
+        <a class="back" href={addressOf("workers")}>
+          ← {words.all}
+        </a>
+      )}
+      {isForm && <Connect known={data?.workers ?? []} />}
+      {isEmpty && !isForm && <p class="empty">{words.none}</p>}
+      {id !== undefined && shown?.length === 0 && <p class="empty">{words.gone(id)}</p>}
       <div class="grid">
-        {sorted?.map((worker) => (
-          <WorkerCard key={worker.id} worker={worker} change={change} />
+        {shown?.map((worker) => (
+          <WorkerCard
+            key={worker.id}
+            worker={worker}
+            tasks={data?.held.filter(({ worker_id }) => worker_id === worker.id) ?? []}
+            change={change}
+          />
         ))}
       </div>
     </main>

@@ -1,12 +1,17 @@
 /** What went wrong with a call: the service's own sentence. */
-import { NoAnswer } from "../../client/index.ts";
+import { NoAnswer, Refused } from "../../client/index.ts";
 import { texts } from "../texts.ts";
 import { Icon } from "./icon.tsx";
 
 export function faultText(fault: unknown): string {
   if (fault instanceof NoAnswer) return `${texts.value.common.noAnswer} ${fault.message}`;
+  // For a key that is refused, the error is one word; the sentence stands beside it.
+  if (fault instanceof Refused && fault.status === 401) return messageIn(fault.body) ?? fault.message;
   return fault instanceof Error ? fault.message : String(fault);
 }
+
+const messageIn = (body: unknown) =>
+  typeof body === "object" && body !== null && "message" in body ? String(body.message) : undefined;
 
 /** Shows a fault; nothing where there is none. */
 export function Fault({ of }: { of: unknown }) {

@@ -3,10 +3,12 @@ import type { Explanation, Worker } from "../../client/index.ts";
 import { texts } from "../texts.ts";
 
 export type TaskStatus = Explanation["status"];
+/** States of what is neither a task nor a worker. */
+type OtherState = "free" | "paced" | "limited" | "connected" | "disconnected";
 export type WorkerState = Worker["status"] | "drained" | "resting";
 
 /** The colour and the drawing of each state, in a field of 16 by 16. */
-const SHAPES: Record<TaskStatus | WorkerState, [tone: string, path: string]> = {
+const SHAPES: Record<TaskStatus | WorkerState | OtherState, [tone: string, path: string]> = {
   queued: ["wait", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M8 5v3l2 1.5"],
   leased: ["busy", "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11"],
   running: ["busy", "M5 3.5l8 4.5-8 4.5z"],
@@ -21,10 +23,15 @@ const SHAPES: Record<TaskStatus | WorkerState, [tone: string, path: string]> = {
   unknown: ["off", "M5.5 6a2.5 2.5 0 1 1 3.5 2.3c-.7.3-1 .8-1 1.7M8 13h.01"],
   drained: ["wait", "M5.5 3v10M10.5 3v10"],
   resting: ["wait", "M12.5 10A5.5 5.5 0 0 1 6 3.5a5.5 5.5 0 1 0 6.5 6.5z"],
+  free: ["good", "M3 8.5l3.5 3.5L13 4.5"],
+  paced: ["busy", "M3 8h10M10 5l3 3-3 3"],
+  limited: ["wait", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M5 8h6"],
+  connected: ["good", "M3 8.5l3.5 3.5L13 4.5"],
+  disconnected: ["bad", "M4 4l8 8M12 4l-8 8"],
 };
 const FILLED: ReadonlySet<string> = new Set(["online", "running"]);
 
-function Shape({ state, word }: { state: TaskStatus | WorkerState; word: string }) {
+export function StateShape({ state, word }: { state: keyof typeof SHAPES; word: string }) {
   const [tone, path] = SHAPES[state];
   return (
     <span class={`state ${tone}`} data-state={state}>
@@ -37,12 +44,12 @@ function Shape({ state, word }: { state: TaskStatus | WorkerState; word: string 
 }
 
 export const TaskState = ({ status }: { status: TaskStatus }) => (
-  <Shape state={status} word={texts.value.states.task[status]} />
+  <StateShape state={status} word={texts.value.states.task[status]} />
 );
 
 export const WorkerStateOf = ({ worker }: { worker: Worker }) => {
   const state = workerStateOf(worker);
-  return <Shape state={state} word={texts.value.states.worker[state]} />;
+  return <StateShape state={state} word={texts.value.states.worker[state]} />;
 };
 
 /** What matters most of a worker's state: whether it is there, and then why it gets no work. */

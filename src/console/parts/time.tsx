@@ -45,6 +45,12 @@ export function clockText(time: number): string {
   );
 }
 
+/** Until when, by the clock and from now; null: until somebody ends it. */
+export const untilText = (until: number | null) =>
+  until === null
+    ? texts.value.common.untilResumed
+    : texts.value.common.until(clockText(until), relativeText(until, now.value));
+
 const IN_UTC = /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g;
 
 /** A sentence of the service with its times in the reader's zone. */

@@ -1,7 +1,6 @@
 /** The accounts at LLM providers: how much of their windows is used, and when these begin anew. */
 import type { Account } from "../../../client/index.ts";
-import { now } from "../../clock.ts";
-import { exactText, relativeText } from "../../parts/time.tsx";
+import { Rest } from "../../parts/rest.tsx";
 import { Windows } from "../../parts/windows.tsx";
 import { addressOf } from "../../router.ts";
 import { texts } from "../../texts.ts";
@@ -21,14 +20,7 @@ export function Accounts({ accounts }: { accounts: Account[] }) {
               </a>
               <span class="soft">{words.atWork(account.active_leases)}</span>
             </div>
-            {account.rest && (
-              <p class="wait">
-                {texts.value.states.rest[account.rest.kind]}
-                {account.rest.until !== null && (
-                  <span title={exactText(account.rest.until)}> · {relativeText(account.rest.until, now.value)}</span>
-                )}
-              </p>
-            )}
+            {account.rest && <Rest reason={texts.value.states.rest[account.rest.kind]} until={account.rest.until} />}
             <Windows windows={account.windows} />
           </li>
         ))}

@@ -4,7 +4,7 @@ import type { Worker } from "../../../client/index.ts";
 import { now } from "../../clock.ts";
 import { Icon } from "../../parts/icon.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
-import { Ago, relativeText } from "../../parts/time.tsx";
+import { Ago, durationText, untilText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
@@ -37,7 +37,7 @@ export function Attention({ overview, accounts, workers, reload }: NowData & { r
         ({ id, rest }): Item => ({
           key: `account ${id}`,
           tone: "wait",
-          says: words.accountRests(id, rest ? texts.value.states.rest[rest.kind] : "", untilText(rest?.until)),
+          says: words.accountRests(id, rest ? texts.value.states.rest[rest.kind] : "", untilText(rest?.until ?? null)),
           mends: may("administer") && (
             <button type="button" onClick={() => act(client.resumeAccount({ id }), words.resumed(id))}>
               {words.resume}
@@ -71,13 +71,17 @@ export function Attention({ overview, accounts, workers, reload }: NowData & { r
   );
 }
 
-function untilText(until: number | null | undefined): string {
-  return until ? relativeText(until, now.value) : texts.value.now.untilResumed;
-}
-
 const link = (address: string) => (
   <a class="button" href={address}>
     {texts.value.now.look}
+  </a>
+);
+
+const ageText = (since: number) => durationText(Math.max(0, now.value - since), false);
+
+const ConnectLink = () => (
+  <a class="button" href={addressOf("workers")}>
+    {texts.value.workers.connect.title}
   </a>
 );
 
@@ -90,16 +94,10 @@ function taskItems({ counts, untakeable }: NowData["overview"], reload: () => vo
     ({ requires, tasks, example, since }): Item => ({
       key: `stuck ${requires.join()}`,
       tone: "bad",
-      says: (
-        <>
-          {requires.length > 0
-            ? words.noLabels(countText(tasks), requires.join(", "))
-            : words.noWorker(countText(tasks))}{" "}
-          <span class="soft">
-            <Ago at={since} />
-          </span>
-        </>
-      ),
+      says:
+        requires.length > 0
+          ? words.noLabels(countText(tasks), requires.join(", "), ageText(since))
+          : words.noWorker(countText(tasks), ageText(since)),
       mends: link(addressOf("tasks", example)),
     }),
   );
@@ -157,7 +155,6 @@ function workerItems(workers: Worker[], resume: (id: string) => void): Item[] {
         mends: link(addressOf("workers", id)),
       }),
     );
-  if (workers.length === 0)
-    return [{ key: "none", tone: "bad", says: words.noWorkers, mends: link(addressOf("workers")) }];
+  if (workers.length === 0) return [{ key: "none", tone: "bad", says: words.noWorkers, mends: <ConnectLink /> }];
   return [...resting.slice(0, MOST), ...lost.slice(0, MOST)];
 }

@@ -4,7 +4,8 @@ import type { Worker } from "../../../client/index.ts";
 import { CopyButton } from "../../parts/copy.tsx";
 import { Fault } from "../../parts/fault.tsx";
 import { WorkerStateOf } from "../../parts/state.tsx";
-import { client } from "../../session.ts";
+import { useAttempt } from "../../parts/use-attempt.ts";
+import { client, session } from "../../session.ts";
 import { texts } from "../../texts.ts";
 
 const CLIS = ["claude", "codex", "gemini", "opencode"] as const;
@@ -13,19 +14,18 @@ export function Connect({ known }: { known: Worker[] }) {
   const words = texts.value.workers.connect;
   const [name, setName] = useState("");
   const [cli, setCli] = useState<string>(CLIS[0]);
+  const needsKey = session.value.state === "in" && session.value.who.key !== null;
+  const { failed, attempt } = useAttempt();
   const [made, setMade] = useState<{ name: string; line: string }>();
-  const [fault, setFault] = useState<unknown>();
 
   const make = async (event: SubmitEvent) => {
     event.preventDefault();
-    setFault(undefined);
-    try {
+    const made = await attempt(async () => {
       // Where no key is needed, a worker needs none either.
-      const key = (await needsKey()) ? (await client.createKey({ name, role: "work" })).key : undefined;
-      setMade({ name, line: lineOf(name, cli, key) });
-    } catch (error) {
-      setFault(error);
-    }
+      const key = needsKey ? (await client.createKey({ name, role: "work" })).key : undefined;
+      return { name, line: lineOf(name, cli, key) };
+    });
+    if (made) setMade(made);
   };
   const connected = known.find(({ id, status }) => id === made?.name && status === "online");
   return (
@@ -55,7 +55,7 @@ export function Connect({ known }: { known: Worker[] }) {
           {words.make}
         </button>
       </form>
-      <Fault of={fault} />
+      <Fault of={failed} />
       {made && (
         <>
           <p>{words.paste}</p>
@@ -68,11 +68,6 @@ export function Connect({ known }: { known: Worker[] }) {
       )}
     </section>
   );
-}
-
-/** Whether the service asks for a key: it answers whoever sends none with 401 then. */
-async function needsKey(): Promise<boolean> {
-  return (await fetch("/api/runtime/whoami")).status === 401;
 }
 
 function lineOf(name: string, cli: string, key: string | undefined): string {

@@ -1,7 +1,8 @@
-import type { Worker } from "../../../client/index.ts";
+import type { SlimTask, Worker } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
+import { Rest } from "../../parts/rest.tsx";
 import { WorkerStateOf } from "../../parts/state.tsx";
-import { Ago, At } from "../../parts/time.tsx";
+import { Ago } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
@@ -9,11 +10,13 @@ import { askDrain } from "./drain.tsx";
 
 export interface WorkerCardProps {
   worker: Worker;
+  /** What it holds. */
+  tasks: SlimTask[];
   change(call: Promise<unknown>): void;
 }
 
 /** A worker with all that decides whether it gets work. */
-export function WorkerCard({ worker, change }: WorkerCardProps) {
+export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
   const words = texts.value.workers;
   const { id, capabilities, active_leases, account, last_heartbeat, agent_version, os_info, drain, rest, answered_by } =
     worker;
@@ -22,14 +25,12 @@ export function WorkerCard({ worker, change }: WorkerCardProps) {
   return (
     <section class="card" aria-label={id}>
       <div class="head">
-        <h2>{id}</h2>
+        <h2>
+          <a href={addressOf("workers", id)}>{id}</a>
+        </h2>
         <WorkerStateOf worker={worker} />
       </div>
-      {stopped && (
-        <p class="wait">
-          {stopped.reason || words.drained} {stopped.until === null ? words.untilResumed : <At at={stopped.until} />}
-        </p>
-      )}
+      {stopped && <Rest reason={stopped.reason || words.drained} until={stopped.until} />}
       {answered_by !== null && <p class="bad">{words.answeredBy(answered_by)}</p>}
       <dl class="facts">
         <div>
@@ -42,7 +43,9 @@ export function WorkerCard({ worker, change }: WorkerCardProps) {
         </div>
         <div>
           <dt>{words.account}</dt>
-          <dd>{account}</dd>
+          <dd>
+            <a href={addressOf("accounts")}>{account}</a>
+          </dd>
         </div>
         <div>
           <dt>{words.lastSeen}</dt>
@@ -53,6 +56,16 @@ export function WorkerCard({ worker, change }: WorkerCardProps) {
           <dd>{[agent_version, os_info].filter(Boolean).join(", ") || "–"}</dd>
         </div>
       </dl>
+      {tasks.length > 0 && (
+        <ul class="lines" aria-label={words.slots}>
+          {tasks.map((task) => (
+            <li key={task.id} class="head">
+              <a href={addressOf("tasks", task.id)}>{task.agent_slug}</a>
+              <span class="soft">{task.progress?.text ?? task.context_id}</span>
+            </li>
+          ))}
+        </ul>
+      )}
       {capabilities.labels.length > 0 && (
         <ul class="row" aria-label={words.labels}>
           {capabilities.labels.map((label) => (

@@ -6,6 +6,7 @@ export const membridge = {
   nodes: "Nodes",
   noNodes: "No node is known.",
   primary: "primary",
+  seen: "seen",
   promote: "Make it the primary",
   ask: (node: string, project: string) => `Make ${node} the primary of ${project}?`,
   means: "Membridge gives it the lead of the project’s memory.",

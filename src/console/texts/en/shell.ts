@@ -9,7 +9,7 @@ export const shell = {
     tasks: "Tasks",
     newTask: "New task",
     workers: "Workers",
-    accounts: "Accounts and usage",
+    accounts: "Accounts",
     audit: "Audit",
     membridge: "Membridge",
     settings: "Settings",

@@ -3,6 +3,7 @@ export const task = {
   title: "Task",
   gone: "There is no such task.",
   why: "State, and why",
+  all: "All tasks of this context",
   workers: "Why each worker does not have it",
   couldTake: "could take it now",
   progress: "Progress",

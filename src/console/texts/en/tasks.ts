@@ -19,6 +19,7 @@ export const tasks = {
   first: {
     title: "No task yet",
     body: "A task is a prompt for an agent, in a context. Create one with a call; a worker takes it, and its result appears here.",
+    form: "Fill in the form",
   },
   bulk: {
     matching: "All that match:",

@@ -1,9 +1,10 @@
 /** The workers. */
 export const workers = {
   title: "Workers",
+  all: "All workers",
+  gone: (id: string) => `No worker is named ${id}.`,
   none: "No worker has registered yet. “Connect a worker” gives the line that starts one.",
   drained: "drained",
-  untilResumed: "until somebody resumes it",
   answeredBy: (node: string) => `At its address the node “${node}” answers, so it is not called.`,
   slots: "Running",
   slotsOf: (held: string, most: string) => `${held} of ${most}`,

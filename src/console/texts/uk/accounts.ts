@@ -1,8 +1,8 @@
 import type { Texts } from "../keys.ts";
 
 export const accounts: Texts["accounts"] = {
-  title: "Облікові записи та використання",
-  none: "Ще жоден працівник не назвав облікового запису.",
+  title: "Акаунти та використання",
+  none: "Ще жоден виконавець не назвав акаунта.",
   limited: "Ліміт вичерпано",
   paced: "По одному завданню",
   free: "Вільний",
@@ -13,10 +13,10 @@ export const accounts: Texts["accounts"] = {
     by: "За",
     dimensions: {
       day: "днями",
-      account: "обліковими записами",
+      account: "акаунтами",
       agent_slug: "агентами",
       context_id: "контекстами",
-      worker_id: "працівниками",
+      worker_id: "виконавцями",
       model: "моделями",
     },
     range: "Час",

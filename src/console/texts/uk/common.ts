@@ -6,8 +6,10 @@ export const tasksText = (count: number, shown = String(count)) =>
 
 export const common: Texts["common"] = {
   ago: (time) => `${time} тому`,
-  in: (time) => `за ${time}`,
+  in: (time) => `через ${time}`,
   now: "щойно",
+  until: (clock, ahead) => `до ${clock} (${ahead})`,
+  untilResumed: "доки його не відновлять",
   none: "немає",
   copy: "Копіювати",
   copied: "Скопійовано",

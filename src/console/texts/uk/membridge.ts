@@ -7,6 +7,7 @@ export const membridge: Texts["membridge"] = {
   nodes: "Вузли",
   noNodes: "Жодного вузла не відомо.",
   primary: "головний",
+  seen: "озивався",
   promote: "Зробити головним",
   ask: (node, project) => `Зробити ${node} головним у ${project}?`,
   means: "Membridge передає йому провід над пам’яттю проєкту.",

@@ -10,7 +10,7 @@ export const shell: Texts["shell"] = {
     tasks: "Завдання",
     newTask: "Нове завдання",
     workers: "Виконавці",
-    accounts: "Облікові записи й витрати",
+    accounts: "Акаунти",
     audit: "Журнал",
     membridge: "Membridge",
     settings: "Налаштування",

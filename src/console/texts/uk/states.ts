@@ -22,7 +22,7 @@ export const states: Texts["states"] = {
   lease: { active: "Чинна", expired: "Прострочена", released: "Повернена", failed: "Невдала" },
   result: { success: "Успіх", error: "Помилка" },
   kind: {
-    rate_limited: "обліковий запис вичерпав ліміт",
+    rate_limited: "акаунт вичерпав ліміт",
     auth: "вхід не виконано",
     overloaded: "провайдер перевантажений",
     provider_error: "помилка провайдера",
