@@ -1,0 +1,55 @@
+/** Every page in a real browser: what it shows, in both languages, on a desktop and a phone, light and dark, and for people with disabilities. */
+import { afterAll, describe, expect, it } from "vitest";
+import { startApp } from "../support/app.ts";
+import { DESKTOP, findBarriers, openBrowser, PHONE, sidewaysScroll, visit } from "../support/browser.ts";
+import { fillExample } from "../support/console-example.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { aProject, startMembridge } from "../support/membridge.ts";
+
+const KEY = "the key of the admin";
+
+const { db, query } = await createTestDatabase();
+const membridge = await startMembridge();
+afterAll(membridge.close);
+membridge.projects = [aProject("garden-seedling", "aeeafec3a5b5710f")];
+const { url } = await startApp(db, { env: { RUNTIME_API_KEY: KEY, MEMBRIDGE_SERVER_URL: membridge.url } });
+const { tasks } = await fillExample(url, KEY, query);
+const browser = await openBrowser();
+
+/** Each page by its path, with its heading in both languages where it is no name, and what it shows in any language. */
+const PAGES: [path: string, heading: { en: string; uk: string } | string, shows: string[]][] = [
+  ["", { en: "Now", uk: "Зараз" }, ["claude-team", "gpu-h100", "vps-old", "planner"]],
+  ["/tasks", { en: "Tasks", uk: "Завдання" }, ["researcher", "3 of 5 compared", "seedling-site"]],
+  [`/tasks/${tasks.completed}`, "writer", ["The beds by the", "claude-sonnet-4-5", "task_completed"]],
+  [`/tasks/${tasks.stuck}`, "painter", ["gpu-h100", "Draw a plan of the beds."]],
+  [`/tasks/${tasks.failed}`, "planner", ["The output is not JSON", "workstation"]],
+  ["/new", { en: "New task", uk: "Нове завдання" }, ["curl", "/api/runtime/llm-tasks"]],
+  ["/workers", { en: "Workers", uk: "Виконавці" }, ["rpi-garden", "The battery is replaced", "arm64"]],
+  ["/accounts", { en: "Accounts and usage", uk: "Акаунти та використання" }, ["claude-olena", "claude-team", "UTC"]],
+  ["/audit", { en: "Audit", uk: "Журнал" }, ["task_created", "worker_drained", "laptop-anna"]],
+  ["/membridge", "Membridge", ["garden-seedling", "aeeafec3a5b5710f"]],
+  ["/settings", { en: "Settings", uk: "Налаштування" }, ["dashboard", "garden-seedling"]],
+];
+
+describe.skipIf(!browser)("the pages of the console", async () => {
+  if (!browser) return;
+  const english = await visit(browser, url, { key: KEY, withAxe: true });
+  const ukrainian = await visit(browser, url, { key: KEY, withAxe: true, locale: "uk-UA" });
+
+  it.each(PAGES)("%s", async (path, heading, shows) => {
+    for (const [language, { page, faults }] of Object.entries({ en: english, uk: ukrainian })) {
+      await page.setViewportSize(DESKTOP);
+      await page.emulateMedia({ colorScheme: language === "en" ? "light" : "dark" });
+      await page.goto(`/console${path}`);
+      const title = typeof heading === "string" ? heading : heading[language as "en" | "uk"];
+      await page.getByRole("heading", { level: 1, name: title, exact: true }).waitFor();
+      for (const text of shows) await page.locator("main").filter({ hasText: text }).waitFor();
+      expect(await page.locator("html").getAttribute("lang")).toBe(language);
+      expect(await sidewaysScroll(page)).toBe(0);
+      expect(await findBarriers(page)).toEqual([]);
+      await page.setViewportSize(PHONE);
+      expect(await sidewaysScroll(page)).toBe(0);
+      expect(faults).toEqual([]);
+    }
+  });
+});
