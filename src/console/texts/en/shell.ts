@@ -42,7 +42,7 @@ export const shell = {
   },
   keys: {
     title: "Keys",
-    hint: "Keys",
+    hint: "Keyboard",
     enabled: "Use these keys",
     go: "Go to",
     help: "This help",
