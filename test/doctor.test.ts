@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,6 +34,7 @@ describe("npm run doctor", () => {
     expect(output).toMatch(/\d of the database's \d+ connections are in use; an instance takes up to 7/);
     expect(output).toMatch(/^ok {4}The clocks of this machine and of the database agree/m);
     expect(output).toMatch(/^note {2}The service does not run here/m);
+    expect(output).toMatch(/^ok {4}No message to a webhook waits/m);
     expect(output).toMatch(/^ok {4}Tasks and audit entries are kept for ever/m);
     expect(output).toMatch(/^note {2}There is no SETTINGS_KEY and no /m);
     expect([code, output.includes(KEY)]).toEqual([0, false]);
@@ -55,6 +57,20 @@ describe("npm run doctor", () => {
       last?.created_at,
     ]);
     await query("insert into runtime_retention (name, held_until, passed_at) values ('retention', 0, 0)");
+    const [on, off] = [randomUUID(), randomUUID()];
+    await query(
+      `insert into runtime_webhooks (id, url, events, secret, from_seq, off_since, created_at, updated_at)
+       select id::uuid, 'http://127.0.0.1:9/hook', '["*"]', 's', 0, case id when $2 then 0::bigint end, 0, 0 from unnest(array[$1, $2]) id`,
+      [on, off],
+    );
+    await query(
+      `insert into runtime_webhook_deliveries
+         (id, target, type, entry_id, occurred_at, entity_type, entity_id, state, attempts, next_at, retry_until, created_at)
+       select gen_random_uuid(), target, 'task.dead', gen_random_uuid(), 0, 'llm_task', 't', 'pending', 0, 0, 0,
+         floor(extract(epoch from now()) * 1000) - hours * 3600000
+       from (values ($1, 5), ($2, 48)) as waiting (target, hours)`,
+      [on, off],
+    );
     const { code, output } = await examine({
       RUNTIME_API_KEY: "short",
       MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
@@ -65,6 +81,8 @@ describe("npm run doctor", () => {
     expect(output).toMatch(/^WRONG A lease is overdue for 60 min: nothing sweeps\./m);
     expect(output).toMatch(/^WRONG Only \d+\.\d GB of .+ new work is refused/m);
     expect(output).toMatch(/^WRONG Kept are ended tasks for 90 days, but the last pass over them ended \d+ d ago/m);
+    expect(output).toMatch(/^note {2}2 message\(s\) to webhooks wait, the oldest for 5 h\./m);
+    expect(output).toMatch(/^note {2}1 webhook\(s\) are off\./m);
     expect(output).toMatch(/^WRONG RUNTIME_API_KEY has fewer than 16 characters/m);
     expect(output).toMatch(/^WRONG Membridge cannot be reached/m);
   });

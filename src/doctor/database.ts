@@ -20,6 +20,8 @@ import { type Finding, note, ok, timeOf, wrong } from "./finding.ts";
 const CLOCK_OFF_MS = 5_000;
 const CLOCK_WRONG_MS = 60_000;
 const LONG_WAIT_MS = 15 * 60_000;
+/** A receiver that fails is tried again after seconds, minutes, and then hours. */
+const LONG_DELIVERY_MS = 3_600_000;
 const NOBODY_WORKS_MS = 60_000;
 /** A pass over old records is made every 5 minutes at least. */
 const LATE_PASS_MS = 3_600_000;
@@ -111,6 +113,22 @@ export async function checkRetention(db: Db, { tasks, auditEntries }: KeptDays):
   return typeof last?.agoMs === "number"
     ? wrong(`${kept}, but the last pass over them ended ${timeOf(last.agoMs)} ago.`, mend)
     : note(`${kept}, but no pass over them was made yet.`, mend);
+}
+
+/** A webhook is off by an admin's wish, or since its receiver took nothing for three days. */
+export async function checkWebhooks(db: Db): Promise<Finding[]> {
+  const { pending, oldest_ms, off } = (await readGauges(db)).webhooks;
+  const waits = `${pending} message(s) to webhooks wait, the oldest for ${timeOf(oldest_ms)}`;
+  const findings = [
+    oldest_ms > LONG_DELIVERY_MS
+      ? note(`${waits}.`, "GET /api/runtime/webhook-deliveries?state=pending says what their receivers answered.")
+      : ok(pending === 0 ? "No message to a webhook waits" : waits),
+  ];
+  if (off > 0)
+    findings.push(
+      note(`${off} webhook(s) are off.`, 'GET /api/runtime/webhooks says why; PATCH with {"on": true} turns one on.'),
+    );
+  return findings;
 }
 
 /** Overdue leases say that no sweep runs; due tasks that nobody works on, that the fleet is away. */

@@ -98,6 +98,7 @@ async function checkDatabase(db: Db, config: Config, isMembridgeWanted: boolean)
   await run("The settings key", () => database.checkSettingsKey(db, config, log));
   await run("Membridge", () => neighbours.checkMembridge(db, config, isMembridgeWanted, log));
   await run("What is kept", () => database.checkRetention(db, config.keptDays));
+  await run("The webhooks", () => database.checkWebhooks(db));
   await run("The queue", () => database.checkQueue(db, config.sweepIntervalMs));
 }
 

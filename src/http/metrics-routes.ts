@@ -103,6 +103,9 @@ const webhookReadings = ({ webhooks }: Gauges) => [
   gauge("bloom_webhook_deliveries_pending", "Messages to webhooks and callbacks that wait to be sent.", {
     value: webhooks.pending,
   }),
+  gauge("bloom_webhook_oldest_pending_seconds", "How long the oldest message has waited whose webhook is on.", {
+    value: webhooks.oldest_ms / 1_000,
+  }),
   gauge("bloom_webhooks_off", "Webhooks that are turned off.", { value: webhooks.off }),
 ];
 

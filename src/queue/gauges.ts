@@ -23,8 +23,8 @@ export type Gauges = {
   /** Active leases, and how many more tasks the workers that are online could get. */
   slots: { used: number; free: number };
   accounts: { all: number; limited: number; paced: number };
-  /** Messages that wait to be sent, or to be sent again; and webhooks that are off. */
-  webhooks: { pending: number; off: number };
+  /** Messages that wait to be sent, or to be sent again; how long the oldest of them has waited whose webhook is on; webhooks that are off. */
+  webhooks: { pending: number; oldest_ms: number; off: number };
 };
 
 const freeSlots = sql`case when ${workers.status} <> 'online' or not ${takesNewWork} then 0
@@ -37,6 +37,8 @@ const byStatus = sql.join(
   sql`, `,
 );
 const isLimited = sql`coalesce((${accounts.rest} ->> 'until')::bigint > ${nowMs}, false)`;
+
+const isOff = sql`${webhooks} where ${webhooks.off_since} is not null`;
 
 /**
  * Reads the gauges in one statement. The oldest task is the first entry of an index; of the growing tables, only active leases are counted.
@@ -55,8 +57,9 @@ export async function readGauges(db: Db): Promise<Gauges> {
       json_build_object('used', (select coalesce(sum(active), 0)::int from load), 'free', free) as slots,
       (select json_build_object('all', fleet.accounts, 'limited', ${countWhere(isLimited)}, 'paced', ${countWhere(sql`${accounts.paced_until} > ${nowMs}`)})
         from ${accounts}) as accounts,
-      (select json_build_object('pending', (select count(*) from ${webhookDeliveries} where ${webhookDeliveries.state} = 'pending'),
-        'off', (select count(*) from ${webhooks} where ${webhooks.off_since} is not null))) as webhooks
+      (select json_build_object('pending', count(*), 'off', (select count(*) from ${isOff}),
+        'oldest_ms', coalesce(${nowMs} - min(${webhookDeliveries.created_at}) filter (where ${webhookDeliveries.target} not in (select id::text from ${isOff})), 0))
+        from ${webhookDeliveries} where ${webhookDeliveries.state} = 'pending') as webhooks
     from fleet`);
   const [gauges] = rows;
   if (!gauges) throw new Error("The gauges gave no row.");
