@@ -37,6 +37,7 @@ import { recordRoutes } from "./http/record-routes.ts";
 import { redirectToHttps } from "./http/redirect-to-https.ts";
 import { refusingWhenFull } from "./http/refuse-when-full.ts";
 import { requestId } from "./http/request-id.ts";
+import { traceRequests } from "./http/request-trace.ts";
 import type { Route, RouteFacts } from "./http/route.ts";
 import { runtimeRoutes } from "./http/runtime-routes.ts";
 import { securityHeaders } from "./http/security-headers.ts";
@@ -101,7 +102,7 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
 
   app.use(securityHeaders());
   app.use(leaveConnections(deps.stopping));
-  app.use(requestId, accessLog(log, db.meters));
+  app.use(requestId, traceRequests(db.tracer), accessLog(log, db.meters));
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   const makeStore = config.limits.areShared ? inDatabase(db) : inMemory;

@@ -9,6 +9,8 @@ export interface Caller {
   key: { id: string; name: string; role: Role } | undefined;
   /** The name of the key that the caller has shown, or of the setting that holds it; never the key itself. */
   keyName: string | undefined;
+  /** Where the request belongs in a distributed trace, as the W3C Trace Context writes it; undefined where it belongs to none. */
+  traceparent: string | undefined;
 }
 
 /** The caller of what the service does by itself. */

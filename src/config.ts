@@ -97,6 +97,16 @@ const environment = variables
       /** The used share of an account's allowance from which on it gets one task at a time; 0 is never. */
       accountPaceAt: env.ACCOUNT_PACE_AT,
       autoDispatch: env.AUTO_DISPATCH === "true",
+      /** Where traces are sent; undefined: nothing is traced. */
+      collector:
+        env.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+          ? undefined
+          : {
+              url: `${env.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/+$/, "")}/v1/traces`,
+              headers: env.OTEL_EXPORTER_OTLP_HEADERS,
+              serviceName: env.OTEL_SERVICE_NAME,
+              sampledShare: env.OTEL_TRACES_SAMPLER_ARG,
+            },
       /** How many proxies in front of the service may name the client's address. */
       trustProxyHops,
     };

@@ -49,6 +49,7 @@ const STORAGE_INTERVAL_MS = 10_000;
 const STATISTICS_INTERVAL_MS = 2_000;
 const USAGE_INTERVAL_MS = 10_000;
 const RATE_COUNTS_INTERVAL_MS = 60_000;
+const TRACE_INTERVAL_MS = 5_000;
 const WEBHOOK_INTERVAL_MS = 1_000;
 
 /** The running service. */
@@ -85,8 +86,15 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const server = await connectServer(config.databaseUrl, config.dataDir, log);
     started.push(() => server.stop());
     await migrateServer(server, log);
-    const { db, servers, close } = openDatabase({ url: server.url, poolMax: config.databasePoolMax }, log);
+    // What only a service with a collector needs is not even loaded elsewhere.
+    const exporter = config.collector && (await import("./tracing/exporter.ts")).openExporter(config.collector, log);
+    const connected = { url: server.url, poolMax: config.databasePoolMax, tracer: exporter?.tracer };
+    const { db, servers, close } = openDatabase(connected, log);
     started.push(close);
+    if (exporter) {
+      const sending = every(TRACE_INTERVAL_MS, "traces", db, () => exporter.sendOnce());
+      started.push(() => Promise.all([exporter.stop(), sending.stop()]).then(() => {}));
+    }
 
     const disk = watchDisk(folderOfDatabase(config), config.diskLimits, db);
     const box = createSecretBox(

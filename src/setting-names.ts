@@ -6,6 +6,7 @@ import {
   bucketName,
   databaseUrl,
   daysKept,
+  headerList,
   headerValue,
   hostName,
   httpUrl,
@@ -66,6 +67,10 @@ export const variables = z.object({
   LIVE_OUTPUT: z.enum(["true", "false"]).default("true"),
   ACCOUNT_PACE_AT: share(0.95),
   AUTO_DISPATCH: z.enum(["true", "false"]).default("false"),
+  OTEL_EXPORTER_OTLP_ENDPOINT: httpUrl.optional(),
+  OTEL_EXPORTER_OTLP_HEADERS: headerList,
+  OTEL_SERVICE_NAME: z.string().default("bloom-runtime"),
+  OTEL_TRACES_SAMPLER_ARG: share(1),
   TRUST_PROXY_HOPS: wholeNumber(0, 16, -1),
 });
 
@@ -85,4 +90,5 @@ export const SECRETS = [
   "MINIO_SECRET_KEY",
   "CALLBACK_SECRET",
   "CALLBACK_SECRET_PREVIOUS",
+  "OTEL_EXPORTER_OTLP_HEADERS",
 ] as const satisfies (keyof typeof variables.shape)[];

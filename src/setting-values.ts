@@ -31,6 +31,25 @@ export const region = z
 /** A key that is sent as an HTTP header, which carries only printable ASCII. */
 export const headerValue = z.string().regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces, and not empty");
 
+/** Headers as OpenTelemetry writes them: `name=value`, separated by commas, each value percent-encoded where it must be. */
+export const headerList = z
+  .string()
+  .default("")
+  .transform((list, context) => {
+    try {
+      const pairs = list.split(",").filter((pair) => pair.trim() !== "");
+      const headers = pairs.map((pair) => {
+        const [name = "", ...value] = pair.split("=");
+        return [name.trim(), decodeURIComponent(value.join("=").trim())] as const;
+      });
+      // It throws where a name or a value cannot be a header.
+      return Object.fromEntries(new Headers(headers.map(([name, value]): [string, string] => [name, value])));
+    } catch {
+      context.addIssue({ code: "custom", message: "must be headers such as api-key=abc,tenant=garden" });
+      return z.NEVER;
+    }
+  });
+
 /** A caller's key, which may have spaces inside: HTTP cuts off only those at the ends of a header's value. */
 export const keyValue = z
   .string()

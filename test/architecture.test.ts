@@ -41,6 +41,7 @@ const RULES: [layer: string, forbidden: RegExp][] = [
   // The pages run in browsers, and know the service only through its client.
   ["console", /^(?!console\/|client\/|preact(\/hooks)?$|@preact\/signals$|marked$)/],
   ["db", /^(express|http\/|queue\/|fleet\/|storage\/|settings\/|contract\/|app\.ts|service\.ts|server\.ts)/],
+  ["tracing", /^(?!node:|pino$|(abort-signals|errors|outage-log|package-folder)\.ts$|tracing\/)/],
   ["metrics", /^(?!node:|metrics\/)/],
   // The embedded server knows nothing of this service's tables: it gives an address, as any other server has one.
   ["embedded", /^(?!node:|pg$|pino$|errors\.ts$|fsync-folder\.ts$|embedded\/)/],

@@ -43,6 +43,7 @@ const MARKED: Record<(typeof SECRETS)[number], string> = {
   MINIO_SECRET_KEY: secret("minio"),
   CALLBACK_SECRET: `whsec_${MARK}callback0123456789ab`,
   CALLBACK_SECRET_PREVIOUS: `whsec_${MARK}earlier00123456789ab`,
+  OTEL_EXPORTER_OTLP_HEADERS: `api-key=${secret("collector")}`,
 };
 /** The settings that hold no secret: who adds one has to say in src/setting-names.ts which it is. */
 const NO_SECRETS = SETTINGS.filter((name) => !(name in MARKED));
@@ -52,6 +53,8 @@ const env = {
   DATA_DIR,
   LOG_LEVEL: "trace",
   MEMBRIDGE_SERVER_URL: membridge.url,
+  // Nobody listens there, so that what is said of that is looked at too.
+  OTEL_EXPORTER_OTLP_ENDPOINT: "http://127.0.0.1:9",
   RATE_LIMIT_PER_MINUTE: "0",
   WRONG_KEY_LIMIT_PER_MINUTE: "0",
   SWEEP_INTERVAL_MS: "100",

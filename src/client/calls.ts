@@ -375,6 +375,8 @@ export type LeasedTask = {
   resume_session?: string;
   /** What earlier attempts have left of the task's limits; absent where it has none. */
   limits_left?: Limits;
+  /** The trace context of this attempt, for what the worker itself traces; absent where the task belongs to no trace. */
+  traceparent?: string;
 };
 
 /** What all attempts of a task may use together. */
@@ -723,6 +725,8 @@ export type SlimTask = {
       [name: string]: unknown;
     };
   } | null;
+  /** The trace that it belongs to, as the W3C Trace Context writes it: from the header `traceparent` of its creation, or from `tracing`. */
+  traceparent: string | null;
   /** All that the CLI printed is kept as an artifact of its own. */
   keep_transcript: boolean;
   /** Who is told of its end. */
@@ -883,6 +887,8 @@ export type Task = {
       [name: string]: unknown;
     };
   } | null;
+  /** The trace that it belongs to, as the W3C Trace Context writes it: from the header `traceparent` of its creation, or from `tracing`. */
+  traceparent: string | null;
   /** The JSON Schema that the output of a success must fit. */
   output_schema: {
     [name: string]: unknown;

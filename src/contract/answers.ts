@@ -35,6 +35,10 @@ export const leasedTask = z
     limits_left: limitsRecord
       .describe("What earlier attempts have left of the task's limits; absent where it has none.")
       .exactOptional(),
+    traceparent: words(
+      "The trace context of this attempt, for what the worker itself traces; absent where the task belongs to no trace.",
+      "00-4bf92f3577b34da6a3ce929d0e0e4736-91d0c4e5f6a7b8c9-01",
+    ).exactOptional(),
   })
   .meta({ id: "LeasedTask", description: "A task and the new lease under which a worker got it." });
 

@@ -116,6 +116,10 @@ export const taskRecord = z
     structured_input: z.unknown().describe("Any JSON beside the prompt, which is passed on; null: none."),
     attachments: z.array(attachment).meta({ description: "Files that belong to the prompt.", examples: [[]] }),
     tracing: tracing.describe("Where it belongs in the creator's own traces.").nullable(),
+    traceparent: words(
+      "The trace that it belongs to, as the W3C Trace Context writes it: from the header `traceparent` of its creation, or from `tracing`.",
+      "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ).nullable(),
     output_schema: anyObject.describe("The JSON Schema that the output of a success must fit.").nullable(),
     keep_transcript: flag("All that the CLI printed is kept as an artifact of its own."),
     callback_url: words("Who is told of its end.", "https://garden.example/done").nullable(),

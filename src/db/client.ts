@@ -2,6 +2,7 @@ import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
 import { createMeters, type Meters } from "../metrics/meters.ts";
+import type { Tracer } from "../tracing/tracer.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
 import { repeatedly } from "./repeat.ts";
@@ -22,6 +23,8 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
   readonly log: Logger;
   /** What this instance counts (metrics/meters.ts). Changes of the database are counted by `onCommit`. */
   readonly meters: Meters;
+  /** What is traced goes there; undefined where nothing is. A change of the database is traced by `onCommit`. */
+  readonly tracer: Tracer | undefined;
   /** Calls `effect` when what was changed is there for good: at once, or inside a transaction after its commit. */
   onCommit(effect: () => void): void;
   /**
@@ -46,7 +49,10 @@ export interface Database {
 }
 
 /** Opens nothing yet: the first query connects. `url` is a DATABASE_URL, which may name several servers. Throws InvalidAddress. */
-export function openDatabase({ url, ...options }: PoolOptions & { url: string }, log: Logger): Database {
+export function openDatabase(
+  { url, tracer, ...options }: PoolOptions & { url: string; tracer?: Tracer | undefined },
+  log: Logger,
+): Database {
   const meters = createMeters();
   const servers = openServers(url);
   const pool = openPool(servers, options, log, meters);
@@ -57,8 +63,9 @@ export function openDatabase({ url, ...options }: PoolOptions & { url: string },
   const db = Object.assign(drizzleOver(each), {
     log,
     meters,
+    tracer,
     onCommit: (effect: () => void) => effect(),
-    transaction: transactionsOf(pool, { names, meters, tell, log }),
+    transaction: transactionsOf(pool, { names, meters, tracer, tell, log }),
     run: runnerOf(each, names, "each statement by itself"),
     tell,
   });
@@ -81,7 +88,7 @@ function drizzleOver(each: Each): NodePgDatabase {
 /** Own transactions, because Drizzle's return a connection to the pool even when the connection no longer answers. */
 function transactionsOf(
   pool: Pool,
-  { names, meters, tell, log }: Pick<Db, "meters" | "tell" | "log"> & { names: Names },
+  { names, meters, tracer, tell, log }: Pick<Db, "meters" | "tracer" | "tell" | "log"> & { names: Names },
 ): Db["transaction"] {
   return async (work) => {
     const effects: (() => void)[] = [];
@@ -93,6 +100,7 @@ function transactionsOf(
         const tx: Db = Object.assign(drizzleOver(each), {
           log,
           meters,
+          tracer,
           onCommit: (effect: () => void) => void effects.push(effect),
           transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx),
           run: runnerOf(each, names, "within a transaction"),

@@ -73,6 +73,8 @@ export const llmTasks = pgTable(
     structured_input: jsonb().$type<unknown>(),
     attachments: jsonb().$type<Attachment[]>().notNull().default([]),
     tracing: jsonb().$type<Tracing>(),
+    /** The trace that the task belongs to (tracing/trace-context.ts). It is not a part of the request: to send that again may begin another trace. */
+    traceparent: text(),
     /** The JSON Schema that the output of a success must fit (output-schema/check.ts). */
     output_schema: jsonb().$type<JsonObject>(),
     /** All that the CLI printed is kept as an artifact of its own. */

@@ -60,6 +60,8 @@ interface Order {
   task: Task;
   resume_session?: string | undefined;
   limits_left?: object | undefined;
+  /** Where its spans belong in the task's trace. */
+  traceparent?: string | undefined;
 }
 
 /**
@@ -69,7 +71,7 @@ interface Order {
 export async function executeOn(
   { outbound, agentKey, marginMs = MARGIN_MS }: AgentCalls,
   url: string,
-  { task, resume_session, limits_left }: Order,
+  { task, resume_session, limits_left, traceparent }: Order,
   runtimeUrl: string | undefined,
   signal: AbortSignal,
 ): Promise<Execution> {
@@ -98,6 +100,7 @@ export async function executeOn(
     timeoutMs: Math.ceil(policy.timeout_sec * 1_000) + marginMs,
     maxBytes: MAX_ANSWER_BYTES,
     signal,
+    traceparent,
   }).catch((error: unknown) => {
     const refused = error instanceof NetworkFault && (!error.sent || error instanceof RedirectFault);
     throw new AgentFault(`The agent cannot be reached: ${messageOf(error)}`, refused ? "refused" : "unknown");
@@ -117,7 +120,7 @@ export async function callAgent(
   { outbound, agentKey }: AgentCalls,
   url: string,
   path: string,
-  { body, ...options }: Omit<FetchOptions, "headers">,
+  { body, traceparent, ...options }: Omit<FetchOptions, "headers"> & { traceparent?: string | undefined },
 ): Promise<{ status: number; json: unknown }> {
   // An adopted database may hold any address. With a query in it, the path would become a part of the query.
   if (!isAgentUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
@@ -125,6 +128,7 @@ export async function callAgent(
     accept: "application/json",
     ...(body !== undefined && { "content-type": "application/json" }),
     ...(agentKey && { "x-membridge-agent": agentKey }),
+    ...(traceparent !== undefined && { traceparent }),
   });
   const { status, text } = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}${path}`, {
     ...options,

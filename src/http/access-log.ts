@@ -1,6 +1,7 @@
 import type { RequestHandler } from "express";
 import type { Logger } from "pino";
 import type { Meters } from "../metrics/meters.ts";
+import { parseTraceparent } from "../tracing/trace-context.ts";
 import { callerOf } from "./callers.ts";
 
 /** How the metrics count a request whose client went away before its answer had ended, as nginx writes it. */
@@ -18,7 +19,7 @@ export function accessLog(log: Logger, meters: Meters): RequestHandler {
       const ms = performance.now() - started;
       const durationMs = Math.round(ms);
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
-      const { keyName } = callerOf(response);
+      const { keyName, traceparent } = callerOf(response);
       const who = { client, ...(keyName !== undefined && { key: keyName }) };
       const { route, tool } = response.locals;
       const names = { ...(route !== undefined && { route }), ...(tool !== undefined && { tool }) };
@@ -26,7 +27,8 @@ export function accessLog(log: Logger, meters: Meters): RequestHandler {
       const status = response.writableFinished ? String(response.statusCode) : CUT_OFF;
       meters.httpRequests.add(1, { route: route ?? "none", status });
       meters.httpDuration.observe(ms / 1_000, { route: route ?? "none" });
-      log.info({ ...what, status: response.statusCode, durationMs, ...who, requestId }, outcome);
+      const trace = traceparent === undefined ? {} : { traceId: parseTraceparent(traceparent)?.traceId };
+      log.info({ ...what, status: response.statusCode, durationMs, ...who, requestId, ...trace }, outcome);
     });
     next();
   };

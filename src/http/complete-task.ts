@@ -4,6 +4,7 @@ import { completeTask, requireCompletable } from "../queue/complete.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { fencedBody } from "./input.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
+import { continueTrace } from "./request-trace.ts";
 import { ownFence } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
@@ -18,6 +19,7 @@ export function complete(store: ArtifactStore, paceAt: number) {
     // 404 and 409 come before 400 here (api.md).
     if (!valid) await requireCompletable(db, params.id, fenced.leaseId);
     const completed = await completeTask(db, caller, store, params.id, valid ?? body(fenced), { paceAt });
+    continueTrace(response, completed.task, completed.result.lease_id);
     if (!wantsText(request)) return sendJson(response, completed);
     const { task, artifact, result } = completed;
     const fields = {

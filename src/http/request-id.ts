@@ -16,6 +16,7 @@ export const requestId: RequestHandler = (request, response, next) => {
   const id = GIVEN.test(given) ? given : randomUUID();
   response.setHeader("X-Request-Id", id);
   for (const [name, value] of Object.entries(RUNTIME_HEADER)) response.setHeader(name, value);
-  response.locals.caller = { requestId: id, client: clientAddressOf(request), key: undefined, keyName: undefined };
+  const client = clientAddressOf(request);
+  response.locals.caller = { requestId: id, client, key: undefined, keyName: undefined, traceparent: undefined };
   next();
 };

@@ -23,7 +23,13 @@ function inputsOf(task: Task): string[] {
 }
 
 /** The headers of a claim that is answered as text. A field that may be large is an input, which the worker reads with a call of its own. */
-export function headersOfGrant({ task, lease, resume_session, limits_left }: LeasedTask): Record<string, unknown> {
+export function headersOfGrant({
+  task,
+  lease,
+  resume_session,
+  limits_left,
+  traceparent,
+}: LeasedTask): Record<string, unknown> {
   return {
     "Task-Id": task.id,
     "Lease-Id": lease.id,
@@ -40,6 +46,7 @@ export function headersOfGrant({ task, lease, resume_session, limits_left }: Lea
     "Max-Usd": limits_left?.max_usd,
     "Max-Tokens": limits_left?.max_tokens,
     "Max-Turns": limits_left?.max_turns,
+    Traceparent: traceparent,
     Inputs: inputsOf(task).join(" "),
   };
 }

@@ -20,6 +20,7 @@ import { endsTask, lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { modelOf } from "./record-usage.ts";
+import { traceRun } from "./trace-run.ts";
 import { usageOf } from "./usage.ts";
 
 /**
@@ -75,6 +76,15 @@ export async function completeInOneStatement(
   countCompletion(db, request, task, completed.run_ms);
   const { id: task_id, worker_id, lease_id, updated_at } = task;
   if (worker_id === null || lease_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
+  traceRun(db, {
+    task,
+    leaseId: lease_id,
+    workerId: worker_id,
+    startedAt: updated_at - completed.run_ms,
+    endedAt: updated_at,
+    outcome: task.status,
+    isFault: status === "error",
+  });
   await afterCommit(db, caller, `completion of task ${task_id}`, async (what) => {
     if (completed.quiet) await recordSignOfLife(db, worker_id, what);
     if (status === "error") await recordFailedAttempt(db, request, worker_id, lease_id);

@@ -24,6 +24,7 @@ import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { addUsage, recordUsage } from "./record-usage.ts";
 import { releaseLease } from "./release-lease.ts";
 import { lockTask, taskColumns } from "./tasks.ts";
+import { traceRun } from "./trace-run.ts";
 import { usageOf } from "./usage.ts";
 
 /** The type of the artifact that holds all of what a CLI printed, where the task has `keep_transcript`. */
@@ -111,8 +112,20 @@ export function completeInTransaction(
     });
     if (accepted && note) await audit(tx, { ...fact, ...note, actor: "runtime" });
     tellQueueNews(tx);
-    const runMs = startedAt === undefined ? undefined : result.completed_at - startedAt;
+    const endedAt = result.completed_at;
+    const runMs = startedAt === undefined ? undefined : endedAt - startedAt;
     countCompletion(tx, request, accepted ? task : undefined, runMs);
+    // The end of a lease that was swept has been traced.
+    if (startedAt !== undefined)
+      traceRun(tx, {
+        task,
+        leaseId,
+        workerId,
+        startedAt,
+        endedAt,
+        outcome: task.status,
+        isFault: request.status === "error",
+      });
     return answerTo(request, task, artifact, result);
   });
 }

@@ -1,13 +1,14 @@
 /** What a worker needs to go on where earlier attempts and tasks ended. */
-import type { LeasedTask, Task } from "../contract/views.ts";
+import type { Lease, LeasedTask, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { sessionsOf } from "./cli-sessions.ts";
+import { traceparentOfRun } from "./trace-run.ts";
 import { limitsLeft } from "./usage.ts";
 
-export type Continuation = Pick<LeasedTask, "resume_session" | "limits_left">;
+export type Continuation = Pick<LeasedTask, "resume_session" | "limits_left" | "traceparent">;
 
 /** The same tasks, each with what the worker is told beside it. It asks the database only for tasks with `resume`. */
-export async function withContinuations<Leased extends { task: Task }>(
+export async function withContinuations<Leased extends { task: Task; lease: Pick<Lease, "id"> }>(
   db: Db,
   workerId: string,
   leased: Leased[],
@@ -16,11 +17,13 @@ export async function withContinuations<Leased extends { task: Task }>(
   const sessions = await sessionsOf(db, workerId, contexts);
   return leased.map((each) => {
     const { context_id, resume, limits, usage } = each.task;
+    const traceparent = traceparentOfRun(db, each.task, each.lease.id);
     const session = resume ? sessions.get(context_id) : undefined;
     return {
       ...each,
       ...(session !== undefined && { resume_session: session }),
       ...(limits && { limits_left: limitsLeft(limits, usage) }),
+      ...(traceparent !== undefined && { traceparent }),
     };
   });
 }

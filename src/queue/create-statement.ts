@@ -14,6 +14,7 @@ export type NewTask = CreateTask & {
   id: string;
   size_bytes: number;
   key: string | null;
+  traceparent: string | null;
   entry_id: string;
   actor: string;
   detail: string;
@@ -73,10 +74,19 @@ const keyLock = (locks: Locks) => {
 export const creations = batcher(
   setStatement<CreatedRow, NewTask>(
     "create",
-    { ...REQUESTED, id: "uuid", size_bytes: "integer", key: "text", entry_id: "uuid", actor: "text", detail: "text" },
+    {
+      ...REQUESTED,
+      id: "uuid",
+      size_bytes: "integer",
+      key: "text",
+      traceparent: "text",
+      entry_id: "uuid",
+      actor: "text",
+      detail: "text",
+    },
     (locks) => sql`task as (
-      insert into llm_tasks (${requested}, id, size_bytes, idempotency_key, queue_until, status, attempts, created_at, updated_at)
-      select ${requested}, id, size_bytes, key, ${queueUntil}, 'queued', 0, ${nowMs}, ${nowMs}
+      insert into llm_tasks (${requested}, id, size_bytes, idempotency_key, traceparent, queue_until, status, attempts, created_at, updated_at)
+      select ${requested}, id, size_bytes, key, traceparent, ${queueUntil}, 'queued', 0, ${nowMs}, ${nowMs}
       from request where key is null or ${keyLock(locks)}
       -- Of two with the same key, the first makes the task.
       order by ordinal

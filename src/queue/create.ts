@@ -8,6 +8,7 @@ import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
 import { Conflict } from "../errors.ts";
+import { traceparentFrom } from "../tracing/trace-context.ts";
 import { type CreatedRow, creations, type NewTask } from "./create-statement.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { taskColumns } from "./tasks.ts";
@@ -33,7 +34,10 @@ const FRESH = {
   elsewhere_until: null,
   usage: null,
 } as const satisfies Partial<Task>;
-type Made = Pick<Task, "id" | "size_bytes" | "idempotency_key" | "created_at" | "updated_at" | "queue_until">;
+type Made = Pick<
+  Task,
+  "id" | "size_bytes" | "idempotency_key" | "traceparent" | "created_at" | "updated_at" | "queue_until"
+>;
 /** Every field of a task is either requested, or fresh, or made with it. */
 type Stored = Omit<Task, keyof CreateTask>;
 const fresh = (made: Made): Stored => ({ ...FRESH, ...made });
@@ -66,6 +70,7 @@ export function newTask(
     id: newId(),
     size_bytes: Buffer.byteLength(JSON.stringify(request)),
     key,
+    traceparent: traceparentFrom(request.tracing) ?? caller?.traceparent ?? null,
     entry_id: newId(),
     actor: actorOf(caller, "api"),
     detail: `Task for agent ${request.agent_slug}, context ${request.context_id}${again}`,
@@ -76,7 +81,7 @@ export function newTask(
 export async function creationOf(
   db: Db,
   request: CreateTask,
-  { id, size_bytes, key }: NewTask,
+  { id, size_bytes, key, traceparent }: NewTask,
   row: CreatedRow | undefined,
 ): Promise<Creation> {
   if (!row) return { task: await findCreated(db, request, key), isNew: false };
@@ -84,7 +89,7 @@ export async function creationOf(
   db.onCommit(() => db.meters.tasksCreated.add(1));
   const { created_at, queue_until } = row;
   // What was stored, and not read back, since a prompt may be long.
-  const made = { id, size_bytes, idempotency_key: key, created_at, updated_at: created_at, queue_until };
+  const made = { id, size_bytes, idempotency_key: key, traceparent, created_at, updated_at: created_at, queue_until };
   return { task: { ...request, ...fresh(made) }, isNew: true };
 }
 

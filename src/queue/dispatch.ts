@@ -10,6 +10,7 @@ import { requireOwnAgent } from "../fleet/agent-identity.ts";
 import { type AgentCalls, executeOn } from "../fleet/node-agent.ts";
 import { getWorker } from "../fleet/workers.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
+import { traceCall } from "../tracing/tracer.ts";
 import { withContinuations } from "./continuation.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
@@ -75,11 +76,19 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
       const { lease, worker } = leased;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);
       const executing = identified.then(async () => {
-        const [order = { task }] = await withContinuations(db, worker.id, [{ task }]).catch((error) => {
+        const [order = { task, traceparent: undefined }] = await withContinuations(db, worker.id, [
+          { task, lease },
+        ]).catch((error) => {
           log.warn({ task: taskId, reason: messageOf(error) }, "a task is dispatched without what earlier work left");
           return [];
         });
-        return executeOn(agents, worker.url, order, runtimeUrl, stopping.signal);
+        const facts = {
+          name: "dispatch to agent",
+          attributes: { "bloom.task": task.id, "bloom.worker": worker.id, "bloom.lease": lease.id },
+        };
+        return traceCall(db.tracer, order.traceparent, facts, (traceparent) =>
+          executeOn(agents, worker.url, { ...order, traceparent }, runtimeUrl, stopping.signal),
+        );
       });
       const following = followDispatch(deps, task, lease, executing);
       open.add(following);

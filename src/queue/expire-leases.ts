@@ -6,6 +6,7 @@ import { newId } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
 import { taskIsHeld } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { type Run, traceRun } from "./trace-run.ts";
 
 /** How many leases ended, and where their tasks went. */
 export interface Expired {
@@ -16,6 +17,11 @@ export interface Expired {
 }
 
 export const NONE_EXPIRED: Expired = { expired: 0, requeued: 0, dead: 0, cancelled: 0 };
+
+/** What ended, for the traces of the tasks. */
+const RUNS = sql`json_agg(json_build_object(
+  'task', json_build_object('id', moved.id, 'agent_slug', agent_slug, 'traceparent', traceparent), 'leaseId', ended.id, 'workerId', worker_id,
+  'startedAt', started_at, 'endedAt', updated_at, 'outcome', status, 'isFault', true)) filter (where traceparent is not null)`;
 
 /**
  * Ends the active leases of `taskIds` that match `which`. Each lease becomes `expired`; its task becomes queued while it has attempts left, else
@@ -36,11 +42,11 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
     actor: sql`'runtime'`,
     detail: sql`detail || ${reason}::text`,
   };
-  const { rows } = await tx.execute<{ status: string | null; count: number }>(sql`
+  const { rows } = await tx.execute<{ status: string | null; count: number; runs: Run[] | null }>(sql`
     with ended as (
       update ${leases} set status = 'expired'
       where ${leases.task_id} = any(${sql.param(taskIds)}::uuid[]) and ${leases.status} = 'active' and ${which}
-      returning id, task_id, worker_id
+      returning id, task_id, worker_id, started_at
     ), moved as (
       update llm_tasks t set status = ${next}, updated_at = ${nowMs},
         tried_by = case when t.allow_fallback then ended.worker_id else coalesce(t.tried_by, ended.worker_id) end, elsewhere_until = null,
@@ -49,7 +55,7 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
         worker_id = case when ${next} = 'queued' then null else t.worker_id end
       from ended
       where t.id = ended.task_id and t.lease_id = ended.id and ${taskIsHeld}
-      returning t.id, t.status, t.attempts, t.max_attempts
+      returning t.id, t.status, t.attempts, t.max_attempts, t.agent_slug, t.traceparent, t.updated_at
     ), facts as (
       select 'lease_expired' as action, 'lease' as entity_type, id, 'Lease of task ' || task_id || ' to worker ' || worker_id || ' ended: ' as detail
       from ended
@@ -60,11 +66,12 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
     ), entries as (
       ${insertAudit(entry, sql`facts`)}
     )
-    select null as status, count(*)::int from ended
-    union all select status, count(*)::int from moved group by status`);
+    select null as status, count(*)::int, null::json as runs from ended
+    union all select status, count(*)::int, ${tx.tracer ? RUNS : sql`null`} from moved join ended on ended.task_id = moved.id group by status`);
   const count = (status: string | null) => rows.find((row) => row.status === status)?.count ?? 0;
   const ended = { expired: count(null), requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
   if (ended.expired > 0) tellQueueNews(tx);
+  for (const run of rows.flatMap(({ runs }) => runs ?? [])) traceRun(tx, run);
   tx.onCommit(() => {
     const { leasesExpired, tasksRequeued, tasksDead } = tx.meters;
     leasesExpired.add(ended.expired);

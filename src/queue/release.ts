@@ -13,6 +13,7 @@ import { isStill, staleLease } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { releaseLease } from "./release-lease.ts";
 import { lockTask, taskColumns } from "./tasks.ts";
+import { traceRun } from "./trace-run.ts";
 
 /** Without `started`, the worker says that it has not begun the task. */
 type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
@@ -36,7 +37,7 @@ export function releaseTask(
     if (before.lease_id !== lease_id) throw staleLease(lease_id);
     if (!releasable.includes(status))
       throw new Conflict(`Task status is '${status}', expected ${releasable.map((each) => `'${each}'`).join(" or ")}`);
-    await releaseLease(tx, lease_id);
+    const startedAt = await releaseLease(tx, lease_id);
     const [task] = await tx
       .update(llmTasks)
       .set({
@@ -55,6 +56,16 @@ export function releaseTask(
     if (next === "cancelled")
       await audit(tx, { ...fact, action: "task_cancelled", detail: "Cancelled when it was handed back" });
     tellQueueNews(tx);
+    if (worker_id !== null)
+      traceRun(tx, {
+        task,
+        leaseId: lease_id,
+        workerId: worker_id,
+        startedAt,
+        endedAt: task.updated_at,
+        outcome: next,
+        isFault: false,
+      });
     if (next === "queued") tx.onCommit(() => tx.meters.tasksRequeued.add(1, { cause: "handed back" }));
     return task;
   });

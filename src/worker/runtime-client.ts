@@ -26,6 +26,8 @@ export interface Work {
   limits_left?: { max_usd?: number; max_tokens?: number; max_turns?: number } | null;
   /** The session of the CLI to go on with. */
   resume_session?: string | null;
+  /** Where the command's own spans belong in the task's trace (W3C Trace Context). */
+  traceparent?: string | null;
 }
 
 export interface Answer {

@@ -21,7 +21,7 @@ export function inputsOf({ task }: Work): Record<string, string> {
 
 /** The command's variables: the task's fields, empty where it has none, and its inputs, each with the file that holds it. */
 export function variablesOf(work: Work, inputFiles: Record<string, string>): Record<string, string> {
-  const { task, lease, limits_left: left, resume_session } = work;
+  const { task, lease, limits_left: left, resume_session, traceparent } = work;
   const { budget, timeout_sec, model } = task.policy;
   const inputs = Object.entries(inputsOf(work)).map(([name, value]) => [`BLOOM_${name.toUpperCase()}`, value]);
   const files = Object.entries(inputFiles).map(([name, file]) => [`BLOOM_${name.toUpperCase()}_FILE`, file]);
@@ -39,6 +39,9 @@ export function variablesOf(work: Work, inputFiles: Record<string, string>): Rec
     BLOOM_MAX_TOKENS: String(left?.max_tokens ?? ""),
     BLOOM_MAX_TURNS: String(left?.max_turns ?? ""),
     BLOOM_RESUME_SESSION: SESSION.test(resume_session ?? "") ? (resume_session ?? "") : "",
+    BLOOM_TRACEPARENT: traceparent ?? "",
+    // The name that OpenTelemetry's libraries and the CLIs read. An empty one keeps the worker's own away from them.
+    TRACEPARENT: traceparent ?? "",
     ...Object.fromEntries(inputs),
     ...Object.fromEntries(files),
   };

@@ -410,10 +410,13 @@ run_command() {
     BLOOM_AGENT_KIND=$(field prompt agent-kind) BLOOM_MODEL=$(field prompt model) BLOOM_MAX_USD=$(field prompt max-usd)
     BLOOM_MAX_TOKENS=$(field prompt max-tokens) BLOOM_MAX_TURNS=$(field prompt max-turns)
     BLOOM_RESUME_SESSION=$(field prompt resume-session)
+    BLOOM_TRACEPARENT=$(field prompt traceparent)
+    # The name that OpenTelemetry's libraries and the CLIs read. An empty one keeps the worker's own away from them.
+    TRACEPARENT=$BLOOM_TRACEPARENT
     # What another worker said is its session must not be taken for an option.
     case $BLOOM_RESUME_SESSION in [!A-Za-z0-9]* | *[!A-Za-z0-9_.:-]*) BLOOM_RESUME_SESSION='' ;; esac
     export BLOOM_TASK_ID BLOOM_LEASE_ID BLOOM_TIMEOUT_SEC BLOOM_CONTEXT_ID BLOOM_AGENT_SLUG BLOOM_AGENT_KIND BLOOM_DESIRED_FORMAT \
-      BLOOM_BUDGET BLOOM_MODEL BLOOM_MAX_USD BLOOM_MAX_TOKENS BLOOM_MAX_TURNS BLOOM_RESUME_SESSION
+      BLOOM_BUDGET BLOOM_MODEL BLOOM_MAX_USD BLOOM_MAX_TOKENS BLOOM_MAX_TURNS BLOOM_RESUME_SESSION BLOOM_TRACEPARENT TRACEPARENT
     for input in "$DIR"/input.*; do
       case $input in *.headers | *.fault) continue ;; esac
       name=BLOOM_$(printf '%s' "${input##*/input.}" | tr a-z A-Z)

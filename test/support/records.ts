@@ -67,6 +67,7 @@ export const TASK = {
   resume: expect.any(Boolean),
   agent_kind: orNull(text),
   structured_input: expect.toSatisfy((value: unknown) => value !== undefined, "is there"),
+  traceparent: orNull(text),
   attachments: listOf(expect.any(Object)),
   tracing: orNull(expect.any(Object)),
   output_schema: orNull(expect.any(Object)),

@@ -112,14 +112,14 @@ describeWorkers(({ it, kind, label, start }) => {
 
   it("gives any command the task's inputs, as files and as variables", async () => {
     start(`cat "$BLOOM_STRUCTURED_INPUT_FILE" "$BLOOM_ATTACHMENTS_FILE" "$BLOOM_TRACING_FILE"
-      printf '%s' "$BLOOM_AGENT_KIND" "$BLOOM_TRACING" "\${BLOOM_OUTPUT_SCHEMA_FILE-none}"`);
+      printf '%s' "$BLOOM_AGENT_KIND" "$BLOOM_TRACING" "\${BLOOM_OUTPUT_SCHEMA_FILE-none}" "$TRACEPARENT" "$BLOOM_TRACEPARENT"`);
+    const TRACING = { trace_id: "4bf92f3577b34da6a3ce929d0e0e4736", parent_span_id: "00f067aa0ba902b7" };
+    const within = `00-${TRACING.trace_id}-${TRACING.parent_span_id}-01`;
     const attachments = [{ type: "inline", content: "x", mime_type: "text/plain" }];
-    const fields = { structured_input: { a: ["б"] }, attachments, tracing: { trace_id: "t" }, agent_kind: "critic" };
+    const fields = { structured_input: { a: ["б"] }, attachments, tracing: TRACING, agent_kind: "critic" };
     const { id } = await carriedOut("p", "completed", fields);
-    const [input, files, tracing] = [{ a: ["б"] }, attachments, { trace_id: "t" }].map((value) =>
-      JSON.stringify(value),
-    );
-    expect((await resultOf(id))?.output).toBe(`${input}${files}${tracing}critic${tracing}none`);
+    const [input, files, tracing] = [{ a: ["б"] }, attachments, TRACING].map((value) => JSON.stringify(value));
+    expect((await resultOf(id))?.output).toBe(`${input}${files}${tracing}critic${tracing}none${within}${within}`);
   });
 
   it("does not start without a command that it can run, and says why", async () => {
