@@ -1,7 +1,7 @@
 /** Every page in a real browser: what it shows, in both languages, on a desktop and a phone, light and dark, and for people with disabilities. */
 import { afterAll, describe, expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
-import { DESKTOP, findBarriers, openBrowser, PHONE, sidewaysScroll, visit } from "../support/browser.ts";
+import { DESKTOP, findBarriers, openBrowser, PATIENCE_MS, PHONE, sidewaysScroll, visit } from "../support/browser.ts";
 import { fillExample } from "../support/console-example.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aProject, startMembridge } from "../support/membridge.ts";
@@ -31,7 +31,7 @@ const PAGES: [path: string, heading: { en: string; uk: string } | string, shows:
   ["/settings", { en: "Settings", uk: "Налаштування" }, ["dashboard", "garden-seedling"]],
 ];
 
-describe.skipIf(!browser)("the pages of the console", async () => {
+describe.skipIf(!browser)("the pages of the console", { timeout: PATIENCE_MS }, async () => {
   if (!browser) return;
   const english = await visit(browser, url, { key: KEY, withAxe: true });
   const ukrainian = await visit(browser, url, { key: KEY, withAxe: true, locale: "uk-UA" });

@@ -44,6 +44,8 @@ export interface Visitor extends BrowserContextOptions {
   withAxe?: boolean;
 }
 
+/** How long a test may wait in all; each single wait gets half of it. A busy machine needs minutes for what takes seconds on an idle one. */
+export const PATIENCE_MS = 240_000;
 export const DESKTOP = { width: 1280, height: 900 };
 export const PHONE = { width: 375, height: 720 };
 
@@ -61,6 +63,7 @@ export async function visit(
     reducedMotion: "reduce",
     ...options,
   });
+  context.setDefaultTimeout(PATIENCE_MS / 2);
   const faults: string[] = [];
   // An empty page has no storage.
   if (key !== undefined)
