@@ -73,7 +73,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
 
   try {
     const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
-    const app = express().disable("x-powered-by");
+    const app = express().disable("x-powered-by").disable("etag");
     const startup = createStartup();
     app.use(startup.handler);
     const http = createHttpServer(app, { log, connections });

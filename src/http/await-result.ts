@@ -34,16 +34,16 @@ export interface ResultAnswers {
   /**
    * Answers 200 with the task, its result and its artifact as soon as the task has ended, and 202 with the task when that has not happened within
    * `waitSeconds`. A client whose key is revoked meanwhile is told 401. NotFound: no such task. Unavailable: too many callers wait, and the task
-   * has not ended.
+   * has not ended. `headers` belong to these answers, and not to a refusal.
    */
-  answer(call: WaitingCall, taskId: string, waitSeconds: number): Promise<void>;
+  answer(call: WaitingCall, taskId: string, waitSeconds: number, headers?: Record<string, string>): Promise<void>;
 }
 
 /** Makes the answers that wait in `room`. */
 export function answersFrom(room: ResultRoom, keyWatch: KeyWatch): ResultAnswers {
   return {
     requireSpace: () => room.requireSpace(),
-    async answer({ response, db, caller }, taskId, waitSeconds) {
+    async answer({ response, db, caller }, taskId, waitSeconds, headers = {}) {
       const gone = clientGone(response);
       // Its client may have gone away before this was asked.
       if (response.closed) return;
@@ -56,7 +56,7 @@ export function answersFrom(room: ResultRoom, keyWatch: KeyWatch): ResultAnswers
         if (revoked.aborted) return refuseKey(response, WRONG_KEY);
         outcome = await getTaskWithResult(db, taskId);
       }
-      sendJson(response.status(hasEnded(outcome.task) ? 200 : 202), outcome);
+      sendJson(response.status(hasEnded(outcome.task) ? 200 : 202).set(headers), outcome);
     },
   };
 }

@@ -95,10 +95,10 @@ async function createAs(
   if (waitSeconds !== undefined) results.requireSpace();
   const created = await createTask(db, caller, task, header ?? field, replayOf);
   const ignored = namesInHeader(sent.ignored);
-  if (ignored) response.set("X-Ignored-Fields", ignored);
-  if (waitSeconds === undefined) return sendJson(response.status(created.isNew ? 201 : 200), created.task);
-  response.set("Preference-Applied", `wait=${waitSeconds}`);
-  await results.answer({ response, db, caller }, created.task.id, waitSeconds);
+  const said = ignored ? { "X-Ignored-Fields": ignored } : {};
+  if (waitSeconds === undefined) return sendJson(response.status(created.isNew ? 201 : 200).set(said), created.task);
+  const headers = { ...said, "Preference-Applied": `wait=${waitSeconds}` };
+  await results.answer({ response, db, caller }, created.task.id, waitSeconds, headers);
 }
 
 /** InvalidBody: outputs cannot be checked against the task's `output_schema`, or its `callback_url` may not be called for the caller. */

@@ -134,7 +134,7 @@ it("a start that takes long, or fails, answers 503 to those who wait for it, and
   const startup = createStartup();
   const app = express().use(startup.handler, ({ url }, response) => {
     done.push(url);
-    response.end();
+    response.type("json").end("[]");
   });
   const server = app.listen(0, "127.0.0.1");
   onTestFinished(() => void server.close());
@@ -144,14 +144,14 @@ it("a start that takes long, or fails, answers 503 to those who wait for it, and
   const arrivals = on(server, "request");
   const leaving = fetch(`${at}/gone`, { signal: gone.signal }).catch(() => "gone");
   const [first] = (await arrivals.next()).value;
-  const waiting = fetch(`${at}/waiting`);
+  const waiting = fetch(at + TASKS);
   await arrivals.next();
   gone.abort();
   expect(await leaving).toBe("gone");
   await vi.waitFor(() => expect(first.closed).toBe(true), 20_000);
   startup.succeed();
   expect((await waiting).status).toBe(200);
-  expect(done).toEqual(["/waiting"]);
+  expect(done).toEqual([TASKS]);
 
   const failing = createStartup();
   const failed = request(express().use(failing.handler)).get(TASKS).then();

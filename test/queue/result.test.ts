@@ -112,12 +112,19 @@ describe("the result of a task", () => {
     const guarded = await startApp(db, { env: { RUNTIME_API_KEY: "the key of the runtime" } });
     const key = await createKey(db, "impatient", "submit");
     const { id } = await aTask(db);
-    const answer = fetch(`${guarded.url}${TASKS}/${id}/result?wait_seconds=25`, {
-      headers: { "X-Runtime-API-Key": key },
+    const headers = { "X-Runtime-API-Key": key };
+    const answer = fetch(`${guarded.url}${TASKS}/${id}/result?wait_seconds=25`, { headers });
+    const creation = fetch(guarded.url + TASKS, {
+      method: "POST",
+      headers: { ...headers, "content-type": "application/json", prefer: "wait=25" },
+      body: JSON.stringify({ ...SENT, unknown: 1 }),
     });
-    await waiting(1, guarded);
+    await waiting(2, guarded);
     await revokeKey(db, "impatient");
     expect((await answer).status).toBe(401);
+    const refused = await creation;
+    const said = ["preference-applied", "x-ignored-fields"].map((name) => refused.headers.get(name));
+    expect([refused.status, ...said]).toEqual([401, null, null]);
   });
 });
 
