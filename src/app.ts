@@ -41,6 +41,7 @@ import { traceRequests } from "./http/request-trace.ts";
 import type { Route, RouteFacts } from "./http/route.ts";
 import { runtimeRoutes } from "./http/runtime-routes.ts";
 import { securityHeaders } from "./http/security-headers.ts";
+import { createStreams } from "./http/serve-stream.ts";
 import { taskRoutes } from "./http/task-routes.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { webhookRoutes } from "./http/webhook-routes.ts";
@@ -129,12 +130,13 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
   const { outputBytes } = config.limits;
   const callbacks = { allowed: config.outboundAllow, areSigned: config.callbackSecrets.length > 0 };
   const keyWatch = createKeyWatch(db);
+  const streams = createStreams(keyWatch);
   const stats = openStats(db);
   const declared = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
     ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl, callbacks),
-    ...liveOutputRoutes(openLiveFollowers(db), keyWatch, config.liveOutput),
-    ...eventRoutes(deps.eventHub, keyWatch),
+    ...liveOutputRoutes(openLiveFollowers(db), streams, config.liveOutput),
+    ...eventRoutes(deps.eventHub, streams),
     ...runtimeRoutes(settings, membridge, deps.disk),
     ...bulkRoutes(callbacks),
     ...recordRoutes(stats, openOverview(db, stats)),

@@ -5,17 +5,16 @@ import { type Position, parsePosition, positionText } from "../events/position.t
 import { readEvents } from "../events/read-events.ts";
 import type { EventStream } from "./event-stream.ts";
 import { InvalidValue } from "./input.ts";
-import type { KeyWatch } from "./key-watch.ts";
 import { READERS, type Route, route } from "./route.ts";
-import { type StreamCall, serveStream } from "./serve-stream.ts";
+import type { StreamCall, Streams } from "./serve-stream.ts";
 
 const STREAM = "text/event-stream";
 const MISSING =
   "Events behind your place are not there any more. Read anew what you follow; the stream goes on from now.";
 
 /** `/api/runtime/events`: every audited change, as it happens. */
-export function eventRoutes(hub: EventHub, keyWatch: KeyWatch): Route[] {
-  const stream = streamFrom(hub, keyWatch);
+export function eventRoutes(hub: EventHub, streams: Streams): Route[] {
+  const stream = streamFrom(hub, streams);
   return [
     route({
       name: "streamEvents",
@@ -61,7 +60,7 @@ function positionOf(given: string | undefined): Position | undefined {
 }
 
 /** Sends the events until the client goes away, its key is revoked, or the service stops. */
-function streamFrom(hub: EventHub, keyWatch: KeyWatch) {
+function streamFrom(hub: EventHub, streams: Streams) {
   return async (wants: (event: Event) => boolean, last: Position | undefined, call: StreamCall) => {
     hub.requireSpace();
     const { after, isKnown } = await hub.enter(last);
@@ -76,6 +75,6 @@ function streamFrom(hub: EventHub, keyWatch: KeyWatch) {
       if (!isKnown) reset(after);
       await hub.follow(follower, signal);
     };
-    await serveStream(call, keyWatch, follow, place);
+    await streams.serve(call, follow, place);
   };
 }

@@ -7,20 +7,19 @@ import { addLiveOutput, readLiveOutput } from "../queue/live-output.ts";
 import { getTask } from "../queue/tasks.ts";
 import { NO_LEASE } from "./answers.ts";
 import { fencedBody, InvalidValue } from "./input.ts";
-import type { KeyWatch } from "./key-watch.ts";
 import { ownFence } from "./require-own-worker.ts";
 import { READERS, type Route, route, WORKERS } from "./route.ts";
-import { type StreamCall, serveStream } from "./serve-stream.ts";
+import type { StreamCall, Streams } from "./serve-stream.ts";
 
 const PATH = "/api/runtime/llm-tasks/:id/stream";
 const OFF = "Live output is off on this service (LIVE_OUTPUT=false).";
 
 /** `/api/runtime/llm-tasks/:id/stream`: what a task prints while it runs. With `isOn` false, nothing is taken and nothing is there. */
-export function liveOutputRoutes(followers: LiveFollowers, keyWatch: KeyWatch, isOn: boolean): Route[] {
+export function liveOutputRoutes(followers: LiveFollowers, streams: Streams, isOn: boolean): Route[] {
   const requireOn = () => {
     if (!isOn) throw new NotFound(OFF);
   };
-  const sendEvents = eventsFrom(followers, keyWatch);
+  const sendEvents = eventsFrom(followers, streams);
   return [
     route({
       name: "addLiveOutput",
@@ -81,10 +80,10 @@ function lastEventOf(header: string | undefined): number | undefined {
 }
 
 /** Server-Sent Events: `output` for each piece, with its position as the id, and `end` when the task has ended. */
-function eventsFrom(followers: LiveFollowers, keyWatch: KeyWatch) {
+function eventsFrom(followers: LiveFollowers, streams: Streams) {
   return async (taskId: string, after: number, call: StreamCall): Promise<void> => {
     followers.requireSpace();
-    await serveStream(call, keyWatch, async (stream, signal) => {
+    await streams.serve(call, async (stream, signal) => {
       await followers.follow(taskId, after, signal, ({ pieces }) => {
         stream.send(pieces.map(({ position, ...data }) => ({ id: String(position), event: "output", data })));
       });

@@ -1,10 +1,13 @@
 import type { Response } from "express";
 import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, Unavailable } from "../errors.ts";
 import { clientGone } from "./client-gone.ts";
 import { type EventStream, openEventStream } from "./event-stream.ts";
 import type { KeyWatch } from "./key-watch.ts";
+
+/** The most streams that one named key may have open on an instance: a fifth of those that there may be of a kind, so that others find room. */
+const MOST_OF_A_KEY = 200;
 
 /** Who a stream is for. */
 export interface StreamCall {
@@ -13,28 +16,54 @@ export interface StreamCall {
   caller: Caller;
 }
 
-/**
- * Answers with Server-Sent Events: `follow` sends them until all is sent, or its signal is aborted, since the client has gone away or its key was
- * revoked. Where `follow` ends by itself, the stream ends; else the connection is cut, by which the client sees that it must come again. `place` is
- * where the stream is, for its comments.
- */
-export async function serveStream(
-  { response, db, caller }: StreamCall,
-  keyWatch: KeyWatch,
-  follow: (stream: EventStream, signal: AbortSignal) => Promise<void>,
-  place?: () => string | undefined,
-): Promise<void> {
-  const { signal, forget } = keyWatch.watch(caller.key?.id, clientGone(response));
-  const stream = openEventStream(response, place);
-  try {
-    await follow(stream, signal);
-    if (signal.aborted) stream.cut();
-    else stream.end();
-  } catch (error) {
-    // The status was sent already.
-    db.log.warn({ reason: messageOf(error), requestId: caller.requestId }, "a stream was cut");
-    stream.cut();
-  } finally {
-    forget();
+/** The Server-Sent Events that an instance is sending. */
+export interface Streams {
+  /**
+   * Answers with Server-Sent Events: `follow` sends them until all is sent, or its signal is aborted, since the client has gone away or its key was
+   * revoked. Where `follow` ends by itself, the stream ends; else the connection is cut, by which the client sees that it must come again. `place`
+   * is where the stream is, for its comments. Unavailable: the named key has too many streams open already.
+   */
+  serve(
+    call: StreamCall,
+    follow: (stream: EventStream, signal: AbortSignal) => Promise<void>,
+    place?: () => string | undefined,
+  ): Promise<void>;
+}
+
+export function createStreams(keyWatch: KeyWatch): Streams {
+  const open = new Map<string, number>();
+
+  /** Counts a stream of the key, and gives what ends the count. The main key, and callers without any, have no bound of their own. */
+  function count(keyId: string | undefined): () => void {
+    if (keyId === undefined) return () => {};
+    const before = open.get(keyId) ?? 0;
+    if (before >= MOST_OF_A_KEY)
+      throw new Unavailable(`This key has ${before} streams open on this instance; close one of them, and try again.`);
+    open.set(keyId, before + 1);
+    return () => {
+      const left = (open.get(keyId) ?? 0) - 1;
+      if (left > 0) open.set(keyId, left);
+      else open.delete(keyId);
+    };
   }
+
+  return {
+    async serve({ response, db, caller }, follow, place) {
+      const uncount = count(caller.key?.id);
+      const { signal, forget } = keyWatch.watch(caller.key?.id, clientGone(response));
+      const stream = openEventStream(response, place);
+      try {
+        await follow(stream, signal);
+        if (signal.aborted) stream.cut();
+        else stream.end();
+      } catch (error) {
+        // The status was sent already.
+        db.log.warn({ reason: messageOf(error), requestId: caller.requestId }, "a stream was cut");
+        stream.cut();
+      } finally {
+        forget();
+        uncount();
+      }
+    },
+  };
 }

@@ -262,6 +262,38 @@ describe("a named key", () => {
     expect(await query("select 1 from leases where worker_id = $1", [name])).toEqual([]);
   });
 
+  it("has 200 streams open at most, so that other keys find room, and another one when one has ended", async () => {
+    const [key, other] = [await createKey(db, "greedy", "read"), await createKey(db, "modest", "read")];
+    const { task } = await aLeasedTask(db);
+    const open = async (shown: string, path: string) => {
+      const stop = new AbortController();
+      const headers = { [HEADER]: shown, accept: "text/event-stream" };
+      const { status } = await fetch(url + R + path, { headers, signal: stop.signal });
+      return { status, stop: () => stop.abort() };
+    };
+    const output = `/llm-tasks/${task.id}/stream`;
+    const opened = await Promise.all(Array.from({ length: 200 }, (_, n) => open(key, n % 2 ? output : "/events")));
+    expect(new Set(opened.map(({ status }) => status))).toEqual(new Set([200]));
+    for (const path of [output, "/events"]) {
+      expect((await open(key, path)).status).toBe(503);
+      const another = await open(other, path);
+      expect(another.status).toBe(200);
+      another.stop();
+    }
+    opened[0]?.stop();
+    await expect
+      .poll(
+        async () => {
+          const last = await open(key, output);
+          opened.push(last);
+          return last.status;
+        },
+        { timeout: 30_000 },
+      )
+      .toBe(200);
+    for (const { stop } of opened) stop();
+  });
+
   it("that is revoked ends the stream of a task's output that it follows, and the stream does not say that the task is over", async () => {
     const key = await createKey(db, "onlooker", "read");
     const { task: followed } = await aLeasedTask(db);
