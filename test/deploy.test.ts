@@ -60,6 +60,12 @@ it("starts the service as `npm start` does, and the worker as `npm run worker`",
   expect(read("openrc/bloom-worker")).toContain(`command_args="${worker} --server `);
 });
 
+it("installs before it starts on Replit, whose run button may come before anything else", () => {
+  const replit = readFileSync(new URL("../.replit", import.meta.url), "utf8");
+  expect(replit).toMatch(/^run = "npm ci && npm start"$/m);
+  expect(replit).toMatch(/^build = .*npm ci --omit=dev && npm run build/m);
+});
+
 it.each([
   ["Dockerfile", 1],
   ["Caddyfile", 1],

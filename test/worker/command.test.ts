@@ -1,7 +1,20 @@
 /** What a worker gives its command, takes from it, and how it ends it. */
-import { expect } from "vitest";
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { join } from "node:path";
+import { expect, vi } from "vitest";
 import { hang, refuse } from "../support/faulty-proxy.ts";
-import { call, create, describeWorkers, endOf, proxy, resultOf } from "../support/workers.ts";
+import {
+  API_KEY,
+  busyBox,
+  call,
+  create,
+  describeWorkers,
+  endOf,
+  folderForTest,
+  proxy,
+  resultOf,
+} from "../support/workers.ts";
 
 describeWorkers(({ it, label, start, startBehindProxy }) => {
   it("executes a task: the prompt comes in and the output goes out to the byte", async () => {
@@ -24,6 +37,36 @@ describeWorkers(({ it, label, start, startBehindProxy }) => {
     const large = await create(label, { policy, context_hints: Array(30).fill("h".repeat(9_999)) });
     await endOf(large.id, "completed");
     expect((await resultOf(large.id))?.output).toBe("60.5|0.25|text|||299999\n");
+  });
+
+  it("has its key in no file and on no command line, while it waits and while it executes", async () => {
+    const TMPDIR = await folderForTest();
+    const commandLines = () => execFileSync("ps", ["axww", "-o", "args="], { encoding: "utf8" });
+    const files = () =>
+      readdirSync(TMPDIR, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ parentPath, name }) => readFileSync(join(parentPath, name), "utf8"));
+    const { name } = start("cat; sleep 600", { env: { TMPDIR } });
+    const isThere = async () => expect(await call(`/workers/${name}`)).toMatchObject({ status: "online" });
+    await vi.waitFor(isThere, { timeout: 20_000, interval: 100 });
+    expect([commandLines(), ...files()].filter((text) => text.includes(API_KEY))).toEqual([]);
+    const { id } = await create(label);
+    await endOf(id, "running");
+    expect([commandLines(), ...files()].filter((text) => text.includes(API_KEY))).toEqual([]);
+    await call(`/llm-tasks/${id}/cancel`, {});
+  });
+
+  it("needs no setsid, which a Mac does not have", async () => {
+    const without = await folderForTest();
+    const programs = busyBox ?? "/usr/bin";
+    for (const program of readdirSync(programs))
+      if (program !== "setsid") symlinkSync(join(programs, program), join(without, program));
+    start(`[ "$(cat)" = slow ] && sleep 60; echo done`, { env: { PATH: without } });
+    const done = await create(label);
+    await endOf(done.id, "completed");
+    const slow = await create(label, { prompt: "slow", policy: { timeout_sec: 1 } });
+    await endOf(slow.id, "failed");
+    expect((await resultOf(slow.id))?.error_message).toContain("timed out after 1 s");
   });
 
   it("reads a prompt of 9 MB in seconds", async () => {
