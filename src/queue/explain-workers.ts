@@ -5,7 +5,7 @@ import { workers } from "../db/fleet-tables.ts";
 import { llmTasks } from "../db/schema.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
-import { activeLeases, maxConcurrency } from "../fleet/capacity.ts";
+import { activeLeases, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
 
@@ -19,13 +19,10 @@ const inDatabase =
 
 /** How many workers could take the task now. */
 export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
-  const [counted] = await db
-    .select({ able: sql<number>`count(*)::int` })
-    .from(workers)
-    .where(
-      sql`${isAvailable} and ${mayTake(inDatabase(task))} and ${activeLeases} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`,
-    );
-  return counted?.able ?? 0;
+  const { rows } = await db.execute<{ able: number }>(sql`with ${loadCte()}
+    select count(*)::int as able from ${workersWithLoad}
+    where ${isAvailable} and ${mayTake(inDatabase(task))} and ${load} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`);
+  return rows[0]?.able ?? 0;
 }
 
 /** In a sentence each, the limits of accounts whose workers could otherwise take the task: three at most, those that end first. */
