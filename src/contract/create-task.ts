@@ -1,7 +1,17 @@
-/** What a client may send to create a task: the runtime's own fields, and those of the owners' protocol V1 beside them. */
+/** What is stored of a creation, whose fields are in `creation-fields.ts`, and the creation that a stored task came from. */
 import { z } from "zod";
-import type { TaskRow as Task } from "../db/rows.ts";
-import { attachment, creationFields as fields, limits, policy, retry, tracing } from "./creation-fields.ts";
+import type { TaskRow } from "../db/rows.ts";
+import { llmTasks } from "../db/schema.ts";
+import {
+  attachment,
+  creationFields,
+  limits,
+  policy,
+  REQUESTED_COLUMNS,
+  type RequestedColumn,
+  retry,
+  tracing,
+} from "./creation-fields.ts";
 import { optional, present } from "./fields.ts";
 
 /** The body of a replay: `changes` are fields of a creation that replace the old task's fields. */
@@ -13,42 +23,44 @@ export const replayTask = z.object({
 
 /**
  * A task as it is stored. The labels in `policy` are added to `requires` and `prefers`. `policy.retry` and `policy.allow_fallback` count where the
- * task itself has no such field.
+ * task itself has no such field. A field that is not named here is stored as it was given.
  */
-export const createTask = fields.transform((given) => {
-  const { policy: said, retry: own, requires, not_before, idempotency_key: _key, ...task } = given;
+export const createTask = creationFields.transform((given) => {
+  const { policy: said, retry: own, idempotency_key: _key, ...task } = given;
   const { required_labels = [], retry: theirs, ...policy } = said;
   const wanted = own ?? theirs;
   return {
-    ...task,
+    ...withDefaults(task),
     policy: present(policy),
-    requires: [...new Set([...requires, ...required_labels])],
-    priority: task.priority ?? 0,
-    concurrency_key: task.concurrency_key ?? null,
+    requires: [...new Set([...task.requires, ...required_labels])],
     prefers: [...new Set([...(task.prefers ?? []), ...(policy.preferred_labels ?? [])])],
-    queue_ttl_sec: task.queue_ttl_sec ?? null,
-    not_before: not_before ?? null,
     max_attempts: wanted?.max_attempts ?? task.max_attempts,
     retry: wanted ? delaysOf(wanted) : null,
-    agent_kind: task.agent_kind ?? null,
-    structured_input: task.structured_input ?? null,
     attachments: (task.attachments ?? []).map(present),
     tracing: task.tracing ? present(task.tracing) : null,
     limits: task.limits ? present(task.limits) : null,
-    resume: task.resume ?? false,
     allow_fallback: task.allow_fallback ?? policy.allow_fallback ?? true,
-    output_schema: task.output_schema ?? null,
-    keep_transcript: task.keep_transcript ?? false,
-    callback_url: task.callback_url ?? null,
   };
 });
 export type CreateTask = z.output<typeof createTask>;
 
+type Given = Partial<Record<RequestedColumn, unknown>>;
+/** Every field has a value: `null` in its type stands for "not given" where the column may be null. */
+type Filled<Fields extends Given> = {
+  [Name in keyof Fields & RequestedColumn]-?: undefined extends Fields[Name]
+    ? Exclude<Fields[Name], undefined> | Extract<TaskRow[Name], null>
+    : Fields[Name];
+};
+
+/** A copy in which every field that was not given is what its column holds then: the column's default, or null. */
+function withDefaults<Fields extends Given>(given: Fields): Filled<Fields> {
+  const filled = REQUESTED_COLUMNS.map((name) => [name, given[name] ?? llmTasks[name].default ?? null]);
+  return Object.fromEntries(filled) as Filled<Fields>;
+}
+
 /** The request that created `task`, as a body of a creation; without its idempotency key. */
-export function requestOf(task: Task): Record<string, unknown> {
-  const { idempotency_key: _key, ...asked } = fields.shape;
-  const stored: Record<string, unknown> = task;
-  return Object.fromEntries(Object.keys(asked).map((name) => [name, stored[name]]));
+export function requestOf(task: TaskRow): Record<string, unknown> {
+  return Object.fromEntries(REQUESTED_COLUMNS.map((name) => [name, task[name]]));
 }
 
 function delaysOf({ max_attempts: _attempts, ...delays }: z.output<typeof retry>) {
@@ -57,7 +69,7 @@ function delaysOf({ max_attempts: _attempts, ...delays }: z.output<typeof retry>
 
 /** Where a body has objects of fields, by the dotted name of the place. */
 const KNOWN: Record<string, object> = {
-  "": fields.shape,
+  "": creationFields.shape,
   policy: policy.shape,
   "policy.retry": retry.shape,
   retry: retry.shape,

@@ -1,7 +1,7 @@
 /** The fields of a creation: what a client may say of a task, with the bounds and the meaning of each. */
-import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
-import { llmTasks } from "../db/schema.ts";
+import { DESIRED_FORMATS } from "../db/column-values.ts";
+import type { TaskRow } from "../db/rows.ts";
 import { httpUrl, json, jsonObject, longText, optional, text, texts } from "./fields.ts";
 
 const labels = z.array(text(128)).max(100);
@@ -71,7 +71,8 @@ const keyField = optional(idempotencyKey).describe(
 /** The idempotency key in a body whose other fields were checked before. */
 export const creationKey = z.object({ idempotency_key: keyField });
 
-export const creationFields = createInsertSchema(llmTasks, {
+/** The fields of a creation that are stored in the task's column of the same name. A field of a task that a client may send is named here, and nowhere else. */
+const columns = {
   context_id: text(512)
     .min(1)
     .meta({
@@ -87,8 +88,10 @@ export const creationFields = createInsertSchema(llmTasks, {
   }),
   context_hints: texts(1_000, 10_000).describe("What the agent is told of the context."),
   policy: policy.prefault({}).describe("How an attempt is made, and the creator's own words about that."),
-  desired_format: (column) =>
-    column.default("text").describe("The format of the output; the artifact's media type follows it."),
+  desired_format: z
+    .enum(DESIRED_FORMATS)
+    .default("text")
+    .describe("The format of the output; the artifact's media type follows it."),
   max_attempts: z.int().min(1).max(10).default(3).describe("How often the task may be tried before it is dead."),
   priority: optional(z.int().min(-100).max(100)).describe("A head start of so many minutes; 0 where it is not given."),
   requires: labels.default([]).describe("Labels that a worker must have to get the task."),
@@ -122,33 +125,11 @@ export const creationFields = createInsertSchema(llmTasks, {
     "The worker goes on with the CLI session of its last task of the same context.",
   ),
   callback_url: optional(httpUrl).describe("Who is told of the task's end, as webhooks are. Needs `CALLBACK_SECRET`."),
-})
-  .pick({
-    context_id: true,
-    agent_slug: true,
-    prompt: true,
-    context_hints: true,
-    policy: true,
-    desired_format: true,
-    max_attempts: true,
-    priority: true,
-    requires: true,
-    concurrency_key: true,
-    prefers: true,
-    queue_ttl_sec: true,
-    not_before: true,
-    agent_kind: true,
-    structured_input: true,
-    attachments: true,
-    tracing: true,
-    allow_fallback: true,
-    output_schema: true,
-    keep_transcript: true,
-    limits: true,
-    resume: true,
-    callback_url: true,
-  })
-  .extend({
-    retry: optional(retry).describe("An error is tried again after such a delay; without it, an error ends the task."),
-    idempotency_key: keyField,
-  });
+  retry: optional(retry).describe("An error is tried again after such a delay; without it, an error ends the task."),
+} satisfies { [Column in keyof TaskRow]?: z.ZodType };
+
+export const creationFields = z.object({ ...columns, idempotency_key: keyField });
+
+export type RequestedColumn = keyof typeof columns;
+/** The columns of a task that hold what its creator asked for. */
+export const REQUESTED_COLUMNS = Object.keys(columns) as RequestedColumn[];

@@ -16,6 +16,26 @@ export function pickColumns<Rows extends Table, Name extends keyof Rows["_"]["co
   return Object.fromEntries(names.map((name) => [name, columns[name]])) as Pick<Rows["_"]["columns"], Name>;
 }
 
+const FIELD_TYPES = ["uuid", "text", "integer", "bigint", "boolean", "jsonb"] as const;
+/** The types in SQL that fields of a statement's requests may have. */
+export type FieldType = (typeof FIELD_TYPES)[number];
+
+/** The types in SQL of the columns with these names. Throws an Error for a type that a statement's request cannot have. */
+export function typesOf<Rows extends Table, Name extends keyof Rows["_"]["columns"] & string>(
+  table: Rows,
+  names: readonly Name[],
+): Record<Name, FieldType> {
+  const columns: Rows["_"]["columns"] = getTableColumns(table);
+  const types = names.map((name) => {
+    const sqlType = columns[name]?.getSQLType();
+    const type = FIELD_TYPES.find((known) => known === sqlType);
+    if (type === undefined)
+      throw new Error(`The column ${name} has the type ${sqlType}, which is not among FIELD_TYPES.`);
+    return [name, type];
+  });
+  return Object.fromEntries(types) as Record<Name, FieldType>;
+}
+
 /** The JSON of a record in SQL: the columns with these names, and `more`, which is SQL such as `1 as n`. */
 export function jsonOf(names: readonly string[], more?: SQL): SQL {
   const fields = more ? sql`${columnsOf(names)}, ${more}` : columnsOf(names);

@@ -1,9 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Db, Value } from "./client.ts";
+import type { FieldType } from "./columns.ts";
 import { statement } from "./statement.ts";
-
-/** The type of a request's field in SQL. Fields of `jsonb` are given as values, and not as their text. */
-type FieldType = "uuid" | "text" | "integer" | "bigint" | "boolean" | "jsonb";
 
 /** Whether a statement passes over what somebody else has locked, or waits for it. */
 export type Locks = "skips locked" | "waits";
@@ -19,7 +17,7 @@ export interface SetStatement<Row, Request> {
 /**
  * A statement whose text begins with the CTE `request`: a row for each request of a set, with its `ordinal` and the fields of `types`. `body` gives
  * the CTEs that follow, and a SELECT with the `ordinal` of each request whose transition was made. A set of several travels as JSON. One request
- * travels as a value for each field, which needs no copy of a long text.
+ * travels as a value for each field, which needs no copy of a long text. Fields of `jsonb` are given as values, and not as their text.
  */
 export function setStatement<Row extends object, Request extends Record<string, unknown>>(
   name: string,

@@ -1,11 +1,13 @@
 /** The statement that creates tasks, for one and for many. */
 import { sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/create-task.ts";
+import { REQUESTED_COLUMNS } from "../contract/creation-fields.ts";
 import type { Task } from "../contract/views.ts";
 import { insertAudit } from "../db/audit.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf } from "../db/columns.ts";
+import { columnsOf, typesOf } from "../db/columns.ts";
+import { llmTasks } from "../db/schema.ts";
 import { type Locks, setStatement } from "../db/set-statement.ts";
 
 /** What the database says of a new task; all else of it is known beforehand. */
@@ -19,33 +21,7 @@ export type NewTask = CreateTask & {
   actor: string;
   detail: string;
 };
-const REQUESTED = {
-  context_id: "text",
-  agent_slug: "text",
-  prompt: "text",
-  context_hints: "jsonb",
-  policy: "jsonb",
-  desired_format: "text",
-  max_attempts: "integer",
-  priority: "integer",
-  requires: "jsonb",
-  concurrency_key: "text",
-  prefers: "jsonb",
-  queue_ttl_sec: "integer",
-  not_before: "bigint",
-  retry: "jsonb",
-  agent_kind: "text",
-  structured_input: "jsonb",
-  attachments: "jsonb",
-  tracing: "jsonb",
-  limits: "jsonb",
-  resume: "boolean",
-  allow_fallback: "boolean",
-  output_schema: "jsonb",
-  keep_transcript: "boolean",
-  callback_url: "text",
-} as const satisfies Record<keyof CreateTask, string>;
-const requested = columnsOf(Object.keys(REQUESTED));
+const requested = columnsOf(REQUESTED_COLUMNS);
 
 const ENTRY = {
   id: sql`entry_id`,
@@ -75,7 +51,7 @@ export const creations = batcher(
   setStatement<CreatedRow, NewTask>(
     "create",
     {
-      ...REQUESTED,
+      ...typesOf(llmTasks, REQUESTED_COLUMNS),
       id: "uuid",
       size_bytes: "integer",
       key: "text",
