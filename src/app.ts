@@ -42,6 +42,7 @@ import type { Route, RouteFacts } from "./http/route.ts";
 import { runtimeRoutes } from "./http/runtime-routes.ts";
 import { securityHeaders } from "./http/security-headers.ts";
 import { createStreams } from "./http/serve-stream.ts";
+import { taskReadingRoutes } from "./http/task-reading-routes.ts";
 import { taskRoutes } from "./http/task-routes.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { webhookRoutes } from "./http/webhook-routes.ts";
@@ -130,11 +131,13 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
   const { outputBytes } = config.limits;
   const callbacks = { allowed: config.outboundAllow, areSigned: config.callbackSecrets.length > 0 };
   const keyWatch = createKeyWatch(db);
+  const results = answersFrom(resultRoom, keyWatch);
   const streams = createStreams(keyWatch);
   const stats = openStats(db);
   const declared = [
     ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
-    ...taskRoutes(dispatcher, answersFrom(resultRoom, keyWatch), publicUrl, callbacks),
+    ...taskRoutes(dispatcher, results, publicUrl, callbacks),
+    ...taskReadingRoutes(results),
     ...liveOutputRoutes(openLiveFollowers(db), streams, config.liveOutput),
     ...eventRoutes(deps.eventHub, streams),
     ...runtimeRoutes(settings, membridge, deps.disk),

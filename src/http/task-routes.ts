@@ -1,30 +1,25 @@
 import { z } from "zod";
 import * as answers from "../contract/answers.ts";
 import * as creation from "../contract/create-task.ts";
-import * as queries from "../contract/queries.ts";
-import { auditRecord, resultRecord } from "../contract/records.ts";
 import * as requests from "../contract/requests.ts";
 import { invalidBody, refusal } from "../contract/service-answers.ts";
-import { slimResultRecord, slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { cancelTask } from "../queue/cancel.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
-import { explain } from "../queue/explain.ts";
-import { historyOf, resultsOf } from "../queue/history.ts";
 import { requeueTask } from "../queue/requeue.ts";
-import { tasks } from "../queue/task-list.ts";
-import { getTask } from "../queue/tasks.ts";
 import type { Callbacks } from "../webhooks/callback.ts";
-import { NO_TASK, pageOf } from "./answers.ts";
-import { OUTCOME, type ResultAnswers } from "./await-result.ts";
+import { NO_TASK } from "./answers.ts";
+import type { ResultAnswers } from "./await-result.ts";
 import { CREATED, create, replay } from "./create-task.ts";
 import { originOf } from "./redirect-to-https.ts";
-import { type Access, ADMINS, READERS, type Route, route } from "./route.ts";
-import { sendList } from "./send-list.ts";
+import { type Access, ADMINS, type Route, route } from "./route.ts";
 
 const SUBMITTERS: Access = ["submit"];
 
-/** `/api/runtime/llm-tasks`: what callers do with tasks: to create, look at, dispatch and end them. Agents call back at `publicUrl`, where that is set. */
+/**
+ * `POST /api/runtime/llm-tasks` and what is below it: callers create, dispatch and end tasks. What they read of tasks is in `task-reading-routes.ts`.
+ * Agents call back at `publicUrl`, where that is set.
+ */
 export function taskRoutes(
   dispatcher: Dispatcher,
   results: ResultAnswers,
@@ -44,38 +39,6 @@ export function taskRoutes(
       headers: ["Idempotency-Key", "Prefer"],
       answers: CREATED,
       handle: create(results, callbacks),
-    }),
-    route({
-      name: "listTasks",
-      summary: "List tasks",
-      method: "get",
-      path: "/api/runtime/llm-tasks",
-      access: READERS,
-      query: queries.taskFilter,
-      answers: pageOf(wholeOrSlim(taskRecord, slimTaskRecord), "The tasks, newest first."),
-      handle: ({ request, response, db, query }) => {
-        const { limit, after, fields, ...filter } = query();
-        return sendList(request, response, db, tasks(filter, fields), { limit, after });
-      },
-    }),
-    route({
-      name: "getTask",
-      summary: "Read a task",
-      method: "get",
-      path: "/api/runtime/llm-tasks/:id",
-      access: READERS,
-      answers: { 200: { means: "The task.", json: taskRecord }, ...NO_TASK },
-      handle: async ({ response, db, params }) => response.json(await getTask(db, params.id)),
-    }),
-    route({
-      name: "getTaskResult",
-      summary: "Wait for what comes of a task",
-      method: "get",
-      path: "/api/runtime/llm-tasks/:id/result",
-      access: READERS,
-      query: queries.resultWait,
-      answers: { ...OUTCOME, ...NO_TASK },
-      handle: (call) => results.answer(call, call.params.id, call.query().wait_seconds),
     }),
     route({
       name: "replayTask",
@@ -149,44 +112,6 @@ export function taskRoutes(
       },
       handle: async ({ response, db, caller, params, body }) =>
         response.json(await cancelTask(db, caller, params.id, body().reason)),
-    }),
-    route({
-      name: "explainTask",
-      summary: "Explain the state of a task",
-      method: "get",
-      path: "/api/runtime/llm-tasks/:id/explain",
-      access: READERS,
-      answers: { 200: { means: "Why the task is in its state.", json: answers.explanation }, ...NO_TASK },
-      handle: async ({ response, db, params }) => response.json(await explain(db, params.id)),
-    }),
-    route({
-      name: "listResults",
-      summary: "List the results of a task",
-      method: "get",
-      path: "/api/runtime/llm-tasks/:id/results",
-      access: READERS,
-      query: queries.resultFilter,
-      answers: {
-        ...pageOf(wholeOrSlim(resultRecord, slimResultRecord), "What workers handed in, newest first."),
-        ...NO_TASK,
-      },
-      handle: ({ request, response, db, params, query }) => {
-        const { limit, after, fields, ...filter } = query();
-        return sendList(request, response, db, resultsOf(db, params.id, filter, fields === "slim"), { limit, after });
-      },
-    }),
-    route({
-      name: "listHistory",
-      summary: "List what happened to a task",
-      method: "get",
-      path: "/api/runtime/llm-tasks/:id/history",
-      access: READERS,
-      query: queries.historyFilter,
-      answers: { ...pageOf(auditRecord, "The audit entries of the task and its leases, oldest first."), ...NO_TASK },
-      handle: ({ request, response, db, params, query }) => {
-        const { limit, after, ...filter } = query();
-        return sendList(request, response, db, historyOf(db, params.id, filter), { limit, after });
-      },
     }),
   ];
 }
