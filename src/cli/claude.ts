@@ -1,15 +1,7 @@
 import type { ErrorKind } from "../db/column-values.ts";
 import { kindOfMessage, kindOfWholeOutput } from "./known-messages.ts";
-import {
-  type CliFailure,
-  type CliReader,
-  type CliUsage,
-  type CliWindow,
-  countIn,
-  fieldsOf,
-  known,
-  textIn,
-} from "./reader.ts";
+import { countIn, fieldsOf, known, textIn } from "./printed-values.ts";
+import type { CliFailure, CliReader, CliUsage, CliWindow } from "./reader-types.ts";
 
 const BY_SUBTYPE: Record<string, ErrorKind> = {
   error_max_turns: "max_turns",

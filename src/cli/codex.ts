@@ -1,5 +1,6 @@
 import { kindOfMessage } from "./known-messages.ts";
-import { type CliReader, type CliUsage, countIn, fieldsOf, known, textIn } from "./reader.ts";
+import { countIn, fieldsOf, known, textIn } from "./printed-values.ts";
+import type { CliReader, CliUsage } from "./reader-types.ts";
 
 /** Reads what `codex exec --json` prints: the last message of the agent is the answer, `turn.failed` or `error` a failure. */
 export function readCodex(): CliReader {

@@ -1,7 +1,7 @@
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Metrics, UsageWindows } from "../db/column-values.ts";
 import { readCli } from "./read-cli.ts";
-import type { CliName, CliReading, CliUsage, CliWindow } from "./reader.ts";
+import type { CliName, CliReading, CliUsage, CliWindow } from "./reader-types.ts";
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, which JSON may escape. */
 const storable = (text: string) => text.replaceAll("\0", "").toWellFormed();

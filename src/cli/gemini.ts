@@ -1,6 +1,7 @@
 import type { ErrorKind } from "../db/column-values.ts";
 import { kindOfMessage } from "./known-messages.ts";
-import { type CliFailure, type CliReader, type CliUsage, countIn, fieldsOf, known, textIn } from "./reader.ts";
+import { countIn, fieldsOf, known, textIn } from "./printed-values.ts";
+import type { CliFailure, CliReader, CliUsage } from "./reader-types.ts";
 
 /** An error's code is the exit code of `gemini`, or the status of the API. */
 const BY_CODE: Record<number, ErrorKind> = {

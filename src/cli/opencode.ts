@@ -1,5 +1,6 @@
 import { kindOfMessage } from "./known-messages.ts";
-import { type CliReader, countIn, fieldsOf, textIn } from "./reader.ts";
+import { countIn, fieldsOf, textIn } from "./printed-values.ts";
+import type { CliReader } from "./reader-types.ts";
 
 /** Reads what `opencode run --format json` prints: the texts are the answer, each step says what it used, an `error` is a failure. */
 export function readOpencode(): CliReader {

@@ -6,7 +6,7 @@ import { createJsonFinder } from "./find-json.ts";
 import { readGemini } from "./gemini.ts";
 import { kindOfLastWords } from "./known-messages.ts";
 import { readOpencode } from "./opencode.ts";
-import type { CliName, CliReader, CliReading } from "./reader.ts";
+import type { CliName, CliReader, CliReading } from "./reader-types.ts";
 
 const READERS: Record<CliName, () => CliReader> = {
   claude: readClaude,

@@ -1,7 +1,7 @@
 /** What a worker may send to complete a task. */
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
-import { CLI_NAMES } from "../cli/reader.ts";
+import { CLI_NAMES } from "../cli/reader-types.ts";
 import { ERROR_KINDS } from "../db/column-values.ts";
 import { llmResults } from "../db/output-tables.ts";
 import { leaseId, longText, optional, present, text, texts } from "./fields.ts";

@@ -1,6 +1,6 @@
 /** What is stored of a creation, whose fields are in `creation-fields.ts`, and the creation that a stored task came from. */
 import { z } from "zod";
-import type { TaskRow } from "../db/rows.ts";
+import type { TaskRow } from "../db/row-types.ts";
 import { llmTasks } from "../db/schema.ts";
 import {
   attachment,

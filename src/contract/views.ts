@@ -1,7 +1,7 @@
 /** What travels, as types and as the names of columns. The records themselves, field by field, are the schemas beside this file. */
 import type { z } from "zod";
 import { shownUrl } from "../callable-addresses.ts";
-import type { WorkerRow } from "../db/rows.ts";
+import type { WorkerRow } from "../db/row-types.ts";
 import type * as answers from "./answers.ts";
 import {
   type artifactRecord,

@@ -3,7 +3,7 @@ import type { Caller } from "../caller.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import { newId } from "./ids.ts";
-import type { AuditRow } from "./rows.ts";
+import type { AuditRow } from "./row-types.ts";
 import { auditLogs } from "./schema.ts";
 
 /** What an audit entry says: who did what to which thing, in the words of api.md. */

@@ -2,7 +2,7 @@ import { and, eq, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
-import type { WorkerRow } from "../db/rows.ts";
+import type { WorkerRow } from "../db/row-types.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import { askHealth, otherNodeIn } from "./agent-health.ts";

@@ -6,7 +6,7 @@ import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { labelKeyOf } from "../db/queued-indexes.ts";
-import type { TaskRow } from "../db/rows.ts";
+import type { TaskRow } from "../db/row-types.ts";
 import { llmTasks } from "../db/schema.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
 import { takesCalls } from "./agent-refusals.ts";

@@ -5,7 +5,7 @@ import { type AuditFact, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { workerColumns, workers } from "../db/fleet-tables.ts";
-import type { WorkerRow } from "../db/rows.ts";
+import type { WorkerRow } from "../db/row-types.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { copyAccounts } from "./account-limits.ts";
 import type { Membridge } from "./membridge.ts";

@@ -1,4 +1,4 @@
-import type { WorkerRow } from "../db/rows.ts";
+import type { WorkerRow } from "../db/row-types.ts";
 import { isLoopbackUrl } from "./agent-url.ts";
 import type { Agent } from "./membridge-agents.ts";
 import { OFFLINE_AFTER_MS } from "./signs-of-life.ts";

@@ -2,7 +2,7 @@ import type { RequestHandler } from "express";
 import type { Logger } from "pino";
 import type { Meters } from "../metrics/meters.ts";
 import { parseTraceparent } from "../tracing/trace-context.ts";
-import { callerOf } from "./callers.ts";
+import { callerOf } from "./caller-of.ts";
 
 /** How the metrics count a request whose client went away before its answer had ended, as nginx writes it. */
 const CUT_OFF = "499";

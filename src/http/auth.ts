@@ -5,7 +5,7 @@ import type { Db } from "../db/client.ts";
 import type { Role } from "../db/column-values.ts";
 import { Forbidden } from "../errors.ts";
 import { findKeyAndRecordUse } from "../settings/named-keys.ts";
-import { callerOf } from "./callers.ts";
+import { callerOf } from "./caller-of.ts";
 import type { Access, OwnKey } from "./route.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import type { WrongKeys } from "./wrong-keys.ts";

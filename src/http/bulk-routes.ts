@@ -8,7 +8,7 @@ import type { Creation } from "../queue/create.ts";
 import { createTasks, type KeyedRequest } from "../queue/create-many.ts";
 import type { Callbacks } from "../webhooks/callback.ts";
 import { requireUsable } from "./create-task.ts";
-import { InvalidBody, InvalidValue, parseBody } from "./input.ts";
+import { InvalidBody, InvalidValue, parseBody } from "./parse-request.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 
 const CHANGED = { 200: { means: "How many tasks were changed.", json: bulk.changedTasks } };

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { completeTask as completion } from "../contract/complete-task.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
-import { fencedBody } from "./input.ts";
+import { fencedBody } from "./parse-request.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
 import { continueTrace } from "./request-trace.ts";
 import { ownFence } from "./require-own-worker.ts";

@@ -16,7 +16,7 @@ import { getTask } from "../queue/tasks.ts";
 import { type Callbacks, callbackFault } from "../webhooks/callback.ts";
 import type { Answers } from "./answers.ts";
 import { preferredWait, type ResultAnswers } from "./await-result.ts";
-import { InvalidBody, InvalidValue, parseBody, parseHeader } from "./input.ts";
+import { InvalidBody, InvalidValue, parseBody, parseHeader } from "./parse-request.ts";
 import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
 

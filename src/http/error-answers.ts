@@ -2,9 +2,9 @@ import type { ErrorRequestHandler, Request, RequestHandler } from "express";
 import type { Logger } from "pino";
 import { faultOf } from "../db/faults.ts";
 import { Refusal } from "../errors.ts";
-import { callerOf } from "./callers.ts";
-import { InvalidBody, InvalidValue } from "./input.ts";
+import { callerOf } from "./caller-of.ts";
 import { SHORT_BODY_BYTES } from "./json-body.ts";
+import { InvalidBody, InvalidValue } from "./parse-request.ts";
 
 const RETRY_AFTER_SECONDS = 2;
 

@@ -4,7 +4,7 @@ import type { EventHub, Follower } from "../events/event-hub.ts";
 import { type Position, parsePosition, positionText } from "../events/position.ts";
 import { readEvents } from "../events/read-events.ts";
 import type { EventStream } from "./event-stream.ts";
-import { InvalidValue } from "./input.ts";
+import { InvalidValue } from "./parse-request.ts";
 import { READERS, type Route, route } from "./route.ts";
 import type { StreamCall, Streams } from "./serve-stream.ts";
 

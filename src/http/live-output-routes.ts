@@ -6,7 +6,7 @@ import type { LiveFollowers } from "../queue/live-followers.ts";
 import { addLiveOutput, readLiveOutput } from "../queue/live-output.ts";
 import { getTask } from "../queue/tasks.ts";
 import { NO_LEASE } from "./answers.ts";
-import { fencedBody, InvalidValue } from "./input.ts";
+import { fencedBody, InvalidValue } from "./parse-request.ts";
 import { ownFence } from "./require-own-worker.ts";
 import { READERS, type Route, route, WORKERS } from "./route.ts";
 import type { StreamCall, Streams } from "./serve-stream.ts";

@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { refusal } from "../contract/service-answers.ts";
 import { Forbidden } from "../errors.ts";
-import { InvalidValue } from "./input.ts";
 import type { McpDeps } from "./mcp/serve.ts";
+import { InvalidValue } from "./parse-request.ts";
 import { READERS, type Route, route } from "./route.ts";
 
 export interface McpOptions {

@@ -7,7 +7,7 @@ import type { MembridgeAnswer } from "../fleet/membridge-attempt.ts";
 import { errorTextOf, selectLeader } from "../fleet/membridge-leader.ts";
 import type { Answers } from "./answers.ts";
 import { clientGone } from "./client-gone.ts";
-import { InvalidValue } from "./input.ts";
+import { InvalidValue } from "./parse-request.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 
 /** How an error of Membridge is passed on: with its own status and a general text, where nothing else is given here. */

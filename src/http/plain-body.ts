@@ -9,8 +9,8 @@ import {
   textOf,
   unknownFields,
 } from "../contract/plain-fields.ts";
-import { InvalidValue } from "./input.ts";
 import { type BodyLimits, reserveBody, SHORT_BODY_BYTES } from "./json-body.ts";
+import { InvalidValue } from "./parse-request.ts";
 
 /** Twice as many as a completion with all its tags. */
 const MOST_FIELDS = 2_000;

@@ -1,5 +1,5 @@
 import type { Request, RequestHandler } from "express";
-import { InvalidValue } from "./input.ts";
+import { InvalidValue } from "./parse-request.ts";
 
 /** Names of Docker Compose have underscores. */
 const HOST = /^[a-z0-9_.-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;

@@ -2,7 +2,7 @@ import type { RequestHandler, Response } from "express";
 import type { Task } from "../contract/views.ts";
 import { parseTraceparent, spanIdOfLease, type TraceContext, traceparentOf } from "../tracing/trace-context.ts";
 import { SPAN_KIND, type Tracer } from "../tracing/tracer.ts";
-import { callerOf } from "./callers.ts";
+import { callerOf } from "./caller-of.ts";
 
 declare global {
   namespace Express {

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { Refusal } from "../errors.ts";
 import { uploadOutput } from "../queue/upload.ts";
 import { requireAtMost } from "../storage/staging.ts";
-import { InvalidValue } from "./input.ts";
+import { InvalidValue } from "./parse-request.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
 import { ownLeaseId } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";

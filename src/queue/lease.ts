@@ -8,7 +8,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isUuid, newId } from "../db/ids.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
-import type { WorkerRow } from "../db/rows.ts";
+import type { WorkerRow } from "../db/row-types.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement, transition } from "../db/statement.ts";
 import { Conflict, Unavailable } from "../errors.ts";

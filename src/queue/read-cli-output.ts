@@ -1,5 +1,5 @@
 import { completionFrom } from "../cli/completion-from-output.ts";
-import type { CliName } from "../cli/reader.ts";
+import type { CliName } from "../cli/reader-types.ts";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { readLastChunks } from "../storage/chunks.ts";

@@ -1,7 +1,7 @@
 import { eq, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
-import type { ArtifactRow } from "../db/rows.ts";
+import type { ArtifactRow } from "../db/row-types.ts";
 import { messageOf } from "../errors.ts";
 import { type Content, contentOf, Damaged, type Facts } from "../storage/artifact-content.ts";
 import { keyIn } from "../storage/artifact-key.ts";

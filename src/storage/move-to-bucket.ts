@@ -2,7 +2,7 @@ import { and, asc, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { isDatabaseUnavailable } from "../db/faults.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
-import type { ArtifactRow } from "../db/rows.ts";
+import type { ArtifactRow } from "../db/row-types.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import { artifactKey } from "./artifact-key.ts";

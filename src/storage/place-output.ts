@@ -3,7 +3,7 @@ import { Readable } from "node:stream";
 import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
-import type { ArtifactRow, TaskRow } from "../db/rows.ts";
+import type { ArtifactRow, TaskRow } from "../db/row-types.ts";
 import { messageOf } from "../errors.ts";
 import { sha256Of } from "../sha256.ts";
 import { type ArtifactKey, artifactKey } from "./artifact-key.ts";

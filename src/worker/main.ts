@@ -9,7 +9,7 @@ import { openApiKey } from "./api-key.ts";
 import { commandFault } from "./can-run-command.ts";
 import { CLI_NAMES, type Command, cliCommand } from "./cli-command.ts";
 import { createRuntimeClient } from "./runtime-client.ts";
-import { work } from "./worker.ts";
+import { work } from "./work-loop.ts";
 
 const USAGE = `Usage: npm run worker -- --server http://host:3002 --cli claude [--cli-args '--permission-mode plan'] [--name <name>] [--concurrency 1]
   [--labels a,b] [--account <name>]

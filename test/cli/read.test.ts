@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readCli } from "../../src/cli/read-cli.ts";
-import type { CliName } from "../../src/cli/reader.ts";
+import type { CliName } from "../../src/cli/reader-types.ts";
 import * as printed from "./printed.ts";
 
 const NOT_ASKED = { code: 0, stderr: "" };

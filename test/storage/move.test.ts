@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { ArtifactRow } from "../../src/db/rows.ts";
+import type { ArtifactRow } from "../../src/db/row-types.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import { completed, inDatabase, storeAt, uploaded } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";

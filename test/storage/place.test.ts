@@ -2,7 +2,7 @@ import { Readable } from "node:stream";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import type { Db } from "../../src/db/client.ts";
-import type { ArtifactRow } from "../../src/db/rows.ts";
+import type { ArtifactRow } from "../../src/db/row-types.ts";
 import { StartError } from "../../src/errors.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { uploadOutput } from "../../src/queue/upload.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { InvalidValue } from "../input.ts";
+import { InvalidValue } from "../parse-request.ts";
 import type { RouteFacts } from "../route.ts";
 import { type Tool, waitArgument } from "./tools.ts";
 

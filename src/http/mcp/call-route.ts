@@ -4,7 +4,7 @@ import { Writable } from "node:stream";
 import type { Request, Response } from "express";
 import type { Db } from "../../db/client.ts";
 import { requireRole } from "../auth.ts";
-import { callerOf } from "../callers.ts";
+import { callerOf } from "../caller-of.ts";
 import { errorHandler } from "../error-answers.ts";
 import type { Route } from "../route.ts";
 import type { CallInput } from "./arguments.ts";

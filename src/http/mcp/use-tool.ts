@@ -1,4 +1,4 @@
-import { InvalidValue } from "../input.ts";
+import { InvalidValue } from "../parse-request.ts";
 import type { Route } from "../route.ts";
 import { type Arguments, divideArguments } from "./arguments.ts";
 import { callRoute, type OuterCall } from "./call-route.ts";

@@ -1,3 +1,4 @@
+/** What the readers of CLIs take and give. */
 import type { ErrorKind, Metrics } from "../db/column-values.ts";
 
 /** The programs whose output can be read. Any other command's output is taken as it is. */
@@ -43,21 +44,4 @@ export interface CliReading {
 export interface CliReader {
   take(value: Record<string, unknown>): void;
   end(): CliReading;
-}
-
-/** The object's fields; none for anything that is no object. What a CLI prints may have any shape. */
-export function fieldsOf(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
-}
-
-export const textIn = (value: unknown): string | undefined =>
-  typeof value === "string" && value !== "" ? value : undefined;
-
-/** A number that counts something: finite and not negative. */
-export const countIn = (value: unknown): number | undefined =>
-  typeof value === "number" && Number.isFinite(value) && value >= 0 ? value : undefined;
-
-/** The fields that are known. */
-export function known(usage: { [Field in keyof CliUsage]: CliUsage[Field] | undefined }): CliUsage {
-  return Object.fromEntries(Object.entries(usage).filter(([, value]) => value !== undefined));
 }
