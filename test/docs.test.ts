@@ -3,9 +3,12 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
 import { declaredCalls } from "../src/app.ts";
+import { taskRecord } from "../src/contract/task-record.ts";
+import { TASK_STATUSES } from "../src/db/column-values.ts";
 import type { Operation } from "../src/http/openapi/client-types.ts";
 import { documentOf } from "../src/http/openapi/document.ts";
 import type { Schema } from "../src/http/openapi/schemas.ts";
+import { TASK } from "./support/records.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
@@ -75,6 +78,39 @@ describe("what the pages name", () => {
       }),
     );
     expect(broken).toEqual([]);
+  });
+});
+
+describe("a field or a state of a task", () => {
+  const fields = Object.keys(taskRecord.shape);
+
+  it("is in the records that docs/walk.md prints", () => {
+    const printed = [...read("docs/walk.md").matchAll(/```json\n([\s\S]*?)```/g)].map(([, json = ""]) =>
+      JSON.parse(json),
+    );
+    const tasks = printed.map((answer) => answer.task ?? answer).filter((answer) => "agent_slug" in answer);
+    expect(tasks.length).toBeGreaterThan(0);
+    for (const task of tasks) expect(fields.filter((field) => !(field in task))).toEqual([]);
+  });
+
+  it("is in test/support/records.ts", () => {
+    expect(fields.filter((field) => !(field in TASK))).toEqual([]);
+  });
+
+  it("is a state that docs/lifecycle.md has an arrow to", () => {
+    const rows = [...read("docs/lifecycle.md").matchAll(/^\|[^|]*\|([^|]*)\|/gm)].map(([, to = ""]) => to);
+    expect(TASK_STATUSES.filter((status) => !rows.some((to) => to.includes(status)))).toEqual([]);
+  });
+
+  it("is a state that docs/api.md names", () => {
+    expect(TASK_STATUSES.filter((status) => !new RegExp(`\\b${status}\\b`).test(read("docs/api.md")))).toEqual([]);
+  });
+
+  it("is a state that bloom_runtime.task_is_possible allows, as the last migration that replaces it says", () => {
+    const made = below("migrations", /\.sql$/)
+      .sort()
+      .flatMap((path) => read(path).match(/FUNCTION bloom_runtime\.task_is_possible\([\s\S]*?\$\$;/i) ?? []);
+    expect(TASK_STATUSES.filter((status) => !made.at(-1)?.includes(`'${status}'`))).toEqual([]);
   });
 });
 

@@ -41,7 +41,7 @@ describe("with RUNTIME_API_KEY set", async () => {
     expect((await api[method](path).set("X-Runtime-API-Key", KEY)).status).not.toBe(401);
   });
 
-  it("CALLS has every route, by its address, once", () => {
+  it("test/support/calls.ts has every route, by its address, once", () => {
     const layers = app.router.stack.flatMap(({ handle }) => ("stack" in handle ? (handle as Router).stack : []));
     const mounted = layers.flatMap(({ route }) => {
       if (!route) return [];

@@ -8,7 +8,7 @@ type OtherState = "free" | "paced" | "limited" | "connected" | "disconnected";
 export type WorkerState = Worker["status"] | "drained" | "resting";
 
 /** The colour and the drawing of each state, in a field of 16 by 16. */
-const SHAPES: Record<TaskStatus | WorkerState | OtherState, [tone: string, path: string]> = {
+const TASK_SHAPES: Record<TaskStatus, [tone: string, path: string]> = {
   queued: ["wait", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M8 5v3l2 1.5"],
   leased: ["busy", "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11"],
   running: ["busy", "M5 3.5l8 4.5-8 4.5z"],
@@ -16,6 +16,8 @@ const SHAPES: Record<TaskStatus | WorkerState | OtherState, [tone: string, path:
   failed: ["bad", "M4 4l8 8M12 4l-8 8"],
   dead: ["bad", "M5.5 2h5L14 5.5v5L10.5 14h-5L2 10.5v-5zM6 6l4 4M10 6l-4 4"],
   cancelled: ["off", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M4.2 11.8l7.6-7.6"],
+};
+const OTHER_SHAPES: Record<WorkerState | OtherState, [tone: string, path: string]> = {
   online: ["good", "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
   offline: ["off", "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
   syncing: ["busy", "M3 8a5 5 0 0 1 9-3M13 8a5 5 0 0 1-9 3M12 2v3H9M4 14v-3h3"],
@@ -29,6 +31,9 @@ const SHAPES: Record<TaskStatus | WorkerState | OtherState, [tone: string, path:
   connected: ["good", "M3 8.5l3.5 3.5L13 4.5"],
   disconnected: ["bad", "M4 4l8 8M12 4l-8 8"],
 };
+const SHAPES = { ...TASK_SHAPES, ...OTHER_SHAPES };
+/** Every state of a task, in the order of its life. */
+export const TASK_STATUSES = Object.keys(TASK_SHAPES) as TaskStatus[];
 const FILLED: ReadonlySet<string> = new Set(["online", "running"]);
 
 export function StateShape({ state, word }: { state: keyof typeof SHAPES; word: string }) {

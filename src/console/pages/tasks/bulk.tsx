@@ -3,9 +3,10 @@ import { useState } from "preact/hooks";
 import { type ChangedTasks, Refused } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
+import { TASK_STATUSES } from "../../parts/state.tsx";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
-import { argsOf, type Filter, isEmpty, STATUSES } from "./filter.ts";
+import { argsOf, type Filter, isEmpty } from "./filter.ts";
 
 const countText = (count: number) => texts.value.common.tasks(count, numberText(count));
 
@@ -14,7 +15,7 @@ type Verb = "cancel" | "requeue" | "replay";
 const STATES: Record<Verb, readonly string[]> = {
   cancel: ["queued", "leased", "running"],
   requeue: ["failed", "dead"],
-  replay: STATUSES,
+  replay: TASK_STATUSES,
 };
 const VERBS: readonly Verb[] = ["cancel", "requeue", "replay"];
 
@@ -91,7 +92,7 @@ export function Bulk({ filter, chosen, clear }: BulkProps) {
   };
 
   const isOfFilter = chosen.size === 0;
-  const states = filter.status?.split(",") ?? STATUSES;
+  const states = filter.status?.split(",") ?? TASK_STATUSES;
   const isPossible = (verb: Verb) =>
     may(verb === "replay" ? "submit" : "administer") && states.some((each) => STATES[verb].includes(each));
   if (isOfFilter && isEmpty(filter)) return null;

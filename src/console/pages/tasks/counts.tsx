@@ -1,10 +1,10 @@
 /** How many tasks there are in each state, as the choice of states. The service keeps these counts, so that they never cost a scan. */
-import { TaskState } from "../../parts/state.tsx";
+import { TASK_STATUSES, TaskState } from "../../parts/state.tsx";
 import { addressOf } from "../../router.ts";
 import { client } from "../../session.ts";
 import { useSnapshot } from "../../snapshot.ts";
 import { shortNumber, texts } from "../../texts.ts";
-import { type Filter, STATUSES } from "./filter.ts";
+import type { Filter } from "./filter.ts";
 
 const PAUSE_MS = 5_000;
 
@@ -23,7 +23,7 @@ export function Counts({ filter }: { filter: Filter }) {
       <a href={addressOf("tasks", undefined, rest)} aria-current={chosen.length === 0 ? "true" : undefined}>
         {all} <b>{data ? shortNumber(data.tasks.total) : "·"}</b>
       </a>
-      {STATUSES.map((each) => (
+      {TASK_STATUSES.map((each) => (
         <a
           key={each}
           href={addressOf("tasks", undefined, { ...rest, status: toggled(each) })}

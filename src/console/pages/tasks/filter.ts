@@ -2,8 +2,6 @@
 import type { ListTasksArgs } from "../../../client/index.ts";
 import { addressOf, go } from "../../router.ts";
 
-export const STATUSES = ["queued", "leased", "running", "completed", "failed", "dead", "cancelled"] as const;
-
 /** The names in the box, and those of the call. */
 export const NAMES = {
   status: "status",

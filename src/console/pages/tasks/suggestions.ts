@@ -1,7 +1,8 @@
 import { useEffect, useState } from "preact/hooks";
+import { TASK_STATUSES } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
-import { isName, NAMES, STATUSES } from "./filter.ts";
+import { isName, NAMES } from "./filter.ts";
 
 const MOST = 8;
 /** The names of workers are asked for when nobody has typed for so long. */
@@ -12,7 +13,7 @@ export function useSuggestions(typed: string, known: { agent: string[]; context:
   const [, name = "", begin = ""] = /^(\w+):(.*)$/.exec(typed) ?? [];
   const workers = useWorkers(name === "worker" ? begin : undefined);
   const values: Record<string, readonly string[]> = {
-    status: STATUSES,
+    status: TASK_STATUSES,
     error: Object.keys(texts.value.states.kind),
     agent: known.agent,
     context: known.context,
@@ -26,7 +27,7 @@ export function useSuggestions(typed: string, known: { agent: string[]; context:
   }
   const names = Object.keys(NAMES).map((each) => `${each}:`);
   if (typed === "") return names;
-  const likely = STATUSES.map((each) => `status:${each}`);
+  const likely = TASK_STATUSES.map((each) => `status:${each}`);
   return [...names, ...likely].filter((each) => each.includes(typed.toLowerCase())).slice(0, MOST);
 }
 
