@@ -1,6 +1,7 @@
 import { defineConfig } from "drizzle-kit";
 import { getTableName, is } from "drizzle-orm";
 import { PgTable } from "drizzle-orm/pg-core";
+import * as auditTable from "./src/db/audit-table.ts";
 import * as fleetTables from "./src/db/fleet-tables.ts";
 import * as liveOutputTable from "./src/db/live-output-table.ts";
 import * as outputTables from "./src/db/output-tables.ts";
@@ -14,6 +15,7 @@ import * as webhookTables from "./src/db/webhook-tables.ts";
 
 const ours = [
   schema,
+  auditTable,
   fleetTables,
   outputTables,
   settingsTables,
@@ -36,6 +38,7 @@ export default defineConfig({
   dialect: "postgresql",
   schema: [
     "./src/db/schema.ts",
+    "./src/db/audit-table.ts",
     "./src/db/fleet-tables.ts",
     "./src/db/output-tables.ts",
     "./src/db/settings-tables.ts",

@@ -1,10 +1,10 @@
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
+import { auditLogs } from "./audit-table.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
 import { newId } from "./ids.ts";
 import type { AuditRow } from "./row-types.ts";
-import { auditLogs } from "./schema.ts";
 
 /** What an audit entry says: who did what to which thing, in the words of api.md. */
 export type AuditFact = Pick<AuditRow, "action" | "entity_type" | "entity_id" | "actor" | "detail">;

@@ -1,8 +1,9 @@
 /** What the tables hold, a row each. */
 
+import type { auditLogs } from "./audit-table.ts";
 import type { accounts, workerColumns, workers } from "./fleet-tables.ts";
 import type { llmResults, runtimeArtifacts } from "./output-tables.ts";
-import type { auditLogs, leases, llmTasks } from "./schema.ts";
+import type { leases, llmTasks } from "./schema.ts";
 
 export type TaskRow = typeof llmTasks.$inferSelect;
 export type LeaseRow = typeof leases.$inferSelect;

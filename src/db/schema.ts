@@ -1,17 +1,18 @@
 /**
- * The tables; those of workers and accounts are in `fleet-tables.ts`, those of outputs in `output-tables.ts`, those of settings in `settings-tables.ts`. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
+ * The tables of tasks and leases. Those of workers and accounts are in `fleet-tables.ts`, those of outputs in `output-tables.ts`, those of settings
+ * in `settings-tables.ts`, and that of the audit in `audit-table.ts`. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
  * Times are epoch milliseconds by the database's clock (lifecycle.md, invariant 6). There are no foreign keys: adopted databases hold
  * rows whose task or worker is gone, and every row is kept. Indexes for "newest first" are ascending and read backwards:
  * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
  */
 
 import { sql } from "drizzle-orm";
-import { bigint, boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
-import { epochMs, transactionId } from "./column-types.ts";
+import { boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { epochMs } from "./column-types.ts";
 import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./column-values.ts";
 import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES } from "./column-values.ts";
 import { ONE_RUNNING_PER_KEY } from "./faults.ts";
-import { freeWith, isUncommon } from "./list-indexes.ts";
+import { freeWith } from "./list-indexes.ts";
 import { dueOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import { heldStatuses } from "./status-lists.ts";
 
@@ -166,32 +167,5 @@ export const leases = pgTable(
     index("leases_ended_otherwise")
       .on(lease.status, lease.started_at, lease.id)
       .where(sql`${lease.status} in ('expired', 'failed')`),
-  ],
-);
-
-export const auditLogs = pgTable(
-  "audit_logs",
-  {
-    id: uuid().primaryKey(),
-    timestamp: epochMs("timestamp").notNull(),
-    action: text().notNull(),
-    entity_type: text().notNull(),
-    entity_id: text().notNull(),
-    actor: text().notNull(),
-    detail: text().notNull(),
-    /** The order in which entries were written. Their times would mix it up when the database's clock is set back. */
-    seq: bigint({ mode: "number" }).generatedAlwaysAsIdentity().notNull(),
-    /** The transaction that wrote the entry: a later `seq` may be committed earlier, so that events are read by this (events/position.ts). */
-    xid: transactionId().notNull().default(sql`pg_current_xact_id()`),
-  },
-  (entry) => [
-    // db/audit.ts: all entries, newest first
-    uniqueIndex("audit_logs_newest").on(entry.seq),
-    // db/audit.ts: the entries of actions that are not part of every task's life
-    index("audit_logs_uncommon").on(entry.seq).where(isUncommon(entry.action)),
-    // events/read-events.ts: the entries of ended transactions behind a position
-    index("audit_logs_in_order").on(entry.xid, entry.seq),
-    // queue/history.ts: the entries about a task and its leases
-    index("audit_logs_by_entity").on(entry.entity_id, entry.seq),
   ],
 );

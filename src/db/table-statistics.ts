@@ -1,8 +1,9 @@
 import { getTableName, sql } from "drizzle-orm";
+import { auditLogs } from "./audit-table.ts";
 import type { Db } from "./client.ts";
 import { workers } from "./fleet-tables.ts";
 import { llmResults, outputChunks, runtimeArtifacts, stagedOutputs } from "./output-tables.ts";
-import { auditLogs, leases, llmTasks } from "./schema.ts";
+import { leases, llmTasks } from "./schema.ts";
 
 const GROWING = [llmTasks, leases, workers, auditLogs, llmResults, runtimeArtifacts, outputChunks, stagedOutputs].map(
   getTableName,

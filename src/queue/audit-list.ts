@@ -2,10 +2,10 @@
 import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { AuditFilter, HistoryFilter } from "../contract/filters.ts";
 import { AUDIT_FIELDS } from "../db/audit.ts";
+import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/columns.ts";
 import { COMMON_ACTIONS, isUncommon } from "../db/list-indexes.ts";
-import { auditLogs } from "../db/schema.ts";
 import type { Part, Source } from "../db/source.ts";
 
 const LIST = {

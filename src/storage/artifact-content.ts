@@ -1,9 +1,9 @@
 import { and, desc, eq } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
+import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/row-types.ts";
-import { auditLogs } from "../db/schema.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import { type ArtifactKey, keyIn } from "./artifact-key.ts";
 import type { ArtifactStore } from "./artifact-store.ts";

@@ -9,10 +9,10 @@ import type {
   WebhookWithSecret,
 } from "../contract/webhook-records.ts";
 import { actorOf, audit } from "../db/audit.ts";
+import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { isUuid, newId } from "../db/ids.ts";
-import { auditLogs } from "../db/schema.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { webhookDeliveries, webhookRests, webhooks } from "../db/webhook-tables.ts";
 import { Conflict } from "../errors.ts";

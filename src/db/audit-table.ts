@@ -1,0 +1,32 @@
+/** The table of the audit: who did what to which thing. */
+import { sql } from "drizzle-orm";
+import { bigint, index, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { epochMs, transactionId } from "./column-types.ts";
+import { isUncommon } from "./list-indexes.ts";
+
+export const auditLogs = pgTable(
+  "audit_logs",
+  {
+    id: uuid().primaryKey(),
+    timestamp: epochMs("timestamp").notNull(),
+    action: text().notNull(),
+    entity_type: text().notNull(),
+    entity_id: text().notNull(),
+    actor: text().notNull(),
+    detail: text().notNull(),
+    /** The order in which entries were written. Their times would mix it up when the database's clock is set back. */
+    seq: bigint({ mode: "number" }).generatedAlwaysAsIdentity().notNull(),
+    /** The transaction that wrote the entry: a later `seq` may be committed earlier, so that events are read by this (events/position.ts). */
+    xid: transactionId().notNull().default(sql`pg_current_xact_id()`),
+  },
+  (entry) => [
+    // db/audit.ts: all entries, newest first
+    uniqueIndex("audit_logs_newest").on(entry.seq),
+    // db/audit.ts: the entries of actions that are not part of every task's life
+    index("audit_logs_uncommon").on(entry.seq).where(isUncommon(entry.action)),
+    // events/read-events.ts: the entries of ended transactions behind a position
+    index("audit_logs_in_order").on(entry.xid, entry.seq),
+    // queue/history.ts: the entries about a task and its leases
+    index("audit_logs_by_entity").on(entry.entity_id, entry.seq),
+  ],
+);
