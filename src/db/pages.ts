@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "./client.ts";
-import { type Cursor, findRows, placeOf, type Source, type Wanted } from "./source.ts";
+import { type Cursor, findRows, placeOf, type Source, type Wanted } from "./list-source.ts";
 
 export interface Page {
   /** Where the next page begins; undefined when there is none. */

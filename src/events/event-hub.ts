@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
-import { watchWaiters } from "../metrics/watched.ts";
+import { watchWaiters } from "../metrics/shared-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { type EventBatch, enterEvents, readEvents } from "./read-events.ts";

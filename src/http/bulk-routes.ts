@@ -3,7 +3,7 @@ import * as bulk from "../contract/bulk.ts";
 import { createTask as creation } from "../contract/create-task.ts";
 import { creationKey } from "../contract/creation-fields.ts";
 import { Conflict } from "../errors.ts";
-import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-tasks.ts";
+import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching-tasks.ts";
 import type { Creation } from "../queue/create.ts";
 import { createTasks, type KeyedRequest } from "../queue/create-many.ts";
 import type { Callbacks } from "../webhooks/callback.ts";

@@ -2,8 +2,8 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Request, Response } from "express";
 import type { Db } from "../db/client.ts";
+import type { Cursor, Source, Wanted } from "../db/list-source.ts";
 import { openPage, type Page } from "../db/pages.ts";
-import type { Cursor, Source, Wanted } from "../db/source.ts";
 import { sendText } from "./send-json.ts";
 
 /** The page of a list that the query asks for, as a bare array; where there are more, `Link: <…>; rel="next"` is the address of the next. */

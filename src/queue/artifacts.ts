@@ -4,8 +4,8 @@ import { ARTIFACT_FIELDS, type Artifact, SLIM_ARTIFACT_FIELDS } from "../contrac
 import type { Db } from "../db/client.ts";
 import { jsonOf, pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
+import type { Source } from "../db/list-source.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
-import type { Source } from "../db/source.ts";
 import { NotFound } from "../errors.ts";
 import { taskHasEnded } from "./fence.ts";
 

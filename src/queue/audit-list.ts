@@ -6,7 +6,7 @@ import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/columns.ts";
 import { COMMON_ACTIONS, isUncommon } from "../db/list-indexes.ts";
-import type { Part, Source } from "../db/source.ts";
+import type { Part, Source } from "../db/list-source.ts";
 
 const LIST = {
   table: auditLogs,

@@ -4,9 +4,9 @@ import { RESULT_FIELDS } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
+import type { Source } from "../db/list-source.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { leases } from "../db/schema.ts";
-import type { Source } from "../db/source.ts";
 import { entriesOf } from "./audit-list.ts";
 import { getTask } from "./tasks.ts";
 

@@ -3,8 +3,8 @@ import type { LeaseFilter } from "../contract/filters.ts";
 import { LEASE_FIELDS, type Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/columns.ts";
+import type { Part, Source } from "../db/list-source.ts";
 import { leases } from "../db/schema.ts";
-import type { Part, Source } from "../db/source.ts";
 import { leaseColumns } from "./fence.ts";
 
 const newestFirst = [desc(leases.started_at), desc(leases.id)];

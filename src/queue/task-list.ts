@@ -6,8 +6,8 @@ import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/column-valu
 import { jsonOf } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { freeWith } from "../db/list-indexes.ts";
+import type { Part, Source } from "../db/list-source.ts";
 import { llmTasks } from "../db/schema.ts";
-import type { Part, Source } from "../db/source.ts";
 import { taskBytes } from "./tasks.ts";
 
 /** What a list gives of each task: all of it, or nothing that may be long. */

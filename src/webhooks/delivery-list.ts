@@ -1,7 +1,7 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { DeliveryFilter } from "../contract/filters.ts";
 import { jsonOf } from "../db/columns.ts";
-import type { Part, Source } from "../db/source.ts";
+import type { Part, Source } from "../db/list-source.ts";
 import { webhookDeliveries as deliveries } from "../db/webhook-tables.ts";
 
 const FIELDS = [

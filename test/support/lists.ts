@@ -1,6 +1,6 @@
 import type { Db } from "../../src/db/client.ts";
+import type { Source } from "../../src/db/list-source.ts";
 import { openPage } from "../../src/db/pages.ts";
-import type { Source } from "../../src/db/source.ts";
 
 /** The records of a list's first page. */
 export async function listed(db: Db, source: Source, limit = 500): Promise<Record<string, unknown>[]> {

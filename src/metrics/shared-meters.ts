@@ -1,4 +1,4 @@
-/** What several parts of the service report under one name: each part watches its own numbers. */
+/** Meters that several parts of the service share under one name: how many callers wait, circuits, loops, and calls over the network. */
 import type { Meters } from "./meters.ts";
 import type { Reading } from "./registry.ts";
 
