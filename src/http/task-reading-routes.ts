@@ -11,8 +11,9 @@ import { NO_TASK, pageOf } from "./answers.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
+import { sendTaskInput } from "./task-input.ts";
 
-/** `GET /api/runtime/llm-tasks` and what is below it: what callers read of tasks. The routes that change tasks are in `task-routes.ts`. */
+/** `GET /api/runtime/llm-tasks` and what is below it: what callers, and workers, read of tasks. The routes that change tasks are in `task-routes.ts`. */
 export function taskReadingRoutes(results: ResultAnswers): Route[] {
   return [
     route({
@@ -36,6 +37,23 @@ export function taskReadingRoutes(results: ResultAnswers): Route[] {
       access: READERS,
       answers: { 200: { means: "The task.", json: taskRecord }, ...NO_TASK },
       handle: async ({ response, db, params }) => response.json(await getTask(db, params.id)),
+    }),
+    route({
+      name: "getTaskInput",
+      summary: "Read what a task brings besides its prompt",
+      method: "get",
+      path: "/api/runtime/llm-tasks/:id/input/:name",
+      access: ["work", "read", "submit"],
+      limit: "worker calls",
+      headers: ["X-Lease-Id"],
+      answers: {
+        200: {
+          means: "The input; empty where the task has none of it.",
+          other: { "text/plain": "Text as it is, anything else as JSON." },
+        },
+        404: "There is no such task, or no such input.",
+      },
+      handle: sendTaskInput,
     }),
     route({
       name: "getTaskResult",

@@ -20,7 +20,6 @@ import { sendPlain, wantsText } from "./plain-answer.ts";
 import { ownFence, ownLeaseId, requireOwnWorker } from "./require-own-worker.ts";
 import { type Route, route, WORKERS } from "./route.ts";
 import { sendJson } from "./send-json.ts";
-import { sendTaskInput } from "./task-input.ts";
 import { upload } from "./upload.ts";
 
 export interface WorkRouteDeps {
@@ -154,23 +153,6 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
         415: "The output came with a Content-Encoding.",
       },
       handle: upload(outputBytes),
-    }),
-    route({
-      name: "getTaskInput",
-      summary: "Read what a task brings besides its prompt",
-      method: "get",
-      path: "/api/runtime/llm-tasks/:id/input/:name",
-      access: ["work", "read", "submit"],
-      limit: "worker calls",
-      headers: ["X-Lease-Id"],
-      answers: {
-        200: {
-          means: "The input; empty where the task has none of it.",
-          other: { "text/plain": "Text as it is, anything else as JSON." },
-        },
-        404: "There is no such task, or no such input.",
-      },
-      handle: sendTaskInput,
     }),
     route({
       name: "releaseTask",
