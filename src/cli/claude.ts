@@ -1,6 +1,6 @@
 import type { ErrorKind } from "../db/column-values.ts";
 import { kindOfMessage, kindOfWholeOutput } from "./known-messages.ts";
-import { countIn, fieldsOf, known, textIn } from "./printed-values.ts";
+import { countIn, fieldsOf, kindFrom, known, textIn } from "./printed-values.ts";
 import type { CliFailure, CliReader, CliUsage, CliWindow } from "./reader-types.ts";
 
 const BY_SUBTYPE: Record<string, ErrorKind> = {
@@ -84,9 +84,9 @@ function failureIn(
   const told = inText ?? (result ? kindOfMessage(message) : undefined);
   const status = countIn(result?.api_error_status);
   const kind =
-    BY_SUBTYPE[String(result?.subtype)] ??
-    BY_TERMINAL_REASON[String(result?.terminal_reason)] ??
-    BY_ASSISTANT_ERROR[assistantError ?? ""] ??
+    kindFrom(BY_SUBTYPE, result?.subtype) ??
+    kindFrom(BY_TERMINAL_REASON, result?.terminal_reason) ??
+    kindFrom(BY_ASSISTANT_ERROR, assistantError) ??
     (status === undefined ? undefined : (BY_API_STATUS[status] ?? (status >= 500 ? "provider_error" : undefined))) ??
     told?.kind ??
     (isDenied(result) ? "denied" : undefined);
@@ -99,7 +99,8 @@ function latestReset(windows: CliWindow[]): number | undefined {
   const resets = windows.flatMap(({ status, resetsAtMs }) =>
     status === "rejected" && resetsAtMs !== null ? [resetsAtMs] : [],
   );
-  return resets.length > 0 ? Math.max(...resets) : undefined;
+  // Not Math.max(...resets): a call with 200,000 arguments ends in a full stack.
+  return resets.reduce<number | undefined>((last, next) => Math.max(last ?? next, next), undefined);
 }
 
 const isDenied = (result: Record<string, unknown> | undefined) =>
@@ -119,9 +120,21 @@ function keepWindow(windows: Map<string, CliWindow>, info: Record<string, unknow
 
 /** The structured answer where one was asked for, else the text. */
 function answerIn(result: Record<string, unknown>): string | null {
-  if (result.structured_output !== undefined && result.structured_output !== null)
-    return JSON.stringify(result.structured_output);
+  if (result.structured_output !== undefined && result.structured_output !== null) {
+    const answer = jsonOf(result.structured_output);
+    if (answer !== undefined) return answer;
+  }
   return typeof result.result === "string" ? result.result : null;
+}
+
+/** The value in JSON. Undefined for one that is nested so deep, some thousand levels, that it can be parsed and not written. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
 }
 
 function textOf(assistant: Record<string, unknown>): string | undefined {

@@ -17,9 +17,10 @@ export function createJsonFinder(found: (value: Record<string, unknown>) => void
   let open = "";
   let parsedAgain = 0;
 
+  /** Arrays within arrays are passed over: no CLI prints them, and following a million levels of them would end in a full stack. */
   function take(value: unknown): void {
-    if (Array.isArray(value)) for (const inner of value) take(inner);
-    else if (typeof value === "object" && value !== null) found({ ...value });
+    for (const inner of Array.isArray(value) ? value : [value])
+      if (typeof inner === "object" && inner !== null && !Array.isArray(inner)) found({ ...inner });
   }
 
   function endLine(): void {

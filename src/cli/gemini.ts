@@ -34,7 +34,8 @@ function failureIn(answer: Record<string, unknown> | undefined, text: string | n
   if (!answer.error) return text === null ? { kind: "parse_error", message: "Gemini's answer is empty." } : undefined;
   const error = fieldsOf(answer.error);
   const message = textIn(error.message) ?? "Gemini failed.";
-  const code = Number(error.code);
+  // A list or an object may have no number, and asking for it throws.
+  const code = typeof error.code === "object" ? Number.NaN : Number(error.code);
   const byStatus = code === 503 ? "overloaded" : code >= 500 && code < 600 ? "provider_error" : undefined;
   return { kind: BY_CODE[code] ?? byStatus ?? kindOfMessage(message)?.kind, message };
 }

@@ -1,3 +1,4 @@
+import type { ErrorKind } from "../db/column-values.ts";
 /** Reads single values of what a CLI printed, which may have any shape. */
 import type { CliUsage } from "./reader-types.ts";
 
@@ -8,6 +9,13 @@ export function fieldsOf(value: unknown): Record<string, unknown> {
 
 export const textIn = (value: unknown): string | undefined =>
   typeof value === "string" && value !== "" ? value : undefined;
+
+/**
+ * The kind that the table has for a text that a CLI printed. The text may be "constructor" or "__proto__", which every object has by inheritance, and
+ * the value may be no text at all.
+ */
+export const kindFrom = (table: Record<string, ErrorKind>, value: unknown): ErrorKind | undefined =>
+  typeof value === "string" && Object.hasOwn(table, value) ? table[value] : undefined;
 
 /** A number that counts something: finite and not negative. */
 export const countIn = (value: unknown): number | undefined =>

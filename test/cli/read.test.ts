@@ -216,3 +216,30 @@ describe("any of them, without a word of JSON", () => {
     expect(failure).toEqual({ kind: "rate_limited", message: "5-hour limit reached ∙ resets 2am" });
   });
 });
+
+describe("an output that is meant to break its reader", () => {
+  const deep = "[".repeat(100_000) + "]".repeat(100_000);
+  const noText = '{"toString": 1, "valueOf": 1}';
+  const failed = (fields: string) => `{"type": "result", "is_error": true, "result": "no", ${fields}}`;
+  const limits = Array.from(
+    { length: 150_000 },
+    (_, n) =>
+      `{"type":"rate_limit_event","rate_limit_info":{"rateLimitType":"w${n}","status":"rejected","resetsAt":${n}}}`,
+  );
+
+  it.each<[CliName, string, string | undefined, string]>([
+    ["claude", "arrays in arrays", "parse_error", deep],
+    ["claude", "a name that every object has", "parse_error", failed('"subtype": "constructor"')],
+    ["claude", "the name of the prototype", "parse_error", failed('"terminal_reason": "__proto__"')],
+    ["claude", "such a name in a message", "parse_error", '{"type": "assistant", "error": "toString"}'],
+    ["claude", "an object that cannot be a text", "parse_error", failed(`"subtype": ${noText}`)],
+    ["claude", "a subtype of many levels", "parse_error", failed(`"subtype": ${deep}`)],
+    ["claude", "an answer of many levels", undefined, `{"type": "result", "structured_output": ${deep}}`],
+    ["claude", "very many limits", "rate_limited", [...limits, failed('"api_error_status": 429')].join("\n")],
+    ["gemini", "a code that is no number", "parse_error", `{"error": {"code": ${noText}}}`],
+    ["gemini", "a code of many levels", "parse_error", `{"error": {"code": ${deep}}}`],
+  ])("%s: %s", async (name, _what, kind, text) => {
+    const { failure } = await readCli(name, [text], NOT_ASKED);
+    expect(failure?.kind).toBe(kind);
+  });
+});
