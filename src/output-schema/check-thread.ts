@@ -30,12 +30,14 @@ const meta2020 = new Ajv2020(OPTIONS);
 const FOR_ONE: Options = { ...OPTIONS, meta: false, validateSchema: false };
 
 function judge({ schema, output }: Question): Judgement {
-  const is2020 = "$schema" in schema && DRAFT_2020.test(String(schema.$schema));
+  const is2020 = "$schema" in schema && typeof schema.$schema === "string" && DRAFT_2020.test(schema.$schema);
   const judgeOfSchemas = is2020 ? meta2020 : meta;
   try {
     if (output === null && !judgeOfSchemas.validateSchema(schema))
       return { schemaFault: faultsIn(judgeOfSchemas.errors).join("; ") };
     const validate = new (is2020 ? Ajv2020 : Ajv)(FOR_ONE).compile(schema);
+    // Such a function answers with a promise, whose rejection would end this thread and fail the question of somebody else.
+    if ("$async" in validate && validate.$async) return { schemaFault: "it is asynchronous ($async)" };
     if (output === null) return {};
     const value = parsed(output);
     if (value === NOT_JSON) return { outputFaults: ["it is not JSON"] };

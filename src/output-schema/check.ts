@@ -70,6 +70,10 @@ async function start(): Promise<Worker> {
   const worker = new Worker(PROGRAM, { resourceLimits: LIMITS, stdout: true, stderr: true, env: {} });
   // The process may end while the thread is there.
   worker.unref();
+  // A thread that has ended by itself answers nothing: the next question starts another one.
+  worker.once("exit", () => {
+    if (thread === worker) thread = undefined;
+  });
   try {
     // Its first message says that it is ready.
     await once(worker, "message", { signal: AbortSignal.timeout(STARTS_WITHIN_MS) });

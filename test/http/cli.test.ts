@@ -234,6 +234,8 @@ describe("output_schema", () => {
     ["a draft that is not known", { $schema: "http://x.example/draft" }, "schema"],
     ["more than 64 KB", { description: "x".repeat(65_536) }, "65536 bytes"],
     ["no object", [], "must be an object"],
+    ["of a draft that cannot be a text", { $schema: { toString: 1 } }, "$schema must be a string"],
+    ["asynchronous", { $async: true, type: "string" }, "asynchronous"],
   ])("is refused when it is %s", async (_what, schema, why) => {
     const { error } = (await create(schema).expect(400)).body;
     expect(error.fieldErrors.output_schema.join()).toContain(why);
