@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { and, asc, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
+import { KEY_NAME } from "../contract/key-records.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -96,6 +97,9 @@ export async function revokeKey(
   name: string,
   { older = false, caller }: { older?: boolean; caller?: Caller } = {},
 ): Promise<number> {
+  const isNone = `There is no valid key "${name}".`;
+  // PostgreSQL fails on a name with a NUL, which no key has.
+  if (!KEY_NAME.test(name)) throw new NotFound(isNone);
   return inTransaction(db, async (tx) => {
     const valid = await tx
       .select({ id: apiKeys.id })
@@ -103,7 +107,7 @@ export async function revokeKey(
       .where(and(eq(apiKeys.name, name), isNull(apiKeys.revoked_at)))
       .orderBy(asc(apiKeys.created_at), asc(apiKeys.id))
       .for("update");
-    if (valid.length === 0) throw new NotFound(`There is no valid key "${name}".`);
+    if (valid.length === 0) throw new NotFound(isNone);
     if (older && valid.length === 1)
       throw new NotFound(`There is only one valid key "${name}", and no older one beside it.`);
     const ids = (older ? valid.slice(0, 1) : valid).map(({ id }) => id);

@@ -121,6 +121,7 @@ describe("a named key", () => {
     expect(revoked.body).toEqual({ revoked: 1 });
     await api.get(`${R}/whoami`).set(HEADER, made.key).expect(401);
     await api.delete(`${R}/keys/rpi`).set(HEADER, keys.admin).expect(404);
+    await api.delete(`${R}/keys/%00`).set(HEADER, keys.admin).expect(404);
     const entries = await query("select actor, action from audit_logs where entity_id = 'rpi' order by seq");
     expect(entries).toEqual([
       { actor: "key-admin", action: "key_created" },
