@@ -157,7 +157,7 @@ describe("what is refused", () => {
   it("is said in the service's sentences", async () => {
     const said = async (name: string, args: object) => errorOf(await use(admin, name, { ...args }));
     expect(await said("create_task", { ...A_TASK, prompt: "" })).toMatch(/^The arguments are not valid\.\nprompt: /);
-    expect(await said("get_task", {})).toBe("id is needed, as a text.");
+    for (const given of [{}, { id: "\ud800" }]) expect(await said("get_task", given)).toBe("id is needed, as a text.");
     expect(await said("get_task", { id: "x" })).toBe("Task not found");
     expect(await said("list_tasks", { colour: "red" })).toMatch(/colour: there is no such parameter here, only limit/);
     expect(await said("wait_for_task", { id: "x", wait_seconds: 601 })).toBe(

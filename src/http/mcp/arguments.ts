@@ -46,7 +46,9 @@ export function divideArguments({ query = {} }: Tool, route: RouteFacts, given: 
   const inPath = paramsOf(route.path);
   for (const name of inPath) {
     const value = given[name];
-    if (typeof value !== "string" || value === "") throw new InvalidValue(`${name} is needed, as a text.`);
+    // Half a surrogate pair cannot stand in an address.
+    if (typeof value !== "string" || value === "" || !value.isWellFormed())
+      throw new InvalidValue(`${name} is needed, as a text.`);
     input.params[name] = value;
   }
   for (const [name, value] of Object.entries(given)) {
