@@ -1,5 +1,5 @@
-import type { ErrorKind } from "../db/column-values.ts";
 /** Reads single values of what a CLI printed, which may have any shape. */
+import type { ErrorKind } from "../db/column-values.ts";
 import type { CliUsage } from "./reader-types.ts";
 
 /** The object's fields; none for anything that is no object. What a CLI prints may have any shape. */

@@ -24,6 +24,12 @@ const isWanted = sql`h.off_since is null and e.seq > h.from_seq and exists (
     select from jsonb_array_elements_text(h.events) as pattern
     where e.type = pattern or (right(pattern, 2) = '.*' and starts_with(e.type, left(pattern, -1))))`;
 
+/**
+ * In SQL, the target of the callback of the task `t`, by which it is bounded and rests: its host. An address may also be written as "http:host" or begin
+ * with a space; then all of it counts. It is never null nor too long for an index, since one such row would stop the messages of all.
+ */
+const callbackTarget = sql`'callback ' || left(lower(coalesce(substring(t.callback_url from '^[a-zA-Z]+://([^/?#]+)'), t.callback_url)), 255)`;
+
 // The limit tells PostgreSQL that there is one position. It expected a hundred, and so much work that it compiled the statement (jit) each second.
 const QUEUE = statement<{ is_there: boolean; read: number; queued: number }, Record<never, never>>(
   "queue_deliveries",
@@ -40,7 +46,7 @@ const QUEUE = statement<{ is_there: boolean; read: number; queued: number }, Rec
     ), wanted as (
       select h.id::text as target, null as url, e.* from entries e join runtime_webhooks h on ${isWanted}
       union all
-      select 'callback ' || lower(substring(t.callback_url from '^[a-zA-Z]+://([^/?#]+)')), t.callback_url, e.*
+      select ${callbackTarget}, t.callback_url, e.*
       from entries e join llm_tasks t on t.id = case when e.type in (${ENDS}) then e.task_id::uuid end and t.callback_url is not null
     ), queued as (
       insert into runtime_webhook_deliveries

@@ -325,6 +325,27 @@ describe("the callback_url of a task", () => {
     expect(receiver.ids().filter((id) => id === delivery.id)).toHaveLength(2);
   });
 
+  it("is told, and so is everybody else, when its address is written in another way or has an endless host", async () => {
+    const { host } = new URL(receiver.url);
+    const odd = [
+      `http:${host}/odd`,
+      ` http://${host}/odd`,
+      `http:\\\\${host}/odd`,
+      `http://${"жбґ".repeat(600)}.example`,
+    ];
+    for (const callback_url of [...odd, receiver.url]) {
+      const { body: made } = await api
+        .post(`${R}/llm-tasks`)
+        .send({ ...task, callback_url })
+        .expect(201);
+      await cancel(made.id);
+    }
+    await until(async () => {
+      await pass();
+      expect(receiver.received.map(({ path }) => path).toSorted()).toEqual(["/hook", "/odd", "/odd", "/odd"]);
+    });
+  });
+
   it("is refused where it could not be signed or may not be called", async () => {
     const callback_url = receiver.url;
     const { api: unsigned } = await startApp(db);
