@@ -78,7 +78,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     app.use(startup.handler);
     const http = createHttpServer(app, { log, connections });
     const port = await bind(http, config.port, config.bindAddress);
-    // Of a start that fails; a service that has started ends its requests before its other parts.
+    // This is for a start that fails. A service that has started ends its requests before its other parts.
     started.push(() => {
       startup.fail();
       return drain(http);
@@ -86,7 +86,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const server = await connectServer(config.databaseUrl, config.dataDir, log);
     started.push(() => server.stop());
     await migrateServer(server, log);
-    // What only a service with a collector needs is not even loaded elsewhere.
+    // The exporter is loaded only where a collector is set.
     const exporter = config.collector && (await import("./tracing/exporter.ts")).openExporter(config.collector, log);
     const connected = { url: server.url, poolMax: config.databasePoolMax, tracer: exporter?.tracer };
     const { db, servers, close } = openDatabase(connected, log);

@@ -38,12 +38,12 @@ export const headerList = z
   .transform((list, context) => {
     try {
       const pairs = list.split(",").filter((pair) => pair.trim() !== "");
-      const headers = pairs.map((pair) => {
+      const headers = pairs.map((pair): [string, string] => {
         const [name = "", ...value] = pair.split("=");
-        return [name.trim(), decodeURIComponent(value.join("=").trim())] as const;
+        return [name.trim(), decodeURIComponent(value.join("=").trim())];
       });
-      // It throws where a name or a value cannot be a header.
-      return Object.fromEntries(new Headers(headers.map(([name, value]): [string, string] => [name, value])));
+      // `Headers` throws where a name or a value cannot be that of a header.
+      return Object.fromEntries(new Headers(headers));
     } catch {
       context.addIssue({ code: "custom", message: "must be headers such as api-key=abc,tenant=garden" });
       return z.NEVER;

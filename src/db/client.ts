@@ -23,7 +23,7 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
   readonly log: Logger;
   /** What this instance counts (metrics/meters.ts). Changes of the database are counted by `onCommit`. */
   readonly meters: Meters;
-  /** What is traced goes there; undefined where nothing is. A change of the database is traced by `onCommit`. */
+  /** Takes the spans of this instance; undefined where nothing is traced. The span of a change of the database is recorded by `onCommit`. */
   readonly tracer: Tracer | undefined;
   /** Calls `effect` when what was changed is there for good: at once, or inside a transaction after its commit. */
   onCommit(effect: () => void): void;

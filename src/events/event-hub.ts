@@ -69,7 +69,7 @@ export function openEventHub(db: Db): EventHub {
 
   function hand(follower: Follower, { events, until, isKnown }: EventBatch): void {
     if (!isKnown) {
-      // The batch was read for somebody of the earlier timeline. Who is on the new one already has its place there.
+      // The batch was read for a follower that is still on the earlier timeline. One on the new timeline keeps its place.
       if (follower.after.timeline === until.timeline) return;
       follower.reset(until);
       follower.after = until;

@@ -20,7 +20,10 @@ export const comparePositions = (a: Position, b: Position): number =>
 /** The id of an event, by which a stream goes on: where it stands. */
 export const positionText = ({ timeline, xid, seq }: Position): string => `${timeline}.${xid}.${seq}`;
 
-/** The position that such an id names; undefined for any other text. An id without a timeline, as versions before made it, is of none that is known. */
+/**
+ * The position that such an id names; undefined for any other text. Earlier versions made ids without a timeline: these get the timeline 0, which no
+ * server has, so that the client is told to read anew.
+ */
 export function parsePosition(text: string): Position | undefined {
   const [, timeline = 0, xid, seq] = text.match(/^(?:(\d{1,10})\.)?(\d{1,15})\.(\d{1,15})$/) ?? [];
   if (xid === undefined || seq === undefined) return undefined;

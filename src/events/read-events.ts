@@ -40,7 +40,7 @@ export const taskOfEntry = sql`case
 /** In SQL, the number of the oldest transaction that still runs: all below it have ended, and this query sees what they wrote. */
 export const horizon = sql`pg_snapshot_xmin(pg_current_snapshot())`;
 
-const timeline = sql.raw(TIMELINE);
+const timelineNow = sql.raw(TIMELINE);
 
 /** Throws Unavailable for a server that takes no changes: what it has may be behind, or of a timeline that has ended. */
 function timelineOf(digits: string | null): number {
@@ -50,7 +50,7 @@ function timelineOf(digits: string | null): number {
 
 const READ = statement<{ timeline: string | null; horizon: number; found: Row[] }, { xid: string; seq: string }>(
   "read_events",
-  sql`select ${timeline} as timeline, ${horizon}::text::bigint as horizon, coalesce((
+  sql`select ${timelineNow} as timeline, ${horizon}::text::bigint as horizon, coalesce((
       select json_agg(json_build_object('xid', f.xid, 'seq', f.seq, 'type', f.type, 'timestamp', f.timestamp, 'task_id', f.task_id,
         'entity_type', f.entity_type, 'entity_id', f.entity_id, 'action', f.action, 'actor', f.actor, 'detail', f.detail) order by f.xid, f.seq)
       from (
@@ -83,7 +83,7 @@ export async function readEvents(db: Db, after: Position): Promise<EventBatch> {
 
 const ENTER = statement<{ timeline: string | null; horizon: number; is_known: boolean }, { xid: string; seq: string }>(
   "enter_events",
-  sql`select ${timeline} as timeline, ${horizon}::text::bigint as horizon, ${given("xid")}::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
+  sql`select ${timelineNow} as timeline, ${horizon}::text::bigint as horizon, ${given("xid")}::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
       and exists (select from audit_logs where (xid, seq) <= (${given("xid")}::xid8, ${given("seq")}::bigint)) as is_known`,
 );
 

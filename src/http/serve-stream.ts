@@ -30,6 +30,7 @@ export interface Streams {
   ): Promise<void>;
 }
 
+/** Sends the streams of an instance, and counts those that each named key has open. `keyWatch` tells when a key is revoked. */
 export function createStreams(keyWatch: KeyWatch): Streams {
   const open = new Map<string, number>();
 

@@ -36,7 +36,7 @@ export function createStartup(waitMs = WAIT_MS): Startup {
     }
     const asksForReady = request.path === "/readyz";
     if (!asksForReady) await waited;
-    // What a client that has gone asked for must not be done: it would never hear of it.
+    // The client has gone away: nothing is done for it, since it would never hear the answer.
     if (response.closed) return;
     if (hasStarted) return goOn();
     response

@@ -115,7 +115,7 @@ export function completeInTransaction(
     const endedAt = result.completed_at;
     const runMs = startedAt === undefined ? undefined : endedAt - startedAt;
     countCompletion(tx, request, accepted ? task : undefined, runMs);
-    // The end of a lease that was swept has been traced.
+    // A late completion ends no lease: the sweep that ended it has traced it.
     if (startedAt !== undefined)
       traceRun(tx, {
         task,

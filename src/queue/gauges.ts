@@ -38,7 +38,8 @@ const byStatus = sql.join(
 );
 const isLimited = sql`coalesce((${accounts.rest} ->> 'until')::bigint > ${nowMs}, false)`;
 
-const isOff = sql`${webhooks} where ${webhooks.off_since} is not null`;
+/** In SQL, the webhooks that are off, for what comes after `from`. */
+const webhooksOff = sql`${webhooks} where ${webhooks.off_since} is not null`;
 
 /**
  * Reads the gauges in one statement. The oldest task is the first entry of an index; of the growing tables, only active leases are counted.
@@ -57,8 +58,8 @@ export async function readGauges(db: Db): Promise<Gauges> {
       json_build_object('used', (select coalesce(sum(active), 0)::int from load), 'free', free) as slots,
       (select json_build_object('all', fleet.accounts, 'limited', ${countWhere(isLimited)}, 'paced', ${countWhere(sql`${accounts.paced_until} > ${nowMs}`)})
         from ${accounts}) as accounts,
-      (select json_build_object('pending', count(*), 'off', (select count(*) from ${isOff}),
-        'oldest_ms', coalesce(${nowMs} - min(${webhookDeliveries.created_at}) filter (where ${webhookDeliveries.target} not in (select id::text from ${isOff})), 0))
+      (select json_build_object('pending', count(*), 'off', (select count(*) from ${webhooksOff}),
+        'oldest_ms', coalesce(${nowMs} - min(${webhookDeliveries.created_at}) filter (where ${webhookDeliveries.target} not in (select id::text from ${webhooksOff})), 0))
         from ${webhookDeliveries} where ${webhookDeliveries.state} = 'pending') as webhooks
     from fleet`);
   const [gauges] = rows;

@@ -36,8 +36,8 @@ export function traceRun(db: Db, { task, leaseId, workerId, startedAt, endedAt, 
 }
 
 /**
- * What the worker is told: its own spans belong within that of its work on the task. Where the service traces nothing, that span never exists, and
- * they belong where the task does. Undefined: the task belongs to no trace.
+ * The traceparent for the worker's own spans. With a tracer it names the span of the worker's attempt. Without one that span never exists, and the
+ * worker gets the traceparent of the task. Undefined: the task belongs to no trace.
  */
 export function traceparentOfRun(db: Db, { traceparent }: Pick<Task, "traceparent">, leaseId: string) {
   const within = parseTraceparent(traceparent);

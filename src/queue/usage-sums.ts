@@ -50,13 +50,13 @@ export async function sumUpUsage(db: Db): Promise<number> {
   return rows[0]?.attempts ?? 0;
 }
 
-/** Time of so many days at most is read day by day. */
+/** A range of so many days at most is read day by day, without any month. */
 const BY_DAYS = 15;
 
 /**
  * The CTEs `bounds`, the time from `since` to before `until` and the months that are read from `first` to before `after`, and `edges`, the days that
- * are read beside them: those that the months lack, and with the sign -1 those that they have too many. A month is lacking where less than half of it
- * is asked for, so that 16 days at most are read at each end; a day of 1,000 keys takes about a millisecond.
+ * are read beside them: those that the months lack, and with the sign -1 those that they have too many. The month at either
+ * end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of 1,000 keys takes about a millisecond.
  */
 function bounds(dimension: UsageDimension, since: string, until: string): SQL {
   const monthOf = (day: string) => `date_trunc('month', ${day}::timestamp)::date`;

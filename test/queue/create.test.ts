@@ -90,8 +90,8 @@ describe("many creations in a set", () => {
       wanted({}, key),
     ];
     sent.splice(5, 0, wanted({}, other), wanted({ prompt: "Another." }, other));
-    // What the database refuses: requests like this do not get past the schema. It stands in the second set, whose tasks are then created at the
-    // same moment: of the two with the other key, either could come first there.
+    // The database refuses this one, which would not get past the schema; its set is then sent again, each request alone and all at the same moment.
+    // So it stands in the second set: in the first one, either of the two requests with the other key could then come first.
     sent.splice(66, 0, { ...wanted(), request: { ...request(), priority: 2 ** 40 } });
     const outcomes = await createTasks(db, NOBODY, sent, check);
     const kinds = outcomes.map((each) => (each.status === "rejected" ? each.reason : each.value.isNew));

@@ -1,7 +1,7 @@
 /**
  * Each answer of the service is held against the document of its calls, and a test in which one does not fit fails. The servers of `startApp` are
- * watched from within, and services that are processes of their own through `fetch`. What nobody looks at: what such a process answers to workers,
- * node agents and raw sockets, and of its answers the bodies of streams and of text.
+ * watched from within, and services that are processes of their own through `fetch`. Not looked at are the answers of such a process to workers,
+ * node agents and raw sockets, and the bodies of its answers that are streams or text.
  */
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

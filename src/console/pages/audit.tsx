@@ -9,7 +9,7 @@ import { client } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
 
-/** Of an id, the begin is enough to tell it from others on the page; all of it is shown on hover. */
+/** The first 8 digits are enough to tell an id from the others on the page. The whole id is shown on hover. */
 const UUID = /^([0-9a-f]{8})-[0-9a-f-]{27}$/;
 const FIELDS = ["action", "actor", "entity_id"] as const;
 type Filter = Partial<Record<(typeof FIELDS)[number], string>>;

@@ -8,7 +8,7 @@ import { client, may } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
 
-/** Of so many projects at most the nodes are shown at once: each is two calls to Membridge. */
+/** With more projects than this, nodes are shown only where somebody asks for them: each project takes two calls to Membridge. */
 const SHOWN = 4;
 
 type Fields = Record<string, unknown>;

@@ -59,7 +59,7 @@ export default function TaskPage({ id = "" }: PageProps) {
   const { task, explanation, leases, results, artifacts, history } = data;
   const isHeld = task.status === "leased" || task.status === "running";
   const result = artifacts.find(({ accepted, type }) => accepted !== false && type !== TRANSCRIPT);
-  // What went wrong stands above; an attempt that failed has seldom written something.
+  // A failed attempt has often written nothing, and its reason stands above: an empty output is not shown then.
   const output = task.status === "completed" || result?.size_bytes ? result : undefined;
   return (
     <main class="task">

@@ -5,7 +5,7 @@ import { Icon } from "./icon.tsx";
 
 export function faultText(fault: unknown): string {
   if (fault instanceof NoAnswer) return `${texts.value.common.noAnswer} ${fault.message}`;
-  // For a key that is refused, the error is one word; the sentence stands beside it.
+  // When a key is refused, `error` is the one word "Unauthorized", and the sentence is in `message`.
   if (fault instanceof Refused && fault.status === 401) return messageIn(fault.body) ?? fault.message;
   return fault instanceof Error ? fault.message : String(fault);
 }

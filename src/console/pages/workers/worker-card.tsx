@@ -10,7 +10,7 @@ import { askDrain } from "./drain.tsx";
 
 export interface WorkerCardProps {
   worker: Worker;
-  /** What it holds. */
+  /** The tasks that the worker holds. */
   tasks: SlimTask[];
   change(call: Promise<unknown>): void;
 }
