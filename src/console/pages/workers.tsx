@@ -1,5 +1,5 @@
 /** The workers: their state, what they may take, and what is done about it. */
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import type { Worker } from "../../client/index.ts";
 import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
@@ -37,8 +37,11 @@ export default function Workers({ id }: PageProps) {
   const change = (call: Promise<unknown>) => call.then(reload, tellFault);
   const shown = data?.workers.filter((worker) => id === undefined || worker.id === id);
   const isEmpty = data?.workers.length === 0;
-  // Who has no worker yet came for that.
-  const isForm = may("administer") && (isConnecting || isEmpty);
+  // Without a worker, the page begins with the form that connects one. It stays when the first one is there, to say so.
+  useEffect(() => {
+    if (isEmpty) setConnecting(true);
+  }, [isEmpty]);
+  const isForm = may("administer") && isConnecting;
   return (
     <main class="page">
       <div class="head">
