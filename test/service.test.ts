@@ -49,9 +49,12 @@ describe("the process", () => {
     await migrating.connect();
     // As another instance that migrates holds it (src/db/migrate.ts).
     await migrating.query("select pg_advisory_lock(x'626c6f6f6d'::bigint)");
+    const ended = launch(settings);
+    await vi.waitFor(async () => expect(await waitingForLocks()).toBe(1), 50_000);
+    ended.kill("SIGTERM");
+    expect(await ended.exited).toBe(0);
     const port = await freePort();
     const { exited, kill, listening } = launch({ ...settings, BLOOM_RUNTIME_PORT: String(port) });
-    const other = launch(settings);
     const ask = async (path: string) => {
       const response = await fetch(`http://127.0.0.1:${port}${path}`);
       const { status } = (await response.json()) as { status?: string };
@@ -60,9 +63,6 @@ describe("the process", () => {
     await vi.waitFor(async () => expect(await ask("/livez")).toEqual([200, "1", "alive"]), 20_000);
     expect(await ask("/readyz")).toEqual([503, "1", "not ready"]);
     const asked = ask("/api/runtime/llm-tasks");
-    await vi.waitFor(async () => expect(await waitingForLocks()).toBe(2), 20_000);
-    other.kill("SIGTERM");
-    expect(await other.exited).toBe(0);
     await migrating.end();
     expect(await asked).toEqual([200, "1", undefined]);
     await listening;

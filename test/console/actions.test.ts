@@ -1,5 +1,5 @@
 /** What people do with the console, in a real browser: log in, create and mend tasks, see to workers and accounts, set the service up, all by keyboard. */
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { openBrowser, PATIENCE_MS, visit } from "../support/browser.ts";
@@ -27,6 +27,13 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
   const card = (name: string) => page.getByRole("region", { name, exact: true });
   const dialog = page.getByRole("dialog");
   const heading = (name: string) => page.getByRole("heading", { level: 1, name, exact: true });
+  /** Presses `g` and a page's letter. The letter counts within 1.2 s only, which a busy machine may miss: then both are pressed again. */
+  const goByKeys = (letter: string, name: string) =>
+    vi.waitFor(async () => {
+      await page.keyboard.press("g");
+      await page.keyboard.press(letter);
+      await heading(name).waitFor({ timeout: 10_000 });
+    }, PATIENCE_MS / 2);
 
   it("asks for a key, says when one is refused, and shows the start with the right one", async () => {
     const stranger = await visit(browser, url);
@@ -165,9 +172,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await dialog.getByText("Next row").waitFor();
     await page.keyboard.press("Escape");
     await dialog.waitFor({ state: "detached" });
-    await page.keyboard.press("g");
-    await page.keyboard.press("t");
-    await heading("Tasks").waitFor();
+    await goByKeys("t", "Tasks");
     await page.keyboard.press("/");
     await page.keyboard.type("status:cancelled");
     await page.keyboard.press("Enter");
@@ -183,9 +188,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     expect(await page.locator(".task-row.chosen").innerText()).toContain("gardener");
     await page.keyboard.press("Enter");
     await heading("gardener").waitFor();
-    await page.keyboard.press("g");
-    await page.keyboard.press("w");
-    await heading("Workers").waitFor();
+    await goByKeys("w", "Workers");
   });
 
   it("shows a key that may only read nothing that changes something", async () => {

@@ -131,7 +131,7 @@ it("a start that takes long, or fails, answers 503 to those who wait for it, and
   expect(await request(slow).get(TASKS)).toMatchObject({ status: 503, headers: { "retry-after": "2" } });
 
   const done: string[] = [];
-  const startup = createStartup();
+  const startup = createStartup(600_000);
   const app = express().use(startup.handler, ({ url }, response) => {
     done.push(url);
     response.type("json").end("[]");
