@@ -17,7 +17,13 @@ interface Attribute {
   key: string;
   value: { stringValue?: string; intValue?: string; boolValue?: boolean };
 }
-type Sent = ReceivedSpan & { startTimeUnixNano: string; endTimeUnixNano: string; status: { code?: number } };
+/** A span as it travels. */
+type Sent = Omit<ReceivedSpan, "startMs" | "endMs" | "attributes" | "isFault"> & {
+  startTimeUnixNano: string;
+  endTimeUnixNano: string;
+  attributes: Attribute[];
+  status: { code?: number };
+};
 
 /** A collector of traces, which takes OTLP in JSON. It is closed when the test file is done. */
 export async function startCollector() {
@@ -34,10 +40,8 @@ export async function startCollector() {
 export const resourceOf = (body: string) => plain(JSON.parse(body).resourceSpans[0].resource.attributes);
 
 function spansOf(body: string): ReceivedSpan[] {
-  const { resourceSpans } = JSON.parse(body);
-  const sent: (Sent & { attributes: never })[] = resourceSpans.flatMap((of: { scopeSpans: { spans: Sent[] }[] }) =>
-    of.scopeSpans.flatMap(({ spans }) => spans),
-  );
+  const { resourceSpans }: { resourceSpans: { scopeSpans: { spans: Sent[] }[] }[] } = JSON.parse(body);
+  const sent = resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans));
   return sent.map(({ startTimeUnixNano, endTimeUnixNano, status, attributes, ...span }) => ({
     ...span,
     startMs: Number(BigInt(startTimeUnixNano) / 1_000_000n),

@@ -53,12 +53,11 @@ function createExample(client: Client, query: Query) {
       update runtime_artifacts set created_at = created_at - ${ms} where task_id = '${id}';
       update audit_logs set "timestamp" = "timestamp" - ${ms} where entity_id = '${id}' or detail like '%${id}%'`);
 
-  const create = (fields: Partial<CreateTaskArgs>, idempotent?: string) =>
+  const create = (fields: Partial<CreateTaskArgs>) =>
     client.createTask({
       context_id: "garden",
       agent_slug: "writer",
       prompt: "Write the weekly report of the garden from the notes of the sensors.",
-      ...(idempotent !== undefined && { idempotency_key: idempotent }),
       ...fields,
     });
 
