@@ -1,10 +1,16 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 
 /** How many calls to one target an instance makes at once, so that a slow receiver holds up nobody but itself. */
 export const PER_TARGET = 4;
+/**
+ * How many callbacks an instance sends at once, of the calls of all. Callbacks have as many targets as somebody writes hosts into tasks: 3,000 that
+ * never answered left no room for webhooks for minutes.
+ */
+const MOST_CALLBACKS = 50;
+const CALLBACK = "callback ";
 /** A call that was not recorded in this time is lost with its instance, and the delivery is tried again. It is longer than a call may take. */
 const LOST_AFTER_MS = 60_000;
 
@@ -31,13 +37,23 @@ export interface ClaimedDelivery {
   now: number;
 }
 
-const given = (name: string) => sql.placeholder(name);
+const given = (name: string) => sql`${sql.placeholder(name)}`;
+
+/** In SQL, what is due for the targets `which`, and not more than `room`. */
+const dueFor = (
+  which: SQL,
+  room: SQL,
+) => sql`select d.id from (select * from open where ${which}) as o cross join lateral (
+        select id from runtime_webhook_deliveries d
+        where d.target = o.name and d.state = 'pending' and d.next_at <= ${nowMs}
+        order by d.next_at limit greatest(o.room, 0) for update skip locked
+      ) as d limit ${room}::int`;
 
 /**
  * The targets that have something to get are found one after the other in an index: each is one step, however much waits for it. They come in a random
- * order, so that none always comes last where there is not room for all. A target that failed lately gets one call.
+ * order, so that none always comes last where there is not room for all; webhooks before callbacks. A target that failed lately gets one call.
  */
-const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room: number }>(
+const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room: number; callback_room: number }>(
   "claim_deliveries",
   sql`with recursive target as (
       (select target as name from runtime_webhook_deliveries where state = 'pending' order by target limit 1)
@@ -45,7 +61,7 @@ const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room
       select (select d.target from runtime_webhook_deliveries d where d.state = 'pending' and d.target > t.name order by d.target limit 1)
       from target t where t.name is not null
     ), open as (
-      select t.name, case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0) as room
+      select t.name, t.name like 'callback %' as is_callback, case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0) as room
       from target t
         left join runtime_webhook_rests r on r.target = t.name
         left join unnest(${given("busy")}::text[], ${given("calls")}::int[]) as b (name, calls) on b.name = t.name
@@ -53,12 +69,9 @@ const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room
         and (t.name like 'callback %' or exists (select from runtime_webhooks h where h.id::text = t.name and h.off_since is null))
       order by random()
     ), due as (
-      select d.id from open cross join lateral (
-        select id from runtime_webhook_deliveries d
-        where d.target = open.name and d.state = 'pending' and d.next_at <= ${nowMs}
-        order by d.next_at limit greatest(open.room, 0) for update skip locked
-      ) as d
-      limit ${given("room")}::int
+      select id from (
+        (${dueFor(sql`not is_callback`, given("room"))}) union all (${dueFor(sql`is_callback`, given("callback_room"))})
+      ) as due limit ${given("room")}::int
     ), claimed as (
       update runtime_webhook_deliveries d set attempts = d.attempts + 1, next_at = ${nowMs} + ${sql.raw(String(LOST_AFTER_MS))}
       from due where d.id = due.id
@@ -74,5 +87,12 @@ const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room
  * to each target now.
  */
 export function claimDeliveries(db: Db, calls: ReadonlyMap<string, number>, room: number): Promise<ClaimedDelivery[]> {
-  return CLAIM(db, { busy: [...calls.keys()], calls: [...calls.values()].map(String), room });
+  let callback_room = MOST_CALLBACKS;
+  for (const [target, count] of calls) if (target.startsWith(CALLBACK)) callback_room -= count;
+  return CLAIM(db, {
+    busy: [...calls.keys()],
+    calls: [...calls.values()].map(String),
+    room,
+    callback_room: Math.max(callback_room, 0),
+  });
 }

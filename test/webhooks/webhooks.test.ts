@@ -5,8 +5,9 @@ import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { isSecret } from "../../src/webhook-secret.ts";
+import { claimDeliveries } from "../../src/webhooks/claim-deliveries.ts";
 import { cleanDeliveries } from "../../src/webhooks/clean-deliveries.ts";
-import { preparePosition, readUpTo } from "../../src/webhooks/queue-deliveries.ts";
+import { preparePosition, queueDeliveries, readUpTo } from "../../src/webhooks/queue-deliveries.ts";
 import { sealSecretsAnew } from "../../src/webhooks/seal-anew.ts";
 import { openWebhookSender, type WebhookSender } from "../../src/webhooks/sender.ts";
 import { startApp } from "../support/app.ts";
@@ -233,13 +234,15 @@ describe("a webhook", () => {
     const slow = await startReceiver();
     slow.answer = "never";
     await aHook(["task.created"], slow);
-    await aHook(["task.created"]);
+    const { id } = await aHook(["task.created"]);
     const two = aSender();
     for (let n = 0; n < 40; n++) await aTask(db);
+    // What arrived is recorded a moment later.
     await until(async () => {
       await Promise.all([sender.passOnce(), two.passOnce()]);
-      expect(receiver.received).toHaveLength(40);
+      expect(await deliveriesOf(`webhook_id=${id}&state=delivered`)).toHaveLength(40);
     });
+    expect(receiver.received).toHaveLength(40);
     expect(new Set(receiver.ids()).size).toBe(40);
     // Stopped, an instance gives back what it was sending.
     await two.stop();
@@ -344,6 +347,30 @@ describe("the callback_url of a task", () => {
       await pass();
       expect(receiver.received.map(({ path }) => path).toSorted()).toEqual(["/hook", "/odd", "/odd", "/odd"]);
     });
+  });
+
+  it("leaves room for webhooks, however many hosts tasks name", async () => {
+    const hook = await aHook(["task.created"]);
+    const tasks = Array.from({ length: 120 }, (_, n) => ({
+      ...task,
+      context_id: "many",
+      callback_url: `http://h${n}.example`,
+    }));
+    await api.post(`${R}/llm-tasks/bulk`).send({ tasks }).expect(200);
+    await api
+      .post(`${R}/llm-tasks/cancel`)
+      .send({ filter: { context_id: "many" } })
+      .expect(200);
+    await until(async () => {
+      await queueDeliveries(db);
+      expect(await isQueued()).toBe(true);
+    });
+    const claimed = await claimDeliveries(db, new Map(), 100);
+    const callbacks = claimed.filter(({ target }) => target.startsWith("callback "));
+    expect(callbacks).toHaveLength(50);
+    expect(claimed.filter(({ target }) => target === hook.id)).toHaveLength(4);
+    const calls = new Map(claimed.map(({ target }) => [target, 1]));
+    expect(new Set((await claimDeliveries(db, calls, 46)).map(({ target }) => target))).toEqual(new Set([hook.id]));
   });
 
   it("is refused where it could not be signed or may not be called", async () => {
