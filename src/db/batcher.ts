@@ -72,12 +72,9 @@ export function batcher<Row extends object, Request>(
   async function sendSet(db: Db, lane: Lane<Row, Request>, set: Waiting<Row, Request>[]): Promise<void> {
     lane.underWay += 1;
     try {
-      const verdicts = verdictsOn(
-        db,
-        statement,
-        set.map(({ request }) => request),
-      );
-      for (const [n, verdict] of (await verdicts).entries()) set[n]?.resolve(verdict);
+      const requests = set.map(({ request }) => request);
+      const rows = await rowsOf(db, statement, requests);
+      for (const [n, { request, resolve }] of set.entries()) resolve(rows[n] ?? statement.alone(db, request));
     } catch (error) {
       for (const { reject } of set) reject(error);
     }
@@ -98,7 +95,10 @@ export function batcher<Row extends object, Request>(
       while (settled.length < requests.length) {
         const left = requests.slice(settled.length);
         const set = left.slice(0, sizeOfSet(left, lengthOf));
-        settled.push(...(await Promise.allSettled(await verdictsOn(db, statement, set))));
+        const rows = await rowsOf(db, statement, set);
+        // Each is sent alone after the one before it, so that the first of two with the same key makes the task.
+        for (const [n, request] of set.entries())
+          settled.push(...(await Promise.allSettled([rows[n] ?? statement.alone(db, request)])));
       }
       return settled;
     },
@@ -117,17 +117,16 @@ function sizeOfSet<Item>(items: readonly Item[], lengthOf: (item: Item) => numbe
   return size;
 }
 
-/** Sends a set. Throws what it met where that would meet each of its requests as well. */
-async function verdictsOn<Row extends object, Request>(
+/** Sends a set, and gives the row of each request; undefined for those to be sent alone. Throws what each of them would meet as well. */
+async function rowsOf<Row extends object, Request>(
   db: Db,
   statement: SetStatement<Row, Request>,
-  set: Request[],
-): Promise<Verdict<Row>[]> {
-  const rows = await statement.together(db, set).catch((error: unknown) => {
+  set: readonly Request[],
+): Promise<(Row | undefined)[]> {
+  return await statement.together(db, set).catch((error: unknown) => {
     if (set.length > 1 && isRefused(error)) return [];
     throw error;
   });
-  return set.map((request, n) => rows[n] ?? statement.alone(db, request));
 }
 
 /** True when the database answered, took the statement back, and goes on working: another request of the set may be the reason. */
