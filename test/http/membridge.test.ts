@@ -265,6 +265,7 @@ describe("the frontend's own pages", () => {
   const json = (call: ReturnType<typeof app.api.get>) => call.set("Accept", "application/json");
 
   it("of the settings: show, save, test, and the numbers beside them", async () => {
+    await query("truncate workers");
     const { body: before } = await json(app.api.get("/api/runtime/config")).expect(200);
     expect(before).toMatchObject(RUNTIME_CONFIG);
     const given = { membridge_server_url: `${fake.url}/`, admin_key: ADMIN_KEY };

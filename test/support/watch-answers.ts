@@ -64,7 +64,7 @@ globalThis.fetch = async (input, init) => {
         .clone()
         .text()
         .catch(() => undefined)
-    : Promise.resolve(undefined);
+    : Promise.resolve(response.body === null ? "" : undefined);
   const noted = whole.then((body) => void answered.push({ method, path, status, header, body }));
   arriving.add(noted);
   noted.finally(() => arriving.delete(noted));
