@@ -9,6 +9,9 @@ export interface Callbacks {
   areSigned: boolean;
 }
 
+/** True for the target of callbacks, `callback <host>`; false for that of a webhook, which is its id. */
+export const isCallbackTarget = (target: string): boolean => target.startsWith("callback ");
+
 /**
  * Why the caller may not create a task with this `callback_url`; undefined where it may. A key with the role "submit" could otherwise have the service
  * call any address of its network.

@@ -2,15 +2,15 @@ import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
+import { isCallbackTarget } from "./callback.ts";
 
 /** How many calls to one target an instance makes at once, so that a slow receiver holds up nobody but itself. */
 export const PER_TARGET = 4;
 /**
- * How many callbacks an instance sends at once, of the calls of all. Callbacks have as many targets as somebody writes hosts into tasks: 3,000 that
- * never answered left no room for webhooks for minutes.
+ * The most callbacks that an instance sends at once, to all targets together. Each host in a `callback_url` is a target: 3,000 hosts that never
+ * answered left no room for webhooks for minutes.
  */
 const MOST_CALLBACKS = 50;
-const CALLBACK = "callback ";
 /** A call that was not recorded in this time is lost with its instance, and the delivery is tried again. It is longer than a call may take. */
 const LOST_AFTER_MS = 60_000;
 
@@ -39,7 +39,7 @@ export interface ClaimedDelivery {
 
 const given = (name: string) => sql`${sql.placeholder(name)}`;
 
-/** In SQL, what is due for the targets `which`, and not more than `room`. */
+/** In SQL, the ids of due deliveries to those targets in `open` for which `which` is true: `room` of them at most. */
 const dueFor = (
   which: SQL,
   room: SQL,
@@ -61,7 +61,8 @@ const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room
       select (select d.target from runtime_webhook_deliveries d where d.state = 'pending' and d.target > t.name order by d.target limit 1)
       from target t where t.name is not null
     ), open as (
-      select t.name, t.name like 'callback %' as is_callback, case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0) as room
+      select t.name, t.name like 'callback %' as is_callback,
+        case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0) as room
       from target t
         left join runtime_webhook_rests r on r.target = t.name
         left join unnest(${given("busy")}::text[], ${given("calls")}::int[]) as b (name, calls) on b.name = t.name
@@ -88,7 +89,7 @@ const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room
  */
 export function claimDeliveries(db: Db, calls: ReadonlyMap<string, number>, room: number): Promise<ClaimedDelivery[]> {
   let callback_room = MOST_CALLBACKS;
-  for (const [target, count] of calls) if (target.startsWith(CALLBACK)) callback_room -= count;
+  for (const [target, count] of calls) if (isCallbackTarget(target)) callback_room -= count;
   return CLAIM(db, {
     busy: [...calls.keys()],
     calls: [...calls.values()].map(String),

@@ -5,6 +5,7 @@ import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { webhookDeliveries as deliveries, webhookRests, webhooks } from "../db/webhook-tables.ts";
+import { isCallbackTarget } from "./callback.ts";
 import type { ClaimedDelivery } from "./claim-deliveries.ts";
 import { delayAfter, restAfter } from "./delivery-times.ts";
 import type { Outcome } from "./send-delivery.ts";
@@ -60,7 +61,7 @@ function recordFailure(db: Db, delivery: ClaimedDelivery, outcome: Outcome): Pro
       actor: "runtime",
       detail: `${delivery.type} of ${delivery.entity_type} ${delivery.entity_id} was given up after ${attempts} attempts: ${why}`,
     });
-    if (!target.startsWith("callback ")) await turnOff(tx, delivery, outcome.isGone, why);
+    if (!isCallbackTarget(target)) await turnOff(tx, delivery, outcome.isGone, why);
     tx.log.warn({ delivery: id, target, reason: why, to: new URL(url).origin }, "a webhook delivery was given up");
   });
 }
