@@ -1,7 +1,7 @@
 /** The console in trouble, in a real browser: hostile outputs, a lost connection, several tabs, very many tasks, no task at all. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import { startApp } from "../support/app.ts";
 import { openBrowser, PATIENCE_MS, visit } from "../support/browser.ts";
@@ -15,7 +15,7 @@ const { url } = await startApp(db, { env: { RUNTIME_API_KEY: KEY } });
 const client = createClient({ url, key: () => KEY });
 const browser = await openBrowser();
 
-/** A server of somebody else's, which nothing in the console may ever call. */
+/** A server of somebody else, which the console must never call. */
 const asked: string[] = [];
 const elsewhere = createServer((request, response) => {
   asked.push(request.url ?? "");
@@ -79,7 +79,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
 
   it("says that the connection is lost and since when, and reads everything anew when it is back", async () => {
     const proxy = await startProxy(new URL(url).host);
-    afterAll(proxy.close);
+    onTestFinished(proxy.close);
     const { page, context } = await visit(browser, `http://127.0.0.1:${proxy.port}`, { key: KEY });
     await page.goto("/console/tasks");
     const freshness = page.locator(".freshness");
