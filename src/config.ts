@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { z } from "zod";
+import { faultSentence } from "./contract/field-faults.ts";
 import { StartError } from "./errors.ts";
 import { variables } from "./setting-names.ts";
 import { untrimmed } from "./setting-values.ts";
@@ -118,7 +119,9 @@ const environment = variables
  */
 export function loadConfig(env: Record<string, string | undefined>): Config {
   const given = Object.entries(env).map(([name, value]) => [name, value?.trim()] as const);
-  const parsed = environment.safeParse(Object.fromEntries(given.filter(([, value]) => value)));
+  const parsed = environment.safeParse(Object.fromEntries(given.filter(([, value]) => value)), {
+    error: faultSentence,
+  });
   if (parsed.success) {
     const { settingsKeysPrevious, ...config } = parsed.data;
     return Object.freeze({ ...config, settingsKeysPrevious: [...settingsKeysPrevious, ...untrimmed(env)] });

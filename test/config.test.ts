@@ -183,7 +183,8 @@ describe("the configuration", () => {
 
   it("lists all faults together", () => {
     const fault = faultsOf({ BLOOM_RUNTIME_PORT: "x", LOG_LEVEL: "x", DB_POOL_MAX: "x" });
-    for (const name of ["BLOOM_RUNTIME_PORT", "LOG_LEVEL", "DB_POOL_MAX"]) expect(fault).toContain(`\n  ${name}: `);
+    for (const name of ["BLOOM_RUNTIME_PORT", "LOG_LEVEL", "DB_POOL_MAX"])
+      expect(fault).toContain(`\n  ${name}: must be `);
   });
 
   it(".env.example and docs/operations.md list every setting, and no other", () => {

@@ -20,6 +20,7 @@ export function faultSentence(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type":
       if (input === undefined) return "is missing";
+      if (Number.isNaN(input)) return "must be a number";
       if (issue.expected === "int" && typeof input === "number") return "must be a whole number";
       return `must be ${KINDS[issue.expected] ?? issue.expected}, not ${kindOf(input)}`;
     case "invalid_value":

@@ -64,7 +64,8 @@ function withCliArgs(given: string[]): string[] {
 const GRACE_SECONDS = 30;
 
 function commandIn({ exec, cli, "cli-args": args }: { exec?: string; cli?: string; "cli-args"?: string }): Command {
-  if (!exec === !cli) throw new StartError(`Either --cli or --exec must say what does the work.\n${USAGE}`);
+  if (!exec === !cli)
+    throw new StartError(`Either --cli or --exec must say what does the work, and not both.\n${USAGE}`);
   if (args !== undefined && !cli) throw new StartError(`--cli-args are for --cli.\n${USAGE}`);
   const graceMs = Number(process.env.BLOOM_CLI_GRACE_SECONDS || GRACE_SECONDS) * 1_000;
   if (!(graceMs >= 0)) throw new StartError("BLOOM_CLI_GRACE_SECONDS must be a number of seconds.");
@@ -92,7 +93,13 @@ async function main(): Promise<void> {
 }
 
 main().catch((error: unknown) => {
-  const isUsage = error instanceof StartError || (error instanceof TypeError && "code" in error);
-  process.stderr.write(`${error instanceof Error ? (isUsage ? error.message : error.stack) : error}\n`);
+  process.stderr.write(`${sentenceOf(error)}\n`);
   process.exit(1);
 });
+
+/** What the operator is told of an error that ends the worker: how it is called, for a wrong option; the stack, for a fault of our own. */
+function sentenceOf(error: unknown): unknown {
+  if (error instanceof StartError) return error.message;
+  if (!(error instanceof TypeError && "code" in error)) return error instanceof Error ? error.stack : error;
+  return String(error.code).startsWith("ERR_PARSE_ARGS_") ? `${error.message}\n${USAGE}` : error.message;
+}

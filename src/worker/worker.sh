@@ -66,7 +66,7 @@ read_options() {
     shift 2
   done
   [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --cli, --cli-args, --exec, --labels and --account."
-  case $EXEC:$CLI in : | ?*:?*) fail "Either --cli or --exec must say what does the work." ;; esac
+  case $EXEC:$CLI in : | ?*:?*) fail "Either --cli or --exec must say what does the work, and not both." ;; esac
   [ -n "$CLI" ] || [ -z "$CLI_ARGS" ] || fail "--cli-args are for --cli."
   case $GRACE_SECONDS in '' | *[!0-9]*) fail "BLOOM_CLI_GRACE_SECONDS must be a number of whole seconds." ;; esac
   OPTION=--exec

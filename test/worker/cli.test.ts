@@ -126,6 +126,7 @@ describeWorkers(({ it, kind, label, start }) => {
     const wrong = [
       [[], "Either --cli or --exec"],
       [["--cli", "claude", "--exec", "true"], "Either --cli or --exec"],
+      [["--exec", "true", "--label", "a"], "--labels"],
       [["--cli", "cat"], "claude, codex, gemini, opencode"],
       [["--cli", "opencode"], '"opencode" of --cli is not found'],
     ] as const;
