@@ -120,6 +120,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await page.getByLabel("Name of the worker").fill("greenhouse-1");
     await page.getByLabel("CLI").selectOption("codex");
     await button("Make the line").click();
+    await card("Connect a worker").getByText("is shown only now. It calls 127.0.0.1").waitFor();
     const line = await page.locator("pre.code").innerText();
     const [, key = "", address = ""] = /RUNTIME_API_KEY=(\S+) CLI=codex; .*'(http\S+)' \| sh/.exec(line) ?? [];
     const worker = createClient({ url, key: () => key });

@@ -10,6 +10,9 @@ import { texts } from "../../texts.ts";
 
 const CLIS = ["claude", "codex", "gemini", "opencode"] as const;
 
+/** Host names at which each machine reaches itself. */
+const LOCAL = /^(localhost|127\..*|\[::1\])$/;
+
 export function Connect({ known }: { known: Worker[] }) {
   const words = texts.value.workers.connect;
   const [name, setName] = useState("");
@@ -58,7 +61,9 @@ export function Connect({ known }: { known: Worker[] }) {
       <Fault of={failed} />
       {made && (
         <>
-          <p>{words.paste}</p>
+          <p>
+            {words.paste} {needsKey && words.pasteKey} {LOCAL.test(location.hostname) && words.local(location.hostname)}
+          </p>
           <pre class="code">{made.line}</pre>
           <div class="row">
             <CopyButton text={made.line} label={texts.value.common.copy} />

@@ -26,7 +26,7 @@ export const accounts = {
     key: "Of",
     attempts: "Attempts",
     tokens: "Tokens",
-    output: "Written",
-    dollars: "About",
+    output: "Output",
+    dollars: "Cost",
   },
 };

@@ -13,7 +13,7 @@ export const now = {
   accountRests: (account: string, why: string, until: string) => `Account ${account}: ${why}, ${until}.`,
   workerRests: (worker: string, why: string, until: string) => `Worker ${worker} rests, ${until}: ${why}.`,
   loggedOut: (worker: string) => `Worker ${worker} is logged out of its LLM. Log in on that machine, then resume it.`,
-  lost: (worker: string) => `Worker ${worker} is lost: last heard of`,
+  lost: (worker: string) => `Worker ${worker} is offline: last heard of`,
   noWorkers: "No worker is connected: nothing is worked on.",
   tiles: {
     queued: "Queued",
@@ -28,7 +28,7 @@ export const now = {
   },
   accounts: "Accounts",
   atWork: (count: number) => `${count} at work`,
-  noWindows: "Nothing is known of its limits yet.",
+  noWindows: "How much of its limits is used is not known yet.",
   windows: { five_hour: "5 hours", seven_day: "7 days" },
   resets: (when: string) => `resets ${when}`,
   failures: "Failed lately",

@@ -11,7 +11,7 @@ export const workers = {
   account: "Account",
   lastSeen: "Last sign of life",
   never: "never",
-  version: "Version",
+  version: "Version and system",
   labels: "Labels",
   resume: "Resume",
   drain: {
@@ -33,8 +33,10 @@ export const workers = {
     name: "Name of the worker",
     cli: "CLI",
     make: "Make the line",
-    paste:
-      "Paste this on the worker’s machine. It holds a key that can do nothing but this worker’s work, and is shown only now.",
+    paste: "Paste this on the worker’s machine.",
+    pasteKey: "It holds a key that can do nothing but this worker’s work, and is shown only now.",
+    local: (host: string) =>
+      `It calls ${host}, so it works on this machine alone. For another machine, open this page at an address that it reaches.`,
     waits: (name: string) => `Waiting for ${name}…`,
   },
 };

@@ -27,6 +27,6 @@ export const accounts: Texts["accounts"] = {
     attempts: "Спроби",
     tokens: "Токени",
     output: "Написано",
-    dollars: "Приблизно",
+    dollars: "Вартість",
   },
 };

@@ -15,7 +15,7 @@ export const now: Texts["now"] = {
   accountRests: (account, why, until) => `Акаунт ${account}: ${why}, ${until}.`,
   workerRests: (worker, why, until) => `Виконавець ${worker} відпочиває, ${until}: ${why}.`,
   loggedOut: (worker) => `Виконавець ${worker} вийшов зі свого LLM. Увійдіть на тій машині, тоді відновіть його.`,
-  lost: (worker) => `Виконавець ${worker} зник: востаннє озивався`,
+  lost: (worker) => `Виконавець ${worker} не на зв’язку: востаннє озивався`,
   noWorkers: "Жодного виконавця не під’єднано: нічого не виконується.",
   tiles: {
     queued: "У черзі",
@@ -30,7 +30,7 @@ export const now: Texts["now"] = {
   },
   accounts: "Акаунти",
   atWork: (count) => `${count} у роботі`,
-  noWindows: "Про його ліміти ще нічого не відомо.",
+  noWindows: "Скільки з його лімітів використано, ще не відомо.",
   windows: { five_hour: "5 годин", seven_day: "7 днів" },
   resets: (when) => `скинеться ${when}`,
   failures: "Нещодавні невдачі",
