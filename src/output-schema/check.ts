@@ -13,56 +13,84 @@ const PROGRAM = join(PACKAGE_FOLDER, "dist/check-thread.js");
 /** A thread that is not there by then means that the machine has no time for it. */
 const STARTS_WITHIN_MS = 30_000;
 
-let thread: Worker | undefined;
-let last: Promise<unknown> = Promise.resolve();
+/** How many questions may wait for the thread, each for as long as a check takes at most. */
+const MOST_WAITING = 20;
 
-/** Why `schema` is no JSON Schema that outputs can be checked against; undefined when it is one. */
+/** Creations and completions have a thread each, so that schemas which take long to check hold up no result. */
+const askOfCreation = checkThread();
+const askOfCompletion = checkThread();
+
+/** Why `schema` is no JSON Schema that outputs can be checked against; undefined when it is one. Unavailable: too many wait for a check. */
 export async function schemaFault(schema: object): Promise<string | undefined> {
-  return (await ask({ schema, output: null })).schemaFault;
+  return (await askOfCreation({ schema, output: null })).schemaFault;
 }
 
-/** Checks the output. Gives the first faults of an output that does not fit the schema, or a `schemaFault` when it could not be checked. */
+/**
+ * Checks the output. Gives the first faults of an output that does not fit the schema, or a `schemaFault` when it could not be checked. Unavailable:
+ * too many wait for a check.
+ */
 export function checkOutput(schema: object, output: string): Promise<Judgement> {
-  return ask({ schema, output });
+  return askOfCompletion({ schema, output });
 }
 
-/** Asks the thread one question at a time. A thread that takes too long is ended, and the next question starts a new one. */
-function ask(question: Question): Promise<Judgement> {
-  const answer = last.then(() => answerTo(question));
-  last = answer.catch(() => {});
-  return answer;
-}
+/** Asks a thread one question at a time. A thread that takes too long is ended, and the next question starts a new one. */
+function checkThread(): (question: Question) => Promise<Judgement> {
+  let thread: Worker | undefined;
+  let last: Promise<unknown> = Promise.resolve();
+  let waiting = 0;
 
-async function answerTo(question: Question): Promise<Judgement> {
-  // The time of the thread's start is no fault of a schema: on a busy machine it may be seconds.
-  thread ??= await start();
-  const asked = thread;
-  return new Promise<Judgement>((resolve, reject) => {
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      asked
-        .removeAllListeners("message")
-        .removeAllListeners("error")
-        .on("error", () => {});
-      settle();
-    };
-    const lose = (settle: () => void) => {
-      thread = undefined;
-      end(settle);
-      asked.terminate().catch(() => {});
-    };
-    const timer = setTimeout(
-      () => lose(() => resolve({ schemaFault: `checking by it takes longer than ${WITHIN_MS / 1_000} s` })),
-      WITHIN_MS,
-    );
-    asked.once("message", (judgement: Judgement) => end(() => resolve(judgement)));
-    asked.once("error", (error: unknown) =>
-      lose(() =>
-        isOutOfMemory(error) ? resolve({ schemaFault: "checking by it takes too much memory" }) : reject(error),
-      ),
-    );
-    asked.postMessage(question);
-  });
+  function forget(worker: Worker): void {
+    if (thread === worker) thread = undefined;
+  }
+
+  async function begin(): Promise<Worker> {
+    const worker = await start();
+    // A thread that has ended by itself answers nothing: the next question starts another one.
+    worker.once("exit", () => forget(worker));
+    thread = worker;
+    return worker;
+  }
+
+  async function answerTo(question: Question): Promise<Judgement> {
+    // The time of the thread's start is no fault of a schema: on a busy machine it may be seconds.
+    const asked = thread ?? (await begin());
+    return new Promise<Judgement>((resolve, reject) => {
+      const end = (settle: () => void) => {
+        clearTimeout(timer);
+        asked
+          .removeAllListeners("message")
+          .removeAllListeners("error")
+          .on("error", () => {});
+        settle();
+      };
+      const lose = (settle: () => void) => {
+        forget(asked);
+        end(settle);
+        asked.terminate().catch(() => {});
+      };
+      const timer = setTimeout(
+        () => lose(() => resolve({ schemaFault: `checking by it takes longer than ${WITHIN_MS / 1_000} s` })),
+        WITHIN_MS,
+      );
+      asked.once("message", (judgement: Judgement) => end(() => resolve(judgement)));
+      asked.once("error", (error: unknown) =>
+        lose(() =>
+          isOutOfMemory(error) ? resolve({ schemaFault: "checking by it takes too much memory" }) : reject(error),
+        ),
+      );
+      asked.postMessage(question);
+    });
+  }
+
+  return async (question) => {
+    if (waiting >= MOST_WAITING) throw new Unavailable("Too many output schemas wait for their check; try again.");
+    waiting += 1;
+    const answer = last.then(() => answerTo(question));
+    last = answer.catch(() => {});
+    return await answer.finally(() => {
+      waiting -= 1;
+    });
+  };
 }
 
 /** The thread, ready for questions. Unavailable: it did not start in time. */
@@ -70,10 +98,6 @@ async function start(): Promise<Worker> {
   const worker = new Worker(PROGRAM, { resourceLimits: LIMITS, stdout: true, stderr: true, env: {} });
   // The process may end while the thread is there.
   worker.unref();
-  // A thread that has ended by itself answers nothing: the next question starts another one.
-  worker.once("exit", () => {
-    if (thread === worker) thread = undefined;
-  });
   try {
     // Its first message says that it is ready.
     await once(worker, "message", { signal: AbortSignal.timeout(STARTS_WITHIN_MS) });
