@@ -61,7 +61,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     const { page, context, faults } = await visit(browser, url, { key: KEY });
     for (const address of ["", "/tasks", "/workers", "/audit", `/tasks/${id}`]) {
       await page.goto(`/console${address}`);
-      await page.locator("main", { hasText: "<" }).waitFor();
+      await page.locator("main :is(h1, h2)").first().waitFor();
     }
     await client.completeTask({ id, status: "success", output: HOSTILE, metrics: { duration_ms: 1 } });
     const output = page.locator("section", { has: page.getByRole("heading", { name: "Output" }) });
