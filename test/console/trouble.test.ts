@@ -89,7 +89,6 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await create("meanwhile");
     await proxy.accept();
     await freshness.filter({ hasText: "Live" }).waitFor();
-    await page.getByRole("button", { name: "1 new" }).click();
     await page.locator(".task-row", { hasText: "meanwhile" }).waitFor();
     await context.close();
   });
@@ -99,13 +98,14 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await first.goto("/console/tasks");
     await first.getByLabel("Key").fill(KEY);
     await first.getByRole("button", { name: "Log in" }).click();
+    await first.locator(".freshness", { hasText: "Live" }).waitFor();
     const task = await create("shared");
     await first.goto(`/console/tasks/${task.id}`);
     const second = await context.newPage();
     await second.goto(`/console/tasks/${task.id}`);
-    await second.getByRole("button", { name: "Cancel" }).click();
-    await second.getByRole("dialog").getByRole("button", { name: "Cancel" }).click();
-    await first.locator(".why", { hasText: "Cancelled" }).waitFor();
+    await second.getByRole("button", { name: "Cancel", exact: true }).click();
+    await second.getByRole("dialog").getByRole("button", { name: "Cancel", exact: true }).click();
+    await first.locator(".why [data-state=cancelled]").waitFor();
     await second.getByRole("button", { name: "Log out" }).click();
     for (const page of [first, second]) await page.getByRole("button", { name: "Log in" }).waitFor();
     await context.close();
@@ -114,7 +114,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
   it("shows the first of 100,000 tasks, and further ones when they are asked for", async () => {
     await query(
       `insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, status, created_at, updated_at, attempts, max_attempts)
-       select gen_random_uuid(), 'many', 'agent-' || n, 'x', '[]', '{"timeout_sec": 120, "budget": 0}', 'text', 'queued', n, n, 0, 3
+       select ('ffffffff-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'many', 'agent-' || n, 'x', '[]', '{"timeout_sec": 120, "budget": 0}', 'text', 'queued', n, n, 0, 3
        from generate_series(1, 100000) n`,
     );
     const { page, context, faults } = await visit(browser, url, { key: KEY });
