@@ -4,11 +4,13 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** Files that share what their support modules start when they are loaded, or that change a module: each needs a process of its own. */
 const ISOLATED = ["test/worker/**/*.test.ts", "test/http/express-prototypes.test.ts"];
 /** What starts many processes or moves much data takes longest. Begun last, one such file would have a core to itself at the end. */
-const LONG = /test\/(worker\/(command|faults|life)|embedded|storage\/large|secrets|service|model|queue\/races)/;
+const LONG = /test\/(worker|embedded|storage\/large|secrets|service|model|queue\/races)/;
 
+/** Isolated files come first, then the long ones: a process is kept for the next file only when that one may share it. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
-    const rank = ({ moduleId }: TestSpecification) => (LONG.test(moduleId) ? 0 : 1);
+    const rank = ({ moduleId, project }: TestSpecification) =>
+      project.config.isolate ? 0 : LONG.test(moduleId) ? 1 : 2;
     return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b));
   }
 }
@@ -28,27 +30,16 @@ export default defineConfig({
       "test/support/postgres.ts",
       "test/support/answer-checks.ts",
     ],
-    // Each file has a database of its own.
+    // As many as CI has cores: with a third, tests that wait for processes met their time limits. Each file has a database of its own.
+    maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     projects: [
-      {
-        test: {
-          name: "own process",
-          include: ISOLATED,
-          // The tests of the workers use a core for two thirds of their time, and wait for heartbeats and timeouts in the rest.
-          maxWorkers: 3,
-          sequence: { groupOrder: 0 },
-          ...EACH_TEST,
-        },
-      },
+      { test: { name: "own process", include: ISOLATED, ...EACH_TEST } },
       {
         test: {
           name: "shared process",
           include: ["test/**/*.test.ts"],
           exclude: ISOLATED,
-          // As many as CI has cores: with a third, tests that wait for processes met their time limits.
-          maxWorkers: 2,
-          sequence: { groupOrder: 1 },
           // Loading the code took half of the CPU time of a file. The next file finds it loaded.
           isolate: false,
           ...EACH_TEST,
