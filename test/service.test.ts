@@ -20,9 +20,13 @@ const settings = { DATABASE_URL, DATA_DIR, MEMBRIDGE_SERVER_URL: "http://127.0.0
 const jsonOf = async (response: Response) => ({ status: response.status, body: await response.json() });
 
 describe("the process", () => {
-  it("listens, answers healthy, and exits 0 on SIGTERM and SIGINT", async () => {
+  it("listens on every address or on BIND_ADDRESS alone, answers healthy, and exits 0 on SIGTERM and SIGINT", async () => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) {
-      const service = await startProcess(settings);
+      // An empty setting counts as none.
+      const BIND_ADDRESS = signal === "SIGINT" ? "127.0.0.1" : "";
+      const service = await startProcess({ ...settings, BIND_ADDRESS });
+      if (BIND_ADDRESS) await expect(fetch(service.url.replace("127.0.0.1", "127.0.0.2"))).rejects.toThrow();
+      expect(service.output()).toContain(BIND_ADDRESS ? `${service.url}, on this address only` : "on every address");
       const { status, body } = await jsonOf(await fetch(`${service.url}/api/runtime/health`));
       expect(status).toBe(200);
       expect(body).toMatchObject({ status: "ok", service: "bloom-runtime", storage: "postgresql" });
