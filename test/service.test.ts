@@ -43,7 +43,7 @@ describe("the process", () => {
     const headers = { "content-type": "application/json" };
     const created = await fetch(`${url}/api/runtime/llm-tasks`, { method: "POST", headers, body });
     expect([created.status, created.headers.get("connection")]).toEqual([201, "close"]);
-    // The same signal within half a second would be the same wish.
+    // A second SIGTERM within half a second counts as the first one.
     await stop("SIGINT");
     expect(await ended).toBe(1);
   });

@@ -36,7 +36,7 @@ function judge({ schema, output }: Question): Judgement {
     if (output === null && !judgeOfSchemas.validateSchema(schema))
       return { schemaFault: faultsIn(judgeOfSchemas.errors).join("; ") };
     const validate = new (is2020 ? Ajv2020 : Ajv)(FOR_ONE).compile(schema);
-    // Such a function answers with a promise, whose rejection would end this thread and fail the question of somebody else.
+    // An asynchronous check answers with a promise, whose rejection would end this thread and fail the next question.
     if ("$async" in validate && validate.$async) return { schemaFault: "it is asynchronous ($async)" };
     if (output === null) return {};
     const value = parsed(output);

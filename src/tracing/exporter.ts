@@ -10,7 +10,7 @@ export interface Collector {
   url: string;
   headers: Record<string, string>;
   serviceName: string;
-  /** Which share of the traces that begin here is recorded, from 0 to 1. */
+  /** The share of the traces beginning in this service that is recorded, from 0 to 1. */
   sampledShare: number;
 }
 

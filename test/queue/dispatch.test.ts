@@ -612,7 +612,7 @@ describe("health probes", () => {
     ]);
     const startedAt = performance.now();
     expect(await probeOnce(db, outbound, log)).toBe(0);
-    // One after the other they would take 6 s.
+    // Two agents asked one after the other would take 6 s.
     expect(performance.now() - startedAt).toBeLessThan(5_800);
     await vi.waitFor(() => expect(isOpen).toBe(false));
   });
