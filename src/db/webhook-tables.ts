@@ -57,7 +57,7 @@ export const webhookDeliveries = pgTable(
     check("runtime_webhook_deliveries_state", sql`${delivery.state} in ('pending', 'delivered', 'failed')`),
     // webhooks/queue-deliveries.ts: an event goes to a target once
     uniqueIndex("runtime_webhook_deliveries_once").on(delivery.target, delivery.entry_id),
-    // webhooks/claim-deliveries.ts: the targets that have something to get, and what is due of each
+    // webhooks/claimed-delivery.ts: what is due of a target
     index("runtime_webhook_deliveries_due")
       .on(delivery.target, delivery.next_at)
       .where(sql`${delivery.state} = 'pending'`),
@@ -68,6 +68,17 @@ export const webhookDeliveries = pgTable(
       .on(delivery.created_at, delivery.id)
       .where(sql`${delivery.state} = 'failed'`),
   ],
+);
+
+/**
+ * The targets of callbacks that may have something to get, and from when on: one row for each. A trigger on the deliveries makes the row or moves it
+ * forward; a claim moves it back or removes it (webhooks/claim-callbacks.ts). It may say too early a time, and never too late a one.
+ */
+export const callbackTurns = pgTable(
+  "runtime_callback_turns",
+  { target: text().primaryKey(), due_at: epochMs("due_at").notNull() },
+  // webhooks/claim-callbacks.ts: whose turn it is
+  (turn) => [index("runtime_callback_turns_due").on(turn.due_at)],
 );
 
 /** Targets that failed lately: how often in a row, and until when they are left alone. A target without a row did not fail. */

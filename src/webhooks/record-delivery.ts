@@ -6,13 +6,13 @@ import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { webhookDeliveries as deliveries, webhookRests, webhooks } from "../db/webhook-tables.ts";
 import { isCallbackTarget } from "./callback.ts";
-import type { ClaimedDelivery } from "./claim-deliveries.ts";
+import type { ClaimedDelivery } from "./claimed-delivery.ts";
 import { delayAfter, restAfter } from "./delivery-times.ts";
 import type { Outcome } from "./send-delivery.ts";
 
 const given = (name: string) => sql.placeholder(name);
 
-/** The last success of a webhook is written once a minute at most. */
+/** The last success of a webhook is written once a minute at most. What waits for the end of a target's rest is due again at once. */
 const TAKEN = statement<never, { id: string; attempts: number; target: string; status: number | null }>(
   "delivery_taken",
   sql`with taken as (
@@ -20,7 +20,9 @@ const TAKEN = statement<never, { id: string; attempts: number; target: string; s
       set state = 'delivered', ended_at = ${nowMs}, last_status = ${given("status")}::int, last_error = null
       where id = ${given("id")}::uuid and attempts = ${given("attempts")}::int and state = 'pending'
     ), well as (
-      delete from runtime_webhook_rests where target = ${given("target")}
+      delete from runtime_webhook_rests where target = ${given("target")} returning target
+    ), woken as (
+      update runtime_callback_turns c set due_at = least(c.due_at, ${nowMs}) from well where c.target = well.target
     )
     update runtime_webhooks set last_success_at = ${nowMs}
     where id::text = ${given("target")} and coalesce(last_success_at, 0) < ${nowMs} - 60000`,

@@ -2,7 +2,7 @@ import { boundedFetch, NetworkFault } from "../fleet/bounded-fetch.ts";
 import type { Outbound } from "../fleet/outbound.ts";
 import type { SecretBox } from "../settings/secret-box.ts";
 import { sealName } from "./change-webhooks.ts";
-import type { ClaimedDelivery } from "./claim-deliveries.ts";
+import type { ClaimedDelivery } from "./claimed-delivery.ts";
 import { retryAfterMs } from "./delivery-times.ts";
 import { signedHeaders } from "./signature.ts";
 

@@ -1,6 +1,7 @@
 import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
-import { type ClaimedDelivery, claimDeliveries, PER_TARGET } from "./claim-deliveries.ts";
+import { claimDeliveries } from "./claim-deliveries.ts";
+import { type ClaimedDelivery, PER_TARGET } from "./claimed-delivery.ts";
 import { queueDeliveries } from "./queue-deliveries.ts";
 import { giveBack, recordDelivery } from "./record-delivery.ts";
 import { type Sending, sendDelivery } from "./send-delivery.ts";

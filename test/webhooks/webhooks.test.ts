@@ -8,6 +8,7 @@ import { isSecret } from "../../src/webhook-secret.ts";
 import { claimDeliveries } from "../../src/webhooks/claim-deliveries.ts";
 import { cleanDeliveries } from "../../src/webhooks/clean-deliveries.ts";
 import { preparePosition, queueDeliveries, readUpTo } from "../../src/webhooks/queue-deliveries.ts";
+import { recordDelivery } from "../../src/webhooks/record-delivery.ts";
 import { sealSecretsAnew } from "../../src/webhooks/seal-anew.ts";
 import { openWebhookSender, type WebhookSender } from "../../src/webhooks/sender.ts";
 import { startApp } from "../support/app.ts";
@@ -57,6 +58,7 @@ const cancel = (id: string) => api.post(`/api/runtime/llm-tasks/${id}/cancel`).s
 async function makeDue(): Promise<void> {
   await query("update runtime_webhook_deliveries set next_at = 0 where state = 'pending'");
   await query("update runtime_webhook_rests set until = 0");
+  await query("update runtime_callback_turns set due_at = 0");
 }
 /** True when everything that was written so far is queued. Transactions of other databases on the server may delay that. */
 async function isQueued(): Promise<boolean> {
@@ -75,7 +77,7 @@ async function pass(by = sender): Promise<void> {
 }
 
 beforeEach(async () => {
-  await query("truncate runtime_webhooks, runtime_webhook_deliveries, runtime_webhook_rests");
+  await query("truncate runtime_webhooks, runtime_webhook_deliveries, runtime_webhook_rests, runtime_callback_turns");
   Object.assign(receiver, { received: [], answer: 204 });
 });
 
@@ -371,6 +373,86 @@ describe("the callback_url of a task", () => {
     expect(claimed.filter(({ target }) => target === hook.id)).toHaveLength(4);
     const calls = new Map(claimed.map(({ target }) => [target, 1]));
     expect(new Set((await claimDeliveries(db, calls, 46)).map(({ target }) => target))).toEqual(new Set([hook.id]));
+  });
+
+  /** Queues `count` callbacks to each host, due in `dueInMs`. */
+  const queueCallbacks = (hosts: string[], count = 1, dueInMs = 0) =>
+    query(
+      `insert into runtime_webhook_deliveries
+        (id, target, url, type, entry_id, occurred_at, entity_type, entity_id, state, attempts, next_at, retry_until, created_at)
+       select gen_random_uuid(), 'callback ' || host, 'http://' || host, 'task.dead', gen_random_uuid(), 1, 'llm_task', 'x', 'pending', 0,
+         floor(extract(epoch from now()) * 1000) + $3, 1e15::bigint, 1
+       from unnest($1::text[]) host, generate_series(1, $2)`,
+      [hosts, count, dueInMs],
+    );
+  const hostsOf = (claimed: { target: string }[]) =>
+    claimed.map(({ target }) => target.replace("callback ", "")).toSorted();
+  const someHosts = (count: number, name = "h") => Array.from({ length: count }, (_, n) => `${name}${n}.example`);
+
+  it("is claimed at a cost that follows what is due, not how many hosts wait for another attempt", async () => {
+    await queueCallbacks(someHosts(3_000), 1, 3_600_000);
+    await queueCallbacks(["due.example"], 2);
+    await queueCallbacks(["due-too.example"], 1);
+    const reads =
+      "select sum(idx_scan + seq_scan)::int as reads from pg_stat_xact_user_tables where relname ~ 'webhook|callback'";
+    const countReads = async (tx: typeof db) => Number((await tx.execute<{ reads: number }>(reads)).rows[0]?.reads);
+    const { claimed, cost } = await db.transaction(async (tx) => {
+      const before = await countReads(tx);
+      return { claimed: await claimDeliveries(tx, new Map(), 100), cost: (await countReads(tx)) - before };
+    });
+    expect(hostsOf(claimed)).toEqual(["due-too.example", "due.example", "due.example"]);
+    expect(cost).toBeLessThan(100);
+  });
+
+  it("has its turn among hosts with much to get, which are busy, rest, or never answer", async () => {
+    await queueCallbacks(someHosts(20, "slow"), 30);
+    const slow = await claimDeliveries(db, new Map(), 100);
+    expect(slow).toHaveLength(50);
+    const calls = new Map<string, number>();
+    for (const { target } of slow) calls.set(target, (calls.get(target) ?? 0) + 1);
+    expect(Math.max(...calls.values())).toBe(4);
+    // The others of these twenty come next, before those that have just had their turn.
+    const room = 100 - slow.length;
+    const next = await claimDeliveries(db, new Map([...calls.keys()].map((target) => [target, 0])), room);
+    expect(new Set([...hostsOf(slow), ...hostsOf(next)]).size).toBe(20);
+    // Each has failed by now and rests; what another host is told comes through.
+    const resting = "insert into runtime_webhook_rests select target, 3, 1e15::bigint from runtime_callback_turns";
+    await query(resting);
+    await queueCallbacks(["well.example"], 3);
+    expect(hostsOf(await claimDeliveries(db, new Map(), 1))).toEqual([]);
+    expect(hostsOf(await claimDeliveries(db, new Map(), 100))).toEqual(Array(3).fill("well.example"));
+    // A host that answers again is not left until its rest would have ended.
+    const [first] = slow;
+    if (!first) throw new Error("Nothing was claimed.");
+    await recordDelivery(db, first, {
+      isTaken: true,
+      status: 204,
+      error: null,
+      isTargetDown: false,
+      isGone: false,
+      retryAfterMs: 0,
+    });
+    expect(new Set(hostsOf(await claimDeliveries(db, new Map(), 100)))).toEqual(new Set(hostsOf([first])));
+  });
+
+  it("is never forgotten nor claimed twice by several instances while more is queued", async () => {
+    const hosts = someHosts(3);
+    const claimed: string[] = [];
+    const claim = async () => void claimed.push(...(await claimDeliveries(db, new Map(), 100)).map(({ id }) => id));
+    // One is queued while its host has its turn.
+    await queueCallbacks(hosts);
+    const commit = await holdTransaction(db, "select from runtime_callback_turns for update");
+    const queued = queueCallbacks(hosts);
+    await claim();
+    expect(claimed).toEqual([]);
+    await commit();
+    await queued;
+    for (let round = 0; round < 20; round++) await Promise.all([claim(), queueCallbacks(hosts), claim(), claim()]);
+    await until(async () => {
+      await claim();
+      expect(claimed).toHaveLength(3 * 22);
+    });
+    expect(new Set(claimed).size).toBe(3 * 22);
   });
 
   it("is refused where it could not be signed or may not be called", async () => {

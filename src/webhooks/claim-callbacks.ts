@@ -1,0 +1,69 @@
+import { sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { nowMs } from "../db/clock.ts";
+import { statement } from "../db/statement.ts";
+import { inTransaction } from "../db/transaction.ts";
+import {
+  type ClaimedDelivery,
+  callsNow,
+  claimedColumns,
+  given,
+  lostAt,
+  roomOfTarget,
+  takeDue,
+} from "./claimed-delivery.ts";
+
+/** A target whose turn is being taken by another instance is left to it. */
+const TAKE_TURNS = statement<{ target: string }, { most: number }>(
+  "take_callback_turns",
+  sql`select target from runtime_callback_turns where due_at <= ${nowMs} order by due_at limit ${given("most")}::int
+    for update skip locked`,
+);
+
+/**
+ * Each target goes to the end of the line when more is due of it, else to the time at which its rest is over or its next delivery is due; it leaves the
+ * line when nothing is pending. A target that got nothing since the room was used up keeps its place.
+ */
+const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; calls: string[]; room: number }>(
+  "claim_callbacks",
+  sql`with turn as (
+      select t.name, t.place, ${roomOfTarget} as room, coalesce(r.until, 0) as rests_until
+      from unnest(${given("targets")}::text[]) with ordinality as t (name, place)
+        left join runtime_webhook_rests r on r.target = t.name
+        left join ${callsNow} on b.name = t.name
+    ), open as (
+      select name, room from turn where rests_until <= ${nowMs} order by place
+    ), ${takeDue}, next as (
+      select t.name, t.rests_until, least(
+        (select d.next_at from runtime_webhook_deliveries d
+         where d.target = t.name and d.state = 'pending' and d.id not in (select id from due) order by d.next_at limit 1),
+        (select ${lostAt} from due where due.target = t.name limit 1)) as due_at
+      from turn t
+      where t.name in (select target from due) or (select count(*) from due) < ${given("room")}::int
+    ), moved as (
+      update runtime_callback_turns c set due_at = greatest(n.due_at, n.rests_until, ${nowMs})
+      from next n where c.target = n.name and n.due_at is not null
+    ), left_line as (
+      delete from runtime_callback_turns c using next n where c.target = n.name and n.due_at is null
+    )
+    select ${claimedColumns}, d.url, null as secret, null as previous_secret from claimed d`,
+);
+
+/**
+ * Takes up to `room` callbacks that are due. Each host in a `callback_url` is a target; their turns stand in one line, so that the work follows what is
+ * taken: it took 0.9 s to look through 51,000 hosts, nearly all of them waiting for another attempt.
+ */
+export function claimCallbacks(db: Db, calls: ReadonlyMap<string, number>, room: number): Promise<ClaimedDelivery[]> {
+  return inTransaction(db, async (tx) => {
+    // Targets that are busy may have no room, and must not keep the others from theirs.
+    const turns = await TAKE_TURNS(tx, { most: room + calls.size });
+    if (turns.length === 0) return [];
+    // The second statement sees all that was queued before the turns were locked, so that none of it is forgotten when they are moved back.
+    return await CLAIM(tx, {
+      targets: turns.map(({ target }) => target),
+      busy: [...calls.keys()],
+      calls: [...calls.values()].map(String),
+      room,
+    });
+  });
+}
