@@ -29,6 +29,8 @@ import {
   Worker,
 } from "./fleet.ts";
 import { startInstance } from "./instances.ts";
+import { findMissedEvents, Listener, newestEntry, Receiver } from "./listeners.ts";
+import { findOldTasks, makeOldTasks } from "./old-tasks.ts";
 import { OwnWorker } from "./own-workers.ts";
 import { seeded } from "./random.ts";
 import { settle } from "./settle.ts";
@@ -79,6 +81,17 @@ async function every(ms: number, pass: () => Promise<unknown>): Promise<void> {
   }
 }
 
+// Times are bigint, which pg would give as text.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+const before = new pg.Client({ connectionString: postgres.url });
+await before.connect();
+const listeners = instances.map(({ name, url }) => new Listener(name, url));
+const receiver = new Receiver(seeded(seed + 200));
+await Promise.all([...listeners.map((listener) => listener.start()), receiver.start(call)]);
+const firstEntry = await newestEntry(before);
+const oldTasks = await makeOldTasks(before, call);
+await before.end();
+
 await Promise.all([...workers.map((worker) => worker.register()), ...agents.map((agent) => agent.start())]);
 for (const worker of ownWorkers) worker.start();
 const endsAt = performance.now() + minutes * 60_000;
@@ -105,8 +118,6 @@ await Promise.all(work);
 // What they leave behind this time has the whole of what follows to end by itself.
 await Promise.all(ownWorkers.map((worker) => worker.kill(0)));
 
-// Times are bigint, which pg would give as text.
-pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 const client = new pg.Client({ connectionString: postgres.url });
 await client.connect();
 // A dispatched task whose agent's completion was lost waits for its lease, which is longer than this run has patience for.
@@ -119,6 +130,8 @@ await Promise.all(agents.map((agent) => agent.stop()));
 const wrongOfOwn = await Promise.all(ownWorkers.map((worker) => worker.finish()));
 
 const violations = [
+  ...(await findOldTasks(client, oldTasks, instances)),
+  ...(await findMissedEvents(client, { listeners, receiver }, firstEntry)),
   ...backends.violations(),
   ...wrongOfOwn.flat(),
   ...(await findViolationsOfOwn(client, ownWorkers)),

@@ -7,6 +7,7 @@ import { type Fault, type FaultyProxy, startFaultyProxy } from "../support/fault
 import { type Launched, launch } from "../support/launch.ts";
 import { testProgram } from "../support/programs.ts";
 import { startProxy, type TcpProxy } from "../support/tcp-proxy.ts";
+import { KEPT_DAYS } from "./old-tasks.ts";
 
 const SKEWED_CLOCK = pathToFileURL(testProgram("skewed-clock")).href;
 /** Little, as on a small machine: a body that takes all of it ends the process. */
@@ -44,6 +45,7 @@ export async function startInstance(name: string, databaseUrl: string, dataDir: 
     SWEEP_INTERVAL_MS: "500",
     WORKER_SYNC_INTERVAL_MS: "1000",
     AUTO_DISPATCH: "true",
+    RETENTION_DAYS: String(KEPT_DAYS),
     CLOCK_SKEW_FILE: clock,
   };
   const wrong: string[] = [];
