@@ -30,7 +30,7 @@ import {
 } from "./fleet.ts";
 import { startInstance } from "./instances.ts";
 import { findMissedEvents, Listener, newestEntry, Receiver } from "./listeners.ts";
-import { findOldTasks, makeOldTasks } from "./old-tasks.ts";
+import { OldTasks } from "./old-tasks.ts";
 import { OwnWorker } from "./own-workers.ts";
 import { seeded } from "./random.ts";
 import { settle } from "./settle.ts";
@@ -58,6 +58,8 @@ const instances = [
   await startInstance("two", postgres.url, dataDir),
 ];
 const database = await prepareDatabaseFaults(postgres.url, postgresDir);
+
+const oldTasks = new OldTasks(postgres.url, dataDir);
 
 const random = seeded(seed);
 const journal = emptyJournal();
@@ -89,7 +91,6 @@ const listeners = instances.map(({ name, url }) => new Listener(name, url));
 const receiver = new Receiver(seeded(seed + 200));
 await Promise.all([...listeners.map((listener) => listener.start()), receiver.start(call)]);
 const firstEntry = await newestEntry(before);
-const oldTasks = await makeOldTasks(before, call);
 await before.end();
 
 await Promise.all([...workers.map((worker) => worker.register()), ...agents.map((agent) => agent.start())]);
@@ -107,6 +108,7 @@ const work = [
   every(3_000, () => createSome(call, random, journal)),
   every(3_000, () => replayOne(call, random, journal)),
   every(1_500, () => cancelOne(call, random, journal)),
+  every(3_000, () => oldTasks.make()),
   every(300, () => dispatchOne(call, random, journal)),
   ...workers.map((worker) => every(200, () => worker.claim(false))),
   every(20_000, () => Promise.all(workers.map((worker) => worker.register()))),
@@ -130,7 +132,7 @@ await Promise.all(agents.map((agent) => agent.stop()));
 const wrongOfOwn = await Promise.all(ownWorkers.map((worker) => worker.finish()));
 
 const violations = [
-  ...(await findOldTasks(client, oldTasks, instances)),
+  ...(await oldTasks.findViolations(client, instances)),
   ...(await findMissedEvents(client, { listeners, receiver }, firstEntry)),
   ...backends.violations(),
   ...wrongOfOwn.flat(),

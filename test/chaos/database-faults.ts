@@ -45,18 +45,10 @@ export async function prepareDatabaseFaults(url: string, dataDir: string): Promi
   const disconnect =
     "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
 
-  /** Repeats it until it is done: PostgreSQL may be away, and what was broken must be mended. */
-  async function insist(...statements: string[]): Promise<void> {
-    for (;;) {
-      try {
-        return await onServer(url, async (client) => {
-          for (const statement of statements) await client.query(statement);
-        });
-      } catch {
-        await delay(100);
-      }
-    }
-  }
+  const insist = (...statements: string[]) =>
+    insistOn(url, async (client) => {
+      for (const statement of statements) await client.query(statement);
+    });
 
   await onServer(url, (client) => client.query(FULL_DISK));
   return {
@@ -87,6 +79,17 @@ export async function prepareDatabaseFaults(url: string, dataDir: string): Promi
       if (pid !== undefined && !Number.isNaN(pid)) process.kill(pid, "SIGQUIT");
     },
   };
+}
+
+/** Repeats it until it is done: PostgreSQL may be away, and what was broken must be mended. */
+export async function insistOn(url: string, work: (client: pg.Client) => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      return await onServer(url, work);
+    } catch {
+      await delay(100);
+    }
+  }
 }
 
 /** On a connection of its own that may always write. */

@@ -46,6 +46,7 @@ export async function startInstance(name: string, databaseUrl: string, dataDir: 
     WORKER_SYNC_INTERVAL_MS: "1000",
     AUTO_DISPATCH: "true",
     RETENTION_DAYS: String(KEPT_DAYS),
+    AUDIT_RETENTION_DAYS: String(KEPT_DAYS),
     CLOCK_SKEW_FILE: clock,
   };
   const wrong: string[] = [];

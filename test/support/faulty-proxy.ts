@@ -2,7 +2,9 @@
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
+import { pipeline } from "node:stream/promises";
 
 export interface Passed {
   status: number;
@@ -43,23 +45,25 @@ export async function startFaultyProxy(target: () => string): Promise<FaultyProx
     } = request.headers;
     try {
       const body = await buffer(request);
-      const forward = async () => {
-        const answer = await fetch(target() + path, {
+      const reach = () =>
+        fetch(target() + path, {
           method,
           headers: headers as Record<string, string>,
           ...(body.length > 0 && { body: new Uint8Array(body) }),
           signal: gone.signal,
         });
-        const kept = [...answer.headers].filter(([name]) => /^(x-bloom-|content-type$)/.test(name));
+      const forward = async () => {
+        const answer = await reach();
         return {
           status: answer.status,
-          headers: Object.fromEntries(kept),
+          headers: keptOf(answer),
           body: Buffer.from(await answer.arrayBuffer()),
         };
       };
       const found = faults.find((one) => one.path.test(path));
       if (found && --found.times === 0) faults = faults.filter((one) => one !== found);
-      await (found?.fault ?? pass)(response, forward);
+      if (found) await found.fault(response, forward);
+      else await passOn(await reach(), response);
     } catch {
       // The service is away, or the worker is: either sees a connection that ends.
       response.destroy();
@@ -82,7 +86,17 @@ export async function startFaultyProxy(target: () => string): Promise<FaultyProx
   };
 }
 
-/** As if there were no proxy. */
+const keptOf = ({ headers }: Response) =>
+  Object.fromEntries([...headers].filter(([name]) => /^(x-bloom-|content-type$)/.test(name)));
+
+/** As if there were no proxy: a stream of events arrives as it comes. */
+async function passOn(answer: Response, response: ServerResponse): Promise<void> {
+  response.writeHead(answer.status, keptOf(answer)).flushHeaders();
+  if (answer.body) await pipeline(Readable.fromWeb(answer.body), response);
+  else response.end();
+}
+
+/** Hands the service's answer on when it is whole. */
 export const pass: Fault = async (response, forward) => {
   const { status, headers, body } = await forward();
   response.writeHead(status, headers).end(body);
