@@ -162,6 +162,9 @@ const totals = {
   ...acknowledged,
   dispatched,
   refused,
+  "events told": listeners.map((listener) => listener.count()).join(" and "),
+  "messages taken": receiver.count(),
+  "old tasks": oldTasks.count(),
 };
 process.stdout.write(`\nFaults injected\n`);
 for (const [name, times] of [...injected].sort()) process.stdout.write(`  ${name.padEnd(34)}${times}\n`);

@@ -10,7 +10,17 @@ import type { Random } from "./random.ts";
 /** How long the last events may take when no more faults come. */
 const TOLD_WITHIN_MS = 60_000;
 /** What the webhook wants: types that are made from one action each. */
-const WANTED = ["task.released", "task.cancelled", "task.dead", "lease.expired"];
+const WANTED = [
+  "task.created",
+  "task.leased",
+  "task.released",
+  "task.requeued",
+  "task.cancelled",
+  "task.dead",
+  "lease.expired",
+  "worker.offline",
+  "account.limited",
+];
 const ACTIONS = WANTED.map((type) => type.replace(".", "_"));
 
 /** Listens on one instance, and goes on behind the last event whenever the stream is lost. */
@@ -47,6 +57,10 @@ export class Listener {
     } catch (error) {
       this.wrong.push(`ended: ${error}`);
     }
+  }
+
+  count(): number {
+    return this.told.size;
   }
 
   hasAll(seqs: number[]): boolean {
@@ -86,6 +100,10 @@ export class Receiver {
     await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
     const url = `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/hook`;
     await until(() => call("POST", "/webhooks", { url, events: WANTED }));
+  }
+
+  count(): number {
+    return this.took.size;
   }
 
   beKind(): void {

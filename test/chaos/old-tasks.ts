@@ -109,7 +109,7 @@ export class OldTasks {
   }
 
   private async findUnarchived(): Promise<string[]> {
-    const names = (await readdir(this.archive)).filter((name) => name.endsWith(".gz"));
+    const names = (await readdir(this.archive).catch(() => [])).filter((name) => name.endsWith(".gz"));
     const tasks = new Set<string>();
     const parts = new Map<string, number>();
     for (const name of names) {
