@@ -4,13 +4,22 @@ import { CONTEXTS, WORKERS } from "./work.ts";
 /** Rows of one statement: its memory stays small, whatever the size. */
 const BATCH = 50_000;
 
+/** In SQL, an id as a new record of that time has it (db/ids.ts): records that were made together lie together in the indexes. */
+const idAt = (at: string) =>
+  `(lpad(to_hex(${at}), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid`;
+
 /**
- * Fills the tables as if `size` tasks had been there for months: 5 % are queued, 5 % have ended badly, and the others are completed with
- * their lease, result, artifact and four audit entries. Gives a completed and a queued task's id.
+ * Fills the tables as if `size` tasks had been there for months: 5 % or `queuedShare` are queued, 5 % have ended badly, and the others are
+ * completed with their lease, result, artifact and three audit entries. Gives a completed and a queued task's id.
  */
-export async function fill(client: pg.Client, size: number): Promise<{ completed: string; queued: string }> {
+export async function fill(
+  client: pg.Client,
+  size: number,
+  queuedShare = 0.05,
+): Promise<{ completed: string; queued: string }> {
   await client.query("set synchronous_commit = off");
-  for (let from = 1; from <= size; from += BATCH) await fillBatch(client, size, from, Math.min(size, from + BATCH - 1));
+  for (let from = 1; from <= size; from += BATCH)
+    await fillBatch(client, { size, queuedShare, from, to: Math.min(size, from + BATCH - 1) });
   await client.query("reset synchronous_commit");
   await client.query("vacuum (analyze)");
   const one = async (status: string) => {
@@ -20,16 +29,19 @@ export async function fill(client: pg.Client, size: number): Promise<{ completed
   return { completed: await one("completed"), queued: await one("queued") };
 }
 
-async function fillBatch(client: pg.Client, size: number, from: number, to: number): Promise<void> {
+async function fillBatch(
+  client: pg.Client,
+  { size, queuedShare, from, to }: { size: number; queuedShare: number; from: number; to: number },
+): Promise<void> {
   await client.query(
     `create temp table batch on commit preserve rows as
-     select n, gen_random_uuid() as id, gen_random_uuid() as lease_id, gen_random_uuid() as artifact_id,
+     select n, at, ${idAt("at")} as id, ${idAt("at + 100")} as lease_id, ${idAt("at + 1500")} as artifact_id,
        'context-' || n % ${CONTEXTS} as context_id, 'bench-' || n % ${WORKERS} as worker_id,
-       case when n > $3 * 0.95 then 'queued' when n % 20 = 0 then (array['failed', 'dead', 'cancelled'])[1 + n / 20 % 3]
-         else 'completed' end as status,
-       floor(extract(epoch from now()) * 1000)::bigint - ($3 - n) * 30 - 3600000 as at
-     from generate_series($1::int, $2::int) n`,
-    [from, to, size],
+       case when n > $3 * (1 - $4::float8) then 'queued' when n % 20 = 0 then (array['failed', 'dead', 'cancelled'])[1 + n / 20 % 3]
+         else 'completed' end as status
+     from generate_series($1::int, $2::int) n,
+       lateral (select floor(extract(epoch from now()) * 1000)::bigint - ($3 - n) * 30::bigint - 3600000 as at) as time`,
+    [from, to, size, queuedShare],
   );
   await client.query(
     `insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, status, created_at, updated_at,
@@ -50,12 +62,12 @@ async function fillBatch(client: pg.Client, size: number, from: number, to: numb
   );
   await client.query(
     `insert into llm_results (id, task_id, worker_id, artifact_id, status, metrics, completed_at, lease_id, body_sha256)
-     select gen_random_uuid(), id, worker_id, artifact_id, 'success', '{"duration_ms": 1200}', at + 1500, lease_id, repeat('0', 64)
+     select ${idAt("at + 1500")}, id, worker_id, artifact_id, 'success', '{"duration_ms": 1200}', at + 1500, lease_id, repeat('0', 64)
      from batch where status = 'completed'`,
   );
   await client.query(
     `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-     select gen_random_uuid(), at + 500 * k, (array['task_created', 'task_leased', 'task_completed'])[k],
+     select ${idAt("at + 500 * k")}, at + 500 * k, (array['task_created', 'task_leased', 'task_completed'])[k],
        case when k = 2 then 'lease' else 'llm_task' end, case when k = 2 then lease_id else id end, 'bench', 'as it was'
      from batch, generate_series(1, 3) k`,
   );

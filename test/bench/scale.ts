@@ -1,0 +1,183 @@
+/**
+ * `npm run bench:scale -- --tasks 10000000 --waiting 2000 --listeners 500`: how long what one task goes through takes, and the reads beside it, with
+ * that many finished tasks, waiting workers and listeners, beside the same on a small service. `--check` exits with 1 where the median of one is more than
+ * twice that of the small service. The PostgreSQL is that at TEST_DATABASE_URL, else the embedded one.
+ */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import pg from "pg";
+import { pino } from "pino";
+import { startEmbedded } from "../../src/embedded/start.ts";
+import { withDatabase } from "../support/database-url.ts";
+import { launch } from "../support/launch.ts";
+import buildPrograms from "../support/programs.ts";
+import { openListeners, openWaitingWorkers } from "./crowd.ts";
+import { fill } from "./fill.ts";
+import { connect, type Timing, timingOf } from "./load.ts";
+import { peakRssMb } from "./process.ts";
+
+const { values } = parseArgs({
+  options: {
+    tasks: { type: "string", default: "200000" },
+    waiting: { type: "string", default: "2000" },
+    listeners: { type: "string", default: "500" },
+    rounds: { type: "string", default: "60" },
+    check: { type: "boolean", default: false },
+  },
+});
+const large = { tasks: Number(values.tasks), waiting: Number(values.waiting), listeners: Number(values.listeners) };
+const small = { tasks: 1_000, waiting: 20, listeners: 5 };
+const rounds = Number(values.rounds);
+if (![...Object.values(large), rounds].every((n) => Number.isInteger(n) && n > 0)) {
+  process.stderr.write(
+    "Usage: npm run bench:scale -- --tasks 200000 --waiting 2000 --listeners 500 [--rounds 60] [--check]\n",
+  );
+  process.exit(2);
+}
+
+const R = "/api/runtime";
+const KEY = "a-key-for-the-benchmark";
+const WITHIN_MS = 60_000;
+const READS = {
+  "one task": (id: string) => `/llm-tasks/${id}`,
+  "50 tasks": () => "/llm-tasks?limit=50",
+  "50 failed tasks": () => "/llm-tasks?status=failed&limit=50",
+  history: (id: string) => `/llm-tasks/${id}/history`,
+  explain: (id: string) => `/llm-tasks/${id}/explain`,
+  stats: () => "/stats",
+  health: () => "/health",
+};
+
+const folder = await mkdtemp(join(tmpdir(), "bloom-bench-"));
+const given = process.env.TEST_DATABASE_URL;
+const postgres = given
+  ? { url: given, stop: async () => {} }
+  : await startEmbedded({ dataDir: folder, log: pino({ level: "silent" }) });
+const admin = new pg.Client({ connectionString: postgres.url });
+await admin.connect();
+await buildPrograms();
+
+async function until(what: string, isThere: () => boolean): Promise<number> {
+  const started = performance.now();
+  while (!isThere()) {
+    if (performance.now() - started > WITHIN_MS) throw new Error(`${what} took more than ${WITHIN_MS} ms.`);
+    await delay(1);
+  }
+  return performance.now();
+}
+
+type Size = typeof large;
+interface Measured {
+  timings: Record<string, Timing>;
+  databaseMb: number;
+  rssMb: number;
+}
+
+/** Makes a service of that size in a database of its own, and takes the times of `rounds` tasks, one after the other. */
+async function measure(size: Size): Promise<Measured> {
+  process.stderr.write(`${size.tasks} tasks, ${size.waiting} waiting workers, ${size.listeners} listeners …\n`);
+  const database = `bloom_scale_${process.pid}_${size.tasks}`;
+  await admin.query(`create database ${database}`);
+  const url = withDatabase(postgres.url, database);
+  const limits = { RATE_LIMIT_PER_MINUTE: "0", WORKER_CALLBACK_LIMIT_PER_MINUTE: "0" };
+  const service = launch({ DATABASE_URL: url, DATA_DIR: folder, RUNTIME_API_KEY: KEY, ...limits });
+  const base = `http://127.0.0.1:${await service.listening}`;
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  const { completed } = await fill(client, size.tasks, 0);
+  await client.query(
+    `insert into workers (id, node_id, url, status, capabilities, registered_at, last_heartbeat)
+     select 'w-' || n, 'w-' || n, '', 'online', '{"claude_cli": true, "max_concurrency": 32, "labels": []}', 1,
+       floor(extract(epoch from now()) * 1000)::bigint from generate_series(0, $1::int - 1) n`,
+    [size.waiting],
+  );
+  await client.query("vacuum (analyze) workers");
+  const kinds = Math.ceil(size.waiting / 4);
+  const workers = openWaitingWorkers(base, KEY, size.waiting, kinds);
+  const listeners = openListeners(base, KEY, size.listeners);
+  await Promise.all([workers.opened, listeners.opened]);
+  await until("opening the streams", () => listeners.open() === size.listeners);
+
+  const times = new Map<string, number[]>();
+  const took = (name: string, ms: number) => times.set(name, [...(times.get(name) ?? []), ms]);
+  const caller = connect(base, KEY, times);
+  // The first rounds do not count: V8 compiles the service meanwhile.
+  for (let n = -Math.ceil(rounds / 2); n < rounds; n++) {
+    if (n === 0) times.clear();
+    const task = {
+      context_id: "new",
+      agent_slug: `agent-${((n + rounds) * 37) % kinds}`,
+      prompt: "Write a haiku about seeds.",
+    };
+    const created = performance.now();
+    const { id }: { id: string } = JSON.parse(await caller.call("create", "POST", `${R}/llm-tasks`, task));
+    await Promise.all([
+      until("waking a worker", () => workers.handed.has(id)),
+      until("telling all listeners", () => listeners.told(id) === size.listeners).then((at) =>
+        took("create, until all listeners know", at - created),
+      ),
+    ]);
+    const { at, leaseId } = workers.handed.get(id) ?? { at: Number.NaN, leaseId: "" };
+    took("create, until a waiting worker has it", at - created);
+    const held = { lease_id: leaseId };
+    await caller.call("heartbeat", "POST", `${R}/llm-tasks/${id}/heartbeat`, held);
+    const result = { status: "success", output: "A seed holds its breath.", metrics: { duration_ms: 1 }, ...held };
+    await caller.call("complete", "POST", `${R}/llm-tasks/${id}/complete`, result);
+    for (const [name, path] of Object.entries(READS)) await caller.call(name, "GET", R + path(completed));
+  }
+  if (workers.lost.length > 0)
+    throw new Error(`${workers.lost.length} workers do not wait any more: ${workers.lost[0]}`);
+  const { rows } = await client.query<{ mb: number }>(
+    "select pg_database_size(current_database())::float8 / 1e6 as mb",
+  );
+  const rssMb = peakRssMb(service.pid);
+  await Promise.all([workers.close(), caller.close(), listeners.close()]);
+  service.kill("SIGTERM");
+  await service.exited;
+  await client.end();
+  await admin.query(`drop database ${database} with (force)`);
+  const timings = Object.fromEntries([...times].map(([name, list]) => [name, timingOf(list)]));
+  return { timings, databaseMb: rows[0]?.mb ?? Number.NaN, rssMb };
+}
+
+const first = await measure(small);
+const second = await measure(large);
+await admin.end();
+await postgres.stop();
+await rm(folder, { recursive: true, force: true });
+
+const ms = (value: number) => value.toFixed(1);
+const sizeText = ({ tasks, waiting, listeners }: Size) =>
+  `${tasks} finished tasks, ${waiting} waiting workers, ${listeners} listeners`;
+const lines = Object.entries(second.timings).map(([name, { p50, p95, max }]) => {
+  const before = first.timings[name];
+  const times = p50 / (before?.p50 ?? Number.NaN);
+  return {
+    name,
+    times,
+    cells: [before?.p50, p50].map((value) => ms(value ?? Number.NaN)),
+    rest: [before?.p95, p95, max],
+  };
+});
+process.stdout.write(
+  `${[
+    `Small: ${sizeText(small)}. Large: ${sizeText(large)}. ${rounds} tasks, one after the other, in ms:`,
+    "",
+    "| | p50 small | p50 large | times | p95 small | p95 large | most large |",
+    "|---|---|---|---|---|---|---|",
+    ...lines.map(
+      ({ name, times, cells, rest }) =>
+        `| ${name} | ${cells.join(" | ")} | ${times.toFixed(2)} | ${rest.map((value) => ms(value ?? Number.NaN)).join(" | ")} |`,
+    ),
+    "",
+    `The database has ${second.databaseMb.toFixed(0)} MB, and the service took at most ${second.rssMb.toFixed(0)} MB (small: ${first.databaseMb.toFixed(0)} and ${first.rssMb.toFixed(0)}).`,
+  ].join("\n")}\n`,
+);
+if (values.check) {
+  const missed = lines.filter(({ times }) => !(times <= 2));
+  for (const { name, times } of missed) process.stderr.write(`${name} takes ${times.toFixed(2)} times as long.\n`);
+  process.exitCode = missed.length > 0 ? 1 : 0;
+}
