@@ -7,9 +7,9 @@ import { from as copyIn } from "pg-copy-streams";
 import { StartError } from "../errors.ts";
 import type { RowCounts } from "./backup.ts";
 import { type Command, commandOf, copyOf, END_OF_ROWS, migrationsIn } from "./backup-file.ts";
-import { byLines } from "./lines.ts";
 import { applyPending, migrationFiles } from "./migrate.ts";
 import { countMigrations, ourTables } from "./our-tables.ts";
+import { byLines } from "./split-lines.ts";
 import { connectWritable } from "./writable-connection.ts";
 
 /**

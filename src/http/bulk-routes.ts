@@ -6,7 +6,7 @@ import { Conflict } from "../errors.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching-tasks.ts";
 import type { Creation } from "../queue/create.ts";
 import { createTasks, type KeyedRequest } from "../queue/create-many.ts";
-import type { Callbacks } from "../webhooks/callback.ts";
+import type { Callbacks } from "../webhooks/callback-rules.ts";
 import { requireUsable } from "./create-task.ts";
 import { InvalidBody, InvalidValue, parseBody } from "./parse-request.ts";
 import { ADMINS, type Route, route } from "./route.ts";

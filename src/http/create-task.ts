@@ -13,7 +13,7 @@ import { taskRecord } from "../contract/task-record.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { createTask } from "../queue/create.ts";
 import { getTask } from "../queue/tasks.ts";
-import { type Callbacks, callbackFault } from "../webhooks/callback.ts";
+import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
 import type { Answers } from "./answers.ts";
 import { preferredWait, type ResultAnswers } from "./await-result.ts";
 import { InvalidBody, InvalidValue, parseBody, parseHeader } from "./parse-request.ts";

@@ -7,7 +7,7 @@ import { taskRecord } from "../contract/task-record.ts";
 import { cancelTask } from "../queue/cancel.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { requeueTask } from "../queue/requeue.ts";
-import type { Callbacks } from "../webhooks/callback.ts";
+import type { Callbacks } from "../webhooks/callback-rules.ts";
 import { NO_TASK } from "./answers.ts";
 import type { ResultAnswers } from "./await-result.ts";
 import { CREATED, create, replay } from "./create-task.ts";

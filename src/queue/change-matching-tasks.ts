@@ -14,7 +14,7 @@ import { openPage } from "../db/pages.ts";
 import { llmTasks } from "../db/schema.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
-import { type Callbacks, callbackFault } from "../webhooks/callback.ts";
+import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
 import { cancelTask } from "./cancel.ts";
 import { createTask } from "./create.ts";
 import { requeueTask } from "./requeue.ts";

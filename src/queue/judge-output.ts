@@ -2,7 +2,7 @@ import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { checkOutput } from "../output-schema/check.ts";
-import { readLastChunks } from "../storage/chunks.ts";
+import { readLastChunks } from "../storage/output-chunks.ts";
 import { requireStaged } from "../storage/staging.ts";
 import type { Submission } from "./completion.ts";
 

@@ -8,8 +8,8 @@ import { horizon } from "../events/read-events.ts";
 import { readUpTo } from "../webhooks/queue-deliveries.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import type { Cutoff } from "./old-tasks.ts";
+import { RETENTION } from "./pass-lock.ts";
 import { lineOf } from "./read-task.ts";
-import { RETENTION } from "./turn.ts";
 
 /** The most entries of one archive, which are in memory at the same time. */
 const PER_ARCHIVE = 5_000;

@@ -7,7 +7,7 @@ import { inTransaction } from "../db/transaction.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import type { ArchivedTasks } from "./archive-tasks.ts";
 import { type Cutoff, isOld, versionOf } from "./old-tasks.ts";
-import { RETENTION } from "./turn.ts";
+import { RETENTION } from "./pass-lock.ts";
 
 /**
  * Removes the tasks with all that is theirs, and gives how many. Those that somebody changed since they were archived, or changes just now, stay; so

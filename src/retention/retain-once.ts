@@ -5,8 +5,8 @@ import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { archiveTasks } from "./archive-tasks.ts";
 import { archiveEntries, removeEntries } from "./audit-entries.ts";
 import { findOldTasks } from "./old-tasks.ts";
+import { acquirePassLock, releasePassLock } from "./pass-lock.ts";
 import { removeTasks } from "./remove-tasks.ts";
-import { endTurn, takeTurn } from "./turn.ts";
 
 const DAY_MS = 86_400_000;
 /** The most tasks of one archive, and so of one transaction that removes them. */
@@ -43,9 +43,9 @@ export async function retainOnce(
   { store, folder, days }: Retention,
   signal: AbortSignal,
 ): Promise<{ "tasks removed": number; "audit entries removed": number }> {
-  const turn = newId();
+  const pass = newId();
   const removed = { "tasks removed": 0, "audit entries removed": 0 };
-  const goesOn = async () => !signal.aborted && (await takeTurn(db, turn));
+  const goesOn = async () => !signal.aborted && (await acquirePassLock(db, pass));
   if (!(await goesOn())) return removed;
   let isDone = false;
   try {
@@ -67,7 +67,7 @@ export async function retainOnce(
     if (!signal.aborted) throw error;
     return removed;
   } finally {
-    await endTurn(db, turn, isDone);
+    await releasePassLock(db, pass, isDone);
   }
 }
 

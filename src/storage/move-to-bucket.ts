@@ -10,7 +10,7 @@ import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket } from "./bucket.ts";
 import { SourceFault, StoreRests } from "./bucket-faults.ts";
 import { checkBytes } from "./check-bytes.ts";
-import { deleteChunks, readChunks } from "./chunks.ts";
+import { deleteChunks, readChunks } from "./output-chunks.ts";
 
 const BATCH = 50;
 /** The most outputs that a pass moves, so that a stop does not wait for long. The next pass goes on. */

@@ -11,7 +11,7 @@ import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket, Upload } from "./bucket.ts";
 import { isStoreFault } from "./bucket-faults.ts";
 import { checkBytes } from "./check-bytes.ts";
-import { readChunks } from "./chunks.ts";
+import { readChunks } from "./output-chunks.ts";
 import { announceObject, announceUpload, type Staged, type StagedOutput } from "./staging.ts";
 
 /** How long a completion waits for the upload of its output. After that, the output stays in PostgreSQL. */

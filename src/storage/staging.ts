@@ -6,7 +6,7 @@ import { stagedOutputs } from "../db/output-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict, Refusal } from "../errors.ts";
 import { createMeasure } from "./check-bytes.ts";
-import { deleteChunks, replaced, writeChunks } from "./chunks.ts";
+import { deleteChunks, replaced, writeChunks } from "./output-chunks.ts";
 import { createUtf8Check } from "./utf8-check.ts";
 
 /** How a staged output is identified: an output on its way, before its completion. */

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
-import { isCallbackTarget } from "./callback.ts";
+import { isCallbackTarget } from "./callback-rules.ts";
 import { claimCallbacks } from "./claim-callbacks.ts";
 import { type ClaimedDelivery, callsNow, claimedColumns, roomOfTarget, takeDue } from "./claimed-delivery.ts";
 

@@ -5,7 +5,7 @@ import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { webhookDeliveries as deliveries, webhookRests, webhooks } from "../db/webhook-tables.ts";
-import { isCallbackTarget } from "./callback.ts";
+import { isCallbackTarget } from "./callback-rules.ts";
 import type { ClaimedDelivery } from "./claimed-delivery.ts";
 import { delayAfter, restAfter } from "./delivery-times.ts";
 import type { Outcome } from "./send-delivery.ts";

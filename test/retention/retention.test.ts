@@ -14,7 +14,7 @@ import { sweepOnce } from "../../src/queue/sweep.ts";
 import { archiveTasks } from "../../src/retention/archive-tasks.ts";
 import { removeTasks } from "../../src/retention/remove-tasks.ts";
 import { retainOnce } from "../../src/retention/retain-once.ts";
-import { takeTurn } from "../../src/retention/turn.ts";
+import { acquirePassLock } from "../../src/retention/pass-lock.ts";
 import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
 import { cleanOnce } from "../../src/storage/clean-staged.ts";
 import { completed, inDatabase, storeAt, uploaded } from "../support/artifact-stores.ts";
@@ -218,7 +218,7 @@ describe("RETENTION_DAYS", () => {
     const { task } = await completed(db, inDatabase, "done");
     await age(10);
     await archiveTasks(db, inDatabase, folder, [task.id], never);
-    await takeTurn(db, newId());
+    await acquirePassLock(db, newId());
     expect(await pass({ tasks: 9 })).toMatchObject({ "tasks removed": 0 });
     await query("update runtime_retention set held_until = 0");
     expect(await pass({ tasks: 9 })).toMatchObject({ "tasks removed": 1 });
