@@ -29,6 +29,7 @@ const { outputFiles } = await build({
   format: "esm",
   target: "node20",
   sourcemap: true,
+  sourcesContent: false,
   logLevel: "warning",
   write: false,
 });

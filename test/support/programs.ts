@@ -26,6 +26,7 @@ export default async function buildPrograms(): Promise<void> {
     format: "esm",
     target: "node20",
     sourcemap: true,
+    sourcesContent: false,
     logLevel: "warning",
   });
 }
