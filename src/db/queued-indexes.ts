@@ -11,6 +11,9 @@ const HEAD_START_MS = 60_000;
 /** The order in which tasks are handed out, the lowest first: when the task was created, less a minute for each step of its priority. */
 export const turnOf = (task: Record<"created_at" | "priority", AnyPgColumn | SQL>) =>
   sql<number>`(${task.created_at} - ${task.priority} * ${sql.raw(String(HEAD_START_MS))}::bigint)`;
+/** The concurrency key; without one the empty text, which no key is. The planner knows no order behind "concurrency_key is null". */
+export const keyNameOf = (task: Record<"concurrency_key", AnyPgColumn>) =>
+  sql<string>`coalesce(${task.concurrency_key}, '')`;
 type DueColumns = Record<"updated_at" | "not_before" | "retry_at", AnyPgColumn>;
 /** When a task is due, in epoch milliseconds; 0 is at once. */
 export const dueOf = (task: Omit<DueColumns, "updated_at">) =>

@@ -13,7 +13,7 @@ import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, 
 import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES } from "./column-values.ts";
 import { ONE_RUNNING_PER_KEY } from "./faults.ts";
 import { freeWith } from "./list-indexes.ts";
-import { dueOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
+import { dueOf, keyNameOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import { heldStatuses } from "./status-lists.ts";
 
 export const llmTasks = pgTable(
@@ -100,7 +100,11 @@ export const llmTasks = pgTable(
     index("llm_tasks_queued_by_agent")
       .on(labelKeyOf(task.requires), task.agent_slug, dueOf(task), turnOf(task), task.id)
       .where(sql`${task.status} = 'queued'`),
-    // queue/newly-due.ts: tasks that are new or due lately; and queue/claim.ts: the first tasks of a context
+    // queue/claim-statement.ts: the first tasks of each concurrency key
+    index("llm_tasks_queued_by_labels_and_key")
+      .on(labelKeyOf(task.requires), keyNameOf(task), dueOf(task), turnOf(task), task.id)
+      .where(sql`${task.status} = 'queued'`),
+    // queue/newly-due.ts: tasks that are new or due lately; and queue/claim-statement.ts: the first tasks of a context
     index("llm_tasks_queued_lately").on(takeableFrom(task)).where(sql`${task.status} = 'queued'`),
     index("llm_tasks_queued_by_context").on(task.context_id, turnOf(task)).where(sql`${task.status} = 'queued'`),
     // lifecycle.md, invariant 1; and queue/concurrency-key.ts: the keys that are held

@@ -11,13 +11,15 @@ import { HELD_STATUSES } from "../db/column-values.ts";
 import { llmTasks } from "../db/schema.ts";
 import { heldStatuses } from "../db/status-lists.ts";
 
+/** A query for the keys that are held. */
+export const heldKeys = sql`select held.concurrency_key from llm_tasks held where held.concurrency_key is not null and held.status in (${heldStatuses})`;
+
 /**
  * True in SQL for a task whose key nobody holds, or that has none. The keys that are held are read once for a statement, and not before a task
- * with a key is met: a claim that passes over 10,000 queued tasks of a held key takes about 10 ms more, and one beside
- * 100,000 of them ten times that.
+ * with a key is met: to pass over 10,000 queued tasks of a held key takes about 10 ms, and to pass
+ * over 100,000 of them ten times that.
  */
-export const isKeyFree = sql`(${llmTasks.concurrency_key} is null or ${llmTasks.concurrency_key} not in (
-    select held.concurrency_key from llm_tasks held where held.concurrency_key is not null and held.status in (${heldStatuses})))`;
+export const isKeyFree = sql`(${llmTasks.concurrency_key} is null or ${llmTasks.concurrency_key} not in (${heldKeys}))`;
 
 /**
  * True in SQL unless another claim is just taking a task with the same key. It waits for nobody: two claims that wait for each other's keys in

@@ -11,7 +11,6 @@ import {
   mayBeTakenByOneOf,
   ofTaskRow,
 } from "../fleet/matching.ts";
-import { isKeyFree } from "./concurrency-key.ts";
 import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** The workers with the same labels, and the room that they have together. */
@@ -48,7 +47,7 @@ const OLDEST = statement<Waiting, { labels: string; limit: number }>(
       select ${workers}.* from ${workersWithLoad} where ${isAble}
     ), ${labelSetsWithin(sql`${sql.placeholder("labels")}::jsonb`)}
     select id, requires, concurrency_key from sets cross join lateral (
-      ${oldestOf(sql`${orderColumns}, requires`, sql`sets.key`, limit, sql`${isKeyFree} and ${mayBeTakenByOneOf(sql`able`, ofTaskRow)}`)}
+      ${oldestOf(sql`${orderColumns}, requires`, { key: sql`sets.key`, condition: mayBeTakenByOneOf(sql`able`, ofTaskRow), limit })}
     ) as oldest
     order by ${queueOrder()}`,
 );

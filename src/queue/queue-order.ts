@@ -3,6 +3,7 @@ import { nowMs } from "../db/clock.ts";
 import { dueOf, turnOf } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
 import { labelKey } from "../fleet/matching.ts";
+import { isKeyFree } from "./concurrency-key.ts";
 
 /** Tasks of a context that has a head start are treated as so much older than they are. Other tasks wait no longer than that because of it. */
 const HEAD_START_MS = 30_000;
@@ -24,15 +25,32 @@ export function queueOrder(warm?: SQL): SQL {
 
 const due = dueOf(llmTasks);
 
+/** Which of a set of labels' due tasks are wanted. */
+interface Wanted {
+  /** The set of labels. */
+  key: SQL;
+  /** True of the tasks that are wanted. It may be on the agent, which an index knows as well. */
+  condition: SQL;
+  /** How many are wanted in each of the two orders. */
+  limit: SQL;
+  /** How many tasks with `condition` are looked at for those whose key nobody holds; null in SQL: as many as it takes. */
+  lookedAt?: SQL;
+}
+
 /**
- * A query for due tasks that ask for the set of labels `key`: the `limit` first in the queue's order that never had to wait for a time, and
- * the `limit` that became due first. These are the two orders that the index has. `condition` may be on the agent, which an index knows as well.
+ * A query for due tasks that ask for one set of labels and whose concurrency key nobody holds: the `limit` first in the queue's order that never had to
+ * wait for a time, and the `limit` that became due first. These are the two orders that the index has. With `lookedAt`, the last task that is looked at
+ * is `is_cut_off`, and there whether its key is held or not.
  */
-export function oldestOf(columns: SQL, key: SQL, limit: SQL, condition: SQL = sql`true`): SQL {
-  const first = (dueCondition: SQL, order: SQL) => sql`(
-        select ${columns} from ${llmTasks}
-        where status = 'queued' and ${labelKey} = ${key} and ${dueCondition} and ${condition}
-        order by ${order} limit ${limit})`;
+export function oldestOf(columns: SQL, { key, condition, limit, lookedAt }: Wanted): SQL {
+  const first = (dueCondition: SQL, order: SQL) => {
+    const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${key} and ${dueCondition} and ${condition}`;
+    if (!lookedAt)
+      return sql`(select ${columns}, false as is_cut_off ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
+    return sql`(select ${columns}, is_cut_off from (
+          select *, row_number() over (order by ${order}) = ${lookedAt} as is_cut_off ${found} order by ${order} limit ${lookedAt}
+        ) as ${llmTasks} where ${isKeyFree} or is_cut_off limit ${limit})`;
+  };
   const atOnce = first(sql`${due} = 0`, queueOrder());
   const later = first(sql`${due} > 0 and ${due} <= ${nowMs}`, sql`${due}, ${queueOrder()}`);
   return sql`${atOnce} union all ${later}`;

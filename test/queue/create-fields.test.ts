@@ -16,6 +16,20 @@ interface Held {
   lease: Lease;
 }
 
+interface Plan {
+  "Relation Name"?: string;
+  "Actual Rows": number;
+  "Actual Loops": number;
+  "Rows Removed by Filter"?: number;
+  Plans?: Plan[];
+}
+/** How many rows of tasks a plan has read, whether they were wanted or not. */
+function tasksRead(plan: Plan): number {
+  const rows = plan["Actual Loops"] * (plan["Actual Rows"] + (plan["Rows Removed by Filter"] ?? 0));
+  const own = plan["Relation Name"] === "llm_tasks" ? rows : 0;
+  return (plan.Plans ?? []).reduce((sum, part) => sum + tasksRead(part), own);
+}
+
 async function create(fields: object) {
   const sent = { context_id: "garden", agent_slug: "writer", prompt: "Write a haiku.", ...fields };
   return (await api.post(TASKS).send(sent).expect(201)).body;
@@ -200,6 +214,47 @@ describe("concurrency_key", () => {
     await post(holding.id, "complete", done).expect(200);
     expect(idsOf(await waiting)).toEqual([next.id]);
     expect(performance.now() - endedAt).toBeLessThan(15_000);
+  });
+
+  it("keeps thousands of tasks of a held key out of the way, and the order of those whose key is free", async () => {
+    await emptyQueue();
+    await query("delete from workers");
+    await aWorker(db, { name: "busy", capabilities: { max_concurrency: 32 }, url: "http://127.0.0.1:9" });
+    await create({ concurrency_key: "hot", context_id: "hot" });
+    expect(await claim("busy")).toHaveLength(1);
+    const { id } = await create({ concurrency_key: "hot", context_id: "hot" });
+    await query(
+      `insert into llm_tasks select (jsonb_populate_record(task, jsonb_build_object('id', gen_random_uuid(), 'created_at', created_at - n))).*
+       from llm_tasks task, generate_series(1, 5000) n where id = $1`,
+      [id],
+    );
+    await query("analyze llm_tasks");
+    const created = [];
+    for (const fields of [{ concurrency_key: "x" }, { concurrency_key: "a" }, {}]) created.push(await create(fields));
+    expect(await findDispatchable(db, 10)).toEqual(created.map(({ id }) => id));
+    const asked = vi.spyOn(pg.Client.prototype, "query");
+    for (const [n, agents] of [{}, { agent_slugs: ["writer", "other"] }, {}].entries())
+      expect(idsOf(await claim("busy", { max_tasks: 1, ...agents }))).toEqual([created[n].id]);
+    // It finds nothing any more, so that its statements can be run again to see what they read.
+    asked.mockClear();
+    expect(await claim("busy")).toEqual([]);
+    const looks = (asked.mock.calls as unknown as [pg.QueryConfig][]).filter(([{ name }]) => name?.startsWith("claim"));
+    asked.mockRestore();
+    expect(looks).toHaveLength(2);
+    for (const [{ text, values }] of looks) {
+      const [row] = await query<{ "QUERY PLAN": [{ Plan: Plan }] }>(`explain (analyze, format json) ${text}`, values);
+      expect(row && tasksRead(row["QUERY PLAN"][0].Plan)).toBeLessThan(2_000);
+    }
+    expect(await claim("busy", { agent_slugs: ["writer", "other"] })).toEqual([]);
+    expect(await findDispatchable(db, 10)).toEqual([]);
+    // With more keys than are looked for one by one, the order is kept too.
+    await query(
+      `insert into llm_tasks select (jsonb_populate_record(task, jsonb_build_object('id', gen_random_uuid(), 'concurrency_key', 'k' || n,
+         'created_at', created_at + case n when 700 then 1 else 2 end))).* from llm_tasks task, generate_series(1, 1100) n where id = $1`,
+      [id],
+    );
+    const [first] = await query<{ id: string }>("select id from llm_tasks where concurrency_key = 'k700'");
+    expect(idsOf(await claim("busy", { max_tasks: 1 }))).toEqual([first?.id]);
   });
 
   it("is text of 256 characters at most", async () => {

@@ -1,0 +1,170 @@
+import { type SQL, sql } from "drizzle-orm";
+import type { LeasedTask } from "../contract/views.ts";
+import { nowMs } from "../db/clock.ts";
+import type { Drain, Rest } from "../db/column-values.ts";
+import { workers } from "../db/fleet-tables.ts";
+import { keyNameOf, takeableFrom } from "../db/queued-indexes.ts";
+import { llmTasks } from "../db/schema.ts";
+import { statement } from "../db/statement.ts";
+import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
+import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
+import { isDrained, labelKey, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork } from "../fleet/matching.ts";
+import { isQuiet } from "../fleet/signs-of-life.ts";
+import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
+import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
+import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
+import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
+import { isDue, taskBytes } from "./tasks.ts";
+
+/** How long the CLI session of a worker's last context is taken to be warm. */
+const WARM_MS = 600_000;
+/**
+ * How many of the oldest tasks of that context are looked at. Most contexts have fewer, and some may have 100,000 that the worker cannot take. The
+ * statement has the number as a query: where the planner knows it, it reads and sorts all tasks of the context.
+ */
+const WARM_LOOKED_AT = 200;
+/** The most bytes in the answer to one claim, except for a single task that is larger. 32 tasks of 10 MB took 2.8 GB of memory. */
+const CLAIM_BYTES = 16_000_000;
+
+/** How many more tasks are looked at than the worker has room for, since other claims may have locked the oldest. */
+export const SPARE = 8;
+/** How many tasks more than that are looked at in their order, before those of held keys are passed over in another way. */
+export const LOOKED_AT = 200;
+/** With more keys than these, tasks are not looked for key by key: a key costs as much as ten tasks that are passed over. */
+const MOST_KEYS = sql.raw("1000");
+
+export type ClaimValues = {
+  workerId: string;
+  maxTasks: number;
+  slugs: string[] | null;
+  /** How many more tasks are looked at than there is room for: `SPARE` at first. */
+  spare: number;
+  ttlSeconds: number | null;
+  actor: string;
+  /** As many ids as `maxTasks`, and the same for `entryIds`. */
+  leaseIds: string[];
+  entryIds: string[];
+};
+/** How many tasks more again are looked at, whose key may be held; null: as many as it takes. */
+type Bounded = ClaimValues & { lookedAt: number | null };
+const given = (name: keyof Bounded) => sql.placeholder(name);
+const own = (column: string) => sql.raw(`(select ${column} from self)`);
+const window = sql`(select room + ${given("spare")}::int from self)`;
+const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
+const mayHave = mayClaim(ofTaskRow, own);
+const order = queueOrder(own("warm"));
+const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;
+
+const ofAllAgents = sql`select oldest.* from sets cross join lateral (
+        ${oldestOf(orderColumns, { key: sql`sets.key`, condition: mayHave, limit: window, lookedAt })}
+      ) as oldest`;
+const ofSomeAgents = sql`select oldest.* from sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
+        ${oldestOf(orderColumns, { key: sql`sets.key`, condition: sql`agent_slug = asked.slug and ${mayHave}`, limit: window, lookedAt })}
+      ) as oldest`;
+
+const keyName = keyNameOf(llmTasks);
+const nextKey = (after: SQL) => sql`(select ${keyName} from ${llmTasks}
+            where status = 'queued' and ${labelKey} = sets.key${after} order by ${keyName} limit 1)`;
+const ofFreeKeys = sql`select oldest.* from sets cross join lateral (
+        with recursive keys as (
+          select ${nextKey(sql``)} as name
+          union all
+          select ${nextKey(sql` and ${keyName} > keys.name`)} from keys where name is not null
+        ), known as materialized (
+          select name from keys where name is not null limit ${MOST_KEYS} + 1
+        )
+        select first.* from known cross join lateral (
+          ${oldestOf(orderColumns, {
+            key: sql`sets.key`,
+            condition: sql`${keyName} = known.name and ${mayHave}`,
+            limit: sql`(case when known.name = '' then ${window} else 1 end)`,
+          })}
+        ) as first
+        where known.name not in (${heldKeys})
+        union all (select null, null, null, null, null, true from known offset ${MOST_KEYS})
+      ) as oldest`;
+
+export interface Claimed {
+  leased: LeasedTask[];
+  /** How long each of these was due; null where there are none. */
+  waited_ms: number[] | null;
+  drained: boolean;
+  drain: Drain | null;
+  resting: boolean;
+  rest: Rest | null;
+  rest_seconds: number | null;
+  quiet: boolean;
+  /** Tasks of held keys stood in the way, so that nothing was taken. */
+  is_cut_off: boolean;
+  /** How many tasks were looked at, and how many of these could be locked. */
+  seen: number;
+  locked: number;
+  /** The worker's labels, as the text of a JSON array. */
+  labels: string;
+  room: number;
+}
+
+const isCutOff = sql`exists (select from oldest where is_cut_off)`;
+
+/**
+ * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
+ * then: the oldest of each set of labels, and those of its warm context. `ranked` locks as many of them as the worker has room for, in the queue's
+ * order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
+ * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets, of each concurrency key the first.
+ */
+const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
+  statement<Claimed, Values>(
+    name,
+    sql`with recursive self as materialized (
+      select ${workers}.*, ${isDrained} as drained, ${isQuiet} as quiet, ${currentRest} as current_rest,
+        ${isResting} as resting, ${restSeconds} as rest_seconds,
+        case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
+        least(${given("maxTasks")}::int, ${freeRoom}) as room
+      from ${workers} where ${workers.id} = ${given("workerId")}
+    ), ${labelSetsWithin(sql`(select labels from self where room > 0)`)}, oldest as materialized (
+      ${oldest}
+    ), same as (
+      select ${orderColumns} from (
+        select * from ${llmTasks} where status = 'queued' and context_id = ${own("warm")} and exists (select from oldest)
+        order by ${queueOrder()} limit (select ${sql.raw(String(WARM_LOOKED_AT))} from self)
+      ) as ${llmTasks}
+      where ${isDue} and ${mayHave} and ${isKeyFree} and ${isAsked}
+    ), seen as materialized (
+      select id from (select ${orderColumns} from oldest union select * from same) as either
+      where not ${isCutOff} order by ${order} limit ${window}
+    ), ranked as materialized (
+      select *, row_number() over place as rank, sum(bytes) over place as total from (
+        select ${orderColumns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks}
+        where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${mayHave}
+        order by ${order} limit ${own("room")} for no key update skip locked
+      ) as found
+      where ${takesKey(sql`concurrency_key`)}
+      window place as (order by ${order})
+    ), worker as (
+      update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
+      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and ${takesNewWork} and ${isAccountFree}
+      returning ${workers.id}, ${workers.served_at} as now,
+        least(${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)}, case when ${isPaced} then 1 end) as room
+    ), picked as (
+      select ranked.id as task_id, worker.id as worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
+        (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
+      from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
+        and (concurrency_key is null or not exists (
+          select from ranked earlier where earlier.concurrency_key = ranked.concurrency_key and earlier.rank < ranked.rank))
+        and (rank = 1 or total <= ${sql.raw(String(CLAIM_BYTES))})
+    ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
+    select drained, drain, resting, current_rest as rest, rest_seconds, quiet, labels::text, room, ${isCutOff} as is_cut_off, (select count(*)::int from seen) as seen,
+      (select count(*)::int from ranked) as locked, (
+      select coalesce(json_agg(json_build_object('task', leased_tasks, 'lease', new_leases) order by ranked.rank), '[]')
+      from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id
+    ) as leased, (select json_agg(now - takeable_from) from picked) as waited_ms
+    from self`,
+  );
+/** Takes what comes first, and nothing where more than `lookedAt` tasks of held keys stand before it. */
+export const CLAIM = claimOf<Bounded>("claim", ofAllAgents);
+export const CLAIM_OF_AGENTS = claimOf<Bounded>("claim_of_agents", ofSomeAgents);
+/**
+ * Takes what comes first, looking for the first tasks of each free key, and nothing where there are too many keys. It costs as much as there are keys,
+ * however many tasks wait for each.
+ */
+export const CLAIM_OF_FREE_KEYS = claimOf<ClaimValues>("claim_of_free_keys", ofFreeKeys);
