@@ -1,6 +1,7 @@
 /** Compares what clients and workers were answered with what the database holds, and the database with itself. */
 import type pg from "pg";
 import type { Journal } from "./fleet.ts";
+import { type Capped, type Entry, type LeaseRow, overlaps, overlapsOfKeys, overloads, spansOf } from "./spans.ts";
 
 interface TaskRow {
   id: string;
@@ -13,14 +14,6 @@ interface TaskRow {
   concurrency_key: string | null;
 }
 
-interface LeaseRow {
-  id: string;
-  task_id: string;
-  worker_id: string;
-  started_at: number;
-  status: string;
-}
-
 interface ResultRow {
   task_id: string;
   lease_id: string;
@@ -29,32 +22,11 @@ interface ResultRow {
   content: string | null;
 }
 
-interface Entry {
-  timestamp: number;
-  action: string;
-  entity_id: string;
-  actor: string;
-  detail: string;
-}
-
-/** A lease's life by the audit log; `end` is infinite while it is active. */
-interface Span {
-  lease: LeaseRow;
-  start: number;
-  end: number;
-}
-
-/** Whoever executes tasks, and how many at once. */
-interface Capped {
-  name: string;
-  cap: number;
-}
-
 /** Each violation in one sentence; none when every promise was kept. */
 export async function findViolations(client: pg.Client, journal: Journal, workers: Capped[]): Promise<string[]> {
   const rows = async <Row>(text: string) => (await client.query(text)).rows as Row[];
   const tasks = new Map((await rows<TaskRow>("select * from llm_tasks")).map((task) => [task.id, task]));
-  const leases = await rows<LeaseRow>("select * from leases order by started_at, id");
+  const leases = await rows<LeaseRow>("select * from leases");
   const results = await rows<ResultRow>(
     "select r.*, a.content from llm_results r left join runtime_artifacts a on a.id = r.artifact_id",
   );
@@ -67,7 +39,7 @@ export async function findViolations(client: pg.Client, journal: Journal, worker
     ...cancelsLost(journal, tasks),
     ...outcomesOf(tasks, results),
     ...overlaps(spans, ({ task_id }) => `task ${task_id}`),
-    ...overlaps(spans, ({ task_id }) => keyOf(tasks.get(task_id)), KEY_WAIT_MS),
+    ...overlapsOfKeys(spans, ({ task_id }) => keyOf(tasks.get(task_id))),
     ...overloads(spans, workers),
     ...historiesOf(tasks, leases, entries),
   ];
@@ -115,60 +87,7 @@ function outcomesOf(tasks: Map<string, TaskRow>, results: ResultRow[]): string[]
   });
 }
 
-function spansOf(leases: LeaseRow[], entries: Entry[]): Span[] {
-  const ends = new Map<string, number>();
-  const endOf = (leaseId: string | undefined, { timestamp }: Entry) => leaseId && ends.set(leaseId, timestamp);
-  const current = new Map<string, string>();
-  const taskOf = new Map(leases.map(({ id, task_id }) => [id, task_id]));
-  for (const entry of entries) {
-    if (entry.action === "task_leased") current.set(taskOf.get(entry.entity_id) ?? "", entry.entity_id);
-    if (entry.action === "lease_expired") endOf(entry.entity_id, entry);
-    if (entry.action === "task_released") endOf(current.get(entry.entity_id), entry);
-    // A late result has no lease to end: that one expired before.
-    if (entry.action === "task_completed" && !entry.detail.includes("had ended"))
-      endOf(current.get(entry.entity_id), entry);
-  }
-  return leases.map((lease) => ({
-    lease,
-    start: lease.started_at,
-    end: ends.get(lease.id) ?? Number.POSITIVE_INFINITY,
-  }));
-}
-
-/** A lease that waits until a key is free has the time from before its wait. */
-const KEY_WAIT_MS = 2_000;
 const keyOf = (task: TaskRow | undefined) => task?.concurrency_key && `concurrency key ${task.concurrency_key}`;
-
-/** Of what has the same name, one lease at a time is active. */
-function overlaps(spans: Span[], nameOf: (lease: LeaseRow) => string | null | undefined, slackMs = 0): string[] {
-  const last = new Map<string, Span>();
-  return spans.flatMap((span) => {
-    const name = nameOf(span.lease);
-    if (!name) return [];
-    const before = last.get(name);
-    last.set(name, span);
-    return before && before.end > span.start + slackMs
-      ? [`leases ${before.lease.id} and ${span.lease.id} of ${name} overlap`]
-      : [];
-  });
-}
-
-function overloads(spans: Span[], workers: Capped[]): string[] {
-  return workers.flatMap(({ name, cap }) => {
-    const own = spans.filter(({ lease }) => lease.worker_id === name);
-    const events = own.flatMap(({ start, end }) => [
-      { at: start, change: 1 },
-      { at: end, change: -1 },
-    ]);
-    let held = 0;
-    let most = 0;
-    for (const { change } of events.sort((a, b) => a.at - b.at || a.change - b.change)) {
-      held += change;
-      most = Math.max(most, held);
-    }
-    return most > cap ? [`worker ${name} held ${most} leases at once; it takes ${cap}`] : [];
-  });
-}
 
 /** The state and the attempts that the audit log tells must be those of the row. */
 function historiesOf(tasks: Map<string, TaskRow>, leases: LeaseRow[], entries: Entry[]): string[] {

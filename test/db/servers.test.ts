@@ -1,4 +1,6 @@
-import { chmod } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { chmod, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -119,4 +121,45 @@ describe("a database on a primary and its standby", () => {
     await pair.holdReplication(false);
     await pair.caughtUp();
   });
+
+  it("is reached over TLS only where sslrootcert has signed for it, and with verify-full for its host too", async () => {
+    await encryptPrimary();
+    const isEncrypted = async (host: string, mode: string, authority: string) => {
+      const url = new URL(pair.primaryUrl());
+      url.hostname = host;
+      url.searchParams.set("sslmode", mode);
+      url.searchParams.set("sslrootcert", join(folder, `${authority}.crt`));
+      const { db, close } = openDatabase({ url: url.href, poolMax: 1 }, log);
+      onTestFinished(close);
+      const { rows } = await db.execute<{ ssl: boolean }>(
+        sql`select ssl from pg_stat_ssl where pid = pg_backend_pid()`,
+      );
+      return rows[0]?.ssl;
+    };
+    await vi.waitFor(async () => expect(await isEncrypted("127.0.0.1", "verify-full", "ours")).toBe(true), SOON);
+    await expect(isEncrypted("127.0.0.1", "verify-full", "another")).rejects.toThrow();
+    await expect(isEncrypted("localhost", "verify-full", "ours")).rejects.toThrow();
+    expect(await isEncrypted("localhost", "verify-ca", "ours")).toBe(true);
+  });
 });
+
+/** Gives the primary a certificate for 127.0.0.1 from the authority "ours", and lets it use that. There is "another" authority too. */
+async function encryptPrimary(): Promise<void> {
+  const openssl = (args: string) => execFileSync("openssl", args.split(" "), { cwd: folder, stdio: "pipe" });
+  const key = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2";
+  for (const name of ["ours", "another"]) openssl(`${key} -subj /CN=${name} -keyout ${name}.key -out ${name}.crt`);
+  openssl(
+    `${key} -subj /CN=server -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE -CA ours.crt -CAkey ours.key -keyout server.key -out server.crt`,
+  );
+  const [{ path } = { path: "" }] = await pair.query<{ path: string }>(
+    "select current_setting('data_directory') as path",
+  );
+  for (const name of ["server.crt", "server.key"]) {
+    const text = await readFile(join(folder, name), "utf8");
+    // PostgreSQL writes it, since it takes a key only from a file that is its own and nobody else's to read.
+    const lines = `select unnest(string_to_array('${text.trimEnd()}', E'\\n'))`;
+    await pair.query(`copy (${lines}) to program 'umask 077; cat > "${join(path, name)}"'`);
+  }
+  await pair.query("alter system set ssl = on");
+  await pair.query("select pg_reload_conf()");
+}
