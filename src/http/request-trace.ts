@@ -13,9 +13,15 @@ declare global {
   }
 }
 
+/** Calls that monitors make every few seconds. */
+const PROBES = ["getLiveness", "getReadiness", "getMetrics"];
+
+/** What would fill a collector with spans that tell nothing: probes, and claims that got no task. */
+const isNoise = (route: string, status: number) => PROBES.includes(route) || (route === "claimTasks" && status === 204);
+
 /**
  * Reads the header `traceparent` (W3C Trace Context); a malformed one is ignored, as the specification says. With a tracer, the request becomes a
- * span within it, or the first of a new trace, and what the request makes belongs to that span.
+ * span within it, or the first of a new trace, and what the request makes belongs to that span. A probe or an empty claim begins no trace.
  */
 export function traceRequests(tracer: Tracer | undefined): RequestHandler {
   return (request, response, next) => {
@@ -33,6 +39,7 @@ export function traceRequests(tracer: Tracer | undefined): RequestHandler {
     response.on("close", () => {
       const { route = "none", tool } = response.locals;
       const { statusCode: status, writableFinished: isWhole } = response;
+      if (!received && isNoise(route, status)) return;
       tracer.record({
         ...span,
         name: route,

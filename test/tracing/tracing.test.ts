@@ -191,6 +191,23 @@ describe("a service with a collector", () => {
   });
 });
 
+describe("what tells nothing", () => {
+  it("is no span: a probe, and a claim that gets no task, but for one within a trace", async () => {
+    const claim = () => api.post(`${TASKS}/claim`).send({ worker_id: worker, agent_slugs: [randomUUID()] });
+    const worker = await aWorker();
+    for (const path of ["/livez", "/readyz", "/metrics"]) expect((await api.get(path)).status).toBe(200);
+    expect((await claim()).status).toBe(204);
+    const traceId = newTrace();
+    expect((await claim().set("traceparent", `00-${traceId}-${CALLER}-01`)).status).toBe(204);
+    await spansOf(traceId, ["claimTasks"]);
+    const ofNothing = collector.spans().filter(({ attributes, traceId: of }) => {
+      const isEmptyClaim = attributes["http.response.status_code"] === 204 && of !== traceId;
+      return isEmptyClaim || ["/livez", "/readyz", "/metrics"].includes(String(attributes["url.path"]));
+    });
+    expect(ofNothing).toEqual([]);
+  });
+});
+
 describe("a collector that is away", () => {
   const span = (name: string) => ({
     ...exporter.tracer.begin(undefined),
