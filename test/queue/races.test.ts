@@ -158,6 +158,8 @@ describe("races", () => {
         aTask(db, { priority: (n % 3) - 1, concurrency_key: n % 4 === 0 ? null : `key ${n % 6}` }),
       ),
     );
+    // A task is the younger the higher its priority, by less than its head start: without priorities the order would be the other way round.
+    await query("update llm_tasks set created_at = created_at + priority * 10000 where status = 'queued'");
     await query("create table wrong_leases (what text)");
     // The worker is locked when its lease is made, so that its account's rest is the newest.
     await query(`create function note_wrong() returns trigger language plpgsql as $$ begin
@@ -195,6 +197,18 @@ describe("races", () => {
     const ended = await query("select distinct status, attempts from llm_tasks where id = any($1)", [ids]);
     // A limit gives the attempt back.
     expect(ended).toEqual([{ status: "completed", attempts: 1 }]);
+    // Keys hold tasks of high priority back, so that the order shows in the tasks without one.
+    const starts = await query<{ priority: number }>(
+      `select t.priority from llm_tasks t join leases l on l.task_id = t.id join audit_logs e on e.entity_id = l.id::text and e.action = 'task_leased'
+       where t.id = any($1) and t.concurrency_key is null group by t.id order by min(e.seq)`,
+      [ids],
+    );
+    const meanPlace = (priority: number) => {
+      const places = starts.flatMap((start, place) => (start.priority === priority ? [place] : []));
+      return places.reduce((sum, place) => sum + place, 0) / places.length;
+    };
+    expect(starts).toHaveLength(15);
+    expect(meanPlace(1)).toBeLessThan(meanPlace(-1));
     const limits = await query("select id from audit_logs where action = 'account_limited'");
     expect(limits.length).toBeGreaterThan(0);
     expect(await query("select what from wrong_leases")).toEqual([]);

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { sumUpUsage } from "../../src/queue/usage-sums.ts";
+import { sumUpUsage, usageBy } from "../../src/queue/usage-sums.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";
@@ -133,6 +133,31 @@ describe("usage", () => {
           within.length,
         ]);
       }
+  });
+
+  it("of a year is read from months, and from half a month of days at either end", async () => {
+    const figures =
+      "attempts, duration_ms, tokens, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, num_turns, cost_microusd";
+    await query(
+      `insert into runtime_usage (dimension, day, key, ${figures}) select 'context_id', day, 'c' || n, 1, 1, 1, 1, 1, 1, 1, 1, 1
+       from generate_series('2025-01-01'::date, '2025-12-31', '1 day') day, generate_series(1, 20) n`,
+    );
+    await query(
+      `insert into runtime_usage_months (dimension, month, key, ${figures})
+       select dimension, date_trunc('month', day)::date, key, ${figures.replace(/\w+/g, "sum($&)")} from runtime_usage group by 1, 2, 3`,
+    );
+    await query("analyze runtime_usage, runtime_usage_months");
+    const rowsRead =
+      "select sum(seq_tup_read + idx_tup_fetch)::int as rows from pg_stat_xact_user_tables where relname like 'runtime_usage%'";
+    const { found, rows } = await db.transaction(async (tx) => {
+      const count = async () => Number((await tx.execute<{ rows: number }>(rowsRead)).rows[0]?.rows);
+      const before = await count();
+      const found = await usageBy(tx, "context_id", { since: "2025-01-16", until: "2025-12-15", limit: 100 });
+      return { found, rows: (await count()) - before };
+    });
+    expect(found.map(({ attempts }) => attempts)).toEqual(Array(20).fill(334));
+    // 15 days and 16, and the months between, of 20 contexts; the days alone would be 6,680.
+    expect(rows).toBeLessThanOrEqual((16 + 16 + 12) * 20);
   });
 
   it("is taken of the days that are asked for, and refuses what is no day", async () => {
