@@ -137,6 +137,8 @@ export class Unconfirmed extends Error {
 }
 
 const UNIQUE_VIOLATION = "23505";
+/** Insufficient privilege, feature not supported, undefined function. */
+const FUNCTION_REFUSED = new Set<string | undefined>(["42501", "0A000", "42883"]);
 const SERIALIZATION_FAILURE = "40001";
 const DEADLOCK_DETECTED = "40P01";
 const INVALID_SQL_STATEMENT_NAME = "26000";
@@ -159,6 +161,11 @@ export function isRepeatable(error: unknown): boolean {
 export function isNotPrepared(error: unknown): boolean {
   const code = databaseErrorOf(error)?.code;
   return code === INVALID_SQL_STATEMENT_NAME || code === DUPLICATE_PREPARED_STATEMENT;
+}
+
+/** True when the server does not let the caller use a function, or does not have it, as managed databases do with some of PostgreSQL's. */
+export function isFunctionRefused(error: unknown): boolean {
+  return FUNCTION_REFUSED.has(databaseErrorOf(error)?.code);
 }
 
 /** True when a unique index refused a row. */

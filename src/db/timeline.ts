@@ -1,8 +1,16 @@
+/** How a database says on which timeline it takes changes: 8 hexadecimal digits. Each promotion of a standby begins a new one. */
+
 /**
- * In SQL, the timeline on which the server takes changes: 8 hexadecimal digits, or null on a standby. Each promotion begins a new one. These are the
- * first digits of a WAL file's name; the timeline in pg_control may be older, since it is that of the last checkpoint.
+ * In SQL, the timeline; null on a standby. It is for a database that may not be migrated yet: a server that refuses these functions, as some managed
+ * ones do, fails with an error of which `isFunctionRefused` (faults.ts) is true.
  */
 export const TIMELINE = "case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end";
+
+/** The same in a database that is migrated, where a server that refuses the functions has the timeline `UNKNOWN_TIMELINE`. */
+export const STORED_TIMELINE = "bloom_runtime.timeline()";
+
+/** The number of the timeline on a server that does not say it. */
+export const UNKNOWN_TIMELINE = 0;
 
 /** The number of such a timeline. */
 export const timelineNumber = (digits: string): number => Number.parseInt(digits, 16);

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
+import { UNKNOWN_TIMELINE } from "../db/timeline.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/shared-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
@@ -63,6 +64,7 @@ export function openEventHub(db: Db): EventHub {
   let isLooking = false;
   let isCatchingUp = false;
   let isClosed = false;
+  let isUnknownTold = false;
   const outage = createOutageLog(db.log, "a look for new events");
   const outageBehind = createOutageLog(db.log, "reading older events for listeners");
   watchWaiters(db.meters, "event", () => leave.size);
@@ -151,6 +153,12 @@ export function openEventHub(db: Db): EventHub {
       if (after === undefined && position !== undefined) return { after: position, isKnown: true };
       const { now, isKnown } = await enterEvents(db, after);
       entered = now;
+      if (now.timeline === UNKNOWN_TIMELINE && !isUnknownTold) {
+        isUnknownTold = true;
+        db.log.warn(
+          "the database server does not say its timeline: should it fail over to one that lacks the last changes, those who follow events are not told to read anew",
+        );
+      }
       return after !== undefined && isKnown ? { after, isKnown } : { after: now, isKnown: after === undefined };
     },
     follow: (follower, signal) =>

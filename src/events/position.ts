@@ -1,3 +1,5 @@
+import { UNKNOWN_TIMELINE } from "../db/timeline.ts";
+
 /**
  * A place in the order of all events: behind the entry `seq` of the transaction `xid`, and before the next. Transactions are ordered by their numbers,
  * and only those below the oldest running one are read, since all of these have ended: no event can come up in front of a place that was passed.
@@ -21,11 +23,11 @@ export const comparePositions = (a: Position, b: Position): number =>
 export const positionText = ({ timeline, xid, seq }: Position): string => `${timeline}.${xid}.${seq}`;
 
 /**
- * The position that such an id names; undefined for any other text. Earlier versions made ids without a timeline: these get the timeline 0, which no
- * server has, so that the client is told to read anew.
+ * The position that such an id names; undefined for any other text. Earlier versions made ids without a timeline: these get `UNKNOWN_TIMELINE`,
+ * so that the client is told to read anew, but on a server that does not say its timeline.
  */
 export function parsePosition(text: string): Position | undefined {
-  const [, timeline = 0, xid, seq] = text.match(/^(?:(\d{1,10})\.)?(\d{1,15})\.(\d{1,15})$/) ?? [];
+  const [, timeline = UNKNOWN_TIMELINE, xid, seq] = text.match(/^(?:(\d{1,10})\.)?(\d{1,15})\.(\d{1,15})$/) ?? [];
   if (xid === undefined || seq === undefined) return undefined;
   return { timeline: Number(timeline), xid: Number(xid), seq: Number(seq) };
 }

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
 import { statement } from "../db/statement.ts";
-import { TIMELINE, timelineNumber } from "../db/timeline.ts";
+import { STORED_TIMELINE, timelineNumber, UNKNOWN_TIMELINE } from "../db/timeline.ts";
 import { Unavailable } from "../errors.ts";
 import { eventType } from "./event-type.ts";
 import { type EntryPlace, type Position, positionText } from "./position.ts";
@@ -40,7 +40,7 @@ export const taskOfEntry = sql`case
 /** In SQL, the number of the oldest transaction that still runs: all below it have ended, and this query sees what they wrote. */
 export const horizon = sql`pg_snapshot_xmin(pg_current_snapshot())`;
 
-const timelineNow = sql.raw(TIMELINE);
+const timelineNow = sql.raw(STORED_TIMELINE);
 
 /** Throws Unavailable for a server that takes no changes: what it has may be behind, or of a timeline that has ended. */
 function timelineOf(digits: string | null): number {
@@ -93,7 +93,7 @@ const ENTER = statement<{ timeline: string | null; horizon: number; is_known: bo
  */
 export async function enterEvents(
   db: Db,
-  after: Position = { timeline: 0, xid: 0, seq: 0 },
+  after: Position = { timeline: UNKNOWN_TIMELINE, xid: 0, seq: 0 },
 ): Promise<{ now: Position; isKnown: boolean }> {
   const [found] = await ENTER(db, { xid: String(after.xid), seq: String(after.seq) });
   if (!found) throw new Error("The position of the events was not read.");
