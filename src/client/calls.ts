@@ -648,7 +648,7 @@ export type SlimTask = {
   };
   /** The format of the output. */
   desired_format: "json" | "text" | "markdown";
-  /** `queued`: it waits for a worker. `leased` and `running`: a worker holds it. `completed`, `failed`, `dead` (no attempts left) and `cancelled` are ends. */
+  /** `queued`: it waits for a worker; `leased`: a worker has it; `running`: its worker has begun; `completed`: its result is there; `failed`: its result is an error; `dead`: it has no attempts left, or was not started in time; `cancelled`: somebody has cancelled it. */
   status: "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
   /** When it was created. In epoch milliseconds. */
   created_at: number;
@@ -795,7 +795,7 @@ export type Task = {
   };
   /** The format of the output. */
   desired_format: "json" | "text" | "markdown";
-  /** `queued`: it waits for a worker. `leased` and `running`: a worker holds it. `completed`, `failed`, `dead` (no attempts left) and `cancelled` are ends. */
+  /** `queued`: it waits for a worker; `leased`: a worker has it; `running`: its worker has begun; `completed`: its result is there; `failed`: its result is an error; `dead`: it has no attempts left, or was not started in time; `cancelled`: somebody has cancelled it. */
   status: "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
   /** When it was created. In epoch milliseconds. */
   created_at: number;

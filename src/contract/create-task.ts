@@ -1,4 +1,4 @@
-/** What is stored of a creation, whose fields are in `creation-fields.ts`, and the creation that a stored task came from. */
+/** Turns the fields of a creation (`creation-fields.ts`) into what is stored, and a stored task back into its creation. */
 import { z } from "zod";
 import type { TaskRow } from "../db/row-types.ts";
 import { llmTasks } from "../db/schema.ts";

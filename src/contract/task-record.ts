@@ -1,6 +1,6 @@
 /** The record of a task as clients read it. A column is published by being named here, and in no other way. */
 import { z } from "zod";
-import { DESIRED_FORMATS, ERROR_KINDS, TASK_STATUSES } from "../db/column-values.ts";
+import { DESIRED_FORMATS, ERROR_KINDS, STATES_IN_WORDS, TASK_STATUSES } from "../db/column-values.ts";
 import { anyObject, count, flag, id, list, time, words, worker } from "./record-fields.ts";
 
 const policy = z.object({
@@ -77,11 +77,7 @@ export const taskRecord = z
     context_hints: list("What the creator tells the agent about the context."),
     policy: policy.describe("How an attempt is made, and the creator's own words about that."),
     desired_format: z.enum(DESIRED_FORMATS).describe("The format of the output."),
-    status: z
-      .enum(TASK_STATUSES)
-      .describe(
-        "`queued`: it waits for a worker. `leased` and `running`: a worker holds it. `completed`, `failed`, `dead` (no attempts left) and `cancelled` are ends.",
-      ),
+    status: z.enum(TASK_STATUSES).describe(`${STATES_IN_WORDS}.`),
     created_at: time("When it was created."),
     updated_at: time("When it was changed last."),
     lease_id: id("The lease that holds it, or that held it last.").nullable(),

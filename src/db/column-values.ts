@@ -1,20 +1,26 @@
 /** The values that columns may have: the statuses, and what lies in those that hold JSON. */
-/** The states of a task, and of which kind each is: an `open` task waits, a `held` one is held by a lease, and an `ended` one needs no more work. */
+type StateKind = "waiting" | "held" | "ended";
+/** The states of a task, what each means, and of which kind it is: a waiting task has no lease, and one that has ended needs no more work. */
 const TASK_STATES = {
-  queued: "open",
-  leased: "held",
-  running: "held",
-  completed: "ended",
-  failed: "ended",
-  dead: "ended",
-  cancelled: "ended",
-} as const;
+  queued: { kind: "waiting", meaning: "it waits for a worker" },
+  leased: { kind: "held", meaning: "a worker has it" },
+  running: { kind: "held", meaning: "its worker has begun" },
+  completed: { kind: "ended", meaning: "its result is there" },
+  failed: { kind: "ended", meaning: "its result is an error" },
+  dead: { kind: "ended", meaning: "it has no attempts left, or was not started in time" },
+  cancelled: { kind: "ended", meaning: "somebody has cancelled it" },
+} as const satisfies Record<string, { kind: StateKind; meaning: string }>;
 export type TaskStatus = keyof typeof TASK_STATES;
 export const TASK_STATUSES = Object.keys(TASK_STATES) as [TaskStatus, ...TaskStatus[]];
+const isOf = (kind: StateKind) => (status: TaskStatus) => TASK_STATES[status].kind === kind;
 /** A task in one of these states is held by a lease. */
-export const HELD_STATUSES: readonly TaskStatus[] = TASK_STATUSES.filter((status) => TASK_STATES[status] === "held");
+export const HELD_STATUSES: readonly TaskStatus[] = TASK_STATUSES.filter(isOf("held"));
 /** A task in one of these states has not ended. */
-export const OPEN_STATUSES: readonly TaskStatus[] = TASK_STATUSES.filter((status) => TASK_STATES[status] !== "ended");
+export const OPEN_STATUSES: readonly TaskStatus[] = TASK_STATUSES.filter((status) => !isOf("ended")(status));
+/** All states with their meanings, for documents. */
+export const STATES_IN_WORDS = TASK_STATUSES.map((status) => `\`${status}\`: ${TASK_STATES[status].meaning}`).join(
+  "; ",
+);
 export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
 export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
 export const URL_SOURCES = ["node", "caller", "membridge"] as const;

@@ -1,6 +1,6 @@
 /**
  * The tables of tasks and leases. Those of workers and accounts are in `fleet-tables.ts`, those of outputs in `output-tables.ts`, those of settings
- * in `settings-tables.ts`, and that of the audit in `audit-table.ts`. Column names are the contract's field names, so a row is its record; `contract/views.ts` says which columns travel.
+ * in `settings-tables.ts`, and that of the audit in `audit-table.ts`. Column names are the contract's field names, so a row is its record; the files `contract/*-record.ts` say which columns travel.
  * Times are epoch milliseconds by the database's clock (lifecycle.md, invariant 6). There are no foreign keys: adopted databases hold
  * rows whose task or worker is gone, and every row is kept. Indexes for "newest first" are ascending and read backwards:
  * drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
@@ -89,9 +89,9 @@ export const llmTasks = pgTable(
     // The status is known; a held task has a lease, and a queued one has none. PostgreSQL parses a check's text again in each statement that
     // writes: as functions, the two checks take 75 microseconds less of a lifecycle than written out.
     check("llm_tasks_is_possible", sql`bloom_runtime.task_is_possible(${task.status}, ${task.lease_id})`),
-    // queue/tasks.ts without a status, and the runs: newest first
+    // queue/task-list.ts without a status, and the runs: newest first
     index("llm_tasks_newest").on(task.created_at, task.id),
-    // queue/tasks.ts by status, and the counts of queue/stats.ts
+    // queue/task-list.ts by status, and the counts of queue/stats.ts
     index("llm_tasks_by_status").on(task.status, task.created_at, task.id),
     // queue/queue-order.ts: the first tasks of a set of labels, for all agents or for one
     index("llm_tasks_queued_by_labels")

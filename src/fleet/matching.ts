@@ -77,8 +77,8 @@ export function refusalsOf(ofTask: OfTask, ofWorker: OfWorker = ofWorkerRow): SQ
 }
 
 /**
- * True in SQL when some worker in the CTE `able` may take a task that was found by `labelSetsWithin`. Each part is asked for itself, which is
- * quicker, so that a few tasks pass that no worker may take: the lease decides.
+ * True in SQL when some worker in the CTE `able` may take a task that was found by `labelSetsWithin`. Each part is checked by itself, which is
+ * faster. A few tasks may pass that no single worker can take; the lease then refuses them.
  */
 export function mayBeTakenByOneOf(able: SQL, ofTask: OfTask): SQL {
   const parts = RULE.map(
@@ -111,6 +111,27 @@ export function hasLabels(requires: SQLWrapper, labels: SQLWrapper = ofWorkerRow
 /** The rule of `hasLabels` for labels that are in memory. */
 export function coversLabels(labels: ReadonlySet<string>, requires: readonly string[]): boolean {
   return requires.every((label) => labels.has(label));
+}
+
+/**
+ * The rule of `hasLabels` for many tasks and many groups of workers in memory: finds the first group that has all labels that a task requires, and that
+ * `suits`. Only the groups with the rarest of these labels are looked at, since each of 10,000 workers may have labels of its own.
+ */
+export function findByLabels<Group extends { labels: ReadonlySet<string> }>(
+  groups: readonly Group[],
+): (requires: readonly string[], suits: (group: Group) => boolean) => Group | undefined {
+  const byLabel = new Map<string, Group[]>();
+  for (const group of groups)
+    for (const label of group.labels) {
+      const some = byLabel.get(label);
+      if (some) some.push(group);
+      else byLabel.set(label, [group]);
+    }
+  return (requires, suits) =>
+    requires
+      .map((label) => byLabel.get(label) ?? [])
+      .reduce((rarest, some) => (some.length < rarest.length ? some : rarest), groups)
+      .find((group) => suits(group) && coversLabels(group.labels, requires));
 }
 
 /** The set of labels that a queued task asks for, in the form in which an index has it. */

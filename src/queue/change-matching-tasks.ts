@@ -71,7 +71,7 @@ export function replayTasks(
     change: async (oldId) => {
       const { idempotency_key: _own, ...changed } = { idempotency_key: null, ...changes };
       const request = creation.safeParse({ ...requestOf(await getTask(db, oldId)), ...changed });
-      if (!request.success) throw new Conflict("The old request and the changes make no task together.");
+      if (!request.success) throw new Conflict("With these changes the request is not valid.");
       const schema = request.data.output_schema;
       if (schema && (await schemaFault(schema)) !== undefined) throw new Conflict("output_schema is no JSON Schema.");
       const fault = callbackFault(request.data.callback_url, caller, callbacks);

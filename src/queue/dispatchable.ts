@@ -4,7 +4,7 @@ import { workers } from "../db/fleet-tables.ts";
 import { statement } from "../db/statement.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import {
-  coversLabels,
+  findByLabels,
   isAvailable,
   isCallable,
   labelSetsWithin,
@@ -60,26 +60,14 @@ export async function findDispatchable(db: Db, limit: number): Promise<string[]>
   const rooms = await ROOMS(db, {});
   if (rooms.length === 0) return [];
   const groups = rooms.map(({ labels, room }) => ({ labels: new Set(labels), room }));
-  const byLabel = new Map<string, typeof groups>();
-  for (const group of groups)
-    for (const label of group.labels) {
-      const some = byLabel.get(label);
-      if (some) some.push(group);
-      else byLabel.set(label, [group]);
-    }
+  const findGroup = findByLabels(groups);
+  const labels = [...new Set(rooms.flatMap((each) => each.labels))];
   const found: string[] = [];
   const keys = new Set<string>();
-  for (const { id, requires, concurrency_key: key } of await OLDEST(db, {
-    labels: JSON.stringify([...byLabel.keys()]),
-    limit,
-  })) {
+  for (const { id, requires, concurrency_key: key } of await OLDEST(db, { labels: JSON.stringify(labels), limit })) {
     // Only the first of several tasks with one key can be leased.
     if (key !== null && keys.has(key)) continue;
-    // Only the groups with the task's rarest label are looked at: each of 10,000 workers may have labels of its own.
-    const candidates = requires
-      .map((label) => byLabel.get(label) ?? [])
-      .reduce((rarest, some) => (some.length < rarest.length ? some : rarest), groups);
-    const group = candidates.find(({ labels, room }) => room > 0 && coversLabels(labels, requires));
+    const group = findGroup(requires, ({ room }) => room > 0);
     if (!group) continue;
     group.room -= 1;
     if (key !== null) keys.add(key);

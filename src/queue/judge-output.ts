@@ -6,7 +6,7 @@ import { readLastChunks } from "../storage/output-chunks.ts";
 import { requireStaged } from "../storage/staging.ts";
 import type { Submission } from "./completion.ts";
 
-/** A larger output is not checked, and so does not fit. */
+/** A larger output is refused unchecked, as a `parse_error`. */
 const LARGEST_BYTES = 10_000_000;
 
 /**

@@ -5,7 +5,7 @@ import { llmTasks } from "../db/schema.ts";
 import { labelKey } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 
-/** Tasks of a context that has a head start are treated as so much older than they are. Other tasks wait no longer than that because of it. */
+/** Tasks of the worker's warm context count as so much older than they are, so that other tasks are held back by this time at most. */
 const HEAD_START_MS = 30_000;
 
 /** The columns of a queued task that its place in the queue and its turn depend on. */

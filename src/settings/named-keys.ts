@@ -55,7 +55,7 @@ const isQuiet = sql<boolean>`coalesce(${apiKeys.last_used_at}, 0) < ${nowMs} - $
  */
 export async function createKey(db: Db, name: string, role: Role, caller?: Caller): Promise<string> {
   if (TAKEN.has(name.toLowerCase()))
-    throw new Conflict(`The audit names others "${name}"; take another name for the key.`);
+    throw new Conflict(`The name "${name}" has another meaning in the audit log; choose another name for the key.`);
   const key = PREFIX + randomBytes(32).toString("base64url");
   try {
     await inTransaction(db, async (tx) => {

@@ -393,7 +393,7 @@ function sweeps(model: Model, amid: Set<string> | null): Model[] {
   return states;
 }
 
-/** Workers with room; when nobody interferes, only the best: one that did not try the task last, then one that holds a lease already is warm (all tasks share a context), then most free slots. */
+/** Workers with room; when nobody interferes, only the best: one that did not try the task last, then one that already holds a lease (all tasks share a context, so it is warm), then most free slots. */
 function choices(model: Model, task: Task, anyWithRoom: boolean): string[] {
   const rated = Object.entries(model.workers)
     .filter(([id]) => isAwake(model, id) && !isKeptFrom(task, id))
