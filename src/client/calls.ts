@@ -84,6 +84,36 @@ export type AuditEntry = {
   detail: string;
 };
 
+/** A reason as a code, with what it is about. */
+export type Cause = {
+  /** What it is. The other fields are there where they say something of it. */
+  code: "completed" | "cancelled" | "failed" | "dead" | "said" | "said_nothing" | "may_be_requeued" | "may_be_replayed" | "held" | "cancelling" | "not_due" | "same_key" | "takeable" | "not_takeable" | "labels_missing" | "labels_scattered" | "account_limited" | "ends_unstarted" | "attempt_ended" | "not_online" | "no_cli" | "drained" | "rests" | "account_rests" | "account_paced" | "kept_to" | "lacks_labels" | "full" | "other_node" | "left_alone";
+  /** The worker that holds the task, or that alone may have it. */
+  worker_id?: string;
+  /** The account. */
+  account?: string;
+  /** The task that has the same `concurrency_key`. */
+  task_id?: string;
+  /** The node that answers at the worker's address. */
+  node?: string;
+  /** The labels that are missing. */
+  labels?: string[];
+  /** Until when, where that has an end. In epoch milliseconds. */
+  until?: number;
+  /** Since when, or when the worker was last heard of. In epoch milliseconds. */
+  since?: number;
+  /** What an attempt, a worker or an admin said. */
+  said?: string;
+  /** The worker's state. */
+  state?: string;
+  /** The kind of the rest. */
+  kind?: string;
+  /** How many attempts, workers, tasks or refusals. */
+  count?: number;
+  /** Of how many. */
+  of?: number;
+};
+
 /** How many tasks a call has changed. */
 export type ChangedTasks = {
   /** Nothing was changed. */
@@ -235,6 +265,8 @@ export type Explanation = {
   status: "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
   /** Why it is in its state: one or two sentences for a person. */
   reason: string;
+  /** The same for programs. */
+  because: Cause[];
   /** When it may be leased; null: that time has come. In epoch milliseconds. */
   due_at: number | null;
   /** What was said when the last attempt ended without success. */
@@ -258,6 +290,8 @@ export type Explanation = {
     worker_id: string;
     /** Why it has not got the task; none: it could take it now. */
     reasons: string[];
+    /** The same reasons in the same order, for programs. */
+    because: Cause[];
   }>;
 };
 

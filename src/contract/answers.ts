@@ -1,6 +1,7 @@
 /** What calls answer where that is more than a record, or a list of them. */
 import { z } from "zod";
 import { TASK_STATUSES } from "../db/column-values.ts";
+import { cause } from "./causes.ts";
 import { count, flag, id, time, words, worker } from "./record-fields.ts";
 import { artifactRecord, leaseRecord, resultRecord } from "./records.ts";
 import { limitsRecord, taskRecord, usageFigures } from "./task-record.ts";
@@ -101,6 +102,7 @@ const holder = z.object({
 const workerReasons = z.object({
   worker_id: worker("A worker."),
   reasons: z.array(z.string()).describe("Why it has not got the task; none: it could take it now."),
+  because: z.array(cause).describe("The same reasons in the same order, for programs."),
 });
 
 export const explanation = z
@@ -108,6 +110,7 @@ export const explanation = z
     task_id: id("The task."),
     status: z.enum(TASK_STATUSES).describe("The task's state."),
     reason: words("Why it is in its state: one or two sentences for a person."),
+    because: z.array(cause).describe("The same for programs."),
     due_at: time("When it may be leased; null: that time has come.").nullable(),
     last_error: words("What was said when the last attempt ended without success.").nullable(),
     holder: holder.describe("Who holds it.").nullable(),

@@ -3,6 +3,7 @@
  * capacity.ts, and which of several workers is best in router.ts.
  */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
+import type { Reason } from "../contract/causes.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { labelKeyOf } from "../db/queued-indexes.ts";
@@ -24,7 +25,7 @@ const ofWorkerRow: OfWorker = (column) => workers[column];
 interface Part {
   /** True in SQL when the worker may take the task as far as this part decides; never null. */
   allows: (ofTask: OfTask, ofWorker: OfWorker) => SQL;
-  /** A text in SQL that says why the worker may not; it goes on after the worker's name. */
+  /** In SQL, as a `Reason` in JSON, why the worker may not; its sentence goes on after the worker's name. */
   refusal: (ofTask: OfTask, ofWorker: OfWorker) => SQL;
   /** A quick form of "exists (select from able where allows)", where `able` is a CTE with rows of `workers`. */
   allowsOneOf?: (ofTask: OfTask, able: SQL) => SQL;
@@ -34,7 +35,8 @@ interface Part {
 const fallback: Part = {
   allows: (ofTask, ofWorker) =>
     sql`(${ofTask("allow_fallback")} or ${ofTask("tried_by")} is null or ${ofTask("tried_by")} = ${ofWorker("id")})`,
-  refusal: (ofTask) => sql`'may not have it: it is kept to worker ' || ${ofTask("tried_by")}`,
+  refusal: (ofTask) => sql`jsonb_build_object('says', 'may not have it: it is kept to worker ' || ${ofTask("tried_by")},
+    'cause', jsonb_build_object('code', 'kept_to', 'worker_id', ${ofTask("tried_by")}))`,
   allowsOneOf: (ofTask, able) =>
     sql`(${ofTask("allow_fallback")} or ${ofTask("tried_by")} is null or ${ofTask("tried_by")} in (select id from ${able}))`,
 };
@@ -43,8 +45,10 @@ const fallback: Part = {
 const labels: Part = {
   allows: (ofTask, ofWorker) => hasLabels(ofTask("requires"), ofWorker("labels")),
   refusal: (ofTask, ofWorker) =>
-    sql`'lacks the label(s) ' || array_to_string(array(select label from jsonb_array_elements_text(${ofTask("requires")}) as label
-        where not ${hasLabels(sql`jsonb_build_array(label)`, ofWorker("labels"))}), ', ')`,
+    sql`(select jsonb_build_object('says', 'lacks the label(s) ' || string_agg(label, ', '),
+          'cause', jsonb_build_object('code', 'lacks_labels', 'labels', jsonb_agg(label)))
+        from jsonb_array_elements_text(${ofTask("requires")}) as label
+        where not ${hasLabels(sql`jsonb_build_array(label)`, ofWorker("labels"))})`,
   // Queries that compare many tasks with many workers find the tasks by `labelSetsWithin`.
   allowsOneOf: () => sql`true`,
 };
@@ -68,12 +72,12 @@ export function mayClaim(ofTask: OfTask, ofWorker: OfWorker): SQL {
     and ${ofTask("elsewhere_until")} > ${nowMs}) is not true)`;
 }
 
-/** The reasons why the worker may not take the task, as an array of texts in SQL; empty when it may. */
-export function refusalsOf(ofTask: OfTask, ofWorker: OfWorker = ofWorkerRow): SQL<string[]> {
+/** The reasons why the worker may not take the task, as an array in JSON; empty when it may. */
+export function refusalsOf(ofTask: OfTask, ofWorker: OfWorker = ofWorkerRow): SQL<Reason[]> {
   const refusals = RULE.map(
     ({ allows, refusal }) => sql`case when not ${allows(ofTask, ofWorker)} then ${refusal(ofTask, ofWorker)} end`,
   );
-  return sql`array_remove(array[${sql.join(refusals, sql`, `)}], null)`;
+  return sql`to_jsonb(array_remove(array[${sql.join(refusals, sql`, `)}], null))`;
 }
 
 /**

@@ -1,12 +1,14 @@
-import { asc, sql } from "drizzle-orm";
+import { asc, type SQL, sql } from "drizzle-orm";
+import type { Reason } from "../contract/causes.ts";
 import type { Explanation, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
+import type { Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { llmTasks } from "../db/schema.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
 import { activeLeases, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
-import { isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
+import { hasLabels, isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
 
 /** The most workers that an explanation names. */
@@ -25,8 +27,34 @@ export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
   return rows[0]?.able ?? 0;
 }
 
-/** In a sentence each, the limits of accounts whose workers could otherwise take the task: three at most, those that end first. */
-export async function limitsFor(db: Db, task: Task): Promise<string[]> {
+/** The labels for which no worker that is online can take the task; none where one has all of them. */
+export async function findMissingLabels(db: Db, { requires }: Task): Promise<Reason[]> {
+  if (requires.length === 0) return [];
+  const online = (labels: SQL) =>
+    sql`exists (select from ${workers} where ${workers.status} = 'online' and ${hasLabels(labels)})`;
+  const all = sql`${JSON.stringify(requires)}::jsonb`;
+  const { rows } = await db.execute<{ missing: string[]; together: boolean }>(sql`
+    select array(select label from jsonb_array_elements_text(${all}) as label where not ${online(sql`jsonb_build_array(label)`)}) as missing,
+      ${online(all)} as together`);
+  const [{ missing, together } = { missing: [], together: true }] = rows;
+  if (together) return [];
+  if (missing.length > 0)
+    return [
+      {
+        says: `No worker that is online has the label(s) ${missing.join(", ")}.`,
+        cause: { code: "labels_missing", labels: missing },
+      },
+    ];
+  return [
+    {
+      says: `No worker that is online has all of the labels ${requires.join(", ")}.`,
+      cause: { code: "labels_scattered", labels: requires },
+    },
+  ];
+}
+
+/** The limits of accounts whose workers could otherwise take the task: three at most, those that end first. */
+export async function limitsFor(db: Db, task: Task): Promise<Reason[]> {
   const until = sql<number>`max((${workers.account_rest} ->> 'until')::bigint)`;
   const limited = await db
     .select({ account: accountOf, until })
@@ -35,9 +63,10 @@ export async function limitsFor(db: Db, task: Task): Promise<string[]> {
     .groupBy(accountOf)
     .orderBy(until)
     .limit(3);
-  return limited.map(
-    ({ account, until }) => `Account ${account} is limited until ${new Date(Number(until)).toISOString()}.`,
-  );
+  return limited.map(({ account, until }) => ({
+    says: `Account ${account} is limited until ${timeText(Number(until))}.`,
+    cause: { code: "account_limited", account, until: Number(until) },
+  }));
 }
 
 /**
@@ -84,22 +113,52 @@ export async function explainWorkers(db: Db, task: Task): Promise<Explanation["w
       answered_by,
       ...is
     }) => {
-      const since = last_heartbeat === null ? "never seen" : `last seen ${new Date(last_heartbeat).toISOString()}`;
-      const reasons = [
-        status !== "online" && `is ${status}, ${since}`,
-        !is.hasCli && "has no CLI, so that it gets only what it claims",
-        is.isDrained && `is drained${drain?.reason && `: ${drain.reason}`}`,
-        rest !== null && `rests until ${endOf(rest)}: ${rest.reason}`,
-        accountRest !== null && `rests until ${endOf(accountRest)}: ${accountRest.reason}`,
-        is.waitsForAccount &&
-          `shares account ${account}, which gets one task at a time now: most of its allowance is used`,
+      const seen = last_heartbeat === null ? "never seen" : `last seen ${timeText(last_heartbeat)}`;
+      const found: (Reason | false)[] = [
+        status !== "online" && {
+          says: `is ${status}, ${seen}`,
+          cause: { code: "not_online", state: status, ...(last_heartbeat !== null && { since: last_heartbeat }) },
+        },
+        !is.hasCli && { says: "has no CLI, so that it gets only what it claims", cause: { code: "no_cli" } },
+        is.isDrained && {
+          says: `is drained${drain?.reason && `: ${drain.reason}`}`,
+          cause: { code: "drained", ...(drain?.reason && { said: drain.reason }), ...endIn(drain) },
+        },
+        rest !== null && restOf("rests", rest, {}),
+        accountRest !== null && restOf("account_rests", accountRest, { account }),
+        is.waitsForAccount && {
+          says: `shares account ${account}, which gets one task at a time now: most of its allowance is used`,
+          cause: { code: "account_paced", account },
+        },
         ...refusalsOfTask,
-        active >= (is.slots ?? 0) && `is full: ${active} of ${is.slots}`,
-        answered_by !== null &&
-          `has an address at which the node "${answered_by}" answers, so that its agent is not called`,
-        is.isPaused && `refused ${refusals} times; left alone until ${new Date(paused_until ?? 0).toISOString()}`,
+        active >= (is.slots ?? 0) && {
+          says: `is full: ${active} of ${is.slots}`,
+          cause: { code: "full", count: active, of: is.slots ?? 0 },
+        },
+        answered_by !== null && {
+          says: `has an address at which the node "${answered_by}" answers, so that its agent is not called`,
+          cause: { code: "other_node", node: answered_by },
+        },
+        is.isPaused && {
+          says: `refused ${refusals} times; left alone until ${timeText(paused_until ?? 0)}`,
+          cause: { code: "left_alone", count: refusals, until: paused_until ?? 0 },
+        },
       ];
-      return { worker_id: id, reasons: reasons.filter((reason) => reason !== false) };
+      const reasons = found.filter((reason) => reason !== false);
+      return {
+        worker_id: id,
+        reasons: reasons.map(({ says }) => says),
+        because: reasons.map(({ cause }) => cause),
+      };
     },
   );
 }
+
+const timeText = (ms: number) => new Date(ms).toISOString();
+
+const endIn = (stop: { until: number | null } | null) => (stop?.until == null ? {} : { until: stop.until });
+
+const restOf = (code: "rests" | "account_rests", rest: Rest, about: { account?: string }): Reason => ({
+  says: `rests until ${endOf(rest)}: ${rest.reason}`,
+  cause: { code, ...about, kind: rest.kind, said: rest.reason, ...endIn(rest) },
+});

@@ -1,8 +1,9 @@
+import type { Reason } from "../contract/causes.ts";
 import type { Explanation, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
-import { countAbleWorkers, explainWorkers, limitsFor } from "./explain-workers.ts";
+import { countAbleWorkers, explainWorkers, findMissingLabels, limitsFor } from "./explain-workers.ts";
 import { findLease } from "./fence.ts";
 import { dueAt, getTask } from "./tasks.ts";
 import { limitReached } from "./usage.ts";
@@ -17,47 +18,89 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
     case "leased":
     case "running": {
       const holder = await holderOf(db, task);
-      return { ...about, holder, reason: sentenceOf(task, holder) };
+      return { ...about, holder, ...told(holdOf(task, holder)) };
     }
     case "completed":
-      return { ...about, reason: "It is completed: its results and artifacts have the output." };
-    case "cancelled":
-      return { ...about, reason: "It is cancelled; only a queued task waits for a worker." };
-    case "failed":
-      return { ...about, reason: `It failed. ${adviceFor(task)}` };
-    case "dead":
       return {
         ...about,
-        reason: `It is dead after ${task.attempts} of ${task.max_attempts} attempts. ${adviceFor(task)}`,
+        ...told({ says: "It is completed: its results and artifacts have the output.", cause: { code: status } }),
       };
+    case "cancelled":
+      return {
+        ...about,
+        ...told({ says: "It is cancelled; only a queued task waits for a worker.", cause: { code: status } }),
+      };
+    case "failed":
+      return { ...about, ...told({ says: "It failed.", cause: { code: status } }, ...adviceFor(task)) };
+    case "dead": {
+      const { attempts, max_attempts } = task;
+      const dead: Reason = {
+        says: `It is dead after ${attempts} of ${max_attempts} attempts.`,
+        cause: { code: status, count: attempts, of: max_attempts },
+      };
+      return { ...about, ...told(dead, ...adviceFor(task)) };
+    }
     case "queued":
       return { ...about, ...(await waitOf(db, task)) };
   }
 }
 
+/** The reasons as one text, and for programs. */
+const told = (...reasons: Reason[]): Pick<Explanation, "reason" | "because"> => ({
+  reason: reasons.map(({ says }) => says).join(" "),
+  because: reasons.map(({ cause }) => cause),
+});
+
 /** What a queued task waits for. */
-async function waitOf(db: Db, task: Task): Promise<Pick<Explanation, "reason" | "due_at" | "workers">> {
+async function waitOf(db: Db, task: Task): Promise<Pick<Explanation, "reason" | "because" | "due_at" | "workers">> {
   const { last_error } = task;
   const due = dueAt(task);
   const due_at = due > 0 && due > (await databaseTime(db)) ? due : null;
-  const able = await countAbleWorkers(db, task);
-  const keyHolder = await findKeyHolder(db, task);
-  const wait = due_at
-    ? `It is not due before ${timeOf(due_at)}.`
-    : keyHolder !== undefined
-      ? `Task ${keyHolder} has the same concurrency_key and is running; only one of them runs at a time.`
-      : able > 0
-        ? `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`
-        : ["No worker can take it now.", ...(await limitsFor(db, task))].join(" ");
-  const until = endsUnstarted(task);
-  const reason = wait + until + (last_error === null ? "" : ` Before, an attempt ended: ${last_error}`);
-  return { reason, due_at, workers: await explainWorkers(db, task) };
+  const reasons = [...(await hindrancesOf(db, task, due_at)), ...endsUnstarted(task)];
+  if (last_error !== null)
+    reasons.push({
+      says: `Before, an attempt ended: ${last_error}`,
+      cause: { code: "attempt_ended", said: last_error },
+    });
+  return { ...told(...reasons), due_at, workers: await explainWorkers(db, task) };
 }
 
-/** When a task that has never been started ends because of that, as a sentence; none where it may wait for ever. */
-function endsUnstarted({ queue_until, attempts, tried_by }: Task): string {
-  if (queue_until === null || attempts > 0 || tried_by !== null) return "";
-  return ` If no worker starts it before ${timeOf(queue_until)}, it is dead.`;
+/** Why nobody has the task yet. */
+async function hindrancesOf(db: Db, task: Task, due_at: number | null): Promise<Reason[]> {
+  if (due_at !== null)
+    return [{ says: `It is not due before ${timeOf(due_at)}.`, cause: { code: "not_due", until: due_at } }];
+  const task_id = await findKeyHolder(db, task);
+  if (task_id !== undefined)
+    return [
+      {
+        says: `Task ${task_id} has the same concurrency_key and is running; only one of them runs at a time.`,
+        cause: { code: "same_key", task_id },
+      },
+    ];
+  const able = await countAbleWorkers(db, task);
+  if (able > 0)
+    return [
+      {
+        says: `${able} worker(s) could take it now; nobody has leased, claimed or dispatched it yet.`,
+        cause: { code: "takeable", count: able },
+      },
+    ];
+  return [
+    { says: "No worker can take it now.", cause: { code: "not_takeable" } },
+    ...(await findMissingLabels(db, task)),
+    ...(await limitsFor(db, task)),
+  ];
+}
+
+/** When a task that has never been started ends because of that; none where it may wait for ever. */
+function endsUnstarted({ queue_until, attempts, tried_by }: Task): Reason[] {
+  if (queue_until === null || attempts > 0 || tried_by !== null) return [];
+  return [
+    {
+      says: `If no worker starts it before ${timeOf(queue_until)}, it is dead.`,
+      cause: { code: "ends_unstarted", until: queue_until },
+    },
+  ];
 }
 
 const timeOf = (ms: number) => new Date(ms).toISOString();
@@ -69,22 +112,31 @@ async function holderOf(db: Db, { id, lease_id }: Task): Promise<Explanation["ho
   return { worker_id, lease_id: lease.id, since, last_heartbeat, expires_at };
 }
 
-function sentenceOf({ worker_id, lease_id, cancel_requested }: Task, holder: Explanation["holder"]): string {
-  const held = `Worker ${worker_id} holds it under lease ${lease_id}`;
-  if (!holder) return `${held}.`;
+function holdOf({ worker_id, lease_id, cancel_requested }: Task, holder: Explanation["holder"]): Reason {
+  const says = `Worker ${worker_id} holds it under lease ${lease_id}`;
+  const code = cancel_requested ? "cancelling" : "held";
+  if (!holder) return { says: `${says}.`, cause: { code, ...(worker_id !== null && { worker_id }) } };
   const { since, last_heartbeat, expires_at } = holder;
   const next = cancel_requested ? "It is to be cancelled, which happens when the lease ends:" : "It comes back";
   const beats = last_heartbeat > since ? `last heard of at ${timeOf(last_heartbeat)}` : "not heard of since";
-  return `${held} since ${timeOf(since)}, ${beats}. ${next} at ${timeOf(expires_at)}, unless the worker is heard of again.`;
+  return {
+    says: `${says} since ${timeOf(since)}, ${beats}. ${next} at ${timeOf(expires_at)}, unless the worker is heard of again.`,
+    cause: { code, worker_id: holder.worker_id, since, until: expires_at },
+  };
 }
 
 /** What went wrong with a task that failed or is dead, and what to do about it. */
-function adviceFor({ last_error, limits, usage }: Task): string {
-  const said =
-    last_error === null ? "What went wrong was not said." : `What went wrong: ${last_error.replace(/[.\s]*$/, ".")}`;
-  const next =
+function adviceFor({ last_error, limits, usage }: Task): Reason[] {
+  const said: Reason =
+    last_error === null
+      ? { says: "What went wrong was not said.", cause: { code: "said_nothing" } }
+      : {
+          says: `What went wrong: ${last_error.replace(/[.\s]*$/, ".")}`,
+          cause: { code: "said", said: last_error },
+        };
+  const next: Reason =
     limitReached(limits, usage, undefined) === undefined
-      ? "Requeue it to have it tried again."
-      : "Replay it with other limits to have it tried again.";
-  return `${said} ${next}`;
+      ? { says: "Requeue it to have it tried again.", cause: { code: "may_be_requeued" } }
+      : { says: "Replay it with other limits to have it tried again.", cause: { code: "may_be_replayed" } };
+  return [said, next];
 }

@@ -42,14 +42,35 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
         last_error: null,
         holder: null,
         reason: "1 worker(s) could take it now; nobody has leased, claimed or dispatched it yet.",
+        because: [{ code: "takeable", count: 1 }],
         workers: [
-          { worker_id: "able", reasons: [] },
-          { worker_id: "drained", reasons: ["is drained: new disk"] },
-          { worker_id: "full", reasons: ["is full: 1 of 1"] },
-          { worker_id: "mute", reasons: ["has no CLI, so that it gets only what it claims"] },
-          { worker_id: "offline", reasons: ["is offline, last seen 1970-01-01T00:00:00.000Z"] },
-          { worker_id: "refusing", reasons: ["refused 4 times; left alone until 2096-10-02T07:06:40.000Z"] },
-          { worker_id: "unlabelled", reasons: ["lacks the label(s) arm64"] },
+          { worker_id: "able", reasons: [], because: [] },
+          {
+            worker_id: "drained",
+            reasons: ["is drained: new disk"],
+            because: [{ code: "drained", said: "new disk" }],
+          },
+          { worker_id: "full", reasons: ["is full: 1 of 1"], because: [{ code: "full", count: 1, of: 1 }] },
+          {
+            worker_id: "mute",
+            reasons: ["has no CLI, so that it gets only what it claims"],
+            because: [{ code: "no_cli" }],
+          },
+          {
+            worker_id: "offline",
+            reasons: ["is offline, last seen 1970-01-01T00:00:00.000Z"],
+            because: [{ code: "not_online", state: "offline", since: 0 }],
+          },
+          {
+            worker_id: "refusing",
+            reasons: ["refused 4 times; left alone until 2096-10-02T07:06:40.000Z"],
+            because: [{ code: "left_alone", count: 4, until: 4e12 }],
+          },
+          {
+            worker_id: "unlabelled",
+            reasons: ["lacks the label(s) arm64"],
+            because: [{ code: "lacks_labels", labels: ["arm64"] }],
+          },
         ],
       },
     ]);
@@ -61,12 +82,30 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
     expect((await api.post(`${TASKS}/claim`).send({ worker_id: "mute" })).status).toBe(200);
   });
 
+  it("names the labels that no worker has that is online, or that none has together", async () => {
+    await aWorker(db, { name: "red", capabilities: { labels: ["red", "paint"] } });
+    await aWorker(db, { name: "blue", capabilities: { labels: ["blue", "paint"] } });
+    const explain = async (requires: string[]) => {
+      const { reason, because } = (await api.get(`${TASKS}/${(await aTask(db, { requires })).id}/explain`)).body;
+      return [reason, because];
+    };
+    expect(await explain(["red", "green"])).toEqual([
+      "No worker can take it now. No worker that is online has the label(s) green.",
+      [{ code: "not_takeable" }, { code: "labels_missing", labels: ["green"] }],
+    ]);
+    expect(await explain(["red", "blue"])).toEqual([
+      "No worker can take it now. No worker that is online has all of the labels red, blue.",
+      [{ code: "not_takeable" }, { code: "labels_scattered", labels: ["red", "blue"] }],
+    ]);
+  });
+
   it("says when it will be due, who holds it, and that it has ended", async () => {
     const later = Date.now() + 60_000;
     const waiting = await aTask(db, { not_before: later });
     expect((await api.get(`${TASKS}/${waiting.id}/explain`)).body).toMatchObject({
       due_at: later,
       reason: `It is not due before ${new Date(later).toISOString()}.`,
+      because: [{ code: "not_due", until: later }],
     });
     const { task, worker, lease } = await aLeasedTask(db);
     await query("update leases set started_at = 1000, last_heartbeat = 2000, expires_at = 3000 where id = $1", [
@@ -76,6 +115,7 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
     expect(held).toMatchObject({
       status: "leased",
       holder: { worker_id: worker.id, lease_id: lease.id, since: 1_000, last_heartbeat: 2_000, expires_at: 3_000 },
+      because: [{ code: "held", worker_id: worker.id, since: 1_000, until: 3_000 }],
       reason: `Worker ${worker.id} holds it under lease ${lease.id} since 1970-01-01T00:00:01.000Z, last heard of at 1970-01-01T00:00:02.000Z. It comes back at 1970-01-01T00:00:03.000Z, unless the worker is heard of again.`,
     });
     await api.post(`${TASKS}/${waiting.id}/cancel`);
@@ -115,6 +155,7 @@ describe("what an attempt said that ended without success", () => {
     const why = `The lease of worker ${dead.worker.id} ended: no heartbeat before it was overdue`;
     expect((await api.get(`${TASKS}/${dead.task.id}/explain`)).body).toMatchObject({
       last_error: why,
+      because: [{ code: "dead", count: 1, of: 1 }, { code: "said", said: why }, { code: "may_be_requeued" }],
       reason: `It is dead after 1 of 1 attempts. What went wrong: ${why}. Requeue it to have it tried again.`,
     });
   });

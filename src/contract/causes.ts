@@ -1,0 +1,69 @@
+/** Why a task is in its state, and why a worker has not got it, for programs: the sentences of `explain` say the same to people. */
+import { z } from "zod";
+import { count, id, list, time, words, worker } from "./record-fields.ts";
+
+/** Of the task itself. */
+const OF_TASK = [
+  "completed",
+  "cancelled",
+  "failed",
+  "dead",
+  "said",
+  "said_nothing",
+  "may_be_requeued",
+  "may_be_replayed",
+  "held",
+  "cancelling",
+  "not_due",
+  "same_key",
+  "takeable",
+  "not_takeable",
+  "labels_missing",
+  "labels_scattered",
+  "account_limited",
+  "ends_unstarted",
+  "attempt_ended",
+] as const;
+/** Of one worker. */
+const OF_WORKER = [
+  "not_online",
+  "no_cli",
+  "drained",
+  "rests",
+  "account_rests",
+  "account_paced",
+  "kept_to",
+  "lacks_labels",
+  "full",
+  "other_node",
+  "left_alone",
+] as const;
+
+export const cause = z
+  .object({
+    code: z
+      .enum([...OF_TASK, ...OF_WORKER])
+      .describe("What it is. The other fields are there where they say something of it."),
+    worker_id: worker("The worker that holds the task, or that alone may have it.").exactOptional(),
+    account: words("The account.", "claude-team").exactOptional(),
+    task_id: id("The task that has the same `concurrency_key`.").exactOptional(),
+    node: words("The node that answers at the worker's address.").exactOptional(),
+    labels: list("The labels that are missing.", "gpu").exactOptional(),
+    until: time("Until when, where that has an end.").exactOptional(),
+    since: time("Since when, or when the worker was last heard of.").exactOptional(),
+    said: words("What an attempt, a worker or an admin said.").exactOptional(),
+    state: words("The worker's state.", "offline").exactOptional(),
+    kind: words("The kind of the rest.", "rate_limited").exactOptional(),
+    count: count("How many attempts, workers, tasks or refusals.", 1).exactOptional(),
+    of: count("Of how many.", 1).exactOptional(),
+  })
+  .meta({ id: "Cause", description: "A reason as a code, with what it is about." });
+
+export type Cause = z.output<typeof cause>;
+
+/** A reason in both forms. */
+export interface Reason {
+  /** For people. */
+  says: string;
+  cause: Cause;
+}
