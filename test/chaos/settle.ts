@@ -3,10 +3,10 @@ import type pg from "pg";
 import { type Call, handOut, requeueSome, type Worker } from "./fleet.ts";
 import type { Random } from "./random.ts";
 
-/** How long the rest of the work may take when no more faults come. */
-const SETTLE_WITHIN_MS = 120_000;
+/** When no more faults come, the rest of the work may take as long as some of it gets done within this time. */
+const STUCK_AFTER_MS = 120_000;
 
-/** Does the rest of the work without faults, until every task has come to its end or the time is over. `pass` is called in each round. */
+/** Does the rest of the work without faults, until every task has come to its end or nothing gets done any more. `pass` is called in each round. */
 export async function settle(
   client: pg.Client,
   { call, workers, random }: { call: Call; workers: Worker[]; random: Random },
@@ -17,7 +17,13 @@ export async function settle(
     (await client.query("select from llm_tasks where status in ('queued', 'leased', 'running', 'failed')")).rowCount ??
     0;
   await Promise.all(workers.map((worker) => worker.crash()));
-  while ((await open()) > 0 && performance.now() - startedAt < SETTLE_WITHIN_MS) {
+  let fewest = Number.POSITIVE_INFINITY;
+  let movedAt = startedAt;
+  for (;;) {
+    const left = await open();
+    if (left < fewest) movedAt = performance.now();
+    fewest = Math.min(fewest, left);
+    if (left === 0 || performance.now() - movedAt > STUCK_AFTER_MS) break;
     await requeueSome(call, random);
     await handOut(call, workers, random, true);
     await Promise.all(workers.map((worker) => worker.claim(true)));
