@@ -2,7 +2,7 @@
  * `npm run failover -- --promotions 10 --seed 1`: two instances over a primary and its standby, with clients and workers. Again and again the primary is
  * lost and the standby promoted. At the end, what everybody was answered is compared with the database. Exits with 1 when a promise was
  * broken. Commits wait for the standby, so that nothing may be lost; with `--asynchronous` they do not, and each loss follows a time in which the
- * standby got nothing.
+ * standby got nothing. With `--patroni`, Patroni promotes (patroni-pair.ts).
  */
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,6 +19,7 @@ import { launch } from "../support/launch.ts";
 import buildPrograms from "../support/programs.ts";
 import { startReplicatedPair } from "../support/replicated-pair.ts";
 import { forgive, markOf } from "./forgive.ts";
+import { startPatroniPair } from "./patroni-pair.ts";
 
 const WORKERS = 4;
 const CLIENTS = 3;
@@ -33,24 +34,33 @@ const { values } = parseArgs({
     promotions: { type: "string", default: "10" },
     seed: { type: "string" },
     asynchronous: { type: "boolean", default: false },
+    patroni: { type: "boolean", default: false },
     within: { type: "string", default: String(WHOLE_WITHIN_MS / 1_000) },
   },
 });
 const promotions = Number(values.promotions);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 const wholeWithinMs = Number(values.within) * 1_000;
-if (!Number.isInteger(promotions) || promotions < 1 || !Number.isInteger(seed) || !(wholeWithinMs > 0)) {
+if (
+  !Number.isInteger(promotions) ||
+  promotions < 1 ||
+  !Number.isInteger(seed) ||
+  !(wholeWithinMs > 0) ||
+  (values.patroni && values.asynchronous)
+) {
   process.stderr.write(
-    "Usage: npm run failover -- --promotions <how many> --seed <whole number> [--asynchronous] [--within <seconds>]\n",
+    "Usage: npm run failover -- --promotions <how many> --seed <whole number> [--asynchronous|--patroni] [--within <seconds>]\n",
   );
   process.exit(2);
 }
 const synchronous = !values.asynchronous;
-process.stdout.write(`${promotions} promotion(s), ${synchronous ? "synchronous" : "asynchronous"}, seed ${seed}\n`);
+process.stdout.write(
+  `${promotions} promotion(s), ${synchronous ? "synchronous" : "asynchronous"}${values.patroni ? " by Patroni" : ""}, seed ${seed}\n`,
+);
 
 const dataDir = await mkdtemp(join(tmpdir(), "bloom-failover-"));
 await chmod(dataDir, 0o755);
-const pair = await startReplicatedPair(dataDir, { synchronous });
+const pair = values.patroni ? await startPatroniPair(dataDir) : await startReplicatedPair(dataDir, { synchronous });
 await buildPrograms();
 const env = {
   DATABASE_URL: pair.url(),
