@@ -1,7 +1,13 @@
 /** How a call is sent over fetch, and what may become of it. */
 
 /** The bytes of an upload. */
-export type Bytes = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | string;
+export type Bytes = Blob | ArrayBuffer | Uint8Array<ArrayBuffer> | string | ByteStream;
+
+/** Bytes that come piece by piece, such as a file's: `size` of them. In a browser, send a Blob instead. */
+export interface ByteStream {
+  stream: ReadableStream<Uint8Array>;
+  size: number;
+}
 
 /** How a call is made. */
 export interface Options<Header extends string = never> {
@@ -53,13 +59,26 @@ export class NoAnswer extends Error {
   override readonly name = "NoAnswer";
 }
 
+/** What a call asks of `fetch`. */
+export interface FetchRequest {
+  method: string;
+  headers: [name: string, value: string][];
+  body: Exclude<Bytes, ByteStream> | ReadableStream<Uint8Array> | null;
+  /** A stream is sent before its answer is read. */
+  duplex: "half";
+  /** A redirected POST would become a GET, whose 200 would be taken for an acceptance. */
+  redirect: "manual";
+  signal: AbortSignal | null;
+}
+export type Fetch = (url: string, request: FetchRequest) => Promise<Response>;
+
 export interface ClientOptions {
   /** Where the runtime is, such as `http://host:3002`. In a page of its own: `location.origin`. */
   url: string;
   /** Its key, or what gives the key before each call; undefined: none is sent. */
   key?: string | undefined | (() => string | undefined);
   /** In place of the global `fetch`. */
-  fetch?: typeof fetch;
+  fetch?: Fetch;
 }
 
 /** What is sent. */
@@ -72,21 +91,23 @@ export interface Sent {
   signal?: AbortSignal | undefined;
 }
 
+const isByteStream = (body: Bytes | undefined): body is ByteStream =>
+  typeof body === "object" && "stream" in body && typeof body.stream === "object";
+
 /** Gives what sends a call and resolves to the runtime's answer. Rejects with `Refused`, `NoAnswer`, or the reason of an aborted signal. */
 export function createSender({ url, key, fetch: given }: ClientOptions) {
   const base = url.replace(/\/+$/, "");
   return async ({ method, path, headers, body, signal }: Sent): Promise<Response> => {
-    const fetching = given ?? fetch;
+    const fetching: Fetch = given ?? fetch;
     const shown = typeof key === "function" ? key() : key;
-    const all = Object.entries({ ...headers, "X-Runtime-API-Key": shown }).flatMap(([name, value]) =>
-      value === undefined ? [] : [[name, value] as [string, string]],
-    );
-    // A redirected POST would become a GET, whose 200 would be taken for an acceptance.
-    const request: RequestInit = {
+    const streamed = isByteStream(body);
+    const sent = { ...headers, "X-Runtime-API-Key": shown, ...(streamed && { "Content-Length": String(body.size) }) };
+    const request: FetchRequest = {
       method,
-      headers: all,
+      headers: Object.entries(sent).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
+      body: (streamed ? body.stream : body) ?? null,
+      duplex: "half",
       redirect: "manual",
-      body: body ?? null,
       signal: signal ?? null,
     };
     const response = await fetching(base + path, request).catch((error: unknown) => {

@@ -1,9 +1,12 @@
+import type { Completed, CompleteTaskArgs } from "../client/index.ts";
 import type { CliName } from "./cli-command.ts";
-import type { Answer, RuntimeClient, Work } from "./runtime-client.ts";
+import { type Answer, fileBytes, type RuntimeClient, type Work } from "./runtime-client.ts";
 import type { TaskFolder } from "./task-folder.ts";
 
 /** Longer outputs are uploaded in a call of their own: in JSON they may be larger than the runtime takes. */
 const LARGEST_IN_JSON_BYTES = 1_000_000;
+const COMPLETION_WITHIN_MS = 60_000;
+const UPLOAD_WITHIN_MS = 3_600_000;
 
 /** The outcome of the command. `fault` says why it failed; undefined is a success. */
 export interface Outcome {
@@ -17,9 +20,7 @@ export interface Outcome {
 }
 
 /** The runtime's answer, and what was sent to it. */
-export interface Delivery extends Answer {
-  handedIn: string;
-}
+export type Delivery = Answer<Completed> & { handedIn: string };
 
 /**
  * Delivers the result, and tries until the runtime has decided on it. A small output that is text goes into the completion. Any other output is
@@ -33,17 +34,22 @@ export async function deliver(
   { fault, isTimeout, cli, exitCode, durationMs }: Outcome,
   giveUp: AbortSignal,
 ): Promise<Delivery> {
-  const path = `/llm-tasks/${task.id}`;
   const said = await folder.complaint();
-  const errorOf = (what: string) => ({ status: "error", error_message: `The command ${what}${said && `: ${said}`}` });
-  const result = {
+  const errorOf = (what: string) =>
+    ({ status: "error", error_message: `The command ${what}${said && `: ${said}`}` }) as const;
+  const result: Partial<CompleteTaskArgs> = {
     ...(fault === undefined ? { status: "success" } : errorOf(fault)),
     ...(isTimeout && { error_kind: "timeout" }),
     ...(cli && { cli, ...(exitCode !== null && { exit_code: exitCode }) }),
   };
-  const complete = async (body: object, handedIn: string): Promise<Delivery> => {
-    const metrics = { duration_ms: durationMs };
-    return { ...(await client.insist(`${path}/complete`, { ...body, metrics, lease_id: lease.id }, giveUp)), handedIn };
+  const complete = async (outcome: Partial<CompleteTaskArgs>, handedIn: string): Promise<Delivery> => {
+    const completion = { ...outcome, id: task.id, lease_id: lease.id, metrics: { duration_ms: durationMs } };
+    const answer = await client.insist(
+      (runtime, signal) => runtime.completeTask(completion, { signal }),
+      COMPLETION_WITHIN_MS,
+      giveUp,
+    );
+    return { ...answer, handedIn };
   };
 
   const sizeBytes = await folder.outputBytes();
@@ -54,16 +60,22 @@ export async function deliver(
     const completed = await complete({ ...result, output }, `${sizeBytes} bytes in JSON`);
     if (!isTooMuch(completed)) return completed;
   }
-  const file = { path: folder.outputFile, sizeBytes };
-  const uploaded = await client.upload(`${path}/output`, file, lease.id, giveUp);
-  if (uploaded.status === 201 && typeof uploaded.body.output_id === "string")
-    return complete({ ...result, output_id: uploaded.body.output_id }, `${sizeBytes} bytes uploaded`);
+  const uploaded = await client.insist(
+    (runtime, signal) =>
+      runtime.uploadOutput(
+        { id: task.id, bytes: fileBytes(folder.outputFile, sizeBytes) },
+        { signal, headers: { "X-Lease-Id": lease.id } },
+      ),
+    UPLOAD_WITHIN_MS,
+    giveUp,
+  );
+  if (uploaded.ok) return complete({ ...result, output_id: uploaded.value.output_id }, `${sizeBytes} bytes uploaded`);
   const handedIn = `an error, since the output of ${sizeBytes} bytes was refused`;
   if (!isTooMuch(uploaded)) return { ...uploaded, handedIn };
   const refused = `the runtime refused the output (${uploaded.status}) of ${sizeBytes} bytes`;
   return complete(errorOf(fault === undefined ? `ended well, but ${refused}` : `${fault}, and ${refused}`), handedIn);
 }
 
-function isTooMuch({ status }: Answer): boolean {
-  return status === 400 || status === 413;
+function isTooMuch(answer: Answer<unknown>): boolean {
+  return !answer.ok && (answer.status === 400 || answer.status === 413);
 }

@@ -34,12 +34,10 @@ export async function releaseTask(
   reason: string,
   started: boolean,
 ): Promise<void> {
-  const body = { lease_id: lease.id, reason, started };
+  const released = { id: task.id, lease_id: lease.id, reason, started };
   for (let tries = 0; tries < RELEASE_TRIES; tries++) {
-    const answer = await client
-      .call(`/llm-tasks/${task.id}/release`, body, RELEASE_WITHIN_MS)
-      .catch((error: unknown) => error);
-    if (!(answer instanceof Error)) return;
+    const answer = await client.ask((runtime, signal) => runtime.releaseTask(released, { signal }), RELEASE_WITHIN_MS);
+    if (answer.ok || answer.status > 0) return;
   }
 }
 
@@ -131,26 +129,21 @@ async function handIn(
   giveUp: AbortSignal,
 ): Promise<{ isFault: boolean }> {
   const said = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
-  const { status, body, handedIn } = await deliver(client, work, folder, outcome, giveUp);
-  const decided = outcome.cli && status === 200 ? resultIn(body) : undefined;
+  const { handedIn, ...answer } = await deliver(client, work, folder, outcome, giveUp);
+  const decided = outcome.cli && answer.ok ? answer.value.result : undefined;
   const ownReason = outcome.fault && `${outcome.fault}${said && `: ${said}`}`;
   const reason = decided ? decided.error_message?.slice(0, LONGEST_REASON) : ownReason;
-  const kind = decided?.error_kind;
-  const facts = { task: work.task.id, reason, kind, duration_ms: outcome.durationMs, handedIn, error: body.error };
-  if (status !== 200) log.warn(facts, `the result was not taken: ${status}`);
+  // An older runtime says nothing of kinds.
+  const kind = decided?.error_kind ?? null;
+  const facts = { task: work.task.id, reason, kind, duration_ms: outcome.durationMs, handedIn };
+  if (!answer.ok) log.warn({ ...facts, error: answer.error }, `the result was not taken: ${answer.status}`);
   else if (reason) log.warn(facts, "completed with an error");
   else log.info(facts, "completed");
-  return { isFault: decided ? decided.error_message !== null && OWN_KINDS.has(kind ?? null) : reason !== undefined };
+  return { isFault: decided ? decided.error_message !== null && OWN_KINDS.has(kind) : reason !== undefined };
 }
 
 /** The kinds of failures that may be this machine's own fault; null is a failure without a kind. */
 const OWN_KINDS = new Set<string | null>([null, "crashed", "parse_error"]);
-
-/** What the runtime made of a CLI's output. */
-function resultIn({ result }: Record<string, unknown>) {
-  const { error_kind, error_message } = (result ?? {}) as { error_kind?: string | null; error_message?: string | null };
-  return { error_kind: error_kind ?? null, error_message: error_message ?? null };
-}
 
 /** Sends heartbeats until `delivered`, and stops the command when the task is cancelled or another lease holds it. Never rejects. */
 async function beat(
@@ -160,16 +153,22 @@ async function beat(
   stop: AbortController,
   delivered: AbortSignal,
 ): Promise<void> {
-  const path = `/llm-tasks/${task.id}/heartbeat`;
+  const held = { id: task.id, lease_id: lease.id };
   let pauseMs = Math.min(LONGEST_BEAT_MS, (lease.ttl_seconds * 1_000) / 3);
   while (!delivered.aborted) {
-    try {
-      const { status, body } = await client.call(path, { lease_id: lease.id }, BEAT_WITHIN_MS, delivered);
-      if (status === 404 || status === 409) return stop.abort("was stopped: its lease was lost");
-      if (body.cancel === true) stop.abort("was stopped: the task was cancelled");
-      if (typeof body.next_heartbeat_ms === "number") pauseMs = Math.max(SHORTEST_BEAT_MS, body.next_heartbeat_ms);
-    } catch (error) {
-      if (!delivered.aborted) log.warn({ task: task.id, reason: messageOf(error) }, "a heartbeat was not heard");
+    const answer = await client.ask(
+      (runtime, signal) => runtime.heartbeatTask(held, { signal }),
+      BEAT_WITHIN_MS,
+      delivered,
+    );
+    if (answer.ok) {
+      const { cancel, next_heartbeat_ms } = answer.value;
+      if (cancel) stop.abort("was stopped: the task was cancelled");
+      if (typeof next_heartbeat_ms === "number") pauseMs = Math.max(SHORTEST_BEAT_MS, next_heartbeat_ms);
+    } else if (answer.status === 404 || answer.status === 409) {
+      return stop.abort("was stopped: its lease was lost");
+    } else if (!delivered.aborted) {
+      log.warn({ task: task.id, reason: answer.error }, "a heartbeat was not heard");
     }
     // The pause ends early when the result is delivered.
     await pause(pauseMs, delivered);

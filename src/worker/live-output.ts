@@ -34,12 +34,16 @@ export async function sendLiveOutput(
         unsent = decoder.decode(bytes, { stream: true }).replaceAll("\0", "\ufffd");
       }
       if (unsent === "") continue;
-      const body = { lease_id: lease.id, seq, text: unsent };
-      const { status } = await client.call(`/llm-tasks/${task.id}/stream`, body, SEND_WITHIN_MS, over);
-      if (status >= 400 && status < 500 && !PASSING.has(status)) return;
-      if (status === 204) [unsent, seq] = ["", seq + 1];
+      const piece = { id: task.id, lease_id: lease.id, seq, text: unsent };
+      const answer = await client.ask(
+        (runtime, signal) => runtime.addLiveOutput(piece, { signal }),
+        SEND_WITHIN_MS,
+        over,
+      );
+      if (answer.ok) [unsent, seq] = ["", seq + 1];
+      else if (answer.status >= 400 && answer.status < 500 && !PASSING.has(answer.status)) return;
     } catch {
-      // The runtime is away, or the file: the next second tells.
+      // The file is away: the next second tells.
     }
   }
 }

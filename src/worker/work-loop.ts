@@ -2,12 +2,12 @@ import { randomUUID } from "node:crypto";
 import { hostname, release, type as systemType } from "node:os";
 import type { Logger } from "pino";
 import { pause } from "../abort-signals.ts";
-import { messageOf, StartError } from "../errors.ts";
+import { StartError } from "../errors.ts";
 import { commandFault } from "./can-run-command.ts";
 import type { Command } from "./cli-command.ts";
 import { execute, releaseTask } from "./execute.ts";
 import { createFitness } from "./rest-after-failures.ts";
-import { type Answer, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
+import { pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 
 export interface WorkerOptions {
   name: string;
@@ -58,23 +58,22 @@ export async function work(
     install_method: "npm run worker",
     ...(account && { account }),
   };
-  const attempt = (path: string, body: object, withinMs: number, signal: AbortSignal): Promise<Answer> =>
-    client.call(path, body, withinMs, signal).catch((error: unknown) => ({
-      status: 0,
-      body: { error: messageOf(error) },
-    }));
-
   /** Registers, and tries again until it succeeds. A refusal ends the worker only the first time: later it may come from a proxy while the runtime restarts. */
   async function register(isFirst: boolean): Promise<void> {
     for (let failures = 0; !draining.aborted; failures++) {
-      const { status, body } = await attempt("/workers", self, REGISTER_WITHIN_MS, draining);
-      if (status === 200 || status === 201) return log.info({ name }, "registered");
+      const answer = await client.ask(
+        (runtime, signal) => runtime.registerWorker(self, { signal }),
+        REGISTER_WITHIN_MS,
+        draining,
+      );
+      if (answer.ok) return log.info({ name }, "registered");
+      const { status, error } = answer;
       if (status === 401 && (await client.renewKey())) continue;
       if (isFirst && [400, 401, 403].includes(status))
         throw new StartError(
-          `The runtime refused the registration: ${status} ${JSON.stringify(body)}${status === 401 ? KEY_HINT : ""}`,
+          `The runtime refused the registration: ${status} ${error}${status === 401 ? KEY_HINT : ""}`,
         );
-      log.warn({ status, error: body.error }, "not registered yet");
+      log.warn({ status, error }, "not registered yet");
       await pauseAfter(failures);
     }
   }
@@ -83,7 +82,11 @@ export async function work(
   async function rest(seconds: number, reason: string): Promise<void> {
     restUntil = Math.max(restUntil, performance.now() + seconds * 1_000);
     log.warn({ seconds, reason }, "rests");
-    await attempt(`/workers/${encodeURIComponent(name)}/rest`, { seconds, reason }, TELL_WITHIN_MS, giveUp);
+    await client.ask(
+      (runtime, signal) => runtime.restWorker({ id: name, seconds, reason }, { signal }),
+      TELL_WITHIN_MS,
+      giveUp,
+    );
   }
 
   async function carryOut(item: Work): Promise<void> {
@@ -113,20 +116,24 @@ export async function work(
       ttl_seconds: LEASE_SECONDS,
     };
     // Draining does not abort the claim: tasks that it just got would be lost until their leases end.
-    const { status, body, retryAfterSeconds } = await attempt("/llm-tasks/claim", asked, CLAIM_WITHIN_MS, giveUp);
-    const items = Array.isArray(body.tasks) ? (body.tasks as Work[]) : [];
-    for (const item of items) {
-      const done = carryOut(item).finally(() => running.delete(done));
-      running.add(done);
-    }
-    if (status === 204 || items.length > 0) {
+    const answer = await client.ask(
+      (runtime, signal) => runtime.claimTasks(asked, { signal }),
+      CLAIM_WITHIN_MS,
+      giveUp,
+    );
+    if (answer.ok) {
       failures = 0;
       saidReason = "";
+      for (const item of answer.value?.tasks ?? []) {
+        const done = carryOut(item).finally(() => running.delete(done));
+        running.add(done);
+      }
     } else if (!draining.aborted) {
-      const reason = JSON.stringify([status, body.error]);
-      if (reason !== saidReason) log.warn({ status, error: body.error }, "no work for now");
+      const { status, error, retryAfterSeconds } = answer;
+      const reason = JSON.stringify([status, error]);
+      if (reason !== saidReason) log.warn({ status, error }, "no work for now");
       saidReason = reason;
-      if (status === 400) broken = `the runtime does not take its claims: ${JSON.stringify(body.error)}`;
+      if (status === 400) broken = `the runtime does not take its claims: ${error}`;
       if (status === 404) await register(false);
       if (status === 401 && (await client.renewKey())) continue;
       if ([401, 403, 429].includes(status)) await pause(REFUSED_PAUSE_MS, draining);
@@ -137,6 +144,10 @@ export async function work(
   log.info({ running: running.size }, "drained: no new work");
   await Promise.all(running);
   // Without this, the router would choose the worker for another minute, until its silence is noticed.
-  await attempt("/workers", { ...self, status: "offline" }, TELL_WITHIN_MS, giveUp);
+  await client.ask(
+    (runtime, signal) => runtime.registerWorker({ ...self, status: "offline" }, { signal }),
+    TELL_WITHIN_MS,
+    giveUp,
+  );
   if (broken) throw new StartError(`No more work is taken, since ${broken}. Mend that and start the worker again.`);
 }

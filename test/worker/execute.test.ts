@@ -22,7 +22,7 @@ describe("a task's execution", () => {
     prompt: "p",
     context_hints: [],
     policy: { timeout_sec: 60, budget: 0 },
-    desired_format: "text",
+    desired_format: "text" as const,
   };
   const shell = (text: string) => ({ shell: text, cli: undefined, graceMs: 0 });
   const work = { task, lease: { id: randomUUID(), ttl_seconds: 300 } };
