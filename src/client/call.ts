@@ -43,8 +43,9 @@ export class Refused extends Error {
       fieldErrors?: { [field: string]: string[] };
     };
     const faults = [...formErrors, ...Object.entries(fieldErrors).map(([field, why]) => `${field}: ${why.join(", ")}`)];
+    // Where there are both, `message` is the sentence, and `error` a word such as "Unauthorized".
     super(
-      faults.join("; ") || [error, message].find((text) => typeof text === "string") || `Status ${response.status}`,
+      faults.join("; ") || [message, error].find((text) => typeof text === "string") || `Status ${response.status}`,
     );
     this.status = response.status;
     this.fields = fieldErrors;

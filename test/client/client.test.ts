@@ -108,7 +108,10 @@ describe("a call that fails", () => {
   it("asks for its key each time", async () => {
     let shown: string | undefined;
     const renewed = api.createClient({ url: app.url, key: () => shown });
-    expect(await failure(renewed.getStats())).toMatchObject({ status: 401, message: "Unauthorized" });
+    expect(await failure(renewed.getStats())).toMatchObject({
+      status: 401,
+      message: expect.stringContaining("needs a key"),
+    });
     shown = key;
     expect((await renewed.getStats()).tasks.total).toBeGreaterThan(0);
   });
@@ -170,7 +173,7 @@ describe("streams", () => {
       break;
     }
     await expect(client.followEvents({ types: "no.such" }).next()).rejects.toThrow(api.Refused);
-    await expect(api.createClient({ url: app.url }).followEvents().next()).rejects.toThrow("Unauthorized");
+    await expect(api.createClient({ url: app.url }).followEvents().next()).rejects.toThrow("X-Runtime-API-Key");
   });
 
   it("give what a task prints until it has ended", async () => {
