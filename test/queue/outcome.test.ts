@@ -257,10 +257,10 @@ describe("an account of which most is used", () => {
     for (const name of ["a1", "a2"])
       await aWorker(db, { name, account: "max-1", capabilities: { max_concurrency: 4 } });
   });
-  async function says(worker: string, said: object) {
+  async function says(worker: string, said: object, { api: service } = { api }) {
     const { id } = await aTask(db);
     await lease(id, worker);
-    await api
+    await service
       .post(`${TASKS}/${id}/complete`)
       .send({ status: "success", output: "x", metrics, ...said })
       .expect(200);
@@ -280,6 +280,17 @@ describe("an account of which most is used", () => {
       const leased = await api.post(`${TASKS}/${(await aTask(db)).id}/lease`).send({});
       expect([got.reduce((sum, n) => sum + n, 0), leased.status]).toEqual([1, 503]);
       await query("truncate leases, llm_tasks");
+    }
+  });
+
+  it("is so from the share of ACCOUNT_PACE_AT on, and never with 0", async () => {
+    for (const [share, used, isPaced] of [
+      ["0", 1, false],
+      ["0.5", 0.49, false],
+      ["0.5", 0.51, true],
+    ] as const) {
+      await says("a1", windows(used), await startApp(db, { env: { ACCOUNT_PACE_AT: share } }));
+      expect([share, used, (await accountOf("max-1")).paced_until !== null]).toEqual([share, used, isPaced]);
     }
   });
 

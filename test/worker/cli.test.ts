@@ -45,10 +45,13 @@ describeWorkers(({ it, kind, label, start }) => {
     expect(JSON.parse((await resultOf(plain.id))?.output ?? "")).toEqual([...ARGS, "--permission-mode", "plan"]);
     const model = '--dangerously "x" $(id)';
     const output_schema = { type: "array", description: 'it\'s "quoted" $HOME' };
-    const full = await carriedOut("arguments", "completed", { policy: { model }, output_schema });
+    const limits = { max_turns: 7, max_usd: 1.5 };
+    const full = await carriedOut("arguments", "completed", { policy: { model }, output_schema, limits });
     expect(JSON.parse((await resultOf(full.id))?.output ?? "")).toEqual([
       ...ARGS,
       `--model=${model}`,
+      "--max-turns=7",
+      "--max-budget-usd=1.5",
       `--json-schema=${JSON.stringify(output_schema)}`,
       "--permission-mode",
       "plan",
