@@ -65,6 +65,7 @@ export const PAGES: readonly Page[] = [
     needs: "read",
     isMain: true,
     load: () => import("./pages/accounts.tsx"),
+    loadRecord: () => import("./pages/account.tsx"),
   },
   {
     path: "audit",

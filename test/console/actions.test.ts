@@ -33,6 +33,8 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
       await page.keyboard.press("g");
       await page.keyboard.press(letter);
       await heading(name).waitFor({ timeout: 10_000 });
+      // In the frame after that the heading gets the focus, which would take it from what is typed into.
+      await page.evaluate("new Promise(requestAnimationFrame)");
     }, PATIENCE_MS / 2);
 
   it("asks for a key, says when one is refused, and shows the start with the right one", async () => {
@@ -110,6 +112,8 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await page.goto("/console/accounts");
     await card("claude-team").getByText("At its limit", { exact: true }).waitFor();
     await card("claude-team").getByRole("button", { name: "Resume" }).click();
+    await dialog.getByText("Its workers get tasks at once").waitFor();
+    await dialog.getByRole("button", { name: "Resume" }).click();
     await card("claude-team").getByText("Free", { exact: true }).waitFor();
     expect((await client.listAccounts()).find(({ id }) => id === "claude-team")?.rest).toBeNull();
   });
@@ -130,6 +134,14 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await card("Connect a worker").getByText("Waiting for greenhouse-1…").waitFor();
     await worker.registerWorker({ name: "greenhouse-1" });
     await card("Connect a worker").getByText("Online", { exact: true }).waitFor();
+  });
+
+  it("calls no worker lost that said that it stops", async () => {
+    await client.registerWorker({ name: "greenhouse-1", status: "offline" });
+    await page.goto("/console");
+    const attention = page.locator(".attention");
+    await attention.filter({ hasText: "Worker vps-old is offline" }).waitFor();
+    expect(await attention.innerText()).not.toContain("greenhouse-1");
   });
 
   it("saves where Membridge is, tests the connection, and promotes a node", async () => {

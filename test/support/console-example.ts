@@ -92,7 +92,9 @@ function createExample(client: Client, query: Query) {
     await register("laptop-anna", "claude-anna", "macOS 15.2, arm64", ["darwin", "arm64", "claude"]);
     await register("vps-old", "gemini-free", "Alpine 3.20, x86_64", ["linux", "x86_64", "gemini"]);
     await query(
-      `update workers set status = 'offline', last_heartbeat = last_heartbeat - ${3 * HOUR_MS} where id = 'vps-old'`,
+      `update workers set status = 'offline', last_heartbeat = last_heartbeat - ${3 * HOUR_MS} where id = 'vps-old';
+      insert into audit_logs (id, "timestamp", action, entity_type, entity_id, actor, detail)
+        select gen_random_uuid(), last_heartbeat + ${MINUTE_MS}, 'worker_offline', 'worker', id, 'service', '{}' from workers where id = 'vps-old'`,
     );
   }
 

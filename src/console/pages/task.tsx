@@ -1,8 +1,8 @@
 /** One task: its state and why, what it was asked, what came of it, and all that happened to it. */
 import type { PageProps } from "../page-props.ts";
+import { causeText } from "../parts/causes.ts";
 import { Fault } from "../parts/fault.tsx";
 import { TaskState } from "../parts/state.tsx";
-import { withLocalTimes } from "../parts/time.tsx";
 import { addressOf } from "../router.ts";
 import { client } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
@@ -78,17 +78,17 @@ export default function TaskPage({ id = "" }: PageProps) {
       <Fault of={fault} />
       <section class={`why ${toneOf(task.status)}`} aria-label={words.why}>
         <TaskState status={task.status} />
-        <p>{withLocalTimes(explanation.reason)}</p>
+        <p>{explanation.because.map(causeText).join(" ")}</p>
         {isHeld && task.progress && <Progress {...task.progress} />}
       </section>
-      {explanation.workers.some(({ reasons }) => reasons.length > 0) && task.status === "queued" && (
-        <details class="card" open={explanation.workers.every(({ reasons }) => reasons.length > 0)}>
+      {explanation.workers.some(({ because }) => because.length > 0) && task.status === "queued" && (
+        <details class="card" open={explanation.workers.every(({ because }) => because.length > 0)}>
           <summary>{words.workers}</summary>
           <ul class="lines">
-            {explanation.workers.map(({ worker_id, reasons }) => (
+            {explanation.workers.map(({ worker_id, because }) => (
               <li key={worker_id}>
                 <a href={addressOf("workers", worker_id)}>{worker_id}</a>{" "}
-                <span class="soft">{reasons.length > 0 ? withLocalTimes(reasons.join("; ")) : words.couldTake}</span>
+                <span class="soft">{because.length > 0 ? because.map(causeText).join("; ") : words.couldTake}</span>
               </li>
             ))}
           </ul>

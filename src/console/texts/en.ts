@@ -1,6 +1,7 @@
 /** The texts in English. Each part is of a page, or of what all pages share. */
 import { accounts } from "./en/accounts.ts";
 import { audit } from "./en/audit.ts";
+import { causes } from "./en/causes.ts";
 import { common } from "./en/common.ts";
 import { membridge } from "./en/membridge.ts";
 import { newTask } from "./en/new-task.ts";
@@ -15,6 +16,7 @@ import { workers } from "./en/workers.ts";
 export const en = {
   accounts,
   audit,
+  causes,
   common,
   membridge,
   newTask,

@@ -2,6 +2,7 @@
 import type { Texts } from "./keys.ts";
 import { accounts } from "./uk/accounts.ts";
 import { audit } from "./uk/audit.ts";
+import { causes } from "./uk/causes.ts";
 import { common } from "./uk/common.ts";
 import { membridge } from "./uk/membridge.ts";
 import { newTask } from "./uk/new-task.ts";
@@ -16,6 +17,7 @@ import { workers } from "./uk/workers.ts";
 export const uk: Texts = {
   accounts,
   audit,
+  causes,
   common,
   membridge,
   newTask,

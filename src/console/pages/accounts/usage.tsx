@@ -10,12 +10,15 @@ const BY = ["day", "account", "agent_slug", "context_id", "worker_id", "model"] 
 const DAYS = ["7", "30", "365"] as const;
 const DAY_MS = 86_400_000;
 
+/** The day so many days before this one, in UTC, as `2026-01-31`. */
+export const dayBefore = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 10);
+
 export function UsageOf() {
   const words = texts.value.accounts.usage;
   const { query } = place.value;
   const by = BY.find((each) => each === query.get("by")) ?? "day";
   const days = DAYS.find((each) => each === query.get("days")) ?? "30";
-  const since = new Date(Date.now() - (Number(days) - 1) * DAY_MS).toISOString().slice(0, 10);
+  const since = dayBefore(Number(days) - 1);
   const { data, fault } = useSnapshot((signal) => client.getUsage({ by, since, limit: 400 }, { signal }), {
     of: `${by} ${since}`,
     wants: ({ type }) => type === "task.completed" || type === "task.failed",
@@ -52,19 +55,19 @@ export function UsageOf() {
       </div>
       <Fault of={fault} />
       {data?.length === 0 && <p class="soft">{words.none}</p>}
-      {data && data.length > 0 && <Sums sums={data} isByDay={by === "day"} />}
+      {data && data.length > 0 && <Sums sums={data} by={by} />}
       <p class="soft">{words.estimate}</p>
     </section>
   );
 }
 
-function Sums({ sums, isByDay }: { sums: UsageSum[]; isByDay: boolean }) {
+function Sums({ sums, by }: { sums: UsageSum[]; by: (typeof BY)[number] }) {
   const words = texts.value.accounts.usage;
   return (
     <>
-      {isByDay && sums.length > 1 && <Chart sums={sums} />}
+      {by === "day" && sums.length > 1 && <Chart sums={sums} />}
       <div class="wide">
-        <table class="table">
+        <table class="table dense">
           <thead>
             <tr>
               <th scope="col">{words.key}</th>
@@ -85,7 +88,7 @@ function Sums({ sums, isByDay }: { sums: UsageSum[]; isByDay: boolean }) {
           <tbody>
             {sums.map(({ key, attempts, tokens, output_tokens, cost_usd }) => (
               <tr key={key}>
-                <th scope="row">{key}</th>
+                <th scope="row">{by === "account" ? <a href={addressOf("accounts", key)}>{key}</a> : key}</th>
                 <td class="number">{numberText(attempts)}</td>
                 <td class="number">{shortNumber(tokens)}</td>
                 <td class="number">{shortNumber(output_tokens)}</td>

@@ -15,7 +15,7 @@ export function Accounts({ accounts }: { accounts: Account[] }) {
         {accounts.map((account) => (
           <li key={account.id} class="card">
             <div class="head">
-              <a href={addressOf("accounts", undefined, { account: account.id })}>
+              <a href={addressOf("accounts", account.id)}>
                 <b>{account.id}</b>
               </a>
               <span class="soft">{words.atWork(account.active_leases)}</span>

@@ -8,6 +8,7 @@ import { Ago, durationText, untilText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
+import { resumeAccount } from "../accounts/resume.ts";
 import { changeMatching } from "../tasks/bulk.tsx";
 import type { NowData } from "./read.ts";
 
@@ -21,11 +22,17 @@ interface Item {
 /** The most lines of a kind; the page of that kind has the rest. */
 const MOST = 4;
 
-export function Attention({ overview, accounts, workers, reload }: NowData & { reload(): void }) {
+export function Attention({ overview, accounts, workers, lost, reload }: NowData & { reload(): void }) {
   const words = texts.value.now;
   const act = (call: Promise<unknown>, said: string) =>
     void call.then(() => {
       tell(said);
+      reload();
+    }, tellFault);
+  const resume = (id: string) =>
+    void resumeAccount(id).then((isResumed) => {
+      if (!isResumed) return;
+      tell(words.resumed(id));
       reload();
     }, tellFault);
   const items = [
@@ -38,14 +45,19 @@ export function Attention({ overview, accounts, workers, reload }: NowData & { r
           key: `account ${id}`,
           tone: "wait",
           says: words.accountRests(id, rest ? texts.value.states.rest[rest.kind] : "", untilText(rest?.until ?? null)),
-          mends: may("administer") && (
-            <button type="button" onClick={() => act(client.resumeAccount({ id }), words.resumed(id))}>
-              {words.resume}
-            </button>
+          mends: (
+            <>
+              {link(addressOf("accounts", id))}
+              {may("administer") && (
+                <button type="button" onClick={() => resume(id)}>
+                  {words.resume}
+                </button>
+              )}
+            </>
           ),
         }),
       ),
-    ...workerItems(workers, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
+    ...workerItems(workers, lost, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
   ];
   if (items.length === 0)
     return (
@@ -125,7 +137,7 @@ function taskItems({ counts, untakeable }: NowData["overview"], reload: () => vo
 }
 
 /** Workers that are lost, logged out, or rest for another cause. */
-function workerItems(workers: Worker[], resume: (id: string) => void): Item[] {
+function workerItems(workers: Worker[], lost: ReadonlySet<string>, resume: (id: string) => void): Item[] {
   const words = texts.value.now;
   const button = (id: string) =>
     may("administer") && (
@@ -141,8 +153,8 @@ function workerItems(workers: Worker[], resume: (id: string) => void): Item[] {
         : words.workerRests(id, texts.value.states.rest[rest.kind], untilText(rest.until));
     return [{ key: `rest ${id}`, tone: rest.kind === "auth" ? "bad" : "wait", says, mends: button(id) }];
   });
-  const lost = workers
-    .filter(({ status }) => status === "offline" || status === "error")
+  const gone = workers
+    .filter(({ id, status, drain }) => status === "error" || (lost.has(id) && !drain))
     .map(
       ({ id, last_heartbeat }): Item => ({
         key: `lost ${id}`,
@@ -156,5 +168,5 @@ function workerItems(workers: Worker[], resume: (id: string) => void): Item[] {
       }),
     );
   if (workers.length === 0) return [{ key: "none", tone: "bad", says: words.noWorkers, mends: <ConnectLink /> }];
-  return [...resting.slice(0, MOST), ...lost.slice(0, MOST)];
+  return [...resting.slice(0, MOST), ...gone.slice(0, MOST)];
 }

@@ -1,4 +1,5 @@
-/** What the start page shows: four readings at the same time. */
+/** What the start page shows: four readings at the same time, and a fifth where a worker is offline. */
+import type { Worker } from "../../../client/index.ts";
 import { client } from "../../session.ts";
 
 const FAILURES = 6;
@@ -11,7 +12,17 @@ export async function readNow(signal: AbortSignal) {
     client.listWorkers({ limit: 200 }, { signal }),
     client.listTasks({ status: "failed,dead", limit: FAILURES, fields: "slim" }, { signal }),
   ]);
-  return { overview, accounts, workers, failures };
+  return { overview, accounts, workers, failures, lost: await findLost(workers, signal) };
+}
+
+/** The workers that fell silent. One that said that it stops is offline too, and was stopped on purpose. */
+async function findLost(workers: Worker[], signal: AbortSignal): Promise<ReadonlySet<string>> {
+  const offline = workers.filter(({ status }) => status === "offline");
+  if (offline.length === 0) return new Set();
+  const entries = await client.listAudit({ action: "worker_offline", limit: 200 }, { signal });
+  const silentSince = new Map(entries.toReversed().map(({ entity_id, timestamp }) => [entity_id, timestamp]));
+  const lost = offline.filter(({ id, last_heartbeat }) => (silentSince.get(id) ?? -1) >= (last_heartbeat ?? 0));
+  return new Set(lost.map(({ id }) => id));
 }
 
 export type NowData = Awaited<ReturnType<typeof readNow>>;

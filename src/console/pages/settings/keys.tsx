@@ -39,7 +39,7 @@ export function Keys() {
       <Fault of={fault ?? failed} />
       {valid && valid.length > 0 && (
         <div class="wide">
-          <table class="table">
+          <table class="table dense">
             <tbody>
               {valid.map(({ name, role, last_used_at }, n) => (
                 <tr key={`${name} ${n}`}>

@@ -15,12 +15,16 @@ export interface WorkerCardProps {
   change(call: Promise<unknown>): void;
 }
 
+/** A worker that asked for its rest has said why; the others rest for what their kind says. */
+const causeOf = ({ kind, reason }: NonNullable<Worker["rest"]>) =>
+  kind === "worker" ? reason : texts.value.states.rest[kind];
+
 /** A worker with all that decides whether it gets work. */
 export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
   const words = texts.value.workers;
   const { id, capabilities, active_leases, account, last_heartbeat, agent_version, os_info, drain, rest, answered_by } =
     worker;
-  const stopped = drain ?? rest ?? worker.account_rest;
+  const resting = rest ?? worker.account_rest;
   const isResumable = drain !== null || rest !== null;
   return (
     <section class="card" aria-label={id}>
@@ -30,7 +34,8 @@ export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
         </h2>
         <WorkerStateOf worker={worker} />
       </div>
-      {stopped && <Rest reason={stopped.reason || words.drained} until={stopped.until} />}
+      {drain && <Rest reason={drain.reason || words.drained} until={drain.until} />}
+      {!drain && resting && <Rest reason={causeOf(resting)} until={resting.until} />}
       {answered_by !== null && <p class="bad">{words.answeredBy(answered_by)}</p>}
       <dl class="facts">
         <div>
@@ -44,7 +49,7 @@ export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
         <div>
           <dt>{words.account}</dt>
           <dd>
-            <a href={addressOf("accounts")}>{account}</a>
+            <a href={addressOf("accounts", account)}>{account}</a>
           </dd>
         </div>
         <div>

@@ -6,7 +6,11 @@ export const accounts = {
   paced: "One task at a time",
   free: "Free",
   running: (count: string) => `${count} running`,
+  pacedUntil: (until: string) => `Most of its allowance is used: one task at a time ${until}.`,
   resume: "Resume",
+  resumeAsk: (id: string) => `Resume account ${id}?`,
+  resumeMeans:
+    "Its workers get tasks at once, although its limit may not have reset yet. A task that meets the limit again is queued again, and the account rests again.",
   usage: {
     title: "Usage",
     by: "By",
@@ -19,6 +23,8 @@ export const accounts = {
       model: "model",
     },
     range: "Time",
+    today: "today",
+    sum: (tokens: string, attempts: string) => `${tokens} tokens in ${attempts} attempts`,
     days: (days: string) => `last ${days} days`,
     none: "Nothing was used in this time.",
     estimate:

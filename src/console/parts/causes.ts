@@ -1,0 +1,45 @@
+/** Why a task is in its state, and why a worker has not got it, in the reader's language. */
+import type { Cause } from "../../client/index.ts";
+import { now } from "../clock.ts";
+import { texts } from "../texts.ts";
+import { clockText, relativeText, untilText } from "./time.tsx";
+
+/** What a cause is about, as texts. What it does not have is empty. */
+export interface ToldOf {
+  worker: string;
+  account: string;
+  task: string;
+  node: string;
+  labels: string;
+  /** "until 18:19 (in 4 min)". */
+  until: string;
+  /** "18:19 (in 4 min)". */
+  at: string;
+  /** Empty where it was never. */
+  since: string;
+  said: string;
+  /** The worker's state, or why it rests. */
+  state: string;
+  count: number;
+  of: number;
+}
+
+export function causeText({ code, ...cause }: Cause): string {
+  const { causes, states } = texts.value;
+  const rest = (states.rest as Record<string, string>)[cause.kind ?? ""];
+  return causes[code]({
+    worker: cause.worker_id ?? "",
+    account: cause.account ?? "",
+    task: cause.task_id ?? "",
+    node: cause.node ?? "",
+    labels: cause.labels?.join(", ") ?? "",
+    until: untilText(cause.until ?? null),
+    at: cause.until === undefined ? "" : `${clockText(cause.until)} (${relativeText(cause.until, now.value)})`,
+    since: cause.since === undefined ? "" : clockText(cause.since),
+    // A worker that asked for its rest has said why; the others rest for what their kind says.
+    said: cause.kind === undefined || cause.kind === "worker" ? (cause.said ?? "") : "",
+    state: (states.worker as Record<string, string>)[cause.state ?? ""] ?? rest ?? "",
+    count: cause.count ?? 0,
+    of: cause.of ?? 0,
+  });
+}

@@ -1,0 +1,42 @@
+/** Why a task is in its state, as sentences; and why a worker has not got it, as what goes on after the worker's name. */
+import type { Cause } from "../../../client/index.ts";
+import type { ToldOf } from "../../parts/causes.ts";
+import { tasksText } from "./common.ts";
+
+const ended = (text: string) => text.replace(/[.\s]*$/, ".");
+const why = (said: string) => said && `: ${said}`;
+
+export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
+  completed: () => "It is completed: the output is below.",
+  cancelled: () => "It is cancelled.",
+  failed: () => "It failed.",
+  dead: ({ count, of }) => `It is dead after ${count} of ${of} attempts.`,
+  said: ({ said }) => `What went wrong: ${ended(said)}`,
+  said_nothing: () => "What went wrong was not said.",
+  may_be_requeued: () => "“Requeue” has it tried again.",
+  may_be_replayed: () => "“Replay…” with other limits has it tried again.",
+  held: ({ worker, since, at }) =>
+    `Worker ${worker} works on it${since && ` since ${since}`}. Unless that worker is heard of again, it goes back to the queue at ${at}.`,
+  cancelling: ({ worker, until }) => `It is to be cancelled. Worker ${worker} has it ${until} at most.`,
+  not_due: ({ until }) => `It is not to begin yet: it waits ${until}.`,
+  same_key: ({ task }) => `It waits for task ${task}, which has the same concurrency key and is running.`,
+  takeable: ({ count }) =>
+    `${count} ${count === 1 ? "worker" : "workers"} could take it now; none has asked for it yet.`,
+  not_takeable: () => "No worker can take it now.",
+  labels_missing: ({ labels }) => `No worker that is online has the label ${labels}, which it requires.`,
+  labels_scattered: ({ labels }) => `No worker that is online has all of the labels that it requires: ${labels}.`,
+  account_limited: ({ account, until }) => `Account ${account} is at its limit ${until}.`,
+  ends_unstarted: ({ until }) => `It waits ${until} at most: if no worker starts it, it is dead then.`,
+  attempt_ended: ({ said }) => `Before, an attempt ended: ${ended(said)}`,
+  not_online: ({ state, since }) => `${state.toLowerCase()}, ${since ? `last heard of ${since}` : "never heard of"}`,
+  no_cli: () => "has no CLI, so it gets only what it asks for",
+  drained: ({ said, until }) => `drained ${until}${why(said)}`,
+  rests: ({ state, said, until }) => `rests ${until}: ${said || state}`,
+  account_rests: ({ account, state, until }) => `account ${account} rests ${until}: ${state}`,
+  account_paced: ({ account }) => `account ${account} gets one task at a time: most of its allowance is used`,
+  kept_to: ({ worker }) => `may not have it: it is kept to worker ${worker}`,
+  lacks_labels: ({ labels }) => `lacks the label ${labels}`,
+  full: ({ count, of }) => `is full: ${count} of ${tasksText(of)}`,
+  other_node: ({ node }) => `is not called: at its address the node “${node}” answers`,
+  left_alone: ({ count, until }) => `refused ${count} times, left alone ${until}`,
+};
