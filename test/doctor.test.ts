@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { checkNode, checkOpenFiles } from "../src/doctor/machine.ts";
 import { createTestDatabase } from "./support/database.ts";
-import { aLeasedTask } from "./support/factories.ts";
+import { aLeasedTask, aTask } from "./support/factories.ts";
 import { argumentsOf, ROOT } from "./support/programs.ts";
 
 const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
@@ -71,6 +71,8 @@ describe("npm run doctor", () => {
        from (values ($1, 5), ($2, 48)) as waiting (target, hours)`,
       [on, off],
     );
+    await aTask(db, { requires: ["gpu", "arm64"] });
+    await aTask(db);
     const { code, output } = await examine({
       RUNTIME_API_KEY: "short",
       MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9",
@@ -83,6 +85,9 @@ describe("npm run doctor", () => {
     expect(output).toMatch(/^WRONG Kept are ended tasks for 90 days, but the last pass over them ended \d+ d ago/m);
     expect(output).toMatch(/^note {2}2 message\(s\) to webhooks wait, the oldest for 5 h\./m);
     expect(output).toMatch(/^note {2}1 webhook\(s\) are off\./m);
+    expect(output).toMatch(
+      /^note {2}1 task\(s\) wait for a worker with the label\(s\) gpu, arm64, the oldest for \d+ s/m,
+    );
     expect(output).toMatch(/^WRONG RUNTIME_API_KEY has fewer than 16 characters/m);
     expect(output).toMatch(/^WRONG Membridge cannot be reached/m);
   });

@@ -10,6 +10,7 @@ import { databaseHealth } from "../db/health.ts";
 import { countPendingMigrations } from "../db/migrate.ts";
 import { retention } from "../db/retention-table.ts";
 import { readGauges } from "../queue/gauges.ts";
+import { findUntakeable } from "../queue/overview.ts";
 import type { KeptDays } from "../retention/retain-once.ts";
 import { createSecretBox, type SecretBox } from "../settings/secret-box.ts";
 import { isSettingsKeyRight } from "../settings/settings-key-check.ts";
@@ -129,6 +130,18 @@ export async function checkWebhooks(db: Db): Promise<Finding[]> {
       note(`${off} webhook(s) are off.`, 'GET /api/runtime/webhooks says why; PATCH with {"on": true} turns one on.'),
     );
   return findings;
+}
+
+/** Queued tasks with labels that no worker has that is online: nobody takes them, however long they wait. */
+export async function checkLabels(db: Db): Promise<Finding[]> {
+  const now = await databaseTime(db);
+  const labelled = (await findUntakeable(db)).filter(({ requires }) => requires.length > 0);
+  return labelled.map(({ requires, tasks, since }) =>
+    note(
+      `${tasks} task(s) wait for a worker with the label(s) ${requires.join(", ")}, the oldest for ${timeOf(now - since)}: none is online.`,
+      `Start one that has them: \`npm run worker -- --labels ${requires.join(",")}\`. Or cancel these tasks.`,
+    ),
+  );
 }
 
 /** Overdue leases say that no sweep runs; due tasks that nobody works on, that the fleet is away. */

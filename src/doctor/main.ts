@@ -100,6 +100,7 @@ async function checkDatabase(db: Db, config: Config, isMembridgeWanted: boolean)
   await run("What is kept", () => database.checkRetention(db, config.keptDays));
   await run("The webhooks", () => database.checkWebhooks(db));
   await run("The queue", () => database.checkQueue(db, config.sweepIntervalMs));
+  await run("The labels", () => database.checkLabels(db));
 }
 
 main()

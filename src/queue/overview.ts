@@ -61,8 +61,8 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
   return Array.from({ length: MINUTES }, (_, minute) => ended.get(MINUTES - 1 - minute) ?? 0);
 }
 
-/** The tasks that wait for longest, by the labels that no worker has that is online. */
-async function findUntakeable(db: Db): Promise<Overview["untakeable"]> {
+/** The tasks that wait for longest, by the labels that no worker has that is online: five sets of labels at most, the one that waits for longest first. */
+export async function findUntakeable(db: Db): Promise<Overview["untakeable"]> {
   const { rows } = await db.execute<Overview["untakeable"][number]>(sql`
     with first as (
       select ${llmTasks.id} as id, ${llmTasks.requires} as requires, ${takeableFrom(llmTasks)} as since from ${llmTasks}
