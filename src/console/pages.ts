@@ -1,4 +1,4 @@
-/** The pages, in the order of the navigation. Each is loaded when it is opened first. */
+/** The pages, in the order of the navigation. Each is loaded when it is opened first, some of them together. */
 import type { ComponentType } from "preact";
 import type { PageProps } from "./page-props.ts";
 import type { IconName } from "./parts/icon.tsx";
@@ -19,6 +19,12 @@ export interface Page {
   /** The page of one of its records, where that is a page of its own. */
   loadRecord?(): Promise<{ default: ComponentType<PageProps> }>;
 }
+
+/** A page that is neither the start nor about tasks. */
+const other = async (name: keyof typeof import("./pages/others.ts")["others"]) => {
+  const { others } = await import("./pages/others.ts");
+  return { default: others[name] };
+};
 
 export const PAGES: readonly Page[] = [
   {
@@ -46,7 +52,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "c",
     icon: "add",
     needs: "submit",
-    load: () => import("./pages/new-task.tsx"),
+    load: () => other("newTask"),
   },
   {
     path: "workers",
@@ -55,7 +61,7 @@ export const PAGES: readonly Page[] = [
     icon: "workers",
     needs: "read",
     isMain: true,
-    load: () => import("./pages/workers.tsx"),
+    load: () => other("workers"),
   },
   {
     path: "accounts",
@@ -64,8 +70,8 @@ export const PAGES: readonly Page[] = [
     icon: "accounts",
     needs: "read",
     isMain: true,
-    load: () => import("./pages/accounts.tsx"),
-    loadRecord: () => import("./pages/account.tsx"),
+    load: () => other("accounts"),
+    loadRecord: () => other("account"),
   },
   {
     path: "audit",
@@ -73,7 +79,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "l",
     icon: "audit",
     needs: "read",
-    load: () => import("./pages/audit.tsx"),
+    load: () => other("audit"),
   },
   {
     path: "membridge",
@@ -81,7 +87,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "m",
     icon: "membridge",
     needs: "read",
-    load: () => import("./pages/membridge.tsx"),
+    load: () => other("membridge"),
   },
   {
     path: "settings",
@@ -89,6 +95,6 @@ export const PAGES: readonly Page[] = [
     shortcut: "s",
     icon: "settings",
     needs: "administer",
-    load: () => import("./pages/settings.tsx"),
+    load: () => other("settings"),
   },
 ];
