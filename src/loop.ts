@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import { pause } from "./abort-signals.ts";
+import { watchLoop } from "./metrics/common-meters.ts";
 import type { Meters } from "./metrics/meters.ts";
-import { watchLoop } from "./metrics/shared-meters.ts";
 
 /** A running loop. `stop()` lets a pass in flight end and then resolves; calling it twice is harmless. */
 export interface Loop {

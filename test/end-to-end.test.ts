@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, vi } from "vitest";
-import type { AuditEntry, Task, WorkerWithLoad } from "../src/contract/views.ts";
+import type { AuditEntry, Task, WorkerWithLoad } from "../src/contract/record-types.ts";
 import { ADMIN_KEY } from "./support/app.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { anAgent, aProject, secondsAgo, startMembridge } from "./support/membridge.ts";

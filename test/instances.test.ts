@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import type { Task } from "../src/contract/views.ts";
+import type { Task } from "../src/contract/record-types.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { pgbouncerPath, startPgbouncer } from "./support/pgbouncer.ts";
 import { type ServiceProcess, startService } from "./support/process.ts";

@@ -4,7 +4,7 @@
 export const TYPE_OF_ACTION = {
   task_created: "task.created",
   task_leased: "task.leased",
-  // The entry of a completion is a task's end, or the end of an attempt: see events/event-type.ts.
+  // The entry of a completion is a task's end, or the end of an attempt: see events/type-of-entry.ts.
   task_completed: "task.completed",
   task_failed: "task.failed",
   task_dead: "task.dead",

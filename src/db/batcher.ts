@@ -1,7 +1,7 @@
 import { Unavailable } from "../errors.ts";
 import type { Db } from "./client.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
-import type { SetStatement } from "./set-statement.ts";
+import type { SetStatement } from "./statement-for-many.ts";
 
 /** The most requests of a set, and about how many characters they may have together. A longer request travels by itself. */
 const LARGEST_SET = 64;

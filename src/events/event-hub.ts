@@ -3,7 +3,7 @@ import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
 import { UNKNOWN_TIMELINE } from "../db/timeline.ts";
 import { Unavailable } from "../errors.ts";
-import { watchWaiters } from "../metrics/shared-meters.ts";
+import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { type EventBatch, enterEvents, readEvents } from "./read-events.ts";

@@ -4,8 +4,8 @@ import type { Db } from "../db/client.ts";
 import { statement } from "../db/statement.ts";
 import { STORED_TIMELINE, timelineNumber, UNKNOWN_TIMELINE } from "../db/timeline.ts";
 import { Unavailable } from "../errors.ts";
-import { eventType } from "./event-type.ts";
 import { type EntryPlace, type Position, positionText } from "./position.ts";
+import { eventType } from "./type-of-entry.ts";
 
 /** An event, where it stands, and what a stream sends of it. */
 export interface PlacedEvent {

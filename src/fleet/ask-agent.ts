@@ -1,5 +1,5 @@
 import type { Caller } from "../caller.ts";
-import type { AgentHealth } from "../contract/views.ts";
+import type { AgentHealth } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf, Refusal } from "../errors.ts";

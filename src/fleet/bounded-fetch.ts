@@ -1,7 +1,7 @@
 import { fetch, type Response } from "undici";
 import { joinSignals } from "../abort-signals.ts";
 import { isHttpUrl } from "../callable-addresses.ts";
-import { type Target, timeCall } from "../metrics/shared-meters.ts";
+import { type Target, timeCall } from "../metrics/common-meters.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
 /** An HTTP call without a usable answer. `sent` is false when the request certainly did not reach the server. */

@@ -1,8 +1,8 @@
 import { eq, sql } from "drizzle-orm";
 import type { PgUpdateSetSource } from "drizzle-orm/pg-core";
 import type { Caller } from "../caller.ts";
+import type { WorkerWithLoad } from "../contract/record-types.ts";
 import type { DrainWorker } from "../contract/requests.ts";
-import type { WorkerWithLoad } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";

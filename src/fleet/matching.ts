@@ -10,7 +10,7 @@ import { labelKeyOf } from "../db/queued-indexes.ts";
 import type { TaskRow } from "../db/row-types.ts";
 import { llmTasks } from "../db/schema.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
-import { takesCalls } from "./agent-refusals.ts";
+import { takesCalls } from "./refusing-agents.ts";
 import { isResting } from "./worker-rest.ts";
 
 /** A column of the task, or of the worker, as SQL: each statement has them in a place of its own. */

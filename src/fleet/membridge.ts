@@ -9,7 +9,7 @@ import {
   retry,
 } from "cockatiel";
 import type { Logger } from "pino";
-import { watchCircuit } from "../metrics/shared-meters.ts";
+import { watchCircuit } from "../metrics/common-meters.ts";
 import type { MembridgeAddress, Settings } from "../settings/settings.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
 import { attempt, isFault, type MembridgeAnswer, ServerFault } from "./membridge-attempt.ts";

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { isAgentUrl } from "../callable-addresses.ts";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import { messageOf } from "../errors.ts";
 import { boundedFetch, type FetchOptions, NetworkFault, RedirectFault } from "./bounded-fetch.ts";
 import type { Outbound } from "./outbound.ts";

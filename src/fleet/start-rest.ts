@@ -1,8 +1,8 @@
 /** Starts a rest that the worker itself asks for, or one because its CLI is not logged in or not there. */
 import { eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
+import type { WorkerWithLoad } from "../contract/record-types.ts";
 import type { RestWorker } from "../contract/requests.ts";
-import type { WorkerWithLoad } from "../contract/views.ts";
 import { actorOf, audit, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";

@@ -1,6 +1,6 @@
 import { and, count, eq, gt, inArray, lte, sql } from "drizzle-orm";
 import type { WorkerFilter } from "../contract/filters.ts";
-import type { WorkerWithLoad } from "../contract/views.ts";
+import type { WorkerWithLoad } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import type { Drain } from "../db/column-values.ts";
 import { workerColumns, workers } from "../db/fleet-tables.ts";

@@ -1,6 +1,6 @@
 import type { z } from "zod";
+import type { LeasedTask } from "../contract/record-types.ts";
 import type { claimTasks as claimRequest } from "../contract/requests.ts";
-import type { LeasedTask } from "../contract/views.ts";
 import { claimTasks } from "../queue/claim.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";

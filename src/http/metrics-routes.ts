@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Stats } from "../contract/views.ts";
+import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { TASK_STATUSES } from "../db/column-values.ts";
 import { messageOf } from "../errors.ts";

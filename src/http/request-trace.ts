@@ -1,5 +1,5 @@
 import type { RequestHandler, Response } from "express";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import { parseTraceparent, spanIdOfLease, type TraceContext, traceparentOf } from "../tracing/trace-context.ts";
 import { SPAN_KIND, type Tracer } from "../tracing/tracer.ts";
 import { callerOf } from "./caller-of.ts";

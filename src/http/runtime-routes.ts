@@ -6,7 +6,7 @@ import { connectionTest, health, refusal } from "../contract/service-answers.ts"
 import { databaseHealth } from "../db/health.ts";
 import type { Disk } from "../disk-space.ts";
 import type { Membridge } from "../fleet/membridge.ts";
-import { testConnection } from "../fleet/test-connection.ts";
+import { testConnection } from "../fleet/test-membridge.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Answers } from "./answers.ts";

@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import type { LeasedTask, Task } from "../contract/views.ts";
+import type { LeasedTask, Task } from "../contract/record-types.ts";
 import { NotFound } from "../errors.ts";
 import { getTask } from "../queue/tasks.ts";
 import { ownLeaseId } from "./require-own-worker.ts";

@@ -1,11 +1,11 @@
 import * as answers from "../contract/answers.ts";
 import { completeTask as completion } from "../contract/complete-task.ts";
+import { workerView } from "../contract/record-types.ts";
 import * as requests from "../contract/requests.ts";
 import { refusal } from "../contract/service-answers.ts";
 import { taskRecord } from "../contract/task-record.ts";
-import { workerView } from "../contract/views.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
-import { leaseTask } from "../queue/lease.ts";
+import { leaseTask } from "../queue/lease-task.ts";
 import { releaseTask } from "../queue/release.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";

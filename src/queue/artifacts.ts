@@ -1,6 +1,6 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { ArtifactFilter } from "../contract/filters.ts";
-import { ARTIFACT_FIELDS, type Artifact, SLIM_ARTIFACT_FIELDS } from "../contract/views.ts";
+import { ARTIFACT_FIELDS, type Artifact, SLIM_ARTIFACT_FIELDS } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf, pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";

@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import type { LeasedTask } from "../contract/views.ts";
+import type { LeasedTask } from "../contract/record-types.ts";
 import { nowMs } from "../db/clock.ts";
 import type { Drain, Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";

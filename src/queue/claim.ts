@@ -1,6 +1,6 @@
 import type { Caller } from "../caller.ts";
+import type { LeasedTask } from "../contract/record-types.ts";
 import type { ClaimTasks } from "../contract/requests.ts";
-import type { LeasedTask } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";

@@ -1,5 +1,5 @@
 import type { Caller } from "../caller.ts";
-import type { Completed } from "../contract/views.ts";
+import type { Completed } from "../contract/record-types.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";

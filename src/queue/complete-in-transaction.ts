@@ -1,6 +1,6 @@
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
-import type { Completed, StoredArtifact, Task } from "../contract/views.ts";
+import type { Completed, StoredArtifact, Task } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
-import type { Completed, Task } from "../contract/views.ts";
+import type { Completed, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";

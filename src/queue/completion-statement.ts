@@ -1,7 +1,7 @@
 /** The statement that completes a task in the ordinary case, for outputs in the artifact's row and for uploaded ones, and with what was used. */
 import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/complete-task.ts";
-import { TASK_FIELDS, type Task } from "../contract/views.ts";
+import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import { insertAudit } from "../db/audit.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/columns.ts";

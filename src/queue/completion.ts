@@ -2,7 +2,13 @@
 import { eq } from "drizzle-orm";
 import { kindOfLastWords, kindOfWholeOutput } from "../cli/known-messages.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
-import { type Completed, RESULT_FIELDS, type StoredArtifact, type StoredResult, type Task } from "../contract/views.ts";
+import {
+  type Completed,
+  RESULT_FIELDS,
+  type StoredArtifact,
+  type StoredResult,
+  type Task,
+} from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { pickColumns } from "../db/columns.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";

@@ -5,7 +5,7 @@
  */
 
 import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { HELD_STATUSES } from "../db/column-values.ts";
 import { llmTasks } from "../db/schema.ts";

@@ -1,5 +1,5 @@
 /** What a worker needs to go on where earlier attempts and tasks ended. */
-import type { Lease, LeasedTask, Task } from "../contract/views.ts";
+import type { Lease, LeasedTask, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { sessionsOf } from "./cli-sessions.ts";
 import { traceparentOfRun } from "./trace-run.ts";

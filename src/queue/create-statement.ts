@@ -2,13 +2,13 @@
 import { sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/create-task.ts";
 import { REQUESTED_COLUMNS } from "../contract/creation-fields.ts";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import { insertAudit } from "../db/audit.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, typesOf } from "../db/columns.ts";
 import { llmTasks } from "../db/schema.ts";
-import { type Locks, setStatement } from "../db/set-statement.ts";
+import { type Locks, setStatement } from "../db/statement-for-many.ts";
 
 /** What the database says of a new task; all else of it is known beforehand. */
 export type CreatedRow = Pick<Task, "created_at" | "queue_until">;

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { eq } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { CreateTask } from "../contract/create-task.ts";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";

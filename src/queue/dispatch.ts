@@ -2,8 +2,8 @@ import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Caller } from "../caller.ts";
+import type { Dispatched, Task } from "../contract/record-types.ts";
 import type { DispatchTask } from "../contract/requests.ts";
-import type { Dispatched, Task } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
@@ -14,7 +14,7 @@ import { traceCall } from "../tracing/tracer.ts";
 import { withContinuations } from "./continuation.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
-import { leaseTask } from "./lease.ts";
+import { leaseTask } from "./lease-task.ts";
 import { getTask } from "./tasks.ts";
 
 /** An agent that refuses a task does so at once. An agent that has said nothing for so long has begun. */

@@ -1,14 +1,14 @@
 import { asc, type SQL, sql } from "drizzle-orm";
 import type { Reason } from "../contract/causes.ts";
-import type { Explanation, Task } from "../contract/views.ts";
+import type { Explanation, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import type { Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { llmTasks } from "../db/schema.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
-import { isPaused, takesCalls } from "../fleet/agent-refusals.ts";
 import { activeLeases, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { hasLabels, isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
+import { isPaused, takesCalls } from "../fleet/refusing-agents.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
 
 /** The most workers that an explanation names. */

@@ -1,5 +1,5 @@
 import type { Reason } from "../contract/causes.ts";
-import type { Explanation, Task } from "../contract/views.ts";
+import type { Explanation, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { findKeyHolder } from "./concurrency-key.ts";

@@ -1,6 +1,6 @@
 /** Which lease holds a task, and the guards that transitions put into their WHERE (lifecycle.md, invariant 2 and invariant 7). */
 import { and, type Column, eq, inArray, type SQL, sql } from "drizzle-orm";
-import { LEASE_FIELDS, type Lease, type Task } from "../contract/views.ts";
+import { LEASE_FIELDS, type Lease, type Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { HELD_STATUSES, OPEN_STATUSES } from "../db/column-values.ts";
 import { pickColumns } from "../db/columns.ts";

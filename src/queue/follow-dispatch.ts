@@ -1,12 +1,12 @@
 import type { Logger } from "pino";
 import { joinSignals, pause } from "../abort-signals.ts";
 import { NOBODY } from "../caller.ts";
-import type { Lease, Task } from "../contract/views.ts";
+import type { Lease, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { isDatabaseUnavailable } from "../db/faults.ts";
 import { Conflict, messageOf, Refusal, Unavailable } from "../errors.ts";
-import { recordAcceptance, recordRefusal } from "../fleet/agent-refusals.ts";
 import { AgentFault, type Execution } from "../fleet/node-agent.ts";
+import { recordAcceptance, recordRefusal } from "../fleet/refusing-agents.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";

@@ -1,7 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
+import { type HeartbeatAnswer, LEASE_FIELDS, type Lease } from "../contract/record-types.ts";
 import type { HeartbeatTask } from "../contract/requests.ts";
-import { type HeartbeatAnswer, LEASE_FIELDS, type Lease } from "../contract/views.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/columns.ts";
@@ -21,7 +21,7 @@ const LONGEST_BEAT_MS = 10_000;
 
 type Values = { taskId: string; leaseId: string | null; progress: string | null };
 
-/** The lease is answered as JSON: as columns, it took more of the driver's time (lease.ts). */
+/** The lease is answered as JSON: as columns, it took more of the driver's time (lease-task.ts). */
 const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean }, Values>(
   "heartbeat",
   sql`with task as (

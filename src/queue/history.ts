@@ -1,6 +1,6 @@
 import { and, eq, inArray, sql } from "drizzle-orm";
 import type { HistoryFilter, ResultFilter } from "../contract/filters.ts";
-import { RESULT_FIELDS } from "../contract/views.ts";
+import { RESULT_FIELDS } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";

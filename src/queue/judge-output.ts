@@ -1,5 +1,5 @@
 import type { CompleteTask } from "../contract/complete-task.ts";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { checkOutput } from "../output-schema/check.ts";
 import { readLastChunks } from "../storage/output-chunks.ts";

@@ -1,6 +1,6 @@
 import { and, desc, eq, inArray, sql } from "drizzle-orm";
 import type { LeaseFilter } from "../contract/filters.ts";
-import { LEASE_FIELDS, type Lease } from "../contract/views.ts";
+import { LEASE_FIELDS, type Lease } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/columns.ts";
 import type { Part, Source } from "../db/list-source.ts";

@@ -1,6 +1,6 @@
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
-import { watchWaiters } from "../metrics/shared-meters.ts";
+import { watchWaiters } from "../metrics/common-meters.ts";
 import { type Pieces, readLiveOutput } from "./live-output.ts";
 
 /** How often one query reads the new output for all followers of this instance. Without followers there is no query. */

@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import { LEASE_FIELDS, TASK_FIELDS } from "../contract/views.ts";
+import { LEASE_FIELDS, TASK_FIELDS } from "../contract/record-types.ts";
 import { insertAudit } from "../db/audit.ts";
 import { columnsOf } from "../db/columns.ts";
 

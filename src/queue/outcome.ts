@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/complete-task.ts";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import { nowMs } from "../db/clock.ts";
 import type { ErrorKind, Retry } from "../db/column-values.ts";
 import { llmTasks } from "../db/schema.ts";

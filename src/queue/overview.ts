@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Overview } from "../contract/overview.ts";
-import type { Stats } from "../contract/views.ts";
+import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";

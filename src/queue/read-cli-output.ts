@@ -1,6 +1,6 @@
 import { completionFrom } from "../cli/completion-from-output.ts";
 import type { CliName } from "../cli/reader-types.ts";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { readLastChunks } from "../storage/output-chunks.ts";
 import { requireStaged } from "../storage/staging.ts";

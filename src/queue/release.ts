@@ -1,7 +1,7 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
+import type { Task } from "../contract/record-types.ts";
 import type { ReleaseTask } from "../contract/requests.ts";
-import type { Task } from "../contract/views.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";

@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";

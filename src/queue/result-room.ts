@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { statement } from "../db/statement.ts";
 import { openStatuses } from "../db/status-lists.ts";
 import { Unavailable } from "../errors.ts";
-import { watchWaiters } from "../metrics/shared-meters.ts";
+import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
 
 /** How often to look without being notified, since notifications may get lost. */

@@ -1,5 +1,5 @@
 import { and, eq } from "drizzle-orm";
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { cliSessions } from "../db/fleet-tables.ts";
 import type { Submission } from "./completion.ts";

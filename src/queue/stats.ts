@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { Stats } from "../contract/views.ts";
+import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { TASK_STATUSES } from "../db/column-values.ts";

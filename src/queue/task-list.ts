@@ -1,7 +1,7 @@
 /** Lists of tasks, by what they are about. */
 import { and, type Column, eq, gte, inArray, lt, type SQL, sql } from "drizzle-orm";
 import type { TaskFilter } from "../contract/filters.ts";
-import { SLIM_TASK_FIELDS, TASK_FIELDS } from "../contract/views.ts";
+import { SLIM_TASK_FIELDS, TASK_FIELDS } from "../contract/record-types.ts";
 import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/column-values.ts";
 import { jsonOf } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";

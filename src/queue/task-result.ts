@@ -1,5 +1,5 @@
 import { and, desc, eq, sql } from "drizzle-orm";
-import type { TaskWithResult } from "../contract/views.ts";
+import type { TaskWithResult } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { artifactColumns } from "./artifacts.ts";

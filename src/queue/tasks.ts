@@ -1,5 +1,5 @@
 import { and, eq, type SQL, sql } from "drizzle-orm";
-import { TASK_FIELDS, type Task } from "../contract/views.ts";
+import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, pickColumns } from "../db/columns.ts";

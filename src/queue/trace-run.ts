@@ -1,5 +1,5 @@
 /** The work of one worker on one task, from its lease to its end, as a span in the task's trace. */
-import type { Task } from "../contract/views.ts";
+import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { parseTraceparent, spanIdOfLease, traceparentOf } from "../tracing/trace-context.ts";
 import { SPAN_KIND } from "../tracing/tracer.ts";

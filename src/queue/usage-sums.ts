@@ -1,5 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
-import type { UsageSum } from "../contract/views.ts";
+import type { UsageSum } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { monthlyUsageSums, newUsage, USAGE_DIMENSIONS, type UsageDimension, usageSums } from "../db/usage-tables.ts";
 import { listed } from "./record-usage.ts";

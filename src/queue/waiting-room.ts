@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
-import { watchWaiters } from "../metrics/shared-meters.ts";
+import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
 import { kindsDueSince } from "./newly-due.ts";
 import { type LineMember, type Seeker, WaitingLine } from "./waiting-line.ts";

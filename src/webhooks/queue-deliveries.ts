@@ -3,9 +3,9 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { webhookPosition } from "../db/webhook-tables.ts";
-import { eventType } from "../events/event-type.ts";
 import type { EntryPlace } from "../events/position.ts";
 import { horizon, taskOfEntry } from "../events/read-events.ts";
+import { eventType } from "../events/type-of-entry.ts";
 import { RETRY_MS } from "./delivery-times.ts";
 
 /** How many audit entries one statement reads. */

@@ -1,7 +1,7 @@
 /** Simulated clients and workers. Each writes down what it was answered, for the checker. */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Lease, Task } from "../../src/contract/views.ts";
+import type { Lease, Task } from "../../src/contract/record-types.ts";
 import { OWN, TIMEOUT_SEC } from "./own-workers.ts";
 import type { Random } from "./random.ts";
 

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, describe, expect, expectTypeOf, it, vi } from "vitest";
 import * as api from "../../src/client/index.ts";
 import type { Event } from "../../src/contract/event-record.ts";
-import type * as views from "../../src/contract/views.ts";
+import type * as views from "../../src/contract/record-types.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";

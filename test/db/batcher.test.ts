@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { batcher } from "../../src/db/batcher.ts";
-import { type Locks, setStatement } from "../../src/db/set-statement.ts";
+import { type Locks, setStatement } from "../../src/db/statement-for-many.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 /** The end of a locking clause. */

@@ -1,14 +1,14 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import type { Task } from "../../src/contract/views.ts";
+import type { Task } from "../../src/contract/record-types.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { getWorker } from "../../src/fleet/workers.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease.ts";
+import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";

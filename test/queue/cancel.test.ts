@@ -5,7 +5,7 @@ import { cancelTask } from "../../src/queue/cancel.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { historyOf } from "../../src/queue/history.ts";
-import { leaseTask } from "../../src/queue/lease.ts";
+import { leaseTask } from "../../src/queue/lease-task.ts";
 import { releaseTask } from "../../src/queue/release.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { describe, expect, it, vi } from "vitest";
-import type { Lease, Task } from "../../src/contract/views.ts";
+import type { Lease, Task } from "../../src/contract/record-types.ts";
 import { findDispatchable } from "../../src/queue/dispatchable.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";

@@ -5,7 +5,7 @@ import { createTask as creation } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { createTask } from "../../src/queue/create.ts";
 import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
-import { leaseTask } from "../../src/queue/lease.ts";
+import { leaseTask } from "../../src/queue/lease-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";

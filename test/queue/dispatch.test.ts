@@ -3,7 +3,7 @@ import type { RequestListener, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
-import type { Task } from "../../src/contract/views.ts";
+import type { Task } from "../../src/contract/record-types.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { probeOnce } from "../../src/fleet/probe-agents.ts";

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease.ts";
+import { leaseTask } from "../../src/queue/lease-task.ts";
 import { releaseTask } from "../../src/queue/release.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";

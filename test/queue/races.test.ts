@@ -6,7 +6,7 @@ import { Resting } from "../../src/fleet/worker-rest.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease.ts";
+import { leaseTask } from "../../src/queue/lease-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { inDatabase } from "../support/artifact-stores.ts";

@@ -1,7 +1,7 @@
 import pg from "pg";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { Task } from "../../src/contract/views.ts";
+import type { Task } from "../../src/contract/record-types.ts";
 import { listen } from "../../src/db/listen.ts";
 import { QUEUE_NEWS } from "../../src/queue/queue-news.ts";
 import { createKey, revokeKey } from "../../src/settings/named-keys.ts";

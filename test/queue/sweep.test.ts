@@ -6,7 +6,7 @@ import { leases } from "../../src/db/schema.ts";
 import { inTransaction } from "../../src/db/transaction.ts";
 import { expireLeases } from "../../src/queue/expire-leases.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease.ts";
+import { leaseTask } from "../../src/queue/lease-task.ts";
 import { removeWorker } from "../../src/queue/remove-worker.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { getTask } from "../../src/queue/tasks.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import type { AuditFilter, TaskFilter } from "../../src/contract/filters.ts";
-import type { AuditEntry, Task } from "../../src/contract/views.ts";
+import type { AuditEntry, Task } from "../../src/contract/record-types.ts";
 import type { Db } from "../../src/db/client.ts";
 import { TASK_STATUSES } from "../../src/db/column-values.ts";
 import { newId } from "../../src/db/ids.ts";

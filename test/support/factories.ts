@@ -3,11 +3,11 @@
 import { NOBODY } from "../../src/caller.ts";
 import { completeTask as completionRequest } from "../../src/contract/complete-task.ts";
 import { createTask as creation } from "../../src/contract/create-task.ts";
+import type { Lease, Task, WorkerWithLoad } from "../../src/contract/record-types.ts";
 import * as requests from "../../src/contract/requests.ts";
-import type { Lease, Task, WorkerWithLoad } from "../../src/contract/views.ts";
 import type { Db } from "../../src/db/client.ts";
 import { createTask } from "../../src/queue/create.ts";
-import { leaseTask } from "../../src/queue/lease.ts";
+import { leaseTask } from "../../src/queue/lease-task.ts";
 import { registerWorker } from "../../src/queue/register-worker.ts";
 
 let made = 0;

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, onTestFinished, vi, it as vitestIt } from "vitest";
-import type { Task } from "../../src/contract/views.ts";
+import type { Task } from "../../src/contract/record-types.ts";
 import { createTestDatabase } from "./database.ts";
 import { type FaultyProxy, startFaultyProxy } from "./faulty-proxy.ts";
 import { type Launched, launch } from "./launch.ts";

@@ -1,6 +1,6 @@
 /** Workers that call the CLI of an LLM, whose output the runtime reads. */
 import { afterAll, expect, vi } from "vitest";
-import type { Task } from "../../src/contract/views.ts";
+import type { Task } from "../../src/contract/record-types.ts";
 import { installClis } from "../support/clis.ts";
 import { call, create, describeWorkers, endOf, type Settings, taskOf } from "../support/workers.ts";
 

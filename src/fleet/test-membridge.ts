@@ -1,5 +1,5 @@
 import type { Caller } from "../caller.ts";
-import type { ConnectionTest } from "../contract/views.ts";
+import type { ConnectionTest } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import type { Settings } from "../settings/settings.ts";

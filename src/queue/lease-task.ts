@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
+import type { Lease, WorkerWithLoad } from "../contract/record-types.ts";
 import type { LeaseTask } from "../contract/requests.ts";
-import type { Lease, WorkerWithLoad } from "../contract/views.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
