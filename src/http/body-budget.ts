@@ -1,8 +1,8 @@
 import type { Response } from "express";
 import { Refusal } from "../errors.ts";
 
-/** Room for three bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
-const BUDGET_BYTES = 32 * 1024 * 1024;
+/** Room for two bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
+const BUDGET_BYTES = 20 * 1024 * 1024;
 const WAIT_MS = 15_000;
 
 /** 503: other large bodies use all the memory that large bodies may use. */
