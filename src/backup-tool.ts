@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { type Config, loadConfig } from "./config.ts";
 import { backUp, type RowCounts } from "./db/backup.ts";
-import { joinServer } from "./db/database-server.ts";
+import { joinServer } from "./db/given-or-embedded-server.ts";
 import { restore } from "./db/restore.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { StartError, stackOf } from "./errors.ts";

@@ -4,7 +4,7 @@ import { type Config, loadConfig } from "./config.ts";
 import { KEY_NAME, KEY_NAME_RULE } from "./contract/key-records.ts";
 import { type Db, openDatabase } from "./db/client.ts";
 import { ROLES } from "./db/column-values.ts";
-import { joinServer, migrateServer } from "./db/database-server.ts";
+import { joinServer, migrateServer } from "./db/given-or-embedded-server.ts";
 import { nameServers } from "./db/server-addresses.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { Refusal, StartError, stackOf } from "./errors.ts";

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
-import { connectServer, migrateServer } from "./db/database-server.ts";
+import { connectServer, migrateServer } from "./db/given-or-embedded-server.ts";
 import { listen } from "./db/listen.ts";
 import { forgetPastHits } from "./db/rate-counts.ts";
 import { countGrownTables } from "./db/table-statistics.ts";

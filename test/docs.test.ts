@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { describe, expect, it } from "vitest";
 import { declaredCalls } from "../src/app.ts";
+import { cause } from "../src/contract/causes.ts";
 import { taskRecord } from "../src/contract/task-record.ts";
 import { TASK_STATUSES } from "../src/db/column-values.ts";
 import type { Operation } from "../src/http/openapi/client-types.ts";
@@ -167,6 +168,11 @@ describe("docs/api.md", () => {
     [String(bound), bound.toLocaleString("en-US")].some((shown) =>
       new RegExp(`(?<![\\d,]|\\d\\.)${shown}(?!,?\\d)`).test(text),
     );
+
+  it("names every code of explain", () => {
+    const codes = cause.shape.code.options;
+    expect(codes.filter((code) => rowsNamed((name) => name === code).length === 0)).toEqual([]);
+  });
 
   it("names every call", () => {
     expect(calls.filter(({ told }) => told.length === 0).map(({ method, path }) => `${method} ${path}`)).toEqual([]);

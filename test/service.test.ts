@@ -6,7 +6,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, vi } from "vitest";
-import { connectServer } from "../src/db/database-server.ts";
+import { connectServer } from "../src/db/given-or-embedded-server.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
 import { launch } from "./support/launch.ts";

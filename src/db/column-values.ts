@@ -68,9 +68,9 @@ export type Rest = { kind: RestKind; reason: string; until: number | null };
  * `no_cli`: its CLI is not there. `trouble`: three of its attempts in a row ended in trouble with the provider, a time-out or a crash.
  * `rate_limited`: its account is at its limit.
  */
-export type RestKind = "failures" | "worker" | "auth" | "no_cli" | "trouble" | "rate_limited";
+type RestKind = "failures" | "worker" | "auth" | "no_cli" | "trouble" | "rate_limited";
 /** A window of an account's allowance: the share of it that is used, from 0 to 1, and when it begins anew (epoch ms); null where that is not known. */
-export type UsageWindow = { used: number | null; resets_at: number | null };
+type UsageWindow = { used: number | null; resets_at: number | null };
 /** By the provider's names, such as `five_hour`. */
 export type UsageWindows = { [name: string]: UsageWindow };
 /** What an attempt took. The dollars are an estimate. */

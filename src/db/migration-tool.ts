@@ -5,7 +5,7 @@ import { loadConfig } from "../config.ts";
 import { loadEnvFile } from "../env-file.ts";
 import { StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
-import { joinServer, migrateServer, type Server } from "./database-server.ts";
+import { joinServer, migrateServer, type Server } from "./given-or-embedded-server.ts";
 
 async function main(command: string | undefined, options: string[]): Promise<void> {
   if (command !== "migrate" && command !== "push") throw new StartError("Say what to do: migrate or push.");

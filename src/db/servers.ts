@@ -93,7 +93,7 @@ async function askServer(address: string): Promise<Primary> {
     await client.connect();
     const ask = (timeline: string) => client.query<{ timeline: string | null }>(writable(timeline));
     const { rows } = await ask(TIMELINE).catch((error) => {
-      // The addresses are those of one server then, or of several whose provider lets one of them take changes.
+      // Without a timeline, the first server that takes changes is the primary: the provider sees to it that there is one.
       if (isFunctionRefused(error)) return ask("case when not pg_is_in_recovery() then '00000000' end");
       throw error;
     });

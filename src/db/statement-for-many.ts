@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Db, Value } from "./client.ts";
-import type { FieldType } from "./columns.ts";
+import type { FieldType } from "./column-lists.ts";
 import { statement } from "./statement.ts";
 
 /** Whether a statement passes over what somebody else has locked, or waits for it. */

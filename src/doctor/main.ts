@@ -8,7 +8,7 @@ import type { Logger } from "pino";
 import { pino } from "pino";
 import { type Config, loadConfig } from "../config.ts";
 import { type Db, openDatabase } from "../db/client.ts";
-import { joinServer, type Server } from "../db/database-server.ts";
+import { joinServer, type Server } from "../db/given-or-embedded-server.ts";
 import { loadEnvFile } from "../env-file.ts";
 import { messageOf, StartError } from "../errors.ts";
 import * as database from "./database.ts";

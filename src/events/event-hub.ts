@@ -156,7 +156,7 @@ export function openEventHub(db: Db): EventHub {
       if (now.timeline === UNKNOWN_TIMELINE && !isUnknownTold) {
         isUnknownTold = true;
         db.log.warn(
-          "the database server does not say its timeline: should it fail over to one that lacks the last changes, those who follow events are not told to read anew",
+          "the database server does not say its timeline: after a failover that loses changes, followers of events will not be told to read anew",
         );
       }
       return after !== undefined && isKnown ? { after, isKnown } : { after: now, isKnown: after === undefined };

@@ -24,7 +24,7 @@ export const positionText = ({ timeline, xid, seq }: Position): string => `${tim
 
 /**
  * The position that such an id names; undefined for any other text. Earlier versions made ids without a timeline: these get `UNKNOWN_TIMELINE`,
- * so that the client is told to read anew, but on a server that does not say its timeline.
+ * so that the client is told to read anew, except on a server that does not say its timeline.
  */
 export function parsePosition(text: string): Position | undefined {
   const [, timeline = UNKNOWN_TIMELINE, xid, seq] = text.match(/^(?:(\d{1,10})\.)?(\d{1,15})\.(\d{1,15})$/) ?? [];

@@ -3,7 +3,7 @@
  * capacity.ts, and which of several workers is best in router.ts.
  */
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
-import type { Reason } from "../contract/causes.ts";
+import type { Cause, Reason } from "../contract/causes.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { labelKeyOf } from "../db/queued-indexes.ts";
@@ -25,8 +25,10 @@ const ofWorkerRow: OfWorker = (column) => workers[column];
 interface Part {
   /** True in SQL when the worker may take the task as far as this part decides; never null. */
   allows: (ofTask: OfTask, ofWorker: OfWorker) => SQL;
-  /** In SQL, as a `Reason` in JSON, why the worker may not; its sentence goes on after the worker's name. */
+  /** In SQL, why the worker may not: a text that goes on after the worker's name. */
   refusal: (ofTask: OfTask, ofWorker: OfWorker) => SQL;
+  /** The same for programs: the code, and as JSON in SQL what it is about. Without this, the code is `not_allowed`. */
+  cause?: { code: Cause["code"]; about: (ofTask: OfTask, ofWorker: OfWorker) => SQL };
   /** A quick form of "exists (select from able where allows)", where `able` is a CTE with rows of `workers`. */
   allowsOneOf?: (ofTask: OfTask, able: SQL) => SQL;
 }
@@ -35,20 +37,26 @@ interface Part {
 const fallback: Part = {
   allows: (ofTask, ofWorker) =>
     sql`(${ofTask("allow_fallback")} or ${ofTask("tried_by")} is null or ${ofTask("tried_by")} = ${ofWorker("id")})`,
-  refusal: (ofTask) => sql`jsonb_build_object('says', 'may not have it: it is kept to worker ' || ${ofTask("tried_by")},
-    'cause', jsonb_build_object('code', 'kept_to', 'worker_id', ${ofTask("tried_by")}))`,
+  refusal: (ofTask) => sql`'may not have it: it is kept to worker ' || ${ofTask("tried_by")}`,
+  cause: { code: "kept_to", about: (ofTask) => sql`jsonb_build_object('worker_id', ${ofTask("tried_by")})` },
   allowsOneOf: (ofTask, able) =>
     sql`(${ofTask("allow_fallback")} or ${ofTask("tried_by")} is null or ${ofTask("tried_by")} in (select id from ${able}))`,
 };
+
+/** The labels that the task requires and the worker lacks, as a JSON array in SQL. */
+const lackedLabels = (ofTask: OfTask, ofWorker: OfWorker) =>
+  sql`(select jsonb_agg(label) from jsonb_array_elements_text(${ofTask("requires")}) as label
+        where not ${hasLabels(sql`jsonb_build_array(label)`, ofWorker("labels"))})`;
 
 /** The worker has all labels that the task requires. */
 const labels: Part = {
   allows: (ofTask, ofWorker) => hasLabels(ofTask("requires"), ofWorker("labels")),
   refusal: (ofTask, ofWorker) =>
-    sql`(select jsonb_build_object('says', 'lacks the label(s) ' || string_agg(label, ', '),
-          'cause', jsonb_build_object('code', 'lacks_labels', 'labels', jsonb_agg(label)))
-        from jsonb_array_elements_text(${ofTask("requires")}) as label
-        where not ${hasLabels(sql`jsonb_build_array(label)`, ofWorker("labels"))})`,
+    sql`'lacks the label(s) ' || (select string_agg(label, ', ') from jsonb_array_elements_text(${lackedLabels(ofTask, ofWorker)}) as label)`,
+  cause: {
+    code: "lacks_labels",
+    about: (ofTask, ofWorker) => sql`jsonb_build_object('labels', ${lackedLabels(ofTask, ofWorker)})`,
+  },
   // Queries that compare many tasks with many workers find the tasks by `labelSetsWithin`.
   allowsOneOf: () => sql`true`,
 };
@@ -74,9 +82,13 @@ export function mayClaim(ofTask: OfTask, ofWorker: OfWorker): SQL {
 
 /** The reasons why the worker may not take the task, as an array in JSON; empty when it may. */
 export function refusalsOf(ofTask: OfTask, ofWorker: OfWorker = ofWorkerRow): SQL<Reason[]> {
-  const refusals = RULE.map(
-    ({ allows, refusal }) => sql`case when not ${allows(ofTask, ofWorker)} then ${refusal(ofTask, ofWorker)} end`,
-  );
+  const refusals = RULE.map(({ allows, refusal, cause }) => {
+    const says = refusal(ofTask, ofWorker);
+    const about = cause?.about(ofTask, ofWorker) ?? sql`jsonb_build_object('said', ${says})`;
+    const code = sql.raw(`'${cause?.code ?? ("not_allowed" satisfies Cause["code"])}'`);
+    return sql`case when not ${allows(ofTask, ofWorker)} then
+      jsonb_build_object('says', ${says}, 'cause', jsonb_build_object('code', ${code}) || ${about}) end`;
+  });
   return sql`to_jsonb(array_remove(array[${sql.join(refusals, sql`, `)}], null))`;
 }
 

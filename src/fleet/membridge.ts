@@ -18,7 +18,7 @@ import type { Outbound } from "./outbound.ts";
 const TIMEOUT_MS = 10_000;
 const FIRST_BACKOFF_MS = 500;
 const BACKOFF_JITTER = 0.3;
-export const DEFAULT_RETRIES = 3;
+const DEFAULT_RETRIES = 3;
 /** After so many failed calls in a row, calls fail at once. After a rest, one probe at a time finds out whether Membridge is back. */
 const FAILURES = 5;
 const REST_MS = 10_000;

@@ -7,9 +7,9 @@ import {
   Router,
 } from "express";
 import type { Db } from "../db/client.ts";
-import type { PlainBody } from "./form-body.ts";
 import type { BodyReader } from "./json-body.ts";
 import { shortBody } from "./json-body.ts";
+import type { PlainBody } from "./plain-body.ts";
 import { type Access, ADMINS, type BodyKind, type Limit, type OwnKey, READERS, type Route } from "./route.ts";
 
 /** Makes what stands before a route from its declaration. */

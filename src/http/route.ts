@@ -2,7 +2,7 @@
 import type { Request, Response } from "express";
 import { z } from "zod";
 import type { Caller } from "../caller.ts";
-import type { PlainCallName } from "../contract/form-fields.ts";
+import type { PlainCallName } from "../contract/plain-fields.ts";
 import type { Db } from "../db/client.ts";
 import type { Role } from "../db/column-values.ts";
 import type { Answers } from "./answers.ts";
@@ -40,7 +40,7 @@ export interface RouteFacts {
   limit?: Limit;
   /** Where it is left out: "none" for a GET, else "short". */
   body?: BodyKind;
-  /** The call may also be made without JSON, with the fields of this name (form-body.ts). */
+  /** The call may also be made without JSON, with the fields of this name (plain-body.ts). */
   plain?: PlainCallName;
   /** The call is refused while the disk is nearly full (refuse-when-disk-full.ts). Completions are not: they are the last that may fail. */
   storesNewWork?: true;

@@ -2,7 +2,7 @@ import { and, eq, sql } from "drizzle-orm";
 import type { ArtifactFilter } from "../contract/filters.ts";
 import { ARTIFACT_FIELDS, type Artifact, SLIM_ARTIFACT_FIELDS } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { jsonOf, pickColumns } from "../db/columns.ts";
+import { jsonOf, pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import type { Source } from "../db/list-source.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";

@@ -28,7 +28,7 @@ const CLAIM_BYTES = 16_000_000;
 
 /** How many more tasks are looked at than the worker has room for, since other claims may have locked the oldest. */
 export const SPARE = 8;
-/** How many tasks more than that are looked at in their order, before those of held keys are passed over in another way. */
+/** After so many more tasks, a claim stops, and looks key by key. */
 export const LOOKED_AT = 200;
 /** With more keys than these, tasks are not looked for key by key: a key costs as much as ten tasks that are passed over. */
 const MOST_KEYS = sql.raw("1000");
@@ -45,7 +45,7 @@ export type ClaimValues = {
   leaseIds: string[];
   entryIds: string[];
 };
-/** How many tasks more again are looked at, whose key may be held; null: as many as it takes. */
+/** How many more tasks are looked at because their keys may be held; null: all. */
 type Bounded = ClaimValues & { lookedAt: number | null };
 const given = (name: keyof Bounded) => sql.placeholder(name);
 const own = (column: string) => sql.raw(`(select ${column} from self)`);
@@ -81,6 +81,7 @@ const ofFreeKeys = sql`select oldest.* from sets cross join lateral (
           })}
         ) as first
         where known.name not in (${heldKeys})
+        -- With more keys than that, one row says that the search was cut off.
         union all (select null, null, null, null, null, true from known offset ${MOST_KEYS})
       ) as oldest`;
 

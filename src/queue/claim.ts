@@ -79,8 +79,8 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
 }
 
 /**
- * Takes what comes first. An ordinary claim is one statement; only where many tasks of held keys stand before all others there is a second, and a third
- * where these keys are many too, or the agent was asked for.
+ * Takes what comes first, usually in one statement. Where tasks of held keys stand before all others, a second one looks key by key; with more than 1,000
+ * keys, a third looks at everything. With `agent_slugs`, the second already looks at everything.
  */
 async function takeFirst(db: Db, values: ClaimValues): Promise<Claimed> {
   const take = (lookedAt: number | null) =>

@@ -4,7 +4,7 @@ import type { CompleteTask } from "../contract/complete-task.ts";
 import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import { insertAudit } from "../db/audit.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf } from "../db/columns.ts";
+import { columnsOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { statement } from "../db/statement.ts";
 import { isNewSuccess } from "../fleet/quick-failures.ts";

@@ -10,7 +10,7 @@ import {
   type Task,
 } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { pickColumns } from "../db/columns.ts";
+import { pickColumns } from "../db/column-lists.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { Conflict } from "../errors.ts";
 import { sha256Of } from "../sha256.ts";

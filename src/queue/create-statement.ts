@@ -6,7 +6,7 @@ import type { Task } from "../contract/record-types.ts";
 import { insertAudit } from "../db/audit.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf, typesOf } from "../db/columns.ts";
+import { columnsOf, typesOf } from "../db/column-lists.ts";
 import { llmTasks } from "../db/schema.ts";
 import { type Locks, setStatement } from "../db/statement-for-many.ts";
 

@@ -27,7 +27,7 @@ export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
   return rows[0]?.able ?? 0;
 }
 
-/** The labels for which no worker that is online can take the task; none where one has all of them. */
+/** The labels that keep every online worker from the task; none where one online worker has them all. */
 export async function findMissingLabels(db: Db, { requires }: Task): Promise<Reason[]> {
   if (requires.length === 0) return [];
   const online = (labels: SQL) =>

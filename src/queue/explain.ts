@@ -34,10 +34,13 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
       return { ...about, ...told({ says: "It failed.", cause: { code: status } }, ...adviceFor(task)) };
     case "dead": {
       const { attempts, max_attempts } = task;
-      const dead: Reason = {
-        says: `It is dead after ${attempts} of ${max_attempts} attempts.`,
-        cause: { code: status, count: attempts, of: max_attempts },
-      };
+      const dead: Reason =
+        attempts === 0
+          ? { says: "It is dead: it was not started in time.", cause: { code: "not_started" } }
+          : {
+              says: `It is dead after ${attempts} of ${max_attempts} attempts.`,
+              cause: { code: status, count: attempts, of: max_attempts },
+            };
       return { ...about, ...told(dead, ...adviceFor(task)) };
     }
     case "queued":

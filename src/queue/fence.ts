@@ -2,8 +2,8 @@
 import { and, type Column, eq, inArray, type SQL, sql } from "drizzle-orm";
 import { LEASE_FIELDS, type Lease, type Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
+import { pickColumns } from "../db/column-lists.ts";
 import { HELD_STATUSES, OPEN_STATUSES } from "../db/column-values.ts";
-import { pickColumns } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { leases } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";

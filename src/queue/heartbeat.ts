@@ -4,7 +4,7 @@ import { type HeartbeatAnswer, LEASE_FIELDS, type Lease } from "../contract/reco
 import type { HeartbeatTask } from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf } from "../db/columns.ts";
+import { columnsOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement, transition } from "../db/statement.ts";

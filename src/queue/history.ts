@@ -2,7 +2,7 @@ import { and, eq, inArray, sql } from "drizzle-orm";
 import type { HistoryFilter, ResultFilter } from "../contract/filters.ts";
 import { RESULT_FIELDS } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { jsonOf } from "../db/columns.ts";
+import { jsonOf } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import type { Source } from "../db/list-source.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";

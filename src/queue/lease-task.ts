@@ -23,7 +23,7 @@ import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
 
 /** A new lease, and its worker as it was before this lease. */
-export interface LeaseAndWorker {
+interface LeaseAndWorker {
   lease: Lease;
   worker: WorkerWithLoad;
 }
@@ -95,7 +95,7 @@ const HAS_BEST = statement<{ id: string }, { taskId: string; withUrl: boolean }>
 );
 
 /** True when some worker could take the task now, whatever its status. */
-export async function hasWorkerFor(db: Db, taskId: string, withUrl: boolean): Promise<boolean> {
+async function hasWorkerFor(db: Db, taskId: string, withUrl: boolean): Promise<boolean> {
   return (await HAS_BEST(db, { taskId, withUrl })).length > 0;
 }
 

@@ -2,7 +2,7 @@ import { and, desc, eq, inArray, sql } from "drizzle-orm";
 import type { LeaseFilter } from "../contract/filters.ts";
 import { LEASE_FIELDS, type Lease } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { jsonOf } from "../db/columns.ts";
+import { jsonOf } from "../db/column-lists.ts";
 import type { Part, Source } from "../db/list-source.ts";
 import { leases } from "../db/schema.ts";
 import { leaseColumns } from "./fence.ts";

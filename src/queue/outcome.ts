@@ -14,7 +14,7 @@ const DEFAULT_RETRY: Retry = { base_delay_sec: 15, max_delay_sec: 300 };
 const ELSEWHERE_MS = 10_000;
 
 /** What a kind of failure does. */
-export interface Rule {
+interface Rule {
   /**
    * `requeue`: queued again at once. `delay`: queued again after a delay, while attempts remain. `as retry says`: the same where the task has
    * `retry`, else failed. `fail`: failed, also where the task has `retry`.

@@ -40,7 +40,7 @@ interface Wanted {
 /**
  * A query for due tasks that ask for one set of labels and whose concurrency key nobody holds: the `limit` first in the queue's order that never had to
  * wait for a time, and the `limit` that became due first. These are the two orders that the index has. With `lookedAt`, the last task that is looked at
- * is `is_cut_off`, and there whether its key is held or not.
+ * is always in the result, marked `is_cut_off`, even where its key is held.
  */
 export function oldestOf(columns: SQL, { key, condition, limit, lookedAt }: Wanted): SQL {
   const first = (dueCondition: SQL, order: SQL) => {
@@ -49,7 +49,7 @@ export function oldestOf(columns: SQL, { key, condition, limit, lookedAt }: Want
       return sql`(select ${columns}, false as is_cut_off ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
     return sql`(select ${columns}, is_cut_off from (
           select *, row_number() over (order by ${order}) = ${lookedAt} as is_cut_off ${found} order by ${order} limit ${lookedAt}
-        ) as ${llmTasks} where ${isKeyFree} or is_cut_off limit ${limit})`;
+        ) as ${llmTasks} where ${isKeyFree} or is_cut_off order by ${order} limit ${limit})`;
   };
   const atOnce = first(sql`${due} = 0`, queueOrder());
   const later = first(sql`${due} > 0 and ${due} <= ${nowMs}`, sql`${due}, ${queueOrder()}`);

@@ -2,8 +2,8 @@
 import { and, type Column, eq, gte, inArray, lt, type SQL, sql } from "drizzle-orm";
 import type { TaskFilter } from "../contract/filters.ts";
 import { SLIM_TASK_FIELDS, TASK_FIELDS } from "../contract/record-types.ts";
+import { jsonOf } from "../db/column-lists.ts";
 import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/column-values.ts";
-import { jsonOf } from "../db/columns.ts";
 import { isUuid } from "../db/ids.ts";
 import { freeWith } from "../db/list-indexes.ts";
 import type { Part, Source } from "../db/list-source.ts";

@@ -2,7 +2,7 @@ import { and, eq, type SQL, sql } from "drizzle-orm";
 import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf, pickColumns } from "../db/columns.ts";
+import { columnsOf, pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";

@@ -23,7 +23,7 @@ const AGAIN_AFTER_MS = 100;
 const MOST_WAITERS = 5_000;
 
 /** The outcome of a claim that got nothing. */
-export interface EmptyClaim extends WorkerSnapshot {
+interface EmptyClaim extends WorkerSnapshot {
   /** There were tasks for the worker, but others had locked them. */
   isPassedOver: boolean;
 }

@@ -10,7 +10,7 @@ import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket, Part } from "./bucket.ts";
 import { isStoreFault, NoSuchObject } from "./bucket-faults.ts";
 import { checkBytes, createMeasure, WrongBytes } from "./check-bytes.ts";
-import { collectingBuffers } from "./free-buffers.ts";
+import { collectingBuffers } from "./force-buffer-collection.ts";
 import { readChunks } from "./output-chunks.ts";
 
 /** 502: the artifact's bytes are gone, or are not the bytes that were stored. */

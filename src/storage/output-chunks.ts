@@ -3,7 +3,7 @@ import { and, asc, eq, gt, max, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { outputChunks, stagedOutputs } from "../db/output-tables.ts";
 import { Conflict } from "../errors.ts";
-import { collectingBuffers } from "./free-buffers.ts";
+import { collectingBuffers } from "./force-buffer-collection.ts";
 
 /** The size of a piece. PostgreSQL sends bytes as text of twice their length, so that a piece takes about 1 MB on its way. */
 const PIECE_BYTES = 256 * 1024;

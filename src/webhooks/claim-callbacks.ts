@@ -22,7 +22,7 @@ const TAKE_TURNS = statement<{ target: string }, { most: number }>(
 
 /**
  * Each target goes to the end of the line when more is due of it, else to the time at which its rest is over or its next delivery is due; it leaves the
- * line when nothing is pending. A target that got nothing since the room was used up keeps its place.
+ * line when nothing is pending. A target that got nothing because the room was full keeps its place.
  */
 const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; calls: string[]; room: number }>(
   "claim_callbacks",
@@ -50,8 +50,8 @@ const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; ca
 );
 
 /**
- * Takes up to `room` callbacks that are due. Each host in a `callback_url` is a target; their turns stand in one line, so that the work follows what is
- * taken: it took 0.9 s to look through 51,000 hosts, nearly all of them waiting for another attempt.
+ * Takes up to `room` callbacks that are due. Each host in a `callback_url` is a target; their turns stand in one line, so that a claim costs by
+ * what it takes: it took 0.9 s to look through 51,000 hosts, nearly all of them waiting for another attempt.
  */
 export function claimCallbacks(db: Db, calls: ReadonlyMap<string, number>, room: number): Promise<ClaimedDelivery[]> {
   return inTransaction(db, async (tx) => {

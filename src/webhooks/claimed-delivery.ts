@@ -31,7 +31,7 @@ export interface ClaimedDelivery {
 
 export const given = (name: string) => sql`${sql.placeholder(name)}`;
 
-/** In SQL, how many calls to a target may begin: it has failed lately where `r` is its rest, and gets `b.calls` now. A target that failed gets one call. */
+/** In SQL, how many calls to a target may begin. `r` is the target's rest, if it has one, and `b.calls` are the calls under way. A target that failed lately gets one. */
 export const roomOfTarget = sql`case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0)`;
 
 /** In SQL, the calls that this instance makes now: `b.name` and `b.calls`. */

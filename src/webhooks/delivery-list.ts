@@ -1,6 +1,6 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { DeliveryFilter } from "../contract/filters.ts";
-import { jsonOf } from "../db/columns.ts";
+import { jsonOf } from "../db/column-lists.ts";
 import type { Part, Source } from "../db/list-source.ts";
 import { webhookDeliveries as deliveries } from "../db/webhook-tables.ts";
 

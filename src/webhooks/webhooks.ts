@@ -2,7 +2,7 @@
 import { desc, eq } from "drizzle-orm";
 import type { Webhook } from "../contract/webhook-records.ts";
 import type { Db } from "../db/client.ts";
-import { pickColumns } from "../db/columns.ts";
+import { pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import { webhooks } from "../db/webhook-tables.ts";
 import { NotFound } from "../errors.ts";

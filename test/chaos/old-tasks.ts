@@ -11,7 +11,8 @@ import type { Instance } from "./instances.ts";
 /** For how many days the instances keep what has ended: longer than any run takes. */
 export const KEPT_DAYS = 1;
 const AGE_MS = 2 * 86_400_000;
-const REMOVED_WITHIN_MS = 60_000;
+/** For so long, nothing may have been removed. */
+const STANDSTILL_MS = 60_000;
 const NOW = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
 
 /**
@@ -80,13 +81,17 @@ export class OldTasks {
     const left = async () =>
       (await client.query("select from llm_tasks where id = any($1::uuid[])", [[...this.old]])).rowCount ?? 0;
     if ((await left()) > 0) {
-      // An instance that was killed has its turn for 5 minutes, and passes are as far apart, but for the one that each start makes.
+      // An instance that was killed keeps the lock for 5 minutes, and passes are 5 minutes apart. A restart makes one at once.
       await client.query("update runtime_retention set held_by = null, held_until = 0");
       for (const instance of instances) await instance.restart("SIGTERM");
     }
-    const startedAt = performance.now();
-    while ((await left()) > 0 && performance.now() - startedAt < REMOVED_WITHIN_MS) await delay(500);
-    const stayed = await left();
+    let stayed = await left();
+    for (let movedAt = performance.now(); stayed > 0 && performance.now() - movedAt < STANDSTILL_MS; ) {
+      await delay(500);
+      const still = await left();
+      if (still < stayed) movedAt = performance.now();
+      stayed = still;
+    }
     return [
       ...(stayed === 0 ? [] : [`${stayed} of ${this.old.size} tasks that ended two days ago were not removed`]),
       ...(await this.findRemoved(client)),

@@ -70,13 +70,16 @@ type NameOf = (lease: LeaseRow) => string | null | undefined;
 export const overlaps = (spans: Span[], nameOf: NameOf): string[] =>
   conflicts(spans, nameOf, (before, after) => before.end > after.start);
 
-/** Numbers do not tell who held a key, since a lease may draw its number before it waits for the key in an index. Its time is from before that too. */
+/**
+ * Numbers alone do not tell who held a key, since a lease may draw its number before it waits for the key in an index. Times alone do not either, since
+ * a lease's is from before it waits for a lock. Two that held a key at once overlap by both.
+ */
 const KEY_WAIT_MS = 2_000;
 export const overlapsOfKeys = (spans: Span[], keyOf: NameOf): string[] =>
   conflicts(
     spans.toSorted((a, b) => a.startMs - b.startMs),
     keyOf,
-    (before, after) => before.endMs > after.startMs + KEY_WAIT_MS,
+    (before, after) => before.end > after.start && before.endMs > after.startMs + KEY_WAIT_MS,
   );
 
 function conflicts(spans: Span[], nameOf: NameOf, areBoth: (before: Span, after: Span) => boolean): string[] {

@@ -72,8 +72,8 @@ describe("large bodies", () => {
     return socket;
   }
 
-  it("wait while others take the 32 MB that there are for them, and short ones do not", async () => {
-    const others = [begin(16 * MB), begin(16 * MB)];
+  it("wait while others take the 20 MB that there are for them, and short ones do not", async () => {
+    const others = [begin(10 * MB), begin(10 * MB)];
     await Promise.all(others.map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
     await api.get("/api/runtime/health").expect(200);
     let isAnswered = false;
@@ -96,19 +96,19 @@ describe("large bodies", () => {
     const budget = createBodyBudget(MB, 50);
     const response = () => new EventEmitter() as unknown as Response;
     const [first, second, third] = [response(), response(), response()];
-    await budget.reserve(20 * MB, first);
-    const tooLarge = budget.reserve(20 * MB, second);
-    const behind = budget.reserve(10 * MB, third);
+    await budget.reserve(12 * MB, first);
+    const tooLarge = budget.reserve(12 * MB, second);
+    const behind = budget.reserve(8 * MB, third);
     await expect(tooLarge).rejects.toMatchObject({ status: 503 });
     await behind;
     for (const each of [first, second, third]) each.emit("close");
-    await budget.reserve(32 * MB, response());
+    await budget.reserve(20 * MB, response());
   });
 
   it("of clients that have gone are not waited for", async () => {
     const budget = createBodyBudget(MB, 60_000);
     const [first, second] = [new EventEmitter() as unknown as Response, new EventEmitter() as unknown as Response];
-    await budget.reserve(32 * MB, first);
+    await budget.reserve(20 * MB, first);
     const waiting = budget.reserve(MB, second);
     second.emit("close");
     await expect(waiting).rejects.toMatchObject({ status: 503 });

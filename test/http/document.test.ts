@@ -4,7 +4,7 @@ import { declaredCalls } from "../../src/app.ts";
 import { documentOf } from "../../src/http/openapi/document.ts";
 import { pageOf } from "../../src/http/openapi/page.ts";
 import type { Schema } from "../../src/http/openapi/schemas.ts";
-import { descriptionOf } from "../../src/http/openapi/type-text.ts";
+import { descriptionOf } from "../../src/http/openapi/type-as-html.ts";
 import { faultOf } from "../support/against-document.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";

@@ -1,4 +1,4 @@
-import { PLAIN_CALLS, type PlainCall, type PlainCallName, textOf } from "../../contract/form-fields.ts";
+import { PLAIN_CALLS, type PlainCall, type PlainCallName, textOf } from "../../contract/plain-fields.ts";
 import { refusal } from "../../contract/service-answers.ts";
 import type { Answer } from "../answers.ts";
 import type { RouteFacts } from "../route.ts";

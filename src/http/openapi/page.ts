@@ -1,7 +1,7 @@
 import type { Document } from "./document.ts";
 import { codeBlock, element, escaped, prose, table } from "./html.ts";
 import type { Schema } from "./schemas.ts";
-import { boundsText, descriptionOf, typeText } from "./type-text.ts";
+import { boundsText, descriptionOf, typeText } from "./type-as-html.ts";
 
 interface Content {
   [mediaType: string]: { schema: Schema; example?: unknown };

@@ -1,6 +1,6 @@
 /** Why a task is in its state, as sentences; and why a worker has not got it, as what goes on after the worker's name. */
 import type { Cause } from "../../../client/index.ts";
-import type { ToldOf } from "../../parts/causes.ts";
+import type { ToldOf } from "../told-of.ts";
 import { tasksText } from "./common.ts";
 
 const ended = (text: string) => text.replace(/[.\s]*$/, ".");
@@ -11,6 +11,7 @@ export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   cancelled: () => "It is cancelled.",
   failed: () => "It failed.",
   dead: ({ count, of }) => `It is dead after ${count} of ${of} attempts.`,
+  not_started: () => "It is dead: it was not started in time.",
   said: ({ said }) => `What went wrong: ${ended(said)}`,
   said_nothing: () => "What went wrong was not said.",
   may_be_requeued: () => "“Requeue” has it tried again.",
@@ -36,6 +37,7 @@ export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   account_paced: ({ account }) => `account ${account} gets one task at a time: most of its allowance is used`,
   kept_to: ({ worker }) => `may not have it: it is kept to worker ${worker}`,
   lacks_labels: ({ labels }) => `lacks the label ${labels}`,
+  not_allowed: ({ said }) => said,
   full: ({ count, of }) => `is full: ${count} of ${tasksText(of)}`,
   other_node: ({ node }) => `is not called: at its address the node “${node}” answers`,
   left_alone: ({ count, until }) => `refused ${count} times, left alone ${until}`,

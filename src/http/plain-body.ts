@@ -8,7 +8,7 @@ import {
   type PlainCallName,
   textOf,
   unknownFields,
-} from "../contract/form-fields.ts";
+} from "../contract/plain-fields.ts";
 import { type BodyLimits, reserveBody, SHORT_BODY_BYTES } from "./json-body.ts";
 import { InvalidValue } from "./parse-request.ts";
 
