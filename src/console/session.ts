@@ -6,12 +6,12 @@ import { signal } from "@preact/signals";
 import { createClient, type Identity, Refused } from "../client/index.ts";
 
 const STORED = "bloom.key";
-/** How long a new tab waits for another one to tell the key. */
+/** How long a new tab waits for another one to tell the key before it shows the form. A key that comes later logs in too. */
 const NEIGHBOURS_MS = 150;
 
-/** `asking`: it is not known yet whether a key is needed. */
+/** `asking`: it is not known yet whether a key is needed. `asking tabs`: one is needed, and another tab may have it. */
 export type Session =
-  | { state: "asking" | "needs key" }
+  | { state: "asking" | "asking tabs" | "needs key" }
   | { state: "in"; who: Identity }
   | { state: "fault"; fault: unknown };
 
@@ -19,6 +19,7 @@ export const session = signal<Session>({ state: "asking" });
 
 let key = sessionStorage.getItem(STORED) ?? undefined;
 const neighbours = new BroadcastChannel("bloom.session");
+let formTimer: ReturnType<typeof setTimeout> | undefined;
 
 export const client = createClient({
   url: location.origin,
@@ -39,16 +40,10 @@ export function may(what: "read" | "submit" | "administer"): boolean {
 
 /** Asks the service who the key is. Throws where the given key is refused. */
 export async function logIn(given: string): Promise<void> {
-  const before = key;
+  const who = await createClient({ url: location.origin, key: () => given }).getIdentity();
   key = given;
-  try {
-    const who = await client.getIdentity();
-    sessionStorage.setItem(STORED, given);
-    session.value = { state: "in", who };
-  } catch (error) {
-    key = before;
-    throw error;
-  }
+  sessionStorage.setItem(STORED, given);
+  session.value = { state: "in", who };
 }
 
 /** Forgets the key, in all tabs. */
@@ -57,36 +52,41 @@ export function logOut(): void {
   neighbours.postMessage({ type: "log out" });
 }
 
-function forget(): void {
+function forget(state: "asking tabs" | "needs key" = "needs key"): void {
   key = undefined;
   sessionStorage.removeItem(STORED);
-  session.value = { state: "needs key" };
+  session.value = { state };
 }
 
 /** Finds out whether a key is needed, and whether there is one. */
 export async function openSession(): Promise<void> {
   neighbours.onmessage = ({ data }) => {
     if (data.type === "ask" && key !== undefined) neighbours.postMessage({ type: "key", key });
+    if (data.type === "key") logInAsNeighbour(data.key);
     if (data.type === "log out") forget();
   };
   try {
     session.value = { state: "in", who: await client.getIdentity() };
   } catch (error) {
     if (!(error instanceof Refused && error.status === 401)) session.value = { state: "fault", fault: error };
-    else {
-      const known = await keyOfNeighbour();
-      if (known === undefined) forget();
-      else await logIn(known).catch(forget);
-    }
+    else askNeighbours();
   }
 }
 
-/** The key that another tab of the console has. */
-function keyOfNeighbour(): Promise<string | undefined> {
-  const channel = new BroadcastChannel("bloom.session");
-  return new Promise<string | undefined>((resolve) => {
-    channel.onmessage = ({ data }) => data.type === "key" && resolve(data.key);
-    channel.postMessage({ type: "ask" });
-    setTimeout(resolve, NEIGHBOURS_MS);
-  }).finally(() => channel.close());
+/** Asks the other tabs of the console for the key. A busy one may answer late. */
+function askNeighbours(): void {
+  forget("asking tabs");
+  neighbours.postMessage({ type: "ask" });
+  formTimer = setTimeout(showForm, NEIGHBOURS_MS);
+}
+
+function logInAsNeighbour(given: string): void {
+  const { state } = session.value;
+  if (state !== "asking tabs" && state !== "needs key") return;
+  clearTimeout(formTimer);
+  void logIn(given).catch(showForm);
+}
+
+function showForm(): void {
+  if (session.value.state === "asking tabs") session.value = { state: "needs key" };
 }

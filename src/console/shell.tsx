@@ -18,7 +18,8 @@ import { texts } from "./texts.ts";
 
 export function Shell() {
   const { value } = session;
-  if (value.state === "asking") return <main class="asking">{texts.value.common.loading}</main>;
+  if (value.state === "asking" || value.state === "asking tabs")
+    return <main class="asking">{texts.value.common.loading}</main>;
   if (value.state === "needs key") return <LogIn />;
   if (value.state === "fault")
     return (
