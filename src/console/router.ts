@@ -13,6 +13,9 @@ const BASE = "/console";
 
 export const place = signal(placeOf(location));
 
+/** Whether the heading of the page that was gone to has yet to get the focus. */
+let isFocusDue = false;
+
 function placeOf({ pathname, search }: { pathname: string; search: string }): Place {
   const [page = "", id] = pathname.slice(BASE.length + 1).split("/");
   return { page, id: id === undefined ? undefined : decoded(id), query: new URLSearchParams(search) };
@@ -37,12 +40,15 @@ export function addressOf(page: string, id?: string, query: Record<string, strin
 export function go(address: string, { replace = false }: { replace?: boolean } = {}): void {
   const samePage = new URL(address, location.origin).pathname === location.pathname;
   history[replace ? "replaceState" : "pushState"](null, "", address);
+  if (!samePage) isFocusDue = true;
   place.value = placeOf(location);
-  if (!samePage) {
-    scrollTo(0, 0);
-    // Whoever uses a screen reader is told the new page by its heading.
-    requestAnimationFrame(() => document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true }));
-  }
+  if (!samePage) scrollTo(0, 0);
+}
+
+/** Gives the heading of a page that was gone to the focus, by which a screen reader tells the new page. Called when that page is shown. */
+export function focusHeading(): void {
+  if (isFocusDue) document.querySelector<HTMLElement>("main h1")?.focus({ preventScroll: true });
+  isFocusDue = false;
 }
 
 /** Makes links within the console, and the browser's way back, change the place without loading a page. */

@@ -1,6 +1,6 @@
 /** What stands around every page: the navigation, who reads, how fresh the page is. */
 import type { ComponentType } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Freshness } from "./freshness.tsx";
 import { Help } from "./help.tsx";
 import { isHelpOpen } from "./keys.ts";
@@ -12,7 +12,7 @@ import { Fault } from "./parts/fault.tsx";
 import { Icon } from "./parts/icon.tsx";
 import { Notice } from "./parts/notice.tsx";
 import { Preferences } from "./parts/preferences.tsx";
-import { addressOf, place } from "./router.ts";
+import { addressOf, focusHeading, place } from "./router.ts";
 import { logOut, may, openSession, session } from "./session.ts";
 import { texts } from "./texts.ts";
 
@@ -136,9 +136,14 @@ function Content() {
   useEffect(() => {
     document.title = page ? `${pages[page.name]} · ${title}` : title;
   }, [page, pages, title]);
+  const isRefused = page && !may(page.needs);
+  const isLoading = load && !isRefused && loaded.of !== of;
+  useLayoutEffect(() => {
+    if (!isLoading) focusHeading();
+  });
   if (!load) return <Nothing />;
-  if (page && !may(page.needs)) return <Refused />;
-  if (loaded.of !== of) return null;
+  if (isRefused) return <Refused />;
+  if (isLoading) return null;
   if (!loaded.Component) return <Fault of={loaded.fault} />;
   return <loaded.Component key={id} id={id} />;
 }

@@ -50,9 +50,14 @@ export default function TaskPage({ id = "" }: PageProps) {
   );
   if (!data)
     return (
-      <main>
+      <main class="task">
         {back}
-        <h1 tabIndex={-1}>{words.title}</h1>
+        {/* The heading stands where it stands below, so that it keeps the focus when the task is there. */}
+        <div class="head">
+          <div>
+            <h1 tabIndex={-1}>{words.title}</h1>
+          </div>
+        </div>
         <Fault of={fault} />
       </main>
     );
