@@ -21,9 +21,9 @@ export interface Page {
 }
 
 /** A page that is neither the start nor about tasks. */
-const other = async (name: keyof typeof import("./pages/others.ts")["others"]) => {
-  const { others } = await import("./pages/others.ts");
-  return { default: others[name] };
+const other = async (name: keyof typeof import("./pages/loaded-together.ts")["loadedTogether"]) => {
+  const { loadedTogether } = await import("./pages/loaded-together.ts");
+  return { default: loadedTogether[name] };
 };
 
 export const PAGES: readonly Page[] = [

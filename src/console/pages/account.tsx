@@ -41,7 +41,7 @@ export default function AccountPage({ id = "" }: PageProps) {
       {data && (
         <>
           <AccountCard account={data.account} reload={reload} />
-          <Users workers={data.workers} held={data.held} />
+          <AccountWorkers workers={data.workers} held={data.held} />
           <Spending sums={data.sums} />
         </>
       )}
@@ -49,8 +49,8 @@ export default function AccountPage({ id = "" }: PageProps) {
   );
 }
 
-/** Who is on it, each with the tasks that it holds. */
-function Users({ workers, held }: { workers: Worker[]; held: SlimTask[] }) {
+/** The workers that use the account, each with the tasks that it holds. */
+function AccountWorkers({ workers, held }: { workers: Worker[]; held: SlimTask[] }) {
   const { title } = texts.value.workers;
   return (
     <section class="card" aria-label={title}>

@@ -1,5 +1,4 @@
 import type { Account } from "../../../client/index.ts";
-import { tellFault } from "../../parts/notice.tsx";
 import { Rest } from "../../parts/rest.tsx";
 import { StateShape } from "../../parts/state.tsx";
 import { untilText } from "../../parts/time.tsx";
@@ -14,7 +13,6 @@ export function AccountCard({ account, reload }: { account: Account; reload(): v
   const words = texts.value.accounts;
   const { id, rest, windows, paced_until, workers, active_leases } = account;
   const state = rest ? "limited" : paced_until === null ? "free" : "paced";
-  const resume = () => resumeAccount(id).then((isResumed) => isResumed && reload(), tellFault);
   return (
     <section class="card" aria-label={id}>
       <div class="head">
@@ -37,7 +35,7 @@ export function AccountCard({ account, reload }: { account: Account; reload(): v
       </p>
       {may("administer") && (rest || paced_until !== null) && (
         <div class="buttons">
-          <button type="button" onClick={resume}>
+          <button type="button" onClick={() => resumeAccount(id, reload)}>
             {words.resume}
           </button>
         </div>

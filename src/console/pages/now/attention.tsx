@@ -29,12 +29,6 @@ export function Attention({ overview, accounts, workers, lost, reload }: NowData
       tell(said);
       reload();
     }, tellFault);
-  const resume = (id: string) =>
-    void resumeAccount(id).then((isResumed) => {
-      if (!isResumed) return;
-      tell(words.resumed(id));
-      reload();
-    }, tellFault);
   const items = [
     ...taskItems(overview, reload),
     ...accounts
@@ -49,7 +43,7 @@ export function Attention({ overview, accounts, workers, lost, reload }: NowData
             <>
               {link(addressOf("accounts", id))}
               {may("administer") && (
-                <button type="button" onClick={() => resume(id)}>
+                <button type="button" onClick={() => resumeAccount(id, reload)}>
                   {words.resume}
                 </button>
               )}

@@ -15,7 +15,7 @@ export async function readNow(signal: AbortSignal) {
   return { overview, accounts, workers, failures, lost: await findLost(workers, signal) };
 }
 
-/** The workers that fell silent. One that said that it stops is offline too, and was stopped on purpose. */
+/** The workers that fell silent. A worker that announced its stop is offline too, but not lost. */
 async function findLost(workers: Worker[], signal: AbortSignal): Promise<ReadonlySet<string>> {
   const offline = workers.filter(({ status }) => status === "offline");
   if (offline.length === 0) return new Set();

@@ -7,4 +7,4 @@ import newTask from "./new-task.tsx";
 import settings from "./settings.tsx";
 import workers from "./workers.tsx";
 
-export const others = { account, accounts, audit, membridge, newTask, settings, workers };
+export const loadedTogether = { account, accounts, audit, membridge, newTask, settings, workers };
