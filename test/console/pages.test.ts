@@ -28,7 +28,7 @@ const PAGES: [
   [
     `/tasks/${tasks.stuck}`,
     "painter",
-    [{ en: "has the label gpu-h100", uk: "потрібної мітки: gpu-h100" }, "Draw a plan of the beds."],
+    [{ en: "has the label(s) gpu-h100", uk: "потрібної мітки (міток): gpu-h100" }, "Draw a plan of the beds."],
   ],
   [`/tasks/${tasks.failed}`, "planner", ["The output is not JSON", "workstation"]],
   ["/new", { en: "New task", uk: "Нове завдання" }, ["curl", "/api/runtime/llm-tasks"]],

@@ -2,7 +2,7 @@
 import type { PageProps } from "../page-props.ts";
 import { causeText } from "../parts/causes.ts";
 import { Fault } from "../parts/fault.tsx";
-import { TaskState } from "../parts/state.tsx";
+import { STAGE_OF, TaskState, toneOf } from "../parts/state.tsx";
 import { addressOf } from "../router.ts";
 import { client } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
@@ -62,7 +62,7 @@ export default function TaskPage({ id = "" }: PageProps) {
       </main>
     );
   const { task, explanation, leases, results, artifacts, history } = data;
-  const isHeld = task.status === "leased" || task.status === "running";
+  const isHeld = STAGE_OF[task.status] === "held";
   const result = artifacts.find(({ accepted, type }) => accepted !== false && type !== TRANSCRIPT);
   // A failed attempt has often written nothing, and its reason stands above: an empty output is not shown then.
   const output = task.status === "completed" || result?.size_bytes ? result : undefined;
@@ -123,10 +123,4 @@ function Progress({ value, text }: { value: number | null; text: string | null }
       <span>{[value === null ? "" : percentText(value), text].filter(Boolean).join(" · ")}</span>
     </div>
   );
-}
-
-function toneOf(status: string): string {
-  if (status === "failed" || status === "dead") return "bad";
-  if (status === "completed") return "good";
-  return status === "queued" ? "wait" : status === "cancelled" ? "off" : "busy";
 }

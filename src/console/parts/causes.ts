@@ -2,11 +2,13 @@
 import type { Cause } from "../../client/index.ts";
 import { now } from "../clock.ts";
 import { texts } from "../texts.ts";
+import { restText } from "./rest.tsx";
 import { clockText, relativeText, untilText } from "./time.tsx";
 
 export function causeText({ code, ...cause }: Cause): string {
   const { causes, states } = texts.value;
-  const rest = (states.rest as Record<string, string>)[cause.kind ?? ""];
+  const said = cause.said ?? "";
+  const reason = cause.kind === undefined ? said : restText(cause.kind, said);
   return causes[code]({
     worker: cause.worker_id ?? "",
     account: cause.account ?? "",
@@ -16,9 +18,10 @@ export function causeText({ code, ...cause }: Cause): string {
     until: untilText(cause.until ?? null),
     at: cause.until === undefined ? "" : `${clockText(cause.until)} (${relativeText(cause.until, now.value)})`,
     since: cause.since === undefined ? "" : clockText(cause.since),
-    // A worker that asked for its rest has said why; the others rest for what their kind says.
-    said: cause.kind === undefined || cause.kind === "worker" ? (cause.said ?? "") : "",
-    state: (states.worker as Record<string, string>)[cause.state ?? ""] ?? rest ?? "",
+    said,
+    sentence: said.replace(/[.\s]*$/, "."),
+    reason: reason && `: ${reason}`,
+    state: (states.worker as Record<string, string>)[cause.state ?? ""] ?? "",
     count: cause.count ?? 0,
     of: cause.of ?? 0,
   });

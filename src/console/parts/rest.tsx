@@ -1,5 +1,12 @@
 /** Why somebody gets no work, and until when. */
+import { texts } from "../texts.ts";
 import { exactText, untilText, withLocalTimes } from "./time.tsx";
+
+/** Why a worker rests: one that asked for its rest has said why, the others rest for what their kind says. */
+export function restText(kind: string, said: string): string {
+  const text = (texts.value.states.rest as Record<string, string>)[kind] ?? said;
+  return (kind === "worker" && said) || text;
+}
 
 export function Rest({ reason, until }: { reason: string; until: number | null }) {
   return (

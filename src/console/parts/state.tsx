@@ -34,6 +34,16 @@ const OTHER_SHAPES: Record<WorkerState | OtherState, [tone: string, path: string
 const SHAPES = { ...TASK_SHAPES, ...OTHER_SHAPES };
 /** Every state of a task, in the order of its life. */
 export const TASK_STATUSES = Object.keys(TASK_SHAPES) as TaskStatus[];
+/** Whether a task in this state waits for a worker, is with one, or has ended. */
+export const STAGE_OF: Record<TaskStatus, "waiting" | "held" | "ended"> = {
+  queued: "waiting",
+  leased: "held",
+  running: "held",
+  completed: "ended",
+  failed: "ended",
+  dead: "ended",
+  cancelled: "ended",
+};
 const FILLED: ReadonlySet<string> = new Set(["online", "running"]);
 
 export function StateShape({ state, word }: { state: keyof typeof SHAPES; word: string }) {
@@ -47,6 +57,8 @@ export function StateShape({ state, word }: { state: keyof typeof SHAPES; word: 
     </span>
   );
 }
+
+export const toneOf = (status: TaskStatus) => TASK_SHAPES[status][0];
 
 export const TaskState = ({ status }: { status: TaskStatus }) => (
   <StateShape state={status} word={texts.value.states.task[status]} />

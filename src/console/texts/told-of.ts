@@ -12,7 +12,11 @@ export interface ToldOf {
   /** Empty where it was never. */
   since: string;
   said: string;
-  /** The worker's state, or why it rests. */
+  /** What was said, with a full stop. */
+  sentence: string;
+  /** Why a worker or an account gets nothing: ": A new SD card". Empty where nobody gave a reason. */
+  reason: string;
+  /** The worker's state. */
   state: string;
   count: number;
   of: number;

@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import type { SlimTask } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
+import { STAGE_OF } from "../../parts/state.tsx";
 import { addressOf, go } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { texts } from "../../texts.ts";
@@ -12,7 +13,7 @@ export function Actions({ task: { id, status, cancel_requested }, reload }: { ta
   const [isReplaying, setReplaying] = useState(false);
   const words = texts.value.task;
   const bulk = texts.value.tasks.bulk;
-  const isOpen = status === "queued" || status === "leased" || status === "running";
+  const isOpen = STAGE_OF[status] !== "ended";
   const cancel = async () => {
     const means = status === "queued" ? words.cancelQueued : words.cancelHeld;
     const question = { title: words.cancelAsk, body: means, action: bulk.cancel.name, isDangerous: true };

@@ -1,6 +1,6 @@
 import type { SlimTask } from "../../../client/index.ts";
 import { now } from "../../clock.ts";
-import { TaskState } from "../../parts/state.tsx";
+import { STAGE_OF, TaskState } from "../../parts/state.tsx";
 import { Ago, relativeText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { percentText, texts } from "../../texts.ts";
@@ -47,7 +47,7 @@ export function Row({ task, isChosen, choose }: RowProps) {
 /** What matters most beside the status. */
 function saidOf({ status, progress, last_error, retry_at, not_before, cancel_requested }: SlimTask): string | null {
   const words = texts.value.tasks;
-  const isHeld = status === "leased" || status === "running";
+  const isHeld = STAGE_OF[status] === "held";
   if (cancel_requested && isHeld) return words.toBeCancelled;
   if (isHeld && progress) {
     const share = progress.value === null ? "" : percentText(progress.value);

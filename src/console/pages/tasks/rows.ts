@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Event, Next, Page, SlimTask } from "../../../client/index.ts";
 import { listen } from "../../live.ts";
+import { STAGE_OF } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
 import { useSnapshot } from "../../snapshot.ts";
 import { argsOf, type Filter } from "./filter.ts";
@@ -44,7 +45,7 @@ export function useRows(filter: Filter): Rows {
   const of = JSON.stringify(filter);
   const [shown, setShown] = useState<Shown | undefined>();
   const current = shown?.of === of ? shown : undefined;
-  const isHeld = current?.rows.some(({ status }) => status === "leased" || status === "running");
+  const isHeld = current?.rows.some(({ status }) => STAGE_OF[status] === "held");
   const list = (next: Next, signal?: AbortSignal) =>
     client.listTasks({ ...argsOf(filter), limit: PAGE, ...next, fields: "slim" }, { signal });
   const { data, fault, reload } = useSnapshot((signal) => list({}, signal), {

@@ -1,6 +1,6 @@
 import type { SlimTask, Worker } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
-import { Rest } from "../../parts/rest.tsx";
+import { Rest, restText } from "../../parts/rest.tsx";
 import { WorkerStateOf } from "../../parts/state.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
@@ -14,10 +14,6 @@ export interface WorkerCardProps {
   tasks: SlimTask[];
   change(call: Promise<unknown>): void;
 }
-
-/** A worker that asked for its rest has said why; the others rest for what their kind says. */
-const causeOf = ({ kind, reason }: NonNullable<Worker["rest"]>) =>
-  kind === "worker" ? reason : texts.value.states.rest[kind];
 
 /** A worker with all that decides whether it gets work. */
 export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
@@ -35,7 +31,7 @@ export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
         <WorkerStateOf worker={worker} />
       </div>
       {drain && <Rest reason={drain.reason || words.drained} until={drain.until} />}
-      {!drain && resting && <Rest reason={causeOf(resting)} until={resting.until} />}
+      {!drain && resting && <Rest reason={restText(resting.kind, resting.reason)} until={resting.until} />}
       {answered_by !== null && <p class="bad">{words.answeredBy(answered_by)}</p>}
       <dl class="facts">
         <div>

@@ -3,16 +3,13 @@ import type { Cause } from "../../../client/index.ts";
 import type { ToldOf } from "../told-of.ts";
 import { tasksText } from "./common.ts";
 
-const ended = (text: string) => text.replace(/[.\s]*$/, ".");
-const why = (said: string) => said && `: ${said}`;
-
 export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   completed: () => "It is completed: the output is below.",
   cancelled: () => "It is cancelled.",
   failed: () => "It failed.",
   dead: ({ count, of }) => `It is dead after ${count} of ${of} attempts.`,
   not_started: () => "It is dead: it was not started in time.",
-  said: ({ said }) => `What went wrong: ${ended(said)}`,
+  said: ({ sentence }) => `What went wrong: ${sentence}`,
   said_nothing: () => "What went wrong was not said.",
   may_be_requeued: () => "“Requeue” has it tried again.",
   may_be_replayed: () => "“Replay…” with other limits has it tried again.",
@@ -24,19 +21,19 @@ export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   takeable: ({ count }) =>
     `${count} ${count === 1 ? "worker" : "workers"} could take it now; none has asked for it yet.`,
   not_takeable: () => "No worker can take it now.",
-  labels_missing: ({ labels }) => `No worker that is online has the label ${labels}, which it requires.`,
+  labels_missing: ({ labels }) => `No worker that is online has the label(s) ${labels}, which it requires.`,
   labels_scattered: ({ labels }) => `No worker that is online has all of the labels that it requires: ${labels}.`,
   account_limited: ({ account, until }) => `Account ${account} is at its limit ${until}.`,
   ends_unstarted: ({ until }) => `It waits ${until} at most: if no worker starts it, it is dead then.`,
-  attempt_ended: ({ said }) => `Before, an attempt ended: ${ended(said)}`,
+  attempt_ended: ({ sentence }) => `Before, an attempt ended: ${sentence}`,
   not_online: ({ state, since }) => `${state.toLowerCase()}, ${since ? `last heard of ${since}` : "never heard of"}`,
   no_cli: () => "has no CLI, so it gets only what it asks for",
-  drained: ({ said, until }) => `drained ${until}${why(said)}`,
-  rests: ({ state, said, until }) => `rests ${until}: ${said || state}`,
-  account_rests: ({ account, state, until }) => `account ${account} rests ${until}: ${state}`,
+  drained: ({ reason, until }) => `drained ${until}${reason}`,
+  rests: ({ reason, until }) => `rests ${until}${reason}`,
+  account_rests: ({ account, reason, until }) => `account ${account} rests ${until}${reason}`,
   account_paced: ({ account }) => `account ${account} gets one task at a time: most of its allowance is used`,
   kept_to: ({ worker }) => `may not have it: it is kept to worker ${worker}`,
-  lacks_labels: ({ labels }) => `lacks the label ${labels}`,
+  lacks_labels: ({ labels }) => `lacks the label(s) ${labels}`,
   not_allowed: ({ said }) => said,
   full: ({ count, of }) => `is full: ${count} of ${tasksText(of)}`,
   other_node: ({ node }) => `is not called: at its address the node “${node}” answers`,

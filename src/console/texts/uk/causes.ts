@@ -1,16 +1,13 @@
 import type { Texts } from "../keys.ts";
 import { plural } from "./plural.ts";
 
-const ended = (text: string) => text.replace(/[.\s]*$/, ".");
-const why = (said: string) => said && `: ${said}`;
-
 export const causes: Texts["causes"] = {
   completed: () => "Воно виконане: вивід нижче.",
   cancelled: () => "Воно скасоване.",
   failed: () => "Воно невдале.",
   dead: ({ count, of }) => `Воно мертве після ${count} з ${of} спроб.`,
   not_started: () => "Воно мертве: його не почали вчасно.",
-  said: ({ said }) => `Що пішло не так: ${ended(said)}`,
+  said: ({ sentence }) => `Що пішло не так: ${sentence}`,
   said_nothing: () => "Що пішло не так, не сказано.",
   may_be_requeued: () => "«До черги» дасть йому ще спробу.",
   may_be_replayed: () => "«Повторити…» з іншими лімітами дасть йому ще спробу.",
@@ -22,20 +19,20 @@ export const causes: Texts["causes"] = {
   takeable: ({ count }) =>
     `${count} ${plural(count, "виконавець міг би", "виконавці могли б", "виконавців могли б")} взяти його зараз; ще жоден не просив.`,
   not_takeable: () => "Зараз жоден виконавець не може його взяти.",
-  labels_missing: ({ labels }) => `Жоден виконавець на зв’язку не має потрібної мітки: ${labels}.`,
+  labels_missing: ({ labels }) => `Жоден виконавець на зв’язку не має потрібної мітки (міток): ${labels}.`,
   labels_scattered: ({ labels }) => `Жоден виконавець на зв’язку не має всіх потрібних міток: ${labels}.`,
   account_limited: ({ account, until }) => `Акаунт ${account} вичерпав ліміт ${until}.`,
   ends_unstarted: ({ until }) => `Воно чекає щонайбільше ${until}: якщо ніхто не почне, тоді стане мертвим.`,
-  attempt_ended: ({ said }) => `Попередня спроба скінчилася: ${ended(said)}`,
+  attempt_ended: ({ sentence }) => `Попередня спроба скінчилася: ${sentence}`,
   not_online: ({ state, since }) =>
     `${state.toLowerCase()}, ${since ? `востаннє озивався ${since}` : "ще не озивався"}`,
   no_cli: () => "не має CLI, тож отримує лише те, що просить сам",
-  drained: ({ said, until }) => `призупинений ${until}${why(said)}`,
-  rests: ({ state, said, until }) => `відпочиває ${until}: ${said || state}`,
-  account_rests: ({ account, state, until }) => `акаунт ${account} відпочиває ${until}: ${state}`,
+  drained: ({ reason, until }) => `призупинений ${until}${reason}`,
+  rests: ({ reason, until }) => `відпочиває ${until}${reason}`,
+  account_rests: ({ account, reason, until }) => `акаунт ${account} відпочиває ${until}${reason}`,
   account_paced: ({ account }) => `акаунт ${account} отримує по одному завданню: майже всі ліміти використано`,
   kept_to: ({ worker }) => `не може його взяти: воно лише для виконавця ${worker}`,
-  lacks_labels: ({ labels }) => `не має мітки ${labels}`,
+  lacks_labels: ({ labels }) => `не має мітки (міток) ${labels}`,
   not_allowed: ({ said }) => said,
   full: ({ count, of }) => `зайнятий: ${count} з ${of}`,
   other_node: ({ node }) => `його не викликають: за його адресою відповідає вузол «${node}»`,
