@@ -20,7 +20,7 @@ async function main(verb: string | undefined, path: string | undefined, surplus:
     const file = resolve(path);
     if (verb === "backup") print(`${sumOf(await backUp(server.url, file))} are in ${file}.`);
     else print(`${sumOf(await restore(server.url, file))} are restored from ${file}.`);
-    for (const sentence of notIncluded(config)) print(sentence);
+    for (const sentence of notIncluded(config, verb)) print(sentence);
   } finally {
     await server.stop();
   }
@@ -33,14 +33,17 @@ function sumOf(rows: RowCounts): string {
 }
 
 /** What a backup leaves to the operator. */
-function notIncluded({ minio, settingsKey, dataDir }: Config): string[] {
+function notIncluded({ minio, settingsKey, dataDir }: Config, verb: "backup" | "restore"): string[] {
+  const keyFile = resolve(dataDir, "settings.key");
   const where = minio && `${minio.endPoint}:${minio.port}`;
   return [
     minio
       ? `The outputs in the bucket ${minio.bucket} at ${where} are not in it: copy or mirror that bucket by itself.`
       : "No bucket is set (MINIO_ENDPOINT); outputs that lie in one are not in it.",
     settingsKey === undefined
-      ? `The key that encrypts the saved admin key is not in it: keep ${resolve(dataDir, "settings.key")} too, in another place than the backup.`
+      ? verb === "backup"
+        ? `The key that encrypts the saved admin key is not in it: keep ${keyFile} too, in another place than the backup.`
+        : `Before the next start, put the settings.key of the earlier service at ${keyFile}: without it, the saved admin key and the secrets of webhooks cannot be read.`
       : "SETTINGS_KEY, which encrypts the saved admin key, is not in it: keep it too, in another place than the backup.",
   ];
 }

@@ -103,6 +103,12 @@ async function checkDatabase(db: Db, config: Config, isMembridgeWanted: boolean)
   await run("The labels", () => database.checkLabels(db));
 }
 
+// Whoever reads only the first lines, as `head` does, has heard enough.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(isSomethingWrong ? 1 : 0);
+});
+
 main()
   .catch((error: unknown) => say(wrong(`The doctor itself failed: ${messageOf(error)}`, "Report this.")))
   .finally(() => {

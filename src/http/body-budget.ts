@@ -3,6 +3,9 @@ import { Refusal } from "../errors.ts";
 
 /** Room for two bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
 const BUDGET_BYTES = 20 * 1024 * 1024;
+/** Bodies of up to this size, such as results in JSON, have room of their own: whoever sends the largest ones slowly does not hold these up. */
+const MEDIUM_BYTES = 2 * 1024 * 1024;
+const MEDIUM_BUDGET_BYTES = 8 * 1024 * 1024;
 const WAIT_MS = 15_000;
 
 /** 503: other large bodies use all the memory that large bodies may use. */
@@ -23,7 +26,15 @@ interface Waiting {
 
 /** Makes a budget, which has room for one body of `largestBytes` at least. First come, first served. `waitMs` is for tests. */
 export function createBodyBudget(largestBytes: number, waitMs = WAIT_MS): BodyBudget {
-  let free = Math.max(BUDGET_BYTES, largestBytes);
+  const medium = roomOf(MEDIUM_BUDGET_BYTES, waitMs);
+  const large = roomOf(Math.max(BUDGET_BYTES, largestBytes), waitMs);
+  return {
+    reserve: (bytes, response) => (bytes <= MEDIUM_BYTES ? medium : large).reserve(bytes, response),
+  };
+}
+
+function roomOf(roomBytes: number, waitMs: number): BodyBudget {
+  let free = roomBytes;
   const waiting = new Set<Waiting>();
   const admitNext = () => {
     for (const next of waiting) {

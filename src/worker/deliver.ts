@@ -1,6 +1,6 @@
 import type { Completed, CompleteTaskArgs } from "../client/index.ts";
 import type { CliName } from "./cli-command.ts";
-import { type Answer, fileBytes, type RuntimeClient, type Work } from "./runtime-client.ts";
+import { type Answer, fileBytes, isRecord, type RuntimeClient, type Work } from "./runtime-client.ts";
 import type { TaskFolder } from "./task-folder.ts";
 
 /** Longer outputs are uploaded in a call of their own: in JSON they may be larger than the runtime takes. */
@@ -46,6 +46,7 @@ export async function deliver(
     const completion = { ...outcome, id: task.id, lease_id: lease.id, metrics: { duration_ms: durationMs } };
     const answer = await client.insist(
       (runtime, signal) => runtime.completeTask(completion, { signal }),
+      isRecord,
       COMPLETION_WITHIN_MS,
       giveUp,
     );
@@ -61,11 +62,13 @@ export async function deliver(
     if (!isTooMuch(completed)) return completed;
   }
   const uploaded = await client.insist(
-    (runtime, signal) =>
+    // What a command has left behind may still change the file, so each attempt measures it.
+    async (runtime, signal) =>
       runtime.uploadOutput(
-        { id: task.id, bytes: fileBytes(folder.outputFile, sizeBytes) },
+        { id: task.id, bytes: fileBytes(folder.outputFile, await folder.outputBytes()) },
         { signal, headers: { "X-Lease-Id": lease.id } },
       ),
+    (value) => isRecord(value) && typeof value.output_id === "string",
     UPLOAD_WITHIN_MS,
     giveUp,
   );

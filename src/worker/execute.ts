@@ -5,7 +5,7 @@ import type { Command } from "./cli-command.ts";
 import { deliver, type Outcome } from "./deliver.ts";
 import { sendLiveOutput } from "./live-output.ts";
 import { runCommand } from "./run-command.ts";
-import type { RuntimeClient, Work } from "./runtime-client.ts";
+import { isAnything, isRecord, type RuntimeClient, type Work } from "./runtime-client.ts";
 import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
 
 const BEAT_WITHIN_MS = 10_000;
@@ -36,7 +36,11 @@ export async function releaseTask(
 ): Promise<void> {
   const released = { id: task.id, lease_id: lease.id, reason, started };
   for (let tries = 0; tries < RELEASE_TRIES; tries++) {
-    const answer = await client.ask((runtime, signal) => runtime.releaseTask(released, { signal }), RELEASE_WITHIN_MS);
+    const answer = await client.ask(
+      (runtime, signal) => runtime.releaseTask(released, { signal }),
+      isAnything,
+      RELEASE_WITHIN_MS,
+    );
     if (answer.ok || answer.status > 0) return;
   }
 }
@@ -158,13 +162,15 @@ async function beat(
   while (!delivered.aborted) {
     const answer = await client.ask(
       (runtime, signal) => runtime.heartbeatTask(held, { signal }),
+      isRecord,
       BEAT_WITHIN_MS,
       delivered,
     );
     if (answer.ok) {
       const { cancel, next_heartbeat_ms } = answer.value;
       if (cancel) stop.abort("was stopped: the task was cancelled");
-      if (typeof next_heartbeat_ms === "number") pauseMs = Math.max(SHORTEST_BEAT_MS, next_heartbeat_ms);
+      if (typeof next_heartbeat_ms === "number")
+        pauseMs = Math.min(LONGEST_BEAT_MS, Math.max(SHORTEST_BEAT_MS, next_heartbeat_ms));
     } else if (answer.status === 404 || answer.status === 409) {
       return stop.abort("was stopped: its lease was lost");
     } else if (!delivered.aborted) {

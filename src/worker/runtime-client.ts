@@ -30,6 +30,29 @@ export type Answer<Value> =
 /** Makes one call of the client, under the signal. */
 export type Call<Value> = (client: Client, signal: AbortSignal) => Promise<Value>;
 
+/** True for an answer that has what the worker needs of it. */
+export type Check = (value: unknown) => boolean;
+type Fields = Record<string, unknown>;
+export const isRecord = (value: unknown): value is Fields => typeof value === "object" && value !== null;
+/** Nothing is needed of the answer. */
+export const isAnything: Check = () => true;
+/** What a claim answers: nothing, or tasks with all that `Work` has. */
+export const isClaimed: Check = (value) =>
+  value === undefined || (isRecord(value) && Array.isArray(value.tasks) && value.tasks.every(isWork));
+
+function isWork(value: unknown): boolean {
+  if (!isRecord(value) || !isRecord(value.task) || !isRecord(value.lease)) return false;
+  const { id, prompt, context_hints, policy } = value.task;
+  const texts = [id, prompt, value.lease.id].every((text) => typeof text === "string");
+  return (
+    texts &&
+    Array.isArray(context_hints) &&
+    isRecord(policy) &&
+    [policy.timeout_sec, value.lease.ttl_seconds].every(isDuration)
+  );
+}
+const isDuration = (value: unknown) => typeof value === "number" && value > 0;
+
 /** How long a result is sent again: by then the runtime may be back, or there may be a new key. */
 const OFFERED_FOR_MS = 3_600_000;
 const FIRST_PAUSE_MS = 500;
@@ -39,13 +62,16 @@ export const REFUSED_PAUSE_MS = 30_000;
 
 /** The typed client, as a worker uses it: with a deadline for each call, and patience for what must arrive. */
 export interface RuntimeClient {
-  /** Makes the call once, within that time. Never rejects: a call that `signal` ended is one that was not answered. */
-  ask<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal): Promise<Answer<Value>>;
+  /**
+   * Makes the call once, within that time. Never rejects: a call that `signal` ended is one that was not answered, and so is an answer that is not
+   * `right`, since something in front of the runtime may have made it.
+   */
+  ask<Value>(call: Call<Value>, right: Check, withinMs: number, signal?: AbortSignal): Promise<Answer<Value>>;
   /**
    * Makes the call again, with longer and longer pauses, until the runtime has accepted or refused it for good. A refused key is not for good, since
    * a new key may come. Throws when an hour has passed, or `signal` is aborted.
    */
-  insist<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal): Promise<Answer<Value>>;
+  insist<Value>(call: Call<Value>, right: Check, withinMs: number, signal?: AbortSignal): Promise<Answer<Value>>;
   /** Reads the key again after a 401. True when there is a new one. */
   renewKey(): Promise<boolean>;
 }
@@ -70,10 +96,18 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
     fetch: (url, request) => fetch(url, { ...request, dispatcher }),
   });
 
-  async function ask<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal): Promise<Answer<Value>> {
+  async function ask<Value>(
+    call: Call<Value>,
+    right: Check,
+    withinMs: number,
+    signal?: AbortSignal,
+  ): Promise<Answer<Value>> {
     const late = () => new Error(`no answer within ${withinMs} ms`);
     try {
-      return { ok: true, value: await withDeadline(withinMs, late, signal, (ended) => call(client, ended)) };
+      const value = await withDeadline(withinMs, late, signal, (ended) => call(client, ended));
+      return right(value)
+        ? { ok: true, value }
+        : { ok: false, status: 0, error: "the answer is not what was asked for" };
     } catch (error) {
       if (!(error instanceof Refused)) return { ok: false, status: 0, error: messageOf(error) };
       const { status, message, retryAfterSeconds } = error;
@@ -83,11 +117,11 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
 
   return {
     ask,
-    async insist(call, withinMs, signal) {
+    async insist(call, right, withinMs, signal) {
       const giveUpAt = performance.now() + OFFERED_FOR_MS;
       for (let failures = 0; ; failures++) {
         signal?.throwIfAborted();
-        const answer = await ask(call, withinMs, signal);
+        const answer = await ask(call, right, withinMs, signal);
         if (answer.ok || isForGood(answer.status)) return answer;
         if (performance.now() > giveUpAt)
           throw new Error(`given up after an hour; the last answer: ${answer.status || ""} ${answer.error}`);

@@ -114,7 +114,9 @@ command_word() {
 command_fault() {
   word=$(command_word)
   if [ -n "$word" ] && ! command -v "$word" > /dev/null 2>&1; then
-    echo "The command \"$word\" of $OPTION is not found on this machine, or may not be run. Install it, or give its whole path."
+    hint='give its whole path'
+    [ "$OPTION" = --cli ] && hint='add its folder to PATH'
+    echo "The command \"$word\" of $OPTION is not found on this machine, or may not be run. Install it, or $hint."
   else
     sh -n -c "$EXEC" 2>&1 | sed -n "1s/^/The command of $OPTION is not valid: /p"
   fi

@@ -79,12 +79,13 @@ describe("large bodies", () => {
     let isAnswered = false;
     const answer = api
       .post(TASKS)
-      .send({ prompt: "x".repeat(MB) })
+      .send({ prompt: "x".repeat(3 * MB) })
       .then(({ status }) => {
         isAnswered = true;
         return status;
       });
-    await api.post(TASKS).send({ context_id: "c", agent_slug: "a", prompt: "p" }).expect(201);
+    for (const prompt of ["p", "x".repeat(MB)])
+      await api.post(TASKS).send({ context_id: "c", agent_slug: "a", prompt }).expect(201);
     await api.get("/api/runtime/health").expect(200);
     expect(isAnswered).toBe(false);
     others[0]?.destroy();
@@ -109,7 +110,7 @@ describe("large bodies", () => {
     const budget = createBodyBudget(MB, 60_000);
     const [first, second] = [new EventEmitter() as unknown as Response, new EventEmitter() as unknown as Response];
     await budget.reserve(20 * MB, first);
-    const waiting = budget.reserve(MB, second);
+    const waiting = budget.reserve(3 * MB, second);
     second.emit("close");
     await expect(waiting).rejects.toMatchObject({ status: 503 });
   });

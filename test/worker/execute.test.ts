@@ -1,11 +1,13 @@
 import { randomUUID } from "node:crypto";
-import { getEventListeners } from "node:events";
+import { getEventListeners, once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openApiKey } from "../../src/worker/api-key.ts";
 import { execute } from "../../src/worker/execute.ts";
 import { runCommand } from "../../src/worker/run-command.ts";
-import { createRuntimeClient } from "../../src/worker/runtime-client.ts";
+import { createRuntimeClient, isClaimed, isRecord } from "../../src/worker/runtime-client.ts";
 import { createTaskFolder } from "../../src/worker/task-folder.ts";
 import { variablesOf } from "../../src/worker/task-inputs.ts";
 import { startApp } from "../support/app.ts";
@@ -38,6 +40,28 @@ describe("a task's execution", () => {
     const sessionOf = (resume_session: string) => variablesOf({ ...work, resume_session }, {}).BLOOM_RESUME_SESSION;
     expect(sessionOf("01a2-b_c.d:e")).toBe("01a2-b_c.d:e");
     for (const text of ["--dangerously", "-c", "a b", "$(id)", ""]) expect(sessionOf(text)).toBe("");
+  });
+
+  it("takes an answer without what was asked for as none", async () => {
+    const answers = ["null", "", '{"tasks":{}}', '{"tasks":[null]}', '{"tasks":[{"task":{},"lease":{}}]}'];
+    const server = createServer((_request, response) =>
+      response.setHeader("X-Bloom-Runtime", "1").end(answers[0]),
+    ).listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const client = createRuntimeClient(`http://127.0.0.1:${port}`, await openApiKey(undefined, undefined));
+    const { id } = task;
+    for (; answers.length > 0; answers.shift()) {
+      const beat = client.ask((runtime, signal) => runtime.heartbeatTask({ id }, { signal }), isRecord, 20_000);
+      const claim = client.ask(
+        (runtime, signal) => runtime.claimTasks({ worker_id: "w" }, { signal }),
+        isClaimed,
+        20_000,
+      );
+      if (!answers[0]?.startsWith("{")) expect(await beat).toMatchObject({ ok: false, status: 0 });
+      if (answers[0] !== "") expect(await claim).toMatchObject({ ok: false, status: 0 });
+    }
   });
 
   it("leaves no listener behind", async () => {
