@@ -67,7 +67,7 @@ describe("npm run key", { timeout: 60_000 }, () => {
     expect(await run("create", "--name", "Admin", "--role", "read")).toEqual({
       code: 1,
       out: "",
-      err: `${where}The audit names others "Admin"; take another name for the key.\n`,
+      err: `${where}The name "Admin" has another meaning in the audit log; choose another name for the key.\n`,
     });
     await run("create", "--name", "a", "--role", "read");
     expect((await run("create", "--name", "a", "--role", "work")).err).toContain(

@@ -308,7 +308,9 @@ describe("a named key", () => {
   it.each(["admin", "api", "membridge", "operator", "router", "runtime", "Runtime"])(
     "is not called %s, whom the audit knows as another",
     async (name) => {
-      await expect(createKey(db, name, "read")).rejects.toThrow(`The audit names others "${name}"`);
+      await expect(createKey(db, name, "read")).rejects.toThrow(
+        `The name "${name}" has another meaning in the audit log`,
+      );
     },
   );
 
