@@ -35,15 +35,17 @@ function sumOf(rows: RowCounts): string {
 /** What a backup leaves to the operator. */
 function notIncluded({ minio, settingsKey, dataDir }: Config, verb: "backup" | "restore"): string[] {
   const keyFile = resolve(dataDir, "settings.key");
+  const whereKeyFileGoes = {
+    backup: `The key that encrypts the saved admin key is not in it: keep ${keyFile} too, in another place than the backup.`,
+    restore: `Before the next start, put the settings.key of the earlier service at ${keyFile}: without it, the saved admin key and the secrets of webhooks cannot be read.`,
+  };
   const where = minio && `${minio.endPoint}:${minio.port}`;
   return [
     minio
       ? `The outputs in the bucket ${minio.bucket} at ${where} are not in it: copy or mirror that bucket by itself.`
       : "No bucket is set (MINIO_ENDPOINT); outputs that lie in one are not in it.",
     settingsKey === undefined
-      ? verb === "backup"
-        ? `The key that encrypts the saved admin key is not in it: keep ${keyFile} too, in another place than the backup.`
-        : `Before the next start, put the settings.key of the earlier service at ${keyFile}: without it, the saved admin key and the secrets of webhooks cannot be read.`
+      ? whereKeyFileGoes[verb]
       : "SETTINGS_KEY, which encrypts the saved admin key, is not in it: keep it too, in another place than the backup.",
   ];
 }

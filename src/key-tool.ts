@@ -1,5 +1,6 @@
 /** `npm run key` creates, lists and revokes named keys, in the database at DATABASE_URL or in the embedded one, whether the service runs or not. */
 import { parseArgs } from "node:util";
+import { endWhenNobodyReads } from "./closed-output.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { KEY_NAME, KEY_NAME_RULE } from "./contract/key-records.ts";
 import { type Db, openDatabase } from "./db/client.ts";
@@ -81,6 +82,7 @@ async function printKeys(db: Db): Promise<void> {
 
 const print = (line: string) => void process.stdout.write(`${line}\n`);
 
+endWhenNobodyReads();
 main(process.argv.slice(2)).catch((error: unknown) => {
   const isSentence = error instanceof StartError || error instanceof Refusal;
   process.stderr.write(`${isSentence ? error.message : stackOf(error)}\n`);

@@ -110,7 +110,7 @@ export type Cause = {
   kind?: string;
   /** How many attempts, workers, tasks or refusals. */
   count?: number;
-  /** Of how many. */
+  /** Of how many: the most attempts, or the worker's slots. */
   of?: number;
 };
 
@@ -265,7 +265,7 @@ export type Explanation = {
   status: "queued" | "leased" | "running" | "completed" | "failed" | "dead" | "cancelled";
   /** Why it is in its state: one or two sentences for a person. */
   reason: string;
-  /** The same for programs. */
+  /** The reasons of the state as codes, for programs. */
   because: Cause[];
   /** When it may be leased; null: that time has come. In epoch milliseconds. */
   due_at: number | null;
@@ -290,7 +290,7 @@ export type Explanation = {
     worker_id: string;
     /** Why it has not got the task; none: it could take it now. */
     reasons: string[];
-    /** The same reasons in the same order, for programs. */
+    /** These reasons as codes, in the same order, for programs. */
     because: Cause[];
   }>;
 };

@@ -1,6 +1,6 @@
 /** A client of BLOOM Runtime for Node and browsers: a method for each call, lists page by page, and the streams. It needs fetch and nothing else. */
 import { type Args, fillIn, nextIn, queryOf } from "./address.ts";
-import { type ClientOptions, createSender, jsonOf, type Next, type Options, type Page } from "./call.ts";
+import { type Bytes, type ClientOptions, createSender, jsonOf, type Next, type Options, type Page } from "./call.ts";
 import { ADDRESSES, type Methods } from "./calls.ts";
 import { createStreams, type Streams } from "./streams.ts";
 
@@ -26,7 +26,7 @@ export function createClient(options: ClientOptions): Client {
           ...(hasBody && { "Content-Type": "application/json" }),
           ...headers,
         },
-        body: hasBody ? JSON.stringify(others) : (others.bytes as Blob | undefined),
+        body: hasBody ? JSON.stringify(others) : (others.bytes as Bytes | undefined),
         signal,
       });
       if (bytes === "answered") return response;

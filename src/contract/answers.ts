@@ -102,7 +102,7 @@ const holder = z.object({
 const workerReasons = z.object({
   worker_id: worker("A worker."),
   reasons: z.array(z.string()).describe("Why it has not got the task; none: it could take it now."),
-  because: z.array(cause).describe("The same reasons in the same order, for programs."),
+  because: z.array(cause).describe("These reasons as codes, in the same order, for programs."),
 });
 
 export const explanation = z
@@ -110,7 +110,7 @@ export const explanation = z
     task_id: id("The task."),
     status: z.enum(TASK_STATUSES).describe("The task's state."),
     reason: words("Why it is in its state: one or two sentences for a person."),
-    because: z.array(cause).describe("The same for programs."),
+    because: z.array(cause).describe("The reasons of the state as codes, for programs."),
     due_at: time("When it may be leased; null: that time has come.").nullable(),
     last_error: words("What was said when the last attempt ended without success.").nullable(),
     holder: holder.describe("Who holds it.").nullable(),

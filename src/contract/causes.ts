@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { count, id, list, time, words, worker } from "./record-fields.ts";
 
-/** Of the task itself. */
+/** The causes that the task itself has. */
 const OF_TASK = [
   "completed",
   "cancelled",
@@ -25,7 +25,7 @@ const OF_TASK = [
   "ends_unstarted",
   "attempt_ended",
 ] as const;
-/** Of one worker. */
+/** The causes that one worker has. */
 const OF_WORKER = [
   "not_online",
   "no_cli",
@@ -57,7 +57,7 @@ export const cause = z
     state: words("The worker's state.", "offline").exactOptional(),
     kind: words("The kind of the rest.", "rate_limited").exactOptional(),
     count: count("How many attempts, workers, tasks or refusals.", 1).exactOptional(),
-    of: count("Of how many.", 1).exactOptional(),
+    of: count("Of how many: the most attempts, or the worker's slots.", 1).exactOptional(),
   })
   .meta({ id: "Cause", description: "A reason as a code, with what it is about." });
 

@@ -1,6 +1,8 @@
 /** The values that columns may have: the statuses, and what lies in those that hold JSON. */
+
+/** Whether a task in a state waits for a worker, is held by a lease, or needs no more work. */
 type StateKind = "waiting" | "held" | "ended";
-/** The states of a task, what each means, and of which kind it is: a waiting task has no lease, and one that has ended needs no more work. */
+/** The states of a task, what each means, and of which kind it is: a waiting task has no lease. */
 const TASK_STATES = {
   queued: { kind: "waiting", meaning: "it waits for a worker" },
   leased: { kind: "held", meaning: "a worker has it" },

@@ -2,7 +2,7 @@
 import pg from "pg";
 import { isFunctionRefused, NotWritable } from "./faults.ts";
 import { serverAddresses } from "./server-addresses.ts";
-import { TIMELINE, timelineNumber } from "./timeline.ts";
+import { TIMELINE, timelineNumber, UNSAID_TIMELINE } from "./timeline.ts";
 
 /** A server that has vanished may not answer at all. */
 const ANSWER_WITHIN_MS = 2_000;
@@ -94,7 +94,7 @@ async function askServer(address: string): Promise<Primary> {
     const ask = (timeline: string) => client.query<{ timeline: string | null }>(writable(timeline));
     const { rows } = await ask(TIMELINE).catch((error) => {
       // Without a timeline, the first server that takes changes is the primary: the provider sees to it that there is one.
-      if (isFunctionRefused(error)) return ask("case when not pg_is_in_recovery() then '00000000' end");
+      if (isFunctionRefused(error)) return ask(UNSAID_TIMELINE);
       throw error;
     });
     const timeline = rows[0]?.timeline ?? null;

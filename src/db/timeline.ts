@@ -6,11 +6,14 @@
  */
 export const TIMELINE = "case when not pg_is_in_recovery() then left(pg_walfile_name(pg_current_wal_lsn()), 8) end";
 
-/** The same in a database that is migrated, where a server that refuses the functions has the timeline `UNKNOWN_TIMELINE`. */
+/** In SQL, the timeline in a database that is migrated: `UNKNOWN_TIMELINE` where the server refuses the functions. */
 export const STORED_TIMELINE = "bloom_runtime.timeline()";
 
 /** The number of the timeline on a server that does not say it. */
 export const UNKNOWN_TIMELINE = 0;
+
+/** In SQL, the digits of `UNKNOWN_TIMELINE`; null on a standby. */
+export const UNSAID_TIMELINE = `case when not pg_is_in_recovery() then '${String(UNKNOWN_TIMELINE).padStart(8, "0")}' end`;
 
 /** The number of such a timeline. */
 export const timelineNumber = (digits: string): number => Number.parseInt(digits, 16);

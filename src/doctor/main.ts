@@ -6,6 +6,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { pino } from "pino";
+import { endWhenNobodyReads } from "../closed-output.ts";
 import { type Config, loadConfig } from "../config.ts";
 import { type Db, openDatabase } from "../db/client.ts";
 import { joinServer, type Server } from "../db/given-or-embedded-server.ts";
@@ -103,15 +104,11 @@ async function checkDatabase(db: Db, config: Config, isMembridgeWanted: boolean)
   await run("The labels", () => database.checkLabels(db));
 }
 
-// Whoever reads only the first lines, as `head` does, has heard enough.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(isSomethingWrong ? 1 : 0);
-});
-
+const exitCode = () => (isSomethingWrong ? 1 : 0);
+endWhenNobodyReads(exitCode);
 main()
   .catch((error: unknown) => say(wrong(`The doctor itself failed: ${messageOf(error)}`, "Report this.")))
   .finally(() => {
     process.stdout.write(isSomethingWrong ? "\nSomething is wrong.\n" : "\nNothing is wrong.\n");
-    process.exitCode = isSomethingWrong ? 1 : 0;
+    process.exitCode = exitCode();
   });

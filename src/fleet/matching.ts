@@ -27,7 +27,7 @@ interface Part {
   allows: (ofTask: OfTask, ofWorker: OfWorker) => SQL;
   /** In SQL, why the worker may not: a text that goes on after the worker's name. */
   refusal: (ofTask: OfTask, ofWorker: OfWorker) => SQL;
-  /** The same for programs: the code, and as JSON in SQL what it is about. Without this, the code is `not_allowed`. */
+  /** The refusal for programs: its code, and as JSON in SQL what it is about. Without a cause, the code is `not_allowed`. */
   cause?: { code: Cause["code"]; about: (ofTask: OfTask, ofWorker: OfWorker) => SQL };
   /** A quick form of "exists (select from able where allows)", where `able` is a CTE with rows of `workers`. */
   allowsOneOf?: (ofTask: OfTask, able: SQL) => SQL;

@@ -154,7 +154,8 @@ export async function explainWorkers(db: Db, task: Task): Promise<Explanation["w
   );
 }
 
-const timeText = (ms: number) => new Date(ms).toISOString();
+/** A time for people, in UTC. */
+export const timeText = (ms: number) => new Date(ms).toISOString();
 
 const endIn = (stop: { until: number | null } | null) => (stop?.until == null ? {} : { until: stop.until });
 

@@ -46,9 +46,9 @@ export async function deliver(
     const completion = { ...outcome, id: task.id, lease_id: lease.id, metrics: { duration_ms: durationMs } };
     const answer = await client.insist(
       (runtime, signal) => runtime.completeTask(completion, { signal }),
-      isRecord,
       COMPLETION_WITHIN_MS,
       giveUp,
+      isRecord,
     );
     return { ...answer, handedIn };
   };
@@ -68,9 +68,9 @@ export async function deliver(
         { id: task.id, bytes: fileBytes(folder.outputFile, await folder.outputBytes()) },
         { signal, headers: { "X-Lease-Id": lease.id } },
       ),
-    (value) => isRecord(value) && typeof value.output_id === "string",
     UPLOAD_WITHIN_MS,
     giveUp,
+    (value) => isRecord(value) && typeof value.output_id === "string",
   );
   if (uploaded.ok) return complete({ ...result, output_id: uploaded.value.output_id }, `${sizeBytes} bytes uploaded`);
   const handedIn = `an error, since the output of ${sizeBytes} bytes was refused`;

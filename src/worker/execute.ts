@@ -5,7 +5,7 @@ import type { Command } from "./cli-command.ts";
 import { deliver, type Outcome } from "./deliver.ts";
 import { sendLiveOutput } from "./live-output.ts";
 import { runCommand } from "./run-command.ts";
-import { isAnything, isRecord, type RuntimeClient, type Work } from "./runtime-client.ts";
+import { isRecord, type RuntimeClient, type Work } from "./runtime-client.ts";
 import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
 
 const BEAT_WITHIN_MS = 10_000;
@@ -36,11 +36,7 @@ export async function releaseTask(
 ): Promise<void> {
   const released = { id: task.id, lease_id: lease.id, reason, started };
   for (let tries = 0; tries < RELEASE_TRIES; tries++) {
-    const answer = await client.ask(
-      (runtime, signal) => runtime.releaseTask(released, { signal }),
-      isAnything,
-      RELEASE_WITHIN_MS,
-    );
+    const answer = await client.ask((runtime, signal) => runtime.releaseTask(released, { signal }), RELEASE_WITHIN_MS);
     if (answer.ok || answer.status > 0) return;
   }
 }
@@ -162,9 +158,9 @@ async function beat(
   while (!delivered.aborted) {
     const answer = await client.ask(
       (runtime, signal) => runtime.heartbeatTask(held, { signal }),
-      isRecord,
       BEAT_WITHIN_MS,
       delivered,
+      isRecord,
     );
     if (answer.ok) {
       const { cancel, next_heartbeat_ms } = answer.value;

@@ -1,6 +1,6 @@
 import { open } from "node:fs/promises";
 import { pause } from "../abort-signals.ts";
-import { isAnything, type RuntimeClient, type Work } from "./runtime-client.ts";
+import type { RuntimeClient, Work } from "./runtime-client.ts";
 
 const EVERY_MS = 1_000;
 const SEND_WITHIN_MS = 5_000;
@@ -37,7 +37,6 @@ export async function sendLiveOutput(
       const piece = { id: task.id, lease_id: lease.id, seq, text: unsent };
       const answer = await client.ask(
         (runtime, signal) => runtime.addLiveOutput(piece, { signal }),
-        isAnything,
         SEND_WITHIN_MS,
         over,
       );

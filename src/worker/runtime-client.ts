@@ -34,8 +34,6 @@ export type Call<Value> = (client: Client, signal: AbortSignal) => Promise<Value
 export type Check = (value: unknown) => boolean;
 type Fields = Record<string, unknown>;
 export const isRecord = (value: unknown): value is Fields => typeof value === "object" && value !== null;
-/** Nothing is needed of the answer. */
-export const isAnything: Check = () => true;
 /** What a claim answers: nothing, or tasks with all that `Work` has. */
 export const isClaimed: Check = (value) =>
   value === undefined || (isRecord(value) && Array.isArray(value.tasks) && value.tasks.every(isWork));
@@ -66,12 +64,12 @@ export interface RuntimeClient {
    * Makes the call once, within that time. Never rejects: a call that `signal` ended is one that was not answered, and so is an answer that is not
    * `right`, since something in front of the runtime may have made it.
    */
-  ask<Value>(call: Call<Value>, right: Check, withinMs: number, signal?: AbortSignal): Promise<Answer<Value>>;
+  ask<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal, right?: Check): Promise<Answer<Value>>;
   /**
    * Makes the call again, with longer and longer pauses, until the runtime has accepted or refused it for good. A refused key is not for good, since
    * a new key may come. Throws when an hour has passed, or `signal` is aborted.
    */
-  insist<Value>(call: Call<Value>, right: Check, withinMs: number, signal?: AbortSignal): Promise<Answer<Value>>;
+  insist<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal, right?: Check): Promise<Answer<Value>>;
   /** Reads the key again after a 401. True when there is a new one. */
   renewKey(): Promise<boolean>;
 }
@@ -98,16 +96,16 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
 
   async function ask<Value>(
     call: Call<Value>,
-    right: Check,
     withinMs: number,
     signal?: AbortSignal,
+    right?: Check,
   ): Promise<Answer<Value>> {
     const late = () => new Error(`no answer within ${withinMs} ms`);
     try {
       const value = await withDeadline(withinMs, late, signal, (ended) => call(client, ended));
-      return right(value)
-        ? { ok: true, value }
-        : { ok: false, status: 0, error: "the answer is not what was asked for" };
+      return right && !right(value)
+        ? { ok: false, status: 0, error: "the answer is not what was asked for" }
+        : { ok: true, value };
     } catch (error) {
       if (!(error instanceof Refused)) return { ok: false, status: 0, error: messageOf(error) };
       const { status, message, retryAfterSeconds } = error;
@@ -117,11 +115,11 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
 
   return {
     ask,
-    async insist(call, right, withinMs, signal) {
+    async insist(call, withinMs, signal, right) {
       const giveUpAt = performance.now() + OFFERED_FOR_MS;
       for (let failures = 0; ; failures++) {
         signal?.throwIfAborted();
-        const answer = await ask(call, right, withinMs, signal);
+        const answer = await ask(call, withinMs, signal, right);
         if (answer.ok || isForGood(answer.status)) return answer;
         if (performance.now() > giveUpAt)
           throw new Error(`given up after an hour; the last answer: ${answer.status || ""} ${answer.error}`);

@@ -7,7 +7,7 @@ import { commandFault } from "./can-run-command.ts";
 import type { Command } from "./cli-command.ts";
 import { execute, releaseTask } from "./execute.ts";
 import { createFitness } from "./rest-after-failures.ts";
-import { isAnything, isClaimed, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
+import { isClaimed, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 
 export interface WorkerOptions {
   name: string;
@@ -63,7 +63,6 @@ export async function work(
     for (let failures = 0; !draining.aborted; failures++) {
       const answer = await client.ask(
         (runtime, signal) => runtime.registerWorker(self, { signal }),
-        isAnything,
         REGISTER_WITHIN_MS,
         draining,
       );
@@ -85,7 +84,6 @@ export async function work(
     log.warn({ seconds, reason }, "rests");
     await client.ask(
       (runtime, signal) => runtime.restWorker({ id: name, seconds, reason }, { signal }),
-      isAnything,
       TELL_WITHIN_MS,
       giveUp,
     );
@@ -120,9 +118,9 @@ export async function work(
     // Draining does not abort the claim: tasks that it just got would be lost until their leases end.
     const answer = await client.ask(
       (runtime, signal) => runtime.claimTasks(asked, { signal }),
-      isClaimed,
       CLAIM_WITHIN_MS,
       giveUp,
+      isClaimed,
     );
     if (answer.ok) {
       failures = 0;
@@ -149,7 +147,6 @@ export async function work(
   // Without this, the router would choose the worker for another minute, until its silence is noticed.
   await client.ask(
     (runtime, signal) => runtime.registerWorker({ ...self, status: "offline" }, { signal }),
-    isAnything,
     TELL_WITHIN_MS,
     giveUp,
   );

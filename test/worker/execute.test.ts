@@ -53,11 +53,17 @@ describe("a task's execution", () => {
     const client = createRuntimeClient(`http://127.0.0.1:${port}`, await openApiKey(undefined, undefined));
     const { id } = task;
     for (; answers.length > 0; answers.shift()) {
-      const beat = client.ask((runtime, signal) => runtime.heartbeatTask({ id }, { signal }), isRecord, 20_000);
+      const beat = client.ask(
+        (runtime, signal) => runtime.heartbeatTask({ id }, { signal }),
+        20_000,
+        undefined,
+        isRecord,
+      );
       const claim = client.ask(
         (runtime, signal) => runtime.claimTasks({ worker_id: "w" }, { signal }),
-        isClaimed,
         20_000,
+        undefined,
+        isClaimed,
       );
       if (!answers[0]?.startsWith("{")) expect(await beat).toMatchObject({ ok: false, status: 0 });
       if (answers[0] !== "") expect(await claim).toMatchObject({ ok: false, status: 0 });

@@ -1,4 +1,4 @@
-/** One account: its limits, the workers that use it with what they run, and what it has used. */
+/** The page of an account: its limits, the workers that use it with what they run, and what it has used. */
 import type { SlimTask, UsageSum, Worker } from "../../client/index.ts";
 import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
