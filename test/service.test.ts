@@ -9,6 +9,7 @@ import { afterAll, describe, expect, it, vi } from "vitest";
 import { connectServer } from "../src/db/given-or-embedded-server.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
+import { freePort } from "./support/free-port.ts";
 import { launch } from "./support/launch.ts";
 import { runToExit, startProcess } from "./support/process.ts";
 
@@ -171,14 +172,6 @@ describe("the process", () => {
     await expect(starting).rejects.toThrow(/^The database .* is encoded in LATIN1, .*'UTF8'/);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function waitingForLocks(): Promise<number> {
   const rows = await query(

@@ -2,13 +2,8 @@
  * `npm run bench -- --size 1000000 --clients 16`: lifecycles and reads over HTTP, on empty tables and on full ones, beside what the same
  * machine does at most. `--json` prints all numbers; `--check` compares the ratios with expected.json, and exits 1 where one is missed.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import pg from "pg";
-import { pino } from "pino";
-import { startEmbedded } from "../../src/embedded/start.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
 import { settingsFor, startObjectStore } from "../support/object-store.ts";
@@ -17,6 +12,7 @@ import { fill } from "./fill.ts";
 import { expressFloor, sqlFloor } from "./floors.ts";
 import { growthOf } from "./growth.ts";
 import { connect, load } from "./load.ts";
+import { openPostgres } from "./postgres.ts";
 import { idleShare, peakRssMb } from "./process.ts";
 import { misses, type Report, tableOf } from "./report.ts";
 import { sweepMany } from "./sweep.ts";
@@ -40,16 +36,10 @@ if (![size, clients].every((n) => Number.isInteger(n) && n > 0) || !(seconds > 0
 }
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
-const folder = await mkdtemp(join(tmpdir(), "bloom-bench-"));
-const given = process.env.TEST_DATABASE_URL;
-const postgres = given
-  ? { url: given, stop: async () => {} }
-  : await startEmbedded({ dataDir: folder, log: pino({ level: "silent" }) });
-const admin = new pg.Client({ connectionString: postgres.url });
-await admin.connect();
+const { url: serverUrl, admin, folder, close } = await openPostgres();
 const database = `bloom_bench_${process.pid}`;
 await admin.query(`create database ${database}`);
-const url = withDatabase(postgres.url, database);
+const url = withDatabase(serverUrl, database);
 const client = new pg.Client({ connectionString: url });
 await client.connect();
 
@@ -133,9 +123,7 @@ await withBucket.exited;
 await store.stop();
 await client.end();
 await admin.query(`drop database ${database} with (force)`);
-await admin.end();
-await postgres.stop();
-await rm(folder, { recursive: true, force: true });
+await close();
 
 const whole: Report = { ...report, bucket };
 process.stdout.write(values.json ? `${JSON.stringify(whole, null, 2)}\n` : tableOf(whole));

@@ -3,20 +3,16 @@
  * that many finished tasks, waiting workers and listeners, beside the same on a small service. `--check` exits with 1 where the median of one is more than
  * twice that of the small service. The PostgreSQL is that at TEST_DATABASE_URL, else the embedded one.
  */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import pg from "pg";
-import { pino } from "pino";
-import { startEmbedded } from "../../src/embedded/start.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
 import buildPrograms from "../support/programs.ts";
 import { openListeners, openWaitingWorkers } from "./crowd.ts";
 import { fill } from "./fill.ts";
 import { connect, type Timing, timingOf } from "./load.ts";
+import { openPostgres } from "./postgres.ts";
 import { peakRssMb } from "./process.ts";
 
 const { values } = parseArgs({
@@ -51,13 +47,7 @@ const READS = {
   health: () => "/health",
 };
 
-const folder = await mkdtemp(join(tmpdir(), "bloom-bench-"));
-const given = process.env.TEST_DATABASE_URL;
-const postgres = given
-  ? { url: given, stop: async () => {} }
-  : await startEmbedded({ dataDir: folder, log: pino({ level: "silent" }) });
-const admin = new pg.Client({ connectionString: postgres.url });
-await admin.connect();
+const { url: serverUrl, admin, folder, close } = await openPostgres();
 await buildPrograms();
 
 async function until(what: string, isThere: () => boolean): Promise<number> {
@@ -81,7 +71,7 @@ async function measure(size: Size): Promise<Measured> {
   process.stderr.write(`${size.tasks} tasks, ${size.waiting} waiting workers, ${size.listeners} listeners …\n`);
   const database = `bloom_scale_${process.pid}_${size.tasks}`;
   await admin.query(`create database ${database}`);
-  const url = withDatabase(postgres.url, database);
+  const url = withDatabase(serverUrl, database);
   const limits = { RATE_LIMIT_PER_MINUTE: "0", WORKER_CALLBACK_LIMIT_PER_MINUTE: "0" };
   const service = launch({ DATABASE_URL: url, DATA_DIR: folder, RUNTIME_API_KEY: KEY, ...limits });
   const base = `http://127.0.0.1:${await service.listening}`;
@@ -145,9 +135,7 @@ async function measure(size: Size): Promise<Measured> {
 
 const first = await measure(small);
 const second = await measure(large);
-await admin.end();
-await postgres.stop();
-await rm(folder, { recursive: true, force: true });
+await close();
 
 const ms = (value: number) => value.toFixed(1);
 const sizeText = ({ tasks, waiting, listeners }: Size) =>

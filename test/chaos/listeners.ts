@@ -1,14 +1,14 @@
 /** Those who are told what happens: listeners of the events, and the receiver of a webhook. At the end, each has got all that the audit tells. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import { createClient } from "../../src/client/client.ts";
 import { type Call, until } from "./fleet.ts";
 import type { Random } from "./random.ts";
+import { untilNoneLeft } from "./until-none-left.ts";
 
 /** When no more faults come, the last events may take as long as some of them are told within this time. */
-const STUCK_AFTER_MS = 60_000;
+const PATIENCE = { stuckAfterMs: 60_000, everyMs: 1_000 };
 /** What the webhook wants: types that are made from one action each. */
 const WANTED = [
   "task.created",
@@ -144,17 +144,11 @@ export async function findMissedEvents(
   );
   const seqs = rows.map(({ seq }) => seq);
   const entryIds = rows.filter(({ action }) => ACTIONS.includes(action)).map(({ id }) => id);
-  let fewest = Number.POSITIVE_INFINITY;
-  for (let movedAt = performance.now(); performance.now() - movedAt < STUCK_AFTER_MS; ) {
-    const ofListeners = listeners.map((listener) => listener.missing(seqs));
-    const left = ofListeners.reduce((sum, missing) => sum + missing, receiver.missing(entryIds));
-    if (left === 0) break;
-    if (left < fewest) movedAt = performance.now();
-    fewest = Math.min(fewest, left);
+  const missing = () => listeners.reduce((sum, listener) => sum + listener.missing(seqs), receiver.missing(entryIds));
+  await untilNoneLeft(missing, PATIENCE, async () => {
     // What was refused is tried again after minutes, which is longer than this run has patience for.
     await client.query("update runtime_webhook_deliveries set next_at = 0 where state = 'pending'");
     await client.query("delete from runtime_webhook_rests");
-    await delay(1_000);
-  }
+  });
   return (await Promise.all([...listeners.map((listener) => listener.finish(seqs)), receiver.finish(entryIds)])).flat();
 }

@@ -2,17 +2,16 @@
 import { randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import type pg from "pg";
 import { insistOn } from "./database-faults.ts";
 import type { Instance } from "./instances.ts";
+import { untilNoneLeft } from "./until-none-left.ts";
 
 /** For how many days the instances keep what has ended: longer than any run takes. */
 export const KEPT_DAYS = 1;
 const AGE_MS = 2 * 86_400_000;
-/** For so long, nothing may have been removed. */
-const STANDSTILL_MS = 60_000;
+const PATIENCE = { stuckAfterMs: 60_000, everyMs: 500 };
 const NOW = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
 
 /**
@@ -85,13 +84,7 @@ export class OldTasks {
       await client.query("update runtime_retention set held_by = null, held_until = 0");
       for (const instance of instances) await instance.restart("SIGTERM");
     }
-    let stayed = await left();
-    for (let movedAt = performance.now(); stayed > 0 && performance.now() - movedAt < STANDSTILL_MS; ) {
-      await delay(500);
-      const still = await left();
-      if (still < stayed) movedAt = performance.now();
-      stayed = still;
-    }
+    const stayed = await untilNoneLeft(left, PATIENCE);
     return [
       ...(stayed === 0 ? [] : [`${stayed} of ${this.old.size} tasks that ended two days ago were not removed`]),
       ...(await this.findRemoved(client)),

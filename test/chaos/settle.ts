@@ -1,10 +1,10 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import { type Call, handOut, requeueSome, type Worker } from "./fleet.ts";
 import type { Random } from "./random.ts";
+import { untilNoneLeft } from "./until-none-left.ts";
 
 /** When no more faults come, the rest of the work may take as long as some of it gets done within this time. */
-const STUCK_AFTER_MS = 120_000;
+const PATIENCE = { stuckAfterMs: 120_000, everyMs: 50 };
 
 /** Does the rest of the work without faults, until every task has come to its end or nothing gets done any more. `pass` is called in each round. */
 export async function settle(
@@ -17,18 +17,11 @@ export async function settle(
     (await client.query("select from llm_tasks where status in ('queued', 'leased', 'running', 'failed')")).rowCount ??
     0;
   await Promise.all(workers.map((worker) => worker.crash()));
-  let fewest = Number.POSITIVE_INFINITY;
-  let movedAt = startedAt;
-  for (;;) {
-    const left = await open();
-    if (left < fewest) movedAt = performance.now();
-    fewest = Math.min(fewest, left);
-    if (left === 0 || performance.now() - movedAt > STUCK_AFTER_MS) break;
+  await untilNoneLeft(open, PATIENCE, async () => {
     await requeueSome(call, random);
     await handOut(call, workers, random, true);
     await Promise.all(workers.map((worker) => worker.claim(true)));
     await pass(performance.now() - startedAt);
-    await delay(50);
-  }
+  });
   await Promise.all(workers.map((worker) => worker.finish()));
 }

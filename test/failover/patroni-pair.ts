@@ -6,7 +6,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { readPidFile } from "../../src/embedded/pid-file.ts";
-import { freePort } from "../proxies/proxies.ts";
+import { freePort } from "../support/free-port.ts";
 import type { ReplicatedPair } from "../support/replicated-pair.ts";
 
 const VERSIONS = "/usr/lib/postgresql";

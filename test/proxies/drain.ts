@@ -9,9 +9,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/embedded/start.ts";
+import { freePort } from "../support/free-port.ts";
 import { launch } from "../support/launch.ts";
 import buildPrograms from "../support/programs.ts";
-import { freePort, PROXIES, startProgram } from "./proxies.ts";
+import { PROXIES, startProgram } from "./proxies.ts";
 
 const CLIENTS = 8;
 const WORKERS = 20;

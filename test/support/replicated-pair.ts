@@ -1,6 +1,5 @@
 /** Two PostgreSQL servers with streaming replication, made of the embedded server's programs: a primary and its standby, which change their parts. */
 import { appendFile, mkdir, rm, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
@@ -12,6 +11,7 @@ import { readPidFile } from "../../src/embedded/pid-file.ts";
 import { launchPostmaster, type Postmaster } from "../../src/embedded/postmaster.ts";
 import { run } from "../../src/embedded/processes.ts";
 import { useFolder } from "./embedded-template.ts";
+import { freePort } from "./free-port.ts";
 
 const DATABASE = "bloom";
 const UP_WITHIN_MS = 60_000;
@@ -204,13 +204,4 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
     if (performance.now() > giveUpAt) throw new Error("PostgreSQL did not get there within a minute.");
     await delay(AGAIN_AFTER_MS);
   }
-}
-
-/** A port that nobody uses now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
