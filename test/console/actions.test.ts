@@ -148,7 +148,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await card("Membridge").getByLabel("Address").fill(`${membridge.url}/`);
     await card("Membridge").getByLabel("Admin key").fill(ADMIN_KEY);
     await card("Membridge").getByRole("button", { name: "Save" }).click();
-    await page.getByText("Saved.").waitFor();
+    await page.getByText("Saved.", { exact: true }).waitFor();
     await card("Membridge").getByRole("button", { name: "Test the connection" }).click();
     await card("Membridge").getByText("Membridge answers").waitFor();
     expect(await page.content()).not.toContain(ADMIN_KEY);

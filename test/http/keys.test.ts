@@ -269,8 +269,9 @@ describe("a named key", () => {
     const open = async (shown: string, path: string) => {
       const stop = new AbortController();
       const headers = { [HEADER]: shown, accept: "text/event-stream" };
-      const { status } = await fetch(url + R + path, { headers, signal: stop.signal });
-      return { status, stop: () => stop.abort() };
+      const response = await fetch(url + R + path, { headers, signal: stop.signal });
+      // Node.js ends the stream of a response that nothing refers to any more, when it collects garbage.
+      return { response, status: response.status, stop: () => stop.abort() };
     };
     const output = `/llm-tasks/${task.id}/stream`;
     const opened = await Promise.all(Array.from({ length: 200 }, (_, n) => open(key, n % 2 ? output : "/events")));
