@@ -480,6 +480,12 @@ export type Overview = {
     /** Since when the first of them waits. In epoch milliseconds. */
     since: number;
   }>;
+  /** The first 50 accounts by name; those at their limit before others. */
+  accounts: Account[];
+  /** Workers that need somebody, by name: the first five that are online and rest, and the first five that are lost or report `error`. Lost are those that fell silent without having said that they stop, and are not drained. */
+  workers_in_trouble: Worker[];
+  /** The newest six tasks that are `failed` or `dead`. */
+  failures: SlimTask[];
 };
 
 /** A message of the tool protocol that was refused. */

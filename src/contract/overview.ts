@@ -2,6 +2,8 @@
 import { z } from "zod";
 import { statsAnswer } from "./answers.ts";
 import { count, time, words } from "./record-fields.ts";
+import { slimTaskRecord } from "./slim-records.ts";
+import { accountRecord, workerRecord } from "./worker-record.ts";
 
 const untakeable = z
   .object({
@@ -12,21 +14,36 @@ const untakeable = z
   })
   .describe("Tasks with the same labels.");
 
-export const overviewAnswer = z
-  .object({
-    counts: statsAnswer,
-    oldest_due_ms: count("For how long the task that is due for longest has been queued; 0: none is due."),
-    slots: z
-      .object({
-        used: count("Active leases."),
-        free: count("How many more tasks the workers that are online could get."),
-      })
-      .describe("The room of the workers."),
-    ended_by_minute: z
-      .array(z.int())
-      .describe("How many attempts ended with a result in each of the last 60 minutes, the oldest minute first."),
-    untakeable: z.array(untakeable).describe("Queued tasks that no worker can take: the first five kinds."),
-  })
+const numbers = z.object({
+  counts: statsAnswer,
+  oldest_due_ms: count("For how long the task that is due for longest has been queued; 0: none is due."),
+  slots: z
+    .object({
+      used: count("Active leases."),
+      free: count("How many more tasks the workers that are online could get."),
+    })
+    .describe("The room of the workers."),
+  ended_by_minute: z
+    .array(z.int())
+    .describe("How many attempts ended with a result in each of the last 60 minutes, the oldest minute first."),
+  untakeable: z.array(untakeable).describe("Queued tasks that no worker can take: the first five kinds."),
+});
+
+const attention = z.object({
+  accounts: z.array(accountRecord).describe("The first 50 accounts by name; those at their limit before others."),
+  workers_in_trouble: z
+    .array(workerRecord)
+    .describe(
+      "Workers that need somebody, by name: the first five that are online and rest, and the first five that are lost or report `error`. Lost are those that fell silent without having said that they stop, and are not drained.",
+    ),
+  failures: z.array(slimTaskRecord).describe("The newest six tasks that are `failed` or `dead`."),
+});
+
+export const overviewAnswer = numbers
+  .extend(attention.shape)
   .meta({ id: "Overview", description: "How the work goes." });
 
-export type Overview = z.output<typeof overviewAnswer>;
+/** The numbers, which are read for many callers at once. */
+export type OverviewNumbers = z.output<typeof numbers>;
+/** What needs somebody, which is read for each caller. */
+export type Attention = z.output<typeof attention>;

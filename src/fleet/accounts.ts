@@ -14,9 +14,11 @@ import { accountOf } from "./account-pace.ts";
 /** The most workers that an account's record names. */
 const MOST_WORKERS = 200;
 
+const isAtLimit = sql`coalesce((known.rest ->> 'until')::bigint > ${nowMs}, false)`;
+
 /** The records of the accounts in `page`. A rest and a pace whose end has passed are null. */
 const selectAccounts = (page: SQL) => sql<Account>`
-  select page.id, case when coalesce((known.rest ->> 'until')::bigint > ${nowMs}, false) then known.rest end as rest,
+  select page.id, case when ${isAtLimit} then known.rest end as rest,
     coalesce(known.windows, '{}') as windows, case when known.paced_until > ${nowMs} then known.paced_until::float8 end as paced_until,
     array(select ${workers.id} from ${workers} where ${accountOf} = page.id order by 1 limit ${MOST_WORKERS}) as workers,
     (select count(*)::int from ${leases} join ${workers} on ${workers.id} = ${leases.worker_id}
@@ -34,6 +36,14 @@ export async function listAccounts(
   { limit, after = "" }: { limit: number; after?: string | undefined },
 ): Promise<Account[]> {
   const page = sql`select id from (${ids}) as named where id > ${after} order by id limit ${limit}`;
+  const { rows } = await db.execute<Account>(selectAccounts(page));
+  return rows;
+}
+
+/** `limit` accounts by name; where there are more, those at their limit are among them before others. */
+export async function listAccountsAtLimitFirst(db: Db, limit: number): Promise<Account[]> {
+  const page = sql`select named.id from (${ids}) as named left join ${accounts} as known on known.id = named.id
+    order by ${isAtLimit} desc, named.id limit ${limit}`;
   const { rows } = await db.execute<Account>(selectAccounts(page));
   return rows;
 }

@@ -1,6 +1,7 @@
-import { and, count, eq, gt, inArray, lte, sql } from "drizzle-orm";
+import { and, count, eq, gt, inArray, lte, type SQL, sql } from "drizzle-orm";
 import type { WorkerFilter } from "../contract/filters.ts";
 import type { WorkerWithLoad } from "../contract/record-types.ts";
+import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import type { Drain } from "../db/column-values.ts";
 import { workerColumns, workers } from "../db/fleet-tables.ts";
@@ -48,6 +49,23 @@ const matching = ({ status, account, q }: WorkerFilter) =>
     account === undefined ? undefined : sql`${accountOf} = ${account}`,
     q === undefined ? undefined : sql`strpos(lower(${workers.id}), lower(${q}::text)) > 0`,
   );
+
+/** When the worker was last marked offline because it was silent. A worker that stops says so, and was heard of after that. */
+const silentSince = sql`(select ${auditLogs.timestamp} from ${auditLogs}
+  where ${auditLogs.entity_id} = ${workers.id} and ${auditLogs.action} = 'worker_offline' order by ${auditLogs.seq} desc limit 1)`;
+const isLost = sql`(${workers.status} = 'offline' and not ${isDrained}
+  and coalesce(${silentSince} >= coalesce(${workers.last_heartbeat}, 0), false))`;
+
+/** The workers that need somebody, by name: `limit` at most that are online and rest by themselves, and `limit` that are lost or report an error. */
+export function listWorkersInTrouble(db: Db, limit: number): Promise<WorkerWithLoad[]> {
+  const first = (condition: SQL) =>
+    sql`(select ${workers.id} from ${workers} where ${condition} order by 1 limit ${limit})`;
+  const isOnlineAtRest = sql`${workers.status} = 'online' and ${ownRest} is not null`;
+  const isGone = sql`(${workers.status} = 'error' or ${isLost})`;
+  return selectWorkers(db)
+    .where(sql`${workers.id} in (${first(isOnlineAtRest)} union all ${first(isGone)})`)
+    .orderBy(workers.id);
+}
 
 /** The worker with the number of its active leases. NotFound: no such worker. */
 export async function getWorker(db: Db, id: string): Promise<WorkerWithLoad> {

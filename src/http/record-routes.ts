@@ -1,12 +1,13 @@
 import { z } from "zod";
 import { statsAnswer, usageSum } from "../contract/answers.ts";
-import { type Overview, overviewAnswer } from "../contract/overview.ts";
+import { type OverviewNumbers, overviewAnswer } from "../contract/overview.ts";
 import * as queries from "../contract/queries.ts";
 import type { Stats } from "../contract/record-types.ts";
 import { auditRecord, leaseRecord } from "../contract/records.ts";
 import { slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { openPage } from "../db/pages.ts";
+import { readAttention } from "../queue/attention.ts";
 import { auditEntries } from "../queue/audit-list.ts";
 import { leasesIn } from "../queue/leases.ts";
 import { tasks } from "../queue/task-list.ts";
@@ -18,7 +19,7 @@ import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";
 const RUNS = 50;
 
 /** `/api/runtime/…`: what was done, to look at. */
-export function recordRoutes(stats: () => Promise<Stats>, overview: () => Promise<Overview>): Route[] {
+export function recordRoutes(stats: () => Promise<Stats>, overview: () => Promise<OverviewNumbers>): Route[] {
   return [
     route({
       name: "listLeases",
@@ -77,8 +78,11 @@ export function recordRoutes(stats: () => Promise<Stats>, overview: () => Promis
       method: "get",
       path: "/api/runtime/overview",
       access: READERS,
-      answers: { 200: { means: "How the work goes, up to a few seconds ago.", json: overviewAnswer } },
-      handle: async ({ response }) => response.json(await overview()),
+      answers: { 200: { means: "How the work goes. Its numbers may be a few seconds old.", json: overviewAnswer } },
+      handle: async ({ response, db }) => {
+        const [numbers, attention] = await Promise.all([overview(), readAttention(db)]);
+        response.json({ ...numbers, ...attention });
+      },
     }),
     route({
       name: "getUsage",

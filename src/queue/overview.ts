@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { Overview } from "../contract/overview.ts";
+import type { OverviewNumbers } from "../contract/overview.ts";
 import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -10,7 +10,7 @@ import { llmTasks } from "../db/schema.ts";
 import { hasLabels } from "../fleet/matching.ts";
 import { readGauges } from "./gauges.ts";
 
-/** An overview is kept for 20 times as long as it took to read, but for 1 to 5 s: to look at it costs little on a small database, and on a large one. */
+/** The numbers of an overview are kept for 20 times as long as it took to read, but for 1 to 5 s: to look at it costs little on a small database, and on a large one. */
 const SHORTEST_MS = 1_000;
 const LONGEST_MS = 5_000;
 const REST_PER_READING = 20;
@@ -21,9 +21,9 @@ const MINUTE_MS = 60_000;
 const LOOKED_AT = 1_000;
 const MOST_KINDS = 5;
 
-/** Gives a function that reads how the work goes. Callers at the same time share a reading. */
-export function openOverview(db: Db, stats: () => Promise<Stats>): () => Promise<Overview> {
-  let reading: Promise<Overview> | undefined;
+/** Gives a function that reads how the work goes, in numbers. Callers at the same time share a reading. */
+export function openOverview(db: Db, stats: () => Promise<Stats>): () => Promise<OverviewNumbers> {
+  let reading: Promise<OverviewNumbers> | undefined;
   let freshUntil = 0;
   return () => {
     if (reading && performance.now() < freshUntil) return reading;
@@ -41,7 +41,7 @@ export function openOverview(db: Db, stats: () => Promise<Stats>): () => Promise
   };
 }
 
-async function read(db: Db, stats: () => Promise<Stats>): Promise<Overview> {
+async function read(db: Db, stats: () => Promise<Stats>): Promise<OverviewNumbers> {
   const [counts, { oldest_due_ms, slots }, ended_by_minute, untakeable] = await Promise.all([
     stats(),
     readGauges(db),
@@ -62,8 +62,8 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
 }
 
 /** The tasks that wait for longest, by the labels that no worker has that is online: five sets of labels at most, the one that waits for longest first. */
-export async function findUntakeable(db: Db): Promise<Overview["untakeable"]> {
-  const { rows } = await db.execute<Overview["untakeable"][number]>(sql`
+export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeable"]> {
+  const { rows } = await db.execute<OverviewNumbers["untakeable"][number]>(sql`
     with first as (
       select ${llmTasks.id} as id, ${llmTasks.requires} as requires, ${takeableFrom(llmTasks)} as since from ${llmTasks}
       where ${llmTasks.status} = 'queued' and ${takeableFrom(llmTasks)} <= ${nowMs} order by ${takeableFrom(llmTasks)} limit ${LOOKED_AT}

@@ -1,4 +1,6 @@
 import { describe, expect, it } from "vitest";
+import { inTransaction } from "../../src/db/transaction.ts";
+import { markSilentOffline } from "../../src/fleet/signs-of-life.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
@@ -154,6 +156,34 @@ describe("GET /api/runtime/stats", async () => {
     expect(ended_by_minute).toHaveLength(60);
     expect(ended_by_minute.reduce((sum: number, each: number) => sum + each, 0)).toBeGreaterThan(0);
     expect(untakeable).toEqual([{ requires: ["tpu"], tasks: 2, example: stuck.id, since: stuck.created_at }]);
+  });
+
+  it("has in the overview who needs somebody: accounts at their limit, workers at rest, lost or in error, and what failed", async () => {
+    const { db, query } = await createTestDatabase();
+    const { api } = await startApp(db);
+    const silent = ["lost", "drained", "stopped"];
+    for (const name of [...silent, "idle", "resting", "broken"]) await aWorker(db, { name });
+    await query(`update workers set last_heartbeat = last_heartbeat - 3600000 where id in ('${silent.join("', '")}')`);
+    await inTransaction(db, markSilentOffline);
+    await api.post("/api/runtime/workers/drained/drain").send({}).expect(200);
+    // A worker that was heard of again, and then says that it stops, is not lost.
+    await api.post("/api/runtime/workers").send({ name: "stopped", status: "offline" }).expect(200);
+    await api.post("/api/runtime/workers/resting/rest").send({ reason: "It is hot.", seconds: 60 }).expect(200);
+    await query("update workers set status = 'error' where id = 'broken'");
+    for (let n = 0; n < 50; n++) await aWorker(db, { name: `many-${n}` });
+    const end = async (account: string, error_kind: string) => {
+      const { task } = await aLeasedTask(db, { worker: { account } });
+      const done = { status: "error", error_kind, error_message: "e", metrics: { duration_ms: 1 } };
+      await api.post(`/api/runtime/llm-tasks/${task.id}/complete`).send(done).expect(200);
+      return task.id;
+    };
+    await end("z-team", "rate_limited");
+    const failed = await end("other", "parse_error");
+    const { body } = await api.get("/api/runtime/overview").expect(200);
+    expect(body.workers_in_trouble.map(({ id }: { id: string }) => id)).toEqual(["broken", "lost", "resting"]);
+    expect(body.accounts).toHaveLength(50);
+    expect(body.accounts).toContainEqual(expect.objectContaining({ id: "z-team", rest: expect.anything() }));
+    expect(body.failures).toEqual([expect.objectContaining({ id: failed, status: "failed", prompt_bytes: 14 })]);
   });
 
   it("counts what is long there once, and its changes all the same", async () => {
