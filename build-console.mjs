@@ -33,7 +33,11 @@ export async function buildConsole(outdir) {
   const nameOf = (start) => basename(outputFiles.find(({ path }) => basename(path).startsWith(start))?.path ?? "");
   const [main, styles, icon] = [nameOf("main-"), nameOf("styles-"), nameOf("icon-")];
   const { imports } = Object.entries(metafile.outputs).find(([path]) => basename(path) === main)[1];
-  const early = imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => basename(path));
+  // Most visits begin at the start page.
+  const early = [
+    ...imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => basename(path)),
+    nameOf("now-"),
+  ];
   const page = {
     path: join(outdir, "index.html"),
     contents: Buffer.from(pageOf({ main, styles, icon, early })),

@@ -16,14 +16,18 @@ import { render } from "preact";
 import { keepTime } from "./clock.ts";
 import { followKeys } from "./keys.ts";
 import { keepLive } from "./live.ts";
-import { PAGES } from "./pages.ts";
-import { addressOf, followLinks } from "./router.ts";
+import { loaderOf, PAGES, pageAt } from "./pages.ts";
+import { addressOf, followLinks, place } from "./router.ts";
 import { openSession } from "./session.ts";
 import { Shell } from "./shell.tsx";
 import { followLanguage, loadTexts } from "./texts.ts";
 
 const app = document.getElementById("app");
 if (!app) throw new Error("The page has no place for the console.");
+// The page's file comes while the service is asked who the reader is. Where it does not come, the page says so when it is to be shown.
+const { page, id } = place.value;
+const first = pageAt(page);
+if (first) loaderOf(first, id)().catch(() => {});
 await loadTexts();
 followLanguage();
 followLinks();

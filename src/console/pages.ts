@@ -98,3 +98,10 @@ export const PAGES: readonly Page[] = [
     load: () => other("settings"),
   },
 ];
+
+/** The page of the first part of an address behind `/console`. */
+export const pageAt = (path: string): Page | undefined => PAGES.find((page) => page.path === path);
+
+/** What loads the page, or that of its record `id`. */
+export const loaderOf = ({ load, loadRecord }: Page, id: string | undefined): Page["load"] =>
+  id === undefined ? load : (loadRecord ?? load);

@@ -4,8 +4,13 @@
  */
 import { signal } from "@preact/signals";
 import { createClient, type Identity, Refused } from "../client/index.ts";
+import type { FaultProps } from "./parts/fault.tsx";
+import { retryMsOf } from "./retry.ts";
 
 const STORED = "bloom.key";
+const STORED_WHO = "bloom.who";
+/** For how long a tab that is loaded again takes who it is from its storage. A key that was revoked meanwhile is refused by the first call. */
+const KNOWN_MS = 600_000;
 /** How long a new tab waits for another one to tell the key before it shows the form. A key that comes later logs in too. */
 const NEIGHBOURS_MS = 150;
 
@@ -13,13 +18,14 @@ const NEIGHBOURS_MS = 150;
 export type Session =
   | { state: "asking" | "asking tabs" | "needs key" }
   | { state: "in"; who: Identity }
-  | { state: "fault"; fault: unknown };
+  | { state: "fault"; trouble: FaultProps };
 
 export const session = signal<Session>({ state: "asking" });
 
 let key = sessionStorage.getItem(STORED) ?? undefined;
 const neighbours = new BroadcastChannel("bloom.session");
 let formTimer: ReturnType<typeof setTimeout> | undefined;
+let retryTimer: ReturnType<typeof setTimeout> | undefined;
 
 export const client = createClient({
   url: location.origin,
@@ -43,7 +49,19 @@ export async function logIn(given: string): Promise<void> {
   const who = await createClient({ url: location.origin, key: () => given }).getIdentity();
   key = given;
   sessionStorage.setItem(STORED, given);
+  enter(who);
+}
+
+function enter(who: Identity): void {
+  sessionStorage.setItem(STORED_WHO, JSON.stringify({ who, at: Date.now() }));
   session.value = { state: "in", who };
+}
+
+/** Who this tab was a moment ago. */
+function knownWho(): Identity | undefined {
+  const { who, at }: { who?: Identity; at?: number } = JSON.parse(sessionStorage.getItem(STORED_WHO) ?? "{}");
+  const age = Date.now() - (at ?? 0);
+  return age >= 0 && age < KNOWN_MS ? who : undefined;
 }
 
 /** Forgets the key, in all tabs. */
@@ -55,6 +73,7 @@ export function logOut(): void {
 function forget(state: "asking tabs" | "needs key" = "needs key"): void {
   key = undefined;
   sessionStorage.removeItem(STORED);
+  sessionStorage.removeItem(STORED_WHO);
   session.value = { state };
 }
 
@@ -65,11 +84,23 @@ export async function openSession(): Promise<void> {
     if (data.type === "key") logInAsNeighbour(data.key);
     if (data.type === "log out") forget();
   };
+  const known = knownWho();
+  if (known) session.value = { state: "in", who: known };
+  else await askWho(0);
+}
+
+/** Asks the service who the key is, and again after a failure that passes. */
+async function askWho(failures: number): Promise<void> {
+  clearTimeout(retryTimer);
   try {
-    session.value = { state: "in", who: await client.getIdentity() };
+    enter(await client.getIdentity());
   } catch (error) {
-    if (!(error instanceof Refused && error.status === 401)) session.value = { state: "fault", fault: error };
-    else askNeighbours();
+    if (error instanceof Refused && error.status === 401) return askNeighbours();
+    const afterMs = retryMsOf(error, failures);
+    const retry = () => void askWho(failures + 1);
+    const retryAt = afterMs === undefined ? undefined : Date.now() + afterMs;
+    session.value = { state: "fault", trouble: { of: error, retryAt, retry } };
+    if (afterMs !== undefined) retryTimer = setTimeout(retry, afterMs);
   }
 }
 

@@ -6,14 +6,14 @@ import { Help } from "./help.tsx";
 import { isHelpOpen } from "./keys.ts";
 import { LogIn } from "./log-in.tsx";
 import type { PageProps } from "./page-props.ts";
-import { PAGES, type Page } from "./pages.ts";
+import { loaderOf, PAGES, pageAt } from "./pages.ts";
 import { Confirm } from "./parts/confirm.tsx";
 import { Fault } from "./parts/fault.tsx";
 import { Icon } from "./parts/icon.tsx";
 import { Notice } from "./parts/notice.tsx";
 import { Preferences } from "./parts/preferences.tsx";
 import { addressOf, focusHeading, place } from "./router.ts";
-import { logOut, may, openSession, session } from "./session.ts";
+import { logOut, may, session } from "./session.ts";
 import { texts } from "./texts.ts";
 
 export function Shell() {
@@ -24,10 +24,7 @@ export function Shell() {
   if (value.state === "fault")
     return (
       <main class="asking">
-        <Fault of={value.fault} />
-        <button type="button" class="primary" onClick={openSession}>
-          {texts.value.common.reload}
-        </button>
+        <Fault {...value.trouble} />
       </main>
     );
   const { skip } = texts.value.shell;
@@ -122,7 +119,7 @@ type Loaded = { of: string; Component?: ComponentType<PageProps>; fault?: unknow
 /** The page of the place, which is loaded when it is opened first. */
 function Content() {
   const { page: path, id } = place.value;
-  const page = PAGES.find((each) => each.path === path);
+  const page = pageAt(path);
   const load = page && loaderOf(page, id);
   const of = `${path} ${load === page?.load ? "" : "record"}`;
   const [loaded, setLoaded] = useState<Loaded>({ of: "" });
@@ -144,12 +141,22 @@ function Content() {
   if (!load) return <Nothing />;
   if (isRefused) return <Refused />;
   if (isLoading) return null;
-  if (!loaded.Component) return <Fault of={loaded.fault} />;
+  if (!loaded.Component) return <NotLoaded fault={loaded.fault} />;
   return <loaded.Component key={id} id={id} />;
 }
 
-const loaderOf = ({ load, loadRecord }: Page, id: string | undefined) =>
-  id === undefined ? load : (loadRecord ?? load);
+/** The files have other names in another version of the service, which the page learns when it is loaded anew. */
+function NotLoaded({ fault }: { fault: unknown }) {
+  return (
+    <main class="empty">
+      <h1 tabIndex={-1}>{texts.value.common.notLoaded}</h1>
+      <Fault of={fault} />
+      <button type="button" class="primary" onClick={() => location.reload()}>
+        {texts.value.common.reload}
+      </button>
+    </main>
+  );
+}
 
 function Nothing() {
   const { notFoundTitle, notFoundBody, home } = texts.value.common;

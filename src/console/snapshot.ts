@@ -1,12 +1,14 @@
 /** What a page shows: read once, and again when an event says that it has changed. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type Event, Refused } from "../client/index.ts";
+import type { Event } from "../client/index.ts";
 import { connection, listen, resync } from "./live.ts";
+import type { FaultProps } from "./parts/fault.tsx";
+import { retryMsOf } from "./retry.ts";
 
 export interface Snapshot<Data> {
   data: Data | undefined;
-  /** Why the last reading failed; the data of the one before is kept. */
-  fault: unknown;
+  /** Why the last reading failed, and when it is tried again, for `<Fault {...trouble} />`; the data of the one before is kept. */
+  trouble: FaultProps | undefined;
   /** Reads anew at once. */
   reload(): void;
 }
@@ -22,14 +24,14 @@ export interface SnapshotOptions {
   everyMs?: number | undefined;
 }
 
-const FIRST_RETRY_MS = 2_000;
-
 /** Reads data for a component, and keeps it up to date. */
 export function useSnapshot<Data>(
   load: (signal: AbortSignal) => Promise<Data>,
   { of = "", wants, pauseMs = 3_000, everyMs }: SnapshotOptions = {},
 ): Snapshot<Data> {
-  const [held, setHeld] = useState<{ of: string; data?: Data; fault?: unknown }>({ of });
+  const [held, setHeld] = useState<{ of: string; data?: Data; trouble?: { of: unknown; retryAt: number | undefined } }>(
+    { of },
+  );
   const latest = useRef({ load, wants, reload: () => {} });
   latest.current.load = load;
   latest.current.wants = wants;
@@ -57,9 +59,10 @@ export function useSnapshot<Data>(
         if (!stop.signal.aborted) setHeld({ of, data });
       } catch (fault) {
         if (stop.signal.aborted) return;
-        setHeld((before) => ({ ...(before.of === of ? before : { of }), fault }));
-        const isFinal = fault instanceof Refused && fault.status < 500 && fault.status !== 429;
-        if (!isFinal) schedule(retryMsOf(fault, failures++));
+        const afterMs = retryMsOf(fault, failures++);
+        const trouble = { of: fault, retryAt: afterMs === undefined ? undefined : Date.now() + afterMs };
+        setHeld((before) => ({ ...(before.of === of ? before : { of }), trouble }));
+        if (afterMs !== undefined) schedule(afterMs);
       } finally {
         isReading = false;
       }
@@ -95,10 +98,6 @@ export function useSnapshot<Data>(
   }, [of, epoch, pauseMs, everyMs]);
 
   const current = held.of === of ? held : { of };
-  return { data: current.data, fault: current.fault, reload: () => latest.current.reload() };
+  const reload = () => latest.current.reload();
+  return { data: current.data, trouble: current.trouble && { ...current.trouble, retry: reload }, reload };
 }
-
-const retryMsOf = (fault: unknown, failures: number) =>
-  fault instanceof Refused && fault.retryAfterSeconds
-    ? fault.retryAfterSeconds * 1_000
-    : Math.min(60_000, FIRST_RETRY_MS * 2 ** failures);

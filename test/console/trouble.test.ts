@@ -96,6 +96,36 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await context.close();
   });
 
+  it("says that the limit of calls is met and when it goes on, does so by itself, and at once where somebody asks", async () => {
+    const limits = { RATE_LIMIT_PER_MINUTE: "2", RATE_LIMIT_SHARED: "true" };
+    const limited = await startApp(db, { env: { RUNTIME_API_KEY: KEY, ...limits } });
+    const { page, context } = await visit(browser, limited.url, { key: KEY });
+    await page.clock.install();
+    const endMinute = () => query("delete from runtime_rate_counts");
+    const again = page.getByRole("button", { name: "Try again", exact: true });
+    // The limit allows to ask who the key is, and the stream.
+    await page.goto("/console");
+    await page.getByRole("alert").filter({ hasText: "RATE_LIMIT_PER_MINUTE allows 2 of these requests" }).waitFor();
+    await page.locator(".fault", { hasText: /It is tried again by itself in \d+ (sec|min)/ }).waitFor();
+    await endMinute();
+    await again.click();
+    await page.locator(".tiles").waitFor();
+    await again.waitFor({ state: "detached" });
+    // A tab that is loaded again knows who it is, and makes two calls.
+    await endMinute();
+    await page.reload();
+    await page.locator(".tiles").waitFor();
+    // In a new tab, the limit meets the first call.
+    const other = await context.newPage();
+    await other.clock.install();
+    await other.goto("/console/tasks");
+    await other.getByRole("alert").filter({ hasText: "RATE_LIMIT_PER_MINUTE" }).waitFor();
+    await endMinute();
+    await other.clock.fastForward(61_000);
+    await other.locator(".counts").waitFor();
+    await context.close();
+  });
+
   it("gives other tabs the key, also late, shows both what either does, and logs both out together", async () => {
     const { page: first, context } = await visit(browser, url);
     // Nobody has a key yet, so this tab shows the form when it hears of one.

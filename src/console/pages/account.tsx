@@ -25,7 +25,7 @@ async function read(id: string, signal: AbortSignal) {
 
 export default function AccountPage({ id = "" }: PageProps) {
   const words = texts.value.accounts;
-  const { data, fault, reload } = useSnapshot((signal) => read(id, signal), {
+  const { data, trouble, reload } = useSnapshot((signal) => read(id, signal), {
     of: id,
     wants: ({ type }) => !type.startsWith("key.") && !type.startsWith("webhook."),
     pauseMs: 15_000,
@@ -37,7 +37,7 @@ export default function AccountPage({ id = "" }: PageProps) {
         ← {words.title}
       </a>
       <h1 tabIndex={-1}>{id}</h1>
-      <Fault of={fault} />
+      <Fault {...trouble} />
       {data && (
         <>
           <AccountCard account={data.account} reload={reload} />

@@ -8,14 +8,14 @@ import { UsageOf } from "./accounts/usage.tsx";
 
 export default function Accounts() {
   const words = texts.value.accounts;
-  const { data, fault, reload } = useSnapshot((signal) => client.listAccounts({ limit: 500 }, { signal }), {
+  const { data, trouble, reload } = useSnapshot((signal) => client.listAccounts({ limit: 500 }, { signal }), {
     wants: ({ type }) => type.startsWith("account.") || type.startsWith("worker."),
     everyMs: 60_000,
   });
   return (
     <main class="page">
       <h1 tabIndex={-1}>{words.title}</h1>
-      <Fault of={fault} />
+      <Fault {...trouble} />
       {data?.length === 0 && <p class="empty">{words.none}</p>}
       <div class="grid">
         {data?.map((account) => (

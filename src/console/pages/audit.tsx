@@ -21,7 +21,7 @@ export default function Audit() {
   );
   const of = JSON.stringify(filter);
   const [older, setOlder] = useState<{ of: string; entries: AuditEntry[]; next: string | undefined }>();
-  const { data, fault } = useSnapshot((signal) => client.listAudit({ ...filter, limit: 100 }, { signal }), {
+  const { data, trouble } = useSnapshot((signal) => client.listAudit({ ...filter, limit: 100 }, { signal }), {
     of,
     wants: () => older?.of !== of,
   });
@@ -56,7 +56,7 @@ export default function Audit() {
         ))}
         <button type="submit">{words.search}</button>
       </form>
-      <Fault of={fault} />
+      <Fault {...trouble} />
       {entries?.length === 0 && <p class="empty">{words.none}</p>}
       {entries && entries.length > 0 && <Entries entries={entries} />}
       {next !== undefined && (

@@ -19,14 +19,14 @@ const textOf = (...values: unknown[]) =>
 
 export default function Membridge() {
   const words = texts.value.membridge;
-  const { data, fault } = useSnapshot(async (signal) => listOf(await client.listMembridgeProjects({}, { signal })), {
+  const { data, trouble } = useSnapshot(async (signal) => listOf(await client.listMembridgeProjects({}, { signal })), {
     everyMs: 60_000,
   });
   return (
     <main class="page">
       <h1 tabIndex={-1}>{words.title}</h1>
       <p class="soft">{words.lead}</p>
-      <Fault of={fault} />
+      <Fault {...trouble} />
       {data?.length === 0 && <p class="empty">{words.none}</p>}
       <div class="grid">
         {data?.map((project) => {
@@ -57,7 +57,7 @@ function Project({ cid, name, isShown }: { cid: string; name: string; isShown: b
 
 function Nodes({ cid, name }: { cid: string; name: string }) {
   const words = texts.value.membridge;
-  const { data, fault, reload } = useSnapshot(
+  const { data, trouble, reload } = useSnapshot(
     async (signal) => {
       const [nodes, leadership] = await Promise.all([
         client.listNodes({ cid }, { signal }),
@@ -77,7 +77,7 @@ function Nodes({ cid, name }: { cid: string; name: string }) {
   };
   return (
     <>
-      <Fault of={fault} />
+      <Fault {...trouble} />
       {data?.nodes.length === 0 && <p class="soft">{words.noNodes}</p>}
       {data?.nodes.map((each) => {
         const node = textOf(each.node_id, each.name, each.id);

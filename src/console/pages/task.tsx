@@ -36,7 +36,7 @@ async function read(id: string, signal: AbortSignal) {
 }
 
 export default function TaskPage({ id = "" }: PageProps) {
-  const { data, fault, reload } = useSnapshot((signal) => read(id, signal), {
+  const { data, trouble, reload } = useSnapshot((signal) => read(id, signal), {
     of: id,
     wants: ({ task_id }) => task_id === id,
     pauseMs: 1_500,
@@ -58,7 +58,7 @@ export default function TaskPage({ id = "" }: PageProps) {
             <h1 tabIndex={-1}>{words.title}</h1>
           </div>
         </div>
-        <Fault of={fault} />
+        <Fault {...trouble} />
       </main>
     );
   const { task, explanation, leases, results, artifacts, history } = data;
@@ -80,7 +80,7 @@ export default function TaskPage({ id = "" }: PageProps) {
         </div>
         <Actions task={task} reload={reload} />
       </div>
-      <Fault of={fault} />
+      <Fault {...trouble} />
       <section class={`why ${toneOf(task.status)}`} aria-label={words.why}>
         <TaskState status={task.status} />
         <p>{explanation.because.map(causeText).join(" ")}</p>

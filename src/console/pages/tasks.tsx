@@ -17,7 +17,7 @@ import { useRows } from "./tasks/rows.ts";
 
 export default function Tasks() {
   const filter = filterIn(place.value.query);
-  const { rows, waiting, fault, showNew, more } = useRows(filter);
+  const { rows, waiting, trouble, showNew, more } = useRows(filter);
   const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
   const [isBusy, setBusy] = useState(false);
   const words = texts.value.tasks;
@@ -53,7 +53,7 @@ export default function Tasks() {
       </div>
       <Counts filter={filter} />
       <FilterBox filter={filter} known={known} />
-      <Fault of={fault} />
+      <Fault {...trouble} />
       {canChange && <Bulk filter={filter} chosen={chosen} clear={() => setChosen(new Set())} />}
       {waiting > 0 && (
         <button type="button" class="new-rows" onClick={showNew}>

@@ -30,7 +30,7 @@ async function read(signal: AbortSignal) {
 export default function Workers({ id }: PageProps) {
   const words = texts.value.workers;
   const [isConnecting, setConnecting] = useState(false);
-  const { data, fault, reload } = useSnapshot(read, {
+  const { data, trouble, reload } = useSnapshot(read, {
     wants: ({ type }) => type.startsWith("worker.") || type.startsWith("account.") || type.startsWith("task."),
     everyMs: READ_EVERY_MS,
   });
@@ -52,7 +52,7 @@ export default function Workers({ id }: PageProps) {
           </button>
         )}
       </div>
-      <Fault of={fault} />
+      <Fault {...trouble} />
       {id !== undefined && (
         <a class="back" href={addressOf("workers")}>
           ← {words.all}

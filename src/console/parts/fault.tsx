@@ -1,7 +1,9 @@
-/** What went wrong with a call: the service's own sentence. */
+/** What went wrong with a call, in the service's own sentence, and when it is tried again. */
 import { NoAnswer, Refused } from "../../client/index.ts";
+import { now } from "../clock.ts";
 import { texts } from "../texts.ts";
 import { Icon } from "./icon.tsx";
+import { relativeText } from "./time.tsx";
 
 export function faultText(fault: unknown): string {
   if (fault instanceof NoAnswer) return `${texts.value.common.noAnswer} ${fault.message}`;
@@ -13,12 +15,32 @@ export function faultText(fault: unknown): string {
 const messageIn = (body: unknown) =>
   typeof body === "object" && body !== null && "message" in body ? String(body.message) : undefined;
 
-/** Shows a fault; nothing where there is none. */
-export function Fault({ of }: { of: unknown }) {
+export interface FaultProps {
+  /** What went wrong; undefined: nothing. */
+  of?: unknown;
+  /** When it is tried again by itself, in epoch milliseconds. */
+  retryAt?: number | undefined;
+  /** Tries it again at once, for which there is a button then. */
+  retry?: (() => void) | undefined;
+}
+
+/** Shows a fault, with what is done about it; nothing where there is none. */
+export function Fault({ of, retryAt, retry }: FaultProps) {
   if (of === undefined) return null;
+  const words = texts.value.common;
   return (
-    <p class="fault" role="alert">
-      <Icon name="warning" /> {faultText(of)}
-    </p>
+    <div class="fault">
+      <Icon name="warning" />
+      <div>
+        <p role="alert">{faultText(of)}</p>
+        {/* Outside of the alert, which would be read out anew whenever the time changes. */}
+        {retryAt !== undefined && <p>{words.triedAgain(relativeText(retryAt, now.value))}</p>}
+      </div>
+      {retry && (
+        <button type="button" onClick={retry}>
+          {words.tryAgain}
+        </button>
+      )}
+    </div>
   );
 }

@@ -19,7 +19,7 @@ export function UsageOf() {
   const by = BY.find((each) => each === query.get("by")) ?? "day";
   const days = DAYS.find((each) => each === query.get("days")) ?? "30";
   const since = dayBefore(Number(days) - 1);
-  const { data, fault } = useSnapshot((signal) => client.getUsage({ by, since, limit: 400 }, { signal }), {
+  const { data, trouble } = useSnapshot((signal) => client.getUsage({ by, since, limit: 400 }, { signal }), {
     of: `${by} ${since}`,
     wants: ({ type }) => type === "task.completed" || type === "task.failed",
     pauseMs: 15_000,
@@ -53,7 +53,7 @@ export function UsageOf() {
           </label>
         </div>
       </div>
-      <Fault of={fault} />
+      <Fault {...trouble} />
       {data?.length === 0 && <p class="soft">{words.none}</p>}
       {data && data.length > 0 && <Sums sums={data} by={by} />}
       <p class="soft">{words.estimate}</p>

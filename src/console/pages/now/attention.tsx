@@ -1,6 +1,6 @@
 /** What somebody should do something about, the most urgent first, each with what mends it. */
 import type { ComponentChildren } from "preact";
-import type { Worker } from "../../../client/index.ts";
+import type { Overview } from "../../../client/index.ts";
 import { now } from "../../clock.ts";
 import { Icon } from "../../parts/icon.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
@@ -10,7 +10,6 @@ import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
 import { resumeAccount } from "../accounts/resume.ts";
 import { changeMatching } from "../tasks/bulk.tsx";
-import type { NowData } from "./read.ts";
 
 interface Item {
   key: string;
@@ -22,7 +21,7 @@ interface Item {
 /** The most lines of a kind; the page of that kind has the rest. */
 const MOST = 4;
 
-export function Attention({ overview, accounts, workers, lost, reload }: NowData & { reload(): void }) {
+export function Attention({ overview, reload }: { overview: Overview; reload(): void }) {
   const words = texts.value.now;
   const act = (call: Promise<unknown>, said: string) =>
     void call.then(() => {
@@ -31,7 +30,7 @@ export function Attention({ overview, accounts, workers, lost, reload }: NowData
     }, tellFault);
   const items = [
     ...taskItems(overview, reload),
-    ...accounts
+    ...overview.accounts
       .filter(({ rest }) => rest)
       .slice(0, MOST)
       .map(
@@ -51,7 +50,7 @@ export function Attention({ overview, accounts, workers, lost, reload }: NowData
           ),
         }),
       ),
-    ...workerItems(workers, lost, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
+    ...workerItems(overview, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
   ];
   if (items.length === 0)
     return (
@@ -92,7 +91,7 @@ const ConnectLink = () => (
 );
 
 /** Tasks that nobody can take, and those that are dead. */
-function taskItems({ counts, untakeable }: NowData["overview"], reload: () => void): Item[] {
+function taskItems({ counts, untakeable }: Overview, reload: () => void): Item[] {
   const words = texts.value.now;
   const countText = (count: number) => texts.value.common.tasks(count, numberText(count));
   const { dead = 0 } = counts.tasks.by_status;
@@ -131,7 +130,7 @@ function taskItems({ counts, untakeable }: NowData["overview"], reload: () => vo
 }
 
 /** Workers that are lost, logged out, or rest for another cause. */
-function workerItems(workers: Worker[], lost: ReadonlySet<string>, resume: (id: string) => void): Item[] {
+function workerItems({ workers_in_trouble: workers, counts }: Overview, resume: (id: string) => void): Item[] {
   const words = texts.value.now;
   const button = (id: string) =>
     may("administer") && (
@@ -148,7 +147,7 @@ function workerItems(workers: Worker[], lost: ReadonlySet<string>, resume: (id: 
     return [{ key: `rest ${id}`, tone: rest.kind === "auth" ? "bad" : "wait", says, mends: button(id) }];
   });
   const gone = workers
-    .filter(({ id, status, drain }) => status === "error" || (lost.has(id) && !drain))
+    .filter(({ status }) => status !== "online")
     .map(
       ({ id, last_heartbeat }): Item => ({
         key: `lost ${id}`,
@@ -161,6 +160,6 @@ function workerItems(workers: Worker[], lost: ReadonlySet<string>, resume: (id: 
         mends: link(addressOf("workers", id)),
       }),
     );
-  if (workers.length === 0) return [{ key: "none", tone: "bad", says: words.noWorkers, mends: <ConnectLink /> }];
+  if (counts.workers.total === 0) return [{ key: "none", tone: "bad", says: words.noWorkers, mends: <ConnectLink /> }];
   return [...resting.slice(0, MOST), ...gone.slice(0, MOST)];
 }

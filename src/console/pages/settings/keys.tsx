@@ -14,7 +14,7 @@ const ROLES = ["submit", "work", "read", "admin"] as const satisfies Key["role"]
 /** The named keys: one is shown once, when it is made. */
 export function Keys() {
   const words = texts.value.settings.keys;
-  const { data, fault, reload } = useSnapshot((signal) => client.listKeys({}, { signal }), {
+  const { data, trouble, reload } = useSnapshot((signal) => client.listKeys({}, { signal }), {
     wants: ({ type }) => type.startsWith("key."),
   });
   const { failed, attempt } = useAttempt(reload);
@@ -36,7 +36,8 @@ export function Keys() {
     <section class="card" aria-label={words.title}>
       <h2>{words.title}</h2>
       <p class="soft">{words.lead}</p>
-      <Fault of={fault ?? failed} />
+      <Fault {...trouble} />
+      <Fault of={failed} />
       {valid && valid.length > 0 && (
         <div class="wide">
           <table class="table dense">

@@ -12,7 +12,7 @@ import { texts } from "../../texts.ts";
 /** Where Membridge is, and its admin key, which is sent to the service and never comes back. */
 export function MembridgeAddress() {
   const words = texts.value.settings.membridge;
-  const { data, fault, reload } = useSnapshot((signal) => client.getConfig({}, { signal }), {
+  const { data, trouble, reload } = useSnapshot((signal) => client.getConfig({}, { signal }), {
     wants: ({ type }) => type.startsWith("config."),
   });
   const { failed, attempt } = useAttempt(reload);
@@ -40,7 +40,8 @@ export function MembridgeAddress() {
           />
         )}
       </div>
-      <Fault of={fault ?? failed} />
+      <Fault {...trouble} />
+      <Fault of={failed} />
       {data && (
         <form class="form" onSubmit={save} key={data.membridge_server_url + data.admin_key_masked}>
           <label class="field">

@@ -11,7 +11,7 @@ import { texts } from "../../texts.ts";
 /** Who is told of events, and what became of it. */
 export function Webhooks() {
   const words = texts.value.settings.webhooks;
-  const { data, fault, reload } = useSnapshot((signal) => client.listWebhooks({}, { signal }), {
+  const { data, trouble, reload } = useSnapshot((signal) => client.listWebhooks({}, { signal }), {
     wants: ({ type }) => type.startsWith("webhook."),
   });
   const { failed, attempt } = useAttempt(reload);
@@ -34,7 +34,8 @@ export function Webhooks() {
     <section class="card" aria-label={words.title}>
       <h2>{words.title}</h2>
       <p class="soft">{words.lead}</p>
-      <Fault of={fault ?? failed} />
+      <Fault {...trouble} />
+      <Fault of={failed} />
       {data?.map(({ id, url, events, off_since, off_reason, last_success_at }) => (
         <div key={id} class="head">
           <div>

@@ -18,7 +18,7 @@ export function Output({ artifact }: { artifact: SlimArtifact }) {
         <h2>{words.output}</h2>
         <Save artifact={artifact} />
       </div>
-      <Fault of={fault} />
+      <Fault of={fault} retry={fetchMore} />
       {artifact.size_bytes ? (
         <LongText
           text={text}

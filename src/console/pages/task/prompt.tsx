@@ -13,15 +13,18 @@ export function Prompt({ task: { id, size_bytes, prompt_bytes } }: { task: SlimT
   const [whole, setWhole] = useState<Task | undefined>();
   const [fault, setFault] = useState<unknown>();
   const size = size_bytes ?? prompt_bytes;
-  const fetchIt = () => client.getTask({ id }).then(setWhole, setFault);
+  const fetchIt = () => {
+    setFault(undefined);
+    client.getTask({ id }).then(setWhole, setFault);
+  };
   useEffect(() => {
-    if (size <= AT_ONCE_BYTES) void fetchIt();
+    if (size <= AT_ONCE_BYTES) fetchIt();
   }, [id]);
   const words = texts.value.task;
   return (
     <section class="card">
       <h2>{words.prompt}</h2>
-      <Fault of={fault} />
+      <Fault of={fault} retry={fetchIt} />
       {whole ? (
         <>
           <LongText text={whole.prompt} />

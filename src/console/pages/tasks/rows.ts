@@ -2,6 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { Event, Next, Page, SlimTask } from "../../../client/index.ts";
 import { listen } from "../../live.ts";
+import type { FaultProps } from "../../parts/fault.tsx";
 import { STAGE_OF } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
 import { useSnapshot } from "../../snapshot.ts";
@@ -27,7 +28,7 @@ export interface Rows {
   rows: SlimTask[] | undefined;
   /** How many new ones wait. */
   waiting: number;
-  fault: unknown;
+  trouble: FaultProps | undefined;
   showNew(): void;
   /** Undefined where all rows are on view. */
   more: (() => Promise<void>) | undefined;
@@ -48,7 +49,7 @@ export function useRows(filter: Filter): Rows {
   const isHeld = current?.rows.some(({ status }) => STAGE_OF[status] === "held");
   const list = (next: Next, signal?: AbortSignal) =>
     client.listTasks({ ...argsOf(filter), limit: PAGE, ...next, fields: "slim" }, { signal });
-  const { data, fault, reload } = useSnapshot((signal) => list({}, signal), {
+  const { data, trouble, reload } = useSnapshot((signal) => list({}, signal), {
     of,
     wants: ({ task_id }) => task_id !== null,
     pauseMs: PAUSE_MS,
@@ -71,7 +72,7 @@ export function useRows(filter: Filter): Rows {
   return {
     rows: current?.rows,
     waiting: current?.fresh.length ?? 0,
-    fault,
+    trouble,
     showNew: () => setShown((before) => before && { ...before, rows: joined(before.fresh, before.rows), fresh: [] }),
     more: current?.next && more,
     reload,

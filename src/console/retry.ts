@@ -1,0 +1,13 @@
+import { Refused } from "../client/index.ts";
+
+const FIRST_MS = 2_000;
+const LONGEST_MS = 60_000;
+
+/** In how many milliseconds a reading that failed is tried again by itself, after so many failures in a row; undefined: it would be refused again. */
+export function retryMsOf(fault: unknown, failures: number): number | undefined {
+  if (fault instanceof Refused) {
+    if (fault.status < 500 && fault.status !== 429) return undefined;
+    if (fault.retryAfterSeconds !== undefined) return fault.retryAfterSeconds * 1_000;
+  }
+  return Math.min(LONGEST_MS, FIRST_MS * 2 ** failures);
+}
