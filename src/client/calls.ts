@@ -482,7 +482,7 @@ export type Overview = {
   }>;
   /** The first 50 accounts by name; those at their limit before others. */
   accounts: Account[];
-  /** Workers that need somebody, by name: the first five that are online and rest, and the first five that are lost or report `error`. Lost are those that fell silent without having said that they stop, and are not drained. */
+  /** Workers that need somebody, by name: of those that are online and rest, that report `error`, and that are lost, the first five each. Lost are those that fell silent without having said that they stop, and are not drained. */
   workers_in_trouble: Worker[];
   /** The newest six tasks that are `failed` or `dead`. */
   failures: SlimTask[];

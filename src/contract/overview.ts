@@ -34,7 +34,7 @@ const attention = z.object({
   workers_in_trouble: z
     .array(workerRecord)
     .describe(
-      "Workers that need somebody, by name: the first five that are online and rest, and the first five that are lost or report `error`. Lost are those that fell silent without having said that they stop, and are not drained.",
+      "Workers that need somebody, by name: of those that are online and rest, that report `error`, and that are lost, the first five each. Lost are those that fell silent without having said that they stop, and are not drained.",
     ),
   failures: z.array(slimTaskRecord).describe("The newest six tasks that are `failed` or `dead`."),
 });

@@ -53,17 +53,19 @@ const matching = ({ status, account, q }: WorkerFilter) =>
 /** When the worker was last marked offline because it was silent. A worker that stops says so, and was heard of after that. */
 const silentSince = sql`(select ${auditLogs.timestamp} from ${auditLogs}
   where ${auditLogs.entity_id} = ${workers.id} and ${auditLogs.action} = 'worker_offline' order by ${auditLogs.seq} desc limit 1)`;
-const isLost = sql`(${workers.status} = 'offline' and not ${isDrained}
-  and coalesce(${silentSince} >= coalesce(${workers.last_heartbeat}, 0), false))`;
+/** `offset 0` keeps PostgreSQL from taking the price of `silentSince` for every worker, for which it would compile the query. */
+const offlineOnes = sql`(select * from ${workers} where ${workers.status} = 'offline' and not ${isDrained} offset 0) as workers`;
 
-/** The workers that need somebody, by name: `limit` at most that are online and rest by themselves, and `limit` that are lost or report an error. */
+/** The workers that need somebody, by name: of those that are online and rest by themselves, that report an error, and that are lost, `limit` each. */
 export function listWorkersInTrouble(db: Db, limit: number): Promise<WorkerWithLoad[]> {
-  const first = (condition: SQL) =>
-    sql`(select ${workers.id} from ${workers} where ${condition} order by 1 limit ${limit})`;
-  const isOnlineAtRest = sql`${workers.status} = 'online' and ${ownRest} is not null`;
-  const isGone = sql`(${workers.status} = 'error' or ${isLost})`;
+  const first = (from: SQL, condition: SQL) =>
+    sql`(select id from ${from} where ${condition} order by 1 limit ${limit})`;
+  const table = sql`${workers}`;
+  const resting = first(table, sql`${workers.status} = 'online' and ${ownRest} is not null`);
+  const inError = first(table, eq(workers.status, "error"));
+  const lost = first(offlineOnes, sql`${silentSince} >= coalesce(${workers.last_heartbeat}, 0)`);
   return selectWorkers(db)
-    .where(sql`${workers.id} in (${first(isOnlineAtRest)} union all ${first(isGone)})`)
+    .where(sql`${workers.id} in (${resting} union all ${inError} union all ${lost})`)
     .orderBy(workers.id);
 }
 
