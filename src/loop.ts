@@ -1,5 +1,7 @@
 import type { Logger } from "pino";
 import { pause } from "./abort-signals.ts";
+import { faultOf } from "./db/faults.ts";
+import { messageOf } from "./errors.ts";
 import { watchLoop } from "./metrics/common-meters.ts";
 import type { Meters } from "./metrics/meters.ts";
 
@@ -11,7 +13,8 @@ export interface Loop {
 /**
  * Runs `pass` now, and again `intervalMs` milliseconds after each pass has ended, so that never two run at once. The wait varies by up to 10 %, so
  * that instances that were started together do not stay in step. A pass may give counts of what it changed, or lists of names, as an object; counts
- * above 0 and lists that are not empty are logged, with how long the pass took. An error of a pass is logged, and the loop goes on. `meters` get how long passes took, and how many failed.
+ * above 0 and lists that are not empty are logged, with how long the pass took. An error of a pass is logged, and the loop goes on. `meters` get how
+ * long passes took, and how many failed.
  */
 export function every(
   intervalMs: number,
@@ -41,7 +44,7 @@ export function every(
         succeededAt = Date.now();
       } catch (error) {
         meters?.loopFailures.add(1, { loop: name });
-        log.error({ err: error, loop: name }, "loop pass failed");
+        logFailure(log, name, error);
       }
       meters?.loopDuration.observe((performance.now() - began) / 1_000, { loop: name });
       const jitter = 0.9 + Math.random() * 0.2;
@@ -56,4 +59,19 @@ export function every(
       return done;
     },
   };
+}
+
+/** A fault of the database that the next pass may not meet is one line without a stack, since nothing in the code has to be mended. */
+function logFailure(log: Logger, name: string, error: unknown): void {
+  const fault = faultOf(error);
+  if (!fault) {
+    log.error({ err: error, loop: name }, "loop pass failed");
+    return;
+  }
+  // Somebody has to free space on a full disk; the other faults pass by themselves.
+  const level = fault.status === 507 ? "error" : "warn";
+  log[level](
+    { loop: name, reason: messageOf(error) },
+    `${name}: the database could not do this now; it is tried again`,
+  );
 }

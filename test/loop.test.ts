@@ -57,6 +57,29 @@ describe("a loop", () => {
     expect(lines[0]).toContain("the reason");
   });
 
+  it.each([
+    ["55P03", "warn"],
+    ["57014", "warn"],
+    ["53100", "error"],
+  ])("says in one line without a stack that the database could not: %s", async (code, level) => {
+    const lines: Record<string, unknown>[] = [];
+    const log = pino({ base: null, timestamp: false }, { write: (line: string) => void lines.push(JSON.parse(line)) });
+    const cause = Object.assign(new Error("canceling statement due to a limit"), { code });
+    let passes = 0;
+    const loop = every(1, "table statistics", { log }, async () => {
+      passes += 1;
+      throw new Error("Failed query: analyze", { cause });
+    });
+    await vi.waitFor(() => expect(passes).toBeGreaterThan(1), { interval: 1 });
+    await loop.stop();
+    expect(lines[0]).toEqual({
+      level: pino.levels.values[level],
+      loop: "table statistics",
+      reason: expect.any(String),
+      msg: "table statistics: the database could not do this now; it is tried again",
+    });
+  });
+
   it("does not wait for its interval to stop", async () => {
     const loop = every(3_600_000, "test", quiet, async () => {});
     await loop.stop();
