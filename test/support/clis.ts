@@ -17,6 +17,7 @@ interface Run {
 const { lines } = printed;
 const answer = (result: string) => lines({ type: "result", subtype: "success", is_error: false, result });
 
+const claudeCost = printed.claudeSuccess.at(-1)?.total_cost_usd;
 const inAnHour = Math.round(Date.now() / 1_000) + 3_600;
 const RUNS: Record<string, Record<string, Run>> = {
   claude: {
@@ -35,9 +36,12 @@ const RUNS: Record<string, Record<string, Run>> = {
   opencode: { success: { out: lines(...printed.opencodeSuccess) }, nothing: {} },
 };
 
-/** How each prints an answer, as JavaScript. */
+/**
+ * How each prints an answer, as JavaScript. Where Claude goes on with a session, it gives the session a new name, and says what all of its runs have cost:
+ * here 0.25 dollars more each time.
+ */
 const TELLERS: Record<string, string> = {
-  claude: '[{ type: "result", subtype: "success", result: text }]',
+  claude: `[{ type: "result", subtype: "success", result: text, ...(resumed && { session_id: resumed + ".1", total_cost_usd: totalOf(resumed) }) }]`,
   codex: '[{ type: "item.completed", item: { type: "agent_message", text } }, { type: "turn.completed", usage: {} }]',
   gemini: "[{ response: text }]",
   opencode: '[{ type: "text", part: { text } }, { type: "step_finish", part: { reason: "stop" } }]',
@@ -48,6 +52,8 @@ const program = (name: string) => `#!${process.execPath}
 let prompt = "";
 process.stdin.setEncoding("utf8").on("data", (piece) => { prompt += piece; }).on("end", () => {
   const runs = ${JSON.stringify(RUNS[name])};
+  const resumed = process.argv.find((each) => each.startsWith("--resume="))?.slice("--resume=".length);
+  const totalOf = (session) => ${claudeCost} + 0.25 * session.split(".").length;
   const tell = (text) => ${TELLERS[name]}.map((value) => JSON.stringify(value) + "\\n").join("");
   const run = prompt === "arguments" ? { out: tell(JSON.stringify(process.argv.slice(2))) } : runs[prompt];
   const end = () => { process.exitCode = run.code ?? 0; if (run.hangs) setInterval(() => {}, 1000); };

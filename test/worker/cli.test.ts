@@ -93,6 +93,25 @@ describeWorkers(({ it, kind, label, start }) => {
     await call(`/llm-tasks/${id}/cancel`, {});
   });
 
+  it("goes on with a session of Claude where the task asks for it, and counts what each run itself has cost", async () => {
+    const own = `${label}-resume`;
+    startCli("claude", { label: own });
+    const run = async (prompt: string, fields: object = {}) => {
+      const { id } = await create(own, { prompt, ...fields });
+      await endOf(id, "completed");
+      const { usage } = await taskOf(id);
+      return { said: (await resultOf(id))?.output ?? "", cost: usage?.cost_usd };
+    };
+    expect((await run("success")).cost).toBe(0.0421);
+    const sessionIn = (said: string) => JSON.parse(said).filter((each: string) => each.startsWith("--resume"));
+    for (const session of ["s-1", "s-1.1"]) {
+      const { said, cost } = await run("arguments", { resume: true });
+      expect(sessionIn(said)).toEqual([`--resume=${session}`]);
+      expect(cost).toBeCloseTo(0.25, 9);
+    }
+    expect(sessionIn((await run("arguments")).said)).toEqual([]);
+  });
+
   it("calls the other CLIs too, and goes on with their sessions", async () => {
     const answers = [
       ["codex", "Done.", "exec --json --skip-git-repo-check --further resume th-1 -"],
