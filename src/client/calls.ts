@@ -1468,6 +1468,8 @@ export type GetUsageArgs = {
   since?: string | undefined;
   /** The last day. In UTC, as `2026-01-31`. */
   until?: string | undefined;
+  /** What this account alone used, by day. */
+  account?: string | undefined;
   /** How many at most: 100 where it is not given, and never more than 1000. */
   limit?: number | string | undefined;
 };

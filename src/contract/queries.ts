@@ -97,7 +97,12 @@ export const usageFilter = z
       .describe("What it is summed up by; `day` where it is not given."),
     since: day("The first day."),
     until: day("The last day."),
+    account: query(text(128)).describe("What this account alone used, by day."),
     limit: rows(100),
+  })
+  .refine(({ by, account }) => account === undefined || by === "day", {
+    path: ["account"],
+    message: "is summed up by day only: leave `by` out",
   })
   .refine(({ since, until }) => !since || !until || since <= until, {
     path: ["since"],

@@ -84,7 +84,7 @@ function bounds(dimension: UsageDimension, since: string, until: string): SQL {
 
 /**
  * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most
- * tokens, or for days the latest. It is exact: attempts that are in no sum yet are added.
+ * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added.
  */
 export async function usageBy(
   db: Db,
@@ -92,22 +92,27 @@ export async function usageBy(
   {
     since = "-infinity",
     until = "infinity",
+    account,
     limit,
-  }: { since?: string | undefined; until?: string | undefined; limit: number },
+  }: { since?: string | undefined; until?: string | undefined; account?: string | undefined; limit: number },
 ): Promise<UsageSum[]> {
   const order = dimension === "day" ? sql`key desc` : sql`tokens desc, key`;
+  const [key, isWanted] =
+    account === undefined
+      ? [sql`key`, sql`dimension = ${dimension}`]
+      : [sql`day::text`, sql`dimension = 'account' and key = ${account}`];
   const bound = (name: string) => sql.raw(`(select ${name} from bounds)`);
   const { rows } = await db.execute<{ sum: UsageSum }>(sql`
     with ${bounds(dimension, since, until)}
     select json_build_object('key', key, ${listed((figure) => (figure === "cost_microusd" ? `'cost_usd', cost_microusd / 1e6` : `'${figure}', ${figure}`))}) as sum
     from (
       select key, ${summed} from (
-        select key, ${listed((figure) => `sign * ${figure} as ${figure}`)} from edges join ${usageSums}
-          on dimension = ${dimension} and day >= edges.since and day < edges.until
+        select ${key} as key, ${listed((figure) => `sign * ${figure} as ${figure}`)} from edges join ${usageSums}
+          on ${isWanted} and day >= edges.since and day < edges.until
         union all select key, ${listed(String)} from ${monthlyUsageSums}
           where dimension = ${dimension} and month >= ${bound("first")} and month < ${bound("after")}
-        union all select key, ${listed(String)} from ${spread("runtime_new_usage")} as spread
-          where dimension = ${dimension} and day >= ${bound("since")} and day < ${bound("until")}
+        union all select ${key}, ${listed(String)} from ${spread("runtime_new_usage")} as spread
+          where ${isWanted} and day >= ${bound("since")} and day < ${bound("until")}
       ) as every group by key having sum(attempts) > 0 order by ${order} limit ${limit}
     ) as found`);
   return rows.map(({ sum }) => sum);

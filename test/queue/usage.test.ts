@@ -160,6 +160,30 @@ describe("usage", () => {
     expect(rows).toBeLessThanOrEqual((16 + 16 + 12) * 20);
   });
 
+  it("of one account comes day by day", async () => {
+    for (const [worker, account] of [
+      ["c1", "shared"],
+      ["c2", "shared"],
+      ["c3", "other"],
+    ] as const) {
+      await aWorker(db, { name: worker, account });
+      await attempt((await aTask(db)).id, worker);
+    }
+    const day = (at: number) => new Date(at).toISOString().slice(0, 10);
+    const earlier = Date.now() - 3 * 86_400_000;
+    await query("update runtime_new_usage set completed_at = $1 where worker_id = 'c1'", [earlier]);
+    for (let summed = 0; summed < 2; summed++) {
+      const days = await usage(`account=shared&since=${day(earlier)}`);
+      expect(days.map(({ key, attempts }: Record<string, unknown>) => [key, attempts])).toEqual([
+        [expect.stringMatching(/^\d{4}-\d\d-\d\d$/), 1],
+        [day(earlier), 1],
+      ]);
+      expect(await usage(`account=shared&until=${day(earlier)}`)).toEqual([{ ...USAGE, key: day(earlier) }]);
+      expect(await usage("account=nobody")).toEqual([]);
+      await sumUpUsage(db);
+    }
+  });
+
   it("is taken of the days that are asked for, and refuses what is no day", async () => {
     await attempt((await aTask(db)).id, "a1");
     await query("update runtime_new_usage set completed_at = 1767225600000");
@@ -169,7 +193,13 @@ describe("usage", () => {
       expect(await usage("by=model&until=2025-12-31")).toEqual([]);
       await sumUpUsage(db);
     }
-    for (const wrong of ["since=yesterday", "by=prompt", "until=2026-02-30", "since=2026-01-02&until=2026-01-01"])
+    for (const wrong of [
+      "account=a&by=model",
+      "since=yesterday",
+      "by=prompt",
+      "until=2026-02-30",
+      "since=2026-01-02&until=2026-01-01",
+    ])
       expect((await api.get(`/api/runtime/usage?${wrong}`)).status).toBe(400);
   });
 });

@@ -13,14 +13,13 @@ import { dayBefore } from "./accounts/usage.tsx";
 const DAYS = [1, 7, 30] as const;
 
 async function read(id: string, signal: AbortSignal) {
-  const [account, workers, held, ...used] = await Promise.all([
+  const [account, workers, held, used] = await Promise.all([
     client.getAccount({ id }, { signal }),
-    client.listWorkers({ limit: 500 }, { signal }),
+    client.listWorkers({ account: id, limit: 500 }, { signal }),
     client.listTasks({ status: "leased,running", limit: 500, fields: "slim" }, { signal }),
-    ...DAYS.map((days) => client.getUsage({ by: "account", since: dayBefore(days - 1), limit: 1_000 }, { signal })),
+    client.getUsage({ by: "day", account: id, since: dayBefore(Math.max(...DAYS) - 1) }, { signal }),
   ]);
-  const sums = used.map((rows) => rows.find(({ key }) => key === id));
-  return { account, workers: workers.filter((worker) => worker.account === id), held, sums };
+  return { account, workers, held, used };
 }
 
 export default function AccountPage({ id = "" }: PageProps) {
@@ -42,7 +41,7 @@ export default function AccountPage({ id = "" }: PageProps) {
         <>
           <AccountCard account={data.account} reload={reload} />
           <AccountWorkers workers={data.workers} held={data.held} />
-          <Spending sums={data.sums} />
+          <Spending used={data.used} />
         </>
       )}
     </main>
@@ -76,19 +75,24 @@ function AccountWorkers({ workers, held }: { workers: Worker[]; held: SlimTask[]
   );
 }
 
-function Spending({ sums }: { sums: (UsageSum | undefined)[] }) {
+/** What was used in the last days, out of the sums of each day. */
+function Spending({ used }: { used: UsageSum[] }) {
   const words = texts.value.accounts.usage;
   return (
     <section class="card" aria-label={words.title}>
       <h2>{words.title}</h2>
       <dl class="facts">
-        {DAYS.map((days, n) => {
-          const { attempts = 0, tokens = 0, cost_usd = 0 } = sums[n] ?? {};
+        {DAYS.map((days) => {
+          const rows = used.filter(({ key }) => key >= dayBefore(days - 1));
+          const sum = (figure: "attempts" | "tokens" | "cost_usd") => rows.reduce((all, row) => all + row[figure], 0);
+          const attempts = sum("attempts");
           return (
             <div key={days}>
               <dt>{days === 1 ? words.today : words.days(numberText(days))}</dt>
               <dd>
-                {words.sum(shortNumber(tokens), shortNumber(attempts))} · {dollarsText(cost_usd)}
+                {attempts === 0
+                  ? words.noneReported
+                  : `${words.sum(shortNumber(sum("tokens")), shortNumber(attempts))} · ${dollarsText(sum("cost_usd"))}`}
               </dd>
             </div>
           );

@@ -25,10 +25,11 @@ export const accounts = {
     range: "Time",
     today: "today",
     sum: (tokens: string, attempts: string) => `${tokens} tokens in ${attempts} attempts`,
+    noneReported: "no attempt reported its usage",
     days: (days: string) => `last ${days} days`,
-    none: "Nothing was used in this time.",
+    none: "No attempt reported its usage in this time.",
     estimate:
-      "Dollars are an estimate by the CLIs; on a subscription, tokens and windows are what counts. Days are those of UTC.",
+      "Dollars are an estimate by the CLIs; on a subscription, tokens and windows are what counts. Attempts are those that reported their usage. Days are those of UTC.",
     key: "Of",
     attempts: "Attempts",
     tokens: "Tokens",
