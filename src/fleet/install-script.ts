@@ -2,7 +2,8 @@
 export function installScript(serverUrl: string, nodeId: string | undefined): string {
   return `#!/bin/sh
 # Installs the BLOOM worker for this user. RUNTIME_API_KEY is the worker's key, if the runtime has keys. CLI names the CLI that does the
-# work (claude, codex, gemini or opencode), or EXEC is any other command for it.
+# work (claude, codex, gemini or opencode), or EXEC is any other command for it. Where they are given, LABELS are the worker's labels (with
+# commas), and ACCOUNT is the account at the LLM's provider that the CLI uses.
 set -eu
 SERVER=${quoted(serverUrl.replace(/\/+$/, ""))}
 NAME=${nodeId === undefined ? "$(hostname)" : quoted(nodeId)}
@@ -17,13 +18,17 @@ mv "$DIR/worker.sh.new" "$DIR/worker.sh"
 printf '%s\\n' "\${RUNTIME_API_KEY:-}" > "$DIR/key"
 printf '%s\\n' "$SERVER" > "$DIR/server"
 printf '%s\\n' "$NAME" > "$DIR/name"
-rm -f "$DIR/exec" "$DIR/cli"
+rm -f "$DIR/exec" "$DIR/cli" "$DIR/labels" "$DIR/account"
 if [ -n "\${EXEC:-}" ]; then printf '%s\\n' "$EXEC" > "$DIR/exec"; else printf '%s\\n' "$CLI" > "$DIR/cli"; fi
+if [ -n "\${LABELS:-}" ]; then printf '%s\\n' "$LABELS" > "$DIR/labels"; fi
+if [ -n "\${ACCOUNT:-}" ]; then printf '%s\\n' "$ACCOUNT" > "$DIR/account"; fi
 cat > "$DIR/run.sh" <<'END'
 #!/bin/sh
 cd "$(dirname "$0")" || exit 1
 RUNTIME_API_KEY=$(cat key); export RUNTIME_API_KEY
 if [ -f exec ]; then set -- --exec "$(cat exec)"; else set -- --cli "$(cat cli)"; fi
+if [ -f labels ]; then set -- "$@" --labels "$(cat labels)"; fi
+if [ -f account ]; then set -- "$@" --account "$(cat account)"; fi
 exec sh worker.sh --server "$(cat server)" --name "$(cat name)" "$@"
 END
 chmod 700 "$DIR/run.sh"

@@ -1,4 +1,5 @@
 /** What people do with the console, in a real browser: log in, create and mend tasks, see to workers and accounts, set the service up, all by keyboard. */
+import { execFileSync } from "node:child_process";
 import { afterAll, describe, expect, it, vi } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
@@ -80,10 +81,18 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await main.locator("strong", { hasText: "south wall" }).waitFor();
     await button("Replay…").click();
     await dialog.getByLabel("Prompt").fill("The same, in two sentences.");
+    await dialog.getByLabel("Labels that the worker must have").fill("gpu, linux");
+    await dialog.getByLabel("Model").fill("claude-haiku-4-5");
     await dialog.getByRole("button", { name: "Replay", exact: true }).click();
     await page.locator(".why [data-state=queued]").waitFor();
     await main.filter({ hasText: "The same, in two sentences." }).waitFor();
     expect(page.url()).not.toContain(tasks.completed);
+    const replayed = await client.getTask({ id: page.url().split("/").at(-1) ?? "" });
+    expect(replayed).toMatchObject({
+      requires: ["gpu", "linux"],
+      policy: { model: "claude-haiku-4-5", timeout_sec: 120 },
+    });
+    expect(replayed).toMatchObject({ agent_slug: "writer", desired_format: "markdown", max_attempts: 3, limits: null });
   });
 
   it("requeues all that match a filter, after it said how many", async () => {
@@ -122,10 +131,16 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await button("Connect a worker").click();
     await page.getByLabel("Name of the worker").fill("greenhouse-1");
     await page.getByLabel("CLI").selectOption("codex");
+    await page.getByLabel("Labels (optional)").fill("gpu, linux");
+    await page.getByLabel("Account (optional)").fill("Olena's account");
     await button("Make the line").click();
     await card("Connect a worker").getByText("is shown only now. It calls 127.0.0.1").waitFor();
     const line = await page.locator("pre.code").innerText();
-    const [, key = "", address = ""] = /RUNTIME_API_KEY=(\S+) CLI=codex; .*'(http\S+)' \| sh/.exec(line) ?? [];
+    const [, key = "", address = ""] = /RUNTIME_API_KEY=(\S+) CLI=codex .*'(http\S+)' \| sh/.exec(line) ?? [];
+    // A shell takes what was filled in as it is.
+    const [given = ""] = line.split("; curl");
+    const told = execFileSync("sh", ["-c", `${given}; printf '%s|' "$LABELS" "$ACCOUNT"`], { encoding: "utf8" });
+    expect(told).toBe("gpu,linux|Olena's account|");
     const worker = createClient({ url, key: () => key });
     expect(await worker.getIdentity()).toMatchObject({ key: "greenhouse-1", role: "work" });
     const script = await fetch(address, { headers: { "X-Runtime-API-Key": key } });
@@ -225,6 +240,13 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     expect(pages).not.toMatch(/New task|Settings/);
     await reader.page.goto("/console/settings");
     await reader.page.getByText("Your key has the role “read”").waitFor();
+    await reader.page.getByText("It may look at everything, and change nothing.").waitFor();
+    await reader.page.goto("/console/new");
+    await reader.page.getByText("This page needs a key with the role “submit” or “admin”.").waitFor();
+    await reader.page.getByRole("button", { name: "Log in with another key", exact: true }).click();
+    await reader.page.getByLabel("Key").fill(KEY);
+    await reader.page.getByRole("button", { name: "Log in", exact: true }).click();
+    await reader.page.getByRole("heading", { level: 1, name: "New task", exact: true }).waitFor();
     expect(reader.faults).toEqual([]);
     await reader.context.close();
   });

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -180,7 +180,13 @@ describe("the installation script", () => {
     onTestFinished(() => rm(folder, { recursive: true, force: true }));
     const { text } = await ask({ node_id: "pi-4", server_url: `${app.url}/` }).expect(200);
     for (const secret of [MAIN, AGENT_KEY, ADMIN_KEY]) expect(text).not.toContain(secret);
-    const environment = { ...process.env, BLOOM_WORKER_DIR: folder, RUNTIME_API_KEY: MAIN, EXEC: "tr a-z A-Z" };
+    const environment = {
+      ...process.env,
+      BLOOM_WORKER_DIR: folder,
+      RUNTIME_API_KEY: MAIN,
+      EXEC: "tr a-z A-Z",
+      LABELS: "gpu,linux",
+    };
     const installing = spawn("sh", ["-s"], { env: environment, stdio: ["pipe", "ignore", "inherit"] });
     installing.stdin.end(text);
     expect(await once(installing, "exit")).toEqual([0, null]);
@@ -191,6 +197,16 @@ describe("the installation script", () => {
       "pi-4\n",
       "tr a-z A-Z\n",
     ]);
+    expect([await kept("labels"), await readdir(folder)]).toEqual([
+      "gpu,linux\n",
+      expect.not.arrayContaining(["account"]),
+    ]);
+    // The program that `run.sh` starts is given what was kept.
+    await writeFile(join(folder, "account"), "Olena's account\n");
+    await writeFile(join(folder, "worker.sh"), `printf '%s|' "$@"`);
+    expect(execFileSync(join(folder, "run.sh"), { encoding: "utf8" })).toBe(
+      `--server|${app.url}|--name|pi-4|--exec|tr a-z A-Z|--labels|gpu,linux|--account|Olena's account|`,
+    );
     expect((await stat(join(folder, "key"))).mode & 0o777).toBe(0o600);
     expect((await stat(join(folder, "run.sh"))).mode & 0o777).toBe(0o700);
   });

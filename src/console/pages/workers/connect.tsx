@@ -1,14 +1,18 @@
-/** Connects a worker: a name, a CLI, and the line to paste on its machine, with a key that is made for it. */
+/** Connects a worker: a name, a CLI, labels and an account where it has them, and the line to paste on its machine, with a key that is made for it. */
 import { useState } from "preact/hooks";
 import type { Worker } from "../../../client/index.ts";
 import { CopyButton } from "../../parts/copy.tsx";
 import { Fault } from "../../parts/fault.tsx";
+import { quoted } from "../../parts/quoted.ts";
 import { WorkerStateOf } from "../../parts/state.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client, session } from "../../session.ts";
 import { texts } from "../../texts.ts";
 
 const CLIS = ["claude", "codex", "gemini", "opencode"] as const;
+
+/** What a shell takes as it is. */
+const PLAIN = /^[\w.,-]+$/;
 
 /** Host names at which each machine reaches itself. */
 const LOCAL = /^(localhost|127\..*|\[::1\])$/;
@@ -17,6 +21,8 @@ export function Connect({ known }: { known: Worker[] }) {
   const words = texts.value.workers.connect;
   const [name, setName] = useState("");
   const [cli, setCli] = useState<string>(CLIS[0]);
+  const [labels, setLabels] = useState("");
+  const [account, setAccount] = useState("");
   const needsKey = session.value.state === "in" && session.value.who.key !== null;
   const { failed, attempt } = useAttempt();
   const [made, setMade] = useState<{ name: string; line: string }>();
@@ -26,7 +32,7 @@ export function Connect({ known }: { known: Worker[] }) {
     const made = await attempt(async () => {
       // Where no key is needed, a worker needs none either.
       const key = needsKey ? (await client.createKey({ name, role: "work" })).key : undefined;
-      return { name, line: lineOf(name, cli, key) };
+      return { name, line: lineOf({ name, cli, labels, account, key }) };
     });
     if (made) setMade(made);
   };
@@ -54,6 +60,30 @@ export function Connect({ known }: { known: Worker[] }) {
             ))}
           </select>
         </label>
+        <label class="field">
+          {words.labels}
+          <input
+            pattern="[A-Za-z0-9._,\- ]*"
+            placeholder="gpu, linux"
+            value={labels}
+            onInput={(event) => setLabels(event.currentTarget.value)}
+          />
+        </label>
+        <label class="field">
+          {words.account}
+          <input
+            maxLength={128}
+            list="accounts"
+            placeholder={words.ownAccount}
+            value={account}
+            onInput={(event) => setAccount(event.currentTarget.value)}
+          />
+        </label>
+        <datalist id="accounts">
+          {[...new Set(known.map((worker) => worker.account))].map((each) => (
+            <option key={each} value={each} />
+          ))}
+        </datalist>
         <button type="submit" class="primary">
           {words.make}
         </button>
@@ -75,9 +105,25 @@ export function Connect({ known }: { known: Worker[] }) {
   );
 }
 
-function lineOf(name: string, cli: string, key: string | undefined): string {
+interface Wanted {
+  name: string;
+  cli: string;
+  labels: string;
+  account: string;
+  key: string | undefined;
+}
+
+function lineOf({ name, cli, labels, account, key }: Wanted): string {
   const script = `${location.origin}/api/runtime/agent-install-script?node_id=${encodeURIComponent(name)}&server_url=${encodeURIComponent(location.origin)}`;
   const header = key === undefined ? "" : ' -H "X-Runtime-API-Key: $RUNTIME_API_KEY"';
-  const given = key === undefined ? `export CLI=${cli}` : `export RUNTIME_API_KEY=${key} CLI=${cli}`;
-  return `${given}; curl -fsS${header} '${script}' | sh && nohup ~/.bloom-worker/run.sh > ~/.bloom-worker/worker.log 2>&1 &`;
+  const given = Object.entries({
+    RUNTIME_API_KEY: key,
+    CLI: cli,
+    LABELS: labels
+      .split(/[\s,]+/)
+      .filter(Boolean)
+      .join(","),
+    ACCOUNT: account.trim(),
+  }).flatMap(([variable, value]) => (value ? [`${variable}=${PLAIN.test(value) ? value : quoted(value)}`] : []));
+  return `export ${given.join(" ")}; curl -fsS${header} ${quoted(script)} | sh && nohup ~/.bloom-worker/run.sh > ~/.bloom-worker/worker.log 2>&1 &`;
 }

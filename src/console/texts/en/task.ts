@@ -49,11 +49,5 @@ export const task = {
   replay: {
     title: "Replay with changes",
     means: "A new task is made of this one. What you do not change stays as it was.",
-    prompt: "Prompt",
-    agent: "Agent",
-    context: "Context",
-    model: "Model",
-    attempts: "Attempts at most",
-    priority: "Priority",
   },
 };
