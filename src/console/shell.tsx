@@ -6,7 +6,7 @@ import { Help } from "./help.tsx";
 import { isHelpOpen } from "./keys.ts";
 import { LogIn } from "./log-in.tsx";
 import type { PageProps } from "./page-props.ts";
-import { loaderOf, PAGES, pageAt } from "./pages.ts";
+import { loaderOf, PAGES, type Page, pageAt } from "./pages.ts";
 import { Confirm } from "./parts/confirm.tsx";
 import { Fault } from "./parts/fault.tsx";
 import { Icon } from "./parts/icon.tsx";
@@ -139,7 +139,7 @@ function Content() {
     if (!isLoading) focusHeading();
   });
   if (!load) return <Nothing />;
-  if (isRefused) return <Refused />;
+  if (isRefused) return <Refused needs={page.needs} />;
   if (isLoading) return null;
   if (!loaded.Component) return <NotLoaded fault={loaded.fault} />;
   return <loaded.Component key={id} id={id} />;
@@ -169,11 +169,25 @@ function Nothing() {
   );
 }
 
-function Refused() {
+/** A page that the reader's key may not use: what it may do, and who may use the page. */
+function Refused({ needs }: Pick<Page, "needs">) {
   const { value } = session;
+  if (value.state !== "in") return null;
+  const { notAllowed, needsRole, otherKey, home } = texts.value.common;
+  const { role } = value.who;
   return (
     <main class="empty">
-      <h1 tabIndex={-1}>{texts.value.common.notAllowed(value.state === "in" ? value.who.role : "")}</h1>
+      <h1 tabIndex={-1}>{notAllowed(role)}</h1>
+      <p>{texts.value.common.roleMay[role]}</p>
+      <p>{needsRole[needs]}</p>
+      <div class="buttons">
+        <button type="button" class="primary" onClick={logOut}>
+          {otherKey}
+        </button>
+        <a class="button" href={addressOf("")}>
+          {home}
+        </a>
+      </div>
     </main>
   );
 }

@@ -47,6 +47,7 @@ export default function Audit() {
   return (
     <main class="page">
       <h1 tabIndex={-1}>{words.title}</h1>
+      <p class="soft">{words.inItsWords}</p>
       <form class="form-row" onSubmit={search} key={of}>
         {FIELDS.map((field, n) => (
           <label class="field" key={field}>

@@ -12,7 +12,7 @@ export function Rest({ reason, until }: { reason: string; until: number | null }
   return (
     <p class="wait">
       {withLocalTimes(reason)}
-      <br />
+      {reason !== "" && <br />}
       <b title={until === null ? undefined : exactText(until)}>{untilText(until)}</b>
     </p>
   );

@@ -21,7 +21,10 @@ export function AccountCard({ account, reload }: { account: Account; reload(): v
         </h2>
         <StateShape state={state} word={words[state]} />
       </div>
-      {rest && <Rest reason={texts.value.states.rest[rest.kind]} until={rest.until} />}
+      {rest && (
+        // The state above says already that the account is at its limit.
+        <Rest reason={rest.kind === "rate_limited" ? "" : texts.value.states.rest[rest.kind]} until={rest.until} />
+      )}
       {!rest && paced_until !== null && <p class="soft">{words.pacedUntil(untilText(paced_until))}</p>}
       <Windows windows={windows} />
       <p class="soft">

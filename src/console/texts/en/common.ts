@@ -23,6 +23,18 @@ export const common = {
   loading: "Loading…",
   tasks: tasksText,
   notAllowed: (role: string) => `Your key has the role “${role}”, which may not do this.`,
+  roleMay: {
+    read: "It may look at everything, and change nothing.",
+    submit: "It may look at everything, and create and replay tasks.",
+    work: "It may do a worker’s calls, and nothing here.",
+    admin: "It may do everything.",
+  },
+  needsRole: {
+    read: "This page needs a key with the role “read”, “submit” or “admin”.",
+    submit: "This page needs a key with the role “submit” or “admin”.",
+    administer: "This page needs a key with the role “admin”.",
+  },
+  otherKey: "Log in with another key",
   noAnswer: "The service was not reached.",
   triedAgain: (when: string) => `It is tried again by itself ${when}.`,
   tryAgain: "Try again",

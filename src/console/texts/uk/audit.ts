@@ -2,6 +2,7 @@ import type { Texts } from "../keys.ts";
 
 export const audit: Texts["audit"] = {
   title: "Журнал",
+  inItsWords: "Дії та подробиці показано так, як їх записав сервіс: англійською.",
   none: "Жоден запис не відповідає.",
   search: "Відібрати",
   time: "Коли",
