@@ -24,6 +24,7 @@ export function healthRoutes(stopping: AbortSignal): Route[] {
       path: "/livez",
       access: "anybody",
       limit: "none",
+      isProbe: true,
       answers: { 200: { means: "It is.", json: alive } },
       handle: ({ response }) => response.json({ status: "alive" }),
     }),
@@ -34,6 +35,7 @@ export function healthRoutes(stopping: AbortSignal): Route[] {
       path: "/readyz",
       access: "anybody",
       limit: "none",
+      isProbe: true,
       answers: {
         200: { means: "They may.", json: ready },
         503: {

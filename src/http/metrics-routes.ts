@@ -47,6 +47,7 @@ export function metricsRoutes(stats: () => Promise<Stats>): Route[] {
       path: "/metrics",
       access: READERS,
       ownKey: "METRICS_KEY",
+      isProbe: true,
       answers: {
         200: { means: "All metrics.", other: { "text/plain": "The text format of Prometheus, version 0.0.4." } },
       },

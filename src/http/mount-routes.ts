@@ -25,6 +25,8 @@ declare global {
     interface Locals {
       /** The name of the route; undefined for an address that has none. */
       route?: string;
+      /** The route is declared as a probe. */
+      isProbe?: true;
       /** The name of the tool that a message of the Model Context Protocol uses. */
       tool?: string;
     }
@@ -46,6 +48,7 @@ export function mountRoutes(app: Router, routes: Route[], db: Db, prefixes: stri
     addresses.add(address);
     const noteRoute: RequestHandler = (_request, response, next) => {
       response.locals.route = name;
+      if (route.isProbe) response.locals.isProbe = true;
       next();
     };
     const serve = (request: Request, response: Response) => route.serve(request, response, db);

@@ -13,11 +13,8 @@ declare global {
   }
 }
 
-/** Calls that monitors make every few seconds. */
-const PROBES = ["getLiveness", "getReadiness", "getMetrics"];
-
-/** What would fill a collector with spans that tell nothing: probes, and claims that got no task. */
-const isNoise = (route: string, status: number) => PROBES.includes(route) || (route === "claimTasks" && status === 204);
+/** What would fill a collector with spans that tell nothing: probes, and answers without anything in them, such as that of a claim that got no task. */
+const isNoise = (response: Response) => response.locals.isProbe || response.statusCode === 204;
 
 /**
  * Reads the header `traceparent` (W3C Trace Context); a malformed one is ignored, as the specification says. With a tracer, the request becomes a
@@ -39,7 +36,7 @@ export function traceRequests(tracer: Tracer | undefined): RequestHandler {
     response.on("close", () => {
       const { route = "none", tool } = response.locals;
       const { statusCode: status, writableFinished: isWhole } = response;
-      if (!received && isNoise(route, status)) return;
+      if (!received && isNoise(response)) return;
       tracer.record({
         ...span,
         name: route,
