@@ -10,6 +10,7 @@ import { llmTasks } from "../db/schema.ts";
 import { Conflict } from "../errors.ts";
 import { traceparentFrom } from "../tracing/trace-context.ts";
 import { type CreatedRow, creations, type NewTask } from "./create-statement.ts";
+import { jsonBytesOf } from "./json-bytes.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { taskColumns } from "./tasks.ts";
 
@@ -68,7 +69,7 @@ export function newTask(
   return {
     ...request,
     id: newId(),
-    size_bytes: Buffer.byteLength(JSON.stringify(request)),
+    size_bytes: jsonBytesOf(request),
     key,
     traceparent: traceparentFrom(request.tracing) ?? caller?.traceparent ?? null,
     entry_id: newId(),

@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
+import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { createTask as creation } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { createTask } from "../../src/queue/create.ts";
 import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
+import { bytesInJson, jsonBytesOf } from "../../src/queue/json-bytes.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { getTask } from "../../src/queue/tasks.ts";
@@ -15,6 +17,19 @@ import { aWorker, completion } from "../support/factories.ts";
 const { db, query } = await createTestDatabase();
 const request = (fields = {}) =>
   creation.parse({ context_id: "garden", agent_slug: "writer", prompt: "Write a haiku.", ...fields });
+
+it("a task's size is that of its request as JSON, whatever the prompt is made of", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "binary", minLength: 1 }), fc.string({ minLength: 1 }), (prompt, context_id) => {
+      const asked = { ...request(), prompt, context_id };
+      expect(jsonBytesOf(asked)).toBe(Buffer.byteLength(JSON.stringify(asked)));
+    }),
+  );
+  const everyUnit = Array.from({ length: 0x10000 }, (_, code) => String.fromCharCode(code)).join("");
+  expect(bytesInJson(everyUnit)).toBe(Buffer.byteLength(JSON.stringify(everyUnit)) - 2);
+  const pairs = "\u{10000}\u{10ffff}\ud800\ud800\udc00\udc00\ud800";
+  expect(bytesInJson(pairs)).toBe(Buffer.byteLength(JSON.stringify(pairs)) - 2);
+});
 
 describe("the same creation again", () => {
   it("100 times at the same moment makes one task", async () => {
