@@ -19,6 +19,8 @@ const EACH_TEST = {
   setupFiles: ["test/support/answer-hooks.ts"],
   testTimeout: 60_000,
   hookTimeout: 120_000,
+  // 1 s by default, in which a busy machine may not even get to its turn. Nothing is waited for longer than it takes.
+  expect: { poll: { timeout: 20_000 } },
   restoreMocks: true,
 };
 

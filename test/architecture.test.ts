@@ -65,7 +65,9 @@ describe("the house", () => {
   it("has a row in the table of layers for each folder", () => {
     const folders = new Set(files.filter((file) => file.includes("/")).map((file) => file.split("/")[0]));
     // What the doctor asks of every part is a program, as those directly in src/ are.
-    expect(LAYERS.map(([layer]) => layer).toSorted()).toEqual([...folders].filter((name) => name !== "doctor").toSorted());
+    expect(LAYERS.map(([layer]) => layer).toSorted()).toEqual(
+      [...folders].filter((name) => name !== "doctor").toSorted(),
+    );
   });
 
   it.each(LAYERS)("%s imports from the folders of its row alone", (layer, folders) => {

@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, it, vi } from "vitest";
+import { afterAll, expect, it } from "vitest";
 import type { AuditEntry, Task, WorkerWithLoad } from "../src/contract/record-types.ts";
 import { ADMIN_KEY } from "./support/app.ts";
 import { createTestDatabase } from "./support/database.ts";
+import { eventually } from "./support/eventually.ts";
 import { anAgent, aProject, secondsAgo, startMembridge } from "./support/membridge.ts";
 import { type NodeAgent, startNodeAgent } from "./support/node-agent.ts";
 import { startProcess } from "./support/process.ts";
@@ -58,7 +59,7 @@ it("Membridge, a node agent and the runtime bring two tasks to their end, one of
   });
   afterAll(rpi.close);
 
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const workers = await call<WorkerWithLoad[]>("/runtime/workers");
     const statuses = Object.fromEntries(workers.map(({ id, status }) => [id, status]));
     expect(statuses).toEqual({ alpine: "online", "never-seen": "unknown", rpi: "online" });
@@ -119,9 +120,8 @@ it("with AUTO_DISPATCH alone, a created task is executed by an agent and its res
   });
   afterAll(agent.close);
   const { id } = await call<Task>("/runtime/llm-tasks", { context_id: "garden", agent_slug: "writer", prompt: "why?" });
-  await vi.waitFor(
-    async () => expect(await call(`/runtime/llm-tasks/${id}/results`)).toMatchObject([{ output: "Answer to: why?" }]),
-    10_000,
+  await eventually(async () =>
+    expect(await call(`/runtime/llm-tasks/${id}/results`)).toMatchObject([{ output: "Answer to: why?" }]),
   );
   expect(await service.stop()).toBe(0);
 });

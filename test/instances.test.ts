@@ -1,9 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Task } from "../src/contract/record-types.ts";
 import { createTestDatabase } from "./support/database.ts";
+import { eventually } from "./support/eventually.ts";
 import { pgbouncerPath, startPgbouncer } from "./support/pgbouncer.ts";
 import { type ServiceProcess, startService } from "./support/process.ts";
 
@@ -67,9 +68,8 @@ describe.each(["directly", BOUNCER])("two instances that reach an empty database
       membridge_server_url: "http://127.0.0.1:7",
       admin_key: "a key of sixteen letters".replaceAll(" ", "-"),
     });
-    await vi.waitFor(
-      async () => expect(await call(two, "/config")).toMatchObject({ membridge_server_url: "http://127.0.0.1:7" }),
-      2_000,
+    await eventually(async () =>
+      expect(await call(two, "/config")).toMatchObject({ membridge_server_url: "http://127.0.0.1:7" }),
     );
   });
 
@@ -80,20 +80,17 @@ describe.each(["directly", BOUNCER])("two instances that reach an empty database
     await query("update leases set expires_at = 0 where status = 'active'");
     await query("update workers set last_heartbeat = 1 where id = 'silent'");
     const entries = (action: string) => query("select entity_id from audit_logs where action = $1", [action]);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await entries("lease_expired")).toHaveLength(40);
       expect(await entries("worker_offline")).toHaveLength(1);
-    }, 10_000);
+    });
     const { tasks: counted } = await call<{ tasks: { by_status: object } }>(two, "/stats");
     expect(counted.by_status).toMatchObject({ queued: 40 });
     // A later pass has found nothing of these left to do.
     const { id } = await create(one);
     await call(two, `/llm-tasks/${id}/lease`, { worker_id: "rpi" });
     await query("update leases set expires_at = 0 where task_id = $1", [id]);
-    await vi.waitFor(
-      async () => expect(await call(one, `/llm-tasks/${id}`)).toMatchObject({ status: "queued" }),
-      10_000,
-    );
+    await eventually(async () => expect(await call(one, `/llm-tasks/${id}`)).toMatchObject({ status: "queued" }));
     expect(await entries("lease_expired")).toHaveLength(41);
     expect(await entries("worker_offline")).toHaveLength(1);
   });
@@ -104,7 +101,7 @@ describe.each(["directly", BOUNCER])("two instances that reach an empty database
     await one.stop("SIGKILL");
     const isQueued = async () =>
       expect(await call(two, `/llm-tasks/${id}`)).toMatchObject({ status: "queued", attempts: 1 });
-    await vi.waitFor(isQueued, 1_000 + 2 * 1.1 * SWEEP_INTERVAL_MS + 500);
+    await eventually(isQueued);
     expect(await two.stop()).toBe(0);
   });
 });

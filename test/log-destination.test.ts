@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished, vi } from "vitest";
 import { createTestDatabase } from "./support/database.ts";
+import { eventually } from "./support/eventually.ts";
 import { launch } from "./support/launch.ts";
 import { argumentsOf, ROOT } from "./support/programs.ts";
 
@@ -41,7 +42,7 @@ it("a log whose reader has stopped reading neither stops the service nor keeps i
   // 1.6 MB: more than the pipe holds, and more than the service keeps.
   await callManyTimes(port, 200);
   service.kill("SIGTERM");
-  await vi.waitFor(() => expect(() => process.kill(service.pid, 0)).toThrow("ESRCH"), { timeout: 10_000 });
+  await eventually(() => expect(() => process.kill(service.pid, 0)).toThrow("ESRCH"));
   service.stdout.resume();
   expect(await service.exited).toBe(0);
 });
@@ -63,9 +64,9 @@ it("a log on a full disk does not stop the service, goes on when there is room, 
   });
   const port = await vi.waitUntil(async () => (await readFile(log, "utf8")).match(/"port":(\d+)/)?.[1], 10_000);
   await callManyTimes(port, 200);
-  await vi.waitFor(() => expect(complaints).toMatch(/^The log cannot be written: EFBIG.*\n$/));
+  await eventually(() => expect(complaints).toMatch(/^The log cannot be written: EFBIG.*\n$/));
   await truncate(log);
-  await vi.waitFor(async () => expect(await readFile(log, "utf8")).toContain('"msg":"request"'));
+  await eventually(async () => expect(await readFile(log, "utf8")).toContain('"msg":"request"'));
   child.kill("SIGTERM");
   expect(await once(child, "exit")).toEqual([0, null]);
 });

@@ -1,6 +1,7 @@
 import { pino } from "pino";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { every } from "../src/loop.ts";
+import { eventually } from "./support/eventually.ts";
 
 const quiet = { log: pino({ level: "silent" }) };
 
@@ -25,7 +26,7 @@ describe("a loop", () => {
     const { pass, seen, release } = gatedPass();
     const loop = every(1, "test", quiet, pass);
     for (let passes = 1; passes <= 5; passes++) {
-      await vi.waitFor(() => expect(seen.started).toBe(passes), { interval: 1 });
+      await eventually(() => expect(seen.started).toBe(passes), { interval: 1 });
       release();
     }
     expect(seen.most).toBe(1);
@@ -52,7 +53,7 @@ describe("a loop", () => {
       passes += 1;
       throw new Error("the reason");
     });
-    await vi.waitFor(() => expect(passes).toBeGreaterThan(2), { interval: 1 });
+    await eventually(() => expect(passes).toBeGreaterThan(2), { interval: 1 });
     await loop.stop();
     expect(lines[0]).toContain("the reason");
   });
@@ -70,7 +71,7 @@ describe("a loop", () => {
       passes += 1;
       throw new Error("Failed query: analyze", { cause });
     });
-    await vi.waitFor(() => expect(passes).toBeGreaterThan(1), { interval: 1 });
+    await eventually(() => expect(passes).toBeGreaterThan(1), { interval: 1 });
     await loop.stop();
     expect(lines[0]).toEqual({
       level: pino.levels.values[level],
@@ -95,7 +96,7 @@ describe("a loop", () => {
     ];
     let done = 0;
     const loop = every(1, "lease sweep", { log }, async () => passes[done++]);
-    await vi.waitFor(() => expect(done).toBeGreaterThan(3), { interval: 1 });
+    await eventually(() => expect(done).toBeGreaterThan(3), { interval: 1 });
     await loop.stop();
     expect(lines).toEqual([
       expect.objectContaining({

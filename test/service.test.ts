@@ -5,9 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { pino } from "pino";
-import { afterAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { connectServer } from "../src/db/given-or-embedded-server.ts";
 import { createTestDatabase } from "./support/database.ts";
+import { eventually } from "./support/eventually.ts";
 import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
 import { freePort } from "./support/free-port.ts";
 import { launch } from "./support/launch.ts";
@@ -38,7 +39,7 @@ describe("the process", () => {
   it("goes on taking requests for DRAIN_SECONDS, says that it is not ready, and ends each connection; asked again, it ends at once", async () => {
     const { url, stop } = await startProcess({ ...settings, DRAIN_SECONDS: "300" });
     const ended = stop("SIGTERM");
-    await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(503), 20_000);
+    await eventually(async () => expect((await fetch(`${url}/readyz`)).status).toBe(503));
     const task = { context_id: "c", agent_slug: "a", prompt: "p" };
     const body = JSON.stringify(task);
     const headers = { "content-type": "application/json" };
@@ -55,7 +56,7 @@ describe("the process", () => {
     // As another instance that migrates holds it (src/db/migrate.ts).
     await migrating.query("select pg_advisory_lock(x'626c6f6f6d'::bigint)");
     const ended = launch(settings);
-    await vi.waitFor(async () => expect(await waitingForLocks()).toBe(1), 50_000);
+    await eventually(async () => expect(await waitingForLocks()).toBe(1), { timeout: 50_000 });
     ended.kill("SIGTERM");
     expect(await ended.exited).toBe(0);
     const port = await freePort();
@@ -65,7 +66,7 @@ describe("the process", () => {
       const { status } = (await response.json()) as { status?: string };
       return [response.status, response.headers.get("x-bloom-runtime"), status];
     };
-    await vi.waitFor(async () => expect(await ask("/livez")).toEqual([200, "1", "alive"]), 20_000);
+    await eventually(async () => expect(await ask("/livez")).toEqual([200, "1", "alive"]));
     expect(await ask("/readyz")).toEqual([503, "1", "not ready"]);
     const asked = ask("/api/runtime/llm-tasks");
     await migrating.end();
@@ -82,13 +83,10 @@ describe("the process", () => {
     await makeOverdue(task.id);
     await query("update workers set last_heartbeat = last_heartbeat - 61000 where id = $1", [silent.id]);
     const service = await startProcess({ ...settings, SWEEP_INTERVAL_MS: "100", WORKER_SYNC_INTERVAL_MS: "100" });
-    await vi.waitFor(
-      async () => {
-        expect(await query("select status from llm_tasks where id = $1", [task.id])).toEqual([{ status: "queued" }]);
-        expect(await query("select status from workers where id = $1", [silent.id])).toEqual([{ status: "offline" }]);
-      },
-      { timeout: 10_000 },
-    );
+    await eventually(async () => {
+      expect(await query("select status from llm_tasks where id = $1", [task.id])).toEqual([{ status: "queued" }]);
+      expect(await query("select status from workers where id = $1", [silent.id])).toEqual([{ status: "offline" }]);
+    });
     expect(await service.stop()).toBe(0);
   });
 
@@ -103,9 +101,9 @@ describe("the process", () => {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ worker_id: worker.id }),
     });
-    await vi.waitFor(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
+    await eventually(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
     const stopped = service.stop();
-    await vi.waitFor(() => expect(service.output()).toContain("stopping"));
+    await eventually(() => expect(service.output()).toContain("stopping"));
     await lock.release();
     expect((await leasing).status).toBe(201);
     expect(await stopped).toBe(0);
@@ -117,9 +115,9 @@ describe("the process", () => {
     const lock = await holdLock(task.id);
     const requeueing = fetch(`${service.url}/api/runtime/llm-tasks/${task.id}/requeue`, { method: "POST" });
     const cutOff = expect(requeueing).rejects.toThrow();
-    await vi.waitFor(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
+    await eventually(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
     const stopped = service.stop();
-    await vi.waitFor(() => expect(service.output()).toContain("stopping"));
+    await eventually(() => expect(service.output()).toContain("stopping"));
     const askedAt = performance.now();
     await service.stop("SIGINT");
     expect([await stopped, performance.now() - askedAt < 2_000]).toEqual([1, true]);

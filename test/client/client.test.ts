@@ -5,12 +5,13 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, describe, expect, expectTypeOf, it, vi } from "vitest";
+import { afterAll, describe, expect, expectTypeOf, it } from "vitest";
 import * as api from "../../src/client/index.ts";
 import type { Event } from "../../src/contract/event-record.ts";
 import type * as views from "../../src/contract/record-types.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -154,7 +155,7 @@ describe("streams", () => {
       }
     };
     const first = next();
-    await vi.waitFor(() => expect(states).toEqual([true]), 20_000);
+    await eventually(() => expect(states).toEqual([true]));
     const tasks = [await aTask(db)];
     expect(await first).toMatchObject({ type: "event", event: { task_id: tasks[0]?.id, type: "task.created" } });
     proxy.cut();
@@ -185,10 +186,10 @@ describe("streams", () => {
       for await (const { text } of behindProxy.followOutput({ id })) printed.push(text);
     })();
     await client.addLiveOutput({ id, lease_id: lease.id, seq: 0, text: "one" });
-    await vi.waitFor(() => expect(printed).toEqual(["one"]), 20_000);
+    await eventually(() => expect(printed).toEqual(["one"]));
     proxy.cut();
     await client.addLiveOutput({ id, lease_id: lease.id, seq: 1, text: "two" });
-    await vi.waitFor(() => expect(printed).toEqual(["one", "two"]), 20_000);
+    await eventually(() => expect(printed).toEqual(["one", "two"]));
     await client.completeTask({ id, status: "success", output: "", metrics: { duration_ms: 1 }, lease_id: lease.id });
     await reading;
     expect(printed).toEqual(["one", "two"]);

@@ -1,11 +1,12 @@
 /** What people do with the console, in a real browser: log in, create and mend tasks, see to workers and accounts, set the service up, all by keyboard. */
 import { execFileSync } from "node:child_process";
-import { afterAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { openBrowser, PATIENCE_MS, visit } from "../support/browser.ts";
 import { fillExample } from "../support/console-example.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aProject, startMembridge } from "../support/membridge.ts";
 
 const KEY = "the key of the admin";
@@ -30,12 +31,15 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
   const heading = (name: string) => page.getByRole("heading", { level: 1, name, exact: true });
   /** Presses `g` and a page's letter. The letter counts within 1.2 s only, which a busy machine may miss: then both are pressed again. */
   const goByKeys = (letter: string, name: string) =>
-    vi.waitFor(async () => {
-      await page.keyboard.press("g");
-      await page.keyboard.press(letter);
-      // The heading gets the focus, which would take it from what is typed into.
-      await page.locator("main h1:focus", { hasText: name }).waitFor({ timeout: 10_000 });
-    }, PATIENCE_MS / 2);
+    eventually(
+      async () => {
+        await page.keyboard.press("g");
+        await page.keyboard.press(letter);
+        // The heading gets the focus, which would take it from what is typed into.
+        await page.locator("main h1:focus", { hasText: name }).waitFor({ timeout: 10_000 });
+      },
+      { timeout: PATIENCE_MS / 2 },
+    );
 
   it("asks for a key, says when one is refused, and shows the start with the right one", async () => {
     const stranger = await visit(browser, url);

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { batcher } from "../../src/db/batcher.ts";
 import { type Locks, setStatement } from "../../src/db/statement-for-many.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 
 /** The end of a locking clause. */
 const passingOver = (locks: Locks) => sql.raw(locks === "waits" ? "" : "skip locked");
@@ -114,7 +115,7 @@ it("takes null and JSON's own null, texts and numbers for what they are, alone a
 it("sends two at once, and those that come meanwhile in sets of 64 at most", async () => {
   const unlock = await lock();
   const sent = Promise.all(Array.from({ length: 2 + 64 + 30 }, (_, n) => seats.send(db, request(n))));
-  await vi.waitFor(async () => expect(await waitingFor("%seats%")).toHaveLength(2), 10_000);
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
   await unlock();
   expect(sizes(await sent)).toEqual([1, 1, 30, 64]);
 });
@@ -154,10 +155,8 @@ it("a request that fails is alone with its error, and one whose seat is locked d
   });
   const alone = seats.send(db, request(9));
   for (const n of [13, 14, 15]) expect(await seats.send(db, request(n))).toBeDefined();
-  await vi.waitFor(
-    async () =>
-      expect(await query("select id from seats where id = $1 and guest is not null", [ids[12]])).toHaveLength(1),
-    10_000,
+  await eventually(async () =>
+    expect(await query("select id from seats where id = $1 and guest is not null", [ids[12]])).toHaveLength(1),
   );
   expect(isSeated).toBe(false);
   await unlockSeat();
@@ -171,11 +170,11 @@ it("what a broken connection was about is sent no second time", async () => {
   const unlock = await lock();
   const first = [0, 1].map((n) => seats.send(db, request(n)));
   const set = Promise.allSettled([2, 3, 4].map((n) => seats.send(db, request(n))));
-  await vi.waitFor(async () => expect(await waitingFor("%seats%")).toHaveLength(2), 10_000);
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
   const ended = Promise.allSettled(first);
   for (const { pid } of await waitingFor("%seats%")) await query("select pg_terminate_backend($1)", [pid]);
   expect((await ended).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-  await vi.waitFor(async () => expect(await waitingFor("%seats%")).toHaveLength(1), 10_000);
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
   for (const { pid } of await waitingFor("%seats%")) await query("select pg_terminate_backend($1)", [pid]);
   expect((await set).map(({ status }) => status)).toEqual(["rejected", "rejected", "rejected"]);
   await unlock();

@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { listen } from "../../src/db/listen.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
 const { db, url, query } = await createTestDatabase();
@@ -20,18 +21,18 @@ async function aListener() {
 describe("the listener", () => {
   it("hears, listens again when its connection was cut, and hears what it may have missed", async () => {
     const { proxy, hear } = await aListener();
-    await vi.waitFor(() => expect(hear).toHaveBeenCalledTimes(1));
+    await eventually(() => expect(hear).toHaveBeenCalledTimes(1));
     await query("notify news");
-    await vi.waitFor(() => expect(hear).toHaveBeenCalledTimes(2));
+    await eventually(() => expect(hear).toHaveBeenCalledTimes(2));
     proxy.cut();
-    await vi.waitFor(() => expect(hear).toHaveBeenCalledTimes(3), 5_000);
+    await eventually(() => expect(hear).toHaveBeenCalledTimes(3));
     db.tell("news");
-    await vi.waitFor(() => expect(hear).toHaveBeenCalledTimes(4));
+    await eventually(() => expect(hear).toHaveBeenCalledTimes(4));
   });
 
   it.each(["listens", "connects"])("stops at once when the database is frozen while it %s", async (when) => {
     const { proxy, hear, listener } = await aListener();
-    if (when === "listens") await vi.waitFor(() => expect(hear).toHaveBeenCalled());
+    if (when === "listens") await eventually(() => expect(hear).toHaveBeenCalled());
     proxy.freeze();
     const startedAt = performance.now();
     await listener.stop();

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { pino } from "pino";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { audit } from "../../src/db/audit.ts";
 import { openDatabase } from "../../src/db/client.ts";
@@ -16,6 +16,7 @@ import { readEvents } from "../../src/events/read-events.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -76,7 +77,7 @@ describe("migrations", () => {
     expect(said).toEqual([expect.stringContaining("does not say its timeline")]);
     await audit(db, { action: "task_dead", entity_type: "llm_task", entity_id: "t", actor: "a", detail: "d" });
     // Transactions of other databases on the server may delay that.
-    const told = await vi.waitFor(
+    const told = await eventually(
       async () => {
         const [event] = (await readEvents(db, after)).events;
         if (!event) throw new Error("The event was not told.");

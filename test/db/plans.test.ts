@@ -18,6 +18,7 @@ import { fill } from "../bench/fill.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aWorker } from "../support/factories.ts";
 
 const GROWING = ["llm_tasks", "leases", "audit_logs", "llm_results", "runtime_artifacts", "runtime_output_chunks"];
@@ -114,7 +115,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await api.get(`${R}/webhook-deliveries?state=failed`).expect(200);
   await autoDispatchOnce(db, dispatcher, "http://127.0.0.1:9", log);
   const waiting = api.get(`${R}/llm-tasks/${stillQueued}/result?wait_seconds=25`).then(({ status }) => status);
-  await vi.waitFor(() => expect(resultRoom.size()).toBe(1), 10_000);
+  await eventually(() => expect(resultRoom.size()).toBe(1));
   await api.post(`${R}/llm-tasks/${stillQueued}/cancel`).send({}).expect(200);
   expect(await waiting).toBe(200);
   await kindsDueSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });

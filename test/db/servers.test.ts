@@ -3,7 +3,7 @@ import { chmod, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { sql } from "drizzle-orm";
 import { pino } from "pino";
-import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Event } from "../../src/contract/event-record.ts";
 import { audit } from "../../src/db/audit.ts";
 import { openDatabase } from "../../src/db/client.ts";
@@ -11,6 +11,7 @@ import { listen } from "../../src/db/listen.ts";
 import { migrate } from "../../src/db/migrate.ts";
 import { openEventHub } from "../../src/events/event-hub.ts";
 import type { Position } from "../../src/events/position.ts";
+import { eventually } from "../support/eventually.ts";
 import { startReplicatedPair } from "../support/replicated-pair.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -53,7 +54,7 @@ describe("a database on a primary and its standby", () => {
     await pair.stopPrimary();
     await expect(port()).rejects.toThrow();
     await pair.promote();
-    const after = await vi.waitFor(port, SOON);
+    const after = await eventually(port, SOON);
     expect([before, after].sort()).toEqual([...pair.ports].sort());
     expect(after).toBe(pair.ports[pair.primary()]);
   });
@@ -74,7 +75,7 @@ describe("a database on a primary and its standby", () => {
     const { proxies, db, port } = await reach({ answerWithinMs: 60_000 });
     await port();
     const held = db.execute(sql`select pg_sleep(600)`).catch((error) => error);
-    await vi.waitFor(
+    await eventually(
       async () =>
         expect((await pair.query("select from pg_stat_activity where query like 'select pg_sleep%'")).length).toBe(1),
       SOON,
@@ -83,7 +84,7 @@ describe("a database on a primary and its standby", () => {
     await pair.stopPrimary();
     await pair.promote();
     expect(await held).toBeInstanceOf(Error);
-    expect(await vi.waitFor(port, SOON)).toBe(pair.ports[pair.primary()]);
+    expect(await eventually(port, SOON)).toBe(pair.ports[pair.primary()]);
     await pair.makeStandby(true);
   });
 
@@ -100,13 +101,13 @@ describe("a database on a primary and its standby", () => {
     const write = (action: string) =>
       audit(db, { action, entity_type: "worker", entity_id: "w", actor: "a", detail: "d" });
     await write("before");
-    await vi.waitFor(() => expect(heard).toEqual(["before"]), SOON);
+    await eventually(() => expect(heard).toEqual(["before"]), SOON);
     await pair.stopPrimary();
     await pair.promote();
-    await vi.waitFor(port, SOON);
-    await vi.waitFor(() => expect(heard).toEqual(["before", "reset 1"]), SOON);
+    await eventually(port, SOON);
+    await eventually(() => expect(heard).toEqual(["before", "reset 1"]), SOON);
     await write("after");
-    await vi.waitFor(() => expect(heard).toEqual(["before", "reset 1", "after"]), SOON);
+    await eventually(() => expect(heard).toEqual(["before", "reset 1", "after"]), SOON);
     expect((await hub.enter(after)).isKnown).toBe(false);
     await pair.makeStandby(true);
   });
@@ -136,7 +137,7 @@ describe("a database on a primary and its standby", () => {
       );
       return rows[0]?.ssl;
     };
-    await vi.waitFor(async () => expect(await isEncrypted("127.0.0.1", "verify-full", "ours")).toBe(true), SOON);
+    await eventually(async () => expect(await isEncrypted("127.0.0.1", "verify-full", "ours")).toBe(true), SOON);
     await expect(isEncrypted("127.0.0.1", "verify-full", "another")).rejects.toThrow();
     await expect(isEncrypted("localhost", "verify-full", "ours")).rejects.toThrow();
     expect(await isEncrypted("localhost", "verify-ca", "ours")).toBe(true);

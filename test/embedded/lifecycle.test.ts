@@ -1,17 +1,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import {
-  eventually,
-  gone,
-  postmasterOf,
-  processesOn,
-  query,
-  start,
-  startService,
-  temporaryFolder,
-  usedFolder,
-} from "./support.ts";
+import { eventually } from "../support/eventually.ts";
+import { gone, postmasterOf, processesOn, query, start, startService, temporaryFolder, usedFolder } from "./support.ts";
 
 test("what was written is there after a clean stop and a new start", async () => {
   const dataDir = join(await temporaryFolder(), "deep", ".data");

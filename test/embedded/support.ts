@@ -7,12 +7,13 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import pg from "pg";
 import { pino } from "pino";
-import { onTestFinished, vi } from "vitest";
+import { onTestFinished } from "vitest";
 import { platformPackage } from "../../src/embedded/binaries.ts";
 import { readPidFile } from "../../src/embedded/pid-file.ts";
 import type { Account } from "../../src/embedded/processes.ts";
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../src/embedded/start.ts";
 import { useFolder } from "../support/embedded-template.ts";
+import { eventually } from "../support/eventually.ts";
 import { ROOT, testProgram } from "../support/programs.ts";
 
 const SERVICE = testProgram("embedded-service");
@@ -97,12 +98,6 @@ export async function query(url: string | undefined, statement: string): Promise
     await client.end();
   }
 }
-
-/** Tries `check` again and again until it does not throw. */
-export function eventually<T>(check: () => T | Promise<T>): Promise<T> {
-  return vi.waitFor(check, { timeout: 15_000, interval: 20 });
-}
-
 export function processesOn(dataDir: string): { pid: number; command: string }[] {
   const lines = execFileSync("ps", ["-A", "-ww", "-o", "pid=,command="], { encoding: "utf8" }).split("\n");
   return lines
@@ -121,7 +116,7 @@ export function gone(dataDir: string): Promise<void> {
     if (left.length > 0) throw new Error(`still running: ${left.map(({ command }) => command).join("\n")}`);
   };
   // Each look starts `ps`.
-  return vi.waitFor(check, { timeout: 15_000, interval: 100 });
+  return eventually(check, { interval: 100 });
 }
 
 /** A copy of the npm package with PostgreSQL's programs in `folder`. */

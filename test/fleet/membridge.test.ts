@@ -192,9 +192,10 @@ describe("the circuit", () => {
         ({ status }) => status,
         (error) => error.message,
       );
-    await expect.poll(() => ask().then(() => fake.requests.length)).toBe(6);
+    await expect.poll(() => ask().then(() => fake.requests.length)).toBeGreaterThan(5);
     expect(await ask()).toContain("asked again after");
-    expect([paths().at(-1), fake.requests.length, client.state().consecutiveFailures]).toEqual(["/health", 6, 6]);
+    // Each rest of 200 ms that has passed let one probe through.
+    expect(paths().slice(5)).toEqual(Array(client.state().consecutiveFailures - 5).fill("/health"));
     fake.reset();
     await expect.poll(ask).toBe(200);
     expect([paths(), client.state().circuit]).toEqual([["/health", "/projects"], "closed"]);
@@ -204,23 +205,18 @@ describe("the circuit", () => {
     await breakIt();
     fake.reset();
     fake.fail("*", "hang");
-    const ask = async (options: MembridgeCall = {}) => {
-      const started = performance.now();
-      await expect(client.call(["projects"], options)).rejects.toThrow("asked again after");
-      return performance.now() - started;
-    };
-    const slowest: number[] = [];
+    const ask = (options: MembridgeCall = {}) =>
+      expect(client.call(["projects"], options)).rejects.toThrow("asked again after");
     await expect
       .poll(async () => {
-        slowest.push(...(await Promise.all(Array.from({ length: 20 }, () => ask({ ...post })))));
+        await Promise.all(Array.from({ length: 20 }, () => ask({ ...post })));
         return paths();
       })
       .toEqual(["/health"]);
-    expect(client.state().circuit).toBe("half-open");
-    // The probe hangs for 2 s.
-    expect(Math.max(...slowest)).toBeLessThan(1_900);
-    expect(await ask()).toBeLessThan(1_900);
-    await expect.poll(() => client.state().lastError, { timeout: 5_000 }).toBe("no answer within 2 s");
+    await ask();
+    // All have their answers while the probe still hangs, which it does for 2 s.
+    expect([client.state().circuit, fake.givenUp]).toEqual(["half-open", 0]);
+    await expect.poll(() => client.state().lastError).toBe("no answer within 2 s");
     expect(client.state().circuit).toBe("open");
     await expect.poll(() => fake.givenUp).toBe(1);
   });

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import { pino } from "pino";
-import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { createMembridge } from "../../src/fleet/membridge.ts";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
@@ -10,6 +10,7 @@ import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aWorker } from "../support/factories.ts";
 import { anAgent, secondsAgo, startMembridge } from "../support/membridge.ts";
 
@@ -218,7 +219,7 @@ describe("several at once", () => {
     const syncing = await db.transaction(async (tx) => {
       await aWorker(tx, { name: "rpi", capabilities: { max_concurrency: 8 } });
       const pass = sync();
-      await vi.waitFor(async () => expect(await waiting()).toHaveLength(1), 10_000);
+      await eventually(async () => expect(await waiting()).toHaveLength(1));
       // In an object, so that the transaction does not wait for the pass that waits for it.
       return { pass };
     });

@@ -2,7 +2,7 @@ import express from "express";
 import pg from "pg";
 import { pino } from "pino";
 import request from "supertest";
-import { afterAll, afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
@@ -14,6 +14,7 @@ import { claimTasks } from "../../src/queue/claim.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 import { pgbouncerPath, startPgbouncer } from "../support/pgbouncer.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
@@ -45,7 +46,7 @@ afterEach(async () => {
 });
 
 const isWholeAgain = () =>
-  vi.waitFor(async () => expect([(await create()).status, (await health()).status]).toEqual([201, 200]), 5_000);
+  eventually(async () => expect([(await create()).status, (await health()).status]).toEqual([201, 200]));
 
 describe("while the database is away", () => {
   it("every call answers 503 at once, with a reason and when to try again; health is degraded; then all is well", async () => {
@@ -146,7 +147,7 @@ describe("what takes too long", () => {
     clearInterval(counting);
     expect(most.waiting).toBeGreaterThan(0);
     expect(most.waiting).toBeLessThanOrEqual(5);
-    await vi.waitFor(async () => expect(await waiting()).toEqual([]));
+    await eventually(async () => expect(await waiting()).toEqual([]));
   });
 
   it.skipIf(pgbouncerPath === undefined)("ends on the server behind PgBouncer too", async () => {
@@ -159,14 +160,14 @@ describe("what takes too long", () => {
     await lockedBy("lock table llm_tasks");
     await expect(aTask(pool.db)).rejects.toSatisfy(isDatabaseUnavailable);
     // The lock is still held, so that only a cancelled statement waits no longer.
-    await vi.waitFor(async () => expect(await waiting()).toEqual([]), 20_000);
+    await eventually(async () => expect(await waiting()).toEqual([]));
   });
 
   it("keeps its place in the pool as long as the server cannot be told to end it", async () => {
     await isWholeAgain();
     await lockedBy("lock table llm_tasks");
     const creating = Array.from({ length: 5 }, create);
-    await vi.waitFor(async () => expect(await waiting()).not.toEqual([]), { interval: 10 });
+    await eventually(async () => expect(await waiting()).not.toEqual([]), { interval: 10 });
     proxy.freeze();
     for (const { status } of await Promise.all(creating)) expect(status).toBe(503);
     proxy.thaw();
@@ -177,11 +178,11 @@ describe("what takes too long", () => {
 
 describe("a grant that nobody has heard of goes back to the queue with its attempt", () => {
   const isBack = (id: string) =>
-    vi.waitFor(async () => {
+    eventually(async () => {
       expect(await getTask(direct.db, id)).toMatchObject({ status: "queued", attempts: 0, lease_id: null });
       const told = "select detail from audit_logs where action = 'task_released' and entity_id = $1";
       expect(await direct.query(told, [id])).toHaveLength(1);
-    }, 8_000);
+    });
   const aloneInQueue = async () => {
     await direct.query("update llm_tasks set status = 'cancelled', lease_id = null where status = 'queued'");
     return [await aTask(direct.db), await aWorker(direct.db)] as const;
@@ -223,7 +224,7 @@ describe("a grant that nobody has heard of goes back to the queue with its attem
       body: JSON.stringify({ worker_id: worker.id }),
       signal: leaving.signal,
     });
-    await vi.waitFor(async () => expect(await waiting()).not.toEqual([]));
+    await eventually(async () => expect(await waiting()).not.toEqual([]));
     leaving.abort();
     await expect(leasing).rejects.toThrow();
     await unlock();
@@ -282,7 +283,7 @@ describe("when the database answers that it cannot", () => {
       "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'bloom-runtime'";
     await direct.query(`alter database ${name} set default_transaction_read_only = on`);
     await direct.query(disconnect);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const sick = await health();
       expect([sick.status, sick.body]).toMatchObject([503, { status: "degraded", database: /read-only/ }]);
     });

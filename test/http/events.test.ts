@@ -9,6 +9,7 @@ import { openEventStream } from "../../src/http/event-stream.ts";
 import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
 
@@ -42,7 +43,7 @@ async function listen(base: string, { path = EVENTS, last = "", key = env.RUNTIM
   return { status: response.status, events, ended, stop: () => stop.abort() };
 }
 
-const until = (check: () => void) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
+const until = (check: () => void) => eventually(check, { interval: 20 });
 const write = (name: string) => ({
   text: `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
     values (gen_random_uuid(), 1, 'worker_updated', 'worker', '${name}', 'x', 'x')`,

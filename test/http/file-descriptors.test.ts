@@ -3,10 +3,11 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { leaveDescriptors } from "../../src/http/file-descriptors.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
+import { eventually } from "../support/eventually.ts";
 
 /** A server that takes every request for one with a valid key, and whose connections are bounded as the service's are. */
 async function startServer({ perAddress, graceMs }: { perAddress: number; graceMs: number }) {
@@ -47,7 +48,7 @@ it("when no more connections can be held, that is logged once, and the oldest wi
   server.maxConnections = 20;
   const strangers = Array.from({ length: 20 }, open);
   await Promise.all(strangers.map((socket) => once(socket, "connect")));
-  await vi.waitFor(async () => expect(await ask(open()).catch(() => "")).toMatch(/^HTTP\/1.1 200 /));
+  await eventually(async () => expect(await ask(open()).catch(() => "")).toMatch(/^HTTP\/1.1 200 /));
   expect(strangers.filter((socket) => socket.closed || socket.readableEnded || socket.destroyed).length).toBeLessThan(
     20,
   );

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
-import { afterAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
@@ -15,6 +15,7 @@ import { openBucket } from "../../src/storage/bucket.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker, completion } from "../support/factories.ts";
 import { namesIn, parseMetrics } from "../support/metrics.ts";
 
@@ -194,12 +195,12 @@ describe("what is read from the database", () => {
     };
     const [tasks, workers] = [await stored("llm_tasks", TASK_STATUSES), await stored("workers", WORKER_STATUSES)];
     // The counts of tasks may be 2 s old.
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const now = await scrape();
       const told = (name: string) => (status: string) => [status, now.get(`${name}{status="${status}"}`)];
       expect(TASK_STATUSES.map(told("bloom_tasks"))).toEqual(tasks);
       expect(WORKER_STATUSES.map(told("bloom_workers"))).toEqual(workers);
-    }, 10_000);
+    });
   });
 
   it("is how long the oldest due task waits; one that is not due yet does not count", async () => {
@@ -278,7 +279,7 @@ describe("what the instance does", () => {
     const loop = every(1, "of this test", db, async () => {
       if (passes++ === 0) throw new Error("at first");
     });
-    await vi.waitFor(() => expect(passes).toBeGreaterThan(2));
+    await eventually(() => expect(passes).toBeGreaterThan(2));
     await loop.stop();
     const now = await scrape();
     expect(now.get('bloom_loop_failures_total{loop="of this test"}')).toBe(1);
@@ -294,7 +295,7 @@ describe("what the instance does", () => {
       .set("X-Runtime-API-Key", MAIN)
       .send({ worker_id: id, wait_seconds: 20 })
       .then(({ status }) => status);
-    await vi.waitFor(() => expect(waitingRoom.size()).toBe(1), 10_000);
+    await eventually(() => expect(waitingRoom.size()).toBe(1));
     const now = await scrape();
     expect(now.get('bloom_waiters{for="claim"}')).toBe(1);
     expect(now.get("bloom_db_pool_max_connections")).toBe(20);

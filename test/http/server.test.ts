@@ -3,13 +3,14 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import express from "express";
 import request from "supertest";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { createHttpServer } from "../../src/http/server.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createStartup } from "../../src/http/while-starting.ts";
 import { createLog } from "../../src/log.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 
 const { db } = await createTestDatabase();
 const patience = { headersMs: 300, requestMs: 600, lingerMs: 200 };
@@ -148,7 +149,7 @@ it("a start that takes long, or fails, answers 503 to those who wait for it, and
   await arrivals.next();
   gone.abort();
   expect(await leaving).toBe("gone");
-  await vi.waitFor(() => expect(first.closed).toBe(true), 20_000);
+  await eventually(() => expect(first.closed).toBe(true));
   startup.succeed();
   expect((await waiting).status).toBe(200);
   expect(done).toEqual([TASKS]);

@@ -1,7 +1,7 @@
 import { createConnection } from "node:net";
 import pg from "pg";
 import { pino } from "pino";
-import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import type { Lease, Task } from "../../src/contract/record-types.ts";
 import * as requests from "../../src/contract/requests.ts";
@@ -14,6 +14,7 @@ import { sweepOnce } from "../../src/queue/sweep.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
 import { collectGarbage } from "../support/garbage.ts";
 import { pgbouncerPath, startPgbouncer } from "../support/pgbouncer.ts";
@@ -172,7 +173,7 @@ describe("a claim", () => {
 describe("a claim that waits", () => {
   const listener = listen(databaseUrl, QUEUE_NEWS, pino({ level: "silent" }), app.waitingRoom.notify);
   afterAll(() => listener.stop());
-  const waiting = () => vi.waitFor(async () => expect(app.waitingRoom.size()).toBeGreaterThan(0));
+  const waiting = () => eventually(async () => expect(app.waitingRoom.size()).toBeGreaterThan(0));
 
   // Two cores run two test files at once: a moment without a core is no fault.
   it("is woken within 200 ms by a task that comes from elsewhere", { retry: 3 }, async () => {
@@ -210,7 +211,7 @@ describe("a claim that waits", () => {
     const deaf = await startApp(db);
     const { id } = await aWorker(db);
     const claiming = claim({ worker_id: id, wait_seconds: 25 }, deaf);
-    await vi.waitFor(() => expect(deaf.waitingRoom.size()).toBe(1));
+    await eventually(() => expect(deaf.waitingRoom.size()).toBe(1));
     const task = await aTask(db);
     const createdAt = performance.now();
     expect(idsOf(await claiming)).toEqual([task.id]);
@@ -223,7 +224,7 @@ describe("a claim that waits", () => {
     expect((await claim({ worker_id: id, wait_seconds: 0.2 })).status).toBe(204);
     const stopping = await startApp(db);
     const claiming = claim({ worker_id: id, wait_seconds: 25 }, stopping);
-    await vi.waitFor(() => expect(stopping.waitingRoom.size()).toBe(1));
+    await eventually(() => expect(stopping.waitingRoom.size()).toBe(1));
     stopping.waitingRoom.close();
     expect((await claiming).status).toBe(204);
   });
@@ -233,7 +234,7 @@ describe("a claim that waits", () => {
     const small = await startApp(db, { mostWaiters: 1 });
     const [one, two] = [await aWorker(db), await aWorker(db)];
     const first = claim({ worker_id: one.id, wait_seconds: 25 }, small);
-    await vi.waitFor(() => expect(small.waitingRoom.size()).toBe(1));
+    await eventually(() => expect(small.waitingRoom.size()).toBe(1));
     const { status, headers, body } = await small.api.post(CLAIM).send({ worker_id: two.id, wait_seconds: 25 });
     expect([status, body.error]).toEqual([503, expect.stringContaining("Too many workers wait")]);
     expect(Number(headers["retry-after"])).toBeGreaterThan(0);
@@ -297,7 +298,7 @@ describe("a claim that waits", () => {
     onTestFinished(deaf.stop);
     const { id } = await aWorker(db);
     const claiming = claim({ worker_id: id, wait_seconds: 25 }, here);
-    await vi.waitFor(() => expect(here.waitingRoom.size()).toBe(1));
+    await eventually(() => expect(here.waitingRoom.size()).toBe(1));
     const fields = { context_id: "c", agent_slug: "a", prompt: "p" };
     const { body: task } = await there.api.post("/api/runtime/llm-tasks").send(fields);
     const createdAt = performance.now();
@@ -313,7 +314,7 @@ describe("a claim that waits", () => {
     await waiting();
     leaving.abort();
     await expect(claiming).rejects.toThrow();
-    await vi.waitFor(() => expect(app.waitingRoom.size()).toBe(0));
+    await eventually(() => expect(app.waitingRoom.size()).toBe(0));
     const task = await aTask(db);
     expect(idsOf(await claim({ worker_id: (await aWorker(db)).id }))).toEqual([task.id]);
     expect((await getTask(db, task.id)).attempts).toBe(1);
@@ -323,10 +324,7 @@ describe("a claim that waits", () => {
     await emptyQueue();
     const { id } = await aWorker(db, { capabilities: { max_concurrency: 9 } });
     const isBack = (taskId: string) =>
-      vi.waitFor(
-        async () => expect(await getTask(db, taskId)).toMatchObject({ status: "queued", attempts: 0 }),
-        20_000,
-      );
+      eventually(async () => expect(await getTask(db, taskId)).toMatchObject({ status: "queued", attempts: 0 }));
     const released = (taskId: string) =>
       query("select detail from audit_logs where action = 'task_released' and entity_id = $1", [taskId]);
     // The worker's row is locked, so that the claim is under way when its client leaves.
@@ -338,12 +336,12 @@ describe("a claim that waits", () => {
     const leaving = new AbortController();
     const claiming = claim({ worker_id: id }, { signal: leaving.signal });
     const locked = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
-    await vi.waitFor(async () => expect(await query(locked)).not.toEqual([]));
+    await eventually(async () => expect(await query(locked)).not.toEqual([]));
     leaving.abort();
     await expect(claiming).rejects.toThrow();
     await lock.query("rollback");
     await lock.end();
-    await vi.waitFor(async () => expect(await released(task.id)).toHaveLength(1));
+    await eventually(async () => expect(await released(task.id)).toHaveLength(1));
     await isBack(task.id);
 
     // An answer that is too long for the buffers on its way, to a client that reads nothing.
@@ -355,9 +353,9 @@ describe("a claim that waits", () => {
     socket.write(`${head}\r\n\r\n${body}`);
     // Its prompt is not read with it each time.
     const status = () => query("select status from llm_tasks where id = $1", [task.id]);
-    await vi.waitFor(async () => expect(await status()).toEqual([{ status: "leased" }]), 20_000);
+    await eventually(async () => expect(await status()).toEqual([{ status: "leased" }]));
     socket.destroy();
-    await vi.waitFor(async () => expect(await released(task.id)).toHaveLength(2), 20_000);
+    await eventually(async () => expect(await released(task.id)).toHaveLength(2));
     await isBack(task.id);
     await emptyQueue();
   });
@@ -373,16 +371,16 @@ describe("a claim that waits", () => {
       claim({ worker_id: workers[n % 20]?.id, wait_seconds: 25 }, { signal: leaving.signal }),
     );
     const allGone = Promise.allSettled(others);
-    await vi.waitFor(() => expect(app.waitingRoom.size()).toBe(199), 10_000);
+    await eventually(() => expect(app.waitingRoom.size()).toBe(199));
     const claiming = claim({ worker_id: last.id, wait_seconds: 25 });
-    await vi.waitFor(() => expect(app.waitingRoom.size()).toBe(200), 10_000);
+    await eventually(() => expect(app.waitingRoom.size()).toBe(200));
     const task = await aTask(db, { requires: ["gpu"] });
     const createdAt = performance.now();
     expect(idsOf(await claiming)).toEqual([task.id]);
     expect(performance.now() - createdAt).toBeLessThan(200);
     leaving.abort();
     await allGone;
-    await vi.waitFor(() => expect(app.waitingRoom.size()).toBe(0));
+    await eventually(() => expect(app.waitingRoom.size()).toBe(0));
   });
 
   it("costs little while nothing happens: 200 waiters, under 20 transactions a second", async () => {
@@ -397,7 +395,7 @@ describe("a claim that waits", () => {
       claim({ worker_id: workers[n % 20]?.id, wait_seconds: 25 }, { url: crowd.url, signal: leaving.signal }),
     );
     const allGone = Promise.allSettled(claims);
-    await vi.waitFor(() => expect(crowd.waitingRoom.size()).toBe(200), 10_000);
+    await eventually(() => expect(crowd.waitingRoom.size()).toBe(200));
     const commits = async () =>
       Number((await query("select xact_commit as n from pg_stat_database where datname = current_database()"))[0]?.n);
     const rate = async () => {
@@ -405,7 +403,7 @@ describe("a claim that waits", () => {
       await new Promise((resolve) => setTimeout(resolve, 2_000));
       return ((await commits()) - before) / ((performance.now() - from) / 1_000);
     };
-    await vi.waitFor(async () => expect(await rate()).toBeLessThan(20), 15_000);
+    await eventually(async () => expect(await rate()).toBeLessThan(20));
     leaving.abort();
     await allGone;
   }, 40_000);

@@ -5,6 +5,7 @@ import { findDispatchable } from "../../src/queue/dispatchable.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aWorker } from "../support/factories.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
@@ -205,10 +206,10 @@ describe("concurrency_key", () => {
     const next = await create({ concurrency_key: "one", requires: ["gpu"] });
     await query("update llm_tasks set created_at = 1, updated_at = 1 where id = $1", [next.id]);
     const waiting = claim("patient", { wait_seconds: 25 });
-    await vi.waitFor(() => expect(waitingRoom.size()).toBe(1), 20_000);
+    await eventually(() => expect(waitingRoom.size()).toBe(1));
     // The room has looked at all that is new by then, and found nothing.
     const asked = vi.spyOn(pg.Client.prototype, "query");
-    await vi.waitFor(() => expect(asked.mock.calls.length).toBeGreaterThan(1), 20_000);
+    await eventually(() => expect(asked.mock.calls.length).toBeGreaterThan(1));
     asked.mockRestore();
     const endedAt = performance.now();
     await post(holding.id, "complete", done).expect(200);

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { createTask as creation } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
@@ -12,6 +12,7 @@ import { requeueTask } from "../../src/queue/requeue.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aWorker, completion } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
@@ -167,9 +168,8 @@ describe("many creations in a set", () => {
     });
     await isCreated;
     const both = createTasks(db, NOBODY, [wanted({}, key), wanted({ prompt: "the neighbour" })], check);
-    await vi.waitFor(
-      async () => expect(await query("select id from llm_tasks where prompt = 'the neighbour'")).toHaveLength(1),
-      10_000,
+    await eventually(async () =>
+      expect(await query("select id from llm_tasks where prompt = 'the neighbour'")).toHaveLength(1),
     );
     finish();
     const [same] = await both;

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { RequestListener, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { pino } from "pino";
-import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Task } from "../../src/contract/record-types.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
@@ -14,6 +14,7 @@ import { getTask } from "../../src/queue/tasks.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 import { type NodeAgentOptions, startNodeAgent } from "../support/node-agent.ts";
 import { startProcess } from "../support/process.ts";
@@ -43,7 +44,7 @@ async function anAgentThat(answer: RequestListener, fields = {}, options = {}) {
 
 const dispatch = (task: Task, body = {}) => app.api.post(`/api/runtime/llm-tasks/${task.id}/dispatch`).send(body);
 const endOf = (task: Task, status: string) =>
-  vi.waitFor(async () => expect((await getTask(db, task.id)).status).toBe(status), { timeout: 10_000, interval: 30 });
+  eventually(async () => expect((await getTask(db, task.id)).status).toBe(status), { interval: 30 });
 const resultsOf = async (task: Task) => (await app.api.get(`/api/runtime/llm-tasks/${task.id}/results`)).body;
 
 describe("dispatch", () => {
@@ -88,7 +89,7 @@ describe("dispatch", () => {
     const expiry = async () =>
       Number((await query("select expires_at from leases where task_id = $1", [task.id]))[0]?.expires_at);
     const first = await expiry();
-    await vi.waitFor(async () => expect(await expiry()).toBeGreaterThan(first + 900), { timeout: 5_000 });
+    await eventually(async () => expect(await expiry()).toBeGreaterThan(first + 900));
     finish();
     await endOf(task, "completed");
   });
@@ -101,14 +102,14 @@ describe("dispatch", () => {
     const agent = await anAgent({ generation: "newer", cli: () => working.then(() => "a long story") });
     const task = await aTask(db);
     const { body } = await dispatch(task, { worker_id: agent.name });
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(agent.answers.filter(({ path }) => path.endsWith("heartbeat")).length).toBeGreaterThan(3),
     );
     expect(await getTask(db, task.id)).toMatchObject({ status: "running", lease_id: body.lease_id, attempts: 1 });
     expect(await resultsOf(task)).toEqual([]);
     finish();
     await endOf(task, "completed");
-    await vi.waitFor(() =>
+    await eventually(() =>
       expect(agent.answers.at(-1)).toMatchObject({ path: `llm-tasks/${task.id}/complete`, status: 200 }),
     );
     expect(await resultsOf(task)).toMatchObject([{ output: "a long story", incomplete: false }]);
@@ -125,7 +126,7 @@ describe("dispatch", () => {
     await dispatcher.dispatch(task.id, { worker_id: mute.id, ttl_seconds: 1 }, undefined);
     await dispatcher.stop();
     expect(await getTask(db, task.id)).toMatchObject({ status: "leased", attempts: 1 });
-    await vi.waitFor(async () => expect(await sweepOnce(db)).toMatchObject({ requeued: 1 }), 5_000);
+    await eventually(async () => expect(await sweepOnce(db)).toMatchObject({ requeued: 1 }));
     expect(await resultsOf(task)).toEqual([]);
     await query("update llm_tasks set status = 'cancelled' where id = $1", [task.id]);
   });
@@ -260,7 +261,7 @@ describe("dispatch", () => {
     const task = await aTask(db, { policy: { timeout_sec: 1.0005 } });
     await dispatcher.dispatch(task.id, { worker_id: silent.id, ttl_seconds: 60 }, undefined);
     expect(isOpen).toBe(true);
-    await vi.waitFor(() => expect(isOpen).toBe(false), 3_000);
+    await eventually(() => expect(isOpen).toBe(false));
     await dispatcher.stop();
     expect(await getTask(db, task.id)).toMatchObject({ status: "leased", attempts: 1 });
   });
@@ -284,7 +285,7 @@ describe("dispatch", () => {
     expect(asked.status).toBe(200);
     expect(await sweepOnce(db)).toMatchObject({ expired: 0 });
     await dying.stop("SIGKILL");
-    await vi.waitFor(async () => expect(await sweepOnce(db)).toMatchObject({ expired: 1, requeued: 1 }), 5_000);
+    await eventually(async () => expect(await sweepOnce(db)).toMatchObject({ expired: 1, requeued: 1 }));
     const agent = await anAgent({ cli: () => "at last" });
     expect((await dispatch(task, { worker_id: agent.name })).status).toBe(200);
     await endOf(task, "completed");
@@ -299,7 +300,7 @@ describe("dispatch", () => {
     const task = await aTask(db);
     expect((await dispatch(task, { worker_id: dying.id })).status).toBe(200);
     cut();
-    await vi.waitFor(() => expect(JSON.stringify(app.logged)).toContain("left to its lease"));
+    await eventually(() => expect(JSON.stringify(app.logged)).toContain("left to its lease"));
     expect(await getTask(db, task.id)).toMatchObject({ status: "leased", attempts: 1 });
   });
 
@@ -343,13 +344,10 @@ describe("auto dispatch", () => {
     const tasks = await Promise.all(Array.from({ length: 6 }, () => aTask(db)));
     const ids = tasks.map(({ id }) => id);
     const left = () => query("select id from llm_tasks where status <> 'completed' and id = any($1)", [ids]);
-    await vi.waitFor(
-      async () => {
-        await Promise.all([pass(), autoDispatchOnce(db, other.dispatcher, other.url, log)]);
-        expect(await left()).toEqual([]);
-      },
-      { timeout: 15_000 },
-    );
+    await eventually(async () => {
+      await Promise.all([pass(), autoDispatchOnce(db, other.dispatcher, other.url, log)]);
+      expect(await left()).toEqual([]);
+    });
     expect(agent.requests.filter(({ path }) => path === "/execute-task")).toHaveLength(6);
     for (const task of tasks) expect(await resultsOf(task)).toHaveLength(1);
   });
@@ -420,7 +418,7 @@ describe("a refusal", () => {
     expect((await dispatch(task, { worker_id: slow.id })).status).toBe(200);
     await endOf(task, "queued");
     expect(await getTask(db, task.id)).toMatchObject({ attempts: 0, lease_id: null });
-    await vi.waitFor(async () => expect(await refusalsOf(slow.id)).toEqual({ refusals: 1 }));
+    await eventually(async () => expect(await refusalsOf(slow.id)).toEqual({ refusals: 1 }));
     await app.api.post(`/api/runtime/llm-tasks/${task.id}/cancel`);
   });
 
@@ -447,12 +445,12 @@ describe("a refusal", () => {
     await dispatch(first, { worker_id: agent.id, ttl_seconds: 60 });
     expect(await refusalsOf(agent.id)).toEqual({ refusals: 2 });
     calls[0]?.end('{"ok": true, "output": "x"}');
-    await vi.waitFor(async () => expect(await refusalsOf(agent.id)).toEqual({ refusals: 0 }));
+    await eventually(async () => expect(await refusalsOf(agent.id)).toEqual({ refusals: 0 }));
     await twice();
     await dispatch(second, { worker_id: agent.id, ttl_seconds: 1 });
     expect(await refusalsOf(agent.id)).toEqual({ refusals: 2 });
     await app.api.post(`/api/runtime/llm-tasks/${second.id}/heartbeat`);
-    await vi.waitFor(async () => expect(await refusalsOf(agent.id)).toEqual({ refusals: 0 }));
+    await eventually(async () => expect(await refusalsOf(agent.id)).toEqual({ refusals: 0 }));
     calls[1]?.end('{"ok": true, "output": "x"}');
     await endOf(second, "completed");
   });
@@ -495,10 +493,7 @@ describe("an answer", () => {
     await endOf(kept, "completed");
     expect(await resultsOf(kept)).toMatchObject([{ output: "dear" }]);
     // Paid for, and kept beside a task that has gone on.
-    await vi.waitFor(
-      async () => expect(await resultsOf(late)).toMatchObject([{ output: "dear", accepted: false }]),
-      5_000,
-    );
+    await eventually(async () => expect(await resultsOf(late)).toMatchObject([{ output: "dear", accepted: false }]));
   });
 });
 
@@ -614,7 +609,7 @@ describe("health probes", () => {
     expect(await probeOnce(db, outbound, log)).toBe(0);
     // Two agents asked one after the other would take 6 s.
     expect(performance.now() - startedAt).toBeLessThan(5_800);
-    await vi.waitFor(() => expect(isOpen).toBe(false));
+    await eventually(() => expect(isOpen).toBe(false));
   });
 
   it("reach whoever is about to go offline before 300 that are gone, and one that is back after a while", async () => {
@@ -631,13 +626,10 @@ describe("health probes", () => {
     await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [back.name]);
     await probeOnce(db, outbound, log);
     expect(online.requests.map(({ path }) => path)).toContain("/health");
-    await vi.waitFor(
-      async () => {
-        await probeOnce(db, outbound, log);
-        expect(back.requests.map(({ path }) => path)).toContain("/health");
-      },
-      { timeout: 15_000 },
-    );
+    await eventually(async () => {
+      await probeOnce(db, outbound, log);
+      expect(back.requests.map(({ path }) => path)).toContain("/health");
+    });
   });
 });
 afterAll(() => app.dispatcher.stop());

@@ -7,6 +7,7 @@ import { QUEUE_NEWS } from "../../src/queue/queue-news.ts";
 import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
 import { startApp, type TestApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask, completion } from "../support/factories.ts";
 import { ARTIFACT, RESULT, TASK } from "../support/records.ts";
 
@@ -20,7 +21,7 @@ function result(taskId: string, seconds: number, { url, signal }: { url?: string
   return fetch((url ?? app.url) + path, { signal: signal ?? AbortSignal.timeout(60_000) });
 }
 const waiting = (count: number, { resultRoom }: TestApp = app) =>
-  vi.waitFor(() => expect(resultRoom.size()).toBe(count), 20_000);
+  eventually(() => expect(resultRoom.size()).toBe(count));
 
 describe("the result of a task", () => {
   it("is answered at once when the task has ended, and 202 with the task while it has not", async () => {
@@ -85,7 +86,7 @@ describe("the result of a task", () => {
         const { text = "", values = [] } = config as unknown as pg.QueryConfig;
         return text.includes("from llm_tasks where id = any") ? [values[0]] : [];
       });
-    await vi.waitFor(() => expect(looks().length).toBeGreaterThan(1), 20_000);
+    await eventually(() => expect(looks().length).toBeGreaterThan(1));
     for (const ids of looks()) expect(ids).toHaveLength(150);
     leaving.abort();
     await answers;

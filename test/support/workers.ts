@@ -7,9 +7,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, onTestFinished, vi, it as vitestIt } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, it as vitestIt } from "vitest";
 import type { Task } from "../../src/contract/record-types.ts";
 import { createTestDatabase } from "./database.ts";
+import { eventually } from "./eventually.ts";
 import { type FaultyProxy, startFaultyProxy } from "./faulty-proxy.ts";
 import { type Launched, launch } from "./launch.ts";
 
@@ -105,9 +106,9 @@ export const create = (label: string, fields: object = {}) =>
 export const taskOf = (id: string) => call<Task>(`/llm-tasks/${id}`);
 /** Resolves when the task has this status. The database is asked, since a call of the service takes ten times the CPU time, every 50 ms. */
 export const endOf = (id: string, status: string) =>
-  vi.waitFor(
+  eventually(
     async () => expect(await query("select status from llm_tasks where id = $1", [id])).toEqual([{ status }]),
-    { timeout: 50_000, interval: 50 },
+    { timeout: 50_000 },
   );
 export async function resultOf(id: string) {
   const [result] = await call<{ output: string | null; error_message: string | null }[]>(`/llm-tasks/${id}/results`);

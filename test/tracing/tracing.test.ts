@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { pino } from "pino";
-import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { openDatabase } from "../../src/db/client.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { openExporter } from "../../src/tracing/exporter.ts";
@@ -8,6 +8,7 @@ import { parseTraceparent } from "../../src/tracing/trace-context.ts";
 import { startApp } from "../support/app.ts";
 import { type ReceivedSpan, resourceOf, startCollector } from "../support/collector.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { startScriptedAgent } from "../support/scripted-agent.ts";
 
 const { db: untraced, url, makeOverdue } = await createTestDatabase();
@@ -39,12 +40,12 @@ async function aWorker(fields = {}) {
 }
 /** The spans of the trace that the collector has, by name. They are recorded when an answer is closed, which its client may hear of before. */
 async function spansOf(traceId: string, names: string[]): Promise<Record<string, ReceivedSpan>> {
-  return await vi.waitFor(async () => {
+  return await eventually(async () => {
     await exporter.sendOnce();
     const spans = collector.spans().filter((span) => span.traceId === traceId);
     expect(spans.map(({ name }) => name).toSorted()).toEqual(names.toSorted());
     return Object.fromEntries(spans.map((span) => [span.name, span]));
-  }, 20_000);
+  });
 }
 
 describe("traceparent", () => {

@@ -1,5 +1,5 @@
 import { Webhook as Verifier } from "standardwebhooks";
-import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { parseAllowed } from "../../src/callable-addresses.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
@@ -13,6 +13,7 @@ import { sealSecretsAnew } from "../../src/webhooks/seal-anew.ts";
 import { openWebhookSender, type WebhookSender } from "../../src/webhooks/sender.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aTask } from "../support/factories.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
 import { type Received, startReceiver, type WebhookReceiver } from "../support/webhook-receiver.ts";
@@ -28,7 +29,7 @@ const HOOKS = "/api/runtime/webhooks";
 const DELIVERIES = "/api/runtime/webhook-deliveries";
 const box = createSecretBox("a secret for tests");
 const NOTHING: Received = { headers: {}, body: "", path: "" };
-const until = (check: () => unknown) => vi.waitFor(check, { timeout: 20_000, interval: 20 });
+const until = (check: () => unknown) => eventually(check, { interval: 20 });
 
 function aSender(allowed?: string): WebhookSender {
   const outbound = createOutbound(allowed === undefined ? undefined : parseAllowed(allowed), { meters: db.meters });

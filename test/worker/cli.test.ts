@@ -1,7 +1,8 @@
 /** Workers that call the CLI of an LLM, whose output the runtime reads. */
-import { afterAll, expect, vi } from "vitest";
+import { afterAll, expect } from "vitest";
 import type { Task } from "../../src/contract/record-types.ts";
 import { installClis } from "../support/clis.ts";
+import { eventually } from "../support/eventually.ts";
 import { call, create, describeWorkers, endOf, type Settings, taskOf } from "../support/workers.ts";
 
 const clis = await installClis();
@@ -156,7 +157,7 @@ describeWorkers(({ it, kind, label, start }) => {
       wrong.map(async ([args, why]) => {
         const worker = start("", { args: [...args] });
         expect(await worker.exited).not.toBe(0);
-        await vi.waitFor(() => expect(worker.said()).toContain(why), 10_000);
+        await eventually(() => expect(worker.said()).toContain(why));
       }),
     );
   });

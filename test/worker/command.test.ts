@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { hang, refuse } from "../support/faulty-proxy.ts";
 import {
   API_KEY,
@@ -58,7 +59,7 @@ describeWorkers(({ it, label, start, startBehindProxy }) => {
         .map(({ parentPath, name }) => textOf(join(parentPath, name)));
     const { name } = start("cat; sleep 600", { env: { TMPDIR } });
     const isThere = async () => expect(await call(`/workers/${name}`)).toMatchObject({ status: "online" });
-    await vi.waitFor(isThere, { timeout: 20_000, interval: 100 });
+    await eventually(isThere, { interval: 100 });
     expect([commandLines(), ...files()].filter((text) => text.includes(API_KEY))).toEqual([]);
     const { id } = await create(label);
     await endOf(id, "running");

@@ -1,5 +1,6 @@
 /** How a result reaches the runtime, whatever happens on the way. */
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { cutOff, pass, refuse } from "../support/faulty-proxy.ts";
 import {
   call,
@@ -55,7 +56,7 @@ describeWorkers(({ it, label, start, startBehindProxy }) => {
     const count = () => proxy.calls.filter((one) => one === beats).length;
     proxy.on(complete, async (response, forward) => {
       const before = count();
-      await vi.waitFor(() => expect(count()).toBeGreaterThan(before), { timeout: 15_000 });
+      await eventually(() => expect(count()).toBeGreaterThan(before));
       await pass(response, forward);
     });
     await endOf(id, "completed");

@@ -3,8 +3,9 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 import { createKey } from "../../src/settings/named-keys.ts";
+import { eventually } from "../support/eventually.ts";
 import { answerAsStranger, refuse } from "../support/faulty-proxy.ts";
 import {
   API_KEY,
@@ -30,16 +31,13 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** A process may be started or ended late on a busy machine. */
-const PATIENT = { timeout: 20_000, interval: 50 };
-
 describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("whose command cannot be run leaves 30 of 30 tasks to another, with no attempt lost", async () => {
     const tasks = await Promise.all(Array.from({ length: 30 }, () => create(label)));
     // The shell knows only when it has tried.
     const broken = start("exec /nowhere/claude -p");
     expect(await broken.exited).toBe(1);
-    await vi.waitFor(() => expect(broken.said()).toContain("could not be run (exit code 127)"), 10_000);
+    await eventually(() => expect(broken.said()).toContain("could not be run (exit code 127)"));
     const healthy = WORKERS[0]?.[1] ?? kind;
     startWorker(healthy, "cat", { label });
     for (const { id } of tasks) await endOf(id, "completed");
@@ -52,11 +50,11 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("whose command fails at once again and again rests, and its record says so", async () => {
     const worker = start("echo 'No such model' >&2; exit 1");
     const tasks = [await create(label), await create(label), await create(label)];
-    await vi.waitFor(() => expect(worker.said()).toContain("rests"), { timeout: 20_000 });
-    await vi.waitFor(async () => {
+    await eventually(() => expect(worker.said()).toContain("rests"));
+    await eventually(async () => {
       const { rest } = await call<{ rest: { reason: string } | null }>(`/workers/${worker.name}`);
       expect(rest?.reason).toContain("failed 2 times in a row");
-    }, PATIENT);
+    });
     const ended = await Promise.all(tasks.map(async ({ id }) => (await taskOf(id)).status));
     expect(ended.filter((status) => status === "failed")).toHaveLength(2);
     expect(worker.said()).toContain("No such model");
@@ -69,7 +67,7 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     await endOf(id, "failed");
     const { error_message } = (await resultOf(id)) ?? {};
     expect(error_message).toContain("limit\u001b[2J\r\n2026-01-01 all is well\\033[31m");
-    await vi.waitFor(() => expect(worker.said()).toContain("all is well"));
+    await eventually(() => expect(worker.said()).toContain("all is well"));
     expect(worker.said()).not.toMatch(/[^\n\P{Cc}]|^2026-01-01/mu);
   });
 
@@ -116,13 +114,13 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     const worker = start(`echo $$ > ${file}; exec sleep 600`);
     const { id } = await create(label);
     await endOf(id, "running");
-    const pid = await vi.waitFor(async () => {
+    const pid = await eventually(async () => {
       const written = Number(await readFile(file, "utf8"));
       expect(written > 0 && isAlive(written)).toBe(true);
       return written;
-    }, PATIENT);
+    });
     worker.child.kill("SIGKILL");
-    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), { timeout: 20_000, interval: 100 });
+    await eventually(() => expect(isAlive(pid)).toBe(false), { interval: 100 });
     await call(`/llm-tasks/${id}/cancel`, {});
   });
 
@@ -141,13 +139,13 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     await mkdir(TMPDIR);
     const worker = startBehindProxy("echo done", { env: { TMPDIR } });
     const claims = () => proxy.calls.filter((path) => path.includes("claim")).length;
-    await vi.waitFor(() => expect(claims()).toBeGreaterThan(0), { timeout: 15_000 });
+    await eventually(() => expect(claims()).toBeGreaterThan(0));
     await rm(TMPDIR, { recursive: true });
     const saysSo = () => /no file can be written|cannot be written/.test(worker.said());
-    await vi.waitFor(() => expect(saysSo() || claims() > 1).toBe(true), { timeout: 20_000 });
+    await eventually(() => expect(saysSo() || claims() > 1).toBe(true));
     const { id } = await create(label);
-    await vi.waitFor(() => expect(saysSo()).toBe(true), { timeout: 20_000 });
-    await vi.waitFor(async () => expect(await taskOf(id)).toMatchObject({ status: "queued", attempts: 0 }), PATIENT);
+    await eventually(() => expect(saysSo()).toBe(true));
+    await eventually(async () => expect(await taskOf(id)).toMatchObject({ status: "queued", attempts: 0 }));
     await mkdir(TMPDIR);
     await endOf(id, "completed");
     expect((await taskOf(id)).attempts).toBe(1);

@@ -3,7 +3,8 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, vi, it as vitestIt } from "vitest";
+import { expect, it as vitestIt } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { refuse } from "../support/faulty-proxy.ts";
 import {
   API_KEY,
@@ -42,18 +43,16 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("ends with the reason when its first registration is refused", async () => {
     const worker = start("cat", { key: "not-the-key-of-the-runtime" });
     expect(await worker.exited).not.toBe(0);
-    await vi.waitFor(
-      () =>
-        expect(worker.said()).toMatch(/refused the registration.*is not valid, or has been revoked.*RUNTIME_API_KEY/s),
-      10_000,
+    await eventually(() =>
+      expect(worker.said()).toMatch(/refused the registration.*is not valid, or has been revoked.*RUNTIME_API_KEY/s),
     );
   });
 
   it("says that its key is refused, and is not kept from draining by that", async () => {
     const worker = startBehindProxy("cat");
-    await vi.waitFor(() => expect(proxy.calls.at(-1)).toMatch(/claim$/), { timeout: 15_000 });
+    await eventually(() => expect(proxy.calls.at(-1)).toMatch(/claim$/));
     proxy.on(/claim$/, refuse(401));
-    await vi.waitFor(() => expect(worker.said()).toContain("401"), { timeout: 15_000 });
+    await eventually(() => expect(worker.said()).toContain("401"));
     worker.child.kill("SIGTERM");
     expect(await worker.exited).toBe(0);
     expect(proxy.calls.at(-1)).toMatch(/workers$/);
@@ -61,7 +60,7 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
 
   it("goes on when it has to register again and that is refused at first", async () => {
     const worker = startBehindProxy("echo back");
-    await vi.waitFor(() => expect(proxy.calls.at(-1)).toMatch(/claim$/), { timeout: 15_000 });
+    await eventually(() => expect(proxy.calls.at(-1)).toMatch(/claim$/));
     proxy.on(/claim$/, refuse(404));
     proxy.on(/workers$/, refuse(404), 2);
     const { id } = await create(label);
