@@ -32,12 +32,14 @@ export async function buildConsole(outdir) {
   });
   const nameOf = (start) => basename(outputFiles.find(({ path }) => basename(path).startsWith(start))?.path ?? "");
   const [main, styles, icon] = [nameOf("main-"), nameOf("styles-"), nameOf("icon-")];
-  const { imports } = Object.entries(metafile.outputs).find(([path]) => basename(path) === main)[1];
-  // Most visits begin at the start page.
-  const early = [
-    ...imports.filter(({ kind }) => kind === "import-statement").map(({ path }) => basename(path)),
-    nameOf("now-"),
-  ];
+  const importsOf = (file) =>
+    Object.entries(metafile.outputs)
+      .find(([path]) => basename(path) === file)[1]
+      .imports.filter(({ kind }) => kind === "import-statement")
+      .map(({ path }) => basename(path));
+  // Most visits begin at the start page, whose files come together with those of the console itself.
+  const start = nameOf("now-");
+  const early = [...new Set([...importsOf(main), start, ...importsOf(start)])];
   const page = {
     path: join(outdir, "index.html"),
     contents: Buffer.from(pageOf({ main, styles, icon, early })),

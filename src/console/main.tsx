@@ -20,7 +20,7 @@ import { loaderOf, PAGES, pageAt } from "./pages.ts";
 import { addressOf, followLinks, place } from "./router.ts";
 import { openSession } from "./session.ts";
 import { Shell } from "./shell.tsx";
-import { followLanguage, loadTexts } from "./texts.ts";
+import { followLanguage, loadTexts, numberText } from "./texts.ts";
 
 const app = document.getElementById("app");
 if (!app) throw new Error("The page has no place for the console.");
@@ -36,4 +36,7 @@ keepTime();
 keepLive();
 app.replaceChildren();
 render(<Shell />, app);
-await openSession();
+const opening = openSession();
+// The first number that it formats takes a browser 10 ms and more: meanwhile the service answers.
+numberText(0);
+await opening;
