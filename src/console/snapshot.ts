@@ -1,6 +1,7 @@
 /** What a page shows: read once, and again when an event says that it has changed. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Event } from "../client/index.ts";
+import { now } from "./clock.ts";
 import { connection, listen, resync } from "./live.ts";
 import type { FaultProps } from "./parts/fault.tsx";
 import { retryMsOf } from "./retry.ts";
@@ -60,7 +61,8 @@ export function useSnapshot<Data>(
       } catch (fault) {
         if (stop.signal.aborted) return;
         const afterMs = retryMsOf(fault, failures++);
-        const trouble = { of: fault, retryAt: afterMs === undefined ? undefined : Date.now() + afterMs };
+        now.value = Date.now();
+        const trouble = { of: fault, retryAt: afterMs === undefined ? undefined : now.value + afterMs };
         setHeld((before) => ({ ...(before.of === of ? before : { of }), trouble }));
         if (afterMs !== undefined) schedule(afterMs);
       } finally {

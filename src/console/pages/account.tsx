@@ -92,7 +92,7 @@ function Spending({ used }: { used: UsageSum[] }) {
               <dd>
                 {attempts === 0
                   ? words.noneReported
-                  : `${words.sum(shortNumber(sum("tokens")), shortNumber(attempts))} · ${dollarsText(sum("cost_usd"))}`}
+                  : `${words.sum(shortNumber(sum("tokens")), shortNumber(attempts), attempts)} · ${dollarsText(sum("cost_usd"))}`}
               </dd>
             </div>
           );

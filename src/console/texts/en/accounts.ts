@@ -24,7 +24,8 @@ export const accounts = {
     },
     range: "Time",
     today: "today",
-    sum: (tokens: string, attempts: string) => `${tokens} tokens in ${attempts} attempts`,
+    sum: (tokens: string, attempts: string, count: number) =>
+      `${tokens} tokens in ${attempts} ${count === 1 ? "attempt" : "attempts"}`,
     noneReported: "no attempt reported its usage",
     days: (days: string) => `last ${days} days`,
     none: "No attempt reported its usage in this time.",
