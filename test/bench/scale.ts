@@ -47,6 +47,10 @@ const READS = {
   health: () => "/health",
 };
 
+function sizeText({ tasks, waiting, listeners }: Size): string {
+  return `${tasks} finished tasks, ${waiting} waiting workers, ${listeners} listeners`;
+}
+
 const { url: serverUrl, admin, folder, close } = await openPostgres();
 await buildPrograms();
 
@@ -65,10 +69,17 @@ interface Measured {
   databaseMb: number;
   rssMb: number;
 }
+/** A service of some size, which is measured round by round. */
+interface Opened {
+  /** Takes the times of what one task goes through, and of the reads beside it. Rounds below 0 do not count. */
+  round(n: number): Promise<void>;
+  /** Ends the service, and drops its database. */
+  close(): Promise<Measured>;
+}
 
-/** Makes a service of that size in a database of its own, and takes the times of `rounds` tasks, one after the other. */
-async function measure(size: Size): Promise<Measured> {
-  process.stderr.write(`${size.tasks} tasks, ${size.waiting} waiting workers, ${size.listeners} listeners …\n`);
+/** Makes a service of that size in a database of its own, with everybody who waits at it. */
+async function open(size: Size): Promise<Opened> {
+  process.stderr.write(`${sizeText(size)} …\n`);
   const database = `bloom_scale_${process.pid}_${size.tasks}`;
   await admin.query(`create database ${database}`);
   const url = withDatabase(serverUrl, database);
@@ -93,53 +104,61 @@ async function measure(size: Size): Promise<Measured> {
 
   const times = new Map<string, number[]>();
   const took = (name: string, ms: number) => times.set(name, [...(times.get(name) ?? []), ms]);
-  const caller = connect(base, KEY, times);
-  // The first rounds do not count: V8 compiles the service meanwhile.
-  for (let n = -Math.ceil(rounds / 2); n < rounds; n++) {
-    if (n === 0) times.clear();
-    const task = {
-      context_id: "new",
-      agent_slug: `agent-${((n + rounds) * 37) % kinds}`,
-      prompt: "Write a haiku about seeds.",
-    };
-    const created = performance.now();
-    const { id }: { id: string } = JSON.parse(await caller.call("create", "POST", `${R}/llm-tasks`, task));
-    await Promise.all([
-      until("waking a worker", () => workers.handed.has(id)),
-      until("telling all listeners", () => listeners.told(id) === size.listeners).then((at) =>
-        took("create, until all listeners know", at - created),
-      ),
-    ]);
-    const { at, leaseId } = workers.handed.get(id) ?? { at: Number.NaN, leaseId: "" };
-    took("create, until a waiting worker has it", at - created);
-    const held = { lease_id: leaseId };
-    await caller.call("heartbeat", "POST", `${R}/llm-tasks/${id}/heartbeat`, held);
-    const result = { status: "success", output: "A seed holds its breath.", metrics: { duration_ms: 1 }, ...held };
-    await caller.call("complete", "POST", `${R}/llm-tasks/${id}/complete`, result);
-    for (const [name, path] of Object.entries(READS)) await caller.call(name, "GET", R + path(completed));
-  }
-  if (workers.lost.length > 0)
-    throw new Error(`${workers.lost.length} workers do not wait any more: ${workers.lost[0]}`);
-  const { rows } = await client.query<{ mb: number }>(
-    "select pg_database_size(current_database())::float8 / 1e6 as mb",
-  );
-  const rssMb = peakRssMb(service.pid);
-  await Promise.all([workers.close(), caller.close(), listeners.close()]);
-  service.kill("SIGTERM");
-  await service.exited;
-  await client.end();
-  await admin.query(`drop database ${database} with (force)`);
-  const timings = Object.fromEntries([...times].map(([name, list]) => [name, timingOf(list)]));
-  return { timings, databaseMb: rows[0]?.mb ?? Number.NaN, rssMb };
+  let caller: ReturnType<typeof connect> | undefined;
+  return {
+    async round(n) {
+      // Not before: a connection without a request is closed while the other service is made.
+      caller ??= connect(base, KEY, times);
+      if (n === 0) times.clear();
+      const task = {
+        context_id: "new",
+        agent_slug: `agent-${((n + rounds) * 37) % kinds}`,
+        prompt: "Write a haiku about seeds.",
+      };
+      const created = performance.now();
+      const { id }: { id: string } = JSON.parse(await caller.call("create", "POST", `${R}/llm-tasks`, task));
+      await Promise.all([
+        until("waking a worker", () => workers.handed.has(id)),
+        until("telling all listeners", () => listeners.told(id) === size.listeners).then((at) =>
+          took("create, until all listeners know", at - created),
+        ),
+      ]);
+      const { at, leaseId } = workers.handed.get(id) ?? { at: Number.NaN, leaseId: "" };
+      took("create, until a waiting worker has it", at - created);
+      const held = { lease_id: leaseId };
+      await caller.call("heartbeat", "POST", `${R}/llm-tasks/${id}/heartbeat`, held);
+      const result = { status: "success", output: "A seed holds its breath.", metrics: { duration_ms: 1 }, ...held };
+      await caller.call("complete", "POST", `${R}/llm-tasks/${id}/complete`, result);
+      for (const [name, path] of Object.entries(READS)) await caller.call(name, "GET", R + path(completed));
+    },
+    async close() {
+      if (workers.lost.length > 0)
+        throw new Error(`${workers.lost.length} workers do not wait any more: ${workers.lost[0]}`);
+      const { rows } = await client.query<{ mb: number }>(
+        "select pg_database_size(current_database())::float8 / 1e6 as mb",
+      );
+      const rssMb = peakRssMb(service.pid);
+      await Promise.all([workers.close(), caller?.close(), listeners.close()]);
+      service.kill("SIGTERM");
+      await service.exited;
+      await client.end();
+      await admin.query(`drop database ${database} with (force)`);
+      const timings = Object.fromEntries([...times].map(([name, list]) => [name, timingOf(list)]));
+      return { timings, databaseMb: rows[0]?.mb ?? Number.NaN, rssMb };
+    },
+  };
 }
 
-const first = await measure(small);
-const second = await measure(large);
+const [largeService, smallService] = [await open(large), await open(small)];
+// In turns, so that what else the machine does meets both. The first rounds do not count: V8 compiles the services meanwhile.
+for (let n = -Math.ceil(rounds / 2); n < rounds; n++) {
+  const inTurn = n % 2 === 0 ? [smallService, largeService] : [largeService, smallService];
+  for (const service of inTurn) await service.round(n);
+}
+const [first, second] = [await smallService.close(), await largeService.close()];
 await close();
 
 const ms = (value: number) => value.toFixed(1);
-const sizeText = ({ tasks, waiting, listeners }: Size) =>
-  `${tasks} finished tasks, ${waiting} waiting workers, ${listeners} listeners`;
 const lines = Object.entries(second.timings).map(([name, { p50, p95, max }]) => {
   const before = first.timings[name];
   const times = p50 / (before?.p50 ?? Number.NaN);
