@@ -147,7 +147,10 @@ export async function findMissedEvents(
   const missing = () => listeners.reduce((sum, listener) => sum + listener.missing(seqs), receiver.missing(entryIds));
   await untilNoneLeft(missing, PATIENCE, async () => {
     // What was refused is tried again after minutes, which is longer than this run has patience for.
-    await client.query("update runtime_webhook_deliveries set next_at = 0 where state = 'pending'");
+    await client.query(
+      `update runtime_webhook_deliveries set next_at = 0
+       where state = 'pending' and next_at > extract(epoch from clock_timestamp()) * 1000`,
+    );
     await client.query("delete from runtime_webhook_rests");
   });
   return (await Promise.all([...listeners.map((listener) => listener.finish(seqs)), receiver.finish(entryIds)])).flat();
