@@ -1,5 +1,5 @@
 /** What attempts used, as sums. See `schema.ts` for what holds for all tables. */
-import { bigint, date, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
+import { bigint, date, index, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 
 const count = () => bigint({ mode: "number" }).notNull().default(0);
@@ -45,8 +45,11 @@ export const usageSums = pgTable(
     key: text().notNull(),
     ...figures(),
   },
-  // usageBy: the days of a dimension
-  (sum) => [primaryKey({ columns: [sum.dimension, sum.day, sum.key] })],
+  // usageBy: the days of a dimension, or of some of its keys
+  (sum) => [
+    primaryKey({ columns: [sum.dimension, sum.day, sum.key] }),
+    index("runtime_usage_by_key").on(sum.dimension, sum.key, sum.day),
+  ],
 );
 
 /**
@@ -61,6 +64,24 @@ export const monthlyUsageSums = pgTable(
     key: text().notNull(),
     ...figures(),
   },
-  // usageBy: the whole months of a dimension
-  (sum) => [primaryKey({ columns: [sum.dimension, sum.month, sum.key] })],
+  // usageBy: the whole months of a dimension, or of some of its keys
+  (sum) => [
+    primaryKey({ columns: [sum.dimension, sum.month, sum.key] }),
+    index("runtime_usage_months_by_key").on(sum.dimension, sum.key, sum.month),
+  ],
+);
+
+/** Sums of all time, for every dimension but `day`. No sum of a range is larger, so that the largest of these lead to the largest of any range. */
+export const usageTotals = pgTable(
+  "runtime_usage_totals",
+  {
+    dimension: text({ enum: USAGE_DIMENSIONS }).notNull(),
+    key: text().notNull(),
+    ...figures(),
+  },
+  // usageBy: the keys with the most tokens
+  (sum) => [
+    primaryKey({ columns: [sum.dimension, sum.key] }),
+    index("runtime_usage_totals_most").on(sum.dimension, sum.tokens.desc(), sum.key),
+  ],
 );

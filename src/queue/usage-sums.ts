@@ -1,7 +1,14 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { UsageSum } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { monthlyUsageSums, newUsage, USAGE_DIMENSIONS, type UsageDimension, usageSums } from "../db/usage-tables.ts";
+import {
+  monthlyUsageSums,
+  newUsage,
+  USAGE_DIMENSIONS,
+  type UsageDimension,
+  usageSums,
+  usageTotals,
+} from "../db/usage-tables.ts";
 import { listed } from "./record-usage.ts";
 
 const summed = listed((figure) => `sum(${figure})::bigint as ${figure}`);
@@ -45,6 +52,10 @@ export async function sumUpUsage(db: Db): Promise<number> {
       select dimension, date_trunc('month', day::timestamp)::date as month, key, ${summed} from spread where dimension <> 'day'
       group by dimension, month, key order by dimension, month, key
       on conflict (dimension, month, key) do update set ${addedTo("runtime_usage_months")}
+    ), totals as (
+      insert into ${usageTotals} (dimension, key, ${listed(String)})
+      select dimension, key, ${summed} from spread where dimension <> 'day' group by dimension, key order by dimension, key
+      on conflict (dimension, key) do update set ${addedTo("runtime_usage_totals")}
     )
     select count(*)::int as attempts from taken`);
   return rows[0]?.attempts ?? 0;
@@ -82,38 +93,65 @@ function bounds(dimension: UsageDimension, since: string, until: string): SQL {
     )`;
 }
 
+interface Range {
+  since?: string | undefined;
+  until?: string | undefined;
+  account?: string | undefined;
+  limit: number;
+}
+
+/** How many keys with the largest sums of all time are looked at for each that is wanted of a range, and of all time. */
+const LOOKED_AT_TIMES = { ofRange: 20, ofAll: 2 };
+
 /**
  * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most
- * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added.
+ * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added. All values are summed up only where the largest sums of all
+ * time do not lead to those of the range, as where many values have used nearly the same: 200,000 contexts take half a second.
  */
-export async function usageBy(
+export async function usageBy(db: Db, dimension: UsageDimension, range: Range): Promise<UsageSum[]> {
+  const isOfAll = range.since === undefined && range.until === undefined;
+  const among = range.limit * (isOfAll ? LOOKED_AT_TIMES.ofAll : LOOKED_AT_TIMES.ofRange);
+  const found = dimension === "day" ? [] : await largest(db, dimension, range, among);
+  const isExact = found[0]?.is_exact === true;
+  return (isExact ? found : await largest(db, dimension, range)).map(({ sum }) => sum);
+}
+
+/** The largest sums, or those among the keys with the `among` largest sums of all time; `is_exact` where no other key can have a larger one. */
+async function largest(
   db: Db,
   dimension: UsageDimension,
-  {
-    since = "-infinity",
-    until = "infinity",
-    account,
-    limit,
-  }: { since?: string | undefined; until?: string | undefined; account?: string | undefined; limit: number },
-): Promise<UsageSum[]> {
+  { since = "-infinity", until = "infinity", account, limit }: Range,
+  among?: number,
+) {
   const order = dimension === "day" ? sql`key desc` : sql`tokens desc, key`;
-  const [key, isWanted] =
+  const [key, isOf] =
     account === undefined
       ? [sql`key`, sql`dimension = ${dimension}`]
       : [sql`day::text`, sql`dimension = 'account' and key = ${account}`];
   const bound = (name: string) => sql.raw(`(select ${name} from bounds)`);
-  const { rows } = await db.execute<{ sum: UsageSum }>(sql`
-    with ${bounds(dimension, since, until)}
-    select json_build_object('key', key, ${listed((figure) => (figure === "cost_microusd" ? `'cost_usd', cost_microusd / 1e6` : `'${figure}', ${figure}`))}) as sum
-    from (
-      select key, ${summed} from (
+  const sums = (isWanted: SQL) => sql`
         select ${key} as key, ${listed((figure) => `sign * ${figure} as ${figure}`)} from edges join ${usageSums}
-          on ${isWanted} and day >= edges.since and day < edges.until
+          on ${isOf} and day >= edges.since and day < edges.until${isWanted}
         union all select key, ${listed(String)} from ${monthlyUsageSums}
-          where dimension = ${dimension} and month >= ${bound("first")} and month < ${bound("after")}
-        union all select ${key}, ${listed(String)} from ${spread("runtime_new_usage")} as spread
-          where ${isWanted} and day >= ${bound("since")} and day < ${bound("until")}
-      ) as every group by key having sum(attempts) > 0 order by ${order} limit ${limit}
-    ) as found`);
-  return rows.map(({ sum }) => sum);
+          where dimension = ${dimension} and month >= ${bound("first")} and month < ${bound("after")}${isWanted}`;
+  const byTotal = sql`from ${usageTotals} where dimension = ${dimension} order by tokens desc nulls last, key`;
+  const known = sql`(select key from waiting union (select key ${byTotal} limit ${among})) as known`;
+  const wanted =
+    among === undefined
+      ? sums(sql``)
+      : sql`select each.* from ${known} cross join lateral (${sums(sql` and key = known.key`)}) as each`;
+  const { rows } = await db.execute<{ sum: UsageSum; is_exact: boolean }>(sql`
+    with ${bounds(dimension, since, until)}, waiting as materialized (
+      select ${key} as key, ${listed(String)} from ${spread("runtime_new_usage")} as spread
+      where ${isOf} and day >= ${bound("since")} and day < ${bound("until")}
+    ), found as (
+      select key, ${summed} from (${wanted} union all select key, ${listed(String)} from waiting) as every
+      group by key having sum(attempts) > 0 order by ${order} limit ${limit}
+    ), other as (
+      select tokens ${byTotal} offset ${among ?? 0} limit 1
+    )
+    select json_build_object('key', key, ${listed((figure) => (figure === "cost_microusd" ? `'cost_usd', cost_microusd / 1e6` : `'${figure}', ${figure}`))}) as sum,
+      not exists (select from other where (select count(*) < ${limit} or min(tokens) <= other.tokens from found)) as is_exact
+    from found order by ${order}`);
+  return rows;
 }

@@ -1,4 +1,5 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import pg from "pg";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { sumUpUsage, usageBy } from "../../src/queue/usage-sums.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -10,7 +11,7 @@ const TASKS = "/api/runtime/llm-tasks";
 
 beforeEach(async () => {
   await query(
-    "truncate workers, llm_tasks, leases, llm_results, audit_logs, runtime_usage, runtime_usage_months, runtime_new_usage, runtime_cli_sessions",
+    "truncate workers, llm_tasks, leases, llm_results, audit_logs, runtime_usage, runtime_usage_months, runtime_usage_totals, runtime_new_usage, runtime_cli_sessions",
   );
   await aWorker(db, { name: "a1", account: "max-1", capabilities: { max_concurrency: 32 } });
   await aWorker(db, { name: "b1", capabilities: { max_concurrency: 32 } });
@@ -182,6 +183,45 @@ describe("usage", () => {
       expect(await usage("account=nobody")).toEqual([]);
       await sumUpUsage(db);
     }
+  });
+
+  it("of many contexts is found by their sums of all time, and is exact also where these do not lead to it", async () => {
+    const figures = "attempts, duration_ms, tokens";
+    const days = "'2026-01-10'::date + n % 3";
+    await query(
+      `insert into runtime_usage (dimension, day, key, ${figures}) select 'context_id', ${days}, 'c' || n, 1, 1, n from generate_series(1, 5000) n`,
+    );
+    await query(
+      `insert into runtime_usage_months (dimension, month, key, ${figures})
+       select dimension, date_trunc('month', day)::date, key, ${figures} from runtime_usage`,
+    );
+    await query(
+      `insert into runtime_usage_totals (dimension, key, ${figures}) select dimension, key, ${figures} from runtime_usage`,
+    );
+    await query("analyze runtime_usage, runtime_usage_months, runtime_usage_totals");
+    const asked = vi.spyOn(pg.Client.prototype, "query");
+    const keysOf = async (text: string) => {
+      asked.mockClear();
+      const keys = (await usage(`by=context_id&limit=3&${text}`)).map(({ key }: { key: string }) => key);
+      const sent = (asked.mock.calls as unknown as [pg.QueryConfig][]).filter(([{ text }]) => text?.includes("edges"));
+      return { keys, looks: sent.length };
+    };
+    expect(await keysOf("")).toEqual({ keys: ["c5000", "c4999", "c4998"], looks: 1 });
+    expect(await keysOf("since=2026-01-12")).toEqual({ keys: ["c5000", "c4997", "c4994"], looks: 1 });
+    expect(await keysOf("since=2026-01-11&until=2026-01-11")).toEqual({ keys: ["c4999", "c4996", "c4993"], looks: 1 });
+    // An attempt that is in no sum yet counts, whatever its context has used before.
+    await attempt((await aTask(db, { context_id: "c1" })).id, "a1", {
+      metrics: { duration_ms: 1, tokens_used: 9_999 },
+    });
+    expect(await keysOf("")).toEqual({ keys: ["c1", "c5000", "c4999"], looks: 1 });
+    await sumUpUsage(db);
+    expect(await keysOf("")).toEqual({ keys: ["c1", "c5000", "c4999"], looks: 1 });
+    // None of the largest is of this day, and many have used as much as each other.
+    await query("update runtime_usage set day = '2026-02-01' where key = 'c2'");
+    expect(await keysOf("since=2026-02-01&until=2026-02-01")).toEqual({ keys: ["c2"], looks: 2 });
+    await query("update runtime_usage_totals set tokens = 9999");
+    expect(await keysOf("since=2026-01-12&until=2026-01-12")).toEqual({ keys: ["c5000", "c4997", "c4994"], looks: 2 });
+    asked.mockRestore();
   });
 
   it("is taken of the days that are asked for, and refuses what is no day", async () => {
