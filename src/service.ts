@@ -181,10 +181,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     };
     createApp(deps, app);
     startup.succeed();
-    started.push(() => drain(http));
-    started.push(async () => waitingRoom.close());
-    started.push(async () => resultRoom.close());
-    started.push(async () => eventHub.close());
+    const rooms = [eventHub, resultRoom, waitingRoom];
+    started.push(() => drain(http, rooms));
     return { port, stop: () => stop(config.drainMs) };
   } catch (error) {
     await stop();

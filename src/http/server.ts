@@ -69,16 +69,19 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
     });
   });
   server.on("connection", connections.admit);
-  /** Connections on which no request has come yet: Node does not count them as idle, and they would keep a closing server open. */
-  const silent = new Set<Socket>();
+  /** When each connection came on which there was no request yet: Node does not count them as idle, and they would keep a closing server open. */
+  const silent = new Map<Socket, number>();
   server.on("connection", (socket) => {
-    silent.add(socket);
+    silent.set(socket, performance.now());
     socket.once("close", () => silent.delete(socket));
   });
   leaveDescriptors(server, connections, log);
   const look = () => {
     refuseLate();
-    if (!server.listening) for (const socket of silent) socket.destroy();
+    if (server.listening) return;
+    // The request on a newer connection may just be on its way.
+    const before = performance.now() - SILENT_MS;
+    for (const [socket, cameAt] of silent) if (cameAt < before) socket.destroy();
   };
   const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
   server.on("close", () => clearInterval(looking));
@@ -99,6 +102,8 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
 
 const TOO_LATE = "The request took too long to arrive.";
 const LOOK_EVERY_MS = 1_000;
+/** How long a connection on which no request has come is kept by a server that closes. */
+const SILENT_MS = 1_000;
 
 interface Arrival {
   request: IncomingMessage;

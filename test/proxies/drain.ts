@@ -120,4 +120,5 @@ process.stdout.write(
   `Behind ${name}, two instances were stopped and started in turn ${rounds} time(s), under ${CLIENTS} clients that create and ${WORKERS} workers that wait: ${calls} calls, ${failed.length} failed.\n`,
 );
 for (const failure of failed.slice(0, 20)) process.stdout.write(`  ${failure}\n`);
+if (failed.length > 0) process.stderr.write(`What ${name} said:\n${proxy.said()}\n`);
 process.exitCode = failed.length === 0 ? 0 : 1;

@@ -14,6 +14,8 @@ const LISTENS_WITHIN_MS = 10_000;
 
 export interface Proxy {
   url: string;
+  /** The end of what it has written to standard error. */
+  said(): string;
   stop(): Promise<void>;
 }
 
@@ -25,7 +27,7 @@ export async function startProgram(name: ProxyName, ports: [number, number], fol
   const child = spawn(program, args, { env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
   child.stderr.on("data", (chunk) => {
-    said = `${said}${chunk}`.slice(-2_000);
+    said = `${said}${chunk}`.slice(-20_000);
   });
   let failure: Error | undefined;
   child.once("error", (error) => {
@@ -41,7 +43,7 @@ export async function startProgram(name: ProxyName, ports: [number, number], fol
     }
     await delay(50);
   }
-  return { url, stop: () => end(child) };
+  return { url, said: () => said, stop: () => end(child) };
 }
 
 interface Prepared {
