@@ -4,9 +4,7 @@ import { count, id, list, time, words, worker } from "./record-fields.ts";
 
 /** The causes that the task itself has. */
 const OF_TASK = [
-  "completed",
-  "cancelled",
-  "failed",
+  "in_state",
   "dead",
   "not_started",
   "said",
@@ -54,7 +52,7 @@ export const cause = z
     until: time("Until when, where that has an end.").exactOptional(),
     since: time("Since when, or when the worker was last heard of.").exactOptional(),
     said: words("What an attempt, a worker or an admin said.").exactOptional(),
-    state: words("The worker's state.", "offline").exactOptional(),
+    state: words("The state of the task, or of the worker.", "offline").exactOptional(),
     kind: words("The kind of the rest.", "rate_limited").exactOptional(),
     count: count("How many attempts, workers, tasks or refusals.", 1).exactOptional(),
     of: count("Of how many: the most attempts, or the worker's slots.", 1).exactOptional(),

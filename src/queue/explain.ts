@@ -21,17 +21,11 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
       return { ...about, holder, ...told(holdOf(task, holder)) };
     }
     case "completed":
-      return {
-        ...about,
-        ...told({ says: "It is completed: its results and artifacts have the output.", cause: { code: status } }),
-      };
+      return { ...about, ...told(stateOf(task, "It is completed: its results and artifacts have the output.")) };
     case "cancelled":
-      return {
-        ...about,
-        ...told({ says: "It is cancelled; only a queued task waits for a worker.", cause: { code: status } }),
-      };
+      return { ...about, ...told(stateOf(task, "It is cancelled; only a queued task waits for a worker.")) };
     case "failed":
-      return { ...about, ...told({ says: "It failed.", cause: { code: status } }, ...adviceFor(task)) };
+      return { ...about, ...told(stateOf(task, "It failed."), ...adviceFor(task)) };
     case "dead": {
       const { attempts, max_attempts } = task;
       const dead: Reason =
@@ -47,6 +41,9 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
       return { ...about, ...(await waitOf(db, task)) };
   }
 }
+
+/** For a state that says all, in these words. */
+const stateOf = ({ status }: Task, says: string): Reason => ({ says, cause: { code: "in_state", state: status } });
 
 /** The reasons as one text, and for programs. */
 const told = (...reasons: Reason[]): Pick<Explanation, "reason" | "because"> => ({

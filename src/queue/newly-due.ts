@@ -9,7 +9,7 @@ import { hasLabels } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 import { isDue } from "./tasks.ts";
 
-/** Tasks with the same labels and the same agent: a worker that can take one of them can take all. */
+/** Tasks with the same labels and the same agent: nearly always, a worker that can take one of them can take all. */
 export interface TaskKind {
   requires: string[];
   agent_slug: string;
@@ -56,9 +56,9 @@ const KINDS = statement<
 );
 
 /**
- * The kinds of tasks that were queued, became due or may be leased since their concurrency key is free, since `since` minus `margin`, and still wait; and `now`, the time until which that is known,
- * for the next call. Times are in milliseconds by the database's clock. The cost grows with what is new, not with the queue. `since` may lie in
- * the future when the clock was set back.
+ * Finds the kinds of tasks that somebody may take only since `since` minus `margin`, and that still wait: they were queued, became due, or their
+ * concurrency key became free. `now` is the `since` of the next call. Times are in milliseconds by the database's clock. The cost grows with what
+ * is new, not with the queue. `since` may lie in the future when the clock was set back.
  */
 export async function kindsDueSince(
   db: Db,

@@ -2,7 +2,7 @@
 import type { SlimTask, UsageSum, Worker } from "../../client/index.ts";
 import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
-import { WorkerStateOf } from "../parts/state.tsx";
+import { HELD_STATUSES, WorkerStateOf } from "../parts/state.tsx";
 import { addressOf } from "../router.ts";
 import { client } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
@@ -16,7 +16,7 @@ async function read(id: string, signal: AbortSignal) {
   const [account, workers, held, used] = await Promise.all([
     client.getAccount({ id }, { signal }),
     client.listWorkers({ account: id, limit: 500 }, { signal }),
-    client.listTasks({ status: "leased,running", limit: 500, fields: "slim" }, { signal }),
+    client.listTasks({ status: HELD_STATUSES.join(","), limit: 500, fields: "slim" }, { signal }),
     client.getUsage({ by: "day", account: id, since: dayBefore(Math.max(...DAYS) - 1) }, { signal }),
   ]);
   return { account, workers, held, used };

@@ -4,7 +4,7 @@ import type { Worker } from "../../client/index.ts";
 import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
-import { type WorkerState, workerStateOf } from "../parts/state.tsx";
+import { HELD_STATUSES, type WorkerState, workerStateOf } from "../parts/state.tsx";
 import { addressOf } from "../router.ts";
 import { client, may } from "../session.ts";
 import { useSnapshot } from "../snapshot.ts";
@@ -22,7 +22,7 @@ const placeOf = (worker: Worker) => ORDER.indexOf(workerStateOf(worker));
 async function read(signal: AbortSignal) {
   const [workers, held] = await Promise.all([
     client.listWorkers({ limit: 500 }, { signal }),
-    client.listTasks({ status: "leased,running", limit: 500, fields: "slim" }, { signal }),
+    client.listTasks({ status: HELD_STATUSES.join(","), limit: 500, fields: "slim" }, { signal }),
   ]);
   return { workers: workers.toSorted((a, b) => placeOf(a) - placeOf(b) || a.id.localeCompare(b.id)), held };
 }

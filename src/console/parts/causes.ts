@@ -21,7 +21,7 @@ export function causeText({ code, ...cause }: Cause): string {
     said,
     sentence: said.replace(/[.\s]*$/, "."),
     reason: reason && `: ${reason}`,
-    state: (states.worker as Record<string, string>)[cause.state ?? ""] ?? "",
+    state: ({ ...states.worker, ...states.task } as Record<string, string>)[cause.state ?? ""] ?? "",
     count: cause.count ?? 0,
     of: cause.of ?? 0,
   });

@@ -44,6 +44,8 @@ export const STAGE_OF: Record<TaskStatus, "waiting" | "held" | "ended"> = {
   dead: "ended",
   cancelled: "ended",
 };
+/** The states of a task that a worker has. */
+export const HELD_STATUSES = TASK_STATUSES.filter((status) => STAGE_OF[status] === "held");
 const FILLED: ReadonlySet<string> = new Set(["online", "running"]);
 
 export function StateShape({ state, word }: { state: keyof typeof SHAPES; word: string }) {

@@ -16,7 +16,7 @@ export interface ToldOf {
   sentence: string;
   /** Why a worker or an account gets nothing: ": A new SD card". Empty where nobody gave a reason. */
   reason: string;
-  /** The worker's state. */
+  /** The state of the task, or of the worker. */
   state: string;
   count: number;
   of: number;

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { TASK_STATUSES } from "../../db/column-values.ts";
 import { InvalidValue } from "../parse-request.ts";
 
 /** A tool: one of the service's calls, and what a client is told of it. Its arguments are what the path, the query and the body of the call take. */
@@ -49,8 +50,7 @@ export const TOOLS: readonly Tool[] = [
     name: "list_tasks",
     route: "listTasks",
     title: "List tasks",
-    description:
-      "Tasks, the newest first, without their prompts. All filters may be combined: `status` (queued, leased, running, completed, failed, dead or cancelled; several with commas), `q` (part of the context's or agent's name, or how the id begins), times in epoch milliseconds. `next` of an answer is the `after` of the page behind it.",
+    description: `Tasks, the newest first, without their prompts. All filters may be combined: \`status\` (${TASK_STATUSES.join(", ")}; several with commas), \`q\` (part of the context's or agent's name, or how the id begins), times in epoch milliseconds. \`next\` of an answer is the \`after\` of the page behind it.`,
     annotations: READS,
     query: { fields: "slim", limit: "20" },
     listName: "tasks",

@@ -1,13 +1,15 @@
 /** The work in numbers, each leading to what it counts. */
 import type { ComponentChildren } from "preact";
 import type { Overview } from "../../../client/index.ts";
+import { HELD_STATUSES } from "../../parts/state.tsx";
 import { durationText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { shortNumber, texts } from "../../texts.ts";
 
 export function Tiles({ counts, oldest_due_ms, slots, ended_by_minute }: Overview) {
   const words = texts.value.now.tiles;
-  const { queued = 0, leased = 0, running = 0 } = counts.tasks.by_status;
+  const { queued = 0 } = counts.tasks.by_status;
+  const held = HELD_STATUSES.reduce((sum, status) => sum + (counts.tasks.by_status[status] ?? 0), 0);
   const ended = ended_by_minute.reduce((sum, each) => sum + each, 0);
   return (
     <ul class="tiles">
@@ -16,8 +18,8 @@ export function Tiles({ counts, oldest_due_ms, slots, ended_by_minute }: Overvie
       </Tile>
       <Tile
         name={words.running}
-        value={leased + running}
-        address={addressOf("tasks", undefined, { status: "leased,running" })}
+        value={held}
+        address={addressOf("tasks", undefined, { status: HELD_STATUSES.join(",") })}
       >
         {words.free(shortNumber(slots.free))}
       </Tile>

@@ -1,7 +1,7 @@
 import type { SlimTask, Worker } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { Rest, restText } from "../../parts/rest.tsx";
-import { WorkerStateOf } from "../../parts/state.tsx";
+import { HELD_STATUSES, WorkerStateOf } from "../../parts/state.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { client, may } from "../../session.ts";
@@ -37,7 +37,7 @@ export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
         <div>
           <dt>{words.slots}</dt>
           <dd>
-            <a href={addressOf("tasks", undefined, { worker_id: id, status: "leased,running" })}>
+            <a href={addressOf("tasks", undefined, { worker_id: id, status: HELD_STATUSES.join(",") })}>
               {words.slotsOf(numberText(active_leases), numberText(capabilities.max_concurrency))}
             </a>
           </dd>

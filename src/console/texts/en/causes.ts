@@ -4,9 +4,7 @@ import type { ToldOf } from "../told-of.ts";
 import { tasksText } from "./common.ts";
 
 export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
-  completed: () => "It is completed: the output is below.",
-  cancelled: () => "It is cancelled.",
-  failed: () => "It failed.",
+  in_state: ({ state }) => `It is ${state.toLowerCase()}.`,
   dead: ({ count, of }) => `It is dead after ${count} of ${of} attempts.`,
   not_started: () => "It is dead: it was not started in time.",
   said: ({ sentence }) => `What went wrong: ${sentence}`,

@@ -2,9 +2,7 @@ import type { Texts } from "../keys.ts";
 import { plural } from "./plural.ts";
 
 export const causes: Texts["causes"] = {
-  completed: () => "Воно виконане: вивід нижче.",
-  cancelled: () => "Воно скасоване.",
-  failed: () => "Воно невдале.",
+  in_state: ({ state }) => `Воно ${state.toLowerCase()}.`,
   dead: ({ count, of }) => `Воно мертве після ${count} з ${of} спроб.`,
   not_started: () => "Воно мертве: його не почали вчасно.",
   said: ({ sentence }) => `Що пішло не так: ${sentence}`,
