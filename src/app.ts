@@ -15,6 +15,7 @@ import { createKeyGuard } from "./http/auth.ts";
 import { answersFrom } from "./http/await-result.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
 import { bulkRoutes } from "./http/bulk-routes.ts";
+import { configRoutes } from "./http/config-routes.ts";
 import { consoleRoutes } from "./http/console-routes.ts";
 import { withDocuments } from "./http/document-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
@@ -39,7 +40,6 @@ import { refusingWhenFull } from "./http/refuse-when-disk-full.ts";
 import { requestId } from "./http/request-id.ts";
 import { traceRequests } from "./http/request-trace.ts";
 import type { Route, RouteFacts } from "./http/route.ts";
-import { runtimeRoutes } from "./http/runtime-routes.ts";
 import { securityHeaders } from "./http/security-headers.ts";
 import { createStreams } from "./http/serve-stream.ts";
 import { taskReadingRoutes } from "./http/task-reading-routes.ts";
@@ -53,7 +53,7 @@ import { createMeters } from "./metrics/meters.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import { openLiveFollowers } from "./queue/live-followers.ts";
 import { openOverview } from "./queue/overview.ts";
-import type { ResultRoom } from "./queue/result-room.ts";
+import type { ResultWaiters } from "./queue/result-waiters.ts";
 import { openStats } from "./queue/stats.ts";
 import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { SecretBox } from "./settings/secret-box.ts";
@@ -70,7 +70,7 @@ export interface AppDeps {
   membridge: Membridge;
   store: ArtifactStore;
   waitingRoom: WaitingRoom;
-  resultRoom: ResultRoom;
+  resultWaiters: ResultWaiters;
   eventHub: EventHub;
   dispatcher: Dispatcher;
   agents: AgentCalls;
@@ -126,12 +126,12 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
 
 /** Every call of the service, the busiest first: Express tries one after the other. */
 export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
-  const { config, log, db, settings, membridge, store, waitingRoom, resultRoom, dispatcher, agents } = deps;
+  const { config, log, db, settings, membridge, store, waitingRoom, resultWaiters, dispatcher, agents } = deps;
   const { publicUrl, accountPaceAt: paceAt } = config;
   const { outputBytes } = config.limits;
   const callbacks = { allowed: config.outboundAllow, areSigned: config.callbackSecrets.length > 0 };
   const keyWatch = createKeyWatch(db);
-  const results = answersFrom(resultRoom, keyWatch);
+  const results = answersFrom(resultWaiters, keyWatch);
   const streams = createStreams(keyWatch);
   const stats = openStats(db);
   const declared = [
@@ -140,7 +140,7 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...taskReadingRoutes(results),
     ...liveOutputRoutes(openLiveFollowers(db), streams, config.liveOutput),
     ...eventRoutes(deps.eventHub, streams),
-    ...runtimeRoutes(settings, membridge, deps.disk),
+    ...configRoutes(settings, membridge),
     ...bulkRoutes(callbacks),
     ...recordRoutes(stats, openOverview(db, stats)),
     ...artifactRoutes(store, log),
@@ -153,7 +153,7 @@ export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...consoleRoutes,
     ...membridgeRoutes(membridge),
     ...metricsRoutes(stats),
-    ...healthRoutes(deps.stopping),
+    ...healthRoutes(membridge, deps.disk, deps.stopping),
   ];
   const calls = refusingWhenFull(declared, deps.disk);
   return withDocuments(withMcp(calls, { allowedOrigins: config.corsOrigins, stopping: deps.stopping }));

@@ -24,7 +24,7 @@ import { forgetSessions } from "./queue/cli-sessions.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
 import { cleanLiveOutput } from "./queue/live-output.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
-import { openResultRoom } from "./queue/result-room.ts";
+import { openResultWaiters } from "./queue/result-waiters.ts";
 import { sweepOnce } from "./queue/sweep.ts";
 import { tellStall } from "./queue/tell-stall.ts";
 import { sumUpUsage } from "./queue/usage-sums.ts";
@@ -153,11 +153,11 @@ export async function startService(config: Config, log: Logger): Promise<Service
     started.push(async () => void (await Promise.all(loops.map((loop) => loop.stop()))));
 
     const waitingRoom = openWaitingRoom(db);
-    const resultRoom = openResultRoom(db);
+    const resultWaiters = openResultWaiters(db);
     const eventHub = openEventHub(db);
     const listener = listen(servers, QUEUE_NEWS, log, () => {
       waitingRoom.notify();
-      resultRoom.notify();
+      resultWaiters.notify();
       eventHub.notify();
     });
     started.push(() => listener.stop());
@@ -172,7 +172,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
       membridge,
       store,
       waitingRoom,
-      resultRoom,
+      resultWaiters,
       eventHub,
       dispatcher,
       agents,
@@ -181,7 +181,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     };
     createApp(deps, app);
     startup.succeed();
-    const rooms = [eventHub, resultRoom, waitingRoom];
+    const rooms = [eventHub, resultWaiters, waitingRoom];
     started.push(() => drain(http, rooms));
     return { port, stop: () => stop(config.drainMs) };
   } catch (error) {

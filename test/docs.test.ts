@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { declaredCalls } from "../src/app.ts";
 import { cause } from "../src/contract/causes.ts";
 import { taskRecord } from "../src/contract/task-record.ts";
-import { TASK_STATUSES } from "../src/db/column-values.ts";
+import { TASK_STATUSES } from "../src/db/statuses.ts";
 import type { Operation } from "../src/http/openapi/client-types.ts";
 import { documentOf } from "../src/http/openapi/document.ts";
 import type { Schema } from "../src/http/openapi/schemas.ts";

@@ -1,4 +1,4 @@
-import type { ErrorKind } from "../db/column-values.ts";
+import type { ErrorKind } from "../db/statuses.ts";
 import { kindOfMessage, kindOfWholeOutput } from "./known-messages.ts";
 import { countIn, fieldsOf, kindFrom, known, textIn } from "./printed-values.ts";
 import type { CliFailure, CliReader, CliUsage, CliWindow } from "./reader-types.ts";

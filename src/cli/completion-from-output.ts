@@ -1,5 +1,5 @@
 import type { CompleteTask } from "../contract/complete-task.ts";
-import type { Metrics, UsageWindows } from "../db/column-values.ts";
+import type { Metrics, UsageWindows } from "../db/json-types.ts";
 import { readCli } from "./read-cli.ts";
 import type { CliName, CliReading, CliUsage, CliWindow } from "./reader-types.ts";
 

@@ -1,4 +1,4 @@
-import type { ErrorKind } from "../db/column-values.ts";
+import type { ErrorKind } from "../db/statuses.ts";
 import { kindOfMessage } from "./known-messages.ts";
 import { countIn, fieldsOf, known, textIn } from "./printed-values.ts";
 import type { CliFailure, CliReader, CliUsage } from "./reader-types.ts";

@@ -2,7 +2,7 @@
  * The messages by which CLIs say that an account, and not the task, is the trouble. Agents that send no `error_kind`, and CLIs that end with
  * code 0 after such a message, are known by these alone.
  */
-import type { ErrorKind } from "../db/column-values.ts";
+import type { ErrorKind } from "../db/statuses.ts";
 
 export interface KnownMessage {
   kind: ErrorKind;

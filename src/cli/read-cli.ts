@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import type { ErrorKind } from "../db/column-values.ts";
+import type { ErrorKind } from "../db/statuses.ts";
 import { readClaude } from "./claude.ts";
 import { readCodex } from "./codex.ts";
 import { createJsonFinder } from "./find-json.ts";

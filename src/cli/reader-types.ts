@@ -1,5 +1,6 @@
 /** What the readers of CLIs take and give. */
-import type { ErrorKind, Metrics } from "../db/column-values.ts";
+import type { Metrics } from "../db/json-types.ts";
+import type { ErrorKind } from "../db/statuses.ts";
 
 /** The programs whose output can be read. Any other command's output is taken as it is. */
 export const CLI_NAMES = ["claude", "codex", "gemini", "opencode"] as const;

@@ -1,6 +1,7 @@
 /** A client of BLOOM Runtime for Node and browsers: a method for each call, lists page by page, and the streams. It needs fetch and nothing else. */
-import { type Args, fillIn, nextIn, queryOf } from "./address.ts";
+
 import { type Bytes, type ClientOptions, createSender, jsonOf, type Next, type Options, type Page } from "./call.ts";
+import { type Args, fillIn, nextIn, queryOf } from "./call-address.ts";
 import { ADDRESSES, type Methods } from "./calls.ts";
 import { createStreams, type Streams } from "./streams.ts";
 

@@ -1,6 +1,7 @@
 /** What the runtime tells as it happens, as async iterators that come again by themselves, and go on where they left off. */
-import { fillIn, queryOf } from "./address.ts";
+
 import { NoAnswer, Refused, type Sent } from "./call.ts";
+import { fillIn, queryOf } from "./call-address.ts";
 import type { Event, LiveOutput } from "./calls.ts";
 import { type Block, blocksIn } from "./event-stream.ts";
 

@@ -2,7 +2,7 @@
  * The console: pages for people, in the browser. It knows the service only through its client (`src/client/`).
  *
  * A page is one file in `pages/`: its default export is a component (`page-props.ts`), which shows a `<main>` with one `<h1 tabIndex={-1}>`. To add one:
- * 1. Write `pages/<name>.tsx`. `useSnapshot` reads its data, and reads it again when an event says that it has changed (`snapshot.ts`). Filters are in
+ * 1. Write `pages/<name>.tsx`. `useSnapshot` reads its data, and reads it again when an event says that it has changed (`use-snapshot.ts`). Filters are in
  *    the address: `place.value.query`, `go(addressOf(…))` (`router.ts`). What keys do on it: `useKeys` (`keys.ts`).
  * 2. Name it in `pages.ts`, with its letter and who may see it.
  * 3. Write its texts as `texts/en/<name>.ts` and `texts/uk/<name>.ts`, and name these in `texts/en.ts` and `texts/uk.ts`.

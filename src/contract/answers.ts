@@ -1,6 +1,6 @@
 /** What calls answer where that is more than a record, or a list of them. */
 import { z } from "zod";
-import { TASK_STATUSES } from "../db/column-values.ts";
+import { TASK_STATUSES } from "../db/statuses.ts";
 import { cause } from "./causes.ts";
 import { count, flag, id, time, words, worker } from "./record-fields.ts";
 import { artifactRecord, leaseRecord, resultRecord } from "./records.ts";

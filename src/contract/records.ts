@@ -1,6 +1,6 @@
 /** The records of leases, outputs, audit entries and the configuration. A column is published by being named here, and in no other way. */
 import { z } from "zod";
-import { LEASE_STATUSES, RESULT_STATUSES } from "../db/column-values.ts";
+import { LEASE_STATUSES, RESULT_STATUSES } from "../db/statuses.ts";
 import { count, flag, id, list, time, words, worker } from "./record-fields.ts";
 import { errorKind } from "./task-record.ts";
 

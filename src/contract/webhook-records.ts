@@ -1,6 +1,6 @@
 /** Webhooks and what is sent to them: what clients may send, and the records that they read. */
 import { z } from "zod";
-import { DELIVERY_STATES } from "../db/column-values.ts";
+import { DELIVERY_STATES } from "../db/statuses.ts";
 import { isSecret, SECRET_RULE } from "../webhook-secret.ts";
 import { typesFor } from "./event-types.ts";
 import { httpUrl, optional, text } from "./fields.ts";

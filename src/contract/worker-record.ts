@@ -1,12 +1,12 @@
 /** The records of workers and of the accounts that they use. A column is published by being named here, and in no other way. */
 import { z } from "zod";
-import { WORKER_STATUSES } from "../db/column-values.ts";
+import { REST_KINDS, WORKER_STATUSES } from "../db/statuses.ts";
 import { count, flag, list, time, words, worker } from "./record-fields.ts";
 
 const rest = z
   .object({
     kind: z
-      .enum(["failures", "worker", "auth", "no_cli", "trouble", "rate_limited"])
+      .enum(REST_KINDS)
       .describe("Why: its tasks failed at once, it said so itself, or its attempts ended for that cause."),
     reason: words("The cause in a sentence."),
     until: time("When it ends; null: when somebody resumes it.").nullable(),

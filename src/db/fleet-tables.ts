@@ -2,14 +2,8 @@
 import { getTableColumns, sql } from "drizzle-orm";
 import { boolean, doublePrecision, index, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
-import {
-  type Capabilities,
-  type Drain,
-  type Rest,
-  URL_SOURCES,
-  type UsageWindows,
-  WORKER_STATUSES,
-} from "./column-values.ts";
+import type { Capabilities, Drain, Rest, UsageWindows } from "./json-types.ts";
+import { URL_SOURCES, WORKER_STATUSES } from "./statuses.ts";
 
 /** How many attempts in a row must end in trouble before a worker rests. */
 export const TROUBLES = 3;

@@ -2,7 +2,8 @@
 import { sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { byteCount, bytes, epochMs } from "./column-types.ts";
-import { ERROR_KINDS, type Metrics, RESULT_STATUSES } from "./column-values.ts";
+import type { Metrics } from "./json-types.ts";
+import { ERROR_KINDS, RESULT_STATUSES } from "./statuses.ts";
 
 export const runtimeArtifacts = pgTable(
   "runtime_artifacts",

@@ -1,7 +1,7 @@
 import pg from "pg";
 import type { Logger } from "pino";
 import type { Meters } from "../metrics/meters.ts";
-import { cancelStatement } from "./cancel-statement.ts";
+import { cancelRunningStatement } from "./cancel-running-statement.ts";
 import { databaseErrorOf, faultOf, Unconfirmed } from "./faults.ts";
 import type { Servers } from "./servers.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
@@ -115,7 +115,7 @@ export function openPool(
   function cancelOn(client: pg.PoolClient): void {
     unusable.add(client);
     if (cancelling.has(client) || (generationOf.get(client) ?? 0) < arrivedIn) return;
-    cancelling.set(client, cancelStatement(client, left.signal));
+    cancelling.set(client, cancelRunningStatement(client, left.signal));
   }
 
   function note(client: pg.PoolClient, error: unknown): void {

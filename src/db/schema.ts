@@ -9,12 +9,12 @@
 import { sql } from "drizzle-orm";
 import { boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
-import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./column-values.ts";
-import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES } from "./column-values.ts";
 import { ONE_RUNNING_PER_KEY } from "./faults.ts";
+import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./json-types.ts";
 import { freeWith } from "./list-indexes.ts";
 import { dueOf, keyNameOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import { heldStatuses } from "./status-lists.ts";
+import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES } from "./statuses.ts";
 
 export const llmTasks = pgTable(
   "llm_tasks",

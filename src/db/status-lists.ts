@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "./column-values.ts";
+import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "./statuses.ts";
 
 const listed = (statuses: readonly TaskStatus[]) => sql.raw(statuses.map((status) => `'${status}'`).join(", "));
 

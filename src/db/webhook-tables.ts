@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import { bigint, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs, transactionId } from "./column-types.ts";
-import { DELIVERY_STATES } from "./column-values.ts";
+import { DELIVERY_STATES } from "./statuses.ts";
 
 /** Who is told of events. Secrets are sealed as settings are (settings/secret-box.ts). */
 export const webhooks = pgTable("runtime_webhooks", {

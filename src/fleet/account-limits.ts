@@ -3,8 +3,8 @@ import { eq, inArray, type SQL, sql } from "drizzle-orm";
 import { audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import type { UsageWindows } from "../db/column-values.ts";
 import { accounts, workers } from "../db/fleet-tables.ts";
+import type { UsageWindows } from "../db/json-types.ts";
 import { accountOf } from "./account-pace.ts";
 
 const HOUR_MS = 3_600_000;

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { text } from "../contract/fields.ts";
-import type { Capabilities } from "../db/column-values.ts";
+import type { Capabilities } from "../db/json-types.ts";
 import type { WorkerRow } from "../db/row-types.ts";
 import { lenient, list, maxConcurrency } from "./membridge-agents.ts";
 import { type AgentCalls, callAgent } from "./node-agent.ts";

@@ -1,7 +1,7 @@
 /** Reads Membridge's `GET /agents` as far as it makes sense, since its versions leave fields out, add some, or give them other types. */
 import { z } from "zod";
 import { agentUrl, text } from "../contract/fields.ts";
-import { WORKER_STATUSES } from "../db/column-values.ts";
+import { WORKER_STATUSES } from "../db/statuses.ts";
 
 /** How much of unreadable entries is logged: enough to find them. */
 const SHOWN_ENTRIES = 10;

@@ -6,8 +6,8 @@ import type { RestWorker } from "../contract/requests.ts";
 import { actorOf, audit, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import type { Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
+import type { Rest } from "../db/json-types.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { getWorker } from "./workers.ts";
 

@@ -1,10 +1,10 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import type { ErrorKind } from "../db/column-values.ts";
 import { TROUBLES, workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
+import type { ErrorKind } from "../db/statuses.ts";
 import { insertRested } from "./start-rest.ts";
 
 const FIRST_REST_MS = 60_000;

@@ -4,8 +4,8 @@
  */
 import { type Column, inArray, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
-import type { Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
+import type { Rest } from "../db/json-types.ts";
 import { Refusal } from "../errors.ts";
 
 /** True for a rest whose end has not passed. */

@@ -2,7 +2,7 @@ import type { Request } from "express";
 import type { z } from "zod";
 import { taskWithResult } from "../contract/answers.ts";
 import { hasEnded } from "../queue/fence.ts";
-import type { ResultRoom } from "../queue/result-room.ts";
+import type { ResultWaiters } from "../queue/result-waiters.ts";
 import { getTaskWithResult } from "../queue/task-result.ts";
 import type { Answers } from "./answers.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
@@ -39,19 +39,19 @@ export interface ResultAnswers {
   answer(call: WaitingCall, taskId: string, waitSeconds: number, headers?: Record<string, string>): Promise<void>;
 }
 
-/** Makes the answers that wait in `room`. */
-export function answersFrom(room: ResultRoom, keyWatch: KeyWatch): ResultAnswers {
+/** Makes the answers that wait among `waiters`. */
+export function answersFrom(waiters: ResultWaiters, keyWatch: KeyWatch): ResultAnswers {
   return {
-    requireSpace: () => room.requireSpace(),
+    requireSpace: () => waiters.requireSpace(),
     async answer({ response, db, caller }, taskId, waitSeconds, headers = {}) {
       const gone = clientGone(response);
       // Its client may have gone away before this was asked.
       if (response.closed) return;
       let outcome = await getTaskWithResult(db, taskId);
       if (!hasEnded(outcome.task) && waitSeconds > 0) {
-        room.requireSpace();
+        waiters.requireSpace();
         const { signal, revoked, forget } = keyWatch.watch(caller.key?.id, gone, waitSeconds * 1_000);
-        await room.wait(taskId, signal).finally(forget);
+        await waiters.wait(taskId, signal).finally(forget);
         if (gone.aborted) return;
         if (revoked.aborted) return refuseKey(response, WRONG_KEY);
         outcome = await getTaskWithResult(db, taskId);

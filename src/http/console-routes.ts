@@ -3,7 +3,7 @@ import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Request, Response } from "express";
 import { z } from "zod";
-import { ROLES } from "../db/column-values.ts";
+import { ROLES } from "../db/statuses.ts";
 import { NotFound } from "../errors.ts";
 import { PACKAGE_FOLDER, VERSION } from "../package-folder.ts";
 import { nothingAt } from "./error-answers.ts";

@@ -1,15 +1,21 @@
-import { alive, notReady, ready } from "../contract/service-answers.ts";
+import { z } from "zod";
+import { alive, health, notReady, ready, refusal } from "../contract/service-answers.ts";
 import type { Db } from "../db/client.ts";
 import { databaseHealth } from "../db/health.ts";
 import { countPendingMigrations } from "../db/migrate.ts";
+import type { Disk } from "../disk-space.ts";
 import { messageOf } from "../errors.ts";
+import type { Membridge } from "../fleet/membridge.ts";
 import { type Route, route } from "./route.ts";
 
-/** For so long an answer about the database is given again, since these calls need no key and have no limit. */
+/** For so long an answer about the database is given again, since `/readyz` needs no key and has no limit. */
 const KEPT_MS = 1_000;
 
-/** `/livez` and `/readyz`, for what starts the service again, and for what sends it requests. Neither counts for a limit: a supervisor asks often. */
-export function healthRoutes(stopping: AbortSignal): Route[] {
+/**
+ * The service's health, for people and monitoring; `/livez` and `/readyz`, for what starts the service again, and for what sends it requests.
+ * These two count for no limit: a supervisor asks often.
+ */
+export function healthRoutes(membridge: Membridge, disk: Disk, stopping: AbortSignal): Route[] {
   let known: { reason: Promise<string | undefined>; until: number } | undefined;
   const databaseReason = (db: Db) => {
     if (!known || performance.now() > known.until)
@@ -17,6 +23,33 @@ export function healthRoutes(stopping: AbortSignal): Route[] {
     return known.reason;
   };
   return [
+    route({
+      name: "getHealth",
+      summary: "Ask how the service is",
+      method: "get",
+      path: "/api/runtime/health",
+      access: "anybody",
+      answers: {
+        200: { means: "It can do its work.", json: health },
+        503: {
+          means: "Its database cannot do its work, or it is starting.",
+          json: z.union([health, refusal]),
+          headers: ["Retry-After"],
+        },
+      },
+      handle: async ({ response, db }) => {
+        const [database, shortage] = await Promise.all([databaseHealth(db), disk.shortage()]);
+        response.status(database === "ok" ? 200 : 503).json({
+          status: database === "ok" ? "ok" : "degraded",
+          service: "bloom-runtime",
+          uptime: Math.floor(process.uptime()),
+          storage: "postgresql",
+          database,
+          ...(shortage !== undefined && { disk: shortage }),
+          membridge: membridge.state(),
+        });
+      },
+    }),
     route({
       name: "getLiveness",
       summary: "Ask whether the process is alive",

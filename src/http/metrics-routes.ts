@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { TASK_STATUSES } from "../db/column-values.ts";
+import { TASK_STATUSES } from "../db/statuses.ts";
 import { messageOf } from "../errors.ts";
 import { processReadings } from "../metrics/process.ts";
 import type { Reading, Readings } from "../metrics/registry.ts";

@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Caller } from "../caller.ts";
 import type { PlainCallName } from "../contract/plain-fields.ts";
 import type { Db } from "../db/client.ts";
-import type { Role } from "../db/column-values.ts";
+import type { Role } from "../db/statuses.ts";
 import type { Answers } from "./answers.ts";
 import { callerOf } from "./caller-of.ts";
 import { parseBody, parseQuery } from "./parse-request.ts";

@@ -1,8 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { LeasedTask } from "../contract/record-types.ts";
 import { nowMs } from "../db/clock.ts";
-import type { Drain, Rest } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
+import type { Drain, Rest } from "../db/json-types.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";

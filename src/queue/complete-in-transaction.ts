@@ -4,10 +4,10 @@ import type { Completed, StoredArtifact, Task } from "../contract/record-types.t
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { HELD_STATUSES } from "../db/column-values.ts";
 import { newId } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { llmTasks } from "../db/schema.ts";
+import { HELD_STATUSES } from "../db/statuses.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { recordSuccess } from "../fleet/quick-failures.ts";

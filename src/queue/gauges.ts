@@ -1,10 +1,10 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { WORKER_STATUSES } from "../db/column-values.ts";
 import { accounts, workers } from "../db/fleet-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
 import { leases, llmTasks } from "../db/schema.ts";
+import { WORKER_STATUSES } from "../db/statuses.ts";
 import { webhookDeliveries, webhooks } from "../db/webhook-tables.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";

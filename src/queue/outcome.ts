@@ -2,8 +2,9 @@ import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/record-types.ts";
 import { nowMs } from "../db/clock.ts";
-import type { ErrorKind, Retry } from "../db/column-values.ts";
+import type { Retry } from "../db/json-types.ts";
 import { llmTasks } from "../db/schema.ts";
+import type { ErrorKind } from "../db/statuses.ts";
 import { limitReached, usageOf } from "./usage.ts";
 
 /** A delay is shortened by up to a fifth, at random, so that tasks that failed together do not come back together. */

@@ -1,8 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import type { Metrics } from "../db/column-values.ts";
 import { workers } from "../db/fleet-tables.ts";
+import type { Metrics } from "../db/json-types.ts";
 import { USAGE_FIGURES } from "../db/usage-tables.ts";
 import { usageOf } from "./usage.ts";
 

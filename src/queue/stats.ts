@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { TASK_STATUSES } from "../db/column-values.ts";
+import { TASK_STATUSES } from "../db/statuses.ts";
 
 /** Counts are kept for 20 times as long as counting took, so that requests for them cost at most a twentieth of a core, and for 2 s at most. */
 const LONGEST_MS = 2_000;

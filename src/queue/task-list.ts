@@ -3,11 +3,11 @@ import { and, type Column, eq, gte, inArray, lt, type SQL, sql } from "drizzle-o
 import type { TaskFilter } from "../contract/filters.ts";
 import { SLIM_TASK_FIELDS, TASK_FIELDS } from "../contract/record-types.ts";
 import { jsonOf } from "../db/column-lists.ts";
-import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/column-values.ts";
 import { isUuid } from "../db/ids.ts";
 import { freeWith } from "../db/list-indexes.ts";
 import type { Part, Source } from "../db/list-source.ts";
 import { llmTasks } from "../db/schema.ts";
+import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
 import { taskBytes } from "./tasks.ts";
 
 /** What a list gives of each task: all of it, or nothing that may be long. */

@@ -1,5 +1,5 @@
 /** What attempts use of an LLM: one attempt, a task over its attempts, and whether a task's limits are used up. */
-import type { Limits, Metrics, Usage } from "../db/column-values.ts";
+import type { Limits, Metrics, Usage } from "../db/json-types.ts";
 
 /** No attempt uses so much. A worker that says so is wrong, and 90 million of them would still not overflow a sum. */
 const MOST = 1e11;

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { OPEN_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/column-values.ts";
+import { OPEN_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
 
 /** The statuses of tasks that have ended. */
 const ENDED = TASK_STATUSES.filter((status) => !OPEN_STATUSES.includes(status));

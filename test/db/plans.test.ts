@@ -30,7 +30,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   const client = new pg.Client({ connectionString: url });
   await client.connect();
   const { completed, queued } = await fill(client, 50_000);
-  const { api, dispatcher, resultRoom } = await startApp(db);
+  const { api, dispatcher, resultWaiters } = await startApp(db);
   for (let n = 0; n < 3; n++) await aWorker(db, { name: `w${n}`, url: "http://127.0.0.1:9" });
   const asked = vi.spyOn(pg.Client.prototype, "query");
   const R = "/api/runtime";
@@ -115,7 +115,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await api.get(`${R}/webhook-deliveries?state=failed`).expect(200);
   await autoDispatchOnce(db, dispatcher, "http://127.0.0.1:9", log);
   const waiting = api.get(`${R}/llm-tasks/${stillQueued}/result?wait_seconds=25`).then(({ status }) => status);
-  await eventually(() => expect(resultRoom.size()).toBe(1));
+  await eventually(() => expect(resultWaiters.size()).toBe(1));
   await api.post(`${R}/llm-tasks/${stillQueued}/cancel`).send({}).expect(200);
   expect(await waiting).toBe(200);
   await kindsDueSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });

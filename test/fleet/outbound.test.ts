@@ -8,8 +8,8 @@ import { createOutbound } from "../../src/fleet/outbound.ts";
 import { probeOnce } from "../../src/fleet/probe-agents.ts";
 import { createLog } from "../../src/log.ts";
 import { startApp } from "../support/app.ts";
+import { collectGarbage } from "../support/collect-garbage.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { collectGarbage } from "../support/garbage.ts";
 
 const { db, query } = await createTestDatabase();
 const app = await startApp(db);

@@ -8,7 +8,7 @@ import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 const { db, query } = await createTestDatabase();
 const MAIN = "the key that opens everything";
 const PAGES = "https://pages.example";
-const { api, url, logged, resultRoom } = await startApp(db, {
+const { api, url, logged, resultWaiters } = await startApp(db, {
   env: { RUNTIME_API_KEY: MAIN, WRONG_KEY_LIMIT_PER_MINUTE: "0", CORS_ORIGINS: PAGES },
 });
 const reader = await createKey(db, "reader", "read");
@@ -102,7 +102,7 @@ describe.each(["auto", "legacy"] as const)("the official client (%s)", (mode) =>
     expect(structuredContent).toMatchObject({ task: { status: "completed" }, result: { output: "the end" } });
     expect(JSON.parse(content[0]?.text ?? "")).toEqual(structuredContent);
     expect(messages[0]).toBe(`The task is leased by ${name}, attempt 1 of 3.`);
-    expect(resultRoom.size()).toBe(0);
+    expect(resultWaiters.size()).toBe(0);
   });
 });
 const waiting: Promise<Used>[] = [];
@@ -196,7 +196,7 @@ describe("what is refused", () => {
     const client = await connect(key);
     const { id } = await aTask(db);
     const waits = use(client, "wait_for_task", { id, wait_seconds: 600 });
-    await expect.poll(() => resultRoom.size()).toBe(1);
+    await expect.poll(() => resultWaiters.size()).toBe(1);
     await revokeKey(db, "short-lived");
     expect(errorOf(await waits)).toMatch(/^Unauthorized: The key .* is not valid, or has been revoked\.$/);
   });
@@ -223,17 +223,17 @@ it("a client that goes away ends its wait", async () => {
   const gone = new AbortController();
   const waits = use(client, "wait_for_task", { id, wait_seconds: 600 }, { signal: gone.signal });
   waits.catch(() => {});
-  await expect.poll(() => resultRoom.size()).toBe(1);
+  await expect.poll(() => resultWaiters.size()).toBe(1);
   gone.abort();
   await expect(waits).rejects.toThrow();
-  await expect.poll(() => resultRoom.size()).toBe(0);
+  await expect.poll(() => resultWaiters.size()).toBe(0);
 });
 
 it("two clients wait at once, each for its own task", async () => {
   const clients = await Promise.all([connect(reader), connect(submitter, "legacy")]);
   const tasks = await Promise.all([aLeasedTask(db), aLeasedTask(db)]);
   const waits = clients.map((client, at) => use(client, "wait_for_task", { id: tasks[at]?.task.id }));
-  await expect.poll(() => resultRoom.size()).toBe(2);
+  await expect.poll(() => resultWaiters.size()).toBe(2);
   for (const { task } of tasks) await complete(task.id, `of ${task.id}`);
   const outputs = (await Promise.all(waits)).map(({ structuredContent }) => structuredContent.result);
   expect(outputs).toMatchObject(tasks.map(({ task }) => ({ output: `of ${task.id}` })));

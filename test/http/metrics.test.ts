@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
-import { TASK_STATUSES, WORKER_STATUSES } from "../../src/db/column-values.ts";
+import { TASK_STATUSES, WORKER_STATUSES } from "../../src/db/statuses.ts";
 import { every } from "../../src/loop.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { completeTask } from "../../src/queue/complete.ts";

@@ -13,10 +13,10 @@ import { QUEUE_NEWS } from "../../src/queue/queue-news.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { getTask } from "../../src/queue/tasks.ts";
 import { startApp } from "../support/app.ts";
+import { collectGarbage } from "../support/collect-garbage.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
-import { collectGarbage } from "../support/garbage.ts";
 import { pgbouncerPath, startPgbouncer } from "../support/pgbouncer.ts";
 import { LEASE, TASK } from "../support/records.ts";
 

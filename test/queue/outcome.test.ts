@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { beforeEach, describe, expect, it } from "vitest";
-import { ERROR_KINDS, type ErrorKind } from "../../src/db/column-values.ts";
+import { ERROR_KINDS, type ErrorKind } from "../../src/db/statuses.ts";
 import { RULES } from "../../src/queue/outcome.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";

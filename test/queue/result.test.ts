@@ -20,8 +20,8 @@ function result(taskId: string, seconds: number, { url, signal }: { url?: string
   const path = `${TASKS}/${taskId}/result?wait_seconds=${seconds}`;
   return fetch((url ?? app.url) + path, { signal: signal ?? AbortSignal.timeout(60_000) });
 }
-const waiting = (count: number, { resultRoom }: TestApp = app) =>
-  eventually(() => expect(resultRoom.size()).toBe(count));
+const waiting = (count: number, { resultWaiters }: TestApp = app) =>
+  eventually(() => expect(resultWaiters.size()).toBe(count));
 
 describe("the result of a task", () => {
   it("is answered at once when the task has ended, and 202 with the task while it has not", async () => {
@@ -55,7 +55,7 @@ describe("the result of a task", () => {
 
   it("comes when the task ends, however that happens, and on another instance within 2 s without a notification", async () => {
     const log = pino({ level: "silent" });
-    const listener = listen(databaseUrl, QUEUE_NEWS, log, app.resultRoom.notify);
+    const listener = listen(databaseUrl, QUEUE_NEWS, log, app.resultWaiters.notify);
     onTestFinished(listener.stop);
     const other = await startApp(db);
     const { task } = await aLeasedTask(db);
@@ -105,7 +105,7 @@ describe("the result of a task", () => {
     const before = await count();
     await small.api.post(TASKS).set("Prefer", "wait=1").send(SENT).expect(503);
     expect(await count()).toEqual(before);
-    small.resultRoom.close();
+    small.resultWaiters.close();
     expect((await first).status).toBe(202);
   });
 
@@ -144,7 +144,7 @@ describe("a creation that prefers to wait", () => {
       "select id from llm_tasks where idempotency_key = 'waits'",
     );
     await app.api.post(`${TASKS}/${id}/cancel`).send({}).expect(200);
-    app.resultRoom.notify();
+    app.resultWaiters.notify();
     for (const response of [await answer, await create("wait=5", "waits")]) {
       expect(response.status).toBe(200);
       expect(response.headers.get("preference-applied")).toMatch(/^wait=(25|5)$/);

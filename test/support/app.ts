@@ -13,7 +13,7 @@ import { createHttpServer, type Patience } from "../../src/http/server.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
 import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
-import { openResultRoom, type ResultRoom } from "../../src/queue/result-room.ts";
+import { openResultWaiters, type ResultWaiters } from "../../src/queue/result-waiters.ts";
 import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
@@ -33,7 +33,7 @@ export interface TestApp {
   settings: Settings;
   membridge: Membridge;
   waitingRoom: WaitingRoom;
-  resultRoom: ResultRoom;
+  resultWaiters: ResultWaiters;
   eventHub: EventHub;
   dispatcher: Dispatcher;
   /** Aborted by a test, the app behaves as while it stops. */
@@ -66,7 +66,7 @@ export async function startApp(
   afterAll(() => outbound.destroy());
   const membridge = createMembridge(settings, outbound, { log });
   const waitingRoom = openWaitingRoom(db, mostWaiters);
-  const resultRoom = openResultRoom(db, mostWaiters);
+  const resultWaiters = openResultWaiters(db, mostWaiters);
   const eventHub = openEventHub(db);
   const agents = { outbound, agentKey: config.membridge.agentKey, ownCompletionMs: 300 };
   const dispatcher = createDispatcher(db, store, agents, log);
@@ -83,7 +83,7 @@ export async function startApp(
     membridge,
     store,
     waitingRoom,
-    resultRoom,
+    resultWaiters,
     eventHub,
     dispatcher,
     agents,
@@ -93,11 +93,11 @@ export async function startApp(
   const server = createHttpServer(app, { log, connections, patience });
   watchAnswers(server);
   afterAll(waitingRoom.close);
-  afterAll(resultRoom.close);
+  afterAll(resultWaiters.close);
   afterAll(eventHub.close);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const parts = { settings, membridge, waitingRoom, resultRoom, eventHub, dispatcher, stopping };
+  const parts = { settings, membridge, waitingRoom, resultWaiters, eventHub, dispatcher, stopping };
   return { app, api: request(url), url, logged, ...parts };
 }

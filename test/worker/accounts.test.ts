@@ -4,7 +4,7 @@ import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import type { Account, Explanation, UsageSum, Worker } from "../../src/contract/record-types.ts";
-import type { Rest } from "../../src/db/column-values.ts";
+import type { Rest } from "../../src/db/json-types.ts";
 import { lines } from "../cli/printed.ts";
 import { call, create, folderForTest, PATH, query, startWorker, WORKERS } from "../support/workers.ts";
 

@@ -5,8 +5,8 @@ import { Fault } from "../parts/fault.tsx";
 import { HELD_STATUSES, WorkerStateOf } from "../parts/state.tsx";
 import { addressOf } from "../router.ts";
 import { client } from "../session.ts";
-import { useSnapshot } from "../snapshot.ts";
 import { dollarsText, numberText, shortNumber, texts } from "../texts.ts";
+import { useSnapshot } from "../use-snapshot.ts";
 import { AccountCard } from "./accounts/account-card.tsx";
 import { dayBefore } from "./accounts/usage.tsx";
 

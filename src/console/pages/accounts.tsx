@@ -1,8 +1,8 @@
 /** The accounts at LLM providers with their limits, and what was used. */
 import { Fault } from "../parts/fault.tsx";
 import { client } from "../session.ts";
-import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
+import { useSnapshot } from "../use-snapshot.ts";
 import { AccountCard } from "./accounts/account-card.tsx";
 import { UsageOf } from "./accounts/usage.tsx";
 

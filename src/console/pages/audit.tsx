@@ -6,8 +6,8 @@ import { tellFault } from "../parts/notice.tsx";
 import { At } from "../parts/time.tsx";
 import { addressOf, go, place } from "../router.ts";
 import { client } from "../session.ts";
-import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
+import { useSnapshot } from "../use-snapshot.ts";
 
 /** The first 8 digits are enough to tell an id from the others on the page. The whole id is shown on hover. */
 const UUID = /^([0-9a-f]{8})-[0-9a-f-]{27}$/;

@@ -5,8 +5,8 @@ import { Fault } from "../parts/fault.tsx";
 import { tell, tellFault } from "../parts/notice.tsx";
 import { Ago } from "../parts/time.tsx";
 import { client, may } from "../session.ts";
-import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
+import { useSnapshot } from "../use-snapshot.ts";
 
 /** With more projects than this, nodes are shown only where somebody asks for them: each project takes two calls to Membridge. */
 const SHOWN = 4;

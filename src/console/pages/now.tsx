@@ -1,8 +1,8 @@
 /** What needs attention first, and how the work goes. */
 import { Fault } from "../parts/fault.tsx";
 import { client } from "../session.ts";
-import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
+import { useSnapshot } from "../use-snapshot.ts";
 import { Accounts } from "./now/accounts.tsx";
 import { Attention } from "./now/attention.tsx";
 import { Failures } from "./now/failures.tsx";

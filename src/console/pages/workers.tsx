@@ -7,8 +7,8 @@ import { tellFault } from "../parts/notice.tsx";
 import { HELD_STATUSES, type WorkerState, workerStateOf } from "../parts/state.tsx";
 import { addressOf } from "../router.ts";
 import { client, may } from "../session.ts";
-import { useSnapshot } from "../snapshot.ts";
 import { texts } from "../texts.ts";
+import { useSnapshot } from "../use-snapshot.ts";
 import { Connect } from "./workers/connect.tsx";
 import { WorkerCard } from "./workers/worker-card.tsx";
 

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { TASK_STATUSES } from "../../db/column-values.ts";
+import { TASK_STATUSES } from "../../db/statuses.ts";
 import { InvalidValue } from "../parse-request.ts";
 
 /** A tool: one of the service's calls, and what a client is told of it. Its arguments are what the path, the query and the body of the call take. */

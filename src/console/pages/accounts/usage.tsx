@@ -3,8 +3,8 @@ import type { GetUsageArgs, UsageSum } from "../../../client/index.ts";
 import { Fault } from "../../parts/fault.tsx";
 import { addressOf, go, place } from "../../router.ts";
 import { client } from "../../session.ts";
-import { useSnapshot } from "../../snapshot.ts";
 import { dollarsText, numberText, shortNumber, texts } from "../../texts.ts";
+import { useSnapshot } from "../../use-snapshot.ts";
 
 const BY = ["day", "account", "agent_slug", "context_id", "worker_id", "model"] as const satisfies GetUsageArgs["by"][];
 const DAYS = ["7", "30", "365"] as const;

@@ -6,8 +6,8 @@ import { Fault } from "../../parts/fault.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
-import { useSnapshot } from "../../snapshot.ts";
 import { texts } from "../../texts.ts";
+import { useSnapshot } from "../../use-snapshot.ts";
 
 const ROLES = ["submit", "work", "read", "admin"] as const satisfies Key["role"][];
 

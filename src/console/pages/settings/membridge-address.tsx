@@ -6,8 +6,8 @@ import { StateShape } from "../../parts/state.tsx";
 import { At } from "../../parts/time.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
-import { useSnapshot } from "../../snapshot.ts";
 import { texts } from "../../texts.ts";
+import { useSnapshot } from "../../use-snapshot.ts";
 
 /** Where Membridge is, and its admin key, which is sent to the service and never comes back. */
 export function MembridgeAddress() {

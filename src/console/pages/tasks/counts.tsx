@@ -2,8 +2,8 @@
 import { TASK_STATUSES, TaskState } from "../../parts/state.tsx";
 import { addressOf } from "../../router.ts";
 import { client } from "../../session.ts";
-import { useSnapshot } from "../../snapshot.ts";
 import { shortNumber, texts } from "../../texts.ts";
+import { useSnapshot } from "../../use-snapshot.ts";
 import type { Filter } from "./filter.ts";
 
 const PAUSE_MS = 5_000;

@@ -5,7 +5,7 @@ import { listen } from "../../live.ts";
 import type { FaultProps } from "../../parts/fault.tsx";
 import { STAGE_OF } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
-import { useSnapshot } from "../../snapshot.ts";
+import { useSnapshot } from "../../use-snapshot.ts";
 import { argsOf, type Filter } from "./filter.ts";
 
 const PAGE = 50;

@@ -1,6 +1,6 @@
 /** Why a task is in its state, as sentences; and why a worker has not got it, as what goes on after the worker's name. */
 import type { Cause } from "../../../client/index.ts";
-import type { ToldOf } from "../told-of.ts";
+import type { ToldOf } from "../cause-words.ts";
 import { tasksText } from "./common.ts";
 
 export const causes: Record<Cause["code"], (told: ToldOf) => string> = {

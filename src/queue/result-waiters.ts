@@ -9,13 +9,13 @@ import { createOutageLog } from "../outage-log.ts";
 
 /** How often to look without being notified, since notifications may get lost. */
 const LOOK_EVERY_MS = 1_000;
-/** After a look the room pauses for so many times as long as the look took, so that a thousand completions a second do not make a thousand looks. */
+/** The pause after a look is so many times as long as the look took, so that a thousand completions a second do not make a thousand looks. */
 const REST_PER_LOOK = 4;
 /** The most callers that wait for results on one instance. */
 const MOST_WAITERS = 5_000;
 
 /** The callers that wait on this instance until a task has ended. */
-export interface ResultRoom {
+export interface ResultWaiters {
   /** Unavailable: too many callers wait already. */
   requireSpace(): void;
   /** Resolves when the task has ended (within about a second), when `signal` is aborted, or at the service's stop. */
@@ -35,8 +35,8 @@ const ENDED = statement<{ id: string }, { ids: string[] }>(
     and (status in (${openStatuses})) is false`,
 );
 
-/** Each look is one query for all callers, which finds their tasks by primary key. The room looks when there is news, and else each second. */
-export function openResultRoom(db: Db, mostWaiters = MOST_WAITERS): ResultRoom {
+/** Each look is one query for all callers, which finds their tasks by primary key. A look begins when there is news, and else each second. */
+export function openResultWaiters(db: Db, mostWaiters = MOST_WAITERS): ResultWaiters {
   const waiters = new Map<string, Set<() => void>>();
   let count = 0;
   let asked = 0;

@@ -1,12 +1,9 @@
 import { join } from "node:path";
-import { z } from "zod";
 import { configRecord } from "../contract/records.ts";
 import * as requests from "../contract/requests.ts";
-import { connectionTest, health, refusal } from "../contract/service-answers.ts";
-import { databaseHealth } from "../db/health.ts";
-import type { Disk } from "../disk-space.ts";
+import { connectionTest, refusal } from "../contract/service-answers.ts";
+import { checkMembridge } from "../fleet/check-membridge.ts";
 import type { Membridge } from "../fleet/membridge.ts";
-import { testConnection } from "../fleet/test-membridge.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Settings } from "../settings/settings.ts";
 import type { Answers } from "./answers.ts";
@@ -29,36 +26,9 @@ const SCRIPT_FILE: Answers = {
   416: { means: "It has no such part.", json: refusal, headers: ["ETag", "Accept-Ranges", "Content-Range"] },
 };
 
-/** `/api/runtime/…`: the service itself, its health and its configuration. */
-export function runtimeRoutes(settings: Settings, membridge: Membridge, disk: Disk): Route[] {
+/** The configuration: the shell worker, and where Membridge is. */
+export function configRoutes(settings: Settings, membridge: Membridge): Route[] {
   return [
-    route({
-      name: "getHealth",
-      summary: "Ask how the service is",
-      method: "get",
-      path: "/api/runtime/health",
-      access: "anybody",
-      answers: {
-        200: { means: "It can do its work.", json: health },
-        503: {
-          means: "Its database cannot do its work, or it is starting.",
-          json: z.union([health, refusal]),
-          headers: ["Retry-After"],
-        },
-      },
-      handle: async ({ response, db }) => {
-        const [database, shortage] = await Promise.all([databaseHealth(db), disk.shortage()]);
-        response.status(database === "ok" ? 200 : 503).json({
-          status: database === "ok" ? "ok" : "degraded",
-          service: "bloom-runtime",
-          uptime: Math.floor(process.uptime()),
-          storage: "postgresql",
-          database,
-          ...(shortage !== undefined && { disk: shortage }),
-          membridge: membridge.state(),
-        });
-      },
-    }),
     route({
       name: "getWorkerScript",
       summary: "Read the shell worker",
@@ -99,7 +69,7 @@ export function runtimeRoutes(settings: Settings, membridge: Membridge, disk: Di
       access: "anybody",
       limit: "connection tests",
       answers: { 200: { means: "How it went.", json: connectionTest } },
-      handle: async ({ response, db, caller }) => response.json(await testConnection(db, caller, settings, membridge)),
+      handle: async ({ response, db, caller }) => response.json(await checkMembridge(db, caller, settings, membridge)),
     }),
   ];
 }

@@ -12,7 +12,7 @@ const KEYED = ["agents", "projects"];
  * Asks Membridge for its health now, with one retry, and for something that needs the admin key. Records the outcome in the configuration. A success
  * is audited.
  */
-export async function testConnection(
+export async function checkMembridge(
   db: Db,
   caller: Caller | undefined,
   settings: Settings,

@@ -24,7 +24,7 @@ const GIVE_UP_AFTER_MS = 30_000;
  * Asks the server to cancel the statement that runs for `client`, and repeats the request until the server has read it. Resolves then, or
  * after 30 s without success, or when `signal` is aborted. Close the connection afterwards: a late cancellation could hit a later statement.
  */
-export async function cancelStatement(client: pg.Client, signal: AbortSignal): Promise<void> {
+export async function cancelRunningStatement(client: pg.Client, signal: AbortSignal): Promise<void> {
   const giveUpAt = performance.now() + GIVE_UP_AFTER_MS;
   while (!(await requestCancel(client)) && !signal.aborted && performance.now() < giveUpAt)
     await pause(AGAIN_AFTER_MS, signal);
