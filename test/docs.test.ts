@@ -6,8 +6,8 @@ import { declaredCalls } from "../src/app.ts";
 import { cause } from "../src/contract/causes.ts";
 import { taskRecord } from "../src/contract/task-record.ts";
 import { TASK_STATUSES } from "../src/db/statuses.ts";
-import type { Operation } from "../src/http/openapi/client-types.ts";
 import { documentOf } from "../src/http/openapi/document.ts";
+import type { Operation } from "../src/http/openapi/operation-types.ts";
 import type { Schema } from "../src/http/openapi/schemas.ts";
 import { TASK } from "./support/records.ts";
 
@@ -146,7 +146,7 @@ describe("docs/api.md", () => {
       told: rowsOf(method, path),
       method,
       path,
-      ...(operation as unknown as Operation),
+      ...operation,
     })),
   );
   const bodyOf = ({ requestBody }: Operation) => {

@@ -1,17 +1,8 @@
 /** What the client in `src/client` knows of the calls: their types, and their addresses. */
 import type { Document } from "./document.ts";
+import type { Operation } from "./operation-types.ts";
 import type { Schema } from "./schemas.ts";
 import { arrayOf, docOf, typeOf } from "./typescript-type.ts";
-
-/** What a call is, as the document has it. */
-export interface Operation {
-  operationId: string;
-  summary: string;
-  description: string;
-  parameters: { name: string; in: "path" | "query" | "header"; description?: string; schema: Schema }[];
-  requestBody?: { content: Record<string, { schema: Schema }> };
-  responses: Record<string, { content?: Record<string, { schema: Schema }>; headers?: Record<string, unknown> }>;
-}
 
 const HEADING = `/** Made from the declarations of the calls by \`npm run client:generate\`. A test compares both. */
 import type { Bytes, Options, Page } from ${JSON.stringify("./call.ts")};
@@ -23,7 +14,7 @@ const NOT_NAMED = "Error";
 /** The TypeScript module that has a method for each call of the document, types of its arguments and of the records, and the calls' addresses. */
 export function clientTypesOf({ paths, components }: Document): string {
   const calls = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, each]) => ({ path, method, ...(each as unknown as Operation) })),
+    Object.entries(methods).map(([method, each]) => ({ path, method, ...each })),
   );
   calls.sort((one, other) => (one.operationId < other.operationId ? -1 : 1));
   const records = Object.entries(components.schemas as Record<string, Schema>).filter(([name]) => name !== NOT_NAMED);

@@ -1,6 +1,7 @@
 import { invalidBody, refusal } from "../../contract/service-answers.ts";
 import type { OwnKey, RouteFacts } from "../route.ts";
 import { operationOf } from "./operation.ts";
+import type { Operation } from "./operation-types.ts";
 import { refusalComponents } from "./refusals.ts";
 import { createSchemas } from "./schemas.ts";
 
@@ -22,7 +23,7 @@ const OWN_KEYS: Record<OwnKey, object> = {
 export interface Document {
   openapi: string;
   info: { title: string; version: string; description: string };
-  paths: Record<string, Record<string, Record<string, unknown>>>;
+  paths: Record<string, Record<string, Operation>>;
   components: Record<string, Record<string, unknown>>;
 }
 

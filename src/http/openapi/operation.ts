@@ -4,11 +4,12 @@ import type { Answer } from "../answers.ts";
 import type { RouteFacts } from "../route.ts";
 import { exampleOf } from "./example.ts";
 import { ANSWER_HEADERS, REQUEST_HEADERS } from "./headers.ts";
+import type { Answered, Content, Operation, Parameter } from "./operation-types.ts";
 import { refusalsOf } from "./refusals.ts";
 import type { Schema, Schemas } from "./schemas.ts";
 
-/** The operation object of a call (OpenAPI 3.1), with its own answers and those that every such call may be refused with. */
-export function operationOf(route: RouteFacts, schemas: Schemas): Record<string, unknown> {
+/** The operation object of a call, with its own answers and those that every such call may be refused with. */
+export function operationOf(route: RouteFacts, schemas: Schemas): Operation {
   const { name, summary, description, access, plain, ownKey } = route;
   const body = bodyOf(route, schemas);
   const said = [
@@ -69,22 +70,24 @@ const PARAMETERS: Record<string, string> = {
   input: "`context_hints`, `structured_input`, `attachments`, `tracing` or `output_schema`.",
 };
 
-function parametersOf({ path, query, headers = [] }: RouteFacts, schemas: Schemas): object[] {
+const TEXT: Schema = { type: "string" };
+
+function parametersOf({ path, query, headers = [] }: RouteFacts, schemas: Schemas): Parameter[] {
   const segments = path.split("/");
   const inPath = segments.flatMap((segment, at) => {
     if (!segment.startsWith(":")) return [];
     const description = PARAMETERS[segments[at - 1] ?? ""] ?? "Its id.";
-    return [{ name: segment.slice(1), in: "path", required: true, description, schema: { type: "string" } }];
+    return [{ name: segment.slice(1), in: "path" as const, required: true, description, schema: TEXT }];
   });
   const inQuery = Object.entries(query?.shape ?? {}).map(([name, schema]) => {
     const { description, ...sent } = schemas.sent(schema);
-    return { name, in: "query", ...(description !== undefined && { description }), schema: sent };
+    return { name, in: "query" as const, ...(description !== undefined && { description }), schema: sent };
   });
   const inHeaders = headers.map((name) => ({
     name,
-    in: "header",
+    in: "header" as const,
     description: REQUEST_HEADERS[name],
-    schema: { type: "string" },
+    schema: TEXT,
   }));
   return [...inPath, ...inQuery, ...inHeaders];
 }
@@ -105,7 +108,7 @@ function bodyOf({ method, schema, plain, body = method === "get" ? "none" : "sho
 }
 
 /** The bodies without JSON that a worker's call may have: a form of the same fields, and for some the text itself. */
-function plainBodiesOf(plain: PlainCallName, sent: Schema): Record<string, object> {
+function plainBodiesOf(plain: PlainCallName, sent: Schema): Content {
   const { fields, inner }: PlainCall = PLAIN_CALLS[plain];
   const all = sent.properties ?? {};
   const within = inner && withoutNull(all[inner.name] as Schema).properties;
@@ -126,7 +129,7 @@ function withoutNull(schema: Schema): Schema {
 }
 
 /** The answers that the call declares. */
-function answersOf({ answers }: RouteFacts, schemas: Schemas): Record<string, object> {
+function answersOf({ answers }: RouteFacts, schemas: Schemas): Record<string, Answered> {
   const all = Object.entries(answers as Record<string, Answer | string>);
   return Object.fromEntries(
     all.map(([status, declared]) => {
@@ -162,6 +165,6 @@ function spelledOut(status: string, declared: Answer | string): Answer {
   return { means: declared, ...(isRefusal && { json: refusal }) };
 }
 
-function mediaOf(schema: Schema, { components }: Schemas): object {
+function mediaOf(schema: Schema, { components }: Schemas): Content[string] {
   return { schema, example: exampleOf(schema, components) };
 }

@@ -1,21 +1,8 @@
 import type { Document } from "./document.ts";
 import { codeBlock, element, escaped, prose, table } from "./html.ts";
+import type { Content, Operation } from "./operation-types.ts";
 import type { Schema } from "./schemas.ts";
 import { boundsText, descriptionOf, typeText } from "./type-as-html.ts";
-
-interface Content {
-  [mediaType: string]: { schema: Schema; example?: unknown };
-}
-
-interface Operation {
-  operationId: string;
-  summary: string;
-  description: string;
-  tags: string[];
-  parameters: { name: string; in: string; description?: string; required?: boolean; schema: Schema }[];
-  requestBody?: { content: Content };
-  responses: Record<string, { $ref?: string; description?: string; content?: Content }>;
-}
 
 interface Called extends Operation {
   method: string;
@@ -25,9 +12,7 @@ interface Called extends Operation {
 /** The document as a page for people: HTML that needs no script, with its style at `styleAddress`. */
 export function pageOf({ info, paths, components }: Document, styleAddress: string): string {
   const calls = Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(
-      ([method, operation]): Called => ({ method, path, ...(operation as unknown as Operation) }),
-    ),
+    Object.entries(methods).map(([method, operation]): Called => ({ method, path, ...operation })),
   );
   const groups = new Map<string, Called[]>();
   for (const call of calls) groups.set(call.tags[0] ?? "", [...(groups.get(call.tags[0] ?? "") ?? []), call]);

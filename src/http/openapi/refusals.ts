@@ -32,7 +32,7 @@ const REFUSALS = {
 type Status = keyof typeof REFUSALS;
 
 /** References to what a call like this one may be refused with. */
-export function refusalsOf({ access, method, body, limit }: RouteFacts): Record<string, object> {
+export function refusalsOf({ access, method, body, limit }: RouteFacts): Record<string, { $ref: string }> {
   const hasKey: Status[] = access === "anybody" ? [] : [401, 403];
   const hasBody: Status[] = method === "get" || body === "none" ? [] : [408, 413, 415];
   const isLimited: Status[] = access === "anybody" && limit === "none" ? [] : [429];
