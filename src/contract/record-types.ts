@@ -15,7 +15,7 @@ import {
 import type { agentHealthAnswer, connectionTest } from "./service-answers.ts";
 import { slimArtifactColumns, slimTaskColumns } from "./slim-records.ts";
 import { taskRecord } from "./task-record.ts";
-import type { accountRecord, workerRecord } from "./worker-record.ts";
+import { type accountRecord, workerRecord } from "./worker-record.ts";
 
 export type Task = z.output<typeof taskRecord>;
 export type Lease = z.output<typeof leaseRecord>;
@@ -49,34 +49,15 @@ export const ARTIFACT_FIELDS = columnsIn(storedArtifact);
 export const SLIM_TASK_FIELDS = columnsIn(slimTaskColumns);
 export const SLIM_ARTIFACT_FIELDS = columnsIn(slimArtifactColumns);
 export const RESULT_FIELDS = columnsIn(storedResult);
+const WORKER_FIELDS = columnsIn(workerRecord);
 
 /** A worker as stored, with the number of its leases that are active now. */
 export type WorkerWithLoad = WorkerRow & { active_leases: number };
 
-/** The worker as it travels. Fields that are not named here stay inside the service. */
+/** The worker as it travels. Columns that `workerRecord` does not name stay inside the service. */
 export function workerView(worker: WorkerWithLoad): Worker {
-  return {
-    id: worker.id,
-    node_id: worker.node_id,
-    url: shownUrl(worker.url),
-    answered_by: worker.answered_by,
-    status: worker.status,
-    capabilities: worker.capabilities,
-    last_heartbeat: worker.last_heartbeat,
-    ip_addrs: worker.ip_addrs,
-    obs_count: worker.obs_count,
-    db_sha: worker.db_sha,
-    registered_at: worker.registered_at,
-    agent_version: worker.agent_version,
-    os_info: worker.os_info,
-    install_method: worker.install_method,
-    boot_id: worker.boot_id,
-    drain: worker.drain,
-    rest: worker.rest,
-    account: worker.account ?? worker.id,
-    account_rest: worker.account_rest,
-    active_leases: worker.active_leases,
-  };
+  const known: Worker = { ...worker, url: shownUrl(worker.url), account: worker.account ?? worker.id };
+  return Object.fromEntries(WORKER_FIELDS.map((field) => [field, known[field]])) as Worker;
 }
 
 /** Shows the first and last 4 characters of a key around `****`. A key of less than 16 characters is hidden whole, and no key is "". */
