@@ -58,9 +58,10 @@ describe.each(ROLES)("a key with the role %s", (role) => {
     expect(status === 403).toBe(!(OPEN_CALLS.includes(call) || MAY[role].includes(call)));
     expect(status).not.toBe(401);
   });
+});
 
+describe.each(ROLES.filter((role) => role !== "admin"))("a key with the role %s", (role) => {
   it("gains nothing by another spelling of the path, or another method", async () => {
-    if (role === "admin") return;
     for (const path of [
       `${R}/LLM-TASKS/x/requeue`,
       `${R}/llm-tasks/claim%2f..%2fx/requeue`,

@@ -79,6 +79,9 @@ describeWorkers(({ it, label, start, startBehindProxy }) => {
     proxy.on(/complete/, refuse(408));
     const { id } = await create(label);
     await endOf(id, "completed");
+    const calls = (part: string) => proxy.calls.filter((one) => one.includes(`${id}/${part}`)).length;
+    expect(calls("output")).toBeGreaterThanOrEqual(2);
+    expect(calls("complete")).toBeGreaterThanOrEqual(2);
   });
 
   it("uploads a result that was too large for a completion", async () => {
