@@ -125,7 +125,7 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
 }
 
 /** Every call of the service, the busiest first: Express tries one after the other. */
-export function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
+function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
   const { config, log, db, settings, membridge, store, waitingRoom, resultWaiters, dispatcher, agents } = deps;
   const { publicUrl, accountPaceAt: paceAt } = config;
   const { outputBytes } = config.limits;

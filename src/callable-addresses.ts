@@ -75,7 +75,7 @@ export interface Allowed {
 }
 
 /** True for the host of a URL, a name or an address, that is a cloud's metadata service. */
-export function isMetadataHost(host: string): boolean {
+function isMetadataHost(host: string): boolean {
   const name = bare(host);
   return isIP(name) ? isIn(metadata, name) : METADATA_NAMES.has(name);
 }

@@ -464,14 +464,14 @@ export type Overview = {
   slots: {
     /** Active leases. */
     used: number;
-    /** How many more tasks the workers that are online could get. */
+    /** How many more tasks the online workers could get. */
     free: number;
   };
   /** How many attempts ended with a result in each of the last 60 minutes, the oldest minute first. */
   ended_by_minute: number[];
   /** Queued tasks that no worker can take: the first five kinds. */
   untakeable: Array<{
-    /** The labels that no worker has that is online. */
+    /** The labels that no online worker has. */
     requires: string[];
     /** How many such tasks there are among the 1,000 that wait for longest. */
     tasks: number;
@@ -482,7 +482,7 @@ export type Overview = {
   }>;
   /** The first 50 accounts by name; those at their limit before others. */
   accounts: Account[];
-  /** Workers that need somebody, by name: of those that are online and rest, that report `error`, and that are lost, the first five each. Lost are those that fell silent without having said that they stop, and are not drained. */
+  /** Workers that need somebody, by name. Up to five workers of each of three kinds: online but resting; reporting `error`; lost. A lost worker fell silent without saying that it stops, and is not drained. */
   workers_in_trouble: Worker[];
   /** The newest six tasks that are `failed` or `dead`. */
   failures: SlimTask[];

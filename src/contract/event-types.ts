@@ -52,7 +52,7 @@ export const TYPE_OF_ACTION = {
 export const ATTEMPT_ENDED = "task.attempt_ended";
 
 /** All names, in the order of the alphabet. */
-export const EVENT_TYPES: readonly string[] = [
+const EVENT_TYPES: readonly string[] = [
   ...new Set<string>([...Object.values(TYPE_OF_ACTION), ATTEMPT_ENDED, "other"]),
 ].toSorted();
 

@@ -7,7 +7,7 @@ import { accountRecord, workerRecord } from "./worker-record.ts";
 
 const untakeable = z
   .object({
-    requires: z.array(z.string()).describe("The labels that no worker has that is online."),
+    requires: z.array(z.string()).describe("The labels that no online worker has."),
     tasks: count("How many such tasks there are among the 1,000 that wait for longest."),
     example: words("The id of one of them.", "01a2171b-7bd8-7c1d-8e6f-0a1b2c3d4e5f"),
     since: time("Since when the first of them waits."),
@@ -20,7 +20,7 @@ const numbers = z.object({
   slots: z
     .object({
       used: count("Active leases."),
-      free: count("How many more tasks the workers that are online could get."),
+      free: count("How many more tasks the online workers could get."),
     })
     .describe("The room of the workers."),
   ended_by_minute: z
@@ -34,7 +34,7 @@ const attention = z.object({
   workers_in_trouble: z
     .array(workerRecord)
     .describe(
-      "Workers that need somebody, by name: of those that are online and rest, that report `error`, and that are lost, the first five each. Lost are those that fell silent without having said that they stop, and are not drained.",
+      "Workers that need somebody, by name. Up to five workers of each of three kinds: online but resting; reporting `error`; lost. A lost worker fell silent without saying that it stops, and is not drained.",
     ),
   failures: z.array(slimTaskRecord).describe("The newest six tasks that are `failed` or `dead`."),
 });

@@ -20,9 +20,9 @@ export const auditLogs = pgTable(
     xid: transactionId().notNull().default(sql`pg_current_xact_id()`),
   },
   (entry) => [
-    // db/audit.ts: all entries, newest first
+    // queue/audit-list.ts: all entries, newest first
     uniqueIndex("audit_logs_newest").on(entry.seq),
-    // db/audit.ts: the entries of actions that are not part of every task's life
+    // queue/audit-list.ts: the entries of actions that are not part of every task's life
     index("audit_logs_uncommon").on(entry.seq).where(isUncommon(entry.action)),
     // events/read-events.ts: the entries of ended transactions behind a position
     index("audit_logs_in_order").on(entry.xid, entry.seq),

@@ -38,7 +38,7 @@ const ROWS = /^-- rows (\d{1,15})$/;
 const SEQUENCE = /^SELECT pg_catalog\.setval\('public\.([a-z_]+)', (\d{1,19}), (true|false)\);$/;
 const MIGRATIONS = /^-- migrations (\d{1,6})$/;
 
-/** Reads the command of a line. Throws a StartError for a line that no backup has. */
+/** Reads the command of a line. Throws a StartError for a line that is not of a backup. */
 export function commandOf(line: string): Command | undefined {
   if (line === LAST_LINE) return { kind: "end" };
   const [, table, columns] = COPY.exec(line) ?? [];
@@ -48,7 +48,7 @@ export function commandOf(line: string): Command | undefined {
   const [, name, value, isCalled] = SEQUENCE.exec(line) ?? [];
   if (name && value) return { kind: "sequence", name, value, isCalled: isCalled === "true" };
   if (line === "" || line.startsWith("--")) return undefined;
-  throw new StartError(`The backup has a line that no backup has: ${line.slice(0, 80)}`);
+  throw new StartError(`Not a line of a backup: ${line.slice(0, 80)}`);
 }
 
 /** How many migrations the database of the backup had, by the first two lines. Throws a StartError when the file is no backup. */

@@ -129,8 +129,8 @@ export class NotWritable extends Error {
 }
 
 /**
- * A statement came back with success after its cancellation was asked for. PostgreSQL answers a commit so that waits for a synchronous standby: it is
- * done on the primary, and a promoted standby may lack it. The code is that of PostgreSQL for an outcome that nobody knows.
+ * A statement succeeded although its cancellation was asked for. PostgreSQL gives this answer for a commit that waits for a synchronous standby: the
+ * primary has committed, but a standby that is promoted may lack the change. The code is PostgreSQL's for an unknown outcome.
  */
 export class Unconfirmed extends Error {
   readonly code = "08007";

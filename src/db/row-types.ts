@@ -1,14 +1,13 @@
 /** What the tables hold, a row each. */
 
 import type { auditLogs } from "./audit-table.ts";
-import type { accounts, workerColumns, workers } from "./fleet-tables.ts";
+import type { workerColumns, workers } from "./fleet-tables.ts";
 import type { llmResults, runtimeArtifacts } from "./output-tables.ts";
 import type { leases, llmTasks } from "./schema.ts";
 
 export type TaskRow = typeof llmTasks.$inferSelect;
 export type LeaseRow = typeof leases.$inferSelect;
 export type WorkerRow = Pick<typeof workers.$inferSelect, keyof typeof workerColumns>;
-export type AccountRow = typeof accounts.$inferSelect;
 export type ArtifactRow = typeof runtimeArtifacts.$inferSelect;
 export type ResultRow = typeof llmResults.$inferSelect;
 export type AuditRow = Omit<typeof auditLogs.$inferSelect, "seq" | "xid">;

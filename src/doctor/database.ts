@@ -132,7 +132,7 @@ export async function checkWebhooks(db: Db): Promise<Finding[]> {
   return findings;
 }
 
-/** Queued tasks with labels that no worker has that is online: nobody takes them, however long they wait. */
+/** Queued tasks with labels that no online worker has: nobody takes them, however long they wait. */
 export async function checkLabels(db: Db): Promise<Finding[]> {
   const now = await databaseTime(db);
   const labelled = (await findUntakeable(db)).filter(({ requires }) => requires.length > 0);

@@ -57,7 +57,9 @@ export async function getAccount(db: Db, id: string): Promise<Account> {
   return rows[0];
 }
 
-/** Ends the account's rest and its pace, and forgets its windows, by which it would be paced again: its workers get work again. NotFound: no worker has it, and nothing is known of it. */
+/**
+ * Ends the account's rest and pace. Forgets its windows, which would pace it again. NotFound: nobody uses the account, and nothing is known of it.
+ */
 export function resumeAccount(db: Db, caller: Caller | undefined, id: string): Promise<Account> {
   return inTransaction(db, async (tx) => {
     await getAccount(tx, id);

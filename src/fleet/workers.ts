@@ -53,10 +53,13 @@ const matching = ({ status, account, q }: WorkerFilter) =>
 /** When the worker was last marked offline because it was silent. A worker that stops says so, and was heard of after that. */
 const silentSince = sql`(select ${auditLogs.timestamp} from ${auditLogs}
   where ${auditLogs.entity_id} = ${workers.id} and ${auditLogs.action} = 'worker_offline' order by ${auditLogs.seq} desc limit 1)`;
-/** `offset 0` keeps PostgreSQL from taking the price of `silentSince` for every worker, for which it would compile the query. */
+/** Without `offset 0`, PostgreSQL estimates `silentSince` for every worker, and then compiles the query (JIT). */
 const offlineOnes = sql`(select * from ${workers} where ${workers.status} = 'offline' and not ${isDrained} offset 0) as workers`;
 
-/** The workers that need somebody, by name: of those that are online and rest by themselves, that report an error, and that are lost, `limit` each. */
+/**
+ * The workers that need somebody, by name, up to `limit` of each of three kinds: online but resting by themselves; reporting an error; lost. A lost
+ * worker fell silent without saying that it stops, and is not drained.
+ */
 export function listWorkersInTrouble(db: Db, limit: number): Promise<WorkerWithLoad[]> {
   const first = (from: SQL, condition: SQL) =>
     sql`(select id from ${from} where ${condition} order by 1 limit ${limit})`;

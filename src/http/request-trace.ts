@@ -13,7 +13,7 @@ declare global {
   }
 }
 
-/** What would fill a collector with spans that tell nothing: probes, and answers without anything in them, such as that of a claim that got no task. */
+/** Requests that would fill a collector with empty spans: probes, and answers without a body, such as that of a claim that gets no task. */
 const isNoise = (response: Response) => response.locals.isProbe || response.statusCode === 204;
 
 /**

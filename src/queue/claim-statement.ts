@@ -54,14 +54,14 @@ const order = queueOrder(own("warm"));
 const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;
 
 /** A set of labels, and an agent where some are asked for. */
-type Part = { key: SQL; slug?: SQL };
+type Part = { labelSet: SQL; slug?: SQL };
 const ofAllAgents = (tasks: (part: Part) => SQL) =>
-  sql`select oldest.* from sets cross join lateral (${tasks({ key: sql`sets.key` })}) as oldest`;
+  sql`select oldest.* from sets cross join lateral (${tasks({ labelSet: sql`sets.key` })}) as oldest`;
 const ofSomeAgents = (tasks: (part: Part) => SQL) =>
   sql`select oldest.* from sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked
-      cross join lateral (${tasks({ key: sql`sets.key`, slug: sql`asked.slug` })}) as oldest`;
-const wanted = ({ key, slug }: Part) => ({
-  key,
+      cross join lateral (${tasks({ labelSet: sql`sets.key`, slug: sql`asked.slug` })}) as oldest`;
+const wanted = ({ labelSet, slug }: Part) => ({
+  labelSet,
   condition: slug ? sql`agent_slug = ${slug} and ${mayHave}` : mayHave,
   limit: window,
 });

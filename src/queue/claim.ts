@@ -9,7 +9,7 @@ import { Conflict } from "../errors.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { Resting } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
-import { afterCommit } from "./after-commit.ts";
+import { runAfterCommit } from "./after-commit.ts";
 import {
   CLAIM,
   CLAIM_AMONG_ALL,
@@ -49,7 +49,7 @@ export async function claimTasks(db: Db, caller: Caller | undefined, request: Cl
   const { worker_id } = request;
   const claimed = await claimWithin(db, caller, request, SPARE);
   const { leased, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
-  if (quiet) await afterCommit(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
+  if (quiet) await runAfterCommit(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);

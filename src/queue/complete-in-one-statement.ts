@@ -6,7 +6,7 @@ import { newId } from "../db/ids.ts";
 import { recordSuccess } from "../fleet/quick-failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
-import { afterCommit } from "./after-commit.ts";
+import { runAfterCommit } from "./after-commit.ts";
 import { detailOf, type Submission } from "./completion.ts";
 import {
   COMPLETE,
@@ -85,7 +85,7 @@ export async function completeInOneStatement(
     outcome: task.status,
     isFault: status === "error",
   });
-  await afterCommit(db, caller, `completion of task ${task_id}`, async (what) => {
+  await runAfterCommit(db, caller, `completion of task ${task_id}`, async (what) => {
     if (completed.quiet) await recordSignOfLife(db, worker_id, what);
     if (status === "error") await recordFailedAttempt(db, request, worker_id, lease_id);
     else if (completed.new_success) await recordSuccess(db, worker_id);

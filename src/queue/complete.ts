@@ -10,7 +10,7 @@ import { recordWindows } from "../fleet/account-limits.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place-output.ts";
 import { requireStaged, unstage } from "../storage/staging.ts";
-import { afterCommit } from "./after-commit.ts";
+import { runAfterCommit } from "./after-commit.ts";
 import { recordSession } from "./cli-sessions.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
@@ -64,14 +64,16 @@ export async function completeTask(
   const { windows, metrics } = submission.request;
   const what = `completion of task ${taskId}`;
   if (windows)
-    await afterCommit(db, caller, what, () => inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)));
+    await runAfterCommit(db, caller, what, () =>
+      inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)),
+    );
   const { session_id } = metrics;
   if (session_id !== undefined)
-    await afterCommit(db, caller, what, () =>
+    await runAfterCommit(db, caller, what, () =>
       recordSession(db, worker_id, completion.task.context_id, session_id, sessionCost),
     );
   if (cli !== undefined && output_id !== undefined && submission.transcript === undefined)
-    await afterCommit(db, caller, what, () => unstage(db, output_id));
+    await runAfterCommit(db, caller, what, () => unstage(db, output_id));
   return completion;
 }
 

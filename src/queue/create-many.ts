@@ -3,7 +3,7 @@ import type { CreateTask } from "../contract/create-task.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
-import { type Creation, creationOf, newTask } from "./create.ts";
+import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
 
 export interface KeyedRequest {
@@ -58,7 +58,7 @@ async function createChecked(
       const { value: task } = taskOf.next();
       if (!task || !row) throw new Error("A request of a set got no verdict.");
       if (row.status === "rejected") throw row.reason;
-      return await creationOf(db, each.value.request, task, row.value);
+      return await finishCreation(db, each.value.request, task, row.value);
     }),
   );
 }

@@ -55,7 +55,7 @@ export async function createTask(
   replayOf?: string,
 ): Promise<Creation> {
   const task = newTask(caller, request, idempotencyKey, replayOf);
-  return await creationOf(db, request, task, await creations.send(db, task));
+  return await finishCreation(db, request, task, await creations.send(db, task));
 }
 
 /** The task that the request makes, under a new id. */
@@ -78,8 +78,11 @@ export function newTask(
   };
 }
 
-/** What became of the task: `row` is what the statement gave for it, and undefined when the key was taken. Conflict: it was taken by another request. */
-export async function creationOf(
+/**
+ * Tells of the new task, or finds the one that was created before under the same key. `row` is what the statement gave for the task, and undefined
+ * when the key was taken. Conflict: another request had taken the key.
+ */
+export async function finishCreation(
   db: Db,
   request: CreateTask,
   { id, size_bytes, key, traceparent }: NewTask,

@@ -55,7 +55,7 @@ const oldestOfEachSet = <Given extends Values>(name: string, oldest: SQL) =>
     select id, requires, concurrency_key, is_cut_off from sets cross join lateral (${oldest}) as oldest
     order by ${queueOrder()}`,
   );
-const wanted = { key: sql`sets.key`, condition, limit };
+const wanted = { labelSet: sql`sets.key`, condition, limit };
 const lookedAt = sql`(${limit} + ${sql.placeholder("lookedAt")}::int)`;
 const IN_ORDER = oldestOfEachSet<Values & { lookedAt: number }>("oldest", oldestOf(columns, { ...wanted, lookedAt }));
 const mostKeys = sql`${sql.placeholder("mostKeys")}::int`;

@@ -103,14 +103,14 @@ async function recordEnd(deps: Deps, task: Task, lease: Lease, executing: Promis
   if (answer.ok && (await isHeldUnder(deps, task, lease)))
     await pause(deps.ownCompletionMs ?? OWN_COMPLETION_MS, deps.stopping);
   const duration_ms = Math.round(answer.duration_ms ?? performance.now() - startedAt);
-  await untilDone(deps, () => completeFromAnswer(deps, task, lease, { ...answer, duration_ms }));
+  await repeatUntilDone(deps, () => completeFromAnswer(deps, task, lease, { ...answer, duration_ms }));
   return undefined;
 }
 
 /** Releases a task that its agent refused. False when that is not possible, since the task was started or its lease has ended. */
 async function releaseRefused(deps: Deps, task: Task, lease: Lease, { message }: AgentFault): Promise<boolean> {
   try {
-    await untilDone(deps, () => releaseTask(deps.db, NOBODY, task.id, { lease_id: lease.id, reason: message }));
+    await repeatUntilDone(deps, () => releaseTask(deps.db, NOBODY, task.id, { lease_id: lease.id, reason: message }));
   } catch (error) {
     if (error instanceof Conflict) return false;
     throw error;
@@ -162,12 +162,12 @@ async function completeFromAnswer(
 }
 
 async function isHeldUnder(deps: Deps, task: Task, lease: Lease): Promise<boolean> {
-  const now = await untilDone(deps, () => getTask(deps.db, task.id));
+  const now = await repeatUntilDone(deps, () => getTask(deps.db, task.id));
   return now.lease_id === lease.id && isHeld(now);
 }
 
 /** Runs `work` until it succeeds or is refused. Throws the refusal, and any error when the service stops or the error has come five times. */
-async function untilDone<T>({ log, stopping }: Deps, work: () => Promise<T>): Promise<T> {
+async function repeatUntilDone<T>({ log, stopping }: Deps, work: () => Promise<T>): Promise<T> {
   let failures = 0;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)) {
     try {

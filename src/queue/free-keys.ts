@@ -24,8 +24,8 @@ interface Search<Found> {
 }
 
 /**
- * Searches in the queue's order; where that was cut off, key by key; and where there are too many keys, at all tasks. `parts` is among how many agents the
- * bounds are shared out.
+ * Searches in the queue's order; where that was cut off, key by key; and where there are too many keys, at all tasks. The bounds are divided by
+ * `parts`, the number of agents.
  */
 export async function searchFurther<Found>(
   { inOrder, byKey, amongAll, isCutOff }: Search<Found>,
@@ -41,7 +41,7 @@ const keyName = keyNameOf(llmTasks);
 /** Which of a set of labels' due tasks are wanted. */
 interface Wanted {
   /** The set of labels. */
-  key: SQL;
+  labelSet: SQL;
   /** The agent; without it, the tasks of all agents are wanted. */
   slug?: SQL;
   /** True of the tasks that are wanted. */
@@ -56,13 +56,13 @@ interface Wanted {
  * A query for due tasks that ask for one set of labels: the first of each agent's free keys, and `limit` without a key. Where there are more keys than
  * are looked for, it also gives a row of nulls marked `is_cut_off`.
  */
-export function firstOfFreeKeys(columns: SQL, { key, slug, condition, limit, mostKeys }: Wanted): SQL {
+export function firstOfFreeKeys(columns: SQL, { labelSet, slug, condition, limit, mostKeys }: Wanted): SQL {
   const ofSlug = slug ? sql` and agent_slug = ${slug}` : sql``;
   // With the agent in both conditions, PostgreSQL would read the index from the agent's first key on.
   const isAfter = slug ? sql`${keyName} > keys.name` : sql`(agent_slug, ${keyName}) > (keys.agent_slug, keys.name)`;
   // The index has agents before keys, since a search for some agents must not read the keys of the others.
   const next = (after: SQL) => sql`(select agent_slug, ${keyName} as name from ${llmTasks}
-            where status = 'queued' and ${labelKey} = ${key}${ofSlug}${after} order by agent_slug, ${keyName} limit 1)`;
+            where status = 'queued' and ${labelKey} = ${labelSet}${ofSlug}${after} order by agent_slug, ${keyName} limit 1)`;
   return sql`with recursive keys as (
           ${next(sql``)}
           union all
@@ -72,7 +72,7 @@ export function firstOfFreeKeys(columns: SQL, { key, slug, condition, limit, mos
         )
         select first.* from known cross join lateral (
           ${oldestOf(columns, {
-            key,
+            labelSet,
             condition: sql`agent_slug = known.agent_slug and ${keyName} = known.name and ${condition}`,
             limit: sql`(case when known.name = '' then ${limit} else 1 end)`,
           })}

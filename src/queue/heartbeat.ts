@@ -11,7 +11,7 @@ import { statement, transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/matching.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
-import { afterCommit } from "./after-commit.ts";
+import { runAfterCommit } from "./after-commit.ts";
 import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
 import { BEATS_PER_TTL } from "./renew-lease.ts";
 import { findTask } from "./tasks.ts";
@@ -62,7 +62,9 @@ export async function heartbeat(
   );
   const { cancel, ...lease } = renewed;
   if (quiet)
-    await afterCommit(db, caller, `heartbeat of task ${taskId}`, (what) => recordSignOfLife(db, lease.worker_id, what));
+    await runAfterCommit(db, caller, `heartbeat of task ${taskId}`, (what) =>
+      recordSignOfLife(db, lease.worker_id, what),
+    );
   return {
     lease,
     expires_at: lease.expires_at,

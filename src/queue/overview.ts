@@ -9,11 +9,11 @@ import { takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
 import { hasLabels } from "../fleet/matching.ts";
 import { readGauges } from "./gauges.ts";
+import { KEPT_PER_READING } from "./stats.ts";
 
-/** The numbers of an overview are kept for 20 times as long as it took to read, but for 1 to 5 s: to look at it costs little on a small database, and on a large one. */
+/** The numbers are kept for 20 times the time that reading them took, at least 1 s and at most 5 s. */
 const SHORTEST_MS = 1_000;
 const LONGEST_MS = 5_000;
-const REST_PER_READING = 20;
 
 const MINUTES = 60;
 const MINUTE_MS = 60_000;
@@ -31,7 +31,7 @@ export function openOverview(db: Db, stats: () => Promise<Stats>): () => Promise
     freshUntil = Number.POSITIVE_INFINITY;
     reading = read(db, stats).finally(() => {
       const now = performance.now();
-      freshUntil = now + Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (now - began) * REST_PER_READING));
+      freshUntil = now + Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (now - began) * KEPT_PER_READING));
     });
     // Every caller gets a failure; the next one after it reads anew.
     reading.catch(() => {
@@ -61,7 +61,9 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
   return Array.from({ length: MINUTES }, (_, minute) => ended.get(MINUTES - 1 - minute) ?? 0);
 }
 
-/** The tasks that wait for longest, by the labels that no worker has that is online: five sets of labels at most, the one that waits for longest first. */
+/**
+ * The tasks that wait for longest, by the labels that no online worker has: five sets of labels at most, the one that waits for longest first.
+ */
 export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeable"]> {
   const { rows } = await db.execute<OverviewNumbers["untakeable"][number]>(sql`
     with first as (

@@ -28,7 +28,7 @@ const due = dueOf(llmTasks);
 /** Which of a set of labels' due tasks are wanted. */
 interface Wanted {
   /** The set of labels. */
-  key: SQL;
+  labelSet: SQL;
   /** True of the tasks that are wanted. It may be on the agent, which an index knows as well. */
   condition: SQL;
   /** How many are wanted in each of the two orders. */
@@ -38,13 +38,13 @@ interface Wanted {
 }
 
 /**
- * A query for due tasks that ask for one set of labels and whose concurrency key nobody holds: the `limit` first in the queue's order that never had to
- * wait for a time, and the `limit` that became due first. These are the two orders that the index has. With `lookedAt`, the last task that is looked at
- * is always in the result, marked `is_cut_off`, even where its key is held.
+ * A query for due tasks that ask for one set of labels and whose concurrency key nobody holds. It gives up to `limit` tasks without a start time, in
+ * the queue's order, and up to `limit` whose start time has passed, the earliest first. These are the two orders that the index has. With
+ * `lookedAt`, the last task that is looked at is always in the result, marked `is_cut_off`, even where its key is held.
  */
-export function oldestOf(columns: SQL, { key, condition, limit, lookedAt }: Wanted): SQL {
+export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
   const first = (dueCondition: SQL, order: SQL, place: SQL) => {
-    const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${key} and ${dueCondition} and ${condition}`;
+    const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${labelSet} and ${dueCondition} and ${condition}`;
     if (!lookedAt)
       return sql`(select ${columns}, false as is_cut_off ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
     // With the order in columns of its own, PostgreSQL knows that it need not sort, and stops at the last task that is wanted.

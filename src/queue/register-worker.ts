@@ -49,9 +49,9 @@ export function registerWorker(
     else
       await endWorkerLeases(tx, name, restarted, async () => {
         await lockAccount(tx, account);
-        return hasRestarted(tx, name, boot_id);
+        return lockAndCompareBoot(tx, name, boot_id);
       });
-    const address = await addressFor(tx, caller, request, how);
+    const address = await lockAndChooseAddress(tx, caller, request, how);
     const isNew = await upsert(tx, request, address);
     // A worker that names no account keeps the one that it had. What is known of that is in its row already.
     if (isNew || request.account !== undefined) await copyAccounts(tx, [name]);
@@ -69,7 +69,7 @@ export function registerWorker(
 }
 
 /** True when the worker had another `boot_id` before. A worker that had none is not taken to have restarted. Locks the worker. */
-async function hasRestarted(tx: Db, name: string, bootId: string): Promise<boolean> {
+async function lockAndCompareBoot(tx: Db, name: string, bootId: string): Promise<boolean> {
   const [known] = await tx
     .select({ boot_id: workers.boot_id })
     .from(workers)
@@ -78,8 +78,11 @@ async function hasRestarted(tx: Db, name: string, bootId: string): Promise<boole
   return known !== undefined && known.boot_id !== "" && known.boot_id !== bootId;
 }
 
-/** The address where the worker is called from now on; undefined leaves it as it is. Membridge's word counts more than the address that a request came from. */
-async function addressFor(
+/**
+ * The address where the worker is called from now on; undefined leaves it as it is. Membridge's word counts more than the address that a request
+ * came from. Locks the worker where the address depends on what is known of it.
+ */
+async function lockAndChooseAddress(
   tx: Db,
   caller: Caller | undefined,
   { name, url = "" }: RegisterWorker,
@@ -112,7 +115,7 @@ const DEFAULTS: Capabilities = { claude_cli: true, max_concurrency: 1, labels: [
 async function upsert(
   tx: Db,
   { name, url: _named, capabilities, status, ip_addrs, account, ...texts }: RegisterWorker,
-  address: Awaited<ReturnType<typeof addressFor>>,
+  address: Awaited<ReturnType<typeof lockAndChooseAddress>>,
 ): Promise<boolean> {
   const said = {
     ...Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== "")),

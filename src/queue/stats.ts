@@ -4,9 +4,10 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { TASK_STATUSES } from "../db/statuses.ts";
 
-/** Counts are kept for 20 times as long as counting took, so that requests for them cost at most a twentieth of a core, and for 2 s at most. */
+/** Numbers are kept for so many times the time that reading them took, so that requests for them cost at most a twentieth of a core. */
+export const KEPT_PER_READING = 20;
+/** The longest time for which counts are kept. */
 const LONGEST_MS = 2_000;
-const REST_PER_COUNTING = 20;
 
 /** After so long no more rows with an older time appear: a row has the time of its statement, and no statement waits for a lock as long as that. */
 const SETTLED_MS = 600_000;
@@ -28,8 +29,8 @@ interface Settled {
 }
 
 /**
- * Gives a function that counts tasks, leases and workers; `by_status` has only statuses that occur. Counts are kept for 20 times as long as it
- * took to count, 2 s at most, so that those of a small database are always new. A request in the second half of that time gets the kept counts,
+ * Gives a function that counts tasks, leases and workers; `by_status` has only statuses that occur. Counts are kept for 20 times the time
+ * that counting took, 2 s at most, so that those of a small database are always new. A request in the second half of that time gets the kept counts,
  * and has them counted anew for the next request.
  */
 export function openStats(db: Db): () => Promise<Stats> {
@@ -44,7 +45,7 @@ export function openStats(db: Db): () => Promise<Stats> {
       [stats, later] = await count(db, nothingSettled(began));
     settled = later;
     const countedAt = performance.now();
-    last = { stats, countedAt: began, freshMs: Math.min(LONGEST_MS, (countedAt - began) * REST_PER_COUNTING) };
+    last = { stats, countedAt: began, freshMs: Math.min(LONGEST_MS, (countedAt - began) * KEPT_PER_READING) };
     return stats;
   };
   const once = () => {

@@ -19,7 +19,7 @@ const WIDE_MARGIN_MS = 15_000;
 const AT_ONCE = 8;
 /** The pause after claims that got nothing: the row of a task that a waiter could take was then locked by somebody else, for a moment. */
 const AGAIN_AFTER_MS = 100;
-/** The most workers that wait on one instance. Each takes a connection and 34 KB, as `npm run bench:waiting` measures. */
+/** The most workers that wait on one instance. Each takes a connection and memory: see docs/performance.md. */
 const MOST_WAITERS = 5_000;
 
 /** The outcome of a claim that got nothing. */

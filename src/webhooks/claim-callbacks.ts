@@ -13,7 +13,7 @@ import {
   takeDue,
 } from "./claimed-delivery.ts";
 
-/** A target whose turn is being taken by another instance is left to it. */
+/** Another instance may be taking a target's turn. That target is skipped. */
 const TAKE_TURNS = statement<{ target: string }, { most: number }>(
   "take_callback_turns",
   sql`select target from runtime_callback_turns where due_at <= ${nowMs} order by due_at limit ${given("most")}::int
@@ -50,8 +50,8 @@ const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; ca
 );
 
 /**
- * Takes up to `room` callbacks that are due. Each host in a `callback_url` is a target; their turns stand in one line, so that a claim costs by
- * what it takes: it took 0.9 s to look through 51,000 hosts, nearly all of them waiting for another attempt.
+ * Takes up to `room` callbacks that are due. Each host in a `callback_url` is a target; their turns stand in one line. The cost of a claim
+ * grows with what it claims. Looking through 51,000 waiting hosts took 0.9 s.
  */
 export function claimCallbacks(db: Db, calls: ReadonlyMap<string, number>, room: number): Promise<ClaimedDelivery[]> {
   return inTransaction(db, async (tx) => {

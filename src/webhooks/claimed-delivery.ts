@@ -3,7 +3,9 @@ import { nowMs } from "../db/clock.ts";
 
 /** How many calls to one target an instance makes at once, so that a slow receiver holds up nobody but itself. */
 export const PER_TARGET = 4;
-/** A call that was not recorded in this time is lost with its instance, and the delivery is tried again. It is longer than a call may take. */
+/**
+ * A call without a record after this time counts as lost (its instance died), and the delivery is sent again. No call may take as long as this.
+ */
 const LOST_AFTER_MS = 60_000;
 
 /** A delivery that is to be sent now. */

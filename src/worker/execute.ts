@@ -170,7 +170,7 @@ async function beat(
     } else if (answer.status === 404 || answer.status === 409) {
       return stop.abort("was stopped: its lease was lost");
     } else if (!delivered.aborted) {
-      log.warn({ task: task.id, reason: answer.error }, "a heartbeat was not heard");
+      log.warn({ task: task.id, reason: answer.error }, "the runtime did not answer a heartbeat");
     }
     // The pause ends early when the result is delivered.
     await pause(pauseMs, delivered);

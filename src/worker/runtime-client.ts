@@ -61,15 +61,15 @@ export const REFUSED_PAUSE_MS = 30_000;
 /** The typed client, as a worker uses it: with a deadline for each call, and patience for what must arrive. */
 export interface RuntimeClient {
   /**
-   * Makes the call once, within that time. Never rejects: a call that `signal` ended is one that was not answered, and so is an answer that is not
-   * `right`, since something in front of the runtime may have made it.
+   * Makes the call once, within that time. Never rejects. A call that `signal` ended counts as not answered. So does an answer of which `isUsable`
+   * is false, since something in front of the runtime may have made it.
    */
-  ask<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal, right?: Check): Promise<Answer<Value>>;
+  ask<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal, isUsable?: Check): Promise<Answer<Value>>;
   /**
    * Makes the call again, with longer and longer pauses, until the runtime has accepted or refused it for good. A refused key is not for good, since
    * a new key may come. Throws when an hour has passed, or `signal` is aborted.
    */
-  insist<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal, right?: Check): Promise<Answer<Value>>;
+  insist<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal, isUsable?: Check): Promise<Answer<Value>>;
   /** Reads the key again after a 401. True when there is a new one. */
   renewKey(): Promise<boolean>;
 }
@@ -98,12 +98,12 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
     call: Call<Value>,
     withinMs: number,
     signal?: AbortSignal,
-    right?: Check,
+    isUsable?: Check,
   ): Promise<Answer<Value>> {
     const late = () => new Error(`no answer within ${withinMs} ms`);
     try {
       const value = await withDeadline(withinMs, late, signal, (ended) => call(client, ended));
-      return right && !right(value)
+      return isUsable && !isUsable(value)
         ? { ok: false, status: 0, error: "the answer is not what was asked for" }
         : { ok: true, value };
     } catch (error) {
@@ -115,11 +115,11 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
 
   return {
     ask,
-    async insist(call, withinMs, signal, right) {
+    async insist(call, withinMs, signal, isUsable) {
       const giveUpAt = performance.now() + OFFERED_FOR_MS;
       for (let failures = 0; ; failures++) {
         signal?.throwIfAborted();
-        const answer = await ask(call, withinMs, signal, right);
+        const answer = await ask(call, withinMs, signal, isUsable);
         if (answer.ok || isForGood(answer.status)) return answer;
         if (performance.now() > giveUpAt)
           throw new Error(`given up after an hour; the last answer: ${answer.status || ""} ${answer.error}`);

@@ -81,7 +81,7 @@ export async function work(
   /** Takes no work for so many seconds, and tells the runtime why. An older runtime, which does not know that call, ignores it. */
   async function rest(seconds: number, reason: string): Promise<void> {
     restUntil = Math.max(restUntil, performance.now() + seconds * 1_000);
-    log.warn({ seconds, reason }, "rests");
+    log.warn({ seconds, reason }, "takes no work for a while");
     await client.ask(
       (runtime, signal) => runtime.restWorker({ id: name, seconds, reason }, { signal }),
       TELL_WITHIN_MS,

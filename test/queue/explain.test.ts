@@ -82,7 +82,7 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
     expect((await api.post(`${TASKS}/claim`).send({ worker_id: "mute" })).status).toBe(200);
   });
 
-  it("names the labels that no worker has that is online, or that none has together", async () => {
+  it("names the labels that no online worker has, or that none has together", async () => {
     await aWorker(db, { name: "red", capabilities: { labels: ["red", "paint"] } });
     await aWorker(db, { name: "blue", capabilities: { labels: ["blue", "paint"] } });
     const explain = async (requires: string[]) => {

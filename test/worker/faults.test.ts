@@ -50,7 +50,7 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("whose command fails at once again and again rests, and its record says so", async () => {
     const worker = start("echo 'No such model' >&2; exit 1");
     const tasks = [await create(label), await create(label), await create(label)];
-    await eventually(() => expect(worker.said()).toContain("rests"));
+    await eventually(() => expect(worker.said()).toContain("takes no work for a while"));
     await eventually(async () => {
       const { rest } = await call<{ rest: { reason: string } | null }>(`/workers/${worker.name}`);
       expect(rest?.reason).toContain("failed 2 times in a row");

@@ -5,7 +5,7 @@ import { Icon } from "./icon.tsx";
 
 const SHOWN_MS = 1_500;
 
-export async function copyText(text: string): Promise<boolean> {
+async function copyText(text: string): Promise<boolean> {
   if (navigator.clipboard) {
     await navigator.clipboard.writeText(text);
     return true;
