@@ -247,7 +247,7 @@ rest() {
   seconds=5 times=$1
   while [ "$times" -gt 1 ] && [ "$seconds" -lt 300 ]; do seconds=$((seconds * 2)) times=$((times - 1)); done
   [ "$seconds" -le 300 ] || seconds=300
-  warn "rests for $seconds s: $2"
+  warn "takes no work for a while ($seconds s): $2"
   [ -z "$DIR" ] || call answer 5 "/workers/$NAME/rest" -d "seconds=$seconds" --data-urlencode "reason=$2"
   nap "$seconds"
 }
