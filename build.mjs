@@ -1,6 +1,7 @@
 /**
- * `npm run build`: the programs as bundles in `dist/`, written after the chunks that they share, and the console in `dist/console/`. A file that is there already is left alone, so
- * that processes that start together, or from a folder that is read-only by then, find all of them whole.
+ * `npm run build`: the programs as bundles in `dist/`, written after the chunks that they share, and the console in `dist/console/`. A file
+ * that is there already is left alone, so that processes that start together, or from a folder that is read-only by then, find all of them
+ * whole.
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";

@@ -1,4 +1,7 @@
-/** The alerts and the dashboard in `deploy/` use no metric that docs/metrics.md does not have; test/http/metrics.test.ts compares that page with GET /metrics. */
+/**
+ * The alerts and the dashboard in `deploy/` use no metric that docs/metrics.md does not have; test/http/metrics.test.ts compares that page
+ * with GET /metrics.
+ */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";

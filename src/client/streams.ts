@@ -26,7 +26,10 @@ export interface Streams {
     args?: { types?: string | string[]; task_id?: string; after?: string },
     options?: FollowOptions,
   ): AsyncGenerator<Change, void>;
-  /** What a task prints, from the begin or behind the position `after`, until the task has ended. Rejects with `Refused` where the runtime refuses for good. */
+  /**
+   * What a task prints, from the begin or behind the position `after`, until the task has ended. Rejects with `Refused` where the runtime
+   * refuses for good.
+   */
   followOutput(args: { id: string; after?: number }, options?: FollowOptions): AsyncGenerator<Piece, void>;
 }
 

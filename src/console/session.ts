@@ -1,6 +1,6 @@
 /**
- * Who reads, and the client that calls the service. The key is kept in this tab's session storage, and other open tabs of the console are asked for it;
- * docs/console.md says why it is no cookie.
+ * Who reads, and the client that calls the service. The key is kept in this tab's session storage, and other open tabs of the console are
+ * asked for it; docs/console.md says why it is no cookie.
  */
 import { signal } from "@preact/signals";
 import { createClient, type Identity, Refused } from "../client/index.ts";

@@ -71,7 +71,10 @@ const keyField = optional(idempotencyKey).describe(
 /** The idempotency key in a body whose other fields were checked before. */
 export const creationKey = z.object({ idempotency_key: keyField });
 
-/** The fields of a creation that are stored in the task's column of the same name. A field of a task that a client may send is named here, and nowhere else. */
+/**
+ * The fields of a creation that are stored in the task's column of the same name. A field of a task that a client may send is named here,
+ * and nowhere else.
+ */
 const columns = {
   context_id: text(512)
     .min(1)

@@ -22,7 +22,10 @@ export async function connectServer(databaseUrl: string | undefined, dataDir: st
   return { url: databaseUrl, stop: async () => {} };
 }
 
-/** Gives the server for a tool that may run beside the service: if the service runs the embedded server already, the tool uses that one. Throws a StartError. */
+/**
+ * Gives the server for a tool that may run beside the service: if the service runs the embedded server already, the tool uses that one.
+ * Throws a StartError.
+ */
 export async function joinServer(databaseUrl: string | undefined, dataDir: string, log: Logger): Promise<Server> {
   if (databaseUrl === undefined) {
     const { findEmbedded } = await import("../embedded/start.ts");

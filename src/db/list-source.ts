@@ -49,8 +49,8 @@ export interface Wanted {
 }
 
 /**
- * How many rows one page looks at, for what no index answers. Of a million tasks, 50,000 took 25 to 50 ms to look at, and up to two seconds where they
- * had to be read from the disk first.
+ * How many rows one page looks at, for what no index answers. Of a million tasks, 50,000 took 25 to 50 ms to look at, and up to two seconds
+ * where they had to be read from the disk first.
  */
 export const LOOKED_AT = 5_000;
 

@@ -1,4 +1,7 @@
-/** DATABASE_URL as libpq understands it: several hosts, target_session_attrs, sslmode and sslrootcert. The driver knows one host for each connection. */
+/**
+ * DATABASE_URL as libpq understands it: several hosts, target_session_attrs, sslmode and sslrootcert. The driver knows one host for each
+ * connection.
+ */
 
 /** Scheme, user and password, hosts with ports, and the rest. */
 const PARTS = /^(postgres(?:ql)?:\/\/)([^/?#]*@)?([^/?#]*)(.*)$/s;

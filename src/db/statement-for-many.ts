@@ -8,7 +8,10 @@ export type Locks = "skips locked" | "waits";
 
 /** A statement that makes the same transition for each of a set of requests. */
 export interface SetStatement<Row, Request> {
-  /** Runs it for the whole set, in one commit. Gives a row for each request, in their order; undefined where it was not allowed, or something was locked. */
+  /**
+   * Runs it for the whole set, in one commit. Gives a row for each request, in their order; undefined where it was not allowed, or
+   * something was locked.
+   */
   together(db: Db, requests: readonly Request[]): Promise<(Row | undefined)[]>;
   /** Runs it for one request, and waits for what is locked. Undefined: it was not allowed. */
   alone(db: Db, request: Request): Promise<Row | undefined>;

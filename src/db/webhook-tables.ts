@@ -31,7 +31,10 @@ export const webhookDeliveries = pgTable(
   {
     /** The `webhook-id` of the message: the same at each attempt. */
     id: uuid().primaryKey(),
-    /** Who receives it: the id of a webhook, or `callback <host>` for the `callback_url` of a task. Each target has its own bound and its own rest. */
+    /**
+     * Who receives it: the id of a webhook, or `callback <host>` for the `callback_url` of a task. Each target has its own bound and its
+     * own rest.
+     */
     target: text().notNull(),
     /** The address of a callback; null for a webhook, whose address may change until it is called. */
     url: text(),

@@ -1,4 +1,7 @@
-/** Makes sure that no postmaster uses the cluster before ours starts. A postmaster without an owner is stopped; with an owner, the start is refused. */
+/**
+ * Makes sure that no postmaster uses the cluster before ours starts. A postmaster without an owner is stopped; with an owner, the start is
+ * refused.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import type { Logger } from "pino";

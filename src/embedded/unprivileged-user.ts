@@ -1,4 +1,7 @@
-/** PostgreSQL refuses to run as root. This file decides as which user a service that was started as root runs it, and how that user reaches the files. */
+/**
+ * PostgreSQL refuses to run as root. This file decides as which user a service that was started as root runs it, and how that user reaches
+ * the files.
+ */
 import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { promisify } from "node:util";

@@ -22,9 +22,9 @@ export interface LimitEnd {
 }
 
 /**
- * The account of the worker rests until its limit ends: an hour where nobody says when, and never more than 8 days. A rest that ends later stays as it
- * is. Locks the account, and then the workers that share it, in the order of their names; this comes after the task and before any other worker. An
- * unknown worker has no account, and is no fault.
+ * The account of the worker rests until its limit ends: an hour where nobody says when, and never more than 8 days. A rest that ends later
+ * stays as it is. Locks the account, and then the workers that share it, in the order of their names; this comes after the task and before
+ * any other worker. An unknown worker has no account, and is no fault.
  */
 export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, message: string): Promise<void> {
   const id = await findAccount(tx, workerId);

@@ -44,7 +44,10 @@ export async function askHealth(
   return { status, json, health: health.safeParse(json).data };
 }
 
-/** The name of another node, if the agent says that it is that node; undefined for the worker's own agent, and where it does not say. Host names may lack their domain. */
+/**
+ * The name of another node, if the agent says that it is that node; undefined for the worker's own agent, and where it does not say. Host
+ * names may lack their domain.
+ */
 export function otherNodeIn(
   { node_id, hostname }: Health,
   worker: Pick<WorkerRow, "id" | "node_id">,

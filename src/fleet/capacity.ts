@@ -11,7 +11,10 @@ export const maxConcurrency = sql<number>`${workers.slots}`;
 /** The number of active leases that each worker holds, as a subquery beside its row in `workers`. Nothing is locked. */
 export const activeLeases = sql<number>`(select count(*)::int from ${leases} where worker_id = workers.id and status = 'active')`;
 
-/** How many more tasks a worker may get now, in a query on `workers`: 0 while it is drained or rests, at most one of a paced account. Nothing is locked. */
+/**
+ * How many more tasks a worker may get now, in a query on `workers`: 0 while it is drained or rests, at most one of a paced account.
+ * Nothing is locked.
+ */
 export const freeRoom = sql<number>`(case when not ${takesNewWork} then 0
   when ${isPaced} then case when ${isAccountIdle} then 1 else 0 end else greatest(0, ${maxConcurrency} - ${activeLeases}) end)`;
 

@@ -130,8 +130,9 @@ export function coversLabels(labels: ReadonlySet<string>, requires: readonly str
 }
 
 /**
- * The rule of `hasLabels` for many tasks and many groups of workers in memory: finds the first group that has all labels that a task requires, and that
- * `suits`. Only the groups with the rarest of these labels are looked at, since each of 10,000 workers may have labels of its own.
+ * The rule of `hasLabels` for many tasks and many groups of workers in memory: finds the first group that has all labels that a task
+ * requires, and that `suits`. Only the groups with the rarest of these labels are looked at, since each of 10,000 workers may have labels
+ * of its own.
  */
 export function findByLabels<Group extends { labels: ReadonlySet<string> }>(
   groups: readonly Group[],

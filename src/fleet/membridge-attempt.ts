@@ -61,7 +61,10 @@ export async function attempt(
   return { status, json };
 }
 
-/** Adds encoded segments to `base`, which may have a path and end in "/". The segments "." and ".." were refused before: no encoding protects them. */
+/**
+ * Adds encoded segments to `base`, which may have a path and end in "/". The segments "." and ".." were refused before: no encoding
+ * protects them.
+ */
 function addressOf(base: string, segments: string[]): string {
   return [base.replace(/\/+$/, ""), ...segments.map(encodeURIComponent)].join("/");
 }

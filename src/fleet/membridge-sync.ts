@@ -24,7 +24,10 @@ export interface Synced {
   offline: number;
 }
 
-/** Makes one pass of the sync: takes in what Membridge says of its agents, then marks silent workers offline. While Membridge is away, nothing else changes. */
+/**
+ * Makes one pass of the sync: takes in what Membridge says of its agents, then marks silent workers offline. While Membridge is away,
+ * nothing else changes.
+ */
 export async function syncOnce(db: Db, membridge: Membridge, log: Logger): Promise<Synced> {
   const synced = { added: 0, changed: 0, offline: 0 };
   try {

@@ -26,7 +26,10 @@ const PROBE_WITHIN_MS = 2_000;
 /** How long the caller that starts a probe waits for it: longer than a Membridge that is back needs to answer. */
 const PATIENCE_MS = 200;
 
-/** Membridge gave no usable answer: it was not reachable or too slow, or answered with a redirect or no JSON. `message` is a sentence for the client. */
+/**
+ * Membridge gave no usable answer: it was not reachable or too slow, or answered with a redirect or no JSON. `message` is a sentence for
+ * the client.
+ */
 export class MembridgeUnreachable extends Error {}
 
 export interface MembridgeCall {

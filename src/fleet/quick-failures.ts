@@ -1,4 +1,7 @@
-/** A worker whose tasks fail at once, while the tasks of other workers do not, gets no new work for a while: a broken machine must not empty the queue. */
+/**
+ * A worker whose tasks fail at once, while the tasks of other workers do not, gets no new work for a while: a broken machine must not empty
+ * the queue.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";

@@ -26,7 +26,8 @@ export interface EventStream {
 
 /**
  * Begins an answer of Server-Sent Events, with a comment every 15 s, and the id that `place` gives beside it: it tells
- * a client that has got nothing for a while where to go on. A client is cut off when it has a megabyte to take, or has taken nothing since the comment before.
+ * a client that has got nothing for a while where to go on. A client is cut off when it has a megabyte to take, or has taken nothing since
+ * the comment before.
  */
 export function openEventStream(
   response: ServerResponse,

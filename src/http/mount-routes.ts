@@ -75,7 +75,10 @@ function readersOf({ method, body = method === "get" ? "none" : "short", plain }
   return plain === undefined ? json[body] : [guards.plainBody(plain), ...json[body]];
 }
 
-/** For addresses without a route: a key that may read is told 404 for a GET, and an admin's key for every method. Others are refused as on any call. */
+/**
+ * For addresses without a route: a key that may read is told 404 for a GET, and an admin's key for every method. Others are refused as on
+ * any call.
+ */
 function requireSomeKey(guards: Guards): RequestHandler {
   const [toRead, toDo] = [guards.requireKey(READERS), guards.requireKey(ADMINS)];
   return (request: Request, response: Response, next: NextFunction) =>

@@ -54,7 +54,10 @@ function queryTextOf({ url }: Request): string {
   return at < 0 ? "" : url.slice(at + 1);
 }
 
-/** The fields in these queries and forms. A name that comes more than once has a list. Throws InvalidValue when there are more fields than any call has. */
+/**
+ * The fields in these queries and forms. A name that comes more than once has a list. Throws InvalidValue when there are more fields than
+ * any call has.
+ */
 function fieldsIn(texts: string[]): Given {
   const given: Given = Object.create(null);
   for (const text of texts) {

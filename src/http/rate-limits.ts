@@ -7,8 +7,9 @@ import { type MakeHitStore, WINDOW_MS } from "./hit-store.ts";
 import type { Limit } from "./route.ts";
 
 /**
- * Limits by client address and minute, each with a count of its own in a store that `makeStore` makes; 0 switches a limit off. What a worker needs for its work (to
- * register, and to get, keep and end a lease) has a limit of its own, so that work that was paid for is not lost to the general one.
+ * Limits by client address and minute, each with a count of its own in a store that `makeStore` makes; 0 switches a limit off. What a
+ * worker needs for its work (to register, and to get, keep and end a lease) has a limit of its own, so that work that was paid for is not
+ * lost to the general one.
  */
 export function createRateLimits(
   limits: Config["limits"],

@@ -13,7 +13,10 @@ import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
 import { sendTaskInput } from "./task-input.ts";
 
-/** `GET /api/runtime/llm-tasks` and what is below it: what callers, and workers, read of tasks. The routes that change tasks are in `task-routes.ts`. */
+/**
+ * `GET /api/runtime/llm-tasks` and what is below it: what callers, and workers, read of tasks. The routes that change tasks are in
+ * `task-routes.ts`.
+ */
 export function taskReadingRoutes(results: ResultAnswers): Route[] {
   return [
     route({

@@ -4,7 +4,10 @@ import type { Request, Response } from "express";
 import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
 import { type HitStore, WINDOW_MS } from "./hit-store.ts";
 
-/** How many right keys are remembered at most, so that memory stays bounded. At this number all of them are forgotten; no instance has so many clients. */
+/**
+ * How many right keys are remembered at most, so that memory stays bounded. At this number all of them are forgotten; no instance has so
+ * many clients.
+ */
 const MOST_PROVEN = 10_000;
 
 /** Counts wrong keys by client address and minute, so that nobody finds a key by trying many. */

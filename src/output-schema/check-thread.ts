@@ -23,8 +23,8 @@ const LONGEST_FAULT = 300;
 const DRAFT_2020 = /\/2020-12\//;
 // No `loadSchema`: nothing is ever fetched. Without `optimize: false`, a schema of 20 KB takes four times as long.
 const OPTIONS: Options = { strict: false, logger: false, allErrors: true, code: { optimize: false } };
-// Two instances judge the schemas themselves, and are kept: making one takes 30 ms. A schema is compiled by an instance of its own, so that no name in it
-// meets another's, and nothing of it stays.
+// Two instances judge the schemas themselves, and are kept: making one takes 30 ms. A schema is compiled by an instance of its own, so that
+// no name in it meets another's, and nothing of it stays.
 const meta = new Ajv(OPTIONS);
 const meta2020 = new Ajv2020(OPTIONS);
 const FOR_ONE: Options = { ...OPTIONS, meta: false, validateSchema: false };

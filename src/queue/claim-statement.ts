@@ -96,7 +96,8 @@ const isCutOff = sql`exists (select from oldest where is_cut_off)`;
  * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
  * then: the oldest of each set of labels, and those of its warm context. `ranked` locks as many of them as the worker has room for, in the queue's
  * order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
- * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets, of each concurrency key the first.
+ * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets, of each
+ * concurrency key the first.
  */
 const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
   statement<Claimed, Values>(

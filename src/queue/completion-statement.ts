@@ -73,7 +73,10 @@ const USED = {
 };
 const NOTHING_USED = { set: sql``, ctes: sql`` };
 
-/** The statement. `before` are CTEs on which the change depends: the task changes only if `from` has a row. The artifact is written when `isReady` holds. */
+/**
+ * The statement. `before` are CTEs on which the change depends: the task changes only if `from` has a row. The artifact is written when
+ * `isReady` holds.
+ */
 const completing = (before: SQL, from: SQL, isReady: SQL, used: typeof USED) => sql`with ${before} task as (
       update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end,
         ${used.set} last_error = ${given("lastError")}, error_kind = ${given("errorKind")}, updated_at = ${nowMs}

@@ -20,7 +20,10 @@ export interface Creation {
   isNew: boolean;
 }
 
-/** The fields that a new task has beyond its request, as they are while the task is new. The database says when it was created, and what follows from that. */
+/**
+ * The fields that a new task has beyond its request, as they are while the task is new. The database says when it was created, and what
+ * follows from that.
+ */
 const FRESH = {
   status: "queued",
   lease_id: null,
@@ -45,7 +48,8 @@ const fresh = (made: Made): Stored => ({ ...FRESH, ...made });
 
 /**
  * Puts a new task into the queue. The same request again under the same `idempotencyKey`, even at the same moment, gives the task that the
- * first one created (lifecycle.md, invariant 9). The audit names the task `replayOf`, whose request it repeats. Conflict: the key was used for another request.
+ * first one created (lifecycle.md, invariant 9). The audit names the task `replayOf`, whose request it repeats. Conflict: the key was used
+ * for another request.
  */
 export async function createTask(
   db: Db,

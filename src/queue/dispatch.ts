@@ -19,7 +19,10 @@ import { getTask } from "./tasks.ts";
 
 /** An agent that refuses a task does so at once. An agent that has said nothing for so long has begun. */
 const GRACE_MS = 1_000;
-/** How long a caller waits for a refused task to be released. If the database does not answer in time, the caller hears that the task was dispatched, and it is released later. */
+/**
+ * How long a caller waits for a refused task to be released. If the database does not answer in time, the caller hears that the task was
+ * dispatched, and it is released later.
+ */
 const RELEASE_WITHIN_MS = 5_000;
 
 /** 400: the named worker has no address. */
@@ -41,8 +44,8 @@ export class NotDispatched extends Error {
 export interface Dispatcher {
   /**
    * Leases the task to a worker with an address and has its agent execute it. Resolves when the agent has begun, and at once when the task was
-   * dispatched before to the same worker, or to any where the request names none. Without a caller, the service dispatches by itself. NotFound, Conflict
-   * and Unavailable as for `leaseTask`; NoUrl; NotDispatched.
+   * dispatched before to the same worker, or to any where the request names none. Without a caller, the service dispatches by itself.
+   * NotFound, Conflict and Unavailable as for `leaseTask`; NoUrl; NotDispatched.
    */
   dispatch(taskId: string, request: DispatchTask, runtimeUrl: string | undefined, caller?: Caller): Promise<Dispatched>;
   /** Ends the open calls. The agents go on and complete by themselves; a task whose answer gets lost comes back when its lease is overdue. */

@@ -7,8 +7,8 @@ import { expireLeases } from "./expire-leases.ts";
 
 /**
  * Runs `change`, which locks the worker's row and says whether the worker's leases have to end. If so, all of them end at once, and their tasks
- * go where an overdue lease sends them (expire-leases.ts). The tasks are locked before the worker (lifecycle.md, invariant 4). When the worker was leased
- * another task between the two locks, the StaleView makes the transaction begin again.
+ * go where an overdue lease sends them (expire-leases.ts). The tasks are locked before the worker (lifecycle.md, invariant 4). When the
+ * worker was leased another task between the two locks, the StaleView makes the transaction begin again.
  */
 export async function endWorkerLeases(
   tx: Db,

@@ -53,8 +53,8 @@ interface Wanted {
 }
 
 /**
- * A query for due tasks that ask for one set of labels: the first of each agent's free keys, and `limit` without a key. Where there are more keys than
- * are looked for, it also gives a row of nulls marked `is_cut_off`.
+ * A query for due tasks that ask for one set of labels: the first of each agent's free keys, and `limit` without a key. Where there are
+ * more keys than are looked for, it also gives a row of nulls marked `is_cut_off`.
  */
 export function firstOfFreeKeys(columns: SQL, { labelSet, slug, condition, limit, mostKeys }: Wanted): SQL {
   const ofSlug = slug ? sql` and agent_slug = ${slug}` : sql``;

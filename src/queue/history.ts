@@ -12,7 +12,10 @@ import { getTask } from "./tasks.ts";
 
 const output = sql`coalesce(${llmResults.output}, (select content from ${runtimeArtifacts} where id = ${llmResults.artifact_id}))`;
 
-/** The results that workers handed in for the task, newest first, with the outputs that PostgreSQL holds, or slim, without. NotFound: no such task. */
+/**
+ * The results that workers handed in for the task, newest first, with the outputs that PostgreSQL holds, or slim, without. NotFound: no
+ * such task.
+ */
 export function resultsOf(db: Db, taskId: string, filter: ResultFilter = {}, isSlim = false): Source {
   const { worker_id, status, error_kind } = filter;
   return {

@@ -3,7 +3,10 @@ import { LEASE_FIELDS, TASK_FIELDS } from "../contract/record-types.ts";
 import { insertAudit } from "../db/audit.ts";
 import { columnsOf } from "../db/column-lists.ts";
 
-/** A lease lives 300 s, or as long as its task may run plus a margin where that is longer, since agents may heartbeat only once (lifecycle.md, invariant 10). */
+/**
+ * A lease lives 300 s, or as long as its task may run plus a margin where that is longer, since agents may heartbeat only once
+ * (lifecycle.md, invariant 10).
+ */
 const DEFAULT_TTL_SECONDS = 300;
 const TTL_MARGIN_SECONDS = 30;
 

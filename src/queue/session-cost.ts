@@ -5,8 +5,8 @@ import { cliSessions } from "../db/fleet-tables.ts";
 import type { Submission } from "./completion.ts";
 
 /**
- * What Claude says a run cost is the cost of its whole session, earlier runs included. Where this run went on with the session of the worker's last run
- * in the task's context, subtracts what that run said, so that the run's own cost stays, in dollars.
+ * What Claude says a run cost is the cost of its whole session, earlier runs included. Where this run went on with the session of the
+ * worker's last run in the task's context, subtracts what that run said, so that the run's own cost stays, in dollars.
  */
 export async function withOwnCost(db: Db, task: Task, submission: Submission): Promise<Submission> {
   const { request } = submission;

@@ -43,8 +43,8 @@ const isHeld = (status: TaskStatus) => HELD_STATUSES.includes(status);
 const FREE_STATUSES = TASK_STATUSES.filter((status) => !isHeld(status));
 
 /**
- * The tasks in the parts that indexes have. The indexes by context, by worker and by agent do not have the tasks that are held; these are few, and are
- * looked at by their status.
+ * The tasks in the parts that indexes have. The indexes by context, by worker and by agent do not have the tasks that are held; these are
+ * few, and are looked at by their status.
  */
 function partsOf(filter: TaskFilter): Part[] {
   const { status = TASK_STATUSES, error_kind = [], q } = filter;

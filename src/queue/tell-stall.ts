@@ -11,9 +11,9 @@ import { isKeyFree } from "./concurrency-key.ts";
 const LOOKED_AT = 1_000;
 
 /**
- * Tells of a stall, once: the task that is due for longest has been so for `afterSeconds`, and has been the oldest for as long. In a queue that moves,
- * however long it is, the oldest task is soon another one. All instances may look at once: what they know is in the database. Gives 1 when it told of a
- * stall, else 0.
+ * Tells of a stall, once: the task that is due for longest has been so for `afterSeconds`, and has been the oldest for as long. In a queue
+ * that moves, however long it is, the oldest task is soon another one. All instances may look at once: what they know is in the database.
+ * Gives 1 when it told of a stall, else 0.
  */
 export async function tellStall(db: Db, afterSeconds: number): Promise<number> {
   if (afterSeconds === 0) return 0;

@@ -67,7 +67,8 @@ const BY_DAYS = 15;
 /**
  * The CTEs `bounds`, the time from `since` to before `until` and the months that are read from `first` to before `after`, and `edges`, the days that
  * are read beside them: those that the months lack, and with the sign -1 those that they have too many. The month at either
- * end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of 1,000 keys takes about a millisecond.
+ * end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of 1,000 keys takes about a
+ * millisecond.
  */
 function bounds(dimension: UsageDimension, since: string, until: string): SQL {
   const monthOf = (day: string) => `date_trunc('month', ${day}::timestamp)::date`;
@@ -105,8 +106,9 @@ const LOOKED_AT_TIMES = { ofRange: 20, ofAll: 2 };
 
 /**
  * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most
- * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added. All values are summed up only where the largest sums of all
- * time do not lead to those of the range, as where many values have used nearly the same: 200,000 contexts take half a second.
+ * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added. All
+ * values are summed up only where the largest sums of all time do not lead to those of the range, as where many values have used nearly the
+ * same: 200,000 contexts take half a second.
  */
 export async function usageBy(db: Db, dimension: UsageDimension, range: Range): Promise<UsageSum[]> {
   const isOfAll = range.since === undefined && range.until === undefined;

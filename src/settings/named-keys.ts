@@ -129,7 +129,10 @@ export async function findRevoked(db: Db, ids: string[]): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Finds the valid key with this text, and records its use. The key is found by its hash, so that the time that this takes says nothing about any key. */
+/**
+ * Finds the valid key with this text, and records its use. The key is found by its hash, so that the time that this takes says nothing
+ * about any key.
+ */
 export async function findKeyAndRecordUse(
   db: Db,
   key: string,

@@ -47,7 +47,10 @@ async function read(path: string): Promise<string | undefined> {
   }
 }
 
-/** Makes the key. It is written to another file and then linked, so that readers find a whole key, and the first of two instances that make one wins. */
+/**
+ * Makes the key. It is written to another file and then linked, so that readers find a whole key, and the first of two instances that make
+ * one wins.
+ */
 async function make(dataDir: string, path: string, log: Logger): Promise<string> {
   await mkdir(dataDir, { recursive: true });
   const draft = `${path}.${randomUUID()}`;

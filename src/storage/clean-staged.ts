@@ -57,8 +57,14 @@ function isStale(db: Db): SQL | undefined {
   return and(lt(stagedOutputs.created_at, sql`${nowMs} - ${STALE_MS}`), notExists(lease));
 }
 
-/** True for a staged output without an object, or with one in our bucket. An object in another bucket is removed by the service that has that bucket. */
+/**
+ * True for a staged output without an object, or with one in our bucket. An object in another bucket is removed by the service that has
+ * that bucket.
+ */
 const isOurs = (name: string) => or(isNull(stagedOutputs.bucket), eq(stagedOutputs.bucket, name));
 
-/** True when an artifact came of the output after all, which needs its bytes. The table is written out, since Drizzle leaves it out of selected columns. */
+/**
+ * True when an artifact came of the output after all, which needs its bytes. The table is written out, since Drizzle leaves it out of
+ * selected columns.
+ */
 const isTaken = sql<boolean>`exists (select 1 from runtime_artifacts a where a.id = runtime_staged_outputs.id)`;

@@ -59,7 +59,10 @@ export function placeInRow(output: string | null): PlacedOutput {
 
 const factsOf = (text: string) => ({ size_bytes: Buffer.byteLength(text), sha256: sha256Of(text) });
 
-/** Places the output in the bucket, if there is one, else in PostgreSQL. When the object store fails, the output stays in PostgreSQL and is moved later. */
+/**
+ * Places the output in the bucket, if there is one, else in PostgreSQL. When the object store fails, the output stays in PostgreSQL and is
+ * moved later.
+ */
 export async function placeOutput(
   db: Db,
   caller: Caller | undefined,

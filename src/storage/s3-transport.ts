@@ -5,8 +5,8 @@ import { request as httpsRequest } from "node:https";
 const UNREAD = new Set([408, 429, 499, 500, 502, 503, 504, 520]);
 
 /**
- * Makes the requests of the S3 client, which by itself would wait for ever. A request on which nothing moves for `idleMs` milliseconds is ended, unless
- * that is because we read slowly; `signal` ends a request too. `noteTime` gets the store's own time, which its answers carry.
+ * Makes the requests of the S3 client, which by itself would wait for ever. A request on which nothing moves for `idleMs` milliseconds is
+ * ended, unless that is because we read slowly; `signal` ends a request too. `noteTime` gets the store's own time, which its answers carry.
  */
 export function transport(
   useSSL: boolean,

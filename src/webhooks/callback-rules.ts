@@ -13,8 +13,8 @@ export interface Callbacks {
 export const isCallbackTarget = (target: string): boolean => target.startsWith("callback ");
 
 /**
- * Why the caller may not create a task with this `callback_url`; undefined where it may. A key with the role "submit" could otherwise have the service
- * call any address of its network.
+ * Why the caller may not create a task with this `callback_url`; undefined where it may. A key with the role "submit" could otherwise have
+ * the service call any address of its network.
  */
 export function callbackFault(
   url: string | null,

@@ -21,8 +21,8 @@ const TAKE_TURNS = statement<{ target: string }, { most: number }>(
 );
 
 /**
- * Each target goes to the end of the line when more is due of it, else to the time at which its rest is over or its next delivery is due; it leaves the
- * line when nothing is pending. A target that got nothing because the room was full keeps its place.
+ * Each target goes to the end of the line when more is due of it, else to the time at which its rest is over or its next delivery is due;
+ * it leaves the line when nothing is pending. A target that got nothing because the room was full keeps its place.
  */
 const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; calls: string[]; room: number }>(
   "claim_callbacks",

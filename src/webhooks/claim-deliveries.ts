@@ -28,8 +28,8 @@ const CLAIM = statement<ClaimedDelivery, { busy: string[]; calls: string[]; room
 );
 
 /**
- * Takes up to `room` deliveries that are due, for this instance alone until their call counts as lost: those of webhooks before callbacks. `calls` says
- * how many calls this instance makes to each target now.
+ * Takes up to `room` deliveries that are due, for this instance alone until their call counts as lost: those of webhooks before callbacks.
+ * `calls` says how many calls this instance makes to each target now.
  */
 export async function claimDeliveries(
   db: Db,

@@ -33,7 +33,10 @@ export interface ClaimedDelivery {
 
 export const given = (name: string) => sql`${sql.placeholder(name)}`;
 
-/** In SQL, how many calls to a target may begin. `r` is the target's rest, if it has one, and `b.calls` are the calls under way. A target that failed lately gets one. */
+/**
+ * In SQL, how many calls to a target may begin. `r` is the target's rest, if it has one, and `b.calls` are the calls under way. A target
+ * that failed lately gets one.
+ */
 export const roomOfTarget = sql`case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0)`;
 
 /** In SQL, the calls that this instance makes now: `b.name` and `b.calls`. */
@@ -43,8 +46,8 @@ export const callsNow = sql`unnest(${given("busy")}::text[], ${given("calls")}::
 export const lostAt = sql`${nowMs} + ${sql.raw(String(LOST_AFTER_MS))}`;
 
 /**
- * In SQL, the CTEs `due` and `claimed`: of each target in the CTE `open` (name, room) the deliveries that are due, `room` of them at most, are taken until
- * their calls count as lost.
+ * In SQL, the CTEs `due` and `claimed`: of each target in the CTE `open` (name, room) the deliveries that are due, `room` of them at most,
+ * are taken until their calls count as lost.
  */
 export const takeDue: SQL = sql`due as (
       select d.id, d.target from open as o cross join lateral (

@@ -10,7 +10,10 @@ import { RETRY_MS } from "./delivery-times.ts";
 
 /** How many audit entries one statement reads. */
 const BATCH = 500;
-/** While there is no webhook and no callback, the position is moved only when it is so many transactions behind, so that an idle service writes nothing. */
+/**
+ * While there is no webhook and no callback, the position is moved only when it is so many transactions behind, so that an idle service
+ * writes nothing.
+ */
 const MOST_BEHIND = 10_000;
 
 const raw = (value: number) => sql.raw(String(value));
@@ -25,8 +28,9 @@ const isWanted = sql`h.off_since is null and e.seq > h.from_seq and exists (
     where e.type = pattern or (right(pattern, 2) = '.*' and starts_with(e.type, left(pattern, -1))))`;
 
 /**
- * In SQL, the target of the callback of the task `t`, by which it is bounded and rests: its host. An address may also be written as "http:host" or begin
- * with a space; then all of it counts. It is never null nor too long for an index, since one such row would stop the messages of all.
+ * In SQL, the target of the callback of the task `t`, by which it is bounded and rests: its host. An address may also be written as
+ * "http:host" or begin with a space; then all of it counts. It is never null nor too long for an index, since one such row would stop the
+ * messages of all.
  */
 const callbackTarget = sql`'callback ' || left(lower(coalesce(substring(t.callback_url from '^[a-zA-Z]+://([^/?#]+)'), t.callback_url)), 255)`;
 

@@ -36,7 +36,10 @@ export async function recordDelivery(db: Db, delivery: ClaimedDelivery, outcome:
   db.meters.webhookAttempts.add(1, { outcome: "delivered" });
 }
 
-/** Queues the delivery again after a delay, or gives it up when its time is over. Then its webhook is turned off, if it took nothing else meanwhile. */
+/**
+ * Queues the delivery again after a delay, or gives it up when its time is over. Then its webhook is turned off, if it took nothing else
+ * meanwhile.
+ */
 function recordFailure(db: Db, delivery: ClaimedDelivery, outcome: Outcome): Promise<void> {
   return inTransaction(db, async (tx) => {
     const { id, target, attempts, url } = delivery;

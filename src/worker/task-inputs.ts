@@ -5,7 +5,10 @@ const LARGEST_VARIABLE = 100_000;
 /** What another worker said is its session must not be taken for an option. */
 const SESSION = /^[A-Za-z0-9][\w.:-]*$/;
 
-/** What a task brings besides its prompt, by its name: text as it is, anything else as JSON. The command gets each as a file and, if small, as a variable. */
+/**
+ * What a task brings besides its prompt, by its name: text as it is, anything else as JSON. The command gets each as a file and, if small,
+ * as a variable.
+ */
 export function inputsOf({ task }: Work): Record<string, string> {
   const { structured_input, attachments, tracing, output_schema } = task;
   const json = Object.entries({

@@ -58,7 +58,10 @@ export async function work(
     install_method: "npm run worker",
     ...(account && { account }),
   };
-  /** Registers, and tries again until it succeeds. A refusal ends the worker only the first time: later it may come from a proxy while the runtime restarts. */
+  /**
+   * Registers, and tries again until it succeeds. A refusal ends the worker only the first time: later it may come from a proxy while the
+   * runtime restarts.
+   */
   async function register(isFirst: boolean): Promise<void> {
     for (let failures = 0; !draining.aborted; failures++) {
       const answer = await client.ask(

@@ -1,7 +1,7 @@
 /**
  * `npm run bench:scale -- --tasks 10000000 --waiting 2000 --listeners 500`: how long what one task goes through takes, and the reads beside it, with
- * that many finished tasks, waiting workers and listeners, beside the same on a small service. `--check` exits with 1 where the median of one is more than
- * twice that of the small service. The PostgreSQL is that at TEST_DATABASE_URL, else the embedded one.
+ * that many finished tasks, waiting workers and listeners, beside the same on a small service. `--check` exits with 1 where the median of
+ * one is more than twice that of the small service. The PostgreSQL is that at TEST_DATABASE_URL, else the embedded one.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";

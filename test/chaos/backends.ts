@@ -6,7 +6,10 @@ import pg from "pg";
  */
 const MOST_BACKENDS = 2 * 2 * (6 + 2);
 
-/** Counts the database's backends, but for its own, and says at the end whether there were ever too many. A statement that nobody waits for any more must not go on. */
+/**
+ * Counts the database's backends, but for its own, and says at the end whether there were ever too many. A statement that nobody waits for
+ * any more must not go on.
+ */
 export function createBackendCount(url: string) {
   let most = 0;
   return {

@@ -18,8 +18,9 @@ export interface Entry {
 }
 
 /**
- * A lease's life by the numbers of its audit entries; `end` is infinite while it is active. A number is drawn when all locks are had: whoever makes room
- * has drawn a lower one than whoever takes that room. Times do not tell that, since a statement has the time of its start, before it waits for a lock.
+ * A lease's life by the numbers of its audit entries; `end` is infinite while it is active. A number is drawn when all locks are had:
+ * whoever makes room has drawn a lower one than whoever takes that room. Times do not tell that, since a statement has the time of its
+ * start, before it waits for a lock.
  */
 export interface Span {
   lease: LeaseRow;
@@ -71,8 +72,8 @@ export const overlaps = (spans: Span[], nameOf: NameOf): string[] =>
   conflicts(spans, nameOf, (before, after) => before.end > after.start);
 
 /**
- * Numbers alone do not tell who held a key, since a lease may draw its number before it waits for the key in an index. Times alone do not either, since
- * a lease's is from before it waits for a lock. Two that held a key at once overlap by both.
+ * Numbers alone do not tell who held a key, since a lease may draw its number before it waits for the key in an index. Times alone do not
+ * either, since a lease's is from before it waits for a lock. Two that held a key at once overlap by both.
  */
 const KEY_WAIT_MS = 2_000;
 export const overlapsOfKeys = (spans: Span[], keyOf: NameOf): string[] =>

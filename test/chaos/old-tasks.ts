@@ -15,8 +15,8 @@ const PATIENCE = { stuckAfterMs: 60_000, everyMs: 500 };
 const NOW = "floor(extract(epoch from clock_timestamp()) * 1000)::bigint";
 
 /**
- * A completed task `$1` with its lease `$2`, artifact `$3`, result `$4` and audit, all of it from `$5` milliseconds ago. `$6` is null, or the id of a late
- * result that came just now.
+ * A completed task `$1` with its lease `$2`, artifact `$3`, result `$4` and audit, all of it from `$5` milliseconds ago. `$6` is null, or
+ * the id of a late result that came just now.
  */
 const TASK = `
   with made as (select $1::uuid as task, $2::uuid as lease, $3::uuid as artifact, $4::uuid as result, ${NOW} - $5::bigint as at, $6::uuid as late),

@@ -1,4 +1,7 @@
-/** What people do with the console, in a real browser: log in, create and mend tasks, see to workers and accounts, set the service up, all by keyboard. */
+/**
+ * What people do with the console, in a real browser: log in, create and mend tasks, see to workers and accounts, set the service up, all
+ * by keyboard.
+ */
 import { execFileSync } from "node:child_process";
 import { afterAll, describe, expect, it } from "vitest";
 import { createClient } from "../../src/client/index.ts";

@@ -1,6 +1,6 @@
 /**
- * `npm run console:paint`: how soon the start page of the console shows something, over the service's own PostgreSQL with example data. Prints medians, and
- * what the pages weigh. Without a browser it says so and measures nothing.
+ * `npm run console:paint`: how soon the start page of the console shows something, over the service's own PostgreSQL with example data.
+ * Prints medians, and what the pages weigh. Without a browser it says so and measures nothing.
  */
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -19,7 +19,10 @@ const RUNS = 11;
 const MARKDOWN = /^marked\b/;
 const FILES = /\w[\w.-]*-[A-Z0-9]{8}\.(?:js|css)\b/g;
 
-/** What runs in the page is text here: this file is checked without the types of a browser. The promise is kept in the frame after the one that shows the tiles. */
+/**
+ * What runs in the page is text here: this file is checked without the types of a browser. The promise is kept in the frame after the one
+ * that shows the tiles.
+ */
 const AWAIT_TILES = `globalThis.tilesPaintedAt = new Promise((resolve) => new MutationObserver((_, observer) => {
   if (!document.querySelector(".tiles")) return;
   observer.disconnect();

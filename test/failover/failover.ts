@@ -1,8 +1,8 @@
 /**
- * `npm run failover -- --promotions 10 --seed 1`: two instances over a primary and its standby, with clients and workers. Again and again the primary is
- * lost and the standby promoted. At the end, what everybody was answered is compared with the database. Exits with 1 when a promise was
- * broken. Commits wait for the standby, so that nothing may be lost; with `--asynchronous` they do not, and each loss follows a time in which the
- * standby got nothing. With `--patroni`, Patroni promotes (patroni-pair.ts).
+ * `npm run failover -- --promotions 10 --seed 1`: two instances over a primary and its standby, with clients and workers. Again and again
+ * the primary is lost and the standby promoted. At the end, what everybody was answered is compared with the database. Exits with 1 when a
+ * promise was broken. Commits wait for the standby, so that nothing may be lost; with `--asynchronous` they do not, and each loss follows a
+ * time in which the standby got nothing. With `--patroni`, Patroni promotes (patroni-pair.ts).
  */
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,7 @@
-/** Two PostgreSQL servers that Patroni keeps as a primary and its synchronous standby, with etcd: Debian's packages `patroni`, `etcd-server` and `postgresql`. */
+/**
+ * Two PostgreSQL servers that Patroni keeps as a primary and its synchronous standby, with etcd: Debian's packages `patroni`, `etcd-server`
+ * and `postgresql`.
+ */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";

@@ -132,7 +132,10 @@ class Run {
     this.models = [...new Map(next.map((state) => [JSON.stringify(inOrder(state)), state])).values()];
   }
 
-  /** The tasks that a step may have locked for a moment; a sweep leaves them for its next pass. A restart or a removal looks at all that the worker holds. */
+  /**
+   * The tasks that a step may have locked for a moment; a sweep leaves them for its next pass. A restart or a removal looks at all that the
+   * worker holds.
+   */
   private lockedBy(step: Step): string[] {
     if ("task" in step) return [step.task];
     if (step.kind === "claim")

@@ -26,7 +26,10 @@ interface Task {
   key: string | null;
   lease: string | null;
   worker: string | null;
-  /** The worker of its last attempt that came to nothing: the router takes another one where it can. Without `allowFallback`, the worker that it is kept to. */
+  /**
+   * The worker of its last attempt that came to nothing: the router takes another one where it can. Without `allowFallback`, the worker
+   * that it is kept to.
+   */
   tried: string | null;
   /** It has waited for longer than it may without a start. */
   isTooOld: boolean;
@@ -271,7 +274,10 @@ function isKeyFree({ tasks }: Model, { asked: { concurrencyKey } }: Task): boole
   );
 }
 
-/** A claim gets the first tasks of the queue that its worker may have, of each concurrency key one; others that claim or lease meanwhile may leave it fewer. */
+/**
+ * A claim gets the first tasks of the queue that its worker may have, of each concurrency key one; others that claim or lease meanwhile may
+ * leave it fewer.
+ */
 function claims(
   model: Model,
   name: string,
@@ -369,7 +375,10 @@ function note(before: Model, lease: Lease, status: Ending): Model {
   return model;
 }
 
-/** Every lease that is overdue ends, and every task that nobody started in time; one that is being worked on may be left alone, hence several outcomes. */
+/**
+ * Every lease that is overdue ends, and every task that nobody started in time; one that is being worked on may be left alone, hence
+ * several outcomes.
+ */
 function sweeps(model: Model, amid: Set<string> | null): Model[] {
   const overdue = Object.entries(model.leases).filter(([, lease]) => lease.status === "active" && lease.overdue);
   let states = [model];
@@ -393,7 +402,10 @@ function sweeps(model: Model, amid: Set<string> | null): Model[] {
   return states;
 }
 
-/** Workers with room; when nobody interferes, only the best: one that did not try the task last, then one that already holds a lease (all tasks share a context, so it is warm), then most free slots. */
+/**
+ * Workers with room; when nobody interferes, only the best: one that did not try the task last, then one that already holds a lease (all
+ * tasks share a context, so it is warm), then most free slots.
+ */
 function choices(model: Model, task: Task, anyWithRoom: boolean): string[] {
   const rated = Object.entries(model.workers)
     .filter(([id]) => isAwake(model, id) && !isKeptFrom(task, id))

@@ -106,8 +106,8 @@ describe("many creations in a set", () => {
       wanted({}, key),
     ];
     sent.splice(5, 0, wanted({}, other), wanted({ prompt: "Another." }, other));
-    // The database refuses this one, which would not get past the schema. The requests of its set are then sent again one after the other, so that the
-    // first of the two with the other key still makes the task.
+    // The database refuses this one, which would not get past the schema. The requests of its set are then sent again one after the other,
+    // so that the first of the two with the other key still makes the task.
     sent.splice(9, 0, { ...wanted(), request: { ...request(), priority: 2 ** 40 } });
     const outcomes = await createTasks(db, NOBODY, sent, check);
     const kinds = outcomes.map((each) => (each.status === "rejected" ? each.reason : each.value.isNew));

@@ -36,7 +36,10 @@ export interface ReplicatedPair {
   promote(): Promise<void>;
   /** Starts a server that was stopped as it was, as an operator does who knows nothing of the promotion. */
   startAgain(which: number): Promise<void>;
-  /** Makes the other server a standby of the primary, from a fresh copy, and waits until it follows; by `synchronous`, commits wait for it from then on. */
+  /**
+   * Makes the other server a standby of the primary, from a fresh copy, and waits until it follows; by `synchronous`, commits wait for it
+   * from then on.
+   */
   makeStandby(synchronous: boolean): Promise<void>;
   /** Holds back what the standby gets, or lets it go on. */
   holdReplication(isHeld: boolean): Promise<void>;

@@ -1,4 +1,7 @@
-/** Connects a worker: a name, a CLI, labels and an account where it has them, and the line to paste on its machine, with a key that is made for it. */
+/**
+ * Connects a worker: a name, a CLI, labels and an account where it has them, and the line to paste on its machine, with a key that is made
+ * for it.
+ */
 import { useState } from "preact/hooks";
 import type { Worker } from "../../../client/index.ts";
 import { CopyButton } from "../../parts/copy.tsx";
