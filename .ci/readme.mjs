@@ -1,5 +1,6 @@
 /**
- * Runs every ```sh block of README.md and then of the pages in docs/, in order and as written, and compares what it prints with the ```json block that follows it.
+ * Runs every ```sh block of README.md and then of the pages in docs/, in order and as written, and compares what it prints with the
+ * ```json block that follows it.
  * In the shown JSON, a UUID stands for any UUID, a number of 13 digits for any time, and "…" for any string; all else is to the letter.
  * The block with `npm start` runs in the background until the next block that installs, starts or migrates. After one that only installed, the
  * service is started again for the blocks that call it.

@@ -1,16 +1,17 @@
 /**
  * The console: pages for people, in the browser. It knows the service only through its client (`src/client/`).
  *
- * A page is one file in `pages/`: its default export is a component (`page-props.ts`), which shows a `<main>` with one `<h1 tabIndex={-1}>`. To add one:
- * 1. Write `pages/<name>.tsx`. `useSnapshot` reads its data, and reads it again when an event says that it has changed (`use-snapshot.ts`). Filters are in
- *    the address: `place.value.query`, `go(addressOf(…))` (`router.ts`). What keys do on it: `useKeys` (`keys.ts`).
+ * A page is one file in `pages/`: its default export is a component (`page-props.ts`), which shows a `<main>` with one
+ * `<h1 tabIndex={-1}>`. To add one:
+ * 1. Write `pages/<name>.tsx`. `useSnapshot` reads its data, and reads it again when an event says that it has changed (`use-snapshot.ts`).
+ *    Filters are in the address: `place.value.query`, `go(addressOf(…))` (`router.ts`). What keys do on it: `useKeys` (`keys.ts`).
  * 2. Name it in `pages.ts`, with its letter and who may see it.
  * 3. Write its texts as `texts/en/<name>.ts` and `texts/uk/<name>.ts`, and name these in `texts/en.ts` and `texts/uk.ts`.
  * 4. Its styles, where the common ones do not do, are a file in `styles/`, named in `styles.css`.
  *
- * Buttons that change something are shown where `may(…)` allows it (`session.ts`), ask by `confirm` (`parts/confirm.tsx`) where that cannot be undone,
- * and tell what came of it by `tell` or `tellFault` (`parts/notice.tsx`). All that a model or a user wrote is shown as text: the page has a policy that
- * refuses any script, style, image and frame of another origin, and any text that would become HTML.
+ * Buttons that change something are shown where `may(…)` allows it (`session.ts`), ask by `confirm` (`parts/confirm.tsx`) where that cannot
+ * be undone, and tell what came of it by `tell` or `tellFault` (`parts/notice.tsx`). All that a model or a user wrote is shown as text: the
+ * page has a policy that refuses any script, style, image and frame of another origin, and any text that would become HTML.
  */
 import { render } from "preact";
 import { keepTime } from "./clock.ts";

@@ -37,7 +37,8 @@ const RUNS: Record<string, Record<string, Run>> = {
 };
 
 /**
- * How each prints an answer, as JavaScript. Where Claude goes on with a session, it gives the session a new name, and says what all of its runs have cost:
+ * How each prints an answer, as JavaScript. Where Claude goes on with a session, it gives the session a new name, and says what all of its runs
+ * have cost:
  * here 0.25 dollars more each time.
  */
 const TELLERS: Record<string, string> = {
