@@ -38,8 +38,7 @@ const RUNS: Record<string, Record<string, Run>> = {
 
 /**
  * How each prints an answer, as JavaScript. Where Claude goes on with a session, it gives the session a new name, and says what all of its runs
- * have cost:
- * here 0.25 dollars more each time.
+ * have cost: here 0.25 dollars more each time.
  */
 const TELLERS: Record<string, string> = {
   claude: `[{ type: "result", subtype: "success", result: text, ...(resumed && { session_id: resumed + ".1", total_cost_usd: totalOf(resumed) }) }]`,
