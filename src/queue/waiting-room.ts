@@ -7,7 +7,7 @@ import { kindsDueSince } from "./newly-due.ts";
 import { type LineMember, type Seeker, WaitingLine } from "./waiting-line.ts";
 import { changedWorkers, type WorkerSnapshot } from "./worker-snapshot.ts";
 
-/** How often to look without being notified. Where notifications get lost, as behind PgBouncer, news takes about so long; 2 s at most are promised. */
+/** How often to look without being notified. Where notifications get lost, as behind PgBouncer, news takes about so long; 2 s are promised. */
 const LOOK_EVERY_MS = 1_000;
 /**
  * How far a look goes back behind the look before it. A task has the time of its statement, which commits later. The looks of the timer go back
