@@ -181,8 +181,8 @@ export async function startService(config: Config, log: Logger): Promise<Service
     };
     createApp(deps, app);
     startup.succeed();
-    const rooms = [eventHub, resultWaiters, waitingRoom];
-    started.push(() => drain(http, rooms));
+    const waits = [eventHub, resultWaiters, waitingRoom];
+    started.push(() => drain(http, waits));
     return { port, stop: () => stop(config.drainMs) };
   } catch (error) {
     await stop();

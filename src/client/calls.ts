@@ -1720,7 +1720,7 @@ export type RemoveWorkerArgs = {
 export type ReplayTaskArgs = {
   /** The task's id. */
   id: string;
-  /** Fields of a creation, in place of the old task's own. */
+  /** Fields of a creation, in place of the old task's own; null takes a field away. */
   changes?: {
     [name: string]: unknown;
   } | null | undefined;

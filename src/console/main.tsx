@@ -25,7 +25,7 @@ import { followLanguage, loadTexts, numberText } from "./texts.ts";
 
 const app = document.getElementById("app");
 if (!app) throw new Error("The page has no place for the console.");
-// The page's file comes while the service is asked who the reader is. Where it does not come, the page says so when it is to be shown.
+// The page's file is loaded while the service is asked who the reader is. A failure is shown later, in the page's place.
 const { page, id } = place.value;
 const first = pageAt(page);
 if (first) loaderOf(first, id)().catch(() => {});
@@ -38,6 +38,6 @@ keepLive();
 app.replaceChildren();
 render(<Shell />, app);
 const opening = openSession();
-// The first number that it formats takes a browser 10 ms and more: meanwhile the service answers.
+// Formatting the first number takes a browser 10 ms or more: it does that while the service answers.
 numberText(0);
 await opening;

@@ -9,7 +9,7 @@ import { retryMsOf } from "./retry.ts";
 
 const STORED = "bloom.key";
 const STORED_WHO = "bloom.who";
-/** For how long a tab that is loaded again takes who it is from its storage. A key that was revoked meanwhile is refused by the first call. */
+/** How long a reloaded tab trusts the stored identity. A key that was revoked meanwhile is refused by the first call. */
 const KNOWN_MS = 600_000;
 /** How long a new tab waits for another one to tell the key before it shows the form. A key that comes later logs in too. */
 const NEIGHBOURS_MS = 150;

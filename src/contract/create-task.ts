@@ -17,7 +17,7 @@ import { optional, present } from "./fields.ts";
 /** The body of a replay: `changes` are fields of a creation that replace the old task's fields. */
 export const replayTask = z.object({
   changes: optional(z.record(z.string(), z.unknown())).describe(
-    "Fields of a creation, in place of the old task's own.",
+    "Fields of a creation, in place of the old task's own; null takes a field away.",
   ),
 });
 
@@ -59,8 +59,14 @@ function withDefaults<Fields extends Given>(given: Fields): Filled<Fields> {
 }
 
 /** The request that created `task`, as a body of a creation; without its idempotency key. */
-export function requestOf(task: TaskRow): Record<string, unknown> {
+function requestOf(task: TaskRow): Record<string, unknown> {
   return Object.fromEntries(REQUESTED_COLUMNS.map((name) => [name, task[name]]));
+}
+
+/** The body of a creation that repeats `task` with `changes`. A change that is null takes the field away, as if it had not been sent. */
+export function repeated(task: TaskRow, changes: object): Record<string, unknown> {
+  const body = Object.entries({ ...requestOf(task), ...changes });
+  return Object.fromEntries(body.filter(([, value]) => value !== null));
 }
 
 function delaysOf({ max_attempts: _attempts, ...delays }: z.output<typeof retry>) {

@@ -50,7 +50,10 @@ const matching = ({ status, account, q }: WorkerFilter) =>
     q === undefined ? undefined : sql`strpos(lower(${workers.id}), lower(${q}::text)) > 0`,
   );
 
-/** When the worker was last marked offline because it was silent. A worker that stops says so, and was heard of after that. */
+/**
+ * When the worker was last marked offline because it was silent. A worker that stops says so, which is a later sign of life: it
+ * does not count as lost.
+ */
 const silentSince = sql`(select ${auditLogs.timestamp} from ${auditLogs}
   where ${auditLogs.entity_id} = ${workers.id} and ${auditLogs.action} = 'worker_offline' order by ${auditLogs.seq} desc limit 1)`;
 /** Without `offset 0`, PostgreSQL estimates `silentSince` for every worker, and then compiles the query (JIT). */

@@ -5,8 +5,8 @@ import {
   type CreateTask,
   createTask as creation,
   ignoredFields,
+  repeated,
   type replayTask,
-  requestOf,
 } from "../contract/create-task.ts";
 import { creationKey, idempotencyKey } from "../contract/creation-fields.ts";
 import { taskRecord } from "../contract/task-record.ts";
@@ -60,7 +60,7 @@ export function replay(results: ResultAnswers, callbacks: Callbacks) {
     const { db, params, body } = call;
     const { changes = {} } = body();
     const old = await getTask(db, params.id);
-    const task = parseBody(creation, { body: { ...requestOf(old), ...changes } });
+    const task = parseBody(creation, { body: repeated(old, changes) });
     const beside = Object.keys(call.request.body ?? {}).filter((field) => field !== "changes");
     await createAs(
       call,

@@ -41,14 +41,14 @@ export const leaveConnections =
   };
 
 /**
- * Takes no new connections, gives the requests in flight up to 10 s to end, and then cuts them off. Those that wait in `rooms` are
- * answered only then, since they would ask again at once.
+ * Takes no new connections, gives the requests in flight up to 10 s to end, and then cuts them off. Those who wait in `waits` are
+ * answered only after the server takes no new connections: answered before, their clients would ask again at once.
  */
-export async function drain(server: Server, rooms: { close(): void }[] = []): Promise<void> {
+export async function drain(server: Server, waits: { close(): void }[] = []): Promise<void> {
   await nextQuietTurn(server);
   const ended = new AbortController();
   const closed = new Promise<void>((resolve) => server.close(() => resolve())).finally(() => ended.abort());
-  for (const room of rooms) room.close();
+  for (const wait of waits) wait.close();
   const tooLate = delay(DRAIN_MS, undefined, { signal: ended.signal }).then(
     () => server.closeAllConnections(),
     () => {},
@@ -61,9 +61,8 @@ const QUIET_TURN_MS = 1;
 const QUIET_WITHIN_MS = 2_000;
 
 /**
- * Resolves after a turn of the event loop that was short and brought no connection, or after 2 s. Nothing waits to be read then. A connection that is
- * not accepted yet, and a request that is not read yet, are reset when the server closes; and a proxy that has sent a POST does not send it again.
- * Where twenty programs wait for two cores, no turn is short.
+ * Waits, for 2 s at most, for a short turn of the event loop without a new connection: then nothing is left unread. What is left unread when the
+ * server closes is reset, and a proxy that has sent a POST does not send it again. Where twenty programs wait for two cores, no turn is short.
  */
 async function nextQuietTurn(server: Server): Promise<void> {
   let cameAt = 0;

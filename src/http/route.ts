@@ -44,7 +44,7 @@ export interface RouteFacts {
   plain?: PlainCallName;
   /** The call is refused while the disk is nearly full (refuse-when-disk-full.ts). Completions are not: they are the last that may fail. */
   storesNewWork?: true;
-  /** Monitors make the call every few seconds: traces leave it out where they would begin with it. */
+  /** Monitors make the call every few seconds. It makes no span unless the request has a `traceparent`. */
   isProbe?: true;
   /** What the body and the query are checked by. */
   schema?: z.ZodType;

@@ -69,7 +69,7 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
     });
   });
   server.on("connection", connections.admit);
-  /** When each connection came on which there was no request yet: Node does not count them as idle, and they would keep a closing server open. */
+  /** Connections without a request yet, each with the time when it came. Node does not count them as idle, and they would keep a closing server open. */
   const silent = new Map<Socket, number>();
   server.on("connection", (socket) => {
     silent.set(socket, performance.now());

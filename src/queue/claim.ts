@@ -22,7 +22,7 @@ import {
   SPARE,
 } from "./claim-statement.ts";
 import { withContinuations } from "./continuation.ts";
-import { searchFurther } from "./free-keys.ts";
+import { searchInSteps } from "./free-keys.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 
 /** When others have locked all of them, the next try looks at so many times more. */
@@ -97,7 +97,7 @@ function takeFirst(db: Db, values: ClaimValues): Promise<Claimed> {
     amongAll: () => transition(() => amongAll(db, values), refuse),
     isCutOff: (found: Claimed) => found.is_cut_off,
   };
-  return searchFurther(search, values.slugs?.length);
+  return searchInSteps(search, values.slugs?.length);
 }
 
 async function refuse(): Promise<never> {

@@ -11,7 +11,7 @@ import {
   mayBeTakenByOneOf,
   ofTaskRow,
 } from "../fleet/matching.ts";
-import { firstOfFreeKeys, searchFurther } from "./free-keys.ts";
+import { firstOfFreeKeys, searchInSteps } from "./free-keys.ts";
 import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** The workers with the same labels, and the room that they have together. */
@@ -78,7 +78,7 @@ export async function findDispatchable(db: Db, limit: number): Promise<string[]>
   const found: string[] = [];
   const keys = new Set<string>();
   const values = { labels: JSON.stringify(labels), limit };
-  const oldest = await searchFurther({
+  const oldest = await searchInSteps({
     inOrder: (lookedAt) => IN_ORDER(db, { ...values, lookedAt }),
     byKey: (mostKeys) => BY_KEY(db, { ...values, mostKeys }),
     amongAll: () => AMONG_ALL(db, values),

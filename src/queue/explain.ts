@@ -42,7 +42,7 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   }
 }
 
-/** For a state that says all, in these words. */
+/** That the task is in its state, in these words. */
 const stateOf = ({ status }: Task, says: string): Reason => ({ says, cause: { code: "in_state", state: status } });
 
 /** The reasons as one text, and for programs. */

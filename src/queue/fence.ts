@@ -68,9 +68,9 @@ export const isHeld = ({ status }: Task) => HELD_STATUSES.includes(status);
 /** True when the task has ended: no lease holds it, and it does not wait in the queue. */
 export const hasEnded = ({ status }: Task) => !OPEN_STATUSES.includes(status);
 
-const HELD = HELD_STATUSES.map((status) => `'${status}'`).join(" or ");
+const HELD_IN_WORDS = HELD_STATUSES.map((status) => `'${status}'`).join(" or ");
 
 /** Conflict: no lease holds the task. */
 export function requireHeld(task: Task): void {
-  if (!isHeld(task)) throw new Conflict(`Task status is '${task.status}', expected ${HELD}`);
+  if (!isHeld(task)) throw new Conflict(`Task status is '${task.status}', expected ${HELD_IN_WORDS}`);
 }

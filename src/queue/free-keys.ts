@@ -1,4 +1,4 @@
-/** The first tasks of each concurrency key that nobody holds: a search that costs as much as there are keys, however many tasks wait for each. */
+/** The search for tasks whose concurrency key nobody holds, in three steps. Key by key, it costs as much as there are keys, however many tasks wait for each. */
 
 import { type SQL, sql } from "drizzle-orm";
 import { keyNameOf } from "../db/queued-indexes.ts";
@@ -27,7 +27,7 @@ interface Search<Found> {
  * Searches in the queue's order; where that was cut off, key by key; and where there are too many keys, at all tasks. The bounds are divided by
  * `parts`, the number of agents.
  */
-export async function searchFurther<Found>(
+export async function searchInSteps<Found>(
   { inOrder, byKey, amongAll, isCutOff }: Search<Found>,
   parts = 1,
 ): Promise<Found> {

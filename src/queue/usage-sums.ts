@@ -106,9 +106,9 @@ const LOOKED_AT_TIMES = { ofRange: 20, ofAll: 2 };
 
 /**
  * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most
- * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added. All
- * values are summed up only where the largest sums of all time do not lead to those of the range, as where many values have used nearly the
- * same: 200,000 contexts take half a second.
+ * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added.
+ * First only the values with the largest sums of all time are summed up. If another value might belong to the answer, all values are (0.5 s for
+ * 200,000 contexts).
  */
 export async function usageBy(db: Db, dimension: UsageDimension, range: Range): Promise<UsageSum[]> {
   const isOfAll = range.since === undefined && range.until === undefined;

@@ -166,6 +166,9 @@ describe("POST /api/runtime/llm-tasks", () => {
     const { body: changed, headers } = await replay({ changes }).expect(201);
     expect(changed).toMatchObject({ prompt: "Another.", requires: [], retry: null, max_attempts: 5, priority: 3 });
     expect(headers["x-ignored-fields"]).toBe("urgency");
+    const emptied = { max_attempts: null, priority: null, desired_format: null };
+    const { body: without } = await replay({ changes: emptied }).expect(201);
+    expect(without).toMatchObject({ max_attempts: 3, priority: 0, desired_format: "text", requires: ["gpu"] });
     const { headers: beside } = await replay({ prompt: "Not in changes.", changes: { urgency: 1 } }).expect(201);
     expect(beside["x-ignored-fields"]).toBe("prompt, urgency");
     const { body: keyed } = await replay({}, "the new one").expect(201);

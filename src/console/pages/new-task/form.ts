@@ -64,7 +64,7 @@ export const formOf = ({ policy, limits, ...task }: Task): TaskForm => ({
   max_usd: String(limits?.max_usd ?? ""),
 });
 
-/** The fields of a creation in which the form differs from the old task. A field that was emptied is null, by which the new task has none. */
+/** The fields of a creation in which the form differs from the old task. A field that was emptied is null, which takes it away. */
 export function changesOf(form: TaskForm, old: Task): { [name: string]: unknown } {
   const before = formOf(old);
   const changed = new Set(Object.keys(form).filter((name) => form[name] !== before[name]));
