@@ -139,7 +139,7 @@ export async function checkLabels(db: Db): Promise<Finding[]> {
   return labelled.map(({ requires, tasks, since }) =>
     note(
       `${tasks} task(s) wait for a worker with the label(s) ${requires.join(", ")}, the oldest for ${timeOf(now - since)}: none is online.`,
-      `Start one that has them: \`npm run worker -- --labels ${requires.join(",")}\`. Or cancel these tasks.`,
+      "Start a worker with them (`--labels`), or cancel these tasks.",
     ),
   );
 }

@@ -145,7 +145,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     const line = await page.locator("pre.code").innerText();
     const [, key = "", address = ""] = /RUNTIME_API_KEY=(\S+) CLI=codex .*'(http\S+)' \| sh/.exec(line) ?? [];
     // A shell takes what was filled in as it is.
-    const [given = ""] = line.split("; curl");
+    const [given = ""] = line.slice("(".length).split("; curl");
     const told = execFileSync("sh", ["-c", `${given}; printf '%s|' "$LABELS" "$ACCOUNT"`], { encoding: "utf8" });
     expect(told).toBe("gpu,linux|Olena's account|");
     const worker = createClient({ url, key: () => key });

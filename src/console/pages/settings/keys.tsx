@@ -26,12 +26,15 @@ export function Keys() {
     const role = ROLES.find((each) => each === given.get("role")) ?? "read";
     setMade(await attempt(() => client.createKey({ name: String(given.get("name")), role })));
   };
-  const revoke = async (name: string) => {
-    const { ask, means, action } = words.revoke;
-    if (await confirm({ title: ask(name), body: means, action, isDangerous: true }))
-      await attempt(() => client.revokeKey({ name }));
-  };
   const valid = data?.filter(({ revoked_at }) => revoked_at === null);
+  const revoke = async ({ name, created_at }: Key) => {
+    const { ask, askOlder, askBoth, means, action } = words.revoke;
+    const other = valid?.find((key) => key.name === name && key.created_at !== created_at);
+    const isOlder = other !== undefined && created_at < other.created_at;
+    const title = (other === undefined ? ask : isOlder ? askOlder : askBoth)(name);
+    if (await confirm({ title, body: means, action, isDangerous: true }))
+      await attempt(() => client.revokeKey({ name, ...(isOlder && { older: "true" }) }));
+  };
   return (
     <section class="card" aria-label={words.title}>
       <h2>{words.title}</h2>
@@ -42,13 +45,13 @@ export function Keys() {
         <div class="wide">
           <table class="table dense">
             <tbody>
-              {valid.map(({ name, role, last_used_at }, n) => (
-                <tr key={`${name} ${n}`}>
-                  <th scope="row">{name}</th>
-                  <td>{words.roles[role]}</td>
-                  <td class="soft">{last_used_at === null ? words.unused : <Ago at={last_used_at} />}</td>
+              {valid.map((key) => (
+                <tr key={`${key.name} ${key.created_at}`}>
+                  <th scope="row">{key.name}</th>
+                  <td>{words.roles[key.role]}</td>
+                  <td class="soft">{key.last_used_at === null ? words.unused : <Ago at={key.last_used_at} />}</td>
                   <td class="number">
-                    <button type="button" class="quiet" onClick={() => revoke(name)}>
+                    <button type="button" class="quiet" onClick={() => revoke(key)}>
                       {words.revoke.action}
                     </button>
                   </td>

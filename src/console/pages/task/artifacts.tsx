@@ -61,11 +61,12 @@ export function Artifacts({ artifacts }: { artifacts: SlimArtifact[] }) {
   );
 }
 
+/** Nothing to save has an artifact of a task that ended without an output. */
 function Save({ artifact }: { artifact: SlimArtifact }) {
+  if (artifact.size_bytes === null) return null;
   return (
     <button type="button" class="quiet" onClick={() => saveFile(artifact).catch(tellFault)}>
-      <Icon name="download" /> {texts.value.task.save}{" "}
-      {artifact.size_bytes === null ? "" : bytesText(artifact.size_bytes)}
+      <Icon name="download" /> {texts.value.task.save} {bytesText(artifact.size_bytes)}
     </button>
   );
 }

@@ -39,12 +39,13 @@ export function Connect({ known }: { known: Worker[] }) {
     });
     if (made) setMade(made);
   };
+  const isTaken = made === undefined && known.some(({ id, status }) => id === name && status === "online");
   const connected = known.find(({ id, status }) => id === made?.name && status === "online");
   return (
     <section class="card" aria-label={words.title}>
       <h2>{words.title}</h2>
       <p class="soft">{words.lead}</p>
-      <form class="form-row" onSubmit={make}>
+      <form class="form-row" onSubmit={make} onInput={() => setMade(undefined)}>
         <label class="field">
           {words.name}
           <input
@@ -65,12 +66,7 @@ export function Connect({ known }: { known: Worker[] }) {
         </label>
         <label class="field">
           {words.labels}
-          <input
-            pattern="[A-Za-z0-9._,\- ]*"
-            placeholder="gpu, linux"
-            value={labels}
-            onInput={(event) => setLabels(event.currentTarget.value)}
-          />
+          <input placeholder="gpu, linux" value={labels} onInput={(event) => setLabels(event.currentTarget.value)} />
         </label>
         <label class="field">
           {words.account}
@@ -91,6 +87,7 @@ export function Connect({ known }: { known: Worker[] }) {
           {words.make}
         </button>
       </form>
+      {isTaken && <p>{words.isTaken(name)}</p>}
       <Fault of={failed} />
       {made && (
         <>
@@ -123,10 +120,14 @@ function lineOf({ name, cli, labels, account, key }: Wanted): string {
     RUNTIME_API_KEY: key,
     CLI: cli,
     LABELS: labels
-      .split(/[\s,]+/)
+      .split(",")
+      .map((label) => label.trim())
       .filter(Boolean)
       .join(","),
     ACCOUNT: account.trim(),
-  }).flatMap(([variable, value]) => (value ? [`${variable}=${PLAIN.test(value) ? value : quoted(value)}`] : []));
-  return `export ${given.join(" ")}; curl -fsS${header} ${quoted(script)} | sh && nohup ~/.bloom-worker/run.sh > ~/.bloom-worker/worker.log 2>&1 &`;
+  }).flatMap(([variable, value]) =>
+    value === undefined ? [] : [`${variable}=${PLAIN.test(value) ? value : quoted(value)}`],
+  );
+  // In a shell of its own, with the empty ones: what one line sets, a later one must not find.
+  return `(export ${given.join(" ")}; curl -fsS${header} ${quoted(script)} | sh && nohup ~/.bloom-worker/run.sh > ~/.bloom-worker/worker.log 2>&1 &)`;
 }

@@ -40,6 +40,7 @@ export const workers = {
     pasteKey: "It holds a key that can do nothing but this worker’s work, and is shown only now.",
     local: (host: string) =>
       `It calls ${host}, so it works on this machine alone. For another machine, open this page at an address that it reaches.`,
+    isTaken: (name: string) => `A worker named ${name} is online already. The line would replace it.`,
     waits: (name: string) => `Waiting for ${name}…`,
   },
 };
