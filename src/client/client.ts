@@ -18,10 +18,11 @@ export function createClient(options: ClientOptions): Client {
     name,
     async (args: Args = {}, { headers, signal }: Options<string> = {}) => {
       const { address, others } = fillIn(path, args);
-      const hasBody = method !== "GET" && bytes !== "sent" && Object.keys(others).length > 0;
+      const hasQuery = method === "GET" || method === "DELETE";
+      const hasBody = !hasQuery && bytes !== "sent" && Object.keys(others).length > 0;
       const response = await send({
         method,
-        path: method === "GET" ? address + queryOf(others) : address,
+        path: hasQuery ? address + queryOf(others) : address,
         headers: {
           ...(bytes !== "answered" && { Accept: "application/json" }),
           ...(hasBody && { "Content-Type": "application/json" }),

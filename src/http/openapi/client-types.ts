@@ -29,6 +29,11 @@ export function clientTypesOf({ paths, components }: Document): string {
 }
 
 const addressOf = (call: Operation & { path: string; method: string }) => {
+  // The client sends the arguments of a GET and a DELETE in the query, and those of others in the body.
+  const misplaced = /^(get|delete)$/.test(call.method)
+    ? call.requestBody
+    : call.parameters?.find((each) => each.in === "query");
+  if (misplaced) throw new Error(`The client cannot send what ${call.operationId} takes.`);
   const bytes = call.requestBody?.content["*/*"] ? ', "sent"' : givesBytes(call) ? ', "answered"' : "";
   return `  ${call.operationId}: ["${call.method.toUpperCase()}", "${call.path}"${bytes}],\n`;
 };
