@@ -100,9 +100,9 @@ export const llmTasks = pgTable(
     index("llm_tasks_queued_by_agent")
       .on(labelKeyOf(task.requires), task.agent_slug, dueOf(task), turnOf(task), task.id)
       .where(sql`${task.status} = 'queued'`),
-    // queue/free-keys.ts: the first tasks of each agent's concurrency keys
-    index("llm_tasks_queued_by_agent_and_key")
-      .on(labelKeyOf(task.requires), task.agent_slug, keyNameOf(task), dueOf(task), turnOf(task), task.id)
+    // queue/claim-statement.ts: the first tasks of each concurrency key
+    index("llm_tasks_queued_by_labels_and_key")
+      .on(labelKeyOf(task.requires), keyNameOf(task), dueOf(task), turnOf(task), task.id)
       .where(sql`${task.status} = 'queued'`),
     // queue/newly-due.ts: tasks that are new or due lately; and queue/claim-statement.ts: the first tasks of a context
     index("llm_tasks_queued_lately").on(takeableFrom(task)).where(sql`${task.status} = 'queued'`),

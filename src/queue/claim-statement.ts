@@ -3,16 +3,15 @@ import type { LeasedTask } from "../contract/record-types.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Drain, Rest } from "../db/json-types.ts";
-import { takeableFrom } from "../db/queued-indexes.ts";
+import { keyNameOf, takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
-import { isDrained, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork } from "../fleet/matching.ts";
+import { isDrained, labelKey, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork } from "../fleet/matching.ts";
 import { isQuiet } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
-import { isKeyFree, takesKey } from "./concurrency-key.ts";
-import { firstOfFreeKeys } from "./free-keys.ts";
+import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 import { isDue, taskBytes } from "./tasks.ts";
@@ -29,6 +28,10 @@ const CLAIM_BYTES = 16_000_000;
 
 /** How many more tasks are looked at than the worker has room for, since other claims may have locked the oldest. */
 export const SPARE = 8;
+/** After so many more tasks, a claim stops, and looks key by key. */
+export const LOOKED_AT = 200;
+/** With more keys than these, tasks are not looked for key by key: a key costs as much as ten tasks that are passed over. */
+const MOST_KEYS = sql.raw("1000");
 
 export type ClaimValues = {
   workerId: string;
@@ -42,10 +45,9 @@ export type ClaimValues = {
   leaseIds: string[];
   entryIds: string[];
 };
-/** How many more tasks are looked at because their keys may be held. */
-type InOrder = ClaimValues & { lookedAt: number };
-type ByKey = ClaimValues & { mostKeys: number };
-const given = (name: keyof InOrder | keyof ByKey) => sql.placeholder(name);
+/** How many more tasks are looked at because their keys may be held; null: all. */
+type Bounded = ClaimValues & { lookedAt: number | null };
+const given = (name: keyof Bounded) => sql.placeholder(name);
 const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
@@ -53,22 +55,35 @@ const mayHave = mayClaim(ofTaskRow, own);
 const order = queueOrder(own("warm"));
 const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;
 
-/** A set of labels, and an agent where some are asked for. */
-type Part = { labelSet: SQL; slug?: SQL };
-const ofAllAgents = (tasks: (part: Part) => SQL) =>
-  sql`select oldest.* from sets cross join lateral (${tasks({ labelSet: sql`sets.key` })}) as oldest`;
-const ofSomeAgents = (tasks: (part: Part) => SQL) =>
-  sql`select oldest.* from sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked
-      cross join lateral (${tasks({ labelSet: sql`sets.key`, slug: sql`asked.slug` })}) as oldest`;
-const wanted = ({ labelSet, slug }: Part) => ({
-  labelSet,
-  condition: slug ? sql`agent_slug = ${slug} and ${mayHave}` : mayHave,
-  limit: window,
-});
-const inOrder = (part: Part) => oldestOf(orderColumns, { ...wanted(part), lookedAt });
-const amongAll = (part: Part) => oldestOf(orderColumns, wanted(part));
-const mostKeys = sql`${given("mostKeys")}::int`;
-const byKey = (part: Part) => firstOfFreeKeys(orderColumns, { ...part, condition: mayHave, limit: window, mostKeys });
+const ofAllAgents = sql`select oldest.* from sets cross join lateral (
+        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: mayHave, limit: window, lookedAt })}
+      ) as oldest`;
+const ofSomeAgents = sql`select oldest.* from sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
+        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: sql`agent_slug = asked.slug and ${mayHave}`, limit: window, lookedAt })}
+      ) as oldest`;
+
+const keyName = keyNameOf(llmTasks);
+const nextKey = (after: SQL) => sql`(select ${keyName} from ${llmTasks}
+            where status = 'queued' and ${labelKey} = sets.key${after} order by ${keyName} limit 1)`;
+const ofFreeKeys = sql`select oldest.* from sets cross join lateral (
+        with recursive keys as (
+          select ${nextKey(sql``)} as name
+          union all
+          select ${nextKey(sql` and ${keyName} > keys.name`)} from keys where name is not null
+        ), known as materialized (
+          select name from keys where name is not null limit ${MOST_KEYS} + 1
+        )
+        select first.* from known cross join lateral (
+          ${oldestOf(orderColumns, {
+            labelSet: sql`sets.key`,
+            condition: sql`${keyName} = known.name and ${mayHave}`,
+            limit: sql`(case when known.name = '' then ${window} else 1 end)`,
+          })}
+        ) as first
+        where known.name not in (${heldKeys})
+        -- With more keys than that, one row says that the search was cut off.
+        union all (select null, null, null, null, null, true from known offset ${MOST_KEYS})
+      ) as oldest`;
 
 export interface Claimed {
   leased: LeasedTask[];
@@ -147,12 +162,11 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
     ) as leased, (select json_agg(now - takeable_from) from picked) as waited_ms
     from self`,
   );
-/** Take what comes first, and nothing where more than `lookedAt` tasks of held keys stand before it. */
-export const CLAIM = claimOf<InOrder>("claim", ofAllAgents(inOrder));
-export const CLAIM_OF_AGENTS = claimOf<InOrder>("claim_of_agents", ofSomeAgents(inOrder));
-/** Take what comes first, looking for the first tasks of each free key, and nothing where there are more than `mostKeys` keys. */
-export const CLAIM_BY_KEY = claimOf<ByKey>("claim_by_key", ofAllAgents(byKey));
-export const CLAIM_OF_AGENTS_BY_KEY = claimOf<ByKey>("claim_of_agents_by_key", ofSomeAgents(byKey));
-/** Take what comes first, however many tasks of held keys stand before it. */
-export const CLAIM_AMONG_ALL = claimOf<ClaimValues>("claim_among_all", ofAllAgents(amongAll));
-export const CLAIM_OF_AGENTS_AMONG_ALL = claimOf<ClaimValues>("claim_of_agents_among_all", ofSomeAgents(amongAll));
+/** Takes what comes first, and nothing where more than `lookedAt` tasks of held keys stand before it. */
+export const CLAIM = claimOf<Bounded>("claim", ofAllAgents);
+export const CLAIM_OF_AGENTS = claimOf<Bounded>("claim_of_agents", ofSomeAgents);
+/**
+ * Takes what comes first, looking for the first tasks of each free key, and nothing where there are too many keys. It costs as much as there are keys,
+ * however many tasks wait for each.
+ */
+export const CLAIM_OF_FREE_KEYS = claimOf<ClaimValues>("claim_of_free_keys", ofFreeKeys);

@@ -12,17 +12,14 @@ import { workerNotFound } from "../fleet/workers.ts";
 import { runAfterCommit } from "./after-commit.ts";
 import {
   CLAIM,
-  CLAIM_AMONG_ALL,
-  CLAIM_BY_KEY,
   CLAIM_OF_AGENTS,
-  CLAIM_OF_AGENTS_AMONG_ALL,
-  CLAIM_OF_AGENTS_BY_KEY,
+  CLAIM_OF_FREE_KEYS,
   type Claimed,
   type ClaimValues,
+  LOOKED_AT,
   SPARE,
 } from "./claim-statement.ts";
 import { withContinuations } from "./continuation.ts";
-import { searchInSteps } from "./free-keys.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 
 /** When others have locked all of them, the next try looks at so many times more. */
@@ -81,23 +78,16 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
   return areMore ? claimWithin(db, caller, request, spare * WIDER) : claimed;
 }
 
-const ofAllAgents = { inOrder: CLAIM, byKey: CLAIM_BY_KEY, amongAll: CLAIM_AMONG_ALL };
-const ofSomeAgents = {
-  inOrder: CLAIM_OF_AGENTS,
-  byKey: CLAIM_OF_AGENTS_BY_KEY,
-  amongAll: CLAIM_OF_AGENTS_AMONG_ALL,
-};
-
-/** Takes what comes first, usually in one statement; where tasks of held keys stand before all others, in more. */
-function takeFirst(db: Db, values: ClaimValues): Promise<Claimed> {
-  const { inOrder, byKey, amongAll } = values.slugs ? ofSomeAgents : ofAllAgents;
-  const search = {
-    inOrder: (lookedAt: number) => transition(() => inOrder(db, { ...values, lookedAt }), refuse),
-    byKey: (mostKeys: number) => transition(() => byKey(db, { ...values, mostKeys }), refuse),
-    amongAll: () => transition(() => amongAll(db, values), refuse),
-    isCutOff: (found: Claimed) => found.is_cut_off,
-  };
-  return searchInSteps(search, values.slugs?.length);
+/**
+ * Takes what comes first, usually in one statement. Where tasks of held keys stand before all others, a second one looks key by key; with more than 1,000
+ * keys, a third looks at everything. With `agent_slugs`, the second already looks at everything.
+ */
+async function takeFirst(db: Db, values: ClaimValues): Promise<Claimed> {
+  const take = (lookedAt: number | null) =>
+    transition(() => (values.slugs ? CLAIM_OF_AGENTS : CLAIM)(db, { ...values, lookedAt }), refuse);
+  let found = await take(LOOKED_AT);
+  if (found.is_cut_off && !values.slugs) found = await transition(() => CLAIM_OF_FREE_KEYS(db, values), refuse);
+  return found.is_cut_off ? take(null) : found;
 }
 
 async function refuse(): Promise<never> {

@@ -33,7 +33,7 @@ interface Wanted {
   condition: SQL;
   /** How many are wanted in each of the two orders. */
   limit: SQL;
-  /** How many tasks with `condition` are looked at for those whose key nobody holds; without it, as many as it takes. */
+  /** How many tasks with `condition` are looked at for those whose key nobody holds; null in SQL: as many as it takes. */
   lookedAt?: SQL;
 }
 
@@ -43,16 +43,15 @@ interface Wanted {
  * `lookedAt`, the last task that is looked at is always in the result, marked `is_cut_off`, even where its key is held.
  */
 export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
-  const first = (dueCondition: SQL, order: SQL, place: SQL) => {
+  const first = (dueCondition: SQL, order: SQL) => {
     const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${labelSet} and ${dueCondition} and ${condition}`;
     if (!lookedAt)
       return sql`(select ${columns}, false as is_cut_off ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
-    // With the order in columns of its own, PostgreSQL knows that it need not sort, and stops at the last task that is wanted.
-    return sql`(select ${columns}, looked_at = ${lookedAt} as is_cut_off from (
-          select ${columns}, ${due} as due, ${turn} as turn, row_number() over (order by ${order}) as looked_at ${found} order by ${order} limit ${lookedAt}
-        ) as ${llmTasks} where ${isKeyFree} or looked_at = ${lookedAt} order by ${place} limit ${limit})`;
+    return sql`(select ${columns}, is_cut_off from (
+          select *, row_number() over (order by ${order}) = ${lookedAt} as is_cut_off ${found} order by ${order} limit ${lookedAt}
+        ) as ${llmTasks} where ${isKeyFree} or is_cut_off order by ${order} limit ${limit})`;
   };
-  const atOnce = first(sql`${due} = 0`, queueOrder(), sql`turn, id`);
-  const later = first(sql`${due} > 0 and ${due} <= ${nowMs}`, sql`${due}, ${queueOrder()}`, sql`due, turn, id`);
+  const atOnce = first(sql`${due} = 0`, queueOrder());
+  const later = first(sql`${due} > 0 and ${due} <= ${nowMs}`, sql`${due}, ${queueOrder()}`);
   return sql`${atOnce} union all ${later}`;
 }

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomInt, randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
@@ -30,6 +30,22 @@ it("a task's size is that of its request as JSON, whatever the prompt is made of
   expect(bytesInJson(everyUnit)).toBe(Buffer.byteLength(JSON.stringify(everyUnit)) - 2);
   const pairs = "\u{10000}\u{10ffff}\ud800\ud800\udc00\udc00\ud800";
   expect(bytesInJson(pairs)).toBe(Buffer.byteLength(JSON.stringify(pairs)) - 2);
+});
+
+it("a task may have all labels, the longest agent and the longest concurrency key at once, which indexes hold together", async () => {
+  // Characters of three bytes that do not compress.
+  const long = () => String.fromCharCode(...Array.from({ length: 256 }, () => 0x4e00 + randomInt(20_000)));
+  const labels = (of: string) => Array.from({ length: 100 }, (_, n) => `${of}${n}`.padEnd(128, "x"));
+  const policy = { required_labels: labels("b") };
+  const asked = request({
+    requires: labels("a"),
+    policy,
+    agent_slug: long(),
+    concurrency_key: long(),
+    not_before: 1,
+    priority: 9,
+  });
+  expect((await createTask(db, NOBODY, asked)).task.requires).toHaveLength(200);
 });
 
 describe("the same creation again", () => {

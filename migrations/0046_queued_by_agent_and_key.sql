@@ -1,2 +1,0 @@
-DROP INDEX "llm_tasks_queued_by_labels_and_key";--> statement-breakpoint
-CREATE INDEX "llm_tasks_queued_by_agent_and_key" ON "llm_tasks" USING btree (bloom_runtime.label_key("requires"),"agent_slug",coalesce("concurrency_key", ''),coalesce(greatest("not_before", "retry_at"), 0),("created_at" - "priority" * 60000::bigint),"id") WHERE "llm_tasks"."status" = 'queued';
