@@ -50,6 +50,7 @@ import { workRoutes } from "./http/work-routes.ts";
 import { workerRoutes } from "./http/worker-routes.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import { createMeters } from "./metrics/meters.ts";
+import { openAttention } from "./queue/attention.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import { openLiveFollowers } from "./queue/live-followers.ts";
 import { openOverview } from "./queue/overview.ts";
@@ -142,7 +143,7 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...eventRoutes(deps.eventHub, streams),
     ...configRoutes(settings, membridge),
     ...bulkRoutes(callbacks),
-    ...recordRoutes(stats, openOverview(db, stats)),
+    ...recordRoutes(stats, openOverview(db, stats), openAttention(db)),
     ...artifactRoutes(store, log),
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,

@@ -2,12 +2,14 @@ import { Refused } from "../client/index.ts";
 
 const FIRST_MS = 2_000;
 const LONGEST_MS = 60_000;
+/** A proxy may ask for any time; a timer of more than 24 days would end at once. */
+const LONGEST_ASKED_MS = 3_600_000;
 
 /** In how many milliseconds a reading that failed is tried again by itself, after so many failures in a row; undefined: it would be refused again. */
 export function retryMsOf(fault: unknown, failures: number): number | undefined {
   if (fault instanceof Refused) {
     if (fault.status < 500 && fault.status !== 429) return undefined;
-    if (fault.retryAfterSeconds !== undefined) return fault.retryAfterSeconds * 1_000;
+    if (fault.retryAfterSeconds !== undefined) return Math.min(LONGEST_ASKED_MS, fault.retryAfterSeconds * 1_000);
   }
   return Math.min(LONGEST_MS, FIRST_MS * 2 ** failures);
 }

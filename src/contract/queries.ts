@@ -88,7 +88,12 @@ export const livePosition = z.object({
     .describe("The position behind which the answer begins; 0 where it is not given."),
 });
 const day = (what: string) =>
-  query(z.iso.date("must be a day, as 2026-01-31")).describe(`${what} In UTC, as \`2026-01-31\`.`);
+  query(
+    z.iso
+      .date("must be a day, as 2026-01-31")
+      // PostgreSQL has no year 0.
+      .refine((text) => text >= "0001-01-01", "must be a day since the year 1"),
+  ).describe(`${what} In UTC, as \`2026-01-31\`.`);
 /** By what usage is summed up, and of which days (UTC). */
 export const usageFilter = z
   .object({

@@ -82,9 +82,9 @@ const FAULTS: [code: RegExp, fault: Fault][] = [
   ],
   // A serialization failure or a deadlock that repeating did not end.
   [/^40001$|^40P01$/, OVERTAKEN],
-  // The database no longer lets the service in: the password changed, a right was revoked, or the database was renamed.
+  // The database no longer lets the service in: the password changed, the database was renamed, or it takes no connections (55000).
   [
-    /^28\w{3}$|^3D000$/,
+    /^28\w{3}$|^3D000$|^55000$/,
     {
       status: 503,
       sentence: "The database does not let this service in. The operator has to see to it.",

@@ -1,13 +1,12 @@
 import { z } from "zod";
 import { statsAnswer, usageSum } from "../contract/answers.ts";
-import { type OverviewNumbers, overviewAnswer } from "../contract/overview.ts";
+import { type Attention, type OverviewNumbers, overviewAnswer } from "../contract/overview.ts";
 import * as queries from "../contract/queries.ts";
 import type { Stats } from "../contract/record-types.ts";
 import { auditRecord, leaseRecord } from "../contract/records.ts";
 import { slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { openPage } from "../db/pages.ts";
-import { readAttention } from "../queue/attention.ts";
 import { auditEntries } from "../queue/audit-list.ts";
 import { leasesIn } from "../queue/leases.ts";
 import { tasks } from "../queue/task-list.ts";
@@ -19,7 +18,11 @@ import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";
 const RUNS = 50;
 
 /** `/api/runtime/…`: what was done, to look at. */
-export function recordRoutes(stats: () => Promise<Stats>, overview: () => Promise<OverviewNumbers>): Route[] {
+export function recordRoutes(
+  stats: () => Promise<Stats>,
+  readNumbers: () => Promise<OverviewNumbers>,
+  readAttention: () => Promise<Attention>,
+): Route[] {
   return [
     route({
       name: "listLeases",
@@ -79,8 +82,8 @@ export function recordRoutes(stats: () => Promise<Stats>, overview: () => Promis
       path: "/api/runtime/overview",
       access: READERS,
       answers: { 200: { means: "How the work goes. Its numbers may be a few seconds old.", json: overviewAnswer } },
-      handle: async ({ response, db }) => {
-        const [numbers, attention] = await Promise.all([overview(), readAttention(db)]);
+      handle: async ({ response }) => {
+        const [numbers, attention] = await Promise.all([readNumbers(), readAttention()]);
         response.json({ ...numbers, ...attention });
       },
     }),

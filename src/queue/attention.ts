@@ -10,8 +10,27 @@ const ACCOUNTS = 50;
 const WORKERS_OF_EACH_KIND = 5;
 const FAILURES = 6;
 
-/** Reads what somebody may have to do something about. It is never old: who has just mended something sees that. */
-export async function readAttention(db: Db): Promise<Attention> {
+/**
+ * Gives a function that reads what somebody may have to do something about. Callers share a reading, which begins after each of them has asked: who has
+ * just mended something sees that, and many callers cost two readings.
+ */
+export function openAttention(db: Db): () => Promise<Attention> {
+  let running: Promise<unknown> = Promise.resolve();
+  let next: Promise<Attention> | undefined;
+  const begin = () => {
+    next = undefined;
+    const reading = readAttention(db);
+    // Its callers get a failure; the next reading does not depend on it.
+    running = reading.catch(() => {});
+    return reading;
+  };
+  return () => {
+    next ??= running.then(begin);
+    return next;
+  };
+}
+
+async function readAttention(db: Db): Promise<Attention> {
   const [accounts, inTrouble, failed] = await Promise.all([
     listAccountsAtLimitFirst(db, ACCOUNTS),
     listWorkersInTrouble(db, WORKERS_OF_EACH_KIND),
