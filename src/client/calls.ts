@@ -110,7 +110,7 @@ export type Cause = {
   kind?: string;
   /** How many attempts, workers, tasks or refusals. */
   count?: number;
-  /** Of how many: the most attempts, or the worker's slots. */
+  /** What `count` is out of: the most attempts, or the worker's slots. */
   of?: number;
 };
 

@@ -57,7 +57,7 @@ function enter(who: Identity): void {
   session.value = { state: "in", who };
 }
 
-/** Who this tab was a moment ago. */
+/** The stored identity, if it is younger than `KNOWN_MS`. */
 function knownWho(): Identity | undefined {
   const { who, at }: { who?: Identity; at?: number } = JSON.parse(sessionStorage.getItem(STORED_WHO) ?? "{}");
   const age = Date.now() - (at ?? 0);

@@ -55,7 +55,7 @@ export const cause = z
     state: words("The state of the task, or of the worker.", "offline").exactOptional(),
     kind: words("The kind of the rest.", "rate_limited").exactOptional(),
     count: count("How many attempts, workers, tasks or refusals.", 1).exactOptional(),
-    of: count("Of how many: the most attempts, or the worker's slots.", 1).exactOptional(),
+    of: count("What `count` is out of: the most attempts, or the worker's slots.", 1).exactOptional(),
   })
   .meta({ id: "Cause", description: "A reason as a code, with what it is about." });
 

@@ -45,5 +45,5 @@ export const overviewAnswer = numbers
 
 /** The numbers, which are read for many callers at once. */
 export type OverviewNumbers = z.output<typeof numbers>;
-/** What needs somebody, which is read for each caller. */
+/** What needs somebody, which is read after each caller has asked. */
 export type Attention = z.output<typeof attention>;

@@ -32,7 +32,7 @@ export const webhookDeliveries = pgTable(
     /** The `webhook-id` of the message: the same at each attempt. */
     id: uuid().primaryKey(),
     /**
-     * Who receives it: the id of a webhook, or `callback <host>` for the `callback_url` of a task. Each target has its own bound and its
+     * The receiver: the id of a webhook, or `callback <host>` for the `callback_url` of a task. Each target has its own bound and its
      * own rest.
      */
     target: text().notNull(),

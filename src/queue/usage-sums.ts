@@ -113,13 +113,13 @@ const LOOKED_AT_TIMES = { ofRange: 20, ofAll: 2 };
 export async function usageBy(db: Db, dimension: UsageDimension, range: Range): Promise<UsageSum[]> {
   const isOfAll = range.since === undefined && range.until === undefined;
   const among = range.limit * (isOfAll ? LOOKED_AT_TIMES.ofAll : LOOKED_AT_TIMES.ofRange);
-  const found = dimension === "day" ? [] : await largest(db, dimension, range, among);
+  const found = dimension === "day" ? [] : await sumsOf(db, dimension, range, among);
   const isExact = found[0]?.is_exact === true;
-  return (isExact ? found : await largest(db, dimension, range)).map(({ sum }) => sum);
+  return (isExact ? found : await sumsOf(db, dimension, range)).map(({ sum }) => sum);
 }
 
 /** The largest sums, or those among the keys with the `among` largest sums of all time; `is_exact` where no other key can have a larger one. */
-async function largest(
+async function sumsOf(
   db: Db,
   dimension: UsageDimension,
   { since = "-infinity", until = "infinity", account, limit }: Range,

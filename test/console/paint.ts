@@ -2,17 +2,12 @@
  * `npm run console:paint`: how soon the start page of the console shows something, over the service's own PostgreSQL with example data.
  * Prints medians, and what the pages weigh. Without a browser it says so and measures nothing.
  */
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import pg from "pg";
-import { pino } from "pino";
-import { type Browser, chromium, type Page } from "playwright-core";
-import { startEmbedded } from "../../src/embedded/start.ts";
-import { fillExample } from "../support/console-example.ts";
+import type { Browser, Page } from "playwright-core";
 import { findBrowser } from "../support/find-browser.ts";
-import { launch } from "../support/launch.ts";
-import buildPrograms, { ROOT } from "../support/programs.ts";
+import { ROOT } from "../support/programs.ts";
+import { withExampleService } from "./example-service.ts";
 
 const RUNS = 11;
 /** The parser of Markdown is loaded when somebody asks for formatted text, and counts on its own. */
@@ -102,40 +97,22 @@ async function tellSizes(): Promise<void> {
   process.stdout.write(`gzip: scripts ${scripts} KB, styles ${styles} KB; the parser of Markdown ${parser} KB\n`);
 }
 
-async function run(executablePath: string): Promise<void> {
-  const dataDir = await mkdtemp(join(tmpdir(), "bloom-paint-"));
-  await buildPrograms();
-  const postgres = await startEmbedded({ dataDir, log: pino({ level: "silent" }) });
-  const service = launch({ DATABASE_URL: postgres.url, RATE_LIMIT_PER_MINUTE: "0", DATA_DIR: dataDir });
-  const sql = new pg.Client({ connectionString: postgres.url });
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
-  try {
-    const url = `http://127.0.0.1:${await service.listening}`;
-    await sql.connect();
-    await fillExample(url, undefined, (statements) => sql.query(statements));
-    const loads: { first: Load; again: Load }[] = [];
-    // The first visit warms the service and the browser up, and does not count.
-    for (let n = 0; n <= RUNS; n++) loads.push(await visitTwice(browser, url));
-    const counted = loads.slice(1);
-    tell(
-      "Empty cache",
-      counted.map(({ first }) => first),
-    );
-    tell(
-      "Loaded again",
-      counted.map(({ again }) => again),
-    );
-    await tellSizes();
-  } finally {
-    await browser.close();
-    await sql.end();
-    service.kill("SIGTERM");
-    await service.exited;
-    await postgres.stop();
-    await rm(dataDir, { recursive: true, force: true });
-  }
+async function run(browser: Browser, url: string): Promise<void> {
+  const loads: { first: Load; again: Load }[] = [];
+  // The first visit warms the service and the browser up, and does not count.
+  for (let n = 0; n <= RUNS; n++) loads.push(await visitTwice(browser, url));
+  const counted = loads.slice(1);
+  tell(
+    "Empty cache",
+    counted.map(({ first }) => first),
+  );
+  tell(
+    "Loaded again",
+    counted.map(({ again }) => again),
+  );
+  await tellSizes();
 }
 
 const executablePath = findBrowser();
 if (executablePath === undefined) process.stdout.write("Skipped: no browser is installed. apt-get install chromium\n");
-else await run(executablePath);
+else await withExampleService(executablePath, [], run);

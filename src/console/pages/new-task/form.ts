@@ -1,5 +1,6 @@
 /** What somebody may say of a task in the form of a new one, and of a replay. */
 import type { CreateTaskArgs, Task } from "../../../client/index.ts";
+import { labelsIn } from "../../parts/labels.ts";
 import type { FieldFacts } from "./field.tsx";
 
 /** The fields that most tasks need, and those behind "More". The limits are those of the call. */
@@ -34,10 +35,7 @@ export function argsOf(form: TaskForm): CreateTaskArgs {
       desired_format: (["text", "json", "markdown"] as const).find((each) => each === form.desired_format),
       max_attempts: number("max_attempts"),
       priority: number("priority"),
-      requires: form.requires
-        ?.split(",")
-        .map((label) => label.trim())
-        .filter(Boolean),
+      requires: form.requires === undefined ? undefined : labelsIn(form.requires),
       concurrency_key: concurrency_key || undefined,
       policy: Object.keys(policy).length > 0 ? policy : undefined,
       limits: max_usd === undefined ? undefined : { max_usd },

@@ -61,7 +61,7 @@ export function Artifacts({ artifacts }: { artifacts: SlimArtifact[] }) {
   );
 }
 
-/** Nothing to save has an artifact of a task that ended without an output. */
+/** The button that saves an artifact. An artifact without content, of a task that ended without an output, has none. */
 function Save({ artifact }: { artifact: SlimArtifact }) {
   if (artifact.size_bytes === null) return null;
   return (

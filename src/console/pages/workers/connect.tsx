@@ -6,6 +6,7 @@ import { useState } from "preact/hooks";
 import type { Worker } from "../../../client/index.ts";
 import { CopyButton } from "../../parts/copy.tsx";
 import { Fault } from "../../parts/fault.tsx";
+import { labelsIn } from "../../parts/labels.ts";
 import { quoted } from "../../parts/quoted.ts";
 import { WorkerStateOf } from "../../parts/state.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
@@ -119,11 +120,7 @@ function lineOf({ name, cli, labels, account, key }: Wanted): string {
   const given = Object.entries({
     RUNTIME_API_KEY: key,
     CLI: cli,
-    LABELS: labels
-      .split(",")
-      .map((label) => label.trim())
-      .filter(Boolean)
-      .join(","),
+    LABELS: labelsIn(labels).join(","),
     ACCOUNT: account.trim(),
   }).flatMap(([variable, value]) =>
     value === undefined ? [] : [`${variable}=${PLAIN.test(value) ? value : quoted(value)}`],
