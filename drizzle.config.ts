@@ -8,13 +8,13 @@ import * as outputTables from "./src/db/output-tables.ts";
 import * as queueHeadTable from "./src/db/queue-head-table.ts";
 import * as rateCountTable from "./src/db/rate-count-table.ts";
 import * as retentionTable from "./src/db/retention-table.ts";
-import * as schema from "./src/db/schema.ts";
 import * as settingsTables from "./src/db/settings-tables.ts";
+import * as taskTables from "./src/db/task-tables.ts";
 import * as usageTables from "./src/db/usage-tables.ts";
 import * as webhookTables from "./src/db/webhook-tables.ts";
 
 const ours = [
-  schema,
+  taskTables,
   auditTable,
   fleetTables,
   outputTables,
@@ -37,7 +37,7 @@ const ours = [
 export default defineConfig({
   dialect: "postgresql",
   schema: [
-    "./src/db/schema.ts",
+    "./src/db/task-tables.ts",
     "./src/db/audit-table.ts",
     "./src/db/fleet-tables.ts",
     "./src/db/output-tables.ts",

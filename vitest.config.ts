@@ -27,8 +27,8 @@ const EACH_TEST = {
 export default defineConfig({
   test: {
     globalSetup: [
-      "test/support/temporary.ts",
-      "test/support/programs.ts",
+      "test/support/run-folder.ts",
+      "test/support/compiled-programs.ts",
       "test/support/postgres.ts",
       "test/support/answer-checks.ts",
     ],

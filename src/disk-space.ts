@@ -5,7 +5,7 @@ import { dirname } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { messageOf, Refusal } from "./errors.ts";
-import type { Meters } from "./metrics/meters.ts";
+import type { Meters } from "./metrics/service-meters.ts";
 
 /** In bytes: below `warnBelow` the space is said to be little, and below `refuseBelow` no new work is taken. */
 export interface DiskLimits {

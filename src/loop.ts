@@ -3,7 +3,7 @@ import { pause } from "./abort-signals.ts";
 import { faultOf } from "./db/faults.ts";
 import { messageOf } from "./errors.ts";
 import { watchLoop } from "./metrics/common-meters.ts";
-import type { Meters } from "./metrics/meters.ts";
+import type { Meters } from "./metrics/service-meters.ts";
 
 /** A running loop. `stop()` lets a pass in flight end and then resolves; calling it twice is harmless. */
 export interface Loop {

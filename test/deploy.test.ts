@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { declaredCalls } from "../src/app.ts";
 import { SETTINGS } from "../src/setting-names.ts";
-import { argumentsOf, ROOT } from "./support/programs.ts";
+import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 
 const read = (path: string) => readFileSync(join(ROOT, "deploy", path), "utf8");
 const inProject = (path: string) => existsSync(join(ROOT, path));

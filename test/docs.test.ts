@@ -9,7 +9,7 @@ import { TASK_STATUSES } from "../src/db/statuses.ts";
 import { documentOf } from "../src/http/openapi/document.ts";
 import type { Operation } from "../src/http/openapi/operation-types.ts";
 import type { Schema } from "../src/http/openapi/schemas.ts";
-import { TASK } from "./support/records.ts";
+import { TASK } from "./support/record-shapes.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const read = (path: string) => readFileSync(join(ROOT, path), "utf8");
@@ -94,7 +94,7 @@ describe("a field or a state of a task", () => {
     for (const task of tasks) expect(fields.filter((field) => !(field in task))).toEqual([]);
   });
 
-  it("is in test/support/records.ts", () => {
+  it("is in test/support/record-shapes.ts", () => {
     expect(fields.filter((field) => !(field in TASK))).toEqual([]);
   });
 

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { checkNode, checkOpenFiles } from "../src/doctor/machine.ts";
+import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { aLeasedTask, aTask } from "./support/factories.ts";
-import { argumentsOf, ROOT } from "./support/programs.ts";
 
 const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-doctor-"));

@@ -3,10 +3,10 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
+import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { useFolder } from "./support/embedded-template.ts";
 import { startProcess } from "./support/process.ts";
-import { argumentsOf, ROOT } from "./support/programs.ts";
 
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-key-"));
 await useFolder(DATA_DIR);

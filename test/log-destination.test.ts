@@ -4,10 +4,10 @@ import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished, vi } from "vitest";
+import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
 import { launch } from "./support/launch.ts";
-import { argumentsOf, ROOT } from "./support/programs.ts";
 
 const { url: DATABASE_URL } = await createTestDatabase();
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-log-"));

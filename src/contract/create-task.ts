@@ -1,7 +1,7 @@
 /** Turns the fields of a creation (`creation-fields.ts`) into what is stored, and a stored task back into its creation. */
 import { z } from "zod";
 import type { TaskRow } from "../db/row-types.ts";
-import { llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import {
   attachment,
   creationFields,

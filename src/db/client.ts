@@ -1,7 +1,7 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import type { Logger } from "pino";
-import { createMeters, type Meters } from "../metrics/meters.ts";
+import { createMeters, type Meters } from "../metrics/service-meters.ts";
 import type { Tracer } from "../tracing/tracer.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
@@ -21,7 +21,7 @@ export interface Prepared {
 export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" | "execute"> & {
   /** The log for faults that no caller waits for. */
   readonly log: Logger;
-  /** What this instance counts (metrics/meters.ts). Changes of the database are counted by `onCommit`. */
+  /** What this instance counts (metrics/service-meters.ts). Changes of the database are counted by `onCommit`. */
   readonly meters: Meters;
   /** Takes the spans of this instance; undefined where nothing is traced. The span of a change of the database is recorded by `onCommit`. */
   readonly tracer: Tracer | undefined;

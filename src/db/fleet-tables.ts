@@ -1,4 +1,4 @@
-/** The workers, and the accounts at LLM providers that they use. See `schema.ts` for what holds for all tables. */
+/** The workers, and the accounts at LLM providers that they use. See `task-tables.ts` for what holds for all tables. */
 import { getTableColumns, sql } from "drizzle-orm";
 import { boolean, doublePrecision, index, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";

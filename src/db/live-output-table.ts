@@ -1,4 +1,4 @@
-/** What running tasks print. See `schema.ts` for what holds for all tables. */
+/** What running tasks print. See `task-tables.ts` for what holds for all tables. */
 import { bigint, index, integer, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 

@@ -1,4 +1,4 @@
-/** The tables of results, artifacts and the bytes of outputs. See `schema.ts` for what holds for all tables. */
+/** The tables of results, artifacts and the bytes of outputs. See `task-tables.ts` for what holds for all tables. */
 import { sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { byteCount, bytes, epochMs } from "./column-types.ts";

@@ -1,6 +1,6 @@
 import pg from "pg";
 import type { Logger } from "pino";
-import type { Meters } from "../metrics/meters.ts";
+import type { Meters } from "../metrics/service-meters.ts";
 import { cancelRunningStatement } from "./cancel-running-statement.ts";
 import { databaseErrorOf, faultOf, Unconfirmed } from "./faults.ts";
 import type { Servers } from "./servers.ts";

@@ -1,4 +1,4 @@
-/** The task at the head of the queue. See `schema.ts` for what holds for all tables. */
+/** The task at the head of the queue. See `task-tables.ts` for what holds for all tables. */
 import { boolean, pgTable, text, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 

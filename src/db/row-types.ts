@@ -3,7 +3,7 @@
 import type { auditLogs } from "./audit-table.ts";
 import type { workerColumns, workers } from "./fleet-tables.ts";
 import type { llmResults, runtimeArtifacts } from "./output-tables.ts";
-import type { leases, llmTasks } from "./schema.ts";
+import type { leases, llmTasks } from "./task-tables.ts";
 
 export type TaskRow = typeof llmTasks.$inferSelect;
 export type LeaseRow = typeof leases.$inferSelect;

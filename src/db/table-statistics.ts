@@ -3,7 +3,7 @@ import { auditLogs } from "./audit-table.ts";
 import type { Db } from "./client.ts";
 import { workers } from "./fleet-tables.ts";
 import { llmResults, outputChunks, runtimeArtifacts, stagedOutputs } from "./output-tables.ts";
-import { leases, llmTasks } from "./schema.ts";
+import { leases, llmTasks } from "./task-tables.ts";
 
 const GROWING = [llmTasks, leases, workers, auditLogs, llmResults, runtimeArtifacts, outputChunks, stagedOutputs].map(
   getTableName,

@@ -1,4 +1,4 @@
-/** What attempts used, as sums. See `schema.ts` for what holds for all tables. */
+/** What attempts used, as sums. See `task-tables.ts` for what holds for all tables. */
 import { bigint, date, index, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 

@@ -1,4 +1,4 @@
-/** Webhooks, and what is sent to them. See `schema.ts` for what holds for all tables. */
+/** Webhooks, and what is sent to them. See `task-tables.ts` for what holds for all tables. */
 import { sql } from "drizzle-orm";
 import { bigint, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs, transactionId } from "./column-types.ts";

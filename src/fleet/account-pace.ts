@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 
 /** The account of a worker: its own name where it has named none. */
 export const accountOf = sql<string>`coalesce(${workers.account}, ${workers.id})`;

@@ -5,7 +5,7 @@ import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { accounts, workers } from "../db/fleet-tables.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { NotFound } from "../errors.ts";
 import { copyToWorkers } from "./account-limits.ts";

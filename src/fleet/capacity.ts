@@ -1,7 +1,7 @@
 import { and, count, eq, type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
 import { takesNewWork } from "./matching.ts";
 

@@ -8,7 +8,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { labelKeyOf } from "../db/queued-indexes.ts";
 import type { TaskRow } from "../db/row-types.ts";
-import { llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
 import { takesCalls } from "./refusing-agents.ts";
 import { isResting } from "./worker-rest.ts";

@@ -2,7 +2,7 @@ import { lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { Agent, buildConnector } from "undici";
 import { type Allowed, refusalOf } from "../callable-addresses.ts";
-import type { Meters } from "../metrics/meters.ts";
+import type { Meters } from "../metrics/service-meters.ts";
 
 /** The connections to addresses that others have named: those of Membridge and of workers. */
 export type Outbound = Agent & {

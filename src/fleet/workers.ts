@@ -5,7 +5,7 @@ import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { workerColumns, workers } from "../db/fleet-tables.ts";
 import type { Drain } from "../db/json-types.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 import { NotFound } from "../errors.ts";
 import { accountOf } from "./account-pace.ts";
 import { isDrained } from "./matching.ts";

@@ -1,6 +1,6 @@
 import type { RequestHandler } from "express";
 import type { Logger } from "pino";
-import type { Meters } from "../metrics/meters.ts";
+import type { Meters } from "../metrics/service-meters.ts";
 import { parseTraceparent } from "../tracing/trace-context.ts";
 import { callerOf } from "./caller-of.ts";
 

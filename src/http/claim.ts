@@ -12,7 +12,7 @@ import { sendPlain, wantsText } from "./plain-answer.ts";
 import { requireOwnWorker } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
-import { headersOfGrant } from "./task-input.ts";
+import { headersOfGrant } from "./task-as-text.ts";
 
 /** What a claim that wants text is answered. */
 export const GRANT_AS_TEXT = {

@@ -11,7 +11,7 @@ import { NO_TASK, pageOf } from "./answers.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
-import { sendTaskInput } from "./task-input.ts";
+import { sendTaskInput } from "./task-as-text.ts";
 
 /**
  * `GET /api/runtime/llm-tasks` and what is below it: what callers, and workers, read of tasks. The routes that change tasks are in

@@ -1,6 +1,7 @@
 /** Meters that several parts of the service share under one name: how many callers wait, circuits, loops, and calls over the network. */
-import type { Meters } from "./meters.ts";
+
 import type { Reading } from "./registry.ts";
+import type { Meters } from "./service-meters.ts";
 
 /** What is called over the network. */
 export type Target = Parameters<Meters["callDuration"]["observe"]>[1]["target"];

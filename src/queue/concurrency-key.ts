@@ -7,9 +7,9 @@
 import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { llmTasks } from "../db/schema.ts";
 import { heldStatuses } from "../db/status-lists.ts";
 import { HELD_STATUSES } from "../db/statuses.ts";
+import { llmTasks } from "../db/task-tables.ts";
 
 /** A query for the keys that are held. */
 export const heldKeys = sql`select held.concurrency_key from llm_tasks held where held.concurrency_key is not null and held.status in (${heldStatuses})`;

@@ -7,8 +7,8 @@ import { insertAudit } from "../db/audit.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, typesOf } from "../db/column-lists.ts";
-import { llmTasks } from "../db/schema.ts";
 import { type Locks, setStatement } from "../db/statement-for-many.ts";
+import { llmTasks } from "../db/task-tables.ts";
 
 /** What the database says of a new task; all else of it is known beforehand. */
 export type CreatedRow = Pick<Task, "created_at" | "queue_until">;

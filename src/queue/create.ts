@@ -6,7 +6,7 @@ import type { Task } from "../contract/record-types.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
-import { llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { Conflict } from "../errors.ts";
 import { traceparentFrom } from "../tracing/trace-context.ts";
 import { type CreatedRow, creations, type NewTask } from "./create-statement.ts";

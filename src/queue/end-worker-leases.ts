@@ -1,7 +1,7 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { StaleView } from "../db/repeat.ts";
-import { leases, llmTasks } from "../db/schema.ts";
+import { leases, llmTasks } from "../db/task-tables.ts";
 import { countActiveLeases } from "../fleet/capacity.ts";
 import { expireLeases } from "./expire-leases.ts";
 

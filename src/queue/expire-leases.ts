@@ -3,7 +3,7 @@ import { insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 import { taskIsHeld } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { type Run, traceRun } from "./trace-run.ts";

@@ -4,7 +4,7 @@ import type { Explanation, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Rest } from "../db/json-types.ts";
-import { llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { activeLeases, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { hasLabels, isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";

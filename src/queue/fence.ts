@@ -4,10 +4,10 @@ import { LEASE_FIELDS, type Lease, type Task } from "../contract/record-types.ts
 import type { Db } from "../db/client.ts";
 import { pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
-import { leases } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
 import { heldStatuses, openStatuses } from "../db/status-lists.ts";
 import { HELD_STATUSES, OPEN_STATUSES } from "../db/statuses.ts";
+import { leases } from "../db/task-tables.ts";
 import { Conflict } from "../errors.ts";
 
 /** What Drizzle reads of a lease that is answered. */

@@ -6,7 +6,7 @@ import { jsonOf } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import type { Source } from "../db/list-source.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 import { entriesOf } from "./audit-list.ts";
 import { getTask } from "./tasks.ts";
 

@@ -4,7 +4,7 @@ import { LEASE_FIELDS, type Lease } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/column-lists.ts";
 import type { Part, Source } from "../db/list-source.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 import { leaseColumns } from "./fence.ts";
 
 const newestFirst = [desc(leases.started_at), desc(leases.id)];

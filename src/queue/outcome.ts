@@ -3,8 +3,8 @@ import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/record-types.ts";
 import { nowMs } from "../db/clock.ts";
 import type { Retry } from "../db/json-types.ts";
-import { llmTasks } from "../db/schema.ts";
 import type { ErrorKind } from "../db/statuses.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { limitReached, usageOf } from "./usage.ts";
 
 /** A delay is shortened by up to a fifth, at random, so that tasks that failed together do not come back together. */

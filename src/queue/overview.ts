@@ -6,7 +6,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
-import { llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { hasLabels } from "../fleet/matching.ts";
 import { readGauges } from "./gauges.ts";
 import { KEPT_PER_READING } from "./stats.ts";

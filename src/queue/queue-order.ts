@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { dueOf, turnOf } from "../db/queued-indexes.ts";
-import { llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { labelKey } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 

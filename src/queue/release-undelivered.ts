@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { and, eq, inArray } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 import { Refusal } from "../errors.ts";
 import { releaseTask } from "./release.ts";
 

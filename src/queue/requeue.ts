@@ -4,7 +4,7 @@ import type { Task } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";

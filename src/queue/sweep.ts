@@ -1,7 +1,7 @@
 import { and, asc, eq, lte, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { leases, llmTasks } from "../db/schema.ts";
+import { leases, llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { type Expired, expireLeases, NONE_EXPIRED } from "./expire-leases.ts";
 import { expireQueued } from "./expire-queued.ts";

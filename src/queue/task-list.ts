@@ -6,8 +6,8 @@ import { jsonOf } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import { freeWith } from "../db/list-indexes.ts";
 import type { Part, Source } from "../db/list-source.ts";
-import { llmTasks } from "../db/schema.ts";
 import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { taskBytes } from "./tasks.ts";
 
 /** What a list gives of each task: all of it, or nothing that may be long. */

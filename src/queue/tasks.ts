@@ -4,8 +4,8 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
-import { llmTasks } from "../db/schema.ts";
 import { statement } from "../db/statement.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { NotFound } from "../errors.ts";
 
 /** What Drizzle reads of a task that is answered. */

@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
-import { llmTasks } from "../db/schema.ts";
+import { llmTasks } from "../db/task-tables.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 
 /** So many of the oldest tasks are looked at. All of them may wait for their concurrency key, which is no stall. */

@@ -1,6 +1,6 @@
 import { coversLabels } from "../fleet/matching.ts";
+import type { WorkerSnapshot } from "./changed-workers.ts";
 import type { Interest, TaskKind } from "./newly-due.ts";
-import type { WorkerSnapshot } from "./worker-snapshot.ts";
 
 /** A worker that asks for tasks of the agents `slugs`, or of all agents when that is empty. */
 export interface Seeker {

@@ -3,9 +3,9 @@ import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
+import { changedWorkers, type WorkerSnapshot } from "./changed-workers.ts";
 import { kindsDueSince } from "./newly-due.ts";
 import { type LineMember, type Seeker, WaitingLine } from "./waiting-line.ts";
-import { changedWorkers, type WorkerSnapshot } from "./worker-snapshot.ts";
 
 /** How often to look without being notified. Where notifications get lost, as behind PgBouncer, news takes about so long; 2 s are promised. */
 const LOOK_EVERY_MS = 1_000;

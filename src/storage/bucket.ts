@@ -5,7 +5,7 @@ import { unlessAborted, withDeadline } from "../abort-signals.ts";
 import type { Config } from "../config.ts";
 import { messageOf } from "../errors.ts";
 import { timeCall, watchCircuit } from "../metrics/common-meters.ts";
-import type { Meters } from "../metrics/meters.ts";
+import type { Meters } from "../metrics/service-meters.ts";
 import type { ArtifactKey } from "./artifact-key.ts";
 import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
 import { prepareBucket } from "./refuse-foreign-bucket.ts";

@@ -2,7 +2,7 @@ import { and, asc, eq, isNull, lt, notExists, or, type SQL, sql } from "drizzle-
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { stagedOutputs } from "../db/output-tables.ts";
-import { leases } from "../db/schema.ts";
+import { leases } from "../db/task-tables.ts";
 import { messageOf } from "../errors.ts";
 import { artifactKey } from "./artifact-key.ts";
 import type { ArtifactStore } from "./artifact-store.ts";

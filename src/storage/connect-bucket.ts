@@ -1,6 +1,6 @@
 import type { Config } from "../config.ts";
 import { messageOf, StartError } from "../errors.ts";
-import type { Meters } from "../metrics/meters.ts";
+import type { Meters } from "../metrics/service-meters.ts";
 import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket } from "./bucket.ts";
 

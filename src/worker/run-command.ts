@@ -5,10 +5,10 @@ import { Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import type { Command } from "./cli-command.ts";
-import { watchForResult } from "./result-watch.ts";
 import type { Work } from "./runtime-client.ts";
 import type { TaskFolder } from "./task-folder.ts";
 import { variablesOf } from "./task-inputs.ts";
+import { watchForResult } from "./watch-for-result.ts";
 
 /** How long a command that was asked to end may take before it is killed. */
 const GRACE_MS = 5_000;

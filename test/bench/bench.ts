@@ -4,10 +4,10 @@
  */
 import { parseArgs } from "node:util";
 import pg from "pg";
+import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
 import { settingsFor, startObjectStore } from "../support/object-store.ts";
-import buildPrograms from "../support/programs.ts";
 import { fill } from "./fill.ts";
 import { expressFloor, sqlFloor } from "./floors.ts";
 import { growthOf } from "./growth.ts";

@@ -6,9 +6,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import pg from "pg";
+import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
-import buildPrograms from "../support/programs.ts";
 import { openListeners, openWaitingWorkers } from "./crowd.ts";
 import { fill } from "./fill.ts";
 import { connect, type Timing, timingOf } from "./load.ts";

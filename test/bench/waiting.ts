@@ -10,9 +10,9 @@ import pg from "pg";
 import { pino } from "pino";
 import { openDatabase } from "../../src/db/client.ts";
 import { findDispatchable } from "../../src/queue/dispatchable.ts";
+import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
-import buildPrograms from "../support/programs.ts";
 import { connect, timingOf } from "./load.ts";
 import { peakRssMb } from "./process.ts";
 

@@ -10,7 +10,7 @@ import { parseArgs } from "node:util";
 import pg from "pg";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/embedded/start.ts";
-import buildPrograms from "../support/programs.ts";
+import buildPrograms from "../support/compiled-programs.ts";
 import { Agent, dispatchOne } from "./agents.ts";
 import { createBackendCount } from "./backends.ts";
 import { findViolations } from "./check.ts";

@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { argumentsOf, ROOT } from "../support/programs.ts";
+import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 
 /** What their tasks require, so that nobody else takes them. */
 export const OWN = "own";

@@ -5,8 +5,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
+import { ROOT } from "../support/compiled-programs.ts";
 import { findBrowser } from "../support/find-browser.ts";
-import { ROOT } from "../support/programs.ts";
 import { withExampleService } from "./example-service.ts";
 
 const RUNS = 11;

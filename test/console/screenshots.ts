@@ -2,8 +2,8 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BrowserContextOptions } from "playwright-core";
+import { ROOT } from "../support/compiled-programs.ts";
 import { findBrowser } from "../support/find-browser.ts";
-import { ROOT } from "../support/programs.ts";
 import { withExampleService } from "./example-service.ts";
 
 const FOLDER = join(ROOT, "docs/console");

@@ -8,10 +8,10 @@ import { restore } from "../../src/db/restore.ts";
 import { addLiveOutput } from "../../src/queue/live-output.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
 import { completed, inDatabase, uploaded } from "../support/artifact-stores.ts";
+import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { useFolder } from "../support/embedded-template.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
-import { argumentsOf, ROOT } from "../support/programs.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const folder = await temporaryFolder("bloom-backup-");

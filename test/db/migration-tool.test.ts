@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, expect, it } from "vitest";
+import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 import { useFolder } from "../support/embedded-template.ts";
 import { startProcess } from "../support/process.ts";
-import { argumentsOf, ROOT } from "../support/programs.ts";
 
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-tool-"));
 await useFolder(DATA_DIR);

@@ -12,9 +12,9 @@ import { platformPackage } from "../../src/embedded/binaries.ts";
 import { readPidFile } from "../../src/embedded/pid-file.ts";
 import type { Account } from "../../src/embedded/processes.ts";
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../src/embedded/start.ts";
+import { ROOT, testProgram } from "../support/compiled-programs.ts";
 import { useFolder } from "../support/embedded-template.ts";
 import { eventually } from "../support/eventually.ts";
-import { ROOT, testProgram } from "../support/programs.ts";
 
 const SERVICE = testProgram("embedded-service");
 

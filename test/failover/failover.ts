@@ -15,8 +15,8 @@ import { BY_HAND, callerOf, cancelOne, createOne, emptyJournal, handOut, requeue
 import { OWN } from "../chaos/own-workers.ts";
 import { seeded } from "../chaos/random.ts";
 import { settle } from "../chaos/settle.ts";
+import buildPrograms from "../support/compiled-programs.ts";
 import { launch } from "../support/launch.ts";
-import buildPrograms from "../support/programs.ts";
 import { startReplicatedPair } from "../support/replicated-pair.ts";
 import { forgive, markOf } from "./forgive.ts";
 import { startPatroniPair } from "./patroni-pair.ts";

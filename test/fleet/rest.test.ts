@@ -4,7 +4,7 @@ import { createKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";
-import { WORKER } from "../support/records.ts";
+import { WORKER } from "../support/record-shapes.ts";
 
 const { db, query } = await createTestDatabase();
 const { api, dispatcher, logged } = await startApp(db);

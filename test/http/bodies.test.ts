@@ -6,8 +6,8 @@ import { describe, expect, it } from "vitest";
 import { createBodyBudget } from "../../src/http/body-budget.ts";
 import { requireBoundedShape } from "../../src/http/body-shape.ts";
 import { startApp } from "../support/app.ts";
-import { CALLS } from "../support/calls.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { CALLS } from "../support/every-call.ts";
 
 const { db } = await createTestDatabase();
 const { api, url } = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", MAX_BODY_MB: "16" } });

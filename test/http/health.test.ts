@@ -2,7 +2,7 @@ import { tmpdir } from "node:os";
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
 import { watchDisk } from "../../src/disk-space.ts";
-import { createMeters } from "../../src/metrics/meters.ts";
+import { createMeters } from "../../src/metrics/service-meters.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";

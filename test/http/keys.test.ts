@@ -5,8 +5,8 @@ import { ROLES, type Role } from "../../src/db/statuses.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { createKey, listKeys, revokeKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
-import { CALLS, OPEN_CALLS } from "../support/calls.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { CALLS, OPEN_CALLS } from "../support/every-call.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();

@@ -4,7 +4,7 @@ import { markSilentOffline } from "../../src/fleet/signs-of-life.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
-import { ARTIFACT, AUDIT_ENTRY, LEASE, RUNTIME_CONFIG, TASK } from "../support/records.ts";
+import { ARTIFACT, AUDIT_ENTRY, LEASE, RUNTIME_CONFIG, TASK } from "../support/record-shapes.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);

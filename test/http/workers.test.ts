@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aWorker } from "../support/factories.ts";
-import { LEASE, WORKER } from "../support/records.ts";
+import { LEASE, WORKER } from "../support/record-shapes.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);

@@ -9,9 +9,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/embedded/start.ts";
+import buildPrograms from "../support/compiled-programs.ts";
 import { freePort } from "../support/free-port.ts";
 import { launch } from "../support/launch.ts";
-import buildPrograms from "../support/programs.ts";
 import { PROXIES, startProgram } from "./proxies.ts";
 
 const CLIENTS = 8;

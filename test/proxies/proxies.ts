@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { ROOT } from "../support/compiled-programs.ts";
 import { freePort } from "../support/free-port.ts";
-import { ROOT } from "../support/programs.ts";
 
 export const PROXIES = ["haproxy", "nginx", "caddy"] as const;
 export type ProxyName = (typeof PROXIES)[number];

@@ -18,7 +18,7 @@ import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
 import { pgbouncerPath, startPgbouncer } from "../support/pgbouncer.ts";
-import { LEASE, TASK } from "../support/records.ts";
+import { LEASE, TASK } from "../support/record-shapes.ts";
 
 const { db, url: databaseUrl, query, makeOverdue } = await createTestDatabase();
 const app = await startApp(db);

@@ -3,7 +3,7 @@ import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
-import { AUDIT_ENTRY, RESULT, TASK, WORKER } from "../support/records.ts";
+import { AUDIT_ENTRY, RESULT, TASK, WORKER } from "../support/record-shapes.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
 const { api } = await startApp(db);

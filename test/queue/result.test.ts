@@ -9,7 +9,7 @@ import { startApp, type TestApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask, completion } from "../support/factories.ts";
-import { ARTIFACT, RESULT, TASK } from "../support/records.ts";
+import { ARTIFACT, RESULT, TASK } from "../support/record-shapes.ts";
 
 const { db, url: databaseUrl, query } = await createTestDatabase();
 const app = await startApp(db);

@@ -2,7 +2,7 @@ import { lte } from "drizzle-orm";
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { nowMs } from "../../src/db/clock.ts";
-import { leases } from "../../src/db/schema.ts";
+import { leases } from "../../src/db/task-tables.ts";
 import { inTransaction } from "../../src/db/transaction.ts";
 import { expireLeases } from "../../src/queue/expire-leases.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";

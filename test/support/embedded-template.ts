@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { startEmbedded } from "../../src/embedded/start.ts";
-import { TEMPLATE } from "./temporary.ts";
+import { TEMPLATE } from "./run-folder.ts";
 
 /** Makes `folder`, which must be there and empty, a used data folder. */
 export async function useFolder(folder: string): Promise<void> {

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
-import { argumentsOf, ROOT } from "./programs.ts";
+import { argumentsOf, ROOT } from "./compiled-programs.ts";
 
 /** What `npm start` tells Node: the heap begins small and grows when it is needed, where it would take 100 MB before it looks for garbage. */
 const START = argumentsOf("start");

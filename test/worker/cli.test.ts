@@ -3,7 +3,7 @@ import { afterAll, expect } from "vitest";
 import type { Task } from "../../src/contract/record-types.ts";
 import { installClis } from "../support/clis.ts";
 import { eventually } from "../support/eventually.ts";
-import { call, create, describeWorkers, endOf, type Settings, taskOf } from "../support/workers.ts";
+import { call, create, describeWorkers, endOf, type Settings, taskOf } from "../support/shipped-workers.ts";
 
 const clis = await installClis();
 afterAll(clis.remove);

@@ -15,7 +15,7 @@ import {
   folderForTest,
   proxy,
   resultOf,
-} from "../support/workers.ts";
+} from "../support/shipped-workers.ts";
 
 /** What the file holds; nothing where the worker has removed it since it was found. */
 function textOf(path: string): string {

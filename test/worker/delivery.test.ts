@@ -14,7 +14,7 @@ import {
   runtime,
   startRuntime,
   taskOf,
-} from "../support/workers.ts";
+} from "../support/shipped-workers.ts";
 
 describeWorkers(({ it, label, start, startBehindProxy }) => {
   it("uploads an output that is too large for a body in JSON", async () => {

@@ -21,7 +21,7 @@ import {
   startWorker,
   taskOf,
   WORKERS,
-} from "../support/workers.ts";
+} from "../support/shipped-workers.ts";
 
 function isAlive(pid: number): boolean {
   try {

@@ -23,7 +23,7 @@ import {
   startWorker,
   taskOf,
   url,
-} from "../support/workers.ts";
+} from "../support/shipped-workers.ts";
 
 describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("says what is wrong with its options", async () => {

@@ -7,7 +7,7 @@ import { STAGE_OF } from "../../parts/state.tsx";
 import { addressOf, go } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { texts } from "../../texts.ts";
-import { Replay } from "./replay.tsx";
+import { ReplayForm } from "./replay-form.tsx";
 
 export function Actions({ task: { id, status, cancel_requested }, reload }: { task: SlimTask; reload(): void }) {
   const [isReplaying, setReplaying] = useState(false);
@@ -48,7 +48,7 @@ export function Actions({ task: { id, status, cancel_requested }, reload }: { ta
           {bulk.replay.name}…
         </button>
       )}
-      {isReplaying && <Replay id={id} replay={replay} close={() => setReplaying(false)} />}
+      {isReplaying && <ReplayForm id={id} replay={replay} close={() => setReplaying(false)} />}
     </div>
   );
 }

@@ -1,3 +1,4 @@
+/** The fields of a task that say where and when it runs: `prefers`, `queue_ttl_sec` and `concurrency_key`. */
 import pg from "pg";
 import { describe, expect, it, vi } from "vitest";
 import type { Lease, Task } from "../../src/contract/record-types.ts";

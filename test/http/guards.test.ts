@@ -1,3 +1,4 @@
+/** What stands before every call: keys, rate limits, the redirect to https, CORS, the headers of answers and the log line. */
 import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { text as readText } from "node:stream/consumers";
@@ -5,8 +6,8 @@ import type { Router } from "express";
 import { afterAll, describe, expect, it } from "vitest";
 import { forgetPastHits } from "../../src/db/rate-counts.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
-import { CALLS, OPEN_CALLS } from "../support/calls.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { CALLS, OPEN_CALLS } from "../support/every-call.ts";
 import { aLeasedTask } from "../support/factories.ts";
 import { startMembridge } from "../support/membridge.ts";
 
@@ -41,7 +42,7 @@ describe("with RUNTIME_API_KEY set", async () => {
     expect((await api[method](path).set("X-Runtime-API-Key", KEY)).status).not.toBe(401);
   });
 
-  it("test/support/calls.ts has every route, by its address, once", () => {
+  it("test/support/every-call.ts has every route, by its address, once", () => {
     const layers = app.router.stack.flatMap(({ handle }) => ("stack" in handle ? (handle as Router).stack : []));
     const mounted = layers.flatMap(({ route }) => {
       if (!route) return [];

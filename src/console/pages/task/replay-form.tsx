@@ -1,4 +1,4 @@
-/** Makes a new task of an old one, with changes. */
+/** The form that makes a new task of an old one, with changes. */
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { Task } from "../../../client/index.ts";
 import { Fault } from "../../parts/fault.tsx";
@@ -7,13 +7,13 @@ import { texts } from "../../texts.ts";
 import { Field, type FieldFacts } from "../new-task/field.tsx";
 import { changesOf, formOf, MAIN, MORE, type TaskForm } from "../new-task/form.ts";
 
-export interface ReplayProps {
+export interface ReplayFormProps {
   id: string;
   replay(changes: { [name: string]: unknown }): Promise<void>;
   close(): void;
 }
 
-export function Replay({ id, replay, close }: ReplayProps) {
+export function ReplayForm({ id, replay, close }: ReplayFormProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [old, setOld] = useState<Task | undefined>();
   const [form, setForm] = useState<TaskForm>({});
