@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { declaredCalls } from "../src/app.ts";
 import { cause } from "../src/contract/causes.ts";
 import { taskRecord } from "../src/contract/task-record.ts";
+import { TYPE_OF_ACTION } from "../src/db/audit-actions.ts";
 import { TASK_STATUSES } from "../src/db/statuses.ts";
 import { documentOf } from "../src/http/openapi/document.ts";
 import type { Operation } from "../src/http/openapi/operation-types.ts";
@@ -113,6 +114,15 @@ describe("a field or a state of a task", () => {
       .flatMap((path) => read(path).match(/FUNCTION bloom_runtime\.task_is_possible\([\s\S]*?\$\$;/i) ?? []);
     expect(TASK_STATUSES.filter((status) => !made.at(-1)?.includes(`'${status}'`))).toEqual([]);
   });
+});
+
+it("docs/events.md names every type of event", () => {
+  const named = [...read("docs/events.md").matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell = ""]) => {
+    const [first = "", ...more] = [...cell.matchAll(/`([^`]*)`/g)].map(([, name = ""]) => name);
+    // A row writes `worker.updated` as `.updated` behind the first of its kind.
+    return [first, ...more.map((name) => (name.startsWith(".") ? first.split(".")[0] + name : name))];
+  });
+  expect(Object.values(TYPE_OF_ACTION).filter((type) => !named.includes(type))).toEqual([]);
 });
 
 describe("docs/api.md", () => {

@@ -1,5 +1,6 @@
 import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
+import type { AuditAction } from "./audit-actions.ts";
 import { auditLogs } from "./audit-table.ts";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
@@ -7,7 +8,7 @@ import { newId } from "./ids.ts";
 import type { AuditRow } from "./row-types.ts";
 
 /** What an audit entry says: who did what to which thing, in the words of api.md. */
-export type AuditFact = Pick<AuditRow, "action" | "entity_type" | "entity_id" | "actor" | "detail">;
+export type AuditFact = Pick<AuditRow, "entity_type" | "entity_id" | "actor" | "detail"> & { action: AuditAction };
 
 /** The actor that an audit entry names: the named key that the caller showed, or else `actor`. What the service does by itself has no caller. */
 export function actorOf<Actor extends string | null>(caller: Caller | undefined, actor: Actor): string | Actor {
@@ -22,14 +23,18 @@ export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
 
 /** The fields of an entry that travel. */
 export const AUDIT_FIELDS = ["id", "timestamp", "action", "entity_type", "entity_id", "actor", "detail"] as const;
-type EntryColumn = (typeof AUDIT_FIELDS)[number];
+/** An entry in SQL. */
+export type EntryInSql = Record<Exclude<(typeof AUDIT_FIELDS)[number], "action">, SQLWrapper> & {
+  action: AuditAction | SQL;
+};
 
 /**
  * The INSERT of audit entries for a statement of our own (statement.ts): an entry for each row of `from`, which may end with a WHERE. Each column
- * is SQL over such a row. The values of `actor` come from `actorOf`.
+ * is SQL over such a row; an action that is the same for all rows is given by its name. The values of `actor` come from `actorOf`.
  */
-export function insertAudit(entry: Record<EntryColumn, SQLWrapper>, from: SQL): SQL {
-  const { id, timestamp, action, entity_type, entity_id, actor, detail } = entry;
+export function insertAudit(entry: EntryInSql, from: SQL): SQL {
+  const action = typeof entry.action === "string" ? sql.raw(`'${entry.action}'`) : entry.action;
+  const { id, timestamp, entity_type, entity_id, actor, detail } = entry;
   return sql`insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
       select ${id}, ${timestamp}, ${action}, ${entity_type}, ${entity_id}, ${actor}, ${detail} from ${from}`;
 }

@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
-import { ATTEMPT_ENDED, TYPE_OF_ACTION } from "../contract/event-types.ts";
+import { ATTEMPT_ENDED } from "../contract/event-types.ts";
+import { TYPE_OF_ACTION } from "../db/audit-actions.ts";
 
 const types = sql.raw(`'${JSON.stringify(TYPE_OF_ACTION)}'::jsonb`);
 

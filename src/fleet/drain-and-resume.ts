@@ -4,6 +4,7 @@ import type { Caller } from "../caller.ts";
 import type { WorkerWithLoad } from "../contract/record-types.ts";
 import type { DrainWorker } from "../contract/requests.ts";
 import { actorOf, audit } from "../db/audit.ts";
+import type { AuditAction } from "../db/audit-actions.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -44,7 +45,7 @@ function change(
   caller: Caller | undefined,
   id: string,
   to: PgUpdateSetSource<typeof workers>,
-  action: string,
+  action: AuditAction,
   detail: string,
 ) {
   return inTransaction(db, async (tx) => {

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { asc, inArray, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { type AuditFact, audit } from "../db/audit.ts";
+import type { AuditAction } from "../db/audit-actions.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { workerColumns, workers } from "../db/fleet-tables.ts";
@@ -120,7 +121,7 @@ function changesIn(before: WorkerRow, after: WorkerRow): AuditFact[] {
   return same ? [] : [fact("worker_updated", after, "updated")];
 }
 
-function fact(action: string, worker: WorkerRow, verb: string): AuditFact {
+function fact(action: AuditAction, worker: WorkerRow, verb: string): AuditFact {
   return {
     action,
     entity_type: "worker",

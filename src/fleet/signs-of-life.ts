@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { audit, insertAudit } from "../db/audit.ts";
+import { type AuditFact, audit, type EntryInSql, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -19,10 +19,10 @@ export const isQuiet = sql`(${workers.status} in ('offline', 'unknown')
 type Values = { workerId: string; evidence: string; entryId: string };
 const given = (name: keyof Values) => sql`${sql.placeholder(name)}::text`;
 
-const BACK_ONLINE = {
+const BACK_ONLINE: EntryInSql = {
   id: sql`${sql.placeholder("entryId")}::uuid`,
   timestamp: sql`now`,
-  action: sql`'worker_online'`,
+  action: "worker_online",
   entity_type: sql`'worker'`,
   entity_id: given("workerId"),
   actor: sql`'runtime'`,
@@ -68,13 +68,15 @@ export async function markSilentOffline(tx: Db): Promise<string[]> {
     returning w.id, silent.status as was`);
   await audit(
     tx,
-    ...rows.map(({ id, was }) => ({
-      action: "worker_offline",
-      entity_type: "worker",
-      entity_id: id,
-      actor: "runtime",
-      detail: `Worker ${id} was ${was} and gave no sign of life for ${OFFLINE_AFTER_MS / 1_000} s`,
-    })),
+    ...rows.map(
+      ({ id, was }): AuditFact => ({
+        action: "worker_offline",
+        entity_type: "worker",
+        entity_id: id,
+        actor: "runtime",
+        detail: `Worker ${id} was ${was} and gave no sign of life for ${OFFLINE_AFTER_MS / 1_000} s`,
+      }),
+    ),
   );
   return rows.map(({ id }) => id);
 }

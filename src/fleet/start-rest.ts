@@ -3,7 +3,7 @@ import { eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { WorkerWithLoad } from "../contract/record-types.ts";
 import type { RestWorker } from "../contract/requests.ts";
-import { actorOf, audit, insertAudit } from "../db/audit.ts";
+import { actorOf, audit, type EntryInSql, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -65,10 +65,10 @@ export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no
 
 /** The INSERT of a rest's audit entry for a statement of our own, whose CTE `verdict` has the worker's `id`, `must_rest`, `rest_ms` and `reason`. */
 export function insertRested(entryId: SQL): SQL {
-  const entry = {
+  const entry: EntryInSql = {
     id: entryId,
     timestamp: nowMs,
-    action: sql`'worker_rested'`,
+    action: "worker_rested",
     entity_type: sql`'worker'`,
     entity_id: sql`id`,
     actor: sql`'runtime'`,

@@ -5,6 +5,7 @@ import type { ChangedTasks } from "../contract/bulk.ts";
 import { createTask as creation, repeated } from "../contract/create-task.ts";
 import type { TaskFilter } from "../contract/filters.ts";
 import { actorOf, audit } from "../db/audit.ts";
+import type { AuditAction } from "../db/audit-actions.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import { type Cursor, findRows, type Part, placeOf, type Source } from "../db/list-source.ts";
@@ -82,7 +83,7 @@ export function replayTasks(
 }
 
 interface Change {
-  action: string;
+  action: AuditAction;
   from: readonly TaskStatus[];
   /** True of tasks that are not as wanted yet. */
   isLeft?: SQL;

@@ -3,7 +3,7 @@ import { sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/create-task.ts";
 import { REQUESTED_COLUMNS } from "../contract/creation-fields.ts";
 import type { Task } from "../contract/record-types.ts";
-import { insertAudit } from "../db/audit.ts";
+import { type EntryInSql, insertAudit } from "../db/audit.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, typesOf } from "../db/column-lists.ts";
@@ -23,10 +23,10 @@ export type NewTask = CreateTask & {
 };
 const requested = columnsOf(REQUESTED_COLUMNS);
 
-const ENTRY = {
+const ENTRY: EntryInSql = {
   id: sql`entry_id`,
   timestamp: nowMs,
-  action: sql`'task_created'`,
+  action: "task_created",
   entity_type: sql`'llm_task'`,
   entity_id: sql`id`,
   actor: sql`actor`,

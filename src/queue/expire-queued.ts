@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { insertAudit } from "../db/audit.ts";
+import { type EntryInSql, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
@@ -22,10 +22,10 @@ export async function expireQueued(db: Db): Promise<number> {
 }
 
 async function expireBatch(db: Db): Promise<number> {
-  const entry = {
+  const entry: EntryInSql = {
     id: sql`(${sql.param(Array.from({ length: BATCH }, newId))}::uuid[])[row_number() over ()]`,
     timestamp: nowMs,
-    action: sql`'task_dead'`,
+    action: "task_dead",
     entity_type: sql`'llm_task'`,
     entity_id: sql`id`,
     actor: sql`'runtime'`,

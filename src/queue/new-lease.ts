@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { LEASE_FIELDS, TASK_FIELDS } from "../contract/record-types.ts";
-import { insertAudit } from "../db/audit.ts";
+import { type EntryInSql, insertAudit } from "../db/audit.ts";
 import { columnsOf } from "../db/column-lists.ts";
 
 /**
@@ -26,10 +26,10 @@ const NEEDED_SECONDS = sql.raw(
 export function newLeaseCtes(actor: SQL, rows: "with rows" | "without rows"): SQL {
   const returning = (names: readonly string[], row?: string) =>
     rows === "with rows" ? sql`returning ${columnsOf(names, row)}` : sql``;
-  const entry = {
+  const entry: EntryInSql = {
     id: sql`entry_id`,
     timestamp: sql`now`,
-    action: sql`'task_leased'`,
+    action: "task_leased",
     entity_type: sql`'lease'`,
     entity_id: sql`lease_id`,
     actor,

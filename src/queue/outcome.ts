@@ -1,6 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/record-types.ts";
+import type { AuditAction } from "../db/audit-actions.ts";
 import { nowMs } from "../db/clock.ts";
 import type { Retry } from "../db/json-types.ts";
 import type { ErrorKind } from "../db/statuses.ts";
@@ -73,7 +74,7 @@ export interface Outcome {
   /** These two replace the attempt's own where the task's limits are used up. */
   error_kind?: ErrorKind;
   last_error?: string;
-  note?: { action: string; detail: string };
+  note?: { action: AuditAction; detail: string };
 }
 
 /**

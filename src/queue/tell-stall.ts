@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import { insertAudit } from "../db/audit.ts";
+import { type EntryInSql, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
@@ -17,10 +17,10 @@ const LOOKED_AT = 1_000;
  */
 export async function tellStall(db: Db, afterSeconds: number): Promise<number> {
   if (afterSeconds === 0) return 0;
-  const entry = {
+  const entry: EntryInSql = {
     id: sql`${newId()}::uuid`,
     timestamp: nowMs,
-    action: sql`'queue_stalled'`,
+    action: "queue_stalled",
     entity_type: sql`'llm_task'`,
     entity_id: sql`task_id`,
     actor: sql`'runtime'`,

@@ -3,7 +3,8 @@ import { randomBytes } from "node:crypto";
 import { and, asc, eq, inArray, isNotNull, isNull, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import { KEY_NAME } from "../contract/key-records.ts";
-import { actorOf, audit } from "../db/audit.ts";
+import { type AuditFact, actorOf, audit } from "../db/audit.ts";
+import type { AuditAction } from "../db/audit-actions.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { isUniqueViolation } from "../db/faults.ts";
@@ -153,7 +154,7 @@ export async function findKeyAndRecordUse(
 }
 
 /** `caller` is undefined for `npm run key`, which whoever runs the service calls. */
-const keyFact = (action: string, name: string, detail: string, caller?: Caller) => ({
+const keyFact = (action: AuditAction, name: string, detail: string, caller?: Caller): AuditFact => ({
   action,
   entity_type: "api_key",
   entity_id: name,

@@ -1,5 +1,5 @@
 import { and, desc, eq } from "drizzle-orm";
-import { audit } from "../db/audit.ts";
+import { type AuditFact, audit } from "../db/audit.ts";
 import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
@@ -153,7 +153,13 @@ function inBucket({ bucket }: ArtifactStore, url: string): { bucket: Bucket; key
 /** Audits that the artifact is damaged, unless its newest entry says the same, so that many reads make one entry. */
 async function damaged(db: Db, { id }: ArtifactRow, reason: string): Promise<Damaged> {
   const detail = `The artifact is damaged: ${reason}`;
-  const fact = { action: "artifact_damaged", entity_type: "artifact", entity_id: id, actor: "runtime", detail };
+  const fact: AuditFact = {
+    action: "artifact_damaged",
+    entity_type: "artifact",
+    entity_id: id,
+    actor: "runtime",
+    detail,
+  };
   const [newest] = await db
     .select({ detail: auditLogs.detail })
     .from(auditLogs)

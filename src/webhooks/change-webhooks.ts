@@ -8,7 +8,8 @@ import type {
   Webhook,
   WebhookWithSecret,
 } from "../contract/webhook-records.ts";
-import { actorOf, audit } from "../db/audit.ts";
+import { type AuditFact, actorOf, audit } from "../db/audit.ts";
+import type { AuditAction } from "../db/audit-actions.ts";
 import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -145,7 +146,7 @@ async function lock(tx: Db, id: string) {
   return webhook;
 }
 
-const fact = (action: string, id: string, caller: Caller | undefined, detail: string) => ({
+const fact = (action: AuditAction, id: string, caller: Caller | undefined, detail: string): AuditFact => ({
   action,
   entity_type: "webhook",
   entity_id: id,

@@ -6,6 +6,7 @@ import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Event } from "../../src/contract/event-record.ts";
 import { audit } from "../../src/db/audit.ts";
+import type { AuditAction } from "../../src/db/audit-actions.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { listen } from "../../src/db/listen.ts";
 import { migrate } from "../../src/db/migrate.ts";
@@ -98,16 +99,16 @@ describe("a database on a primary and its standby", () => {
     const take = (events: Event[]) => void heard.push(...events.map(({ action }) => action));
     const reset = ({ timeline }: Position) => void heard.push(`reset ${timeline - after.timeline}`);
     void hub.follow({ after, wants: () => true, take, reset, isFull: () => false }, new AbortController().signal);
-    const write = (action: string) =>
+    const write = (action: AuditAction) =>
       audit(db, { action, entity_type: "worker", entity_id: "w", actor: "a", detail: "d" });
-    await write("before");
-    await eventually(() => expect(heard).toEqual(["before"]), SOON);
+    await write("worker_drained");
+    await eventually(() => expect(heard).toEqual(["worker_drained"]), SOON);
     await pair.stopPrimary();
     await pair.promote();
     await eventually(port, SOON);
-    await eventually(() => expect(heard).toEqual(["before", "reset 1"]), SOON);
-    await write("after");
-    await eventually(() => expect(heard).toEqual(["before", "reset 1", "after"]), SOON);
+    await eventually(() => expect(heard).toEqual(["worker_drained", "reset 1"]), SOON);
+    await write("worker_resumed");
+    await eventually(() => expect(heard).toEqual(["worker_drained", "reset 1", "worker_resumed"]), SOON);
     expect((await hub.enter(after)).isKnown).toBe(false);
     await pair.makeStandby(true);
   });

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { connect } from "node:net";
 import { afterAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Event } from "../../src/contract/event-record.ts";
-import { TYPE_OF_ACTION } from "../../src/contract/event-types.ts";
+import { TYPE_OF_ACTION } from "../../src/db/audit-actions.ts";
 import { enterEvents, readEvents } from "../../src/events/read-events.ts";
 import { openEventStream } from "../../src/http/event-stream.ts";
 import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
