@@ -2,6 +2,7 @@ import type { Attention } from "../contract/overview.ts";
 import { workerView } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { openPage } from "../db/pages.ts";
+import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { listAccountsAtLimitFirst } from "../fleet/accounts.ts";
 import { listWorkersInTrouble } from "../fleet/workers.ts";
 import { tasks } from "./task-list.ts";
@@ -34,7 +35,7 @@ async function readAttention(db: Db): Promise<Attention> {
   const [accounts, inTrouble, failed] = await Promise.all([
     listAccountsAtLimitFirst(db, ACCOUNTS),
     listWorkersInTrouble(db, WORKERS_OF_EACH_KIND),
-    openPage(db, tasks({ status: ["failed", "dead"] }, "slim"), { limit: FAILURES }),
+    openPage(db, tasks({ status: [...REQUEUEABLE_STATUSES] }, "slim"), { limit: FAILURES }),
   ]);
   const failures = JSON.parse(`[${failed.first}]`) as Attention["failures"];
   return { accounts, workers_in_trouble: inTrouble.map(workerView), failures };

@@ -11,7 +11,7 @@ import { newId } from "../db/ids.ts";
 import { type Cursor, findRows, type Part, placeOf, type Source } from "../db/list-source.ts";
 import { openPage } from "../db/pages.ts";
 import type { TaskStatus } from "../db/statuses.ts";
-import { OPEN_STATUSES, TASK_STATUSES } from "../db/statuses.ts";
+import { OPEN_STATUSES, REQUEUEABLE_STATUSES, TASK_STATUSES } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
@@ -48,7 +48,7 @@ export function cancelTasks(db: Db, caller: Caller | undefined, { reason, ...wan
 export function requeueTasks(db: Db, caller: Caller | undefined, wanted: Wanted) {
   return changeTasks(db, caller, wanted, {
     action: "tasks_requeued",
-    from: ["failed", "dead"],
+    from: REQUEUEABLE_STATUSES,
     change: (id, which) => requeueTask(db, caller, id, which),
   });
 }

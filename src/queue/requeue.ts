@@ -4,6 +4,7 @@ import type { Task } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
@@ -29,7 +30,7 @@ export function requeueTask(db: Db, caller: Caller | undefined, taskId: string, 
         elsewhere_until: null,
         updated_at: nowMs,
       })
-      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, ["failed", "dead"])))
+      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, REQUEUEABLE_STATUSES)))
       .returning(taskColumns);
     const reached = limitReached(limits, usage, undefined);
     if (task && reached !== undefined) throw new Conflict(`${reached} Replay it with other limits, as a new task.`);

@@ -1,9 +1,7 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { OPEN_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
+import { ENDED_STATUSES, type TaskStatus } from "../db/statuses.ts";
 
-/** The statuses of tasks that have ended. */
-const ENDED = TASK_STATUSES.filter((status) => !OPEN_STATUSES.includes(status));
 const FIRST = { created_at: -1, id: "00000000-0000-0000-0000-000000000000" };
 
 /** The time, in epoch milliseconds by the database's clock, before which everything of a task must lie so that it may be removed. */
@@ -21,7 +19,7 @@ export const isOld = (cutoff: Cutoff) => sql`t.updated_at < ${cutoff}::bigint
  */
 export async function* findOldTasks(db: Db, cutoff: Cutoff, perGroup: number): AsyncGenerator<string[]> {
   let group: string[] = [];
-  for (const status of ENDED) {
+  for (const status of ENDED_STATUSES) {
     for (let last = FIRST, isWhole = false; !isWhole; ) {
       const wanted = perGroup - group.length;
       const found = await findAfter(db, status, last, cutoff, wanted);

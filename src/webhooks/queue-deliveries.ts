@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
+import { ENDED_STATUSES } from "../db/statuses.ts";
 import { webhookPosition } from "../db/webhook-tables.ts";
 import type { EntryPlace } from "../events/position.ts";
 import { horizon, taskOfEntry } from "../events/read-events.ts";
@@ -20,7 +21,7 @@ const raw = (value: number) => sql.raw(String(value));
 const isUsed = sql`(exists (select from runtime_webhooks where off_since is null)
   or exists (select from llm_tasks where callback_url is not null))`;
 /** The events that a task's `callback_url` is told of. */
-const ENDS = sql.raw("'task.completed', 'task.failed', 'task.dead', 'task.cancelled'");
+const ENDS = sql.raw(ENDED_STATUSES.map((status) => `'task.${status}'`).join(", "));
 
 /** In SQL, whether the webhook `h` is told of the event `e`. */
 const isWanted = sql`h.off_since is null and e.seq > h.from_seq and exists (

@@ -2,7 +2,7 @@
 import type { PageProps } from "../page-props.ts";
 import { causeText } from "../parts/causes.ts";
 import { Fault } from "../parts/fault.tsx";
-import { STAGE_OF, TaskState, toneOf } from "../parts/state.tsx";
+import { stageOf, TaskState, toneOf } from "../parts/state.tsx";
 import { addressOf } from "../router.ts";
 import { client } from "../session.ts";
 import { percentText, texts } from "../texts.ts";
@@ -62,7 +62,7 @@ export default function TaskPage({ id = "" }: PageProps) {
       </main>
     );
   const { task, explanation, leases, results, artifacts, history } = data;
-  const isHeld = STAGE_OF[task.status] === "held";
+  const isHeld = stageOf(task.status) === "held";
   const result = artifacts.find(({ accepted, type }) => accepted !== false && type !== TRANSCRIPT);
   // A failed attempt has often written nothing, and its reason stands above: an empty output is not shown then.
   const output = task.status === "completed" || result?.size_bytes ? result : undefined;
@@ -86,7 +86,7 @@ export default function TaskPage({ id = "" }: PageProps) {
         <p>{explanation.because.map(causeText).join(" ")}</p>
         {isHeld && task.progress && <Progress {...task.progress} />}
       </section>
-      {explanation.workers.some(({ because }) => because.length > 0) && task.status === "queued" && (
+      {explanation.workers.some(({ because }) => because.length > 0) && stageOf(task.status) === "waiting" && (
         <details class="card" open={explanation.workers.every(({ because }) => because.length > 0)}>
           <summary>{words.workers}</summary>
           <ul class="lines">

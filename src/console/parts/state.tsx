@@ -7,17 +7,30 @@ export type TaskStatus = Explanation["status"];
 type OtherState = "free" | "paced" | "limited" | "connected" | "disconnected";
 export type WorkerState = Worker["status"] | "drained" | "resting";
 
-/** The colour and the drawing of each state, in a field of 16 by 16. */
-const TASK_SHAPES: Record<TaskStatus, [tone: string, path: string]> = {
-  queued: ["wait", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M8 5v3l2 1.5"],
-  leased: ["busy", "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11"],
-  running: ["busy", "M5 3.5l8 4.5-8 4.5z"],
-  completed: ["good", "M3 8.5l3.5 3.5L13 4.5"],
-  failed: ["bad", "M4 4l8 8M12 4l-8 8"],
-  dead: ["bad", "M5.5 2h5L14 5.5v5L10.5 14h-5L2 10.5v-5zM6 6l4 4M10 6l-4 4"],
-  cancelled: ["off", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M4.2 11.8l7.6-7.6"],
+/** The drawing is in a field of 16 by 16. */
+type Shape = [tone: string, path: string];
+interface TaskFacts {
+  /** Whether a task in this state waits for a worker, is with one, or has ended. */
+  stage: "waiting" | "held" | "ended";
+  isRequeueable?: true;
+  shape: Shape;
+}
+
+/** What is to know of each state of a task, in the order of its life. */
+const TASK_FACTS: Record<TaskStatus, TaskFacts> = {
+  queued: { stage: "waiting", shape: ["wait", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M8 5v3l2 1.5"] },
+  leased: { stage: "held", shape: ["busy", "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11"] },
+  running: { stage: "held", shape: ["busy", "M5 3.5l8 4.5-8 4.5z"] },
+  completed: { stage: "ended", shape: ["good", "M3 8.5l3.5 3.5L13 4.5"] },
+  failed: { stage: "ended", isRequeueable: true, shape: ["bad", "M4 4l8 8M12 4l-8 8"] },
+  dead: {
+    stage: "ended",
+    isRequeueable: true,
+    shape: ["bad", "M5.5 2h5L14 5.5v5L10.5 14h-5L2 10.5v-5zM6 6l4 4M10 6l-4 4"],
+  },
+  cancelled: { stage: "ended", shape: ["off", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M4.2 11.8l7.6-7.6"] },
 };
-const OTHER_SHAPES: Record<WorkerState | OtherState, [tone: string, path: string]> = {
+const OTHER_SHAPES: Record<WorkerState | OtherState, Shape> = {
   online: ["good", "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
   offline: ["off", "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
   syncing: ["busy", "M3 8a5 5 0 0 1 9-3M13 8a5 5 0 0 1-9 3M12 2v3H9M4 14v-3h3"],
@@ -31,25 +44,19 @@ const OTHER_SHAPES: Record<WorkerState | OtherState, [tone: string, path: string
   connected: ["good", "M3 8.5l3.5 3.5L13 4.5"],
   disconnected: ["bad", "M4 4l8 8M12 4l-8 8"],
 };
-const SHAPES = { ...TASK_SHAPES, ...OTHER_SHAPES };
-/** Every state of a task, in the order of its life. */
-export const TASK_STATUSES = Object.keys(TASK_SHAPES) as TaskStatus[];
-/** Whether a task in this state waits for a worker, is with one, or has ended. */
-export const STAGE_OF: Record<TaskStatus, "waiting" | "held" | "ended"> = {
-  queued: "waiting",
-  leased: "held",
-  running: "held",
-  completed: "ended",
-  failed: "ended",
-  dead: "ended",
-  cancelled: "ended",
-};
+const shapeOf = (state: TaskStatus | keyof typeof OTHER_SHAPES) =>
+  isTaskStatus(state) ? TASK_FACTS[state].shape : OTHER_SHAPES[state];
+export const TASK_STATUSES = Object.keys(TASK_FACTS) as TaskStatus[];
+export const isTaskStatus = (name: string): name is TaskStatus => Object.hasOwn(TASK_FACTS, name);
+export const stageOf = (status: TaskStatus) => TASK_FACTS[status].stage;
+/** An operator may queue the task again. */
+export const isRequeueable = (status: TaskStatus) => TASK_FACTS[status].isRequeueable === true;
 /** The states of a task that a worker has. */
-export const HELD_STATUSES = TASK_STATUSES.filter((status) => STAGE_OF[status] === "held");
+export const HELD_STATUSES = TASK_STATUSES.filter((status) => stageOf(status) === "held");
 const FILLED: ReadonlySet<string> = new Set(["online", "running"]);
 
-export function StateShape({ state, word }: { state: keyof typeof SHAPES; word: string }) {
-  const [tone, path] = SHAPES[state];
+export function StateShape({ state, word }: { state: Parameters<typeof shapeOf>[0]; word: string }) {
+  const [tone, path] = shapeOf(state);
   return (
     <span class={`state ${tone}`} data-state={state}>
       <svg viewBox="0 0 16 16" aria-hidden="true" class={FILLED.has(state) ? "filled" : undefined}>
@@ -60,7 +67,7 @@ export function StateShape({ state, word }: { state: keyof typeof SHAPES; word: 
   );
 }
 
-export const toneOf = (status: TaskStatus) => TASK_SHAPES[status][0];
+export const toneOf = (status: TaskStatus) => shapeOf(status)[0];
 
 export const TaskState = ({ status }: { status: TaskStatus }) => (
   <StateShape state={status} word={texts.value.states.task[status]} />

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { SlimTask } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
-import { STAGE_OF } from "../../parts/state.tsx";
+import { isRequeueable, stageOf } from "../../parts/state.tsx";
 import { addressOf, go } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { texts } from "../../texts.ts";
@@ -13,9 +13,9 @@ export function Actions({ task: { id, status, cancel_requested }, reload }: { ta
   const [isReplaying, setReplaying] = useState(false);
   const words = texts.value.task;
   const bulk = texts.value.tasks.bulk;
-  const isOpen = STAGE_OF[status] !== "ended";
+  const stage = stageOf(status);
   const cancel = async () => {
-    const means = status === "queued" ? words.cancelQueued : words.cancelHeld;
+    const means = stage === "waiting" ? words.cancelQueued : words.cancelHeld;
     const question = { title: words.cancelAsk, body: means, action: bulk.cancel.name, isDangerous: true };
     if (!(await confirm(question))) return;
     await client.cancelTask({ id }).then(() => tell(words.cancelled), tellFault);
@@ -33,12 +33,12 @@ export function Actions({ task: { id, status, cancel_requested }, reload }: { ta
   };
   return (
     <div class="buttons">
-      {may("administer") && isOpen && !cancel_requested && (
+      {may("administer") && stage !== "ended" && !cancel_requested && (
         <button type="button" onClick={cancel}>
           {bulk.cancel.name}
         </button>
       )}
-      {may("administer") && (status === "failed" || status === "dead") && (
+      {may("administer") && isRequeueable(status) && (
         <button type="button" class="primary" onClick={requeue}>
           {bulk.requeue.name}
         </button>

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import { type ChangedTasks, Refused } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
-import { STAGE_OF, TASK_STATUSES } from "../../parts/state.tsx";
+import { isRequeueable, stageOf, TASK_STATUSES } from "../../parts/state.tsx";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
 import { argsOf, type Filter, isEmpty } from "./filter.ts";
@@ -13,8 +13,8 @@ const countText = (count: number) => texts.value.common.tasks(count, numberText(
 type Verb = "cancel" | "requeue" | "replay";
 /** What can be done to tasks in some of these states. */
 const STATES: Record<Verb, readonly string[]> = {
-  cancel: TASK_STATUSES.filter((status) => STAGE_OF[status] !== "ended"),
-  requeue: ["failed", "dead"],
+  cancel: TASK_STATUSES.filter((status) => stageOf(status) !== "ended"),
+  requeue: TASK_STATUSES.filter(isRequeueable),
   replay: TASK_STATUSES,
 };
 const VERBS: readonly Verb[] = ["cancel", "requeue", "replay"];

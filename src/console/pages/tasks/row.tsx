@@ -1,6 +1,6 @@
 import type { SlimTask } from "../../../client/index.ts";
 import { now } from "../../clock.ts";
-import { STAGE_OF, TaskState } from "../../parts/state.tsx";
+import { stageOf, TaskState } from "../../parts/state.tsx";
 import { Ago, relativeText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { percentText, texts } from "../../texts.ts";
@@ -47,13 +47,13 @@ export function Row({ task, isChosen, choose }: RowProps) {
 /** What matters most beside the status. */
 function saidOf({ status, progress, last_error, retry_at, not_before, cancel_requested }: SlimTask): string | null {
   const words = texts.value.tasks;
-  const isHeld = STAGE_OF[status] === "held";
+  const isHeld = stageOf(status) === "held";
   if (cancel_requested && isHeld) return words.toBeCancelled;
   if (isHeld && progress) {
     const share = progress.value === null ? "" : percentText(progress.value);
     return [share, progress.text].filter(Boolean).join(" · ");
   }
-  const due = status === "queued" ? Math.max(retry_at ?? 0, not_before ?? 0) : 0;
+  const due = stageOf(status) === "waiting" ? Math.max(retry_at ?? 0, not_before ?? 0) : 0;
   const wait = due > now.value ? words.due(relativeText(due, now.value)) : null;
   return [wait, status === "completed" ? null : last_error].filter(Boolean).join(" · ") || null;
 }

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Event, Next, Page, SlimTask } from "../../../client/index.ts";
 import { listen } from "../../live.ts";
 import type { FaultProps } from "../../parts/fault.tsx";
-import { STAGE_OF } from "../../parts/state.tsx";
+import { isTaskStatus, stageOf } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
 import { useSnapshot } from "../../use-snapshot.ts";
 import { argsOf, type Filter } from "./filter.ts";
@@ -13,16 +13,14 @@ const PAUSE_MS = 4_000;
 /** Progress, and that a task has begun to run, come without an event. */
 const HELD_EVERY_MS = 15_000;
 
-/** What an event says of a task's status. */
-const STATUS_AFTER: Record<string, SlimTask["status"]> = {
-  "task.leased": "leased",
-  "task.requeued": "queued",
-  "task.released": "queued",
-  "task.completed": "completed",
-  "task.failed": "failed",
-  "task.dead": "dead",
-  "task.cancelled": "cancelled",
-};
+/** The events that bring a task back into the queue. Any other that changes its status is `task.<status>`. */
+const REQUEUED = ["task.requeued", "task.released"];
+
+/** The status that an event brings; undefined where it brings none. */
+function statusAfter(type: string): SlimTask["status"] | undefined {
+  const name = REQUEUED.includes(type) ? "queued" : type.replace(/^task\./, "");
+  return isTaskStatus(name) ? name : undefined;
+}
 
 export interface Rows {
   rows: SlimTask[] | undefined;
@@ -46,7 +44,7 @@ export function useRows(filter: Filter): Rows {
   const of = JSON.stringify(filter);
   const [shown, setShown] = useState<Shown | undefined>();
   const current = shown?.of === of ? shown : undefined;
-  const isHeld = current?.rows.some(({ status }) => STAGE_OF[status] === "held");
+  const isHeld = current?.rows.some(({ status }) => stageOf(status) === "held");
   const list = (next: Next, signal?: AbortSignal) =>
     client.listTasks({ ...argsOf(filter), limit: PAGE, ...next, fields: "slim" }, { signal });
   const { data, trouble, reload } = useSnapshot((signal) => list({}, signal), {
@@ -99,7 +97,7 @@ const after =
   ({ type, task_id, timestamp }: Event) =>
   (task: SlimTask): SlimTask => {
     if (task.id !== task_id) return task;
-    const status = STATUS_AFTER[type] ?? task.status;
+    const status = statusAfter(type) ?? task.status;
     const cancel_requested = type === "task.cancel_requested" || task.cancel_requested;
     return { ...task, status, cancel_requested, updated_at: timestamp };
   };
