@@ -13,7 +13,7 @@ import { expressFloor, sqlFloor } from "./floors.ts";
 import { growthOf } from "./growth.ts";
 import { connect, load } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
-import { idleShare, peakRssMb } from "./process.ts";
+import { idleShare, peakRssMb } from "./process-usage.ts";
 import { misses, type Report, tableOf } from "./report.ts";
 import { sweepMany } from "./sweep.ts";
 import { claimingMany, claimingOne, lifecycle, reading, register } from "./work.ts";

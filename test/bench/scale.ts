@@ -13,7 +13,7 @@ import { openListeners, openWaitingWorkers } from "./crowd.ts";
 import { fill } from "./fill.ts";
 import { connect, type Timing, timingOf } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
-import { peakRssMb } from "./process.ts";
+import { peakRssMb } from "./process-usage.ts";
 
 const { values } = parseArgs({
   options: {

@@ -14,7 +14,7 @@ import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
 import { connect, timingOf } from "./load.ts";
-import { peakRssMb } from "./process.ts";
+import { peakRssMb } from "./process-usage.ts";
 
 const WAITERS = 2_000;
 const KINDS = 500;
