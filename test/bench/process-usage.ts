@@ -22,7 +22,8 @@ export async function idleShare(pid: number): Promise<number> {
   return (cpuMs(pid) - before) / IDLE_MS;
 }
 
-function cpuMs(pid: number): number {
+/** The processor time that it has used so far, in milliseconds, that of all its threads. */
+export function cpuMs(pid: number): number {
   const stat = `/proc/${pid}/stat`;
   if (!existsSync(stat)) return Number.NaN;
   const fields = readFileSync(stat, "utf8").split(") ")[1]?.split(" ") ?? [];

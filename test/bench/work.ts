@@ -26,7 +26,8 @@ export async function register(caller: Caller): Promise<void> {
     });
 }
 
-const completion = { status: "success", output: OUTPUT, metrics: { duration_ms: 1200 } };
+/** What a worker tells of a task that it has done. */
+export const completion = { status: "success", output: OUTPUT, metrics: { duration_ms: 1200 } };
 
 /** create, lease by the router, heartbeat, complete. */
 export const lifecycle: Work = async (caller, _client, n) => {
@@ -40,7 +41,7 @@ export const lifecycle: Work = async (caller, _client, n) => {
 };
 
 /** The tasks of a claim; of one that got none, the answer is empty. */
-function claimedIn(text: string): { task: { id: string }; lease: { id: string } }[] {
+export function claimedIn(text: string): { task: { id: string }; lease: { id: string } }[] {
   return text === "" ? [] : JSON.parse(text).tasks;
 }
 

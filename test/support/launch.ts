@@ -22,10 +22,15 @@ export interface Launched {
 
 /** Starts it with `env` alone as its settings, on a free port unless `env` names one. `nodeOptions` come before its own. */
 export function launch(env: Record<string, string>, nodeOptions: string[] = []): Launched {
+  return launchProgram(process.execPath, [...nodeOptions, ...START], ROOT, { BLOOM_RUNTIME_PORT: "0", ...env });
+}
+
+/** Starts any program that prints `"port":<its port>` when it listens, in the folder `cwd`, with `env` alone as its settings. */
+export function launchProgram(command: string, args: string[], cwd: string, env: Record<string, string>): Launched {
   const { PATH = "", TMPDIR } = process.env;
-  const child = spawn(process.execPath, [...nodeOptions, ...START], {
-    cwd: ROOT,
-    env: { PATH, ...(TMPDIR && { TMPDIR }), BLOOM_RUNTIME_PORT: "0", ...env },
+  const child = spawn(command, args, {
+    cwd,
+    env: { PATH, ...(TMPDIR && { TMPDIR }), ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let written = "";

@@ -1,0 +1,20 @@
+import type { Work } from "../load.ts";
+
+/** One of the two services that are compared, running, in a database of its own. */
+export interface Side {
+  base: string;
+  /** Of the process that answers the calls. */
+  pid: number;
+  database: string;
+  /** What it is, with its versions. */
+  title: string;
+  /** One task from its creation to its completion, in three calls. */
+  work: Work;
+  /** Counts the completed tasks in its database. */
+  completed: string;
+  /** Ends it, and drops its database. */
+  close(): Promise<void>;
+}
+
+/** Sent to both sides, so that the requests of both are equally long. */
+export const API_KEY = "a-key-for-the-benchmark";
