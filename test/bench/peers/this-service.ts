@@ -1,6 +1,6 @@
+import buildPrograms from "../../support/compiled-programs.ts";
 import { withDatabase } from "../../support/database-url.ts";
 import { launch } from "../../support/launch.ts";
-import buildPrograms from "../../support/programs.ts";
 import { connect, type Work } from "../load.ts";
 import type { BenchPostgres } from "../postgres.ts";
 import { claimedIn, completion, newTask } from "../work.ts";
