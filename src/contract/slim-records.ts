@@ -2,18 +2,10 @@
 import { z } from "zod";
 import { count } from "./record-fields.ts";
 import { artifactRecord, resultRecord, storedArtifact } from "./records.ts";
-import { taskRecord } from "./task-record.ts";
-
-const LONG = {
-  prompt: true,
-  context_hints: true,
-  structured_input: true,
-  attachments: true,
-  output_schema: true,
-} as const;
+import { LONG_FIELDS, taskRecord } from "./task-record.ts";
 
 /** The columns of a slim task. */
-export const slimTaskColumns = taskRecord.omit(LONG);
+export const slimTaskColumns = taskRecord.omit(LONG_FIELDS);
 export const slimTaskRecord = slimTaskColumns
   .extend({ prompt_bytes: count("The size of the prompt, in bytes.", 31) })
   .meta({ id: "SlimTask", description: "A task without its prompt and what else of its request may be long." });

@@ -122,3 +122,12 @@ export const taskRecord = z
     size_bytes: count("The size of the request as JSON, in bytes; null in rows of earlier versions.", 412).nullable(),
   })
   .meta({ id: "Task", description: "A task for a model: what is asked, and how far it is." });
+
+/** The fields that may be long: lists of slim tasks leave them out. */
+export const LONG_FIELDS = {
+  prompt: true,
+  context_hints: true,
+  structured_input: true,
+  attachments: true,
+  output_schema: true,
+} as const;
