@@ -25,7 +25,7 @@ import { inDatabase, inMemory } from "./http/hit-store.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { keyRoutes } from "./http/key-routes.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
-import { projectRoutes } from "./http/legacy-project-routes.ts";
+import { legacyProjectRoutes } from "./http/legacy-project-routes.ts";
 import { leaveConnections } from "./http/listening.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
 import { withMcp } from "./http/mcp-routes.ts";
@@ -150,7 +150,7 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...agentRoutes(agents, publicUrl),
     ...keyRoutes,
     ...webhookRoutes(deps.box, config.outboundAllow),
-    ...projectRoutes,
+    ...legacyProjectRoutes,
     ...consoleRoutes,
     ...membridgeRoutes(membridge),
     ...metricsRoutes(stats),

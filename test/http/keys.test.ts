@@ -39,6 +39,7 @@ const MAY: Record<Role, string[]> = {
     `post ${R}/llm-tasks/replay`,
     `post ${R}/llm-tasks/x/replay`,
   ],
+  // A call that acts for a worker checks whose worker or lease it is about; "role escalation" below tries each.
   work: [
     ...WORK,
     `put ${R}/llm-tasks/x/output`,

@@ -1,5 +1,6 @@
 /** The records of api.md, "Records", field by field: what every answer must have, whatever else it may come to have. */
 import { expect } from "vitest";
+import { TASK_STATUSES } from "../../src/db/statuses.ts";
 
 const uuid = expect.stringMatching(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
 const text = expect.any(String);
@@ -38,7 +39,7 @@ export const TASK = {
     budget: either(expect.any(Number), expect.any(Object)),
   }),
   desired_format: expect.stringMatching(/^(json|text|markdown)$/),
-  status: expect.stringMatching(/^(queued|leased|running|completed|failed|dead|cancelled)$/),
+  status: expect.toBeOneOf([...TASK_STATUSES]),
   created_at: time,
   updated_at: time,
   lease_id: orNull(uuid),
