@@ -3,9 +3,10 @@ import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
-import { changedWorkers, type WorkerSnapshot } from "./changed-workers.ts";
+import { changedWorkers } from "./changed-workers.ts";
 import { kindsDueSince } from "./newly-due.ts";
-import { type LineMember, type Seeker, WaitingLine } from "./waiting-line.ts";
+import { type Attempt, type Waiter, waitInLine } from "./wait-in-line.ts";
+import { type Seeker, WaitingLine } from "./waiting-line.ts";
 
 /** How often to look without being notified. Where notifications get lost, as behind PgBouncer, news takes about so long; 2 s are promised. */
 const LOOK_EVERY_MS = 1_000;
@@ -22,32 +23,18 @@ const AGAIN_AFTER_MS = 100;
 /** The most workers that wait on one instance. Each takes a connection and memory: see docs/performance.md. */
 const MOST_WAITERS = 5_000;
 
-/** The outcome of a claim that got nothing. */
-interface EmptyClaim extends WorkerSnapshot {
-  /** There were tasks for the worker, but others had locked them. */
-  isPassedOver: boolean;
-}
-
 export interface WaitingRoom {
   /**
    * Runs `attempt` at once, and then again whenever there may be a task that the worker can take, one run at a time. Resolves when an attempt
    * gives undefined, or when `signal` is aborted. Unavailable: too many workers wait already. Throws what `attempt` throws.
    */
-  wait(seeker: Seeker, signal: AbortSignal, attempt: () => Promise<EmptyClaim | undefined>): Promise<void>;
+  wait(seeker: Seeker, signal: AbortSignal, attempt: Attempt): Promise<void>;
   /** Says that there may be something new in the queue. */
   notify(): void;
   /** How many workers wait now. */
   size(): number;
   /** Ends all waits. */
   close(): void;
-}
-
-interface Waiter extends LineMember {
-  /** It shall claim at the next look, whatever is new. */
-  isDue: boolean;
-  /** Claims. Resolves to true when the waiter does not wait any more. */
-  attempt(): Promise<boolean>;
-  leave(): void;
 }
 
 /**
@@ -132,47 +119,6 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
     notify();
   }, LOOK_EVERY_MS).unref();
 
-  function enter(
-    seeker: Seeker,
-    { isPassedOver, ...snapshot }: EmptyClaim,
-    signal: AbortSignal,
-    attempt: Attempt,
-  ): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
-      let isTrying = false;
-      const end = (settle: () => void) => {
-        line.remove(waiter);
-        signal.removeEventListener("abort", waiter.leave);
-        settle();
-      };
-      const waiter: Waiter = {
-        ...seeker,
-        snapshot,
-        isDue: isPassedOver,
-        attempt: async () => {
-          if (!line.has(waiter)) return true;
-          isTrying = true;
-          try {
-            const missed = await attempt();
-            if (!missed || signal.aborted || isClosed) end(resolve);
-            else {
-              line.updateWorker(waiter, missed);
-              waiter.isDue = missed.isPassedOver;
-            }
-          } catch (error) {
-            end(() => reject(error));
-          }
-          isTrying = false;
-          return !line.has(waiter);
-        },
-        // A running attempt goes on to its end, since it may get tasks.
-        leave: () => isTrying || end(resolve),
-      };
-      signal.addEventListener("abort", waiter.leave);
-      line.add(waiter);
-    });
-  }
-
   return {
     notify,
     size: () => line.size,
@@ -186,12 +132,10 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
       const missed = await attempt();
       if (!missed || signal.aborted || isClosed) return;
       if (line.size >= mostWaiters) throw new Unavailable("Too many workers wait on this instance; try again.");
-      const waiting = enter(seeker, missed, signal, attempt);
+      const waiting = waitInLine(line, seeker, missed, signal, attempt);
       // Tasks that came during the attempt may have been too new for it.
       if (missed.isPassedOver || notices !== before) void lookSoon();
       await waiting;
     },
   };
 }
-
-type Attempt = () => Promise<EmptyClaim | undefined>;
