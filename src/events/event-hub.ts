@@ -1,34 +1,16 @@
-import { setTimeout as delay } from "node:timers/promises";
-import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
 import { UNKNOWN_TIMELINE } from "../db/timeline.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
+import { openCatchUp } from "./catch-up.ts";
+import { type Follower, handOver } from "./follower.ts";
 import { comparePositions, type Position } from "./position.ts";
-import { type EventBatch, enterEvents, readEvents } from "./read-events.ts";
+import { enterEvents, readEvents } from "./read-events.ts";
 
 /** How often one query looks for new events for all listeners of this instance, beside each look after a notification. */
 const LOOK_EVERY_MS = 150;
 const MOST_LISTENERS = 1_000;
-/** How soon to look again whether a listener can take more, where all that are behind have a full buffer. */
-const FULL_MS = 50;
-
-/** A client's stream, as the hub knows it. */
-export interface Listener {
-  wants(event: Event): boolean;
-  /** Takes the next events that it wants. */
-  take(events: Event[]): void;
-  /** Hears that events behind its place may be lost, since another server took over: it goes on from `now`. */
-  reset(now: Position): void;
-  /** True while it has not taken what it got. It gets the next events when it has. */
-  isFull(): boolean;
-}
-
-/** A place in the events: `after` moves on with what was looked at, whether the listener wanted it or not. */
-export interface Follower extends Listener {
-  after: Position;
-}
 
 /** The listeners for events on this instance. */
 export interface EventHub {
@@ -54,7 +36,6 @@ export interface EventHub {
  */
 export function openEventHub(db: Db): EventHub {
   const current = new Set<Follower>();
-  const behind = new Set<Follower>();
   const leave = new Map<Follower, () => void>();
   /** Up to where the followers in `current` have got all events; undefined while nobody listens. */
   let position: Position | undefined;
@@ -62,24 +43,15 @@ export function openEventHub(db: Db): EventHub {
   let entered: Position | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isLooking = false;
-  let isCatchingUp = false;
   let isClosed = false;
   let isUnknownTold = false;
   const outage = createOutageLog(db.log, "a look for new events");
-  const outageBehind = createOutageLog(db.log, "reading older events for listeners");
+  const behind = openCatchUp(db, (follower) => {
+    if (position === undefined || comparePositions(follower.after, position) < 0) return false;
+    current.add(follower);
+    return true;
+  });
   watchWaiters(db.meters, "event", () => leave.size);
-
-  function hand(follower: Follower, { events, until, isKnown }: EventBatch): void {
-    if (!isKnown) {
-      // The batch was read for a follower that is still on the earlier timeline. One on the new timeline keeps its place.
-      if (follower.after.timeline === until.timeline) return;
-      follower.reset(until);
-      follower.after = until;
-    }
-    const wanted = events.filter(({ at, event }) => comparePositions(at, follower.after) > 0 && follower.wants(event));
-    if (comparePositions(until, follower.after) > 0) follower.after = until;
-    if (wanted.length > 0) follower.take(wanted.map(({ event }) => event));
-  }
 
   async function look(): Promise<void> {
     if (isLooking || position === undefined) return;
@@ -93,7 +65,7 @@ export function openEventHub(db: Db): EventHub {
         isWhole = batch.isWhole;
         position = batch.until;
         for (const follower of current) {
-          if (!follower.isFull()) hand(follower, batch);
+          if (!follower.isFull()) handOver(follower, batch);
           else {
             current.delete(follower);
             behind.add(follower);
@@ -109,40 +81,9 @@ export function openEventHub(db: Db): EventHub {
     }
   }
 
-  /** Followers that have got to the position of the others go on with them. */
-  function join(): void {
-    for (const follower of behind) {
-      if (position === undefined || comparePositions(follower.after, position) < 0) continue;
-      behind.delete(follower);
-      current.add(follower);
-    }
-  }
-
-  async function catchUp(): Promise<void> {
-    if (isCatchingUp) return;
-    isCatchingUp = true;
-    try {
-      for (join(); behind.size > 0; join()) {
-        const ready = [...behind].filter((follower) => !follower.isFull());
-        const [first] = ready.toSorted((a, b) => comparePositions(a.after, b.after));
-        if (!first) await delay(FULL_MS, undefined, { ref: false });
-        else {
-          const batch = await readEvents(db, first.after);
-          for (const follower of ready) if (behind.has(follower)) hand(follower, batch);
-        }
-      }
-      outageBehind.worked();
-    } catch (error) {
-      // The timer begins again.
-      outageBehind.failed(error);
-    } finally {
-      isCatchingUp = false;
-    }
-  }
-
   function notify(): void {
     void look();
-    void catchUp();
+    void behind.run();
   }
 
   return {
@@ -166,7 +107,7 @@ export function openEventHub(db: Db): EventHub {
         if (signal.aborted || isClosed) return resolve();
         const end = () => {
           current.delete(follower);
-          behind.delete(follower);
+          behind.remove(follower);
           leave.delete(follower);
           signal.removeEventListener("abort", end);
           if (leave.size === 0) {

@@ -1,6 +1,7 @@
 import { type Event, eventPage } from "../contract/event-record.ts";
 import * as queries from "../contract/queries.ts";
-import type { EventHub, Follower } from "../events/event-hub.ts";
+import type { EventHub } from "../events/event-hub.ts";
+import type { Follower } from "../events/follower.ts";
 import { type Position, parsePosition, positionText } from "../events/position.ts";
 import { readEvents } from "../events/read-events.ts";
 import type { EventStream } from "./event-stream.ts";

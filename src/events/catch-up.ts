@@ -1,0 +1,53 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Db } from "../db/client.ts";
+import { createOutageLog } from "../outage-log.ts";
+import { type Follower, handOver } from "./follower.ts";
+import { comparePositions } from "./position.ts";
+import { readEvents } from "./read-events.ts";
+
+/** How soon to look again whether a listener can take more, where all that are behind have a full buffer. */
+const FULL_MS = 50;
+
+/** The followers that are behind the others. */
+export interface CatchUp {
+  add(follower: Follower): void;
+  remove(follower: Follower): void;
+  /** Reads older events for them until none is behind any more, one query at a time. When that fails, the next call begins again. */
+  run(): Promise<void>;
+}
+
+/** `rejoin` takes a follower that has got to the place of the others, and gives false for one that has not. */
+export function openCatchUp(db: Db, rejoin: (follower: Follower) => boolean): CatchUp {
+  const behind = new Set<Follower>();
+  const outage = createOutageLog(db.log, "reading older events for listeners");
+  let isRunning = false;
+
+  function letRejoin(): void {
+    for (const follower of behind) if (rejoin(follower)) behind.delete(follower);
+  }
+
+  return {
+    add: (follower) => void behind.add(follower),
+    remove: (follower) => void behind.delete(follower),
+    async run() {
+      if (isRunning) return;
+      isRunning = true;
+      try {
+        for (letRejoin(); behind.size > 0; letRejoin()) {
+          const ready = [...behind].filter((follower) => !follower.isFull());
+          const [first] = ready.toSorted((a, b) => comparePositions(a.after, b.after));
+          if (!first) await delay(FULL_MS, undefined, { ref: false });
+          else {
+            const batch = await readEvents(db, first.after);
+            for (const follower of ready) if (behind.has(follower)) handOver(follower, batch);
+          }
+        }
+        outage.worked();
+      } catch (error) {
+        outage.failed(error);
+      } finally {
+        isRunning = false;
+      }
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import type { Event } from "../contract/event-record.ts";
+import { comparePositions, type Position } from "./position.ts";
+import type { EventBatch } from "./read-events.ts";
+
+/** A client's stream, as the hub knows it. */
+export interface Follower {
+  /** Its place in the events, which moves on with what was looked at, whether the follower wanted it or not. */
+  after: Position;
+  wants(event: Event): boolean;
+  /** Takes the next events that it wants. */
+  take(events: Event[]): void;
+  /** Hears that events behind its place may be lost, since another server took over: it goes on from `now`. */
+  reset(now: Position): void;
+  /** True while it has not taken what it got. It gets the next events when it has. */
+  isFull(): boolean;
+}
+
+/** Hands the follower what it wants of a batch that was read from its place, or from before it. Its place moves on. */
+export function handOver(follower: Follower, { events, until, isKnown }: EventBatch): void {
+  if (!isKnown) {
+    // The batch was read for a follower that is still on the earlier timeline. One on the new timeline keeps its place.
+    if (follower.after.timeline === until.timeline) return;
+    follower.reset(until);
+    follower.after = until;
+  }
+  const wanted = events.filter(({ at, event }) => comparePositions(at, follower.after) > 0 && follower.wants(event));
+  if (comparePositions(until, follower.after) > 0) follower.after = until;
+  if (wanted.length > 0) follower.take(wanted.map(({ event }) => event));
+}
