@@ -1,9 +1,9 @@
 import pg from "pg";
 import type { Logger } from "pino";
 import type { Meters } from "../metrics/service-meters.ts";
-import { cancelRunningStatement } from "./cancel-running-statement.ts";
-import { databaseErrorOf, faultOf, Unconfirmed } from "./faults.ts";
+import { faultOf, Unconfirmed } from "./faults.ts";
 import type { Servers } from "./servers.ts";
+import { createUsableConnections } from "./usable-connections.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
 
 export interface PoolOptions {
@@ -45,7 +45,89 @@ export function openPool(
   log: Logger,
   meters: Meters,
 ): Pool {
-  const pool = new pg.Pool({
+  const pool = newPool(servers, poolMax, answerWithinMs);
+  reportConnections(pool, poolMax, meters);
+  let isClosing = false;
+  const inUse = new Set<pg.PoolClient>();
+  const connections = createUsableConnections();
+
+  pool.on("error", (error) => log.warn({ err: error }, "idle database connection lost"));
+  pool.on("connect", (client) => {
+    connections.add(client);
+    // The pool listens to idle connections only. One that breaks between two statements of a transaction, or while it is being closed,
+    // would end the process; the next statement on it fails, which is what counts.
+    client.on("error", (error) => log.debug({ err: error }, "database connection lost"));
+  });
+
+  servers.onMove(({ address, timeline }) => {
+    log.warn({ server: new URL(address).host, timeline }, "another server takes the changes now");
+    connections.leaveServer();
+    for (const client of inUse) client.connection.stream.destroy();
+  });
+
+  async function connect(): Promise<pg.PoolClient> {
+    const tried = servers.primary();
+    try {
+      return await pool.connect();
+    } catch (error) {
+      if (!faultOf(error) || (await servers.findPrimary()) === tried) throw error;
+      return await pool.connect();
+    }
+  }
+
+  async function checkOut(): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await connect();
+      if (connections.isCurrent(client)) return client;
+      client.release(true);
+    }
+  }
+
+  /** A connection keeps its place in the pool until its statement has been cancelled: the server never works for more than the pool has. */
+  async function discard(client: pg.PoolClient): Promise<void> {
+    await connections.whenCancelled(client);
+    client.release(true);
+  }
+
+  return {
+    async use(work) {
+      const asked = performance.now();
+      const client = await checkOut();
+      meters.poolWait.observe((performance.now() - asked) / 1_000);
+      inUse.add(client);
+      try {
+        return await work(client);
+      } finally {
+        inUse.delete(client);
+        if (connections.isUsable(client)) client.release();
+        else void discard(client);
+      }
+    },
+    async ask(client, run) {
+      const late = setTimeout(connections.giveUp, answerWithinMs * CANCEL_AFTER, client);
+      try {
+        const answer = await run();
+        if (connections.isGivenUp(client)) throw new Unconfirmed("The statement was done after it had been given up.");
+        return answer;
+      } catch (error) {
+        connections.note(client, error);
+        throw error;
+      } finally {
+        clearTimeout(late);
+      }
+    },
+    isUsable: connections.isUsable,
+    isClosing: () => isClosing,
+    close() {
+      isClosing = true;
+      connections.close();
+      return pool.end();
+    },
+  };
+}
+
+function newPool(servers: Servers, poolMax: number, answerWithinMs: number): pg.Pool {
+  return new pg.Pool({
     Client: class extends pg.Client {
       constructor(config?: pg.ClientConfig) {
         super({ ...config, connectionString: servers.primary() });
@@ -63,7 +145,10 @@ export function openPool(
     // Not `verify`: a caller whose patience ends during that leaves its connection in use for ever (pg-pool 3.14).
     onConnect: requireWritable,
   });
-  meters.registry.watch("pool", () => [
+}
+
+function reportConnections(pool: pg.Pool, poolMax: number, { registry }: Meters): void {
+  registry.watch("pool", () => [
     {
       name: "bloom_db_pool_connections",
       help: "Connections to the database by what they do now.",
@@ -83,106 +168,4 @@ export function openPool(
       values: [{ value: pool.waitingCount }],
     },
   ]);
-  let isClosing = false;
-  /** Goes up when the server has become read-only, or is another one: connections of an earlier generation are of no more use. */
-  let generation = 0;
-  /** The first generation of connections to the present server. */
-  let arrivedIn = 0;
-  const inUse = new Set<pg.PoolClient>();
-  /** Aborted when the server is left: what runs there needs no cancelling any more. */
-  let left = new AbortController();
-  const generationOf = new WeakMap<pg.PoolClient, number>();
-  const unusable = new WeakSet<pg.PoolClient>();
-  /** Resolved when the server has been told to end what it does for the connection. */
-  const cancelling = new WeakMap<pg.PoolClient, Promise<void>>();
-
-  pool.on("error", (error) => log.warn({ err: error }, "idle database connection lost"));
-  pool.on("connect", (client) => {
-    generationOf.set(client, generation);
-    // The pool listens to idle connections only. One that breaks between two statements of a transaction, or while it is being closed,
-    // would end the process; the next statement on it fails, which is what counts.
-    client.on("error", (error) => log.debug({ err: error }, "database connection lost"));
-  });
-
-  servers.onMove(({ address, timeline }) => {
-    log.warn({ server: new URL(address).host, timeline }, "another server takes the changes now");
-    arrivedIn = ++generation;
-    left.abort();
-    left = new AbortController();
-    for (const client of inUse) client.connection.stream.destroy();
-  });
-
-  function cancelOn(client: pg.PoolClient): void {
-    unusable.add(client);
-    if (cancelling.has(client) || (generationOf.get(client) ?? 0) < arrivedIn) return;
-    cancelling.set(client, cancelRunningStatement(client, left.signal));
-  }
-
-  function note(client: pg.PoolClient, error: unknown): void {
-    const drops = faultOf(error)?.drops ?? "none";
-    if (drops === "all") generation += 1;
-    if (drops !== "none") unusable.add(client);
-    // The server may still be at it, unless it was the server that ended the connection.
-    if (drops === "one" && !databaseErrorOf(error)) cancelOn(client);
-  }
-
-  async function connect(): Promise<pg.PoolClient> {
-    const tried = servers.primary();
-    try {
-      return await pool.connect();
-    } catch (error) {
-      if (!faultOf(error) || (await servers.findPrimary()) === tried) throw error;
-      return await pool.connect();
-    }
-  }
-
-  async function checkOut(): Promise<pg.PoolClient> {
-    for (;;) {
-      const client = await connect();
-      if (generationOf.get(client) === generation) return client;
-      client.release(true);
-    }
-  }
-
-  /** A connection keeps its place in the pool until its statement has been cancelled: the server never works for more than the pool has. */
-  async function checkIn(client: pg.PoolClient): Promise<void> {
-    await cancelling.get(client);
-    client.release(unusable.has(client));
-  }
-
-  return {
-    async use(work) {
-      const asked = performance.now();
-      const client = await checkOut();
-      meters.poolWait.observe((performance.now() - asked) / 1_000);
-      inUse.add(client);
-      try {
-        return await work(client);
-      } finally {
-        inUse.delete(client);
-        if (unusable.has(client)) void checkIn(client);
-        else client.release();
-      }
-    },
-    async ask(client, run) {
-      const late = setTimeout(cancelOn, answerWithinMs * CANCEL_AFTER, client);
-      try {
-        const answer = await run();
-        if (cancelling.has(client)) throw new Unconfirmed("The statement was done after it had been given up.");
-        return answer;
-      } catch (error) {
-        note(client, error);
-        throw error;
-      } finally {
-        clearTimeout(late);
-      }
-    },
-    isUsable: (client) => !unusable.has(client),
-    isClosing: () => isClosing,
-    close() {
-      isClosing = true;
-      left.abort();
-      return pool.end();
-    },
-  };
 }
