@@ -11,6 +11,7 @@ import { loadEnvFile } from "./env-file.ts";
 import { Refusal, StartError, stackOf } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { createKey, listKeys, revokeKey } from "./settings/named-keys.ts";
+import { timeText } from "./time-text.ts";
 
 const USAGE = `npm run key -- create --name <name> --role <${ROLES.join(" | ")}>
 npm run key -- list
@@ -73,7 +74,7 @@ function parse(args: string[]) {
 }
 
 async function printKeys(db: Db): Promise<void> {
-  const time = (ms: number | null) => (ms === null ? "never" : new Date(ms).toISOString());
+  const time = (ms: number | null) => (ms === null ? "never" : timeText(ms));
   for (const { name, role, created_at, last_used_at, revoked_at } of await listKeys(db)) {
     const end = revoked_at === null ? "" : `, revoked ${time(revoked_at)}`;
     print(`${name}: ${role}, created ${time(created_at)}, last used ${time(last_used_at)}${end}`);

@@ -469,7 +469,7 @@ export type Overview = {
   };
   /** How many attempts ended with a result in each of the last 60 minutes, the oldest minute first. */
   ended_by_minute: number[];
-  /** Queued tasks that no worker can take: the first five kinds. */
+  /** Queued tasks that no worker can take: the first 5 kinds. */
   untakeable: Array<{
     /** The labels that no online worker has. */
     requires: string[];
@@ -482,9 +482,9 @@ export type Overview = {
   }>;
   /** The first 50 accounts by name; those at their limit before others. */
   accounts: Account[];
-  /** Workers that need somebody, by name. Up to five workers of each of three kinds: online but resting; reporting `error`; lost. A lost worker fell silent without saying that it stops, and is not drained. */
+  /** Workers that need somebody, by name. Up to 5 workers of each of three kinds: online but resting; reporting `error`; lost. A lost worker fell silent without saying that it stops, and is not drained. */
   workers_in_trouble: Worker[];
-  /** The newest six tasks that are `failed` or `dead`. */
+  /** The newest 6 tasks that are `failed` or `dead`. */
   failures: SlimTask[];
 };
 

@@ -5,6 +5,9 @@ import { count, time, words } from "./record-fields.ts";
 import { slimTaskRecord } from "./slim-records.ts";
 import { accountRecord, workerRecord } from "./worker-record.ts";
 
+/** How many there are at most of each kind of what the overview lists. */
+export const MOST = { accounts: 50, workersOfEachKind: 5, failures: 6, untakeable: 5 };
+
 const untakeable = z
   .object({
     requires: z.array(z.string()).describe("The labels that no online worker has."),
@@ -26,17 +29,19 @@ const numbers = z.object({
   ended_by_minute: z
     .array(z.int())
     .describe("How many attempts ended with a result in each of the last 60 minutes, the oldest minute first."),
-  untakeable: z.array(untakeable).describe("Queued tasks that no worker can take: the first five kinds."),
+  untakeable: z.array(untakeable).describe(`Queued tasks that no worker can take: the first ${MOST.untakeable} kinds.`),
 });
 
 const attention = z.object({
-  accounts: z.array(accountRecord).describe("The first 50 accounts by name; those at their limit before others."),
+  accounts: z
+    .array(accountRecord)
+    .describe(`The first ${MOST.accounts} accounts by name; those at their limit before others.`),
   workers_in_trouble: z
     .array(workerRecord)
     .describe(
-      "Workers that need somebody, by name. Up to five workers of each of three kinds: online but resting; reporting `error`; lost. A lost worker fell silent without saying that it stops, and is not drained.",
+      `Workers that need somebody, by name. Up to ${MOST.workersOfEachKind} workers of each of three kinds: online but resting; reporting \`error\`; lost. A lost worker fell silent without saying that it stops, and is not drained.`,
     ),
-  failures: z.array(slimTaskRecord).describe("The newest six tasks that are `failed` or `dead`."),
+  failures: z.array(slimTaskRecord).describe(`The newest ${MOST.failures} tasks that are \`failed\` or \`dead\`.`),
 });
 
 export const overviewAnswer = numbers

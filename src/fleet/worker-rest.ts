@@ -7,6 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Rest } from "../db/json-types.ts";
 import { Refusal } from "../errors.ts";
+import { timeText } from "../time-text.ts";
 
 /** True for a rest whose end has not passed. */
 const isInForce = (rest: Column) =>
@@ -41,8 +42,7 @@ export class Resting extends Refusal {
 }
 
 /** When a rest ends, in words. */
-export const endOf = ({ until }: Rest): string =>
-  until === null ? "somebody resumes it" : new Date(until).toISOString();
+export const endOf = ({ until }: Rest): string => (until === null ? "somebody resumes it" : timeText(until));
 
 const restWithout = (...kinds: Rest["kind"][]) =>
   sql`case when ${inArray(sql`${workers.rest} ->> 'kind'`, kinds)} then null else ${workers.rest} end`;

@@ -1,4 +1,4 @@
-import type { Attention } from "../contract/overview.ts";
+import { type Attention, MOST } from "../contract/overview.ts";
 import { workerView } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { openPage } from "../db/pages.ts";
@@ -6,10 +6,6 @@ import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { listAccountsAtLimitFirst } from "../fleet/accounts.ts";
 import { listWorkersInTrouble } from "../fleet/workers.ts";
 import { tasks } from "./task-list.ts";
-
-const ACCOUNTS = 50;
-const WORKERS_OF_EACH_KIND = 5;
-const FAILURES = 6;
 
 /**
  * Gives a function that reads what somebody may have to do something about. Callers share a reading, which begins after each of them has asked: who has
@@ -33,9 +29,9 @@ export function openAttention(db: Db): () => Promise<Attention> {
 
 async function readAttention(db: Db): Promise<Attention> {
   const [accounts, inTrouble, failed] = await Promise.all([
-    listAccountsAtLimitFirst(db, ACCOUNTS),
-    listWorkersInTrouble(db, WORKERS_OF_EACH_KIND),
-    openPage(db, tasks({ status: [...REQUEUEABLE_STATUSES] }, "slim"), { limit: FAILURES }),
+    listAccountsAtLimitFirst(db, MOST.accounts),
+    listWorkersInTrouble(db, MOST.workersOfEachKind),
+    openPage(db, tasks({ status: [...REQUEUEABLE_STATUSES] }, "slim"), { limit: MOST.failures }),
   ]);
   const failures = JSON.parse(`[${failed.first}]`) as Attention["failures"];
   return { accounts, workers_in_trouble: inTrouble.map(workerView), failures };

@@ -10,6 +10,7 @@ import { activeLeases, load, loadCte, maxConcurrency, workersWithLoad } from "..
 import { hasLabels, isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { isPaused, takesCalls } from "../fleet/refusing-agents.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
+import { timeText } from "../time-text.ts";
 
 /** The most workers that an explanation names. */
 const MOST_WORKERS = 200;
@@ -153,9 +154,6 @@ export async function explainWorkers(db: Db, task: Task): Promise<Explanation["w
     },
   );
 }
-
-/** A time for people, in UTC. */
-export const timeText = (ms: number) => new Date(ms).toISOString();
 
 const endIn = (stop: { until: number | null } | null) => (stop?.until == null ? {} : { until: stop.until });
 

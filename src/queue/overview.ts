@@ -1,5 +1,5 @@
 import { sql } from "drizzle-orm";
-import type { OverviewNumbers } from "../contract/overview.ts";
+import { MOST, type OverviewNumbers } from "../contract/overview.ts";
 import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -19,7 +19,6 @@ const MINUTES = 60;
 const MINUTE_MS = 60_000;
 /** How many of the tasks that wait for longest are looked at. */
 const LOOKED_AT = 1_000;
-const MOST_KINDS = 5;
 
 /** Gives a function that reads how the work goes, in numbers. Callers at the same time share a reading. */
 export function openOverview(db: Db, stats: () => Promise<Stats>): () => Promise<OverviewNumbers> {
@@ -62,7 +61,7 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
 }
 
 /**
- * The tasks that wait for longest, by the labels that no online worker has: five sets of labels at most, the one that waits for longest first.
+ * The tasks that wait for longest, by the labels that no online worker has; the set of labels that waits for longest comes first.
  */
 export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeable"]> {
   const { rows } = await db.execute<OverviewNumbers["untakeable"][number]>(sql`
@@ -75,6 +74,6 @@ export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeabl
     )
     select requires, tasks, example, since from kinds
     where not exists (select from ${workers} where ${workers.status} = 'online' and ${hasLabels(sql`kinds.requires`)})
-    order by since limit ${MOST_KINDS}`);
+    order by since limit ${MOST.untakeable}`);
   return rows;
 }
