@@ -6,7 +6,7 @@ import { count, flag, id } from "./record-fields.ts";
 import { slimTaskRecord } from "./slim-records.ts";
 
 /** Each task is checked by itself, so that a wrong one does not lose the others. */
-export const createTasks = z.object({
+export const createTasksBody = z.object({
   tasks: z
     .array(z.unknown())
     .min(1)
@@ -33,12 +33,12 @@ const bulk = {
     "How many at most, the oldest first; 1,000 where it is not given.",
   ),
 };
-export const cancelTasks = z.strictObject({
+export const cancelTasksBody = z.strictObject({
   ...bulk,
   reason: textOrEmpty(1_000).describe("Why they are cancelled: for the audit log and for people."),
 });
-export const requeueTasks = z.strictObject(bulk);
-export const replayTasks = z.strictObject({
+export const requeueTasksBody = z.strictObject(bulk);
+export const replayTasksBody = z.strictObject({
   ...bulk,
   changes: optional(z.record(z.string(), z.unknown())).describe(
     "Fields of a creation, in place of the old tasks' own.",

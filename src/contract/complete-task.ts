@@ -103,7 +103,7 @@ const EXAMPLE = {
 };
 
 /** With `cli`, `status` may be left out: the output decides on it, and what the worker says is only how the command ended. */
-export const completeTask = z.preprocess(
+export const completeTaskBody = z.preprocess(
   (body) => {
     if (typeof body !== "object" || body === null || !("cli" in body) || ("status" in body && body.status !== null))
       return body;
@@ -112,4 +112,4 @@ export const completeTask = z.preprocess(
   completion.meta({ required: ["metrics"], examples: [EXAMPLE] }),
 );
 
-export type CompleteTask = z.output<typeof completeTask>;
+export type CompleteTask = z.output<typeof completeTaskBody>;

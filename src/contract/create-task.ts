@@ -15,7 +15,7 @@ import {
 import { optional, present } from "./fields.ts";
 
 /** The body of a replay: `changes` are fields of a creation that replace the old task's fields. */
-export const replayTask = z.object({
+export const replayTaskBody = z.object({
   changes: optional(z.record(z.string(), z.unknown())).describe(
     "Fields of a creation, in place of the old task's own; null takes a field away.",
   ),
@@ -25,7 +25,7 @@ export const replayTask = z.object({
  * A task as it is stored. The labels in `policy` are added to `requires` and `prefers`. `policy.retry` and `policy.allow_fallback` count where the
  * task itself has no such field. A field that is not named here is stored as it was given.
  */
-export const createTask = creationFields.transform((given) => {
+export const createTaskBody = creationFields.transform((given) => {
   const { policy: said, retry: own, idempotency_key: _key, ...task } = given;
   const { required_labels = [], retry: theirs, ...policy } = said;
   const wanted = own ?? theirs;
@@ -42,7 +42,7 @@ export const createTask = creationFields.transform((given) => {
     allow_fallback: task.allow_fallback ?? policy.allow_fallback ?? true,
   };
 });
-export type CreateTask = z.output<typeof createTask>;
+export type CreateTask = z.output<typeof createTaskBody>;
 
 type Given = Partial<Record<RequestedColumn, unknown>>;
 /** Every field has a value: `null` in its type stands for "not given" where the column may be null. */

@@ -30,13 +30,13 @@ const progress = z.union([
 ]);
 
 /** The fence (lifecycle.md, invariant 7); without one the task's current lease is meant. */
-export const heartbeatTask = z.object({
+export const heartbeatTaskBody = z.object({
   lease_id: optional(leaseId).describe(fence),
   progress: optional(progress).describe("How far the worker is: a share from 0 to 1, a text, or both."),
 });
 
 /** A piece of what a running task prints, with the worker's own number for it. */
-export const liveOutput = z.object({
+export const liveOutputBody = z.object({
   lease_id: optional(leaseId).describe(fence),
   seq: z
     .int()
@@ -48,10 +48,10 @@ export const liveOutput = z.object({
     .meta({ description: "What was printed since the piece before.", examples: ["Thinking.\n"] }),
 });
 
-export const cancelTask = z.object({ reason: reason("Why it is cancelled") });
+export const cancelTaskBody = z.object({ reason: reason("Why it is cancelled") });
 
 /** Without `minutes`, until somebody resumes the worker. */
-export const drainWorker = z.object({
+export const drainWorkerBody = z.object({
   reason: reason("Why it is drained"),
   minutes: optional(z.number().min(0).max(525_600)).describe(
     "For how long, in minutes; without it, until somebody resumes the worker.",
@@ -59,7 +59,7 @@ export const drainWorker = z.object({
 });
 
 /** A worker's own word that it can do no work for a while. */
-export const restWorker = z.object({
+export const restWorkerBody = z.object({
   reason: reason("Why it can do no work"),
   seconds: z
     .int()
@@ -69,7 +69,7 @@ export const restWorker = z.object({
 });
 
 /** `started`: the worker has begun, and gives it back because of a fault of its own. */
-export const releaseTask = z.object({
+export const releaseTaskBody = z.object({
   lease_id: leaseId.meta({
     description: "The lease under which the worker has the task; it may also be sent as `X-Lease-Id`.",
     examples: ["0199a6f2-1c7b-7d3e-9a54-2f6b8c1d0e4a"],
@@ -80,14 +80,14 @@ export const releaseTask = z.object({
   ),
 });
 
-export const leaseTask = z.object({
+export const leaseTaskBody = z.object({
   worker_id: optional(text(128)).describe("Who shall have the task; without it, the best worker with room."),
   ttl_seconds: lifetime,
 });
 
-export const dispatchTask = leaseTask;
+export const dispatchTaskBody = leaseTaskBody;
 
-export const claimTasks = z.object({
+export const claimTasksBody = z.object({
   worker_id: text(128)
     .min(1)
     .meta({ description: "The worker that claims.", examples: ["rpi"] }),
@@ -100,7 +100,7 @@ export const claimTasks = z.object({
 });
 
 /** What is not sent keeps its value where the worker is known, and is the default of a new one else (queue/register-worker.ts). */
-export const registerWorker = createInsertSchema(workers, {
+export const registerWorkerBody = createInsertSchema(workers, {
   status: (column) => optional(column).describe("`online` where a new worker does not say otherwise."),
   capabilities: optional(
     z.object({
@@ -139,7 +139,7 @@ export const registerWorker = createInsertSchema(workers, {
     ),
   });
 
-export const saveConfig = z.object({
+export const saveConfigBody = z.object({
   membridge_server_url: httpUrl.meta({ description: "Where Membridge is.", examples: ["http://127.0.0.1:8000"] }),
   admin_key: headerValue.max(4_096).meta({
     description: "Membridge's admin key, in 4,096 characters at most. No answer ever shows it.",
@@ -148,19 +148,19 @@ export const saveConfig = z.object({
 });
 
 /** Passed on as it is: Membridge itself says what is wrong with it. The name is checked because it goes into the audit log. */
-export const selectLeadership = z.looseObject({
+export const selectLeadershipBody = z.looseObject({
   primary_node_id: text(256)
     .optional()
     .meta({ description: "The node that shall be the primary.", examples: ["rpi"] }),
 });
 
-export type LiveOutput = z.output<typeof liveOutput>;
-export type LeaseTask = z.output<typeof leaseTask>;
-export type ReleaseTask = z.output<typeof releaseTask>;
-export type HeartbeatTask = z.output<typeof heartbeatTask>;
-export type DrainWorker = z.output<typeof drainWorker>;
-export type RestWorker = z.output<typeof restWorker>;
-export type DispatchTask = z.output<typeof dispatchTask>;
-export type ClaimTasks = z.output<typeof claimTasks>;
-export type RegisterWorker = z.output<typeof registerWorker>;
-export type SaveConfig = z.output<typeof saveConfig>;
+export type LiveOutput = z.output<typeof liveOutputBody>;
+export type LeaseTask = z.output<typeof leaseTaskBody>;
+export type ReleaseTask = z.output<typeof releaseTaskBody>;
+export type HeartbeatTask = z.output<typeof heartbeatTaskBody>;
+export type DrainWorker = z.output<typeof drainWorkerBody>;
+export type RestWorker = z.output<typeof restWorkerBody>;
+export type DispatchTask = z.output<typeof dispatchTaskBody>;
+export type ClaimTasks = z.output<typeof claimTasksBody>;
+export type RegisterWorker = z.output<typeof registerWorkerBody>;
+export type SaveConfig = z.output<typeof saveConfigBody>;

@@ -1,6 +1,6 @@
 import type { Caller } from "../caller.ts";
 import * as bulk from "../contract/bulk.ts";
-import { createTask as creation } from "../contract/create-task.ts";
+import { createTaskBody } from "../contract/create-task.ts";
 import { creationKey } from "../contract/creation-fields.ts";
 import { Conflict } from "../errors.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching-tasks.ts";
@@ -23,7 +23,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
     path: "/api/runtime/llm-tasks/bulk",
     access: ["submit"],
     body: "long",
-    schema: bulk.createTasks,
+    schema: bulk.createTasksBody,
     answers: { 200: { means: "What became of each task, in their order.", json: bulk.createdTasks } },
     handle: async ({ request, response, db, caller, body }) => {
       if (request.get("Idempotency-Key") !== undefined)
@@ -39,7 +39,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
     method: "post",
     path: "/api/runtime/llm-tasks/cancel",
     access: ADMINS,
-    schema: bulk.cancelTasks,
+    schema: bulk.cancelTasksBody,
     answers: CHANGED,
     handle: async ({ response, db, caller, body }) => response.json(await cancelTasks(db, caller, body())),
   }),
@@ -49,7 +49,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
     method: "post",
     path: "/api/runtime/llm-tasks/requeue",
     access: ADMINS,
-    schema: bulk.requeueTasks,
+    schema: bulk.requeueTasksBody,
     answers: CHANGED,
     handle: async ({ response, db, caller, body }) => response.json(await requeueTasks(db, caller, body())),
   }),
@@ -61,7 +61,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
     path: "/api/runtime/llm-tasks/replay",
     access: ["submit"],
     body: "long",
-    schema: bulk.replayTasks,
+    schema: bulk.replayTasksBody,
     answers: CHANGED,
     handle: async ({ response, db, caller, body }) => response.json(await replayTasks(db, caller, body(), callbacks)),
   }),
@@ -70,7 +70,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
 /** Checks a task as a call of its own would. InvalidBody: it is not valid. */
 function checkTask(caller: Caller | undefined, callbacks: Callbacks) {
   return async (task: unknown): Promise<KeyedRequest> => {
-    const request = parseBody(creation, { body: task });
+    const request = parseBody(createTaskBody, { body: task });
     const { idempotency_key } = parseBody(creationKey, { body: task });
     await requireUsable(request, caller, callbacks);
     return { request, idempotencyKey: idempotency_key ?? null };

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { LeasedTask } from "../contract/record-types.ts";
-import type { claimTasks as claimRequest } from "../contract/requests.ts";
+import type { claimTasksBody } from "../contract/requests.ts";
 import { claimTasks } from "../queue/claim.ts";
 import type { WaitingRoom } from "../queue/waiting-room.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
@@ -19,7 +19,7 @@ export const GRANT_AS_TEXT = {
   "text/plain": "The prompt of one task; its fields are in headers `X-Bloom-…`, percent-encoded (docs/api.md).",
 };
 
-type ClaimCall = Call<string, typeof claimRequest, z.ZodObject>;
+type ClaimCall = Call<string, typeof claimTasksBody, z.ZodObject>;
 
 /**
  * `POST /api/runtime/llm-tasks/claim`: 200 with tasks, or 204 when none came within `wait_seconds`. A client that wants text gets one task: its

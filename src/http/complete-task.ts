@@ -1,5 +1,5 @@
 import type { z } from "zod";
-import { completeTask as completion } from "../contract/complete-task.ts";
+import { completeTaskBody } from "../contract/complete-task.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { fencedBody } from "./parse-request.ts";
@@ -9,13 +9,13 @@ import { ownFence } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
 
-type CompleteCall = Call<"/:id", typeof completion, z.ZodObject>;
+type CompleteCall = Call<"/:id", typeof completeTaskBody, z.ZodObject>;
 
 /** `POST /api/runtime/llm-tasks/:id/complete`: 200 with the task, the artifact and the result. `paceAt` is as for `completeTask`. */
 export function complete(store: ArtifactStore, paceAt: number) {
   return async ({ request, response, db, caller, params, body }: CompleteCall): Promise<void> => {
     const fenced = await ownFence(db, caller, params.id, fencedBody(request));
-    const valid = completion.safeParse(fenced.body ?? {}).data;
+    const valid = completeTaskBody.safeParse(fenced.body ?? {}).data;
     // 404 and 409 come before 400 here (api.md).
     if (!valid) await requireCompletable(db, params.id, fenced.leaseId);
     const completed = await completeTask(db, caller, store, params.id, valid ?? body(fenced), { paceAt });

@@ -54,7 +54,7 @@ export function configRoutes(settings: Settings, membridge: Membridge): Route[] 
       method: "post",
       path: "/api/runtime/config",
       access: ADMINS,
-      schema: requests.saveConfig,
+      schema: requests.saveConfigBody,
       answers: { 200: { means: "The configuration as it is saved.", json: configRecord } },
       handle: async ({ response, caller, body }) => {
         await settings.save(caller, body());

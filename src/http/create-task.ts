@@ -3,10 +3,10 @@ import type { Caller } from "../caller.ts";
 import { taskWithResult } from "../contract/answers.ts";
 import {
   type CreateTask,
-  createTask as creation,
+  createTaskBody,
   ignoredFields,
   repeated,
-  type replayTask,
+  type replayTaskBody,
 } from "../contract/create-task.ts";
 import { creationKey, idempotencyKey } from "../contract/creation-fields.ts";
 import { taskRecord } from "../contract/task-record.ts";
@@ -36,7 +36,7 @@ export const CREATED: Answers = {
   409: "The idempotency key was used for another request.",
 };
 
-type CreateCall = Call<string, typeof creation, z.ZodObject>;
+type CreateCall = Call<string, typeof createTaskBody, z.ZodObject>;
 
 /**
  * `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. With the header
@@ -49,7 +49,7 @@ export function create(results: ResultAnswers, callbacks: Callbacks) {
   };
 }
 
-type ReplayCall = Call<"/:id", typeof replayTask, z.ZodObject>;
+type ReplayCall = Call<"/:id", typeof replayTaskBody, z.ZodObject>;
 
 /**
  * `POST /api/runtime/llm-tasks/:id/replay`: creates a task from the request of an old one, in whatever state, with `changes` over it. A field beside
@@ -60,7 +60,7 @@ export function replay(results: ResultAnswers, callbacks: Callbacks) {
     const { db, params, body } = call;
     const { changes = {} } = body();
     const old = await getTask(db, params.id);
-    const task = parseBody(creation, { body: repeated(old, changes) });
+    const task = parseBody(createTaskBody, { body: repeated(old, changes) });
     const beside = Object.keys(call.request.body ?? {}).filter((field) => field !== "changes");
     await createAs(
       call,

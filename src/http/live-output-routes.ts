@@ -29,7 +29,7 @@ export function liveOutputRoutes(followers: LiveFollowers, streams: Streams, isO
       access: WORKERS,
       limit: "worker calls",
       plain: "stream",
-      schema: requests.liveOutput,
+      schema: requests.liveOutputBody,
       headers: ["X-Lease-Id"],
       answers: { 204: "The piece is kept, or was before.", ...NO_LEASE },
       handle: async ({ request, response, db, caller, params, body }) => {

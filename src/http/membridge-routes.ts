@@ -67,7 +67,7 @@ export function membridgeRoutes(membridge: Membridge): Route[] {
       method: "post",
       path: "/api/membridge/projects/:cid/leadership/select",
       access: ADMINS,
-      schema: requests.selectLeadership,
+      schema: requests.selectLeadershipBody,
       answers: { ...ANSWERED, default: OWN_STATUS },
       handle: ({ response, db, caller, params, body }) => {
         const asked = body();

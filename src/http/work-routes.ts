@@ -1,5 +1,5 @@
 import * as answers from "../contract/answers.ts";
-import { completeTask as completion } from "../contract/complete-task.ts";
+import { completeTaskBody } from "../contract/complete-task.ts";
 import { workerView } from "../contract/record-types.ts";
 import * as requests from "../contract/requests.ts";
 import { refusal } from "../contract/service-answers.ts";
@@ -45,7 +45,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       path: "/api/runtime/llm-tasks/:id/heartbeat",
       ...WORK,
       plain: "heartbeat",
-      schema: requests.heartbeatTask,
+      schema: requests.heartbeatTaskBody,
       headers: ["X-Lease-Id"],
       answers: {
         200: {
@@ -71,7 +71,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       path: "/api/runtime/llm-tasks/claim",
       ...WORK,
       plain: "claim",
-      schema: requests.claimTasks,
+      schema: requests.claimTasksBody,
       description:
         "The oldest tasks that the worker may have, up to `max_tasks` and 16 MB. Without any, the call waits for up to `wait_seconds`.",
       answers: {
@@ -94,7 +94,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       ...WORK,
       body: "long",
       plain: "complete",
-      schema: completion,
+      schema: completeTaskBody,
       headers: ["X-Lease-Id"],
       description:
         "The same completion again gets the same answer. A success that comes too late is kept as an artifact, and answered 409.",
@@ -114,7 +114,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       method: "post",
       path: "/api/runtime/llm-tasks/:id/lease",
       ...WORK,
-      schema: requests.leaseTask,
+      schema: requests.leaseTaskBody,
       description: "To `worker_id`, or to the best worker with room where none is named.",
       answers: {
         201: { means: "The worker has the task.", json: answers.leaseGrant },
@@ -161,7 +161,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
       path: "/api/runtime/llm-tasks/:id/release",
       ...WORK,
       plain: "release",
-      schema: requests.releaseTask,
+      schema: requests.releaseTaskBody,
       headers: ["X-Lease-Id"],
       description: "The attempt is given back.",
       answers: {

@@ -65,7 +65,7 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       access: WORKERS,
       limit: "worker calls",
       plain: "register",
-      schema: requests.registerWorker,
+      schema: requests.registerWorkerBody,
       description: "What is not sent keeps its value where the worker is known.",
       answers: {
         200: { means: "It was known.", json: workerRecord },
@@ -100,7 +100,7 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       method: "post",
       path: "/api/runtime/workers/:id/drain",
       access: ADMINS,
-      schema: requests.drainWorker,
+      schema: requests.drainWorkerBody,
       answers: { 200: { means: "The worker. What it holds goes on.", json: workerRecord }, ...NO_WORKER },
       handle: async ({ response, db, caller, params, body }) =>
         response.json(workerView(await drainWorker(db, caller, storableName(params.id), body()))),
@@ -113,7 +113,7 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       access: WORKERS,
       limit: "worker calls",
       plain: "rest",
-      schema: requests.restWorker,
+      schema: requests.restWorkerBody,
       answers: { 200: { means: "The worker.", json: workerRecord }, ...NO_WORKER },
       handle: async ({ response, db, caller, params, body }) => {
         requireOwnWorker(caller, storableName(params.id));

@@ -2,7 +2,7 @@
 import { and, inArray, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { ChangedTasks } from "../contract/bulk.ts";
-import { createTask as creation, repeated } from "../contract/create-task.ts";
+import { createTaskBody, repeated } from "../contract/create-task.ts";
 import type { TaskFilter } from "../contract/filters.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { AuditAction } from "../db/audit-actions.ts";
@@ -71,7 +71,7 @@ export function replayTasks(
       and not exists (select from llm_tasks as made where made.idempotency_key = ${`${key}/`}::text || ${id}::text)`,
     change: async (oldId) => {
       const { idempotency_key: _own, ...changed } = { idempotency_key: null, ...changes };
-      const request = creation.safeParse(repeated(await getTask(db, oldId), changed));
+      const request = createTaskBody.safeParse(repeated(await getTask(db, oldId), changed));
       if (!request.success) throw new Conflict("With these changes the request is not valid.");
       const schema = request.data.output_schema;
       if (schema && (await schemaFault(schema)) !== undefined) throw new Conflict("output_schema is no JSON Schema.");

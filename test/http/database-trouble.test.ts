@@ -4,7 +4,7 @@ import { pino } from "pino";
 import request from "supertest";
 import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
+import { claimTasksBody } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { isDatabaseUnavailable } from "../../src/db/faults.ts";
 import { clientGone } from "../../src/http/client-gone.ts";
@@ -203,7 +203,7 @@ describe("a grant that nobody has heard of goes back to the queue with its attem
 
   it("when its answer cannot be made", async () => {
     const [task, worker] = await aloneInQueue();
-    const { leased } = await claimTasks(direct.db, NOBODY, claimRequest.parse({ worker_id: worker.id }));
+    const { leased } = await claimTasks(direct.db, NOBODY, claimTasksBody.parse({ worker_id: worker.id }));
     const app = express().get("/", (_request, response) => {
       deliverGrant(direct.db, NOBODY, clientGone(response), [leased[0]?.lease.id ?? ""], () =>
         sendJson(response, { tooLong: 1n }),

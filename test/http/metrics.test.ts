@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { claimTasks as claimRequest } from "../../src/contract/requests.ts";
+import { claimTasksBody } from "../../src/contract/requests.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { TASK_STATUSES, WORKER_STATUSES } from "../../src/db/statuses.ts";
 import { every } from "../../src/loop.ts";
@@ -43,7 +43,7 @@ async function rise(names: string[], work: () => Promise<unknown>) {
   return Object.fromEntries(names.map((name) => [name, (after.get(name) ?? 0) - (before.get(name) ?? 0)]));
 }
 const claimFor = (worker: string, on = db) =>
-  claimTasks(on, NOBODY, claimRequest.parse({ worker_id: worker, max_tasks: 1 }));
+  claimTasks(on, NOBODY, claimTasksBody.parse({ worker_id: worker, max_tasks: 1 }));
 
 describe("GET /metrics", () => {
   it("takes METRICS_KEY, as a bearer token or as the service's own header, and the keys that may read; no other", async () => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { createTask as creation } from "../../src/contract/create-task.ts";
+import { createTaskBody } from "../../src/contract/create-task.ts";
 import { cancelTask } from "../../src/queue/cancel.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
@@ -114,10 +114,10 @@ describe("a task with retry", () => {
 
   it("takes its attempts from retry where both are given", () => {
     const task = { context_id: "c", agent_slug: "a", prompt: "p", max_attempts: 2 };
-    expect(creation.parse({ ...task, retry: { max_attempts: 5 } })).toMatchObject({
+    expect(createTaskBody.parse({ ...task, retry: { max_attempts: 5 } })).toMatchObject({
       max_attempts: 5,
       retry: { base_delay_sec: 15, max_delay_sec: 300 },
     });
-    expect(creation.parse({ ...task, retry: {} })).toMatchObject({ max_attempts: 2 });
+    expect(createTaskBody.parse({ ...task, retry: {} })).toMatchObject({ max_attempts: 2 });
   });
 });

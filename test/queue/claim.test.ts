@@ -100,7 +100,7 @@ describe("a claim", () => {
       ids.push(id);
     }
     const claimed = async () =>
-      (await claimTasks(own, NOBODY, requests.claimTasks.parse({ worker_id: "big", max_tasks: 32 }))).leased.map(
+      (await claimTasks(own, NOBODY, requests.claimTasksBody.parse({ worker_id: "big", max_tasks: 32 }))).leased.map(
         ({ task }) => task.id,
       );
     expect(await claimed()).toEqual(ids.slice(0, 2));
@@ -157,7 +157,8 @@ describe("a claim", () => {
       Array.from({ length: 8 }, () => aWorker(db, { capabilities: { max_concurrency: 3 } })),
     );
     const claimTwo = async (n: number) =>
-      (await claimTasks(db, NOBODY, requests.claimTasks.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 }))).leased;
+      (await claimTasks(db, NOBODY, requests.claimTasksBody.parse({ worker_id: workers[n % 8]?.id, max_tasks: 2 })))
+        .leased;
     const granted = (await Promise.all(Array.from({ length: 64 }, (_, n) => claimTwo(n)))).flat();
     // A claim passes over what another one has locked for a moment and then does not take: so each worker asks once more, as it does.
     for (const n of workers.keys()) granted.push(...(await claimTwo(n)));

@@ -2,7 +2,7 @@ import { randomInt, randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { createTask as creation } from "../../src/contract/create-task.ts";
+import { createTaskBody } from "../../src/contract/create-task.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { createTask } from "../../src/queue/create.ts";
 import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
@@ -17,7 +17,7 @@ import { aWorker, completion } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
 const request = (fields = {}) =>
-  creation.parse({ context_id: "garden", agent_slug: "writer", prompt: "Write a haiku.", ...fields });
+  createTaskBody.parse({ context_id: "garden", agent_slug: "writer", prompt: "Write a haiku.", ...fields });
 
 it("a task's size is that of its request as JSON, whatever the prompt is made of", () => {
   fc.assert(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { claimTasks as claim } from "../../src/contract/requests.ts";
+import { claimTasksBody } from "../../src/contract/requests.ts";
 import { resumeAccount } from "../../src/fleet/accounts.ts";
 import { Resting } from "../../src/fleet/worker-rest.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
@@ -172,7 +172,7 @@ describe("races", () => {
       return null;
     end $$`);
     await query("create trigger note_wrong after insert on leases for each row execute function note_wrong()");
-    const asks = (worker_id: string) => claim.parse({ worker_id, max_tasks: 2 });
+    const asks = (worker_id: string) => claimTasksBody.parse({ worker_id, max_tasks: 2 });
     let completions = 0;
     const finished = new Set<string>();
     const work = async (worker_id: string, account: string) => {

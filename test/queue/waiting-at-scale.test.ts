@@ -38,7 +38,7 @@ it("wakes one of many kinds for what is new, and asks little while nothing is, b
   const got: string[] = [];
   const wait = (n: number) => {
     const { workerId, slugs } = asking(n);
-    const request = requests.claimTasks.parse({ worker_id: workerId, agent_slugs: slugs });
+    const request = requests.claimTasksBody.parse({ worker_id: workerId, agent_slugs: slugs });
     return room.wait({ workerId, slugs }, leaving.signal, async () => {
       attempts += 1;
       const claim = await claimTasks(db, NOBODY, request);

@@ -1,8 +1,8 @@
 /** Rows made through the service's own calls; a test names only the fields that matter to it. */
 
 import { NOBODY } from "../../src/caller.ts";
-import { completeTask as completionRequest } from "../../src/contract/complete-task.ts";
-import { createTask as creation } from "../../src/contract/create-task.ts";
+import { completeTaskBody } from "../../src/contract/complete-task.ts";
+import { createTaskBody } from "../../src/contract/create-task.ts";
 import type { Lease, Task, WorkerWithLoad } from "../../src/contract/record-types.ts";
 import * as requests from "../../src/contract/requests.ts";
 import type { Db } from "../../src/db/client.ts";
@@ -15,7 +15,7 @@ let made = 0;
 export async function aTask(db: Db, fields: Record<string, unknown> = {}): Promise<Task> {
   made += 1;
   const defaults = { context_id: `context-${made}`, agent_slug: "writer", prompt: "Write a haiku." };
-  const { task } = await createTask(db, NOBODY, creation.parse({ ...defaults, ...fields }));
+  const { task } = await createTask(db, NOBODY, createTaskBody.parse({ ...defaults, ...fields }));
   return task;
 }
 
@@ -24,7 +24,7 @@ export async function aWorker(db: Db, fields: Record<string, unknown> = {}): Pro
   const { worker } = await registerWorker(
     db,
     NOBODY,
-    requests.registerWorker.parse({ name: `worker-${made}`, ...fields }),
+    requests.registerWorkerBody.parse({ name: `worker-${made}`, ...fields }),
   );
   return worker;
 }
@@ -40,9 +40,9 @@ export async function aLeasedTask(
 ): Promise<{ task: Task; lease: Lease; worker: WorkerWithLoad }> {
   const task = await aTask(db, { ...taskFields });
   const worker = await aWorker(db, { ...workerFields });
-  const grant = await leaseTask(db, NOBODY, task.id, requests.leaseTask.parse({ worker_id: worker.id, ...lease }));
+  const grant = await leaseTask(db, NOBODY, task.id, requests.leaseTaskBody.parse({ worker_id: worker.id, ...lease }));
   return { task, lease: grant.lease, worker };
 }
 
 export const completion = (fields: Record<string, unknown> = {}) =>
-  completionRequest.parse({ status: "success", output: "the output", metrics: { duration_ms: 5 }, ...fields });
+  completeTaskBody.parse({ status: "success", output: "the output", metrics: { duration_ms: 5 }, ...fields });
