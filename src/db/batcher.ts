@@ -6,7 +6,7 @@ import type { SetStatement } from "./statement-for-many.ts";
 /** The most requests of a set, and about how many characters they may have together. A longer request travels by itself. */
 const LARGEST_SET = 64;
 const LONGEST_SET = 256_000;
-/** How many sets of a kind are under way at a time. */
+/** How many sets of a kind are under way at a time, where the kind says nothing else. */
 const SETS_UNDER_WAY = 2;
 /** A request that could not be sent in this time is refused: the database does not answer, or much too slowly. */
 const SENT_WITHIN_MS = 10_000;
@@ -40,12 +40,13 @@ interface Lane<Row, Request> {
 }
 
 /**
- * A batcher for a statement. A request is sent at once while fewer than two sets are under way; those that come meanwhile form the next set, so that
+ * A batcher for a statement. A request is sent at once while fewer than two sets, or `setsUnderWay`, are under way; those that come meanwhile form the next set, so that
  * nobody waits for others to come. `lengthOf` says about how many characters a request has.
  */
 export function batcher<Row extends object, Request>(
   statement: SetStatement<Row, Request>,
   lengthOf: (request: Request) => number,
+  { setsUnderWay = SETS_UNDER_WAY } = {},
 ): Batcher<Row, Request> {
   const lanes = new WeakMap<Db, Lane<Row, Request>>();
 
@@ -58,7 +59,7 @@ export function batcher<Row extends object, Request>(
   }
 
   function sendNext(db: Db, lane: Lane<Row, Request>): void {
-    while (lane.underWay < SETS_UNDER_WAY && lane.waiting.length > 0) {
+    while (lane.underWay < setsUnderWay && lane.waiting.length > 0) {
       const set = lane.waiting.splice(
         0,
         sizeOfSet(lane.waiting, ({ request }) => lengthOf(request)),

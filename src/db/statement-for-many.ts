@@ -31,11 +31,11 @@ export function setStatement<Row extends object, Request extends Record<string, 
   const columns = fields.map(([field, type]) => sql`${sql.placeholder(field)}::${sql.raw(type)} as ${sql.raw(field)}`);
   // Inlined, so that a long text is not copied into the CTE's own memory, or onto the disk where it is longer than `work_mem`.
   const single = (locks: Locks) =>
-    sql`with request as not materialized (select 0 as ordinal, ${sql.join(columns, sql`, `)}), ${body(locks)}`;
+    sql`with recursive request as not materialized (select 0 as ordinal, ${sql.join(columns, sql`, `)}), ${body(locks)}`;
   const record = sql.raw(fields.map(([field, type]) => `${field} ${type}`).join(", "));
   // The condition is always true, and makes the planner expect a row or two instead of a hundred: for a hundred it would read a small table as a
   // whole, and go on with that plan when the table has grown.
-  const several = sql`with request as (
+  const several = sql`with recursive request as (
       select * from json_to_recordset(${sql.placeholder("requests")}::json) as request(ordinal integer, ${record}) where ordinal + 0 = ordinal
     ), ${body("skips locked")}`;
   type Answer = Row & { ordinal: number };

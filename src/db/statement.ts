@@ -47,9 +47,12 @@ const ATTEMPTS = 20;
  * the statement runs again, twenty times in all, as it does when the database rolled it back for the sake of others.
  * Unavailable: others were faster each time.
  */
-export function transition<Row>(run: () => Promise<Row[]>, explain: () => Promise<unknown>): Promise<Row> {
+export function transition<Row extends object>(
+  run: () => Promise<Row | undefined>,
+  explain: () => Promise<unknown>,
+): Promise<Row> {
   const runOnce = async () => {
-    const [row] = await run();
+    const row = await run();
     if (row) return row;
     await explain();
     throw new StaleView("The statement changed nothing, and nothing forbids the change.");

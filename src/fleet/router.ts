@@ -4,24 +4,45 @@ import { load, loadCte, maxConcurrency, workersWithLoad } from "./capacity.ts";
 import { hasLabels, isAvailable, isCallable, mayTake, type OfTask } from "./matching.ts";
 
 /**
- * The router: a query for the worker that could best take a task. The order, the first rule that tells two workers apart decides:
+ * The CTEs `load` and `candidate`: the workers that the router may choose from, as they are in `workers`, with `active`, the number of their active
+ * leases, and `contexts`, those of the `asked` contexts that they hold such a lease of. `asked` is a query for contexts. Nothing is locked.
+ */
+export function candidates(asked: SQL): SQL {
+  return sql`${loadCte(sql`, array_agg(context_id) filter (where context_id = any(array(${asked}))) as contexts`)}, candidate as materialized (
+      select ${workers}.*, ${load} as active, load.contexts from ${workersWithLoad} where ${isAvailable} and ${load} < ${maxConcurrency}
+    )`;
+}
+
+/** What was chosen before in the same statement: a worker and the context of its task at the same place of two arrays. */
+export interface ChosenBefore {
+  workers: SQL;
+  contexts: SQL;
+}
+/** How many tasks a worker was given before in the same statement. */
+export const timesChosen = ({ workers: chosen }: ChosenBefore, worker: SQL) =>
+  sql`coalesce(cardinality(array_positions(${chosen}, ${worker})), 0)`;
+
+/**
+ * The router: a query for the worker among the candidates that could best take a task. The order, the first rule that tells two workers apart
+ * decides:
  * 1. the worker whose last attempt at the task came to nothing comes last;
  * 2. a worker that has a CLI session of the context, where the task has `resume`;
  * 3. a worker that holds an active lease of the context, since its CLI session is warm;
  * 4. a worker that has all labels in `prefers`;
  * 5. the worker with the most free room, then the one with the freshest sign of life.
- * With `withUrl`, only workers whose agent can be called count. The query locks nothing: the statement that leases the task decides.
+ * With `withUrl`, only workers whose agent can be called count. What was chosen before counts as leases that the workers hold already.
  */
-export function bestWorker(ofTask: OfTask, withUrl: SQL): SQL {
+export function bestCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
   const contextId = ofTask("context_id");
   const hasSession = sql`exists (select from ${cliSessions}
       where ${cliSessions.worker_id} = ${workers.id} and ${cliSessions.context_id} = ${contextId})`;
-  return sql`with ${loadCte(sql`, bool_or(context_id = ${contextId}) as is_warm`)}
-    select ${workers.id}
-    from ${workersWithLoad}
-    where ${isAvailable} and ${mayTake(ofTask)} and ${load} < ${maxConcurrency} and (not ${withUrl} or ${isCallable})
-    order by ${ofTask("tried_by")} is not distinct from ${workers.id}, ${ofTask("resume")} and ${hasSession} desc,
-      coalesce(load.is_warm, false) desc, ${hasLabels(ofTask("prefers"))} is true desc, ${maxConcurrency} - ${load} desc,
-      ${workers.last_heartbeat} desc nulls last, ${workers.id}
+  const isWarm = sql`(coalesce(${contextId} = any(workers.contexts), false) or exists (
+      select from unnest(${before.workers}, ${before.contexts}) as chosen_before(worker_id, context_id)
+      where chosen_before.worker_id = ${workers.id} and chosen_before.context_id = ${contextId}))`;
+  const room = sql`(${maxConcurrency} - workers.active - ${timesChosen(before, sql`${workers.id}`)})`;
+  return sql`select ${workers.id} from candidate as workers
+    where ${mayTake(ofTask)} and (not ${withUrl} or ${isCallable}) and ${room} > 0
+    order by ${ofTask("tried_by")} is not distinct from ${workers.id}, ${ofTask("resume")} and ${hasSession} desc, ${isWarm} desc,
+      ${hasLabels(ofTask("prefers"))} is true desc, ${room} desc, ${workers.last_heartbeat} desc nulls last, ${workers.id}
     limit 1`;
 }

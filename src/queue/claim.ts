@@ -84,9 +84,10 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
  */
 async function takeFirst(db: Db, values: ClaimValues): Promise<Claimed> {
   const take = (lookedAt: number | null) =>
-    transition(() => (values.slugs ? CLAIM_OF_AGENTS : CLAIM)(db, { ...values, lookedAt }), refuse);
+    transition(async () => (await (values.slugs ? CLAIM_OF_AGENTS : CLAIM)(db, { ...values, lookedAt }))[0], refuse);
   let found = await take(LOOKED_AT);
-  if (found.is_cut_off && !values.slugs) found = await transition(() => CLAIM_OF_FREE_KEYS(db, values), refuse);
+  if (found.is_cut_off && !values.slugs)
+    found = await transition(async () => (await CLAIM_OF_FREE_KEYS(db, values))[0], refuse);
   return found.is_cut_off ? take(null) : found;
 }
 

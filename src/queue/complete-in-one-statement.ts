@@ -8,13 +8,7 @@ import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { runAfterCommit } from "./after-commit.ts";
 import { detailOf, type Submission } from "./completion.ts";
-import {
-  COMPLETE,
-  COMPLETE_STAGED,
-  COMPLETE_STAGED_USED,
-  COMPLETE_USED,
-  type CompletionValues,
-} from "./completion-statement.ts";
+import { type Completion, completions, stagedCompletions } from "./completion-statement.ts";
 import { countCompletion } from "./count-completion.ts";
 import { endsTask, lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
@@ -36,43 +30,36 @@ export async function completeInOneStatement(
 ): Promise<Completed | undefined> {
   const { status, output, lease_id: leaseId, metrics, error_message, error_kind } = request;
   const resultId = newId();
-  const values: CompletionValues = {
-    taskId,
-    leaseId: leaseId ?? null,
+  const used = usageOf(metrics);
+  const completion: Completion = {
+    task_id: taskId,
+    lease_id: leaseId ?? null,
     status,
     ends: endsTask(request),
-    url: columns.url,
-    content: columns.content,
-    sizeBytes: columns.size_bytes,
-    sha256: columns.sha256,
-    contentTypes: JSON.stringify(contentTypes),
-    artifactId,
-    artifactType: request.artifact_type,
-    tags: JSON.stringify(request.artifact_tags),
-    resultId,
-    errorMessage: error_message,
-    errorKind: error_kind,
-    lastError: lastErrorOf(request),
-    metrics: JSON.stringify(metrics),
-    bodySha256,
+    ...columns,
+    content_types: contentTypes,
+    artifact_id: artifactId,
+    artifact_type: request.artifact_type,
+    tags: request.artifact_tags,
+    result_id: resultId,
+    error_message,
+    error_kind,
+    last_error: lastErrorOf(request),
+    metrics,
+    used: used ?? null,
+    model: used ? modelOf(metrics) : null,
+    body_sha256: bodySha256,
     incomplete,
-    entryId: newId(),
+    entry_id: newId(),
     actor: actorOf(caller, null),
     detail: detailOf(request, artifactId),
   };
-  const usage = usageOf(metrics);
-  const used = usage && { usage: JSON.stringify(usage), model: modelOf(metrics) };
-  const chunks = staged && { keepChunks: staged.keepChunks };
-  const [completed] = await (used && chunks
-    ? COMPLETE_STAGED_USED(db, { ...values, ...used, ...chunks })
-    : used
-      ? COMPLETE_USED(db, { ...values, ...used })
-      : chunks
-        ? COMPLETE_STAGED(db, { ...values, ...chunks })
-        : COMPLETE(db, values));
+  const completed = await (staged
+    ? stagedCompletions.send(db, { ...completion, keep_chunks: staged.keepChunks })
+    : completions.send(db, completion));
   if (!completed) return undefined;
   tellQueueNews(db);
-  const { task } = completed;
+  const { ordinal: _, ...task } = completed.task;
   countCompletion(db, request, task, completed.run_ms);
   const { id: task_id, worker_id, lease_id, updated_at } = task;
   if (worker_id === null || lease_id === null) throw new Error(`Task ${task_id} was held by nobody.`);

@@ -1,135 +1,147 @@
-/** The statement that completes a task in the ordinary case, for outputs in the artifact's row and for uploaded ones, and with what was used. */
+/** The statements that complete tasks in the ordinary case, for one and for many: with outputs that are in their place, and with staged ones. */
 import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/complete-task.ts";
 import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
-import { insertAudit } from "../db/audit.ts";
+import { type EntryInSql, insertAudit } from "../db/audit.ts";
+import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
-import { statement } from "../db/statement.ts";
+import type { Metrics, Usage } from "../db/json-types.ts";
+import { type Locks, setStatement } from "../db/statement-for-many.ts";
 import { isNewSuccess } from "../fleet/quick-failures.ts";
 import { isQuiet } from "../fleet/signs-of-life.ts";
-import { leaseIsActive, taskIsHeld } from "./fence.ts";
+import { HOLDER_TYPES, type HolderRequest, heldBy, leaseIsActive, taskIsHeld } from "./fence.ts";
 import type { endsTask } from "./outcome.ts";
 import { addUsage, insertUsage } from "./record-usage.ts";
 
-export type CompletionValues = {
-  taskId: string;
-  leaseId: string | null;
+export type Completion = HolderRequest & {
   status: CompleteTask["status"];
   ends: ReturnType<typeof endsTask>;
   url: string | null;
   content: string | null;
-  sizeBytes: number | null;
+  size_bytes: number | null;
   sha256: string | null;
-  contentTypes: string;
-  artifactId: string;
-  artifactType: string;
-  tags: string;
-  resultId: string;
-  errorMessage: string | null;
-  errorKind: CompleteTask["error_kind"];
-  lastError: string | null;
-  metrics: string;
-  bodySha256: string;
+  content_types: Record<Task["desired_format"], string>;
+  artifact_id: string;
+  artifact_type: string;
+  tags: string[];
+  result_id: string;
+  error_message: string | null;
+  error_kind: CompleteTask["error_kind"];
+  last_error: string | null;
+  metrics: Metrics;
+  /** What the attempt used, and with which model; null where its metrics do not say. */
+  used: Usage | null;
+  model: string | null;
+  body_sha256: string;
   incomplete: boolean;
-  entryId: string;
+  entry_id: string;
   actor: string | null;
   detail: string;
 };
-type StagedValues = CompletionValues & { keepChunks: boolean };
-type UsedValues = CompletionValues & { usage: string; model: string };
-const given = (name: keyof (StagedValues & UsedValues)) => sql.placeholder(name);
+type StagedCompletion = Completion & { keep_chunks: boolean };
+
+const TYPES = {
+  ...HOLDER_TYPES,
+  status: "text",
+  ends: "text",
+  url: "text",
+  content: "text",
+  size_bytes: "bigint",
+  sha256: "text",
+  content_types: "jsonb",
+  artifact_id: "uuid",
+  artifact_type: "text",
+  tags: "jsonb",
+  result_id: "uuid",
+  error_message: "text",
+  error_kind: "text",
+  last_error: "text",
+  metrics: "jsonb",
+  used: "jsonb",
+  model: "text",
+  body_sha256: "text",
+  incomplete: "boolean",
+  entry_id: "uuid",
+  actor: "text",
+  detail: "text",
+} as const;
 
 export interface Completed {
-  task: Task;
+  task: Task & { ordinal: number };
   quiet: boolean;
   /** From lease to completion. */
   run_ms: number;
   new_success: boolean;
 }
 
-/** True for an ordinary completion: the lease `l` holds the task `t`; the result ends the task, and its output is not to be checked. */
-const isOrdinary = sql`t.id = ${given("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
-  and t.lease_id = coalesce(${given("leaseId")}::uuid, t.lease_id) and not t.cancel_requested
-  and (t.output_schema is null or ${given("status")} = 'error')
-  and (${given("ends")} = 'yes' or (${given("ends")} = 'without retry' and t.retry is null))`;
+/** True for an ordinary completion: the result ends the task, and its output is not to be checked. */
+const isOrdinary = sql`not t.cancel_requested and (t.output_schema is null or request.status = 'error')
+  and (request.ends = 'yes' or (request.ends = 'without retry' and t.retry is null))`;
+const held = (locks: Locks) => heldBy(locks, isOrdinary);
 
-const ENTRY = {
-  id: sql`${given("entryId")}::uuid`,
+const ENTRY: EntryInSql = {
+  id: sql`entry_id`,
   timestamp: sql`updated_at`,
-  action: sql`'task_completed'`,
+  action: "task_completed",
   entity_type: sql`'llm_task'`,
-  entity_id: sql`id`,
-  actor: sql`coalesce(${given("actor")}, worker_id)`,
-  detail: given("detail"),
+  entity_id: sql`task.id`,
+  actor: sql`coalesce(actor, worker_id)`,
+  detail: sql`detail`,
 };
+const completed = sql`task join request using (ordinal)`;
+const USED = sql`(select agent_slug, context_id, worker_id, updated_at, model, used from ${completed} where used is not null)`;
 
-const USED = {
-  set: sql`usage = ${addUsage(sql`t.usage`, sql`${given("usage")}`)},`,
-  ctes: sql`, used as (
-      ${insertUsage(sql`task`, sql`${given("usage")}`, sql`${given("model")}`)}
-    )`,
-};
-const NOTHING_USED = { set: sql``, ctes: sql`` };
-
-/**
- * The statement. `before` are CTEs on which the change depends: the task changes only if `from` has a row. The artifact is written when
- * `isReady` holds.
- */
-const completing = (before: SQL, from: SQL, isReady: SQL, used: typeof USED) => sql`with ${before} task as (
-      update llm_tasks t set status = case ${given("status")} when 'success' then 'completed' else 'failed' end,
-        ${used.set} last_error = ${given("lastError")}, error_kind = ${given("errorKind")}, updated_at = ${nowMs}
-      from leases l ${from}
-      where ${isOrdinary}
-      returning ${columnsOf(TASK_FIELDS, "t")}
+/** The change of the tasks in the CTE `from`, which has the `ordinal` and the task's `id`. The artifact is written when `isReady` holds. */
+const completing = (from: SQL, isReady = sql``) => sql`task as (
+      update llm_tasks t set status = case request.status when 'success' then 'completed' else 'failed' end,
+        usage = case when used is null then t.usage else ${addUsage(sql`t.usage`, sql`used`)} end, last_error = request.last_error, error_kind = request.error_kind, updated_at = ${nowMs}
+      from ${from} as held join request using (ordinal)
+      where t.id = held.id and ${taskIsHeld}
+      returning ${columnsOf(TASK_FIELDS, "t")}, ordinal
     ), released as (
-      update leases l set status = 'released' from task where l.id = task.lease_id and ${leaseIsActive} returning l.started_at
+      update leases l set status = 'released' from task where l.id = task.lease_id and ${leaseIsActive} returning ordinal, l.started_at
     ), artifact as (
       insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, url, content, size_bytes, sha256, content_type)
-      select ${given("artifactId")}::uuid, id, ${given("artifactType")}, updated_at, true, ${given("tags")}::jsonb, ${given("url")},
-        ${given("content")}, ${given("sizeBytes")}::bigint, ${given("sha256")}, ${given("contentTypes")}::jsonb ->> desired_format
-      from task ${isReady}
+      select artifact_id, id, artifact_type, updated_at, true, tags, url, content, request.size_bytes, sha256, content_types ->> desired_format
+      from ${completed} ${isReady}
     ), result as (
       insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, error_kind, metrics, completed_at, lease_id,
         body_sha256, accepted, incomplete)
-      select ${given("resultId")}::uuid, id, worker_id, ${given("artifactId")}::uuid, ${given("status")}, ${given("errorMessage")},
-        ${given("errorKind")}, ${given("metrics")}::jsonb, updated_at, lease_id, ${given("bodySha256")}, true, ${given("incomplete")}::boolean
-      from task
+      select result_id, id, worker_id, artifact_id, request.status, error_message, request.error_kind, metrics, updated_at, task.lease_id,
+        body_sha256, true, incomplete
+      from ${completed}
     ), entry as (
-      ${insertAudit(ENTRY, sql`task`)}
-    )${used.ctes}
-    select row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success,
-      task.updated_at - (select started_at from released) as run_ms
-    from task left join ${workers} on ${workers.id} = task.worker_id`;
+      ${insertAudit(ENTRY, completed)}
+    ), new_usage as (
+      ${insertUsage(USED)}
+    )
+    select ordinal, row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success,
+      task.updated_at - started_at as run_ms
+    from task join released using (ordinal) left join ${workers} on ${workers.id} = task.worker_id`;
 
-export const COMPLETE = statement<Completed, CompletionValues>(
-  "complete",
-  completing(sql``, sql``, sql``, NOTHING_USED),
+const lengthOf = ({ content, error_message }: Completion) => (content?.length ?? 0) + (error_message?.length ?? 0);
+
+export const completions = batcher(
+  setStatement<Completed, Completion>("complete", TYPES, (locks) => sql`${held(locks)}, ${completing(sql`held`)}`),
+  lengthOf,
 );
-/** Most completions say nothing of what was used: these do not pay for it. */
-export const COMPLETE_USED = statement<Completed, UsedValues>("complete_used", completing(sql``, sql``, sql``, USED));
 
 /**
- * The same for an output that has a staged row, which the completion takes over. The task is locked before that row, as everywhere, and changes
+ * The same for outputs that have a staged row, which the completion takes over. The task is locked before that row, as everywhere, and changes
  * only if the row is still there. The output's pieces are deleted before the artifact is written, since the database refuses it afterwards.
  */
-const completingStaged = (used: typeof USED) =>
-  completing(
-    sql`held as (
-      select t.id from llm_tasks t, leases l where ${isOrdinary} for no key update of t
-    ), taken as (
-      delete from runtime_staged_outputs s using held
-      where s.id = ${given("artifactId")}::uuid and s.size_bytes is not null returning s.id
+export const stagedCompletions = batcher(
+  setStatement<Completed, StagedCompletion>(
+    "complete_staged",
+    { ...TYPES, keep_chunks: "boolean" },
+    (locks) => sql`${held(locks)}, taken as (
+      delete from runtime_staged_outputs s using held join request using (ordinal)
+      where s.id = artifact_id and s.size_bytes is not null returning ordinal, held.id, s.id as output_id, keep_chunks
     ), cleared as (
-      delete from runtime_output_chunks c using taken where c.output_id = taken.id and not ${given("keepChunks")}::boolean returning c.seq
-    ),`,
-    sql`, taken`,
-    sql`where (select count(*) from cleared) >= 0`,
-    used,
-  );
-export const COMPLETE_STAGED = statement<Completed, StagedValues>("complete_staged", completingStaged(NOTHING_USED));
-export const COMPLETE_STAGED_USED = statement<Completed, StagedValues & UsedValues>(
-  "complete_staged_used",
-  completingStaged(USED),
+      delete from runtime_output_chunks c using taken where c.output_id = taken.output_id and not keep_chunks returning c.seq
+    ), ${completing(sql`taken`, sql`where (select count(*) from cleared) >= 0`)}`,
+  ),
+  lengthOf,
 );

@@ -5,6 +5,7 @@ import type { Db } from "../db/client.ts";
 import { pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
+import type { Locks } from "../db/statement-for-many.ts";
 import { heldStatuses, openStatuses } from "../db/status-lists.ts";
 import { HELD_STATUSES, OPEN_STATUSES } from "../db/statuses.ts";
 import { leases } from "../db/task-tables.ts";
@@ -51,6 +52,26 @@ export async function leaseMeant(
 export const taskIsHeld = sql`(t.status in (${heldStatuses})) is true`;
 export const taskHasEnded = sql`(t.status not in (${openStatuses}))`;
 export const leaseIsActive = sql.raw("(l.status = 'active') is true");
+
+/** What a request to the holder of a task says: the task, and the lease that it means; null is whichever holds the task. */
+export type HolderRequest = { task_id: string; lease_id: string | null };
+export const HOLDER_TYPES = { task_id: "uuid", lease_id: "uuid" } as const;
+
+/**
+ * The CTE `held` of a set statement: the tasks whose holders ask in `request`, locked in the order of their ids, with the `ordinal` of the request; of
+ * several requests for one task the first, so that the others are sent again alone. `condition` may say more of the task `t`, its lease `l` and the
+ * request.
+ */
+export function heldBy(locks: Locks, condition = sql`true`): SQL {
+  return sql`held as (
+      select distinct on (id) ordinal, id from (
+        select request.ordinal, t.id from request join llm_tasks t on t.id = request.task_id join leases l on l.id = t.lease_id
+        where ${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(request.lease_id, t.lease_id) and ${condition}
+        order by t.id for no key update of t ${sql.raw(locks === "waits" ? "" : "skip locked")}
+      ) as locked
+      order by id, ordinal
+    )`;
+}
 
 /** The same guard for a query that Drizzle builds, with any statuses. */
 export function isStill<Status extends Column>(column: Status, statuses: readonly Status["_"]["data"][]): SQL {

@@ -2,43 +2,59 @@ import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import { type HeartbeatAnswer, LEASE_FIELDS, type Lease } from "../contract/record-types.ts";
 import type { HeartbeatTask } from "../contract/requests.ts";
+import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isUuid } from "../db/ids.ts";
-import { statement, transition } from "../db/statement.ts";
+import type { Progress } from "../db/json-types.ts";
+import { transition } from "../db/statement.ts";
+import { setStatement } from "../db/statement-for-many.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/matching.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { runAfterCommit } from "./after-commit.ts";
-import { findLease, isHeld, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
+import {
+  findLease,
+  HOLDER_TYPES,
+  type HolderRequest,
+  heldBy,
+  isHeld,
+  leaseIsActive,
+  staleLease,
+  taskIsHeld,
+} from "./fence.ts";
 import { BEATS_PER_TTL } from "./renew-lease.ts";
 import { findTask } from "./tasks.ts";
 
 /** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
 const LONGEST_BEAT_MS = 10_000;
 
-type Values = { taskId: string; leaseId: string | null; progress: string | null };
+type Beat = HolderRequest & { progress: Progress | null };
 
 /** The lease is answered as JSON: as columns, it took more of the driver's time (lease-task.ts). */
-const RENEW = statement<{ renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean }, Values>(
-  "heartbeat",
-  sql`with task as (
-      update llm_tasks t
-      set status = 'running', updated_at = ${nowMs}, progress = coalesce(${sql.placeholder("progress")}::jsonb, t.progress)
-      from leases l
-      where t.id = ${sql.placeholder("taskId")} and l.id = t.lease_id and ${taskIsHeld} and ${leaseIsActive}
-        and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)
-      returning t.lease_id, t.updated_at as now, t.cancel_requested as cancel
+type Renewed = { renewed: Lease & { ordinal: number; cancel: boolean }; drain: boolean; quiet: boolean };
+
+const heartbeats = batcher(
+  setStatement<Renewed, Beat>(
+    "heartbeat",
+    { ...HOLDER_TYPES, progress: "jsonb" },
+    (locks) => sql`${heldBy(locks)}, task as (
+      update llm_tasks t set status = 'running', updated_at = ${nowMs}, progress = coalesce(request.progress, t.progress)
+      from held join request using (ordinal)
+      where t.id = held.id and ${taskIsHeld}
+      returning ordinal, t.lease_id, t.updated_at as now, t.cancel_requested as cancel
     ), renewed as (
       update leases l set last_heartbeat = now, expires_at = now + l.ttl_seconds * 1000::bigint
       from task
       where l.id = task.lease_id and ${leaseIsActive}
-      returning ${columnsOf(LEASE_FIELDS, "l")}, cancel
+      returning ${columnsOf(LEASE_FIELDS, "l")}, ordinal, cancel
     )
-    select row_to_json(renewed) as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
+    select ordinal, row_to_json(renewed) as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
     from renewed left join ${workers} on ${workers.id} = renewed.worker_id`,
+  ),
+  ({ progress }) => progress?.text?.length ?? 0,
 );
 
 /**
@@ -55,12 +71,12 @@ export async function heartbeat(
   const { lease_id: leaseId, progress } = request;
   if (!isUuid(taskId)) throw noLease();
   if (leaseId !== undefined && !isUuid(leaseId)) await refuse(db, taskId, leaseId);
-  const values = { taskId, leaseId: leaseId ?? null, progress: progress ? JSON.stringify(progress) : null };
+  const beat = { task_id: taskId, lease_id: leaseId ?? null, progress: progress ?? null };
   const { renewed, drain, quiet } = await transition(
-    () => RENEW(db, values),
+    () => heartbeats.send(db, beat),
     () => refuse(db, taskId, leaseId),
   );
-  const { cancel, ...lease } = renewed;
+  const { ordinal: _, cancel, ...lease } = renewed;
   if (quiet)
     await runAfterCommit(db, caller, `heartbeat of task ${taskId}`, (what) =>
       recordSignOfLife(db, lease.worker_id, what),

@@ -1,24 +1,19 @@
-import { type SQL, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Lease, WorkerWithLoad } from "../contract/record-types.ts";
 import type { LeaseTask } from "../contract/requests.ts";
 import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isUuid, newId } from "../db/ids.ts";
-import { takeableFrom } from "../db/queued-indexes.ts";
-import type { WorkerRow } from "../db/row-types.ts";
 import { statement, transition } from "../db/statement.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { Conflict, Unavailable } from "../errors.ts";
-import { isAccountFree } from "../fleet/account-pace.ts";
-import { activeLeasesOfLocked, maxConcurrency } from "../fleet/capacity.ts";
-import { isAvailable, isDrained, mayTake, takesNewWork } from "../fleet/matching.ts";
-import { bestWorker } from "../fleet/router.ts";
+import { isDrained, type OfTask } from "../fleet/matching.ts";
+import { bestCandidate, candidates } from "../fleet/router.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
-import { findKeyHolder, isKeyFree } from "./concurrency-key.ts";
-import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
+import { findKeyHolder } from "./concurrency-key.ts";
+import { leaseRequests } from "./lease-statement.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
 
@@ -28,75 +23,18 @@ interface LeaseAndWorker {
   worker: WorkerWithLoad;
 }
 
-type Values = {
-  taskId: string;
-  /** The worker that shall have the task; null for the best one. A worker that the caller names needs neither to be online, nor labels, nor room. */
-  workerId: string | null;
-  withUrl: boolean;
-  ttlSeconds: number | null;
-  leaseId: string;
-  entryId: string;
-  actor: string;
-};
-const given = (name: keyof Values) => sql.placeholder(name);
-
-interface Picked {
-  now: number;
-  /** How long the task was due. */
-  waited_ms: number;
-  context_id: string;
-  ttl_seconds: number;
-  worker: WorkerRow;
-  active_leases: number;
-}
-
-const named = sql`${given("workerId")}::text`;
-const best = bestWorker(
-  (column) => sql`(select ${sql.identifier(column)} from task)`,
-  sql`${given("withUrl")}::boolean`,
-);
-
-/**
- * The first try passes over workers that another lease has locked just now; later tries wait for the best worker. `worker` changes the worker's
- * row, which locks it, and then counts its leases (see `activeLeasesOfLocked`). The worker's record comes as JSON: as columns it took a fifth of
- * the driver's time.
- */
-const leaseStatement = (name: string, lock: SQL) =>
-  statement<Picked, Values>(
-    name,
-    sql`with task as (
-      select *, ${takeableFrom(llmTasks)} as takeable_from from llm_tasks
-      where id = ${given("taskId")} and (status = 'queued') is true and ${isDue} and ${isKeyFree}
-      for no key update
-    ), worker as (
-      update ${workers} set served_context = task.context_id, served_at = ${nowMs}
-      from task
-      where ${workers.id} = coalesce(${named}, (${best}${lock})) and ${takesNewWork}
-        and (${named} is not null or (${isAvailable} and ${mayTake((column) => sql`task.${sql.identifier(column)}`)} and ${isAccountFree}))
-      returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} as room, row_to_json(${workers}.*) as record,
-        ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases, task.id as task_id, task.context_id, task.policy, task.takeable_from
-    ), picked as (
-      select task_id, id as worker_id, context_id, now, takeable_from, record, active_leases, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
-        ${given("leaseId")}::uuid as lease_id, ${given("entryId")}::uuid as entry_id
-      from worker where ${named} is not null or active_leases < room
-    ), ${newLeaseCtes(sql`${given("actor")}`, "without rows")}
-    select now, now - takeable_from as waited_ms, context_id, ttl_seconds, record as worker, active_leases from picked`,
-  );
-const LEASE = leaseStatement("lease", sql` for no key update of workers skip locked`);
-const LEASE_WAITING = leaseStatement("lease_waiting", sql``);
-
-const HAS_BEST = statement<{ id: string }, { taskId: string; withUrl: boolean }>(
-  "best_worker",
-  bestWorker(
-    (column) =>
-      sql`(select ${llmTasks[column]} from ${llmTasks} where ${llmTasks.id} = ${sql.placeholder("taskId")}::uuid)`,
-    sql`${sql.placeholder("withUrl")}::boolean`,
-  ),
+const ofTask: OfTask = (column) => sql`waiting.${sql.identifier(column)}`;
+const FIND_CANDIDATE = statement<{ id: string }, { taskId: string; withUrl: boolean }>(
+  "candidate",
+  sql`with waiting as (select * from ${llmTasks} where ${llmTasks.id} = ${sql.placeholder("taskId")}), ${candidates(sql`select null::text`)}
+    select best.id from waiting cross join lateral (
+      ${bestCandidate(ofTask, sql`${sql.placeholder("withUrl")}::boolean`, { workers: sql`'{}'::text[]`, contexts: sql`'{}'::text[]` })}
+    ) as best`,
 );
 
 /** True when some worker could take the task now, whatever its status. */
 async function hasWorkerFor(db: Db, taskId: string, withUrl: boolean): Promise<boolean> {
-  return (await HAS_BEST(db, { taskId, withUrl })).length > 0;
+  return (await FIND_CANDIDATE(db, { taskId, withUrl })).length > 0;
 }
 
 /**
@@ -113,16 +51,15 @@ export async function leaseTask(
 ): Promise<LeaseAndWorker> {
   if (!isUuid(taskId)) await getTask(db, taskId);
   const leaseId = newId();
-  const values = {
-    taskId,
-    workerId: worker_id ?? null,
-    withUrl,
-    ttlSeconds: ttl_seconds ?? null,
-    leaseId,
-    entryId: newId(),
+  const request = {
+    task_id: taskId,
+    named: worker_id ?? null,
+    with_url: withUrl,
+    wanted_seconds: ttl_seconds ?? null,
+    new_lease: leaseId,
+    entry_id: newId(),
     actor: actorOf(caller, "router"),
   };
-  let attempts = 0;
   const {
     now,
     waited_ms,
@@ -132,7 +69,7 @@ export async function leaseTask(
     active_leases,
   } = await releaseIfAnswerLost(db, caller, [leaseId], () =>
     transition(
-      () => (attempts++ === 0 ? LEASE : LEASE_WAITING)(db, values),
+      () => leaseRequests.send(db, request),
       () => refuse(db, taskId, worker_id, withUrl),
     ),
   );

@@ -10,14 +10,14 @@ import { usageOf } from "./usage.ts";
 export const listed = (form: (figure: string) => string) => sql.raw(USAGE_FIGURES.map(form).join(", "));
 
 /**
- * The INSERT of what an attempt used, for the sums. `task` is a table or CTE with a row for its task: `agent_slug`, `context_id`, `worker_id` and
- * `updated_at`, the time of the completion. `usage` is JSON of `usageOf`.
+ * The INSERT of what attempts used, for the sums. `tasks` is a query with a row for each: `agent_slug`, `context_id`, `worker_id`, `updated_at`, which
+ * is the time of the completion, `model` ("" where it was not said), and `used`, which is JSON of `usageOf`.
  */
-export function insertUsage(task: SQL, usage: SQL, model: SQL): SQL {
+export function insertUsage(tasks: SQL): SQL {
   return sql`insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, ${listed(String)})
-      select task.updated_at, coalesce(${workers.account}, task.worker_id), task.agent_slug, task.context_id, task.worker_id,
-        ${model}, ${listed((figure) => (figure === "cost_microusd" ? "round((used ->> 'cost_usd')::numeric * 1000000)" : `(used ->> '${figure}')::bigint`))}
-      from ${task} as task left join ${workers} on ${workers.id} = task.worker_id, (select ${usage}::jsonb as used) as said`;
+      select task.updated_at, coalesce(${workers.account}, task.worker_id), agent_slug, context_id, task.worker_id,
+        model, ${listed((figure) => (figure === "cost_microusd" ? "round((used ->> 'cost_usd')::numeric * 1000000)" : `(used ->> '${figure}')::bigint`))}
+      from ${tasks} as task left join ${workers} on ${workers.id} = task.worker_id`;
 }
 
 /** The sum of a task's usage and of an attempt's, as JSON. */
@@ -30,6 +30,7 @@ export const modelOf = ({ model }: Metrics) => model ?? "";
 export async function recordUsage(tx: Db, taskId: string, workerId: string, metrics: Metrics): Promise<void> {
   const usage = usageOf(metrics);
   if (!usage) return;
-  const task = sql`(select agent_slug, context_id, ${workerId}::text as worker_id, ${nowMs} as updated_at from llm_tasks where id = ${taskId})`;
-  await tx.execute(insertUsage(task, sql`${JSON.stringify(usage)}`, sql`${modelOf(metrics)}::text`));
+  const used = sql`(select agent_slug, context_id, ${workerId}::text as worker_id, ${nowMs} as updated_at, ${modelOf(metrics)}::text as model,
+    ${JSON.stringify(usage)}::jsonb as used from llm_tasks where id = ${taskId})`;
+  await tx.execute(insertUsage(used));
 }

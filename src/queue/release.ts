@@ -1,22 +1,87 @@
-import { and, eq, sql } from "drizzle-orm";
+import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
-import type { Task } from "../contract/record-types.ts";
+import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import type { ReleaseTask } from "../contract/requests.ts";
-import { actorOf, audit } from "../db/audit.ts";
+import { actorOf, insertAudit } from "../db/audit.ts";
+import type { AuditAction } from "../db/audit-actions.ts";
+import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { columnsOf } from "../db/column-lists.ts";
+import { isUuid, newId } from "../db/ids.ts";
+import { transition } from "../db/statement.ts";
+import { setStatement } from "../db/statement-for-many.ts";
 import { HELD_STATUSES } from "../db/statuses.ts";
-import { llmTasks } from "../db/task-tables.ts";
-import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
-import { isStill, staleLease } from "./fence.ts";
+import { findLease, HOLDER_TYPES, heldBy, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { releaseLease } from "./release-lease.ts";
-import { lockTask, taskColumns } from "./tasks.ts";
+import { getTask } from "./tasks.ts";
 import { traceRun } from "./trace-run.ts";
 
 /** Without `started`, the worker says that it has not begun the task. */
 type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
+
+type HandingBack = {
+  task_id: string;
+  lease_id: string;
+  started: boolean;
+  actor: string | null;
+  detail: string;
+  entry_id: string;
+  cancelled_entry_id: string;
+};
+
+interface HandedBack {
+  task: Task & { ordinal: number };
+  worker_id: string;
+  started_at: number;
+}
+
+const ENTRY = {
+  id: sql`said.id`,
+  timestamp: sql`updated_at`,
+  action: sql`said.action`,
+  entity_type: sql`'llm_task'`,
+  entity_id: sql`task.id`,
+  actor: sql`coalesce(actor, released.worker_id)`,
+  detail: sql`said.detail`,
+};
+const named = (action: AuditAction) => sql.raw(`'${action}'`);
+/** What is said of a task: that it was handed back, and after that, where this was asked for, that it is cancelled. */
+const said = sql`task join request using (ordinal) join released using (ordinal) cross join lateral (values
+        (1, entry_id, ${named("task_released")}, request.detail),
+        (2, cancelled_entry_id, ${named("task_cancelled")}, 'Cancelled when it was handed back')
+      ) as said(nth, id, action, detail)
+      where nth = 1 or task.status = 'cancelled' order by ordinal, nth`;
+
+const releases = batcher(
+  setStatement<HandedBack, HandingBack>(
+    "release",
+    {
+      ...HOLDER_TYPES,
+      started: "boolean",
+      actor: "text",
+      detail: "text",
+      entry_id: "uuid",
+      cancelled_entry_id: "uuid",
+    },
+    (locks) => sql`${heldBy(locks, sql`(request.started or (t.status = 'leased') is true)`)}, task as (
+      update llm_tasks t set status = case when t.cancel_requested then 'cancelled' else 'queued' end, attempts = t.attempts - 1,
+        lease_id = null, worker_id = null, updated_at = ${nowMs}
+      from held
+      where t.id = held.id and ${taskIsHeld}
+      returning ${columnsOf(TASK_FIELDS, "t")}, ordinal
+    ), released as (
+      update leases l set status = 'released' from task join request using (ordinal)
+      where l.id = request.lease_id and ${leaseIsActive}
+      returning ordinal, l.worker_id, l.started_at
+    ), entries as (
+      ${insertAudit(ENTRY, said)}
+    )
+    select ordinal, row_to_json(task) as task, released.worker_id, started_at from task join released using (ordinal)`,
+  ),
+  ({ detail }) => detail.length,
+);
 
 /**
  * The transition leased -> queued, or -> cancelled where that was asked for. The worker hands the task back, and the attempt with it: either it
@@ -24,49 +89,43 @@ type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
  * invariant 16). NotFound: no such task. Conflict: `lease_id` does not hold the task, or a heartbeat said that the task was started and the
  * release does not say so.
  */
-export function releaseTask(
+export async function releaseTask(
   db: Db,
   caller: Caller | undefined,
   taskId: string,
   { lease_id, reason, started = false }: Release,
 ): Promise<Task> {
+  if (!isUuid(taskId) || !isUuid(lease_id)) await refuse(db, taskId, lease_id, started);
+  const handingBack = {
+    task_id: taskId,
+    lease_id,
+    started,
+    actor: actorOf(caller, null),
+    detail: `Handed back ${started ? "after it was started" : "unstarted"}, lease ${lease_id}${reason && `: ${reason}`}`,
+    entry_id: newId(),
+    cancelled_entry_id: newId(),
+  };
+  const {
+    task: { ordinal: _, ...task },
+    worker_id: workerId,
+    started_at: startedAt,
+  } = await transition(
+    () => releases.send(db, handingBack),
+    () => refuse(db, taskId, lease_id, started),
+  );
+  tellQueueNews(db);
+  const { status, updated_at: endedAt } = task;
+  traceRun(db, { task, leaseId: lease_id, workerId, startedAt, endedAt, outcome: status, isFault: false });
+  if (status === "queued") db.onCommit(() => db.meters.tasksRequeued.add(1, { cause: "handed back" }));
+  return task;
+}
+
+/** Throws the reason why a task was not taken back. When there is none, it was leased just now, and the release can be tried again. */
+async function refuse(db: Db, taskId: string, leaseId: string, started: boolean): Promise<void> {
+  const { lease_id, status } = await getTask(db, taskId);
+  if (lease_id !== leaseId) throw staleLease(leaseId);
   const releasable = started ? HELD_STATUSES : (["leased"] as const);
-  return inTransaction(db, async (tx) => {
-    const { status, worker_id, ...before } = await lockTask(tx, taskId);
-    const next = before.cancel_requested ? "cancelled" : "queued";
-    if (before.lease_id !== lease_id) throw staleLease(lease_id);
-    if (!releasable.includes(status))
-      throw new Conflict(`Task status is '${status}', expected ${releasable.map((each) => `'${each}'`).join(" or ")}`);
-    const startedAt = await releaseLease(tx, lease_id);
-    const [task] = await tx
-      .update(llmTasks)
-      .set({
-        status: next,
-        attempts: sql`${llmTasks.attempts} - 1`,
-        lease_id: null,
-        worker_id: null,
-        updated_at: nowMs,
-      })
-      .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, releasable)))
-      .returning(taskColumns);
-    if (!task) throw staleLease(lease_id);
-    const fact = { entity_type: "llm_task", entity_id: task.id, actor: actorOf(caller, worker_id ?? "api") };
-    const detail = `Handed back ${started ? "after it was started" : "unstarted"}, lease ${lease_id}${reason && `: ${reason}`}`;
-    await audit(tx, { ...fact, action: "task_released", detail });
-    if (next === "cancelled")
-      await audit(tx, { ...fact, action: "task_cancelled", detail: "Cancelled when it was handed back" });
-    tellQueueNews(tx);
-    if (worker_id !== null)
-      traceRun(tx, {
-        task,
-        leaseId: lease_id,
-        workerId: worker_id,
-        startedAt,
-        endedAt: task.updated_at,
-        outcome: next,
-        isFault: false,
-      });
-    if (next === "queued") tx.onCommit(() => tx.meters.tasksRequeued.add(1, { cause: "handed back" }));
-    return task;
-  });
+  if (!releasable.includes(status))
+    throw new Conflict(`Task status is '${status}', expected ${releasable.map((each) => `'${each}'`).join(" or ")}`);
+  if ((await findLease(db, taskId, leaseId))?.status !== "active") throw staleLease(leaseId);
 }

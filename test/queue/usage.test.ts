@@ -48,6 +48,13 @@ async function attempt(id: string, worker: string, body: object = {}) {
 const usage = async (text: string) => (await api.get(`/api/runtime/usage?${text}`).expect(200)).body;
 
 describe("usage", () => {
+  it("stays on a task whose last attempt says nothing of what it used", async () => {
+    const { id } = await aTask(db, { retry: {} });
+    await attempt(id, "a1", { status: "error", error_kind: "timeout" });
+    await query("update llm_tasks set retry_at = 1");
+    expect((await attempt(id, "b1", { metrics: { duration_ms: 5 } })).usage).toEqual(USAGE);
+  });
+
   it("of a task is the sum over its attempts, whether they failed or not", async () => {
     const { id } = await aTask(db, { retry: {} });
     expect((await attempt(id, "a1", { status: "error", error_kind: "timeout" })).usage).toEqual(USAGE);

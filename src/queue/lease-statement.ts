@@ -1,0 +1,121 @@
+/** The statement that leases tasks, each to the worker that is named or to the best one, for one task and for many. */
+import { sql } from "drizzle-orm";
+import { batcher } from "../db/batcher.ts";
+import { nowMs } from "../db/clock.ts";
+import { workers } from "../db/fleet-tables.ts";
+import { takeableFrom } from "../db/queued-indexes.ts";
+import type { WorkerRow } from "../db/row-types.ts";
+import { type Locks, setStatement } from "../db/statement-for-many.ts";
+import { llmTasks } from "../db/task-tables.ts";
+import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
+import { activeLeasesOfLocked, maxConcurrency } from "../fleet/capacity.ts";
+import { isAvailable, mayTake, type OfTask, takesNewWork } from "../fleet/matching.ts";
+import { bestCandidate, candidates, timesChosen } from "../fleet/router.ts";
+import { isKeyFree, takesKey } from "./concurrency-key.ts";
+import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
+import { isDue } from "./tasks.ts";
+
+type LeaseRequest = {
+  task_id: string;
+  /** The worker that shall have the task; null for the best one. A worker that the caller names needs neither to be online, nor labels, nor room. */
+  named: string | null;
+  with_url: boolean;
+  wanted_seconds: number | null;
+  new_lease: string;
+  entry_id: string;
+  actor: string;
+};
+
+export interface Leased {
+  now: number;
+  /** How long the task was due. */
+  waited_ms: number;
+  context_id: string;
+  ttl_seconds: number;
+  worker: WorkerRow;
+  active_leases: number;
+}
+
+const ofTask: OfTask = (column) => sql`waiting.${sql.identifier(column)}`;
+const before = { workers: sql`chosen.workers`, contexts: sql`chosen.contexts` };
+
+/**
+ * What a set passes over, and a task alone waits for: workers that are locked, and what a claim is just taking, by its key. Of several
+ * requests for the same task, or for tasks with the same key, a set has the first. A paced account is locked before its workers, and so only for a task alone.
+ */
+const rules = (locks: Locks) =>
+  locks === "waits"
+    ? {
+        takes: sql`true`,
+        lock: sql``,
+        paced: isAccountFree,
+      }
+    : {
+        takes: sql`nth_of_key = 1 and ${takesKey(sql`concurrency_key`)}`,
+        lock: sql`skip locked`,
+        paced: sql`not ${isPaced}`,
+      };
+
+/**
+ * `task` locks the tasks. `chosen` chooses their workers one after the other, each with what was chosen before it; nothing is locked by that.
+ * `worker` then changes the rows of the workers, which locks them after the tasks and in the order of their names, and counts their leases (see
+ * `activeLeasesOfLocked`). `picked` are the tasks that their workers still may have and have room for. The worker's record comes as JSON: as
+ * columns it took a fifth of the driver's time.
+ */
+export const leaseRequests = batcher(
+  setStatement<Leased, LeaseRequest>(
+    "lease",
+    {
+      task_id: "uuid",
+      named: "text",
+      with_url: "boolean",
+      wanted_seconds: "integer",
+      new_lease: "uuid",
+      entry_id: "uuid",
+      actor: "text",
+    },
+    (locks) => {
+      const { takes, lock, paced } = rules(locks);
+      return sql`task as materialized (
+      select request.*, ${takeableFrom(llmTasks)} as takeable_from, ${llmTasks}.*
+      from request join ${llmTasks} on ${llmTasks.id} = request.task_id
+      where (${llmTasks.status} = 'queued') is true and ${isDue} and ${isKeyFree}
+      order by ${llmTasks.id} for no key update of ${llmTasks} ${lock}
+    ), waiting as materialized (
+      select row_number() over (order by ordinal) as n, * from (
+        select *, row_number() over (partition by coalesce(concurrency_key, id::text) order by ordinal) as nth_of_key from task
+      ) as task
+      where ${takes}
+    ), ${candidates(sql`select context_id from waiting where named is null`)}, chosen as (
+      select 0::bigint as n, null::text as worker_id, 0 as given_before, '{}'::text[] as workers, '{}'::text[] as contexts
+      union all
+      select waiting.n, best.id, ${timesChosen(before, sql`best.id`)},
+        array_append(chosen.workers, best.id), array_append(chosen.contexts, waiting.context_id)
+      from chosen join waiting on waiting.n = chosen.n + 1 cross join lateral (
+        select coalesce(waiting.named, (${bestCandidate(ofTask, sql`waiting.with_url`, before)})) as id
+      ) as best
+    ), locked as materialized (
+      select id from ${workers} where id in (select worker_id from chosen) order by id for no key update ${lock}
+    ), turn as (
+      select chosen.worker_id, (array_agg(context_id order by n desc))[1] as context_id, bool_or(named is not null) as is_named
+      from chosen join waiting using (n) group by chosen.worker_id
+    ), worker as (
+      update ${workers} set served_context = turn.context_id, served_at = ${nowMs}
+      from turn join locked on locked.id = turn.worker_id
+      where ${workers.id} = turn.worker_id and ${takesNewWork} and (turn.is_named or (${isAvailable} and ${paced}))
+      returning ${workers}.*, ${workers.served_at} as now, row_to_json(${workers}.*) as record, ${isAvailable} as is_available,
+        ${maxConcurrency} as room, ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases
+    ), picked as (
+      select ordinal, waiting.id as task_id, worker.id as worker_id, context_id, now, takeable_from, record,
+        active_leases + given_before as active_leases, ${ttlSecondsColumn(sql`wanted_seconds`)}, new_lease as lease_id, entry_id, actor
+      from chosen join waiting using (n) join worker on worker.id = chosen.worker_id
+      where named is not null or (is_available and active_leases + given_before < room
+        and ${mayTake(ofTask, (column) => sql`worker.${sql.identifier(column)}`)})
+    ), ${newLeaseCtes(sql`actor`, "without rows")}
+    select ordinal, now, now - takeable_from as waited_ms, context_id, ttl_seconds, record as worker, active_leases from picked`;
+    },
+  ),
+  () => 0,
+  // Two at a time would choose the same workers, and each would pass over those of the other.
+  { setsUnderWay: 1 },
+);
