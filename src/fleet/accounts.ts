@@ -16,15 +16,25 @@ const MOST_WORKERS = 200;
 
 const isAtLimit = sql`coalesce((known.rest ->> 'until')::bigint > ${nowMs}, false)`;
 
-/** The records of the accounts in `page`. A rest and a pace whose end has passed are null. */
+/**
+ * The records of the accounts in `page`. A rest and a pace whose end has passed are null. The workers are read once for all accounts: once for each
+ * took 2 to 4 s with 10,000 workers that have accounts of their own.
+ */
 const selectAccounts = (page: SQL) => sql<Account>`
+  with page as materialized (${page}), member as materialized (
+    select ${accountOf} as account, ${workers.id} as worker_id from ${workers} where ${accountOf} in (select id from page)
+  ), named as (
+    select account, array_agg(worker_id order by worker_id) as workers from (
+      select *, row_number() over (partition by account order by worker_id) as n from member
+    ) as counted
+    where n <= ${MOST_WORKERS} group by account
+  ), busy as (
+    select account, count(*)::int as active_leases from ${leases} join member using (worker_id) where ${leases.status} = 'active' group by account
+  )
   select page.id, case when ${isAtLimit} then known.rest end as rest,
     coalesce(known.windows, '{}') as windows, case when known.paced_until > ${nowMs} then known.paced_until::float8 end as paced_until,
-    array(select ${workers.id} from ${workers} where ${accountOf} = page.id order by 1 limit ${MOST_WORKERS}) as workers,
-    (select count(*)::int from ${leases} join ${workers} on ${workers.id} = ${leases.worker_id}
-      where ${leases.status} = 'active' and ${accountOf} = page.id) as active_leases,
-    known.updated_at::float8 as updated_at
-  from (${page}) as page left join ${accounts} as known on known.id = page.id
+    coalesce(named.workers, '{}') as workers, coalesce(active_leases, 0) as active_leases, known.updated_at::float8 as updated_at
+  from page left join ${accounts} as known on known.id = page.id left join named on named.account = page.id left join busy on busy.account = page.id
   order by page.id`;
 
 /** Every worker's account, and the accounts of which a limit or windows were known once. */
