@@ -7,7 +7,7 @@ import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import type { Locks } from "../db/statement-for-many.ts";
 import { heldStatuses, openStatuses } from "../db/status-lists.ts";
-import { HELD_STATUSES, OPEN_STATUSES } from "../db/statuses.ts";
+import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "../db/statuses.ts";
 import { leases } from "../db/task-tables.ts";
 import { Conflict } from "../errors.ts";
 
@@ -89,9 +89,12 @@ export const isHeld = ({ status }: Task) => HELD_STATUSES.includes(status);
 /** True when the task has ended: no lease holds it, and it does not wait in the queue. */
 export const hasEnded = ({ status }: Task) => !OPEN_STATUSES.includes(status);
 
-const HELD_IN_WORDS = HELD_STATUSES.map((status) => `'${status}'`).join(" or ");
+/** Conflict: the task is in none of these states. */
+export function requireStatus({ status }: Task, statuses: readonly TaskStatus[]): void {
+  if (statuses.includes(status)) return;
+  const expected = statuses.map((each) => `'${each}'`).join(" or ");
+  throw new Conflict(`Task status is '${status}', expected ${expected}`);
+}
 
 /** Conflict: no lease holds the task. */
-export function requireHeld(task: Task): void {
-  if (!isHeld(task)) throw new Conflict(`Task status is '${task.status}', expected ${HELD_IN_WORDS}`);
-}
+export const requireHeld = (task: Task): void => requireStatus(task, HELD_STATUSES);

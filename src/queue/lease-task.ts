@@ -13,6 +13,7 @@ import { isDrained, type OfTask } from "../fleet/matching.ts";
 import { bestCandidate, candidates } from "../fleet/router.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
+import { requireStatus } from "./fence.ts";
 import { leaseRequests } from "./lease-statement.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
@@ -93,7 +94,7 @@ export async function leaseTask(
 /** Throws the reason why the task cannot be leased. When there is none, the chosen worker became full meanwhile, and another is free. */
 async function refuse(db: Db, taskId: string, workerId: string | undefined, withUrl: boolean): Promise<void> {
   const task = await getTask(db, taskId);
-  if (task.status !== "queued") throw new Conflict(`Task status is '${task.status}', expected 'queued'`);
+  requireStatus(task, ["queued"]);
   const holder = await findKeyHolder(db, task);
   if (holder !== undefined)
     throw new Conflict(

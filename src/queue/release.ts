@@ -12,8 +12,7 @@ import { isUuid, newId } from "../db/ids.ts";
 import { transition } from "../db/statement.ts";
 import { setStatement } from "../db/statement-for-many.ts";
 import { HELD_STATUSES } from "../db/statuses.ts";
-import { Conflict } from "../errors.ts";
-import { findLease, HOLDER_TYPES, heldBy, leaseIsActive, staleLease, taskIsHeld } from "./fence.ts";
+import { findLease, HOLDER_TYPES, heldBy, leaseIsActive, requireStatus, staleLease, taskIsHeld } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { getTask } from "./tasks.ts";
 import { traceRun } from "./trace-run.ts";
@@ -122,10 +121,8 @@ export async function releaseTask(
 
 /** Throws the reason why a task was not taken back. When there is none, it was leased just now, and the release can be tried again. */
 async function refuse(db: Db, taskId: string, leaseId: string, started: boolean): Promise<void> {
-  const { lease_id, status } = await getTask(db, taskId);
-  if (lease_id !== leaseId) throw staleLease(leaseId);
-  const releasable = started ? HELD_STATUSES : (["leased"] as const);
-  if (!releasable.includes(status))
-    throw new Conflict(`Task status is '${status}', expected ${releasable.map((each) => `'${each}'`).join(" or ")}`);
+  const task = await getTask(db, taskId);
+  if (task.lease_id !== leaseId) throw staleLease(leaseId);
+  requireStatus(task, started ? HELD_STATUSES : ["leased"]);
   if ((await findLease(db, taskId, leaseId))?.status !== "active") throw staleLease(leaseId);
 }
