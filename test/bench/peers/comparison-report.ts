@@ -18,7 +18,7 @@ const ms = (value: number) => (Number.isNaN(value) ? "unknown" : value.toFixed(2
 
 /** What of a task costs work on one side and not on the other. */
 const DOES = [
-  "Transitions: both three, each in a transaction of its own: queued, leased, completed; created, active, completed.",
+  "Transitions: both three: queued, leased, completed; created, active, completed. Each is a call; this service puts calls of one moment into one statement.",
   "Audit: this service writes an entry with each transition; pg-boss none.",
   "Artifact: this service stores the output as an artifact that nobody can change, with a result; pg-boss in the job's own row.",
   "Capacity: this service counts the worker's leases under a lock at each claim, and hands out what the worker can take; pg-boss knows no workers.",
