@@ -36,9 +36,9 @@ export function bestCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore
   const contextId = ofTask("context_id");
   const hasSession = sql`exists (select from ${cliSessions}
       where ${cliSessions.worker_id} = ${workers.id} and ${cliSessions.context_id} = ${contextId})`;
-  const isWarm = sql`(coalesce(${contextId} = any(workers.contexts), false) or exists (
+  const isWarm = sql`(coalesce(${contextId} = any(workers.contexts), false) or (${contextId} = any(${before.contexts}) and exists (
       select from unnest(${before.workers}, ${before.contexts}) as chosen_before(worker_id, context_id)
-      where chosen_before.worker_id = ${workers.id} and chosen_before.context_id = ${contextId}))`;
+      where chosen_before.worker_id = ${workers.id} and chosen_before.context_id = ${contextId})))`;
   const room = sql`(${maxConcurrency} - workers.active - ${timesChosen(before, sql`${workers.id}`)})`;
   return sql`select ${workers.id} from candidate as workers
     where ${mayTake(ofTask)} and (not ${withUrl} or ${isCallable}) and ${room} > 0
