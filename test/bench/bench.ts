@@ -9,14 +9,14 @@ import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
 import { settingsFor, startObjectStore } from "../support/object-store.ts";
 import { fill } from "./fill.ts";
-import { expressFloor, sqlFloor } from "./floors.ts";
+import { expressFloor, insertFloor, MANY, sqlFloor } from "./floors.ts";
 import { growthOf } from "./growth.ts";
 import { connect, load } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
 import { idleShare, peakRssMb } from "./process-usage.ts";
-import { misses, type Report, tableOf } from "./report.ts";
+import { CROWD, misses, type Report, tableOf } from "./report.ts";
 import { sweepMany } from "./sweep.ts";
-import { claimingMany, claimingOne, lifecycle, reading, register } from "./work.ts";
+import { claimingMany, claimingOne, creating, lifecycle, reading, register } from "./work.ts";
 
 const { values } = parseArgs({
   options: {
@@ -44,7 +44,7 @@ const client = new pg.Client({ connectionString: url });
 await client.connect();
 
 const API_KEY = "a-key-for-the-benchmark";
-const everybody = <Work>(work: Work): Work[] => Array.from({ length: clients }, () => work);
+const everybody = <Work>(work: Work, times = 1): Work[] => Array.from({ length: clients * times }, () => work);
 
 say("What the machine does at most: bare SQL, bare Express …");
 const floor = () => sqlFloor(url, clients, seconds / 2);
@@ -76,6 +76,11 @@ const living = () => load(base, API_KEY, everybody(lifecycle), seconds);
 // Until V8 has compiled the service: a lifecycle took 4.5 ms of its processor time in the first 3 s, 2.1 in the next, and 1.7 after 15 to 20.
 await load(base, API_KEY, everybody(lifecycle), seconds * 1.5);
 const empty = await growthOf(client, living);
+const crowd = await load(base, API_KEY, everybody(lifecycle, CROWD), seconds);
+const creations = await load(base, API_KEY, everybody(creating(MANY)), seconds / 2);
+const inserts = await insertFloor(url, clients, seconds / 2);
+await client.query("delete from llm_tasks where status = 'queued'");
+await client.query("vacuum analyze llm_tasks");
 // Once more, since machines are not as fast at one time as at another.
 const sql = (before + (await floor())) / 2;
 
@@ -98,7 +103,10 @@ const report: Omit<Report, "bucket"> = {
   clients,
   sql,
   express: express.perSecond,
+  inserts,
+  creations,
   empty,
+  crowd,
   full,
   reads,
   claims,

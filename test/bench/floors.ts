@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import type { LoadResult } from "./load.ts";
+import { newTask } from "./work.ts";
 
 const TABLES = `
   create table floor_tasks (id uuid primary key, prompt text not null, status text not null, lease_id uuid);
@@ -47,6 +48,37 @@ export async function sqlFloor(url: string, clients: number, seconds: number): P
   await Promise.all(Array.from({ length: clients }, client));
   await side.query("drop table floor_tasks, floor_leases, floor_results");
   await side.end();
+  return done / seconds;
+}
+
+/** The tasks of one call, and of one statement, that create many. */
+export const MANY = 100;
+
+/** Tasks a second that statements of `MANY` rows insert into `llm_tasks` with all of its indexes, without a service and without an audit. */
+export async function insertFloor(url: string, clients: number, seconds: number): Promise<number> {
+  const columns =
+    "id, context_id, agent_slug, prompt, context_hints, policy, desired_format, status, created_at, updated_at, attempts, max_attempts";
+  const values = (row: number) =>
+    `($${row * 4 + 1}, $${row * 4 + 2}, $${row * 4 + 3}, $${row * 4 + 4}, '[]', '{}', 'text', 'queued', 1, 1, 0, 3)`;
+  const text = `insert into llm_tasks (${columns}) values ${Array.from({ length: MANY }, (_, row) => values(row)).join(", ")}`;
+  let done = 0;
+  const end = performance.now() + seconds * 1_000;
+  const client = async () => {
+    const connection = new pg.Client({ connectionString: url });
+    await connection.connect();
+    while (performance.now() < end) {
+      const rows = Array.from({ length: MANY }, (_, n) => newTask(done + n)).map((task) => [
+        randomUUID(),
+        task.context_id,
+        task.agent_slug,
+        task.prompt,
+      ]);
+      await connection.query({ name: "insert many", text, values: rows.flat() });
+      done += MANY;
+    }
+    await connection.end();
+  };
+  await Promise.all(Array.from({ length: clients }, client));
   return done / seconds;
 }
 

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { MANY } from "./floors.ts";
 import type { Growth } from "./growth.ts";
 import type { LoadResult } from "./load.ts";
 import type { Sweep } from "./sweep.ts";
@@ -9,7 +10,12 @@ export interface Report {
   /** Lifecycles a second of bare SQL, and of bare Express. */
   sql: number;
   express: number;
+  /** Tasks a second of bare inserts of many rows, and of calls that create as many. */
+  inserts: number;
+  creations: LoadResult;
   empty: Growth;
+  /** The same with four times as many clients. */
+  crowd: LoadResult;
   full: Growth;
   /** Reads, one after another, while all other clients do lifecycles. */
   reads: LoadResult;
@@ -24,15 +30,20 @@ export interface Report {
   databaseMb: number;
 }
 
+/** How many times as many clients a crowd has. */
+export const CROWD = 4;
 const SECONDS_A_YEAR = 31_536_000;
 const whole = (value: number) => value.toFixed(0);
 const ms = (value: number) => value.toFixed(1);
 
 /** The report as two tables in Markdown. */
 export function tableOf(report: Report): string {
-  const { size, clients, sql, express, empty, full, reads, claims, bulk, sweep, bucket } = report;
+  const { size, clients, sql, express, inserts, creations, empty, crowd, full, reads, claims, bulk, sweep, bucket } =
+    report;
+  // What a service that does one after the other could reach at most.
+  const both = 1 / (1 / sql + 1 / express);
   const speed = (what: string, perSecond: number) =>
-    `| ${what} | ${whole(perSecond)} | ${(perSecond / sql).toFixed(2)} | ${(perSecond / express).toFixed(2)} |`;
+    `| ${what} | ${whole(perSecond)} | ${[sql, express, both].map((floor) => (perSecond / floor).toFixed(2)).join(" | ")} |`;
   const calls = Object.entries({
     ...reads.timings,
     ...claims.timings,
@@ -42,11 +53,12 @@ export function tableOf(report: Report): string {
   });
   const yearGb = (SECONDS_A_YEAR * empty.bytesEach) / 1e9;
   return `${[
-    `| ${clients} clients | a second | of bare SQL | of bare Express |`,
-    "|---|---|---|---|",
+    `| ${clients} clients | a second | of bare SQL | of bare Express | of both, one after the other |`,
+    "|---|---|---|---|---|",
     speed("lifecycles as bare SQL", sql),
     speed("lifecycles on bare Express", express),
     speed("lifecycles, empty", empty.perSecond),
+    speed(`lifecycles, empty, ${clients * CROWD} clients`, crowd.perSecond),
     speed(`lifecycles, ${size} tasks`, full.perSecond),
     speed("lifecycles, 32 claimed at a time", bulk.perSecond),
     speed("lifecycles, outputs in a bucket of this process", bucket.perSecond),
@@ -57,6 +69,7 @@ export function tableOf(report: Report): string {
       .flatMap(([name, timing]) => (timing ? [[name, timing] as const] : []))
       .map(([name, { p50, p95, p99 }]) => `| ${name} | ${ms(p50)} | ${ms(p95)} | ${ms(p99)} |`),
     "",
+    `Calls that create ${MANY} tasks made ${whole(creations.perSecond)} a second, ${(creations.perSecond / inserts).toFixed(2)} of what bare inserts of ${MANY} rows did.`,
     `A sweep of ${sweep.leases} overdue leases took ${whole(sweep.tookMs)} ms, the longest call meanwhile ${whole(sweep.longestCallMs)} ms; a sweep that finds nothing ${ms(sweep.idleMs)} ms.`,
     `The service took at most ${whole(report.rssMb)} MB, started in ${whole(report.startMs)} ms, and idles at ${(report.idleCore * 100).toFixed(1)} % of a core.`,
     `A lifecycle leaves ${empty.bytesEach} bytes in the database and ${empty.walBytesEach} in its log, ${full.walBytesEach} at ${size} tasks: one a second for a year, ${whole(yearGb)} GB. The database has ${whole(report.databaseMb)} MB.`,

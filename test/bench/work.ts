@@ -45,6 +45,15 @@ export function claimedIn(text: string): { task: { id: string }; lease: { id: st
   return text === "" ? [] : JSON.parse(text).tasks;
 }
 
+/** Creates `count` tasks in one call. */
+export const creating =
+  (count: number): Work =>
+  async (caller, _client, n) => {
+    const tasks = Array.from({ length: count }, (_, k) => newTask(n + k));
+    await caller.call(`create ${count}`, "POST", `${R}/llm-tasks/bulk`, { tasks });
+    return count;
+  };
+
 /** Creates 32 tasks, claims 32 at once, and completes them. */
 export const claimingMany: Work = async (caller, client, n) => {
   for (let k = 0; k < MAX_CONCURRENCY; k++) await caller.call("create", "POST", `${R}/llm-tasks`, newTask(n + k));
