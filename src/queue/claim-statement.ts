@@ -52,20 +52,22 @@ const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
 const mayHave = mayClaim(ofTaskRow, own);
+/** The same beside the CTE `self`. Each `own` is a query that starts with the statement, and these were a third of them. */
+const mayHaveBesideSelf = mayClaim(ofTaskRow, (column) => sql.raw(`self.${column}`));
 const order = queueOrder(own("warm"));
 const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;
 
-const ofAllAgents = sql`select oldest.* from sets cross join lateral (
-        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: mayHave, limit: window, lookedAt })}
+const ofAllAgents = sql`select oldest.* from self cross join sets cross join lateral (
+        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: mayHaveBesideSelf, limit: window, lookedAt })}
       ) as oldest`;
-const ofSomeAgents = sql`select oldest.* from sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
-        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: sql`agent_slug = asked.slug and ${mayHave}`, limit: window, lookedAt })}
+const ofSomeAgents = sql`select oldest.* from self cross join sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
+        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: sql`agent_slug = asked.slug and ${mayHaveBesideSelf}`, limit: window, lookedAt })}
       ) as oldest`;
 
 const keyName = keyNameOf(llmTasks);
 const nextKey = (after: SQL) => sql`(select ${keyName} from ${llmTasks}
             where status = 'queued' and ${labelKey} = sets.key${after} order by ${keyName} limit 1)`;
-const ofFreeKeys = sql`select oldest.* from sets cross join lateral (
+const ofFreeKeys = sql`select oldest.* from self cross join sets cross join lateral (
         with recursive keys as (
           select ${nextKey(sql``)} as name
           union all
@@ -76,7 +78,7 @@ const ofFreeKeys = sql`select oldest.* from sets cross join lateral (
         select first.* from known cross join lateral (
           ${oldestOf(orderColumns, {
             labelSet: sql`sets.key`,
-            condition: sql`${keyName} = known.name and ${mayHave}`,
+            condition: sql`${keyName} = known.name and ${mayHaveBesideSelf}`,
             limit: sql`(case when known.name = '' then ${window} else 1 end)`,
           })}
         ) as first
@@ -109,10 +111,9 @@ const isCutOff = sql`exists (select from oldest where is_cut_off)`;
 
 /**
  * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
- * then: the oldest of each set of labels, and those of its warm context. `ranked` locks as many of them as the worker has room for, in the queue's
+ * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one. `ranked` locks as many of them as the worker has room for, in the queue's
  * order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
- * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets, of each
- * concurrency key the first.
+ * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets.
  */
 const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
   statement<Claimed, Values>(
@@ -132,8 +133,11 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
       ) as ${llmTasks}
       where ${isDue} and ${mayHave} and ${isKeyFree} and ${isAsked}
     ), seen as materialized (
-      select id from (select ${orderColumns} from oldest union select * from same) as either
-      where not ${isCutOff} order by ${order} limit ${window}
+      select id from (
+        select *, row_number() over (partition by coalesce(concurrency_key, id::text) order by ${order}) as nth_of_key
+        from (select ${orderColumns} from oldest union select * from same) as either
+      ) as either
+      where nth_of_key = 1 and not ${isCutOff} order by ${order} limit ${window}
     ), ranked as materialized (
       select *, row_number() over place as rank, sum(bytes) over place as total from (
         select ${orderColumns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks}
@@ -151,8 +155,6 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
       select ranked.id as task_id, worker.id as worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
-        and (concurrency_key is null or not exists (
-          select from ranked earlier where earlier.concurrency_key = ranked.concurrency_key and earlier.rank < ranked.rank))
         and (rank = 1 or total <= ${sql.raw(String(CLAIM_BYTES))})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
     select drained, drain, resting, current_rest as rest, rest_seconds, quiet, labels::text, room, ${isCutOff} as is_cut_off, (select count(*)::int from seen) as seen,

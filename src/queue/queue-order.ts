@@ -43,15 +43,18 @@ interface Wanted {
  * `lookedAt`, the last task that is looked at is always in the result, marked `is_cut_off`, even where its key is held.
  */
 export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
-  const first = (dueCondition: SQL, order: SQL) => {
+  const first = (dueCondition: SQL, order: SQL, inOrder: SQL) => {
     const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${labelSet} and ${dueCondition} and ${condition}`;
     if (!lookedAt)
       return sql`(select ${columns}, false as is_cut_off ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
+    // The outer order names columns that the inner one sorts by. PostgreSQL then knows that the rows are in order, and stops at the limit:
+    // sorted anew, all that may be looked at were read, which took a third of a claim beside 700 tasks.
     return sql`(select ${columns}, is_cut_off from (
-          select *, row_number() over (order by ${order}) = ${lookedAt} as is_cut_off ${found} order by ${order} limit ${lookedAt}
-        ) as ${llmTasks} where ${isKeyFree} or is_cut_off order by ${order} limit ${limit})`;
+          select *, ${due} as due, ${turn} as turn, row_number() over (order by ${order}) = ${lookedAt} as is_cut_off ${found}
+          order by ${order} limit ${lookedAt}
+        ) as ${llmTasks} where ${isKeyFree} or is_cut_off order by ${inOrder} limit ${limit})`;
   };
-  const atOnce = first(sql`${due} = 0`, queueOrder());
-  const later = first(sql`${due} > 0 and ${due} <= ${nowMs}`, sql`${due}, ${queueOrder()}`);
+  const atOnce = first(sql`${due} = 0`, queueOrder(), sql`turn, id`);
+  const later = first(sql`${due} > 0 and ${due} <= ${nowMs}`, sql`${due}, ${queueOrder()}`, sql`due, turn, id`);
   return sql`${atOnce} union all ${later}`;
 }
