@@ -116,6 +116,4 @@ export const leaseRequests = batcher(
     },
   ),
   () => 0,
-  // Two at a time would choose the same workers, and each would pass over those of the other.
-  { setsUnderWay: 1 },
 );
