@@ -5,6 +5,8 @@ import { statement } from "./statement.ts";
 
 /** Whether a statement passes over what somebody else has locked, or waits for it. */
 export type Locks = "skips locked" | "waits";
+/** Whether a statement is for one request, or for several, which may want the same. */
+export type Size = "one" | "several";
 
 /** A statement that makes the same transition for each of a set of requests. */
 export interface SetStatement<Row, Request> {
@@ -25,19 +27,19 @@ export interface SetStatement<Row, Request> {
 export function setStatement<Row extends object, Request extends Record<string, unknown>>(
   name: string,
   types: Readonly<Record<keyof Request & string, FieldType>>,
-  body: (locks: Locks) => SQL,
+  body: (locks: Locks, size: Size) => SQL,
 ): SetStatement<Row, Request> {
   const fields = Object.entries<FieldType>(types);
   const columns = fields.map(([field, type]) => sql`${sql.placeholder(field)}::${sql.raw(type)} as ${sql.raw(field)}`);
   // Inlined, so that a long text is not copied into the CTE's own memory, or onto the disk where it is longer than `work_mem`.
   const single = (locks: Locks) =>
-    sql`with recursive request as not materialized (select 0 as ordinal, ${sql.join(columns, sql`, `)}), ${body(locks)}`;
+    sql`with recursive request as not materialized (select 0 as ordinal, ${sql.join(columns, sql`, `)}), ${body(locks, "one")}`;
   const record = sql.raw(fields.map(([field, type]) => `${field} ${type}`).join(", "));
   // The condition is always true, and makes the planner expect a row or two instead of a hundred: for a hundred it would read a small table as a
   // whole, and go on with that plan when the table has grown.
   const several = sql`with recursive request as (
       select * from json_to_recordset(${sql.placeholder("requests")}::json) as request(ordinal integer, ${record}) where ordinal + 0 = ordinal
-    ), ${body("skips locked")}`;
+    ), ${body("skips locked", "several")}`;
   type Answer = Row & { ordinal: number };
   const one = statement<Answer, Record<string, Value>>(name, single("skips locked"));
   const waiting = statement<Answer, Record<string, Value>>(`${name}_waiting`, single("waits"));

@@ -8,7 +8,7 @@ import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Metrics, Usage } from "../db/json-types.ts";
-import { type Locks, setStatement } from "../db/statement-for-many.ts";
+import { type Locks, type Size, setStatement } from "../db/statement-for-many.ts";
 import { isNewSuccess } from "../fleet/quick-failures.ts";
 import { isQuiet } from "../fleet/signs-of-life.ts";
 import { HOLDER_TYPES, type HolderRequest, heldBy, leaseIsActive, taskIsHeld } from "./fence.ts";
@@ -79,7 +79,7 @@ export interface Completed {
 /** True for an ordinary completion: the result ends the task, and its output is not to be checked. */
 const isOrdinary = sql`not t.cancel_requested and (t.output_schema is null or request.status = 'error')
   and (request.ends = 'yes' or (request.ends = 'without retry' and t.retry is null))`;
-const held = (locks: Locks) => heldBy(locks, isOrdinary);
+const held = (locks: Locks, size: Size) => heldBy(locks, size, isOrdinary);
 
 const ENTRY: EntryInSql = {
   id: sql`entry_id`,
@@ -124,7 +124,7 @@ const completing = (from: SQL, isReady = sql``) => sql`task as (
 const lengthOf = ({ content, error_message }: Completion) => (content?.length ?? 0) + (error_message?.length ?? 0);
 
 export const completions = batcher(
-  setStatement<Completed, Completion>("complete", TYPES, (locks) => sql`${held(locks)}, ${completing(sql`held`)}`),
+  setStatement<Completed, Completion>("complete", TYPES, (...of) => sql`${held(...of)}, ${completing(sql`held`)}`),
   lengthOf,
 );
 
@@ -136,7 +136,7 @@ export const stagedCompletions = batcher(
   setStatement<Completed, StagedCompletion>(
     "complete_staged",
     { ...TYPES, keep_chunks: "boolean" },
-    (locks) => sql`${held(locks)}, taken as (
+    (...of) => sql`${held(...of)}, taken as (
       delete from runtime_staged_outputs s using held join request using (ordinal)
       where s.id = artifact_id and s.size_bytes is not null returning ordinal, held.id, s.id as output_id, keep_chunks
     ), cleared as (

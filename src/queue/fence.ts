@@ -5,7 +5,7 @@ import type { Db } from "../db/client.ts";
 import { pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
-import type { Locks } from "../db/statement-for-many.ts";
+import type { Locks, Size } from "../db/statement-for-many.ts";
 import { heldStatuses, openStatuses } from "../db/status-lists.ts";
 import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "../db/statuses.ts";
 import { leases } from "../db/task-tables.ts";
@@ -62,15 +62,13 @@ export const HOLDER_TYPES = { task_id: "uuid", lease_id: "uuid" } as const;
  * several requests for one task the first, so that the others are sent again alone. `condition` may say more of the task `t`, its lease `l` and the
  * request.
  */
-export function heldBy(locks: Locks, condition = sql`true`): SQL {
-  return sql`held as (
-      select distinct on (id) ordinal, id from (
-        select request.ordinal, t.id from request join llm_tasks t on t.id = request.task_id join leases l on l.id = t.lease_id
-        where ${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(request.lease_id, t.lease_id) and ${condition}
-        order by t.id for no key update of t ${sql.raw(locks === "waits" ? "" : "skip locked")}
-      ) as locked
-      order by id, ordinal
-    )`;
+export function heldBy(locks: Locks, size: Size, condition = sql`true`): SQL {
+  const held = sql`select request.ordinal, t.id from request join llm_tasks t on t.id = request.task_id join leases l on l.id = t.lease_id
+        where ${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(request.lease_id, t.lease_id) and ${condition}`;
+  const lock = sql`for no key update of t ${sql.raw(locks === "waits" ? "" : "skip locked")}`;
+  return size === "one"
+    ? sql`held as (${held} ${lock})`
+    : sql`held as (select distinct on (id) ordinal, id from (${held} order by t.id ${lock}) as locked order by id, ordinal)`;
 }
 
 /** The same guard for a query that Drizzle builds, with any statuses. */

@@ -40,7 +40,7 @@ const heartbeats = batcher(
   setStatement<Renewed, Beat>(
     "heartbeat",
     { ...HOLDER_TYPES, progress: "jsonb" },
-    (locks) => sql`${heldBy(locks)}, task as (
+    (...of) => sql`${heldBy(...of)}, task as (
       update llm_tasks t set status = 'running', updated_at = ${nowMs}, progress = coalesce(request.progress, t.progress)
       from held join request using (ordinal)
       where t.id = held.id and ${taskIsHeld}

@@ -64,7 +64,7 @@ const releases = batcher(
       entry_id: "uuid",
       cancelled_entry_id: "uuid",
     },
-    (locks) => sql`${heldBy(locks, sql`(request.started or (t.status = 'leased') is true)`)}, task as (
+    (...of) => sql`${heldBy(...of, sql`(request.started or (t.status = 'leased') is true)`)}, task as (
       update llm_tasks t set status = case when t.cancel_requested then 'cancelled' else 'queued' end, attempts = t.attempts - 1,
         lease_id = null, worker_id = null, updated_at = ${nowMs}
       from held
