@@ -12,6 +12,8 @@ const LONGEST_SET = 256_000;
  */
 const SLOW_AFTER_MS = 100;
 const MOST_SETS = 2;
+/** So many requests of a kind are sent again at a time: each may wait for a lock, and those of 60 locked tasks took all connections. */
+const MOST_ALONE = 4;
 /** A request that could not be sent in this time is refused: the database does not answer, or much too slowly. */
 const SENT_WITHIN_MS = 10_000;
 
@@ -42,6 +44,11 @@ interface Lane<Row, Request> {
   /** Since when each set is under way. */
   underWay: number[];
   waiting: Waiting<Row, Request>[];
+  /** Runs while requests wait. */
+  timer: NodeJS.Timeout | undefined;
+  /** How many requests are sent again at the moment, and those that wait for that. */
+  alone: number;
+  waitingAlone: (() => void)[];
 }
 
 /**
@@ -57,20 +64,36 @@ export function batcher<Row extends object, Request>(
   function laneOf(db: Db): Lane<Row, Request> {
     const known = lanes.get(db);
     if (known) return known;
-    const lane = { underWay: [], waiting: [] };
+    const lane = { underWay: [], waiting: [], timer: undefined, alone: 0, waitingAlone: [] };
     lanes.set(db, lane);
     return lane;
   }
 
   function sendNext(db: Db, lane: Lane<Row, Request>): void {
+    const lateSince = performance.now() - SENT_WITHIN_MS;
+    while (lane.waiting[0] && lane.waiting[0].since <= lateSince) lane.waiting.shift()?.reject(overdue());
     while (lane.waiting.length > 0 && mayGo(lane.underWay)) {
-      const set = lane.waiting.splice(
-        0,
-        sizeOfSet(lane.waiting, ({ request }) => lengthOf(request)),
-      );
-      const lateSince = performance.now() - SENT_WITHIN_MS;
-      const inTime = set.filter(({ since, reject }) => since > lateSince || void reject(overdue()));
-      if (inTime.length > 0) void sendSet(db, lane, inTime);
+      const size = sizeOfSet(lane.waiting, ({ request }) => lengthOf(request));
+      void sendSet(db, lane, lane.waiting.splice(0, size));
+    }
+    // A set may become slow, or a request overdue.
+    if (lane.waiting.length > 0)
+      lane.timer ??= setTimeout(() => {
+        lane.timer = undefined;
+        sendNext(db, lane);
+      }, SLOW_AFTER_MS).unref();
+  }
+
+  /** Sends a request again, when it is its turn. */
+  async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request): Promise<Row | undefined> {
+    if (lane.alone < MOST_ALONE) lane.alone += 1;
+    else await new Promise<void>((resolve) => void lane.waitingAlone.push(resolve));
+    try {
+      return await statement.alone(db, request);
+    } finally {
+      const next = lane.waitingAlone.shift();
+      if (next) next();
+      else lane.alone -= 1;
     }
   }
 
@@ -80,7 +103,7 @@ export function batcher<Row extends object, Request>(
     try {
       const requests = set.map(({ request }) => request);
       const rows = await rowsOf(db, statement, requests);
-      for (const [n, { request, resolve }] of set.entries()) resolve(rows[n] ?? statement.alone(db, request));
+      for (const [n, { request, resolve }] of set.entries()) resolve(rows[n] ?? sendAlone(db, lane, request));
     } catch (error) {
       for (const { reject } of set) reject(error);
     }

@@ -18,6 +18,7 @@ export interface ChosenBefore {
   workers: SQL;
   contexts: SQL;
 }
+export const NONE_BEFORE: ChosenBefore = { workers: sql`'{}'::text[]`, contexts: sql`'{}'::text[]` };
 /** How many tasks a worker was given before in the same statement. */
 export const timesChosen = ({ workers: chosen }: ChosenBefore, worker: SQL) =>
   sql`coalesce(cardinality(array_positions(${chosen}, ${worker})), 0)`;
@@ -33,6 +34,17 @@ export const timesChosen = ({ workers: chosen }: ChosenBefore, worker: SQL) =>
  * With `withUrl`, only workers whose agent can be called count. What was chosen before counts as leases that the workers hold already.
  */
 export function bestCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
+  return sql`select id from (${rankedCandidates(ofTask, withUrl, before)} limit 1) as best`;
+}
+
+/** The same for the best candidate whose row nobody else has locked. It is locked then. */
+export function bestUnlockedCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
+  return sql`select unlocked.id from ${workers} as unlocked join (${rankedCandidates(ofTask, withUrl, before)}) as ranked on ranked.id = unlocked.id
+    order by ranked.place limit 1 for no key update of unlocked skip locked`;
+}
+
+/** The candidates for the task in the router's order, with their `place` in it. */
+function rankedCandidates(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
   const contextId = ofTask("context_id");
   const hasSession = sql`exists (select from ${cliSessions}
       where ${cliSessions.worker_id} = ${workers.id} and ${cliSessions.context_id} = ${contextId})`;
@@ -40,9 +52,9 @@ export function bestCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore
       select from unnest(${before.workers}, ${before.contexts}) as chosen_before(worker_id, context_id)
       where chosen_before.worker_id = ${workers.id} and chosen_before.context_id = ${contextId})))`;
   const room = sql`(${maxConcurrency} - workers.active - ${timesChosen(before, sql`${workers.id}`)})`;
-  return sql`select ${workers.id} from candidate as workers
-    where ${mayTake(ofTask)} and (not ${withUrl} or ${isCallable}) and ${room} > 0
-    order by ${ofTask("tried_by")} is not distinct from ${workers.id}, ${ofTask("resume")} and ${hasSession} desc, ${isWarm} desc,
-      ${hasLabels(ofTask("prefers"))} is true desc, ${room} desc, ${workers.last_heartbeat} desc nulls last, ${workers.id}
-    limit 1`;
+  const order = sql`${ofTask("tried_by")} is not distinct from ${workers.id}, ${ofTask("resume")} and ${hasSession} desc, ${isWarm} desc,
+      ${hasLabels(ofTask("prefers"))} is true desc, ${room} desc, ${workers.last_heartbeat} desc nulls last, ${workers.id}`;
+  // The candidates stand in for the table, whose columns the rules name.
+  return sql`select ${workers.id}, row_number() over (order by ${order}) as place from candidate as workers
+    where ${mayTake(ofTask)} and (not ${withUrl} or ${isCallable}) and ${room} > 0 order by ${order}`;
 }

@@ -6,6 +6,7 @@ import type { Db } from "../db/client.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
+import { Conflict } from "../errors.ts";
 import { recordWindows } from "../fleet/account-limits.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place-output.ts";
@@ -138,7 +139,12 @@ async function placeForHolder(
   if (!isUuid(taskId) || (leaseId !== undefined && !isUuid(leaseId))) return undefined;
   if (output_id === undefined && (output === null || !store.bucket)) return placeInRow(output);
   const [about] = await HOLDER(db, { taskId, leaseId: leaseId ?? null });
-  return about && (await place(db, caller, store, about, request));
+  if (!about) return undefined;
+  return await place(db, caller, store, about, request).catch((error: unknown) => {
+    // The same completion may just have taken the staged output over: who finds no such completion places it again, and throws this again.
+    if (error instanceof Conflict) return undefined;
+    throw error;
+  });
 }
 
 async function place(

@@ -65,7 +65,8 @@ export const HOLDER_TYPES = { task_id: "uuid", lease_id: "uuid" } as const;
 export function heldBy(locks: Locks, size: Size, condition = sql`true`): SQL {
   const held = sql`select request.ordinal, t.id from request join llm_tasks t on t.id = request.task_id join leases l on l.id = t.lease_id
         where ${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(request.lease_id, t.lease_id) and ${condition}`;
-  const lock = sql`for no key update of t ${sql.raw(locks === "waits" ? "" : "skip locked")}`;
+  // A set also passes over a lease that somebody else has locked: its change would wait there, and all others with it.
+  const lock = sql.raw(`for no key update of ${locks === "waits" ? "t" : "t, l skip locked"}`);
   return size === "one"
     ? sql`held as (${held} ${lock})`
     : sql`held as (select distinct on (id) ordinal, id from (${held} order by t.id ${lock}) as locked order by id, ordinal)`;

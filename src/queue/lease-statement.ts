@@ -1,5 +1,5 @@
 /** The statement that leases tasks, each to the worker that is named or to the best one, for one task and for many. */
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -10,7 +10,14 @@ import { llmTasks } from "../db/task-tables.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, maxConcurrency } from "../fleet/capacity.ts";
 import { isAvailable, mayTake, type OfTask, takesNewWork } from "../fleet/matching.ts";
-import { bestCandidate, type ChosenBefore, candidates, timesChosen } from "../fleet/router.ts";
+import {
+  bestCandidate,
+  bestUnlockedCandidate,
+  type ChosenBefore,
+  candidates,
+  NONE_BEFORE,
+  timesChosen,
+} from "../fleet/router.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { isDue } from "./tasks.ts";
@@ -37,21 +44,23 @@ export interface Leased {
 }
 
 const ofTask: OfTask = (column) => sql`waiting.${sql.identifier(column)}`;
-/** The choice of a worker for the row of `waiting`, with its columns beside those that `chosen` needs. */
-const choice = (
-  before: ChosenBefore,
-) => sql`select waiting.n, best.id as worker_id, ${timesChosen(before, sql`best.id`)} as given_before,
-        array_append(${before.workers}, best.id) as workers, array_append(${before.contexts}, waiting.context_id) as contexts`;
-const best = (before: ChosenBefore) => sql`cross join lateral (
-        select coalesce(waiting.named, (${bestCandidate(ofTask, sql`waiting.with_url`, before)})) as id
-      ) as best`;
-const none = { workers: sql`'{}'::text[]`, contexts: sql`'{}'::text[]` };
+const bestOf = (before: ChosenBefore) => bestCandidate(ofTask, sql`waiting.with_url`, before);
+/** The choice of a worker, `id` in SQL, for each row of `waiting`, beside the columns that `chosen` needs. */
+const choice = (before: ChosenBefore, id: SQL) => ({
+  columns: sql`select waiting.n, best.id as worker_id, ${timesChosen(before, sql`best.id`)} as given_before,
+        array_append(${before.workers}, best.id) as workers, array_append(${before.contexts}, waiting.context_id) as contexts`,
+  best: sql`cross join lateral (select coalesce(waiting.named, ${id}) as id) as best`,
+});
 const chosenBefore = { workers: sql`chosen.workers`, contexts: sql`chosen.contexts` };
+const first = choice(NONE_BEFORE, sql`(${bestOf(NONE_BEFORE)})`);
+/** Of those that nobody has locked: whoever waits for a worker may wait long, while others are free. */
+const unlocked = choice(NONE_BEFORE, sql`(${bestUnlockedCandidate(ofTask, sql`waiting.with_url`, NONE_BEFORE)})`);
+const next = choice(chosenBefore, sql`(${bestOf(chosenBefore)})`);
 
 /** For one task, the CTEs of the set without its windows and recursion: one client alone had its leases 0.2 ms later with them. */
-const ONE = {
-  waiting: sql`select 1 as n, * from task`,
-  chosen: sql`${choice(none)} from waiting ${best(none)}`,
+const one = (locks: Locks) => {
+  const { columns, best } = locks === "waits" ? unlocked : first;
+  return { waiting: sql`select 1 as n, * from task`, chosen: sql`${columns} from waiting ${best}` };
 };
 const SEVERAL = {
   waiting: sql`select row_number() over (order by ordinal) as n, * from (
@@ -59,7 +68,7 @@ const SEVERAL = {
       ) as task`,
   chosen: sql`select 0::bigint as n, null::text as worker_id, 0 as given_before, '{}'::text[] as workers, '{}'::text[] as contexts
       union all
-      ${choice(chosenBefore)} from chosen join waiting on waiting.n = chosen.n + 1 ${best(chosenBefore)}`,
+      ${next.columns} from chosen join waiting on waiting.n = chosen.n + 1 ${next.best}`,
 };
 
 /**
@@ -95,7 +104,7 @@ export const leaseRequests = batcher(
     },
     (locks, size) => {
       const { takes, lock, paced } = rules(locks, size);
-      const { waiting, chosen } = size === "one" ? ONE : SEVERAL;
+      const { waiting, chosen } = size === "one" ? one(locks) : SEVERAL;
       return sql`task as materialized (
       select request.*, ${takeableFrom(llmTasks)} as takeable_from, ${llmTasks}.*
       from request join ${llmTasks} on ${llmTasks.id} = request.task_id
@@ -114,7 +123,7 @@ export const leaseRequests = batcher(
       update ${workers} set served_context = turn.context_id, served_at = ${nowMs}
       from turn join locked on locked.id = turn.worker_id
       where ${workers.id} = turn.worker_id and ${takesNewWork} and (turn.is_named or (${isAvailable} and ${paced}))
-      returning ${workers}.*, ${workers.served_at} as now, row_to_json(${workers}.*) as record, ${isAvailable} as is_available,
+      returning ${workers}.*, ${workers.served_at} as now, row_to_json(${workers}.*) as record, ${isAvailable} and ${paced} as is_available,
         ${maxConcurrency} as room, ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases
     ), picked as (
       select ordinal, waiting.id as task_id, worker.id as worker_id, context_id, now, takeable_from, record,

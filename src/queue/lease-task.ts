@@ -10,7 +10,7 @@ import { statement, transition } from "../db/statement.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { Conflict, Unavailable } from "../errors.ts";
 import { isDrained, type OfTask } from "../fleet/matching.ts";
-import { bestCandidate, candidates } from "../fleet/router.ts";
+import { bestCandidate, candidates, NONE_BEFORE } from "../fleet/router.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import { requireStatus } from "./fence.ts";
@@ -29,7 +29,7 @@ const FIND_CANDIDATE = statement<{ id: string }, { taskId: string; withUrl: bool
   "candidate",
   sql`with waiting as (select * from ${llmTasks} where ${llmTasks.id} = ${sql.placeholder("taskId")}), ${candidates(sql`select null::text`)}
     select best.id from waiting cross join lateral (
-      ${bestCandidate(ofTask, sql`${sql.placeholder("withUrl")}::boolean`, { workers: sql`'{}'::text[]`, contexts: sql`'{}'::text[]` })}
+      ${bestCandidate(ofTask, sql`${sql.placeholder("withUrl")}::boolean`, NONE_BEFORE)}
     ) as best`,
 );
 

@@ -124,6 +124,27 @@ it("sends one at once, those that come meanwhile in sets of 64 at most, and a se
   expect(sizes(await Promise.all(all))).toEqual([1, all.length - 65, 64]);
 });
 
+it("does not have a request wait for a set that came shortly before it and hangs", async () => {
+  const unlock = await lock(`lock table seats in exclusive mode`);
+  const hanging = seats.send(db, request(0));
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  const behind = seats.send(db, request(1));
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  await unlock();
+  expect(await Promise.all([hanging, behind])).toEqual([expect.anything(), expect.anything()]);
+});
+
+it("leaves connections to others while requests for many locked seats wait", async () => {
+  const unlock = await lock(
+    `select from seats where id = any(array['${ids.slice(0, 60).join("', '")}']::uuid[]) for update`,
+  );
+  const waiting = ids.slice(0, 60).map((_, n) => seats.send(db, request(n)));
+  await eventually(async () => expect((await waitingFor("%seats%")).length).toBe(4));
+  expect(await seats.send(db, request(60))).toBeDefined();
+  await unlock();
+  expect((await Promise.all(waiting)).filter((row) => row === undefined)).toEqual([]);
+});
+
 it("sends a long request at once and by itself, and no set that is too long", async () => {
   const unlock = await lock();
   const lengths = [1, 1, 10, 200_000, 100_000, 300_000, 10, 10];

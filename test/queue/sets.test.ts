@@ -5,6 +5,7 @@ import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
 import { releaseTask } from "../../src/queue/release.ts";
+import { lockTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker, completion } from "../support/factories.ts";
@@ -70,6 +71,27 @@ describe("leases at the same moment", () => {
     expect(got.filter((each) => each === NO_ROOM)).toHaveLength(4);
   });
 
+  it("pass over the best worker while somebody else has locked it", async () => {
+    await aWorker(db, { name: "locked", capabilities: { max_concurrency: 32 } });
+    await aWorker(db, { name: "free", capabilities: { max_concurrency: 8 } });
+    const all = await tasks(6);
+    const got = await db.transaction(async (tx) => {
+      await tx.execute("select from workers where id = 'locked' for no key update");
+      return await leaseAll(all);
+    });
+    expect(got).toEqual(Array(6).fill("free"));
+  });
+
+  it("for a named worker of a paced account do not open it to the router", async () => {
+    await aWorker(db, { name: "free", capabilities: { max_concurrency: 1 } });
+    await aWorker(db, { name: "paced", account: "max-1", capabilities: { max_concurrency: 8 } });
+    await query("update workers set account_paced_until = 9e12 where id = 'paced'");
+    const [before, named, ...chosen] = await tasks(4);
+    if (!before || !named) throw new Error("There are four tasks.");
+    await Promise.allSettled([lease(before, "free"), lease(named, "paced"), ...chosen.map((task) => lease(task))]);
+    expect(await query("select task_id from leases where worker_id = 'paced'")).toEqual([{ task_id: named.id }]);
+  });
+
   it("for named workers stand beside those that the router chooses, and count for these", async () => {
     await aWorker(db, { name: "one", capabilities: { max_concurrency: 2 } });
     await aWorker(db, { name: "drained" });
@@ -99,6 +121,21 @@ describe("of the calls for held tasks at the same moment", () => {
     expect((await Promise.all(beats)).map(({ lease }) => lease.id)).toEqual([...leases, first].map(({ id }) => id));
     expect(await query("select from leases where expires_at = 0")).toEqual([]);
     expect(await commitsOf("leases")).toBeLessThan(leases.length);
+  });
+
+  it("those whose task is locked keep no others waiting", async () => {
+    const [locked, ...others] = await held(6);
+    if (!locked) throw new Error("There are six leases.");
+    const beat = ({ task_id, id }: { task_id: string; id: string }) => heartbeat(db, NOBODY, task_id, { lease_id: id });
+    const { late } = await db.transaction(async (tx) => {
+      await lockTask(tx, locked.task_id);
+      // The first goes by itself, and those behind it in a set with the task that is locked.
+      const [first, ...set] = [...others, locked, ...others].map(beat);
+      const late = set[others.length - 1];
+      await Promise.all([first, ...set.filter((each) => each !== late)]);
+      return { late };
+    });
+    expect((await late)?.lease.id).toBe(locked.id);
   });
 
   it("each completion stores its own output, and one that its task refuses touches no other", async () => {
