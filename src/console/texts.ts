@@ -2,7 +2,7 @@
 import { effect, signal } from "@preact/signals";
 import { language } from "./preferences.ts";
 import { en } from "./texts/en.ts";
-import type { Texts } from "./texts/keys.ts";
+import type { Texts } from "./texts/shape.ts";
 
 export type { Texts };
 

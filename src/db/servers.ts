@@ -2,7 +2,7 @@
 import pg from "pg";
 import { isFunctionRefused, NotWritable } from "./faults.ts";
 import { serverAddresses } from "./server-addresses.ts";
-import { TIMELINE, timelineNumber, UNSAID_TIMELINE } from "./timeline.ts";
+import { TIMELINE, timelineNumber, UNSAID_TIMELINE } from "./server-timeline.ts";
 
 /** A server that has vanished may not answer at all. */
 const ANSWER_WITHIN_MS = 2_000;

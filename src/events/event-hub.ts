@@ -1,5 +1,5 @@
 import type { Db } from "../db/client.ts";
-import { UNKNOWN_TIMELINE } from "../db/timeline.ts";
+import { UNKNOWN_TIMELINE } from "../db/server-timeline.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";

@@ -1,4 +1,4 @@
-import { UNKNOWN_TIMELINE } from "../db/timeline.ts";
+import { UNKNOWN_TIMELINE } from "../db/server-timeline.ts";
 
 /**
  * A place in the order of all events: behind the entry `seq` of the transaction `xid`, and before the next. Transactions are ordered by

@@ -1,8 +1,8 @@
 import { sql } from "drizzle-orm";
 import type { Event } from "../contract/event-record.ts";
 import type { Db } from "../db/client.ts";
+import { STORED_TIMELINE, timelineNumber, UNKNOWN_TIMELINE } from "../db/server-timeline.ts";
 import { statement } from "../db/statement.ts";
-import { STORED_TIMELINE, timelineNumber, UNKNOWN_TIMELINE } from "../db/timeline.ts";
 import { Unavailable } from "../errors.ts";
 import { type EntryPlace, type Position, positionText } from "./position.ts";
 import { eventType } from "./type-of-entry.ts";

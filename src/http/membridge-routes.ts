@@ -4,7 +4,7 @@ import * as requests from "../contract/requests.ts";
 import { passedOn } from "../contract/service-answers.ts";
 import { type Membridge, MembridgeUnreachable } from "../fleet/membridge.ts";
 import type { MembridgeAnswer } from "../fleet/membridge-attempt.ts";
-import { errorTextOf, selectLeader } from "../fleet/select-leader.ts";
+import { errorTextOf, selectLeader } from "../fleet/select-membridge-leader.ts";
 import type { Answers } from "./answers.ts";
 import { clientGone } from "./client-gone.ts";
 import { InvalidValue } from "./parse-request.ts";

@@ -3,7 +3,7 @@ import { rateLimit } from "express-rate-limit";
 import type { Config } from "../config.ts";
 import { callerOf } from "./caller-of.ts";
 import { clientNetworkOf } from "./client-address.ts";
-import { type MakeHitStore, WINDOW_MS } from "./hit-store.ts";
+import { type MakeHitStore, WINDOW_MS } from "./rate-limit-store.ts";
 import type { Limit } from "./route.ts";
 
 /**

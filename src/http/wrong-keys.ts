@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import type { Request, Response } from "express";
 import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
-import { type HitStore, WINDOW_MS } from "./hit-store.ts";
+import { type HitStore, WINDOW_MS } from "./rate-limit-store.ts";
 
 /**
  * How many right keys are remembered at most, so that memory stays bounded. At this number all of them are forgotten; no instance has so

@@ -2,8 +2,8 @@
 import type { Cause } from "../../client/index.ts";
 import { now } from "../clock.ts";
 import { texts } from "../texts.ts";
-import { restText } from "./rest.tsx";
 import { clockText, relativeText, untilText } from "./time.tsx";
+import { restText } from "./worker-rest.tsx";
 
 export function causeText({ code, ...cause }: Cause): string {
   const { causes, states } = texts.value;

@@ -1,5 +1,5 @@
 /** The texts in Ukrainian. */
-import type { Texts } from "./keys.ts";
+import type { Texts } from "./shape.ts";
 import { accounts } from "./uk/accounts.ts";
 import { audit } from "./uk/audit.ts";
 import { causes } from "./uk/causes.ts";

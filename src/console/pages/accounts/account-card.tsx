@@ -1,8 +1,8 @@
 import type { Account } from "../../../client/index.ts";
-import { Rest } from "../../parts/rest.tsx";
 import { StateShape } from "../../parts/state.tsx";
 import { untilText } from "../../parts/time.tsx";
 import { Windows } from "../../parts/windows.tsx";
+import { Rest } from "../../parts/worker-rest.tsx";
 import { addressOf } from "../../router.ts";
 import { may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";

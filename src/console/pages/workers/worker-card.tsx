@@ -1,8 +1,8 @@
 import type { SlimTask, Worker } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
-import { Rest, restText } from "../../parts/rest.tsx";
 import { HELD_STATUSES, WorkerStateOf } from "../../parts/state.tsx";
 import { Ago } from "../../parts/time.tsx";
+import { Rest, restText } from "../../parts/worker-rest.tsx";
 import { addressOf } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";

@@ -1,4 +1,4 @@
-import type { Texts } from "../keys.ts";
+import type { Texts } from "../shape.ts";
 import { plural } from "./plural.ts";
 
 export const causes: Texts["causes"] = {

@@ -1,4 +1,4 @@
-import type { Texts } from "../keys.ts";
+import type { Texts } from "../shape.ts";
 
 export const shell: Texts["shell"] = {
   title: "BLOOM Runtime",

@@ -1,4 +1,4 @@
-import type { Texts } from "../keys.ts";
+import type { Texts } from "../shape.ts";
 
 export const states: Texts["states"] = {
   task: {
