@@ -21,8 +21,8 @@ const SENT_WITHIN_MS = 10_000;
 export interface Batcher<Row, Request> {
   /**
    * Sends the request, with others of its kind that come at the same time. Gives its row; undefined where its transition was not allowed. What
-   * becomes of the others makes no difference to it: where its set failed, or something was locked, it is sent again alone. Unavailable: it could
-   * not be sent in time.
+   * becomes of the others makes no difference to it: where the database refused its set, or something was locked, it is sent again alone. Where the
+   * connection broke, all of the set are refused. Unavailable: it could not be sent in time.
    */
   send(db: Db, request: Request): Promise<Row | undefined>;
   /** Sends all requests of one call, in sets of their own, one set after the other. Gives what `send` would for each, in their order. */

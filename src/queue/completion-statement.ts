@@ -79,7 +79,7 @@ export interface Completed {
 /** True for an ordinary completion: the result ends the task, and its output is not to be checked. */
 const isOrdinary = sql`not t.cancel_requested and (t.output_schema is null or request.status = 'error')
   and (request.ends = 'yes' or (request.ends = 'without retry' and t.retry is null))`;
-const held = (locks: Locks, size: Size) => heldBy(locks, size, isOrdinary);
+const heldOrdinary = (locks: Locks, size: Size) => heldBy(locks, size, isOrdinary);
 
 const ENTRY: EntryInSql = {
   id: sql`entry_id`,
@@ -93,8 +93,8 @@ const ENTRY: EntryInSql = {
 const completed = sql`task join request using (ordinal)`;
 const USED = sql`(select agent_slug, context_id, worker_id, updated_at, model, used from ${completed} where used is not null)`;
 
-/** The change of the tasks in the CTE `from`, which has the `ordinal` and the task's `id`. The artifact is written when `isReady` holds. */
-const completing = (from: SQL, isReady = sql``) => sql`task as (
+/** The change of the tasks in the CTE `from`, which has the `ordinal` and the task's `id`. `where` is of the artifact's INSERT. */
+const completing = (from: SQL, where = sql``) => sql`task as (
       update llm_tasks t set status = case request.status when 'success' then 'completed' else 'failed' end,
         usage = case when used is null then t.usage else ${addUsage(sql`t.usage`, sql`used`)} end, last_error = request.last_error, error_kind = request.error_kind, updated_at = ${nowMs}
       from ${from} as held join request using (ordinal)
@@ -105,7 +105,7 @@ const completing = (from: SQL, isReady = sql``) => sql`task as (
     ), artifact as (
       insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, url, content, size_bytes, sha256, content_type)
       select artifact_id, id, artifact_type, updated_at, true, tags, url, content, request.size_bytes, sha256, content_types ->> desired_format
-      from ${completed} ${isReady}
+      from ${completed} ${where}
     ), result as (
       insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, error_kind, metrics, completed_at, lease_id,
         body_sha256, accepted, incomplete)
@@ -124,7 +124,11 @@ const completing = (from: SQL, isReady = sql``) => sql`task as (
 const lengthOf = ({ content, error_message }: Completion) => (content?.length ?? 0) + (error_message?.length ?? 0);
 
 export const completions = batcher(
-  setStatement<Completed, Completion>("complete", TYPES, (...of) => sql`${held(...of)}, ${completing(sql`held`)}`),
+  setStatement<Completed, Completion>(
+    "complete",
+    TYPES,
+    (...of) => sql`${heldOrdinary(...of)}, ${completing(sql`held`)}`,
+  ),
   lengthOf,
 );
 
@@ -136,7 +140,7 @@ export const stagedCompletions = batcher(
   setStatement<Completed, StagedCompletion>(
     "complete_staged",
     { ...TYPES, keep_chunks: "boolean" },
-    (...of) => sql`${held(...of)}, taken as (
+    (...of) => sql`${heldOrdinary(...of)}, taken as (
       delete from runtime_staged_outputs s using held join request using (ordinal)
       where s.id = artifact_id and s.size_bytes is not null returning ordinal, held.id, s.id as output_id, keep_chunks
     ), cleared as (

@@ -46,7 +46,7 @@ const keyLock = (locks: Locks) => {
   return locks === "waits" ? sql`pg_advisory_xact_lock(${lock})::text = ''` : sql`pg_try_advisory_xact_lock(${lock})`;
 };
 
-/** Creations: of the row that is given, all else is known beforehand. */
+/** Creates tasks, those of one moment in one statement. */
 export const creations = batcher(
   setStatement<CreatedRow, NewTask>(
     "create",

@@ -72,7 +72,7 @@ export function heldBy(locks: Locks, size: Size, condition = sql`true`): SQL {
     : sql`held as (select distinct on (id) ordinal, id from (${held} order by t.id ${lock}) as locked order by id, ordinal)`;
 }
 
-/** The same guard for a query that Drizzle builds, with any statuses. */
+/** Like `taskIsHeld`, for a query that Drizzle builds and for any statuses. */
 export function isStill<Status extends Column>(column: Status, statuses: readonly Status["_"]["data"][]): SQL {
   return sql`(${inArray(column, statuses)}) is true`;
 }

@@ -33,7 +33,7 @@ const LONGEST_BEAT_MS = 10_000;
 
 type Beat = HolderRequest & { progress: Progress | null };
 
-/** The lease is answered as JSON: as columns, it took more of the driver's time (lease-task.ts). */
+/** The lease is answered as JSON: as columns, it took more of the driver's time (lease-statement.ts). */
 type Renewed = { renewed: Lease & { ordinal: number; cancel: boolean }; drain: boolean; quiet: boolean };
 
 const heartbeats = batcher(

@@ -40,7 +40,8 @@ interface Wanted {
 /**
  * A query for due tasks that ask for one set of labels and whose concurrency key nobody holds. It gives up to `limit` tasks without a start time, in
  * the queue's order, and up to `limit` whose start time has passed, the earliest first. These are the two orders that the index has. With
- * `lookedAt`, the last task that is looked at is always in the result, marked `is_cut_off`, even where its key is held.
+ * `lookedAt`, the last task that is looked at is in the result too, marked `is_cut_off`, even where its key is held, unless `limit`
+ * others come before it.
  */
 export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
   const first = (dueCondition: SQL, order: SQL, inOrder: SQL) => {

@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import type { ReleaseTask } from "../contract/requests.ts";
-import { actorOf, insertAudit } from "../db/audit.ts";
+import { actorOf, type EntryInSql, insertAudit } from "../db/audit.ts";
 import type { AuditAction } from "../db/audit-actions.ts";
 import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
@@ -12,7 +12,16 @@ import { isUuid, newId } from "../db/ids.ts";
 import { transition } from "../db/statement.ts";
 import { setStatement } from "../db/statement-for-many.ts";
 import { HELD_STATUSES } from "../db/statuses.ts";
-import { findLease, HOLDER_TYPES, heldBy, leaseIsActive, requireStatus, staleLease, taskIsHeld } from "./fence.ts";
+import {
+  findLease,
+  HOLDER_TYPES,
+  type HolderRequest,
+  heldBy,
+  leaseIsActive,
+  requireStatus,
+  staleLease,
+  taskIsHeld,
+} from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { getTask } from "./tasks.ts";
 import { traceRun } from "./trace-run.ts";
@@ -20,8 +29,7 @@ import { traceRun } from "./trace-run.ts";
 /** Without `started`, the worker says that it has not begun the task. */
 type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
 
-type HandingBack = {
-  task_id: string;
+type HandingBack = HolderRequest & {
   lease_id: string;
   started: boolean;
   actor: string | null;
@@ -36,7 +44,7 @@ interface HandedBack {
   started_at: number;
 }
 
-const ENTRY = {
+const ENTRY: EntryInSql = {
   id: sql`said.id`,
   timestamp: sql`updated_at`,
   action: sql`said.action`,
@@ -45,11 +53,11 @@ const ENTRY = {
   actor: sql`coalesce(actor, released.worker_id)`,
   detail: sql`said.detail`,
 };
-const named = (action: AuditAction) => sql.raw(`'${action}'`);
+const quoted = (action: AuditAction) => sql.raw(`'${action}'`);
 /** What is said of a task: that it was handed back, and after that, where this was asked for, that it is cancelled. */
 const said = sql`task join request using (ordinal) join released using (ordinal) cross join lateral (values
-        (1, entry_id, ${named("task_released")}, request.detail),
-        (2, cancelled_entry_id, ${named("task_cancelled")}, 'Cancelled when it was handed back')
+        (1, entry_id, ${quoted("task_released")}, request.detail),
+        (2, cancelled_entry_id, ${quoted("task_cancelled")}, 'Cancelled when it was handed back')
       ) as said(nth, id, action, detail)
       where nth = 1 or task.status = 'cancelled' order by ordinal, nth`;
 
@@ -83,7 +91,7 @@ const releases = batcher(
 );
 
 /**
- * The transition leased -> queued, or -> cancelled where that was asked for. The worker hands the task back, and the attempt with it: either it
+ * The transition leased -> queued, with `started` also running -> queued, or -> cancelled where that was asked for. The worker hands the task back, and the attempt with it: either it
  * has not begun the task, or, with `started`, it cannot do it for a reason of its own, such as a missing command or a full disk (lifecycle.md,
  * invariant 16). NotFound: no such task. Conflict: `lease_id` does not hold the task, or a heartbeat said that the task was started and the
  * release does not say so.
