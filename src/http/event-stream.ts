@@ -25,7 +25,7 @@ export interface EventStream {
 }
 
 /**
- * Begins an answer of Server-Sent Events, with a comment every 15 s, and the id that `place` gives beside it: it tells
+ * Begins an answer of Server-Sent Events, with a comment at once and every 15 s, and the id that `place` gives beside it: it tells
  * a client that has got nothing for a while where to go on. A client is cut off when it has a megabyte to take, or has taken nothing since
  * the comment before.
  */
@@ -46,11 +46,14 @@ export function openEventStream(
     response.write(text);
     if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
   };
+  const comment = () => write(`: \n${textOf({ id: place() })}`);
+  // At once too: a client whose stream is lost before its first event knows where to go on.
+  comment();
   const comments = setInterval(() => {
     const taken = socket?.bytesWritten === undefined ? 0 : socket.bytesWritten - socket.writableLength;
     if (response.writableNeedDrain && taken === takenBefore) return void response.destroy();
     takenBefore = taken;
-    write(`: \n${textOf({ id: place() })}`);
+    comment();
   }, commentEveryMs).unref();
   response.once("close", () => clearInterval(comments));
   return {

@@ -145,6 +145,18 @@ describe("events", () => {
     again.stop();
   });
 
+  it("go on for a client whose stream was lost before its first event", async () => {
+    const headers = { accept: "text/event-stream", "x-runtime-api-key": env.RUNTIME_API_KEY };
+    const { body } = await fetch(one.url + EVENTS, { headers });
+    const reader = body?.getReader();
+    const first = new TextDecoder().decode((await reader?.read())?.value);
+    await reader?.cancel();
+    await query(write("while-nobody-listened").text);
+    const again = await listen(two.url, { last: first.match(/^id: (.*)$/m)?.[1] ?? "" });
+    await until(() => expect(again.events.map(({ data }) => data.entity_id)).toEqual(["while-nobody-listened"]));
+    again.stop();
+  });
+
   it("are looked for again when the database could not be asked, and the log says so once", async () => {
     const warn = vi.spyOn(db.log, "warn");
     const stop = new AbortController();
