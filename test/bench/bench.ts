@@ -11,7 +11,7 @@ import { settingsFor, startObjectStore } from "../support/object-store.ts";
 import { fill } from "./fill.ts";
 import { expressFloor, insertFloor, MANY, sqlFloor } from "./floors.ts";
 import { growthOf } from "./growth.ts";
-import { connect, load } from "./load.ts";
+import { API_KEY, connect, load } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
 import { idleShare, peakRssMb } from "./process-usage.ts";
 import { CROWD, misses, type Report, tableOf } from "./report.ts";
@@ -43,7 +43,6 @@ const url = withDatabase(serverUrl, database);
 const client = new pg.Client({ connectionString: url });
 await client.connect();
 
-const API_KEY = "a-key-for-the-benchmark";
 const everybody = <Work>(work: Work, times = 1): Work[] => Array.from({ length: clients * times }, () => work);
 
 say("What the machine does at most: bare SQL, bare Express …");

@@ -29,6 +29,8 @@ export interface Caller {
 /** One client's work; `n` counts its iterations over all clients. Gives how many of what is counted it has done. */
 export type Work = (caller: Caller, client: number, n: number) => Promise<number>;
 
+/** The key of the services that are measured. */
+export const API_KEY = "a-key-for-the-benchmark";
 const OK = [200, 201, 204];
 
 /**

@@ -11,7 +11,7 @@ import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
 import { openListeners, openWaitingWorkers } from "./crowd.ts";
 import { fill } from "./fill.ts";
-import { connect, type Timing, timingOf } from "./load.ts";
+import { API_KEY, connect, type Timing, timingOf } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
 import { peakRssMb } from "./process-usage.ts";
 
@@ -35,7 +35,6 @@ if (![...Object.values(large), rounds].every((n) => Number.isInteger(n) && n > 0
 }
 
 const R = "/api/runtime";
-const KEY = "a-key-for-the-benchmark";
 const WITHIN_MS = 60_000;
 const READS = {
   "one task": (id: string) => `/llm-tasks/${id}`,
@@ -84,7 +83,7 @@ async function open(size: Size): Promise<Opened> {
   await admin.query(`create database ${database}`);
   const url = withDatabase(serverUrl, database);
   const limits = { RATE_LIMIT_PER_MINUTE: "0", WORKER_CALLBACK_LIMIT_PER_MINUTE: "0" };
-  const service = launch({ DATABASE_URL: url, DATA_DIR: folder, RUNTIME_API_KEY: KEY, ...limits });
+  const service = launch({ DATABASE_URL: url, DATA_DIR: folder, RUNTIME_API_KEY: API_KEY, ...limits });
   const base = `http://127.0.0.1:${await service.listening}`;
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -97,8 +96,8 @@ async function open(size: Size): Promise<Opened> {
   );
   await client.query("vacuum (analyze) workers");
   const kinds = Math.ceil(size.waiting / 4);
-  const workers = openWaitingWorkers(base, KEY, size.waiting, kinds);
-  const listeners = openListeners(base, KEY, size.listeners);
+  const workers = openWaitingWorkers(base, API_KEY, size.waiting, kinds);
+  const listeners = openListeners(base, API_KEY, size.listeners);
   await Promise.all([workers.opened, listeners.opened]);
   await until("opening the streams", () => listeners.open() === size.listeners);
 
@@ -108,7 +107,7 @@ async function open(size: Size): Promise<Opened> {
   return {
     async round(n) {
       // Not before: a connection without a request is closed while the other service is made.
-      caller ??= connect(base, KEY, times);
+      caller ??= connect(base, API_KEY, times);
       if (n === 0) times.clear();
       const task = {
         context_id: "new",

@@ -13,7 +13,7 @@ import { findDispatchable } from "../../src/queue/dispatchable.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/launch.ts";
-import { connect, timingOf } from "./load.ts";
+import { API_KEY, connect, timingOf } from "./load.ts";
 import { peakRssMb } from "./process-usage.ts";
 
 const WAITERS = 2_000;
@@ -23,7 +23,6 @@ const BACKLOG = 100_000;
 const WORKERS = 10_000;
 const WAKES = 40;
 const R = "/api/runtime";
-const KEY = "a-key-for-the-benchmark";
 
 const server = process.env.TEST_DATABASE_URL;
 if (!server) {
@@ -40,7 +39,7 @@ await buildPrograms();
 const service = launch({
   DATABASE_URL: url,
   DATA_DIR: folder,
-  RUNTIME_API_KEY: KEY,
+  RUNTIME_API_KEY: API_KEY,
   RATE_LIMIT_PER_MINUTE: "0",
   WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
 });
@@ -68,7 +67,7 @@ let isOver = false;
 let waiting = 0;
 const lost: unknown[] = [];
 async function wait(n: number): Promise<void> {
-  const caller = connect(base, KEY, ignored);
+  const caller = connect(base, API_KEY, ignored);
   const body = { worker_id: `w-${n}`, wait_seconds: 25, agent_slugs: [`agent-${n % KINDS}`] };
   while (!isOver) {
     waiting += 1;
@@ -79,7 +78,7 @@ async function wait(n: number): Promise<void> {
   await caller.close();
 }
 const waits: Promise<void>[] = [];
-const caller = connect(base, KEY, ignored);
+const caller = connect(base, API_KEY, ignored);
 // Connections that have not shown a key yet are bounded.
 for (let n = 0; n < WAITERS; n++) {
   waits.push(wait(n).catch((error: unknown) => void lost.push(error)));

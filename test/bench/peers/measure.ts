@@ -1,9 +1,9 @@
 import pg from "pg";
 import { withDatabase } from "../../support/database-url.ts";
-import { load } from "../load.ts";
+import { API_KEY, load } from "../load.ts";
 import type { BenchPostgres } from "../postgres.ts";
 import { cpuMs } from "../process-usage.ts";
-import { API_KEY, type Side } from "./side.ts";
+import type { Side } from "./side.ts";
 
 export interface Measured {
   /** Tasks that were completed in a second. */

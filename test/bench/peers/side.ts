@@ -15,6 +15,3 @@ export interface Side {
   /** Ends it, and drops its database. */
   close(): Promise<void>;
 }
-
-/** Sent to both sides, so that the requests of both are equally long. */
-export const API_KEY = "a-key-for-the-benchmark";

@@ -1,10 +1,10 @@
 import buildPrograms from "../../support/compiled-programs.ts";
 import { withDatabase } from "../../support/database-url.ts";
 import { launch } from "../../support/launch.ts";
-import { connect, type Work } from "../load.ts";
+import { API_KEY, connect, type Work } from "../load.ts";
 import type { BenchPostgres } from "../postgres.ts";
 import { claimedIn, completion, newTask } from "../work.ts";
-import { API_KEY, type Side } from "./side.ts";
+import type { Side } from "./side.ts";
 
 const R = "/api/runtime";
 const nameOf = (client: number) => `peer-${client}`;
