@@ -15,7 +15,7 @@ export const TYPE_OF_ACTION = {
   task_cancel_requested: "task.cancel_requested",
   task_requeued: "task.requeued",
   task_released: "task.released",
-  // One call that changed many tasks. Each task has an entry of its own too.
+  // These four are of calls that changed many tasks, each of which has an entry of its own too.
   tasks_created: "tasks.created",
   tasks_cancelled: "tasks.cancelled",
   tasks_requeued: "tasks.requeued",

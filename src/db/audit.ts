@@ -23,6 +23,8 @@ export async function audit(tx: Db, ...facts: AuditFact[]): Promise<void> {
 
 /** The fields of an entry that travel. */
 export const AUDIT_FIELDS = ["id", "timestamp", "action", "entity_type", "entity_id", "actor", "detail"] as const;
+/** An action as a text in SQL. */
+export const actionInSql = (action: AuditAction): SQL => sql.raw(`'${action}'`);
 /** An entry in SQL. */
 export type EntryInSql = Record<Exclude<(typeof AUDIT_FIELDS)[number], "action">, SQLWrapper> & {
   action: AuditAction | SQL;
@@ -33,7 +35,7 @@ export type EntryInSql = Record<Exclude<(typeof AUDIT_FIELDS)[number], "action">
  * is SQL over such a row; an action that is the same for all rows is given by its name. The values of `actor` come from `actorOf`.
  */
 export function insertAudit(entry: EntryInSql, from: SQL): SQL {
-  const action = typeof entry.action === "string" ? sql.raw(`'${entry.action}'`) : entry.action;
+  const action = typeof entry.action === "string" ? actionInSql(entry.action) : entry.action;
   const { id, timestamp, entity_type, entity_id, actor, detail } = entry;
   return sql`insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
       select ${id}, ${timestamp}, ${action}, ${entity_type}, ${entity_id}, ${actor}, ${detail} from ${from}`;

@@ -12,7 +12,7 @@ const LONGEST_SET = 256_000;
  */
 const SLOW_AFTER_MS = 100;
 const MOST_SETS = 2;
-/** So many requests of a kind are sent again at a time: each may wait for a lock, and those of 60 locked tasks took all connections. */
+/** The most requests of a kind that are sent again at a time: each may wait for a lock, and those of 60 locked tasks took all connections. */
 const MOST_ALONE = 4;
 /** A request that could not be sent in this time is refused: the database does not answer, or much too slowly. */
 const SENT_WITHIN_MS = 10_000;
@@ -52,8 +52,8 @@ interface Lane<Row, Request> {
 }
 
 /**
- * A batcher for a statement. A request is sent at once while no set is under way; those that come meanwhile form the next set, so that nobody waits for others to come.
- * `lengthOf` says about how many characters a request has. One that is longer than a set may be goes at once, and holds nobody up.
+ * A batcher for a statement. A request is sent at once while no set is under way; those that come meanwhile form the next set, so that nobody waits
+ * for others to come. `lengthOf` says about how many characters a request has. One that is longer than a set may be goes at once, and holds nobody up.
  */
 export function batcher<Row extends object, Request>(
   statement: SetStatement<Row, Request>,

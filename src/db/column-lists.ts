@@ -36,8 +36,12 @@ export function typesOf<Rows extends Table, Name extends keyof Rows["_"]["column
   return Object.fromEntries(types) as Record<Name, FieldType>;
 }
 
-/** The JSON of a record in SQL: the columns with these names, and `more`, which is SQL such as `1 as n`. */
-export function jsonOf(names: readonly string[], more?: SQL): SQL {
-  const fields = more ? sql`${columnsOf(names)}, ${more}` : columnsOf(names);
+/**
+ * The JSON of a record in SQL: the columns with these names, and `more`, which is SQL such as `1 as n`. `row` is the name of the row that the columns
+ * are of.
+ */
+export function jsonOf(names: readonly string[], more?: SQL, row?: string): SQL {
+  const columns = columnsOf(names, row);
+  const fields = more ? sql`${columns}, ${more}` : columns;
   return sql`(select row_to_json(record) from (select ${fields}) as record)`;
 }

@@ -37,7 +37,7 @@ export function bestCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore
   return sql`select id from (${rankedCandidates(ofTask, withUrl, before)} limit 1) as best`;
 }
 
-/** The same for the best candidate whose row nobody else has locked. It is locked then. */
+/** The router's query for the best candidate whose row nobody else has locked, which also locks that row. */
 export function bestUnlockedCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
   return sql`select unlocked.id from ${workers} as unlocked join (${rankedCandidates(ofTask, withUrl, before)}) as ranked on ranked.id = unlocked.id
     order by ranked.place limit 1 for no key update of unlocked skip locked`;

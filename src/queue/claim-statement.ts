@@ -52,7 +52,7 @@ const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
 const mayHave = mayClaim(ofTaskRow, own);
-/** The same beside the CTE `self`. Each `own` is a query that starts with the statement, and these were a third of them. */
+/** `mayHave` for a query that joins the CTE `self`. Each `own` is a query that starts with the statement, and those of this rule were a third of them. */
 const mayHaveBesideSelf = mayClaim(ofTaskRow, (column) => sql.raw(`self.${column}`));
 const order = queueOrder(own("warm"));
 const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;
@@ -111,8 +111,8 @@ const isCutOff = sql`exists (select from oldest where is_cut_off)`;
 
 /**
  * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
- * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one. `ranked` locks as many of them as the worker has room for, in the queue's
- * order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
+ * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one. `ranked` locks as
+ * many of them as the worker has room for, in the queue's order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
  * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets.
  */
 const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>

@@ -59,7 +59,7 @@ export async function completeInOneStatement(
     : completions.send(db, completion));
   if (!completed) return undefined;
   tellQueueNews(db);
-  const { ordinal: _, ...task } = completed.task;
+  const { task } = completed;
   countCompletion(db, request, task, completed.run_ms);
   const { id: task_id, worker_id, lease_id, updated_at } = task;
   if (worker_id === null || lease_id === null) throw new Error(`Task ${task_id} was held by nobody.`);

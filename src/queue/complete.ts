@@ -141,7 +141,8 @@ async function placeForHolder(
   const [about] = await HOLDER(db, { taskId, leaseId: leaseId ?? null });
   if (!about) return undefined;
   return await place(db, caller, store, about, request).catch((error: unknown) => {
-    // The same completion may just have taken the staged output over: who finds no such completion places it again, and throws this again.
+    // The staged output is gone, perhaps since the same completion has just taken it over. Where there is no such completion, the output is placed
+    // once more, which throws this error again.
     if (error instanceof Conflict) return undefined;
     throw error;
   });

@@ -5,7 +5,7 @@ import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import { type EntryInSql, insertAudit } from "../db/audit.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf } from "../db/column-lists.ts";
+import { columnsOf, jsonOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Metrics, Usage } from "../db/json-types.ts";
 import { type Locks, type Size, setStatement } from "../db/statement-for-many.ts";
@@ -69,7 +69,7 @@ const TYPES = {
 } as const;
 
 export interface Completed {
-  task: Task & { ordinal: number };
+  task: Task;
   quiet: boolean;
   /** From lease to completion. */
   run_ms: number;
@@ -96,7 +96,8 @@ const USED = sql`(select agent_slug, context_id, worker_id, updated_at, model, u
 /** The change of the tasks in the CTE `from`, which has the `ordinal` and the task's `id`. `where` is of the artifact's INSERT. */
 const completing = (from: SQL, where = sql``) => sql`task as (
       update llm_tasks t set status = case request.status when 'success' then 'completed' else 'failed' end,
-        usage = case when used is null then t.usage else ${addUsage(sql`t.usage`, sql`used`)} end, last_error = request.last_error, error_kind = request.error_kind, updated_at = ${nowMs}
+        usage = case when used is null then t.usage else ${addUsage(sql`t.usage`, sql`used`)} end,
+        last_error = request.last_error, error_kind = request.error_kind, updated_at = ${nowMs}
       from ${from} as held join request using (ordinal)
       where t.id = held.id and ${taskIsHeld}
       returning ${columnsOf(TASK_FIELDS, "t")}, ordinal
@@ -117,7 +118,7 @@ const completing = (from: SQL, where = sql``) => sql`task as (
     ), new_usage as (
       ${insertUsage(USED)}
     )
-    select ordinal, row_to_json(task) as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success,
+    select ordinal, ${jsonOf(TASK_FIELDS, undefined, "task")} as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success,
       task.updated_at - started_at as run_ms
     from task join released using (ordinal) left join ${workers} on ${workers.id} = task.worker_id`;
 
@@ -133,7 +134,7 @@ export const completions = batcher(
 );
 
 /**
- * The same for outputs that have a staged row, which the completion takes over. The task is locked before that row, as everywhere, and changes
+ * Completions whose outputs have a staged row, which they take over. The task is locked before that row, as everywhere, and changes
  * only if the row is still there. The output's pieces are deleted before the artifact is written, since the database refuses it afterwards.
  */
 export const stagedCompletions = batcher(

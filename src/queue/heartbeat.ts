@@ -5,7 +5,7 @@ import type { HeartbeatTask } from "../contract/requests.ts";
 import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf } from "../db/column-lists.ts";
+import { columnsOf, jsonOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { isUuid } from "../db/ids.ts";
 import type { Progress } from "../db/json-types.ts";
@@ -34,7 +34,7 @@ const LONGEST_BEAT_MS = 10_000;
 type Beat = HolderRequest & { progress: Progress | null };
 
 /** The lease is answered as JSON: as columns, it took more of the driver's time (lease-statement.ts). */
-type Renewed = { renewed: Lease & { ordinal: number; cancel: boolean }; drain: boolean; quiet: boolean };
+type Renewed = { renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean };
 
 const heartbeats = batcher(
   setStatement<Renewed, Beat>(
@@ -51,7 +51,7 @@ const heartbeats = batcher(
       where l.id = task.lease_id and ${leaseIsActive}
       returning ${columnsOf(LEASE_FIELDS, "l")}, ordinal, cancel
     )
-    select ordinal, row_to_json(renewed) as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
+    select ordinal, ${jsonOf(LEASE_FIELDS, sql`cancel`, "renewed")} as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
     from renewed left join ${workers} on ${workers.id} = renewed.worker_id`,
   ),
   ({ progress }) => progress?.text?.length ?? 0,
@@ -76,7 +76,7 @@ export async function heartbeat(
     () => heartbeats.send(db, beat),
     () => refuse(db, taskId, leaseId),
   );
-  const { ordinal: _, cancel, ...lease } = renewed;
+  const { cancel, ...lease } = renewed;
   if (quiet)
     await runAfterCommit(db, caller, `heartbeat of task ${taskId}`, (what) =>
       recordSignOfLife(db, lease.worker_id, what),

@@ -43,7 +43,8 @@ export interface Leased {
   active_leases: number;
 }
 
-const ofTask: OfTask = (column) => sql`waiting.${sql.identifier(column)}`;
+/** The columns of the tasks in a CTE `waiting`. */
+export const ofTask: OfTask = (column) => sql`waiting.${sql.identifier(column)}`;
 const bestOf = (before: ChosenBefore) => bestCandidate(ofTask, sql`waiting.with_url`, before);
 /** The choice of a worker, `id` in SQL, for each row of `waiting`, beside the columns that `chosen` needs. */
 const choice = (before: ChosenBefore, id: SQL) => ({
@@ -53,7 +54,7 @@ const choice = (before: ChosenBefore, id: SQL) => ({
 });
 const chosenBefore = { workers: sql`chosen.workers`, contexts: sql`chosen.contexts` };
 const first = choice(NONE_BEFORE, sql`(${bestOf(NONE_BEFORE)})`);
-/** Of those that nobody has locked: whoever waits for a worker may wait long, while others are free. */
+/** The choice among the workers that nobody has locked: whoever waits for a locked one may wait long, while others are free. */
 const unlocked = choice(NONE_BEFORE, sql`(${bestUnlockedCandidate(ofTask, sql`waiting.with_url`, NONE_BEFORE)})`);
 const next = choice(chosenBefore, sql`(${bestOf(chosenBefore)})`);
 
@@ -72,8 +73,9 @@ const SEVERAL = {
 };
 
 /**
- * What a set passes over, and a task alone waits for: workers that are locked, and what a claim is just taking, by its key. Of several
- * requests for the same task, or for tasks with the same key, a set has the first. A paced account is locked before its workers, and so only for a task alone.
+ * What a set passes over, and a task alone waits for: the task itself and a named worker that are locked, and what a claim is just taking, by its key.
+ * Of several requests for the same task, or for tasks with the same key, a set has the first. A paced account is locked before its workers, and
+ * so only for a task alone.
  */
 const rules = (locks: Locks, size: Size) =>
   locks === "waits"
@@ -85,7 +87,8 @@ const rules = (locks: Locks, size: Size) =>
       };
 
 /**
- * `task` locks the tasks. `chosen` chooses their workers one after the other, each with what was chosen before it; nothing is locked by that.
+ * `task` locks the tasks. `chosen` chooses their workers one after the other, each with what was chosen before it; only for a task alone is the
+ * worker locked by that.
  * `worker` then changes the rows of the workers, which locks them after the tasks and in the order of their names, and counts their leases (see
  * `activeLeasesOfLocked`). `picked` are the tasks that their workers still may have and have room for. The worker's record comes as JSON: as
  * columns it took a fifth of the driver's time.

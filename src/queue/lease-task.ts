@@ -9,12 +9,12 @@ import { isUuid, newId } from "../db/ids.ts";
 import { statement, transition } from "../db/statement.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { Conflict, Unavailable } from "../errors.ts";
-import { isDrained, type OfTask } from "../fleet/matching.ts";
+import { isDrained } from "../fleet/matching.ts";
 import { bestCandidate, candidates, NONE_BEFORE } from "../fleet/router.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import { requireStatus } from "./fence.ts";
-import { leaseRequests } from "./lease-statement.ts";
+import { leaseRequests, ofTask } from "./lease-statement.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { dueAt, getTask, isDue } from "./tasks.ts";
 
@@ -24,7 +24,6 @@ interface LeaseAndWorker {
   worker: WorkerWithLoad;
 }
 
-const ofTask: OfTask = (column) => sql`waiting.${sql.identifier(column)}`;
 const FIND_CANDIDATE = statement<{ id: string }, { taskId: string; withUrl: boolean }>(
   "candidate",
   sql`with waiting as (select * from ${llmTasks} where ${llmTasks.id} = ${sql.placeholder("taskId")}), ${candidates(sql`select null::text`)}
@@ -91,7 +90,7 @@ export async function leaseTask(
   return { lease, worker: { ...worker, drain: null, rest: null, account_rest: null, active_leases } };
 }
 
-/** Throws the reason why the task cannot be leased. When there is none, the chosen worker became full meanwhile, and another is free. */
+/** Throws the reason why the task cannot be leased. When there is none, the chosen worker became full meanwhile, or those that are free are locked just now. */
 async function refuse(db: Db, taskId: string, workerId: string | undefined, withUrl: boolean): Promise<void> {
   const task = await getTask(db, taskId);
   requireStatus(task, ["queued"]);

@@ -2,12 +2,11 @@ import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import type { ReleaseTask } from "../contract/requests.ts";
-import { actorOf, type EntryInSql, insertAudit } from "../db/audit.ts";
-import type { AuditAction } from "../db/audit-actions.ts";
+import { actionInSql, actorOf, type EntryInSql, insertAudit } from "../db/audit.ts";
 import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { columnsOf } from "../db/column-lists.ts";
+import { columnsOf, jsonOf } from "../db/column-lists.ts";
 import { isUuid, newId } from "../db/ids.ts";
 import { transition } from "../db/statement.ts";
 import { setStatement } from "../db/statement-for-many.ts";
@@ -39,7 +38,7 @@ type HandingBack = HolderRequest & {
 };
 
 interface HandedBack {
-  task: Task & { ordinal: number };
+  task: Task;
   worker_id: string;
   started_at: number;
 }
@@ -53,11 +52,10 @@ const ENTRY: EntryInSql = {
   actor: sql`coalesce(actor, released.worker_id)`,
   detail: sql`said.detail`,
 };
-const quoted = (action: AuditAction) => sql.raw(`'${action}'`);
 /** What is said of a task: that it was handed back, and after that, where this was asked for, that it is cancelled. */
 const said = sql`task join request using (ordinal) join released using (ordinal) cross join lateral (values
-        (1, entry_id, ${quoted("task_released")}, request.detail),
-        (2, cancelled_entry_id, ${quoted("task_cancelled")}, 'Cancelled when it was handed back')
+        (1, entry_id, ${actionInSql("task_released")}, request.detail),
+        (2, cancelled_entry_id, ${actionInSql("task_cancelled")}, 'Cancelled when it was handed back')
       ) as said(nth, id, action, detail)
       where nth = 1 or task.status = 'cancelled' order by ordinal, nth`;
 
@@ -85,15 +83,15 @@ const releases = batcher(
     ), entries as (
       ${insertAudit(ENTRY, said)}
     )
-    select ordinal, row_to_json(task) as task, released.worker_id, started_at from task join released using (ordinal)`,
+    select ordinal, ${jsonOf(TASK_FIELDS, undefined, "task")} as task, released.worker_id, started_at from task join released using (ordinal)`,
   ),
   ({ detail }) => detail.length,
 );
 
 /**
- * The transition leased -> queued, with `started` also running -> queued, or -> cancelled where that was asked for. The worker hands the task back, and the attempt with it: either it
- * has not begun the task, or, with `started`, it cannot do it for a reason of its own, such as a missing command or a full disk (lifecycle.md,
- * invariant 16). NotFound: no such task. Conflict: `lease_id` does not hold the task, or a heartbeat said that the task was started and the
+ * The transition leased -> queued, with `started` also running -> queued, or -> cancelled where that was asked for. The worker hands the task back,
+ * and the attempt with it: either it has not begun the task, or, with `started`, it cannot do it for a reason of its own, such as a missing command
+ * or a full disk (lifecycle.md, invariant 16). NotFound: no such task. Conflict: `lease_id` does not hold the task, or a heartbeat said that the task was started and the
  * release does not say so.
  */
 export async function releaseTask(
@@ -113,7 +111,7 @@ export async function releaseTask(
     cancelled_entry_id: newId(),
   };
   const {
-    task: { ordinal: _, ...task },
+    task,
     worker_id: workerId,
     started_at: startedAt,
   } = await transition(

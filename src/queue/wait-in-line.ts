@@ -12,7 +12,7 @@ export type Attempt = () => Promise<EmptyClaim | undefined>;
 
 /** A worker in the line, as those who serve the line know it. */
 export interface Waiter extends LineMember {
-  /** It shall claim at the next look, whatever is new. */
+  /** The worker shall claim at the next look, whatever is new. */
   isDue: boolean;
   /** Claims. Resolves to true when the waiter does not wait any more. */
   attempt(): Promise<boolean>;
