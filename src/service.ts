@@ -4,9 +4,11 @@ import type { Logger } from "pino";
 import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
+import { isDatabaseUnavailable } from "./db/faults.ts";
 import { connectServer, migrateServer } from "./db/given-or-embedded-server.ts";
 import { listen } from "./db/listen.ts";
 import { folderOfDatabase, watchDisk } from "./disk-space.ts";
+import { messageOf, StartError } from "./errors.ts";
 import { openEventHub } from "./events/event-hub.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { createOutbound } from "./fleet/outbound.ts";
@@ -136,8 +138,17 @@ export async function startService(config: Config, log: Logger): Promise<Service
     return { port, stop: () => stop(config.drainMs) };
   } catch (error) {
     await stop();
-    throw error;
+    throw inSentence(error);
   }
+}
+
+/** A database that fails in the middle of a start is the operator's matter too. */
+function inSentence(error: unknown): unknown {
+  if (error instanceof StartError || !isDatabaseUnavailable(error)) return error;
+  const reason = messageOf(error).replace(/\.$/, "");
+  return new StartError(`The database failed during the start: ${reason}. Start again when it is well.`, {
+    cause: error,
+  });
 }
 
 async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<void> {

@@ -95,7 +95,7 @@ describe("the process", () => {
     const worker = await aWorker(db);
     const service = await startProcess(settings);
     // The row's lock keeps the request in flight until the test lets it go.
-    const lock = await holdLock(task.id);
+    const lock = await lockTask(task.id);
     const leasing = fetch(`${service.url}/api/runtime/llm-tasks/${task.id}/lease`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -112,7 +112,7 @@ describe("the process", () => {
   it("exits at once on a second signal, whatever is in flight", async () => {
     const task = await aTask(db);
     const service = await startProcess(settings);
-    const lock = await holdLock(task.id);
+    const lock = await lockTask(task.id);
     const requeueing = fetch(`${service.url}/api/runtime/llm-tasks/${task.id}/requeue`, { method: "POST" });
     const cutOff = expect(requeueing).rejects.toThrow();
     await eventually(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
@@ -156,6 +156,16 @@ describe("the process", () => {
     expect(output).not.toContain("secret");
   });
 
+  it("says in one sentence that the database failed in the middle of its start", async () => {
+    const lock = await lockedBy("lock table runtime_webhook_position");
+    const impatient = new URL(DATABASE_URL);
+    impatient.searchParams.set("options", "-c lock_timeout=100");
+    const { code, output } = await runToExit({ ...settings, DATABASE_URL: impatient.href, LOG_LEVEL: "error" });
+    await lock.release();
+    expect(code).toBe(1);
+    expect(output).toMatch(/^The database failed during the start: .*lock timeout\. Start again .*\n$/);
+  });
+
   it("says in one sentence what is wrong with a database that is there", async () => {
     const log = pino({ level: "silent" });
     const startOn = (name: string) => {
@@ -178,12 +188,14 @@ async function waitingForLocks(): Promise<number> {
   return rows.length;
 }
 
-/** Locks the task's row as another instance's transaction would. */
-async function holdLock(taskId: string) {
+const lockTask = (id: string) => lockedBy("select 1 from llm_tasks where id = $1 for update", id);
+
+/** Holds the lock that the statement takes, as another instance's transaction would. */
+async function lockedBy(statement: string, ...values: string[]) {
   const client = new pg.Client({ connectionString: DATABASE_URL });
   await client.connect();
   await client.query("begin");
-  await client.query("select 1 from llm_tasks where id = $1 for update", [taskId]);
+  await client.query(statement, values);
   return {
     release: async () => {
       await client.query("commit");
