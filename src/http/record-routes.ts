@@ -10,7 +10,7 @@ import { openPage } from "../db/pages.ts";
 import { auditEntries } from "../queue/audit-list.ts";
 import { leasesIn } from "../queue/leases.ts";
 import { tasks } from "../queue/task-list.ts";
-import { usageBy } from "../queue/usage-sums.ts";
+import { usageBy } from "../queue/usage-by.ts";
 import { pageOf } from "./answers.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";

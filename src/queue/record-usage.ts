@@ -7,7 +7,8 @@ import { USAGE_FIGURES } from "../db/usage-tables.ts";
 import { usageOf } from "./usage.ts";
 
 /** The figures, with commas between them, each in the form of SQL that `form` gives it. */
-export const listed = (form: (figure: string) => string) => sql.raw(USAGE_FIGURES.map(form).join(", "));
+export const listed = (form: (figure: string) => string, figures: readonly string[] = USAGE_FIGURES) =>
+  sql.raw(figures.map(form).join(", "));
 
 /**
  * The INSERT of what attempts used, for the sums. `tasks` is a query with a row for each: `agent_slug`, `context_id`, `worker_id`, `updated_at`, which
