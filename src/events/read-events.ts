@@ -48,9 +48,9 @@ function timelineOf(digits: string | null): number {
   return timelineNumber(digits);
 }
 
-const READ = statement<{ timeline: string | null; horizon: number; found: Row[] }, { xid: string; seq: string }>(
+const READ = statement<{ timeline: string | null; found: Row[] }, { xid: string; seq: string }>(
   "read_events",
-  sql`select ${timelineNow} as timeline, ${horizon}::text::bigint as horizon, coalesce((
+  sql`select ${timelineNow} as timeline, coalesce((
       select json_agg(json_build_object('xid', f.xid, 'seq', f.seq, 'type', f.type, 'timestamp', f.timestamp, 'task_id', f.task_id,
         'entity_type', f.entity_type, 'entity_id', f.entity_id, 'action', f.action, 'actor', f.actor, 'detail', f.detail) order by f.xid, f.seq)
       from (
@@ -63,27 +63,34 @@ const READ = statement<{ timeline: string | null; horizon: number; found: Row[] 
     ), '[]') as found`,
 );
 
-/** Reads the events behind `after`, 500 at most, of transactions that no other one can come in front of. */
+/**
+ * Reads the events behind `after`, 500 at most, of transactions that no other one can come in front of. The position behind them is that of the last
+ * one, and not the number up to which all transactions have ended: PostgreSQL gives a number again after a crash when nothing of its transaction was
+ * written down.
+ */
 export async function readEvents(db: Db, after: Position): Promise<EventBatch> {
   const [read] = await READ(db, { xid: String(after.xid), seq: String(after.seq) });
   if (!read) throw new Error("The events were not read.");
   const timeline = timelineOf(read.timeline);
-  const now = { timeline, xid: read.horizon, seq: 0 };
-  if (timeline !== after.timeline) return { events: [], until: now, isWhole: true, isKnown: false };
+  if (timeline !== after.timeline) {
+    const { now } = await enterEvents(db);
+    return { events: [], until: now, isWhole: true, isKnown: false };
+  }
   const events = read.found.map(({ xid, seq, ...event }) => {
     const at = { timeline, xid, seq };
     return { at, event: { id: positionText(at), ...event } };
   });
-  const last = events.at(-1)?.at;
-  const isWhole = events.length < BATCH;
-  // A client may have named a transaction that still runs.
-  const whole = read.horizon > after.xid ? now : after;
-  return { events, until: isWhole || !last ? whole : last, isWhole, isKnown: true };
+  return { events, until: events.at(-1)?.at ?? after, isWhole: events.length < BATCH, isKnown: true };
 }
 
-const ENTER = statement<{ timeline: string | null; horizon: number; is_known: boolean }, { xid: string; seq: string }>(
+const ENTER = statement<
+  { timeline: string | null; newest: EntryPlace | null; is_known: boolean },
+  { xid: string; seq: string }
+>(
   "enter_events",
-  sql`select ${timelineNow} as timeline, ${horizon}::text::bigint as horizon, ${given("xid")}::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
+  sql`select ${timelineNow} as timeline, (
+      select json_build_object('xid', e.xid::text::bigint, 'seq', e.seq) from audit_logs e where e.xid < ${horizon} order by e.xid desc, e.seq desc limit 1
+    ) as newest, ${given("xid")}::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
       and exists (select from audit_logs where (xid, seq) <= (${given("xid")}::xid8, ${given("seq")}::bigint)) as is_known`,
 );
 
@@ -98,5 +105,6 @@ export async function enterEvents(
   const [found] = await ENTER(db, { xid: String(after.xid), seq: String(after.seq) });
   if (!found) throw new Error("The position of the events was not read.");
   const timeline = timelineOf(found.timeline);
-  return { now: { timeline, xid: found.horizon, seq: 0 }, isKnown: found.is_known && timeline === after.timeline };
+  const { xid, seq } = found.newest ?? { xid: 0, seq: 0 };
+  return { now: { timeline, xid, seq }, isKnown: found.is_known && timeline === after.timeline };
 }
