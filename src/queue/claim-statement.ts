@@ -13,7 +13,7 @@ import { isQuiet } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
 import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
+import { ANY_TURN, oldestOf, orderColumns, queueOrder, turn } from "./queue-order.ts";
 import { isDue, taskBytes } from "./tasks.ts";
 
 /** How long the CLI session of a worker's last context is taken to be warm. */
@@ -84,7 +84,7 @@ const ofFreeKeys = sql`select oldest.* from self cross join sets cross join late
         ) as first
         where known.name not in (${heldKeys})
         -- With more keys than that, one row says that the search was cut off.
-        union all (select null, null, null, null, null, true from known offset ${MOST_KEYS})
+        union all (select null, null, null, null, null, ${ANY_TURN} from known offset ${MOST_KEYS})
       ) as oldest`;
 
 export interface Claimed {
@@ -97,7 +97,7 @@ export interface Claimed {
   rest: Rest | null;
   rest_seconds: number | null;
   quiet: boolean;
-  /** Tasks of held keys stood in the way, so that nothing was taken. */
+  /** The search ended at tasks of held keys, and found nothing to take before them. */
   is_cut_off: boolean;
   /** How many tasks were looked at, and how many of these could be locked. */
   seen: number;
@@ -107,11 +107,12 @@ export interface Claimed {
   room: number;
 }
 
-const isCutOff = sql`exists (select from oldest where is_cut_off)`;
+/** From this turn on, tasks may be missing in `oldest`; null: none is. */
+const cutOffAt = sql`(select min(cut_off_at) from oldest)`;
 
 /**
  * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
- * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one. `ranked` locks as
+ * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one, as far as none before them may be missing. `ranked` locks as
  * many of them as the worker has room for, in the queue's order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
  * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets.
  */
@@ -137,7 +138,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
         select *, row_number() over (partition by coalesce(concurrency_key, id::text) order by ${order}) as nth_of_key
         from (select ${orderColumns} from oldest union select * from same) as either
       ) as either
-      where nth_of_key = 1 and not ${isCutOff} order by ${order} limit ${window}
+      where nth_of_key = 1 and coalesce(${turn} < ${cutOffAt}, ${cutOffAt} is null) order by ${order} limit ${window}
     ), ranked as materialized (
       select *, row_number() over place as rank, sum(bytes) over place as total from (
         select ${orderColumns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks}
@@ -157,14 +158,14 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
         and (rank = 1 or total <= ${sql.raw(String(CLAIM_BYTES))})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
-    select drained, drain, resting, current_rest as rest, rest_seconds, quiet, labels::text, room, ${isCutOff} as is_cut_off, (select count(*)::int from seen) as seen,
+    select drained, drain, resting, current_rest as rest, rest_seconds, quiet, labels::text, room, ${cutOffAt} is not null and not exists (select from ranked) as is_cut_off, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (
       select coalesce(json_agg(json_build_object('task', leased_tasks, 'lease', new_leases) order by ranked.rank), '[]')
       from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id
     ) as leased, (select json_agg(now - takeable_from) from picked) as waited_ms
     from self`,
   );
-/** Takes what comes first, and nothing where more than `lookedAt` tasks of held keys stand before it. */
+/** Takes what comes first, but only as far as it stands before the last of `lookedAt` tasks more than there is room for. */
 export const CLAIM = claimOf<Bounded>("claim", ofAllAgents);
 export const CLAIM_OF_AGENTS = claimOf<Bounded>("claim_of_agents", ofSomeAgents);
 /**

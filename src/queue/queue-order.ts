@@ -10,7 +10,9 @@ const HEAD_START_MS = 30_000;
 
 /** The columns of a queued task that its place in the queue and its turn depend on. */
 export const orderColumns = sql`id, context_id, created_at, priority, concurrency_key`;
-const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
+export const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
+/** In SQL, a turn before that of every task. */
+export const ANY_TURN = sql.raw(`(${Number.MIN_SAFE_INTEGER})::bigint`);
 
 /**
  * The order in which queued tasks are handed out, for an ORDER BY over rows with `orderColumns`: the oldest first, a task of higher priority as if
@@ -40,22 +42,27 @@ interface Wanted {
 /**
  * A query for due tasks that ask for one set of labels and whose concurrency key nobody holds. It gives up to `limit` tasks without a start time, in
  * the queue's order, and up to `limit` whose start time has passed, the earliest first. These are the two orders that the index has. With
- * `lookedAt`, the last task that is looked at is in the result too, marked `is_cut_off`, even where its key is held, unless `limit`
- * others come before it.
+ * `lookedAt`, the last task that is looked at is in the result too, even where its key is held, unless `limit` others come before it. Its
+ * `cut_off_at` is the turn from which on wanted tasks may be missing; in the order of start times that is any turn.
  */
 export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
-  const first = (dueCondition: SQL, order: SQL, inOrder: SQL) => {
+  const first = (dueCondition: SQL, order: SQL, inOrder: SQL, missingFrom: SQL) => {
     const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${labelSet} and ${dueCondition} and ${condition}`;
     if (!lookedAt)
-      return sql`(select ${columns}, false as is_cut_off ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
+      return sql`(select ${columns}, null::bigint as cut_off_at ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
     // The outer order names columns that the inner one sorts by. PostgreSQL then knows that the rows are in order, and stops at the limit:
     // sorted anew, all that may be looked at were read, which took a third of a claim beside 700 tasks.
-    return sql`(select ${columns}, is_cut_off from (
-          select *, ${due} as due, ${turn} as turn, row_number() over (order by ${order}) = ${lookedAt} as is_cut_off ${found}
+    return sql`(select ${columns}, case when is_last then ${missingFrom} end as cut_off_at from (
+          select *, ${due} as due, ${turn} as turn, row_number() over (order by ${order}) = ${lookedAt} as is_last ${found}
           order by ${order} limit ${lookedAt}
-        ) as ${llmTasks} where ${isKeyFree} or is_cut_off order by ${inOrder} limit ${limit})`;
+        ) as ${llmTasks} where ${isKeyFree} or is_last order by ${inOrder} limit ${limit})`;
   };
-  const atOnce = first(sql`${due} = 0`, queueOrder(), sql`turn, id`);
-  const later = first(sql`${due} > 0 and ${due} <= ${nowMs}`, sql`${due}, ${queueOrder()}`, sql`due, turn, id`);
+  const atOnce = first(sql`${due} = 0`, queueOrder(), sql`turn, id`, sql`turn`);
+  const later = first(
+    sql`${due} > 0 and ${due} <= ${nowMs}`,
+    sql`${due}, ${queueOrder()}`,
+    sql`due, turn, id`,
+    ANY_TURN,
+  );
   return sql`${atOnce} union all ${later}`;
 }

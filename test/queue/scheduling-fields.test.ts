@@ -249,6 +249,19 @@ describe("concurrency_key", () => {
     }
     expect(await claim("busy", { agent_slugs: ["writer", "other"] })).toEqual([]);
     expect(await findDispatchable(db, 10)).toEqual([]);
+    // What stands before them is taken at the first look, and what stands behind them is not in its way.
+    for (const agents of [{}, { agent_slugs: ["writer", "other"] }]) {
+      const [before, behind] = [await create({}), await create({})];
+      await query("update llm_tasks set created_at = 1 where id = $1", [before.id]);
+      const asked = vi.spyOn(pg.Client.prototype, "query");
+      expect(idsOf(await claim("busy", { max_tasks: 2, ...agents }))).toEqual([before.id]);
+      const looks = (asked.mock.calls as unknown as [pg.QueryConfig][]).filter(([{ name }]) =>
+        name?.startsWith("claim"),
+      );
+      asked.mockRestore();
+      expect(looks).toHaveLength(1);
+      expect(idsOf(await claim("busy", { max_tasks: 2, ...agents }))).toEqual([behind.id]);
+    }
     // With more keys than are looked for one by one, the order is kept too.
     await query(
       `insert into llm_tasks select (jsonb_populate_record(task, jsonb_build_object('id', gen_random_uuid(), 'concurrency_key', 'k' || n,
