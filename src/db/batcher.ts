@@ -163,8 +163,13 @@ async function rowsOf<Row extends object, Request>(
   });
 }
 
-/** True when the database answered, took the statement back, and goes on working: another request of the set may be the reason. */
-const isRefused = (error: unknown) =>
-  databaseErrorOf(error) !== undefined && (faultOf(error)?.drops ?? "none") === "none";
+/**
+ * True when the database answered, took the statement back, and goes on working: another request of the set may be the reason. A statement that the
+ * database does not understand is a fault of ours, which sending each request alone would hide.
+ */
+const isRefused = (error: unknown) => {
+  const answer = databaseErrorOf(error);
+  return answer !== undefined && !answer.code?.startsWith("42") && (faultOf(error)?.drops ?? "none") === "none";
+};
 
 const overdue = () => new Unavailable("The database does not keep up now. Nothing was changed; try again shortly.");

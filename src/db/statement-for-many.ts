@@ -20,6 +20,38 @@ export interface SetStatement<Row, Request> {
 }
 
 /**
+ * A statement for a set of requests, whose text begins with the CTE `request`: a row for each, with its `ordinal` and the fields of `types`. `body`
+ * gives the CTEs that follow, and a SELECT with the `ordinal` of each request that has an answer. Gives a row for each, in their order.
+ */
+export function statementForSeveral<Row extends object, Request extends object>(
+  name: string,
+  types: Readonly<Record<keyof Request & string, FieldType>>,
+  body: SQL,
+): (db: Db, requests: readonly Request[]) => Promise<(Row | undefined)[]> {
+  const record = sql.raw(
+    Object.entries<FieldType>(types)
+      .map(([field, type]) => `${field} ${type}`)
+      .join(", "),
+  );
+  // The condition is always true, and makes the planner expect a row or two instead of a hundred: for a hundred it would read a small table as a
+  // whole, and go on with that plan when the table has grown.
+  const several = statement<Row & { ordinal: number }, { requests: string }>(
+    name,
+    sql`with recursive request as (
+      select * from json_to_recordset(${sql.placeholder("requests")}::json) as request(ordinal integer, ${record}) where ordinal + 0 = ordinal
+    ), ${body}`,
+  );
+  return async (db, requests) => {
+    const rows = await several(db, {
+      requests: JSON.stringify(requests.map((request, ordinal) => ({ ordinal, ...request }))),
+    });
+    const answers = new Array<Row | undefined>(requests.length).fill(undefined);
+    for (const row of rows) answers[row.ordinal] = row;
+    return answers;
+  };
+}
+
+/**
  * A statement whose text begins with the CTE `request`: a row for each request of a set, with its `ordinal` and the fields of `types`. `body` gives
  * the CTEs that follow, and a SELECT with the `ordinal` of each request whose transition was made. A set of several travels as JSON. One request
  * travels as a value for each field, which needs no copy of a long text. Fields of `jsonb` are given as values, and not as their text.
@@ -34,16 +66,9 @@ export function setStatement<Row extends object, Request extends Record<string, 
   // Inlined, so that a long text is not copied into the CTE's own memory, or onto the disk where it is longer than `work_mem`.
   const single = (locks: Locks) =>
     sql`with recursive request as not materialized (select 0 as ordinal, ${sql.join(columns, sql`, `)}), ${body(locks, "one")}`;
-  const record = sql.raw(fields.map(([field, type]) => `${field} ${type}`).join(", "));
-  // The condition is always true, and makes the planner expect a row or two instead of a hundred: for a hundred it would read a small table as a
-  // whole, and go on with that plan when the table has grown.
-  const several = sql`with recursive request as (
-      select * from json_to_recordset(${sql.placeholder("requests")}::json) as request(ordinal integer, ${record}) where ordinal + 0 = ordinal
-    ), ${body("skips locked", "several")}`;
-  type Answer = Row & { ordinal: number };
-  const one = statement<Answer, Record<string, Value>>(name, single("skips locked"));
-  const waiting = statement<Answer, Record<string, Value>>(`${name}_waiting`, single("waits"));
-  const many = statement<Answer, { requests: string }>(`${name}_set`, several);
+  const one = statement<Row, Record<string, Value>>(name, single("skips locked"));
+  const waiting = statement<Row, Record<string, Value>>(`${name}_waiting`, single("waits"));
+  const several = statementForSeveral<Row, Request>(`${name}_set`, types, body("skips locked", "several"));
   const valuesOf = (request: Request): Record<string, Value> => {
     const values: Record<string, Value> = {};
     for (const field in request) {
@@ -56,13 +81,8 @@ export function setStatement<Row extends object, Request extends Record<string, 
   return {
     async together(db, requests) {
       const [first] = requests;
-      const rows =
-        requests.length === 1 && first !== undefined
-          ? await one(db, valuesOf(first))
-          : await many(db, { requests: JSON.stringify(requests.map((request, ordinal) => ({ ordinal, ...request }))) });
-      const answers = new Array<Row | undefined>(requests.length).fill(undefined);
-      for (const row of rows) answers[row.ordinal] = row;
-      return answers;
+      if (requests.length !== 1 || first === undefined) return await several(db, requests);
+      return [(await one(db, valuesOf(first)))[0]];
     },
     alone: async (db, request) => (await waiting(db, valuesOf(request)))[0],
   };

@@ -18,13 +18,15 @@ import { isDue, taskBytes } from "./tasks.ts";
 
 /** How long the CLI session of a worker's last context is taken to be warm. */
 const WARM_MS = 600_000;
+/** The context of a worker whose CLI session is warm. */
+export const warmContext = sql`case when ${workers.served_at} > ${nowMs} - ${sql.raw(String(WARM_MS))} then ${workers.served_context} end`;
 /**
  * How many of the oldest tasks of that context are looked at. Most contexts have fewer, and some may have 100,000 that the worker cannot take. The
  * statement has the number as a query: where the planner knows it, it reads and sorts all tasks of the context.
  */
 const WARM_LOOKED_AT = 200;
 /** The most bytes in the answer to one claim, except for a single task that is larger. 32 tasks of 10 MB took 2.8 GB of memory. */
-const CLAIM_BYTES = 16_000_000;
+export const CLAIM_BYTES = sql.raw("16000000");
 
 /** How many more tasks are looked at than the worker has room for, since other claims may have locked the oldest. */
 export const SPARE = 8;
@@ -121,8 +123,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
     name,
     sql`with recursive self as materialized (
       select ${workers}.*, ${isDrained} as drained, ${isQuiet} as quiet, ${currentRest} as current_rest,
-        ${isResting} as resting, ${restSeconds} as rest_seconds,
-        case when served_at > ${nowMs} - ${sql.raw(String(WARM_MS))} then served_context end as warm,
+        ${isResting} as resting, ${restSeconds} as rest_seconds, ${warmContext} as warm,
         least(${given("maxTasks")}::int, ${freeRoom}) as room
       from ${workers} where ${workers.id} = ${given("workerId")}
     ), ${labelSetsWithin(sql`(select labels from self where room > 0)`)}, oldest as materialized (
@@ -156,7 +157,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
       select ranked.id as task_id, worker.id as worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
-        and (rank = 1 or total <= ${sql.raw(String(CLAIM_BYTES))})
+        and (rank = 1 or total <= ${CLAIM_BYTES})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
     select drained, drain, resting, current_rest as rest, rest_seconds, quiet, labels::text, room, ${cutOffAt} is not null and not exists (select from ranked) as is_cut_off, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (

@@ -2,6 +2,7 @@ import type { Caller } from "../caller.ts";
 import type { LeasedTask } from "../contract/record-types.ts";
 import type { ClaimTasks } from "../contract/requests.ts";
 import { actorOf } from "../db/audit.ts";
+import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import { transition } from "../db/statement.ts";
@@ -10,6 +11,7 @@ import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { Resting } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { runAfterCommit } from "./after-commit.ts";
+import { CLAIMS, type ClaimedOne, type ClaimOfOne } from "./claim-set.ts";
 import {
   CLAIM,
   CLAIM_OF_AGENTS,
@@ -70,13 +72,55 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
     entryIds: ids(),
   };
   const claimed = await releaseIfAnswerLost(db, caller, leaseIds, async () => {
-    const found = await takeFirst(db, values);
+    const found = await (isForAnyOne(values) ? claims.send(db, values) : takeFirst(db, values));
+    if (!found) throw workerNotFound();
     for (const ms of found.waited_ms ?? []) db.meters.taskWait.observe(ms / 1_000);
     return { ...found, leased: await withContinuations(db, worker_id, found.leased) };
   });
   const areMore = claimed.locked === 0 && claimed.seen > spare && spare < WIDEST;
   return areMore ? claimWithin(db, caller, request, spare * WIDER) : claimed;
 }
+
+/** A claim of one task, of any agent, travels with others. */
+const isForAnyOne = ({ maxTasks, slugs, spare }: ClaimValues) => maxTasks === 1 && slugs === null && spare === SPARE;
+
+/** Claims of one task. A set gives tasks to those for whom this is simple; a claim that it gives none to is made again alone. */
+const claims = batcher<Claimed, ClaimValues>(
+  {
+    alone: takeFirst,
+    async together(db, requests) {
+      const [first] = requests;
+      if (requests.length === 1 && first) return [await takeFirst(db, first)];
+      const rows = await CLAIMS(db, requests.map(toClaimOfOne));
+      return rows.map((row) => row && toClaimed(row));
+    },
+  },
+  () => 0,
+);
+
+const toClaimOfOne = ({ workerId, ttlSeconds, leaseIds, entryIds, actor }: ClaimValues): ClaimOfOne => ({
+  worker_id: workerId,
+  wanted_seconds: ttlSeconds,
+  new_lease: leaseIds[0] ?? "",
+  entry_id: entryIds[0] ?? "",
+  actor,
+});
+
+const toClaimed = ({ leased, waited_ms, quiet, labels, room }: ClaimedOne): Claimed => ({
+  leased: [leased],
+  waited_ms: [waited_ms],
+  drained: false,
+  drain: null,
+  resting: false,
+  rest: null,
+  rest_seconds: null,
+  quiet,
+  is_cut_off: false,
+  seen: 1,
+  locked: 1,
+  labels,
+  room,
+});
 
 /**
  * Takes what comes first, usually in one statement. Where tasks of held keys stand before all others, a second one looks key by key; with more than 1,000
