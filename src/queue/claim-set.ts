@@ -53,8 +53,8 @@ const ofPool: OfTask = (column) => sql`pool.${sql.identifier(column)}`;
 const allLabels = sql`coalesce(jsonb_agg(distinct label) filter (where label is not null), '[]')`;
 
 /**
- * Claims of several workers. A claim has no row where it got nothing, for whatever reason, or is a worker's second one: it is made again alone, which
- * gives the reason.
+ * Claims of several workers. Each gets what it would get after those before it. A claim has no row where none of as many tasks as were asked for
+ * suits it, or where it is a worker's second one: it is made again alone, after the others, which also gives the reason where there is nothing.
  *
  * `self` are the workers that have room, in the order of the claims, and `oldest` and `same` what they may take, as in the statement of one claim.
  * `pool` locks as many of the oldest tasks as were asked for, beside those of the warm contexts, and passes over what others have locked. `chosen` gives

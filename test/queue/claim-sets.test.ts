@@ -52,7 +52,8 @@ describe("claims at the same moment", () => {
         await empty();
         for (const [n, { labels, slots }] of fleet.entries())
           await aWorker(db, { name: `w${n}`, capabilities: { labels, max_concurrency: slots } });
-        for (const { tried_by, allow_fallback, due, concurrency_key, ...fields } of wanted) {
+        // A set locks as many tasks as it has claims. With more of them, a worker that may have none of the first is asked after the others.
+        for (const { tried_by, allow_fallback, due, concurrency_key, ...fields } of wanted.slice(1 - claims.length)) {
           const { id } = await aTask(db, { ...fields, ...(concurrency_key && { concurrency_key }) });
           const dueAt = due === null ? null : due === "past" ? 1_000 : 9e12;
           const set = "tried_by = $2, elsewhere_until = 9e12, allow_fallback = $3, not_before = $4";
@@ -83,9 +84,10 @@ describe("claims at the same moment", () => {
   it("of many workers are two commits, and those of one worker are as many as it has room for", async () => {
     const names = Array.from({ length: 12 }, (_, n) => `w${n}`);
     for (const name of names) await aWorker(db, { name });
-    const ids = await tasks(12);
-    expect(await claimAll(names)).toEqual(ids);
+    const ids = await tasks(15);
+    expect(await claimAll(names)).toEqual(ids.slice(0, 12));
     expect(await commits()).toBe(2);
+    await query("delete from llm_tasks where id = any($1)", [ids]);
     await aWorker(db, { name: "one", capabilities: { max_concurrency: 5 } });
     const more = await tasks(9);
     expect((await claimAll(Array(8).fill("one"))).toSorted()).toEqual([
