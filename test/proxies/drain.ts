@@ -1,7 +1,8 @@
 /**
  * `npm run drain -- --proxy haproxy --rounds 2`: two instances behind HAProxy, nginx or Caddy as `deploy/` has them, of which one after the other is
- * stopped and started again, while clients create tasks and workers wait for them. Exits with 1 when a call failed. It needs the proxy's program.
+ * stopped and started again, while clients create tasks, each with an `Idempotency-Key`, and workers wait for them. Exits with 1 when a call failed. It needs the proxy's program.
  */
+import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,12 +56,12 @@ let calls = 0;
 let isWorking = true;
 const failed: string[] = [];
 /** Gives the answer's JSON; undefined where there is none, or the call failed. */
-async function call(path: string, body: object) {
+async function call(path: string, body: object, headers: Record<string, string> = {}) {
   calls += 1;
   try {
     const response = await fetch(`${proxy.url}/api/runtime${path}`, {
       method: "POST",
-      headers: { "content-type": "application/json" },
+      headers: { "content-type": "application/json", ...headers },
       body: JSON.stringify(body),
     });
     const text = await response.text();
@@ -75,7 +76,8 @@ async function call(path: string, body: object) {
 
 async function createTasks(): Promise<void> {
   while (isWorking) {
-    await call("/llm-tasks", { context_id: "drain", agent_slug: "writer", prompt: "Write a haiku about seeds." });
+    const task = { context_id: "drain", agent_slug: "writer", prompt: "Write a haiku about seeds." };
+    await call("/llm-tasks", task, { "idempotency-key": randomUUID() });
     await delay(100);
   }
 }
