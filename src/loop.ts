@@ -13,8 +13,8 @@ export interface Loop {
 /**
  * Runs `pass` now, and again `intervalMs` milliseconds after each pass has ended, so that never two run at once. The wait varies by up to 10 %, so
  * that instances that were started together do not stay in step. A pass may give counts of what it changed, or lists of names, as an object; counts
- * above 0 and lists that are not empty are logged, with how long the pass took. An error of a pass is logged, and the loop goes on. `meters` get how
- * long passes took, and how many failed.
+ * above 0 and lists that are not empty are logged, with how long the pass took. An error of a pass is logged, and the loop goes on; the same error in
+ * the next passes is not logged again, and that the loop works again is. `meters` get how long passes took, and how many failed.
  */
 export function every(
   intervalMs: number,
@@ -24,6 +24,7 @@ export function every(
 ): Loop {
   const stopped = new AbortController();
   let succeededAt: number | undefined;
+  let failing: string | undefined;
   if (meters) watchLoop(meters, name, () => succeededAt);
   meters?.loopFailures.add(0, { loop: name });
   const report = (changes: unknown, ms: number) => {
@@ -42,9 +43,12 @@ export function every(
         const changes = await pass();
         report(changes, performance.now() - began);
         succeededAt = Date.now();
+        if (failing !== undefined) log.info({ loop: name }, `${name}: works again`);
+        failing = undefined;
       } catch (error) {
         meters?.loopFailures.add(1, { loop: name });
-        logFailure(log, name, error);
+        if (messageOf(error) !== failing) logFailure(log, name, error);
+        failing = messageOf(error);
       }
       meters?.loopDuration.observe((performance.now() - began) / 1_000, { loop: name });
       const jitter = 0.9 + Math.random() * 0.2;

@@ -45,17 +45,24 @@ describe("a loop", () => {
     expect(seen).toMatchObject({ running: 0, started: 1 });
   });
 
-  it("goes on after a pass that threw, and logs why", async () => {
+  it("goes on after a pass that threw, and logs why: once for the same reason, and that it works again", async () => {
     const lines: string[] = [];
+    const errors = ["the reason", "the reason", "another", undefined, "the reason"];
+    const log = pino({ level: "info" }, { write: (line: string) => void lines.push(line) });
     let passes = 0;
-    const log = pino({ level: "error" }, { write: (line: string) => void lines.push(line) });
     const loop = every(1, "test", { log }, async () => {
-      passes += 1;
-      throw new Error("the reason");
+      const message = errors[passes++];
+      if (message !== undefined) throw new Error(message);
     });
-    await eventually(() => expect(passes).toBeGreaterThan(2), { interval: 1 });
+    await eventually(() => expect(passes).toBeGreaterThan(errors.length), { interval: 1 });
     await loop.stop();
-    expect(lines[0]).toContain("the reason");
+    expect(lines.map((line) => /the reason|another|works again/.exec(line)?.[0])).toEqual([
+      "the reason",
+      "another",
+      "works again",
+      "the reason",
+      "works again",
+    ]);
   });
 
   it.each([
