@@ -20,8 +20,12 @@ export const followLanguage = () => effect(() => void (language.value && loadTex
 
 const kept = new Map<string, Intl.NumberFormat>();
 
+/** Up to here, both languages write whole numbers as JavaScript does. The first `Intl.NumberFormat` takes a browser 10 ms. */
+const PLAIN_BELOW = 1_000;
+
 /** A number as the reader's language writes it. */
-export function numberText(value: number, options: Intl.NumberFormatOptions = {}): string {
+export function numberText(value: number, options?: Intl.NumberFormatOptions): string {
+  if (!options && Number.isInteger(value) && value >= 0 && value < PLAIN_BELOW) return String(value);
   const name = language.value + JSON.stringify(options);
   const format = kept.get(name) ?? new Intl.NumberFormat(language.value, options);
   kept.set(name, format);
@@ -29,8 +33,8 @@ export function numberText(value: number, options: Intl.NumberFormatOptions = {}
 }
 
 export const shortNumber = (value: number) =>
-  numberText(value, value < 10_000 ? {} : { notation: "compact", maximumFractionDigits: 1 });
-export const percentText = (share: number) => numberText(share, { style: "percent", maximumFractionDigits: 0 });
+  numberText(value, value < 10_000 ? undefined : { notation: "compact", maximumFractionDigits: 1 });
+export const percentText = (share: number) => `${numberText(Math.round(share * 100))}%`;
 export const dollarsText = (dollars: number) =>
   numberText(dollars, { style: "currency", currency: "USD", maximumFractionDigits: dollars < 1 ? 4 : 2 });
 

@@ -3,24 +3,20 @@ import { now } from "../clock.ts";
 import { locale } from "../preferences.ts";
 import { numberText, texts } from "../texts.ts";
 
-const UNITS: [unit: string, ms: number][] = [
+const UNITS = [
   ["day", 86_400_000],
   ["hour", 3_600_000],
   ["minute", 60_000],
   ["second", 1_000],
-];
+] as const;
 
 /** A duration by its largest unit: "3 min". Short ones have a decimal where `isExact`. */
 export function durationText(ms: number, isExact = true): string {
-  const [unit, size] = UNITS.find(([, least]) => ms >= least) ?? ["second", 1_000];
+  const [unit, size] = UNITS.find(([, least]) => ms >= least) ?? UNITS[3];
   const value = ms / size;
-  const digits = unit === "second" && ms < 10_000 && isExact ? 1 : unit === "hour" && value < 10 ? 1 : 0;
-  return numberText(digits === 0 ? Math.floor(value) : value, {
-    style: "unit",
-    unit,
-    unitDisplay: "short",
-    maximumFractionDigits: digits,
-  });
+  const hasDecimal = (unit === "second" && ms < 10_000 && isExact) || (unit === "hour" && value < 10);
+  const shown = hasDecimal ? numberText(value, { maximumFractionDigits: 1 }) : numberText(Math.floor(value));
+  return texts.value.common.units[unit](shown);
 }
 
 /** "3 min ago" or "in 2 h". */
@@ -31,18 +27,23 @@ export function relativeText(time: number, from: number): string {
   return ms < 0 ? ago(durationText(-ms, false)) : ahead(durationText(ms, false));
 }
 
+const kept = new Map<string, Intl.DateTimeFormat>();
+
+/** The time in the reader's variety of the language. Making a format takes a browser some milliseconds, using it none. */
+function dateText(time: number, options: Intl.DateTimeFormatOptions): string {
+  const name = locale.value + JSON.stringify(options);
+  const format = kept.get(name) ?? new Intl.DateTimeFormat(locale.value, options);
+  kept.set(name, format);
+  return format.format(time);
+}
+
 /** The exact time, with its zone. */
-export const exactText = (time: number) =>
-  new Date(time).toLocaleString(locale.value, { dateStyle: "medium", timeStyle: "long" });
+export const exactText = (time: number) => dateText(time, { dateStyle: "medium", timeStyle: "long" });
 
 /** The time of day, and the day where that is another one than today. */
 export function clockText(time: number): string {
-  const date = new Date(time);
-  const isToday = date.toDateString() === new Date(now.value).toDateString();
-  return date.toLocaleString(
-    locale.value,
-    isToday ? { timeStyle: "short" } : { dateStyle: "short", timeStyle: "short" },
-  );
+  const isToday = new Date(time).toDateString() === new Date(now.value).toDateString();
+  return dateText(time, isToday ? { timeStyle: "short" } : { dateStyle: "short", timeStyle: "short" });
 }
 
 /** Until when, by the clock and from now; null: until somebody ends it. */

@@ -5,6 +5,12 @@ export const common = {
   ago: (time: string) => `${time} ago`,
   in: (time: string) => `in ${time}`,
   now: "just now",
+  units: {
+    day: (shown: string) => `${shown} ${shown === "1" ? "day" : "days"}`,
+    hour: (shown: string) => `${shown} hr`,
+    minute: (shown: string) => `${shown} min`,
+    second: (shown: string) => `${shown} sec`,
+  },
   until: (clock: string, ahead: string) => `until ${clock} (${ahead})`,
   untilResumed: "until somebody resumes it",
   none: "none",

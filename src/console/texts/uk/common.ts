@@ -8,6 +8,12 @@ export const common: Texts["common"] = {
   ago: (time) => `${time} тому`,
   in: (time) => `через ${time}`,
   now: "щойно",
+  units: {
+    day: (shown) => `${shown} дн.`,
+    hour: (shown) => `${shown} год`,
+    minute: (shown) => `${shown} хв`,
+    second: (shown) => `${shown} с`,
+  },
   until: (clock, ahead) => `до ${clock} (${ahead})`,
   untilResumed: "доки його не відновлять",
   none: "немає",
