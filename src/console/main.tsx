@@ -17,18 +17,22 @@ import { render } from "preact";
 import { keepTime } from "./clock.ts";
 import { followKeys } from "./keys.ts";
 import { keepLive } from "./live.ts";
-import { loaderOf, PAGES, pageAt } from "./pages.ts";
+import { codeOf, PAGES, pageAt } from "./pages.ts";
+import { exactText } from "./parts/time.tsx";
 import { addressOf, followLinks, place } from "./router.ts";
 import { openSession } from "./session.ts";
 import { Shell } from "./shell.tsx";
-import { followLanguage, loadTexts, numberText } from "./texts.ts";
+import { followLanguage, loadTexts } from "./texts.ts";
 
 const app = document.getElementById("app");
 if (!app) throw new Error("The page has no place for the console.");
 // The page's file is loaded while the service is asked who the reader is. A failure is shown later, in the page's place.
 const { page, id } = place.value;
 const first = pageAt(page);
-if (first) loaderOf(first, id)().catch(() => {});
+if (first)
+  codeOf(first, id)
+    .load()
+    .catch(() => {});
 await loadTexts();
 followLanguage();
 followLinks();
@@ -38,6 +42,6 @@ keepLive();
 app.replaceChildren();
 render(<Shell />, app);
 const opening = openSession();
-// Formatting the first number takes a browser 10 ms or more: it does that while the service answers.
-numberText(0);
+// The first text that a browser formats takes it 15 ms or more: it does that while the service answers.
+exactText(0);
 await opening;

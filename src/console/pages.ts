@@ -1,6 +1,7 @@
-/** The pages, in the order of the navigation. Each is loaded when it is opened first, some of them together. */
+/** The pages, in the order of the navigation. All but the start are loaded when they are opened first, some of them together. */
 import type { ComponentType } from "preact";
 import type { PageProps } from "./page-props.ts";
+import Now from "./pages/now.tsx";
 import type { IconName } from "./parts/icon.tsx";
 import type { Texts } from "./texts.ts";
 
@@ -15,16 +16,33 @@ export interface Page {
   needs: "read" | "submit" | "administer";
   /** On a phone it stands in the bar at the bottom; the others stand behind "More". */
   isMain?: boolean;
-  load(): Promise<{ default: ComponentType<PageProps> }>;
+  code: PageCode;
   /** The page of one of its records, where that is a page of its own. */
-  loadRecord?(): Promise<{ default: ComponentType<PageProps> }>;
+  recordCode?: PageCode;
+}
+
+export interface PageCode {
+  /** The page's component, once it is loaded. */
+  Component?: ComponentType<PageProps>;
+  load(): Promise<void>;
+}
+
+/** A page that is loaded when it is opened first. */
+function lazy(load: () => Promise<{ default: ComponentType<PageProps> }>): PageCode {
+  const code: PageCode = {
+    load: async () => {
+      code.Component = (await load()).default;
+    },
+  };
+  return code;
 }
 
 /** A page that is neither the start nor about tasks. */
-const other = async (name: keyof typeof import("./pages/loaded-together.ts")["loadedTogether"]) => {
-  const { loadedTogether } = await import("./pages/loaded-together.ts");
-  return { default: loadedTogether[name] };
-};
+const other = (name: keyof typeof import("./pages/loaded-together.ts")["loadedTogether"]) =>
+  lazy(async () => {
+    const { loadedTogether } = await import("./pages/loaded-together.ts");
+    return { default: loadedTogether[name] };
+  });
 
 export const PAGES: readonly Page[] = [
   {
@@ -34,7 +52,7 @@ export const PAGES: readonly Page[] = [
     icon: "now",
     needs: "read",
     isMain: true,
-    load: () => import("./pages/now.tsx"),
+    code: { Component: Now, load: async () => {} },
   },
   {
     path: "tasks",
@@ -43,8 +61,8 @@ export const PAGES: readonly Page[] = [
     icon: "tasks",
     needs: "read",
     isMain: true,
-    load: () => import("./pages/tasks.tsx"),
-    loadRecord: () => import("./pages/task.tsx"),
+    code: lazy(() => import("./pages/tasks.tsx")),
+    recordCode: lazy(() => import("./pages/task.tsx")),
   },
   {
     path: "new",
@@ -52,7 +70,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "c",
     icon: "add",
     needs: "submit",
-    load: () => other("newTask"),
+    code: other("newTask"),
   },
   {
     path: "workers",
@@ -61,7 +79,7 @@ export const PAGES: readonly Page[] = [
     icon: "workers",
     needs: "read",
     isMain: true,
-    load: () => other("workers"),
+    code: other("workers"),
   },
   {
     path: "accounts",
@@ -70,8 +88,8 @@ export const PAGES: readonly Page[] = [
     icon: "accounts",
     needs: "read",
     isMain: true,
-    load: () => other("accounts"),
-    loadRecord: () => other("account"),
+    code: other("accounts"),
+    recordCode: other("account"),
   },
   {
     path: "audit",
@@ -79,7 +97,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "l",
     icon: "audit",
     needs: "read",
-    load: () => other("audit"),
+    code: other("audit"),
   },
   {
     path: "membridge",
@@ -87,7 +105,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "m",
     icon: "membridge",
     needs: "read",
-    load: () => other("membridge"),
+    code: other("membridge"),
   },
   {
     path: "settings",
@@ -95,13 +113,13 @@ export const PAGES: readonly Page[] = [
     shortcut: "s",
     icon: "settings",
     needs: "administer",
-    load: () => other("settings"),
+    code: other("settings"),
   },
 ];
 
 /** The page of the first part of an address behind `/console`. */
 export const pageAt = (path: string): Page | undefined => PAGES.find((page) => page.path === path);
 
-/** What loads the page, or that of its record `id`. */
-export const loaderOf = ({ load, loadRecord }: Page, id: string | undefined): Page["load"] =>
-  id === undefined ? load : (loadRecord ?? load);
+/** The code of the page, or of that of its record `id`. */
+export const codeOf = ({ code, recordCode }: Page, id: string | undefined): PageCode =>
+  id === undefined ? code : (recordCode ?? code);

@@ -4,13 +4,11 @@
  */
 import { signal } from "@preact/signals";
 import { createClient, type Identity, Refused } from "../client/index.ts";
+import { firstAnswer, forgetFirstAnswers } from "./first-answers.ts";
 import type { FaultProps } from "./parts/fault.tsx";
 import { retryMsOf } from "./retry.ts";
+import { forgetStored, knownWho, storedKey, storeKey, storeWho } from "./stored.ts";
 
-const STORED = "bloom.key";
-const STORED_WHO = "bloom.who";
-/** How long a reloaded tab trusts the stored identity. A key that was revoked meanwhile is refused by the first call. */
-const KNOWN_MS = 600_000;
 /** How long a new tab waits for another one to tell the key before it shows the form. A key that comes later logs in too. */
 const NEIGHBOURS_MS = 150;
 
@@ -22,7 +20,7 @@ export type Session =
 
 export const session = signal<Session>({ state: "asking" });
 
-let key = sessionStorage.getItem(STORED) ?? undefined;
+let key = storedKey();
 const neighbours = new BroadcastChannel("bloom.session");
 let formTimer: ReturnType<typeof setTimeout> | undefined;
 let retryTimer: ReturnType<typeof setTimeout> | undefined;
@@ -31,7 +29,7 @@ export const client = createClient({
   url: location.origin,
   key: () => key,
   fetch: async (...call) => {
-    const response = await fetch(...call);
+    const response = await (firstAnswer(...call) ?? fetch(...call));
     if (response.status === 401 && session.value.state === "in") logOut();
     return response;
   },
@@ -48,20 +46,13 @@ export function may(what: "read" | "submit" | "administer"): boolean {
 export async function logIn(given: string): Promise<void> {
   const who = await createClient({ url: location.origin, key: () => given }).getIdentity();
   key = given;
-  sessionStorage.setItem(STORED, given);
+  storeKey(given);
   enter(who);
 }
 
 function enter(who: Identity): void {
-  sessionStorage.setItem(STORED_WHO, JSON.stringify({ who, at: Date.now() }));
+  storeWho(who);
   session.value = { state: "in", who };
-}
-
-/** The stored identity, if it is younger than `KNOWN_MS`. */
-function knownWho(): Identity | undefined {
-  const { who, at }: { who?: Identity; at?: number } = JSON.parse(sessionStorage.getItem(STORED_WHO) ?? "{}");
-  const age = Date.now() - (at ?? 0);
-  return age >= 0 && age < KNOWN_MS ? who : undefined;
 }
 
 /** Forgets the key, in all tabs. */
@@ -72,8 +63,8 @@ export function logOut(): void {
 
 function forget(state: "asking tabs" | "needs key" = "needs key"): void {
   key = undefined;
-  sessionStorage.removeItem(STORED);
-  sessionStorage.removeItem(STORED_WHO);
+  forgetStored();
+  forgetFirstAnswers();
   session.value = { state };
 }
 
@@ -96,6 +87,7 @@ async function askWho(failures: number): Promise<void> {
     enter(await client.getIdentity());
   } catch (error) {
     if (error instanceof Refused && error.status === 401) return askNeighbours();
+    forgetFirstAnswers();
     const afterMs = retryMsOf(error, failures);
     const retry = () => void askWho(failures + 1);
     const retryAt = afterMs === undefined ? undefined : Date.now() + afterMs;

@@ -1,12 +1,10 @@
 /** What stands around every page: the navigation, who reads, how fresh the page is. */
-import type { ComponentType } from "preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Freshness } from "./freshness.tsx";
 import { Help } from "./help.tsx";
 import { isHelpOpen } from "./keys.ts";
 import { LogIn } from "./log-in.tsx";
-import type { PageProps } from "./page-props.ts";
-import { loaderOf, PAGES, type Page, pageAt } from "./pages.ts";
+import { codeOf, PAGES, type Page, type PageCode, pageAt } from "./pages.ts";
 import { Confirm } from "./parts/confirm.tsx";
 import { Fault } from "./parts/fault.tsx";
 import { Icon } from "./parts/icon.tsx";
@@ -114,35 +112,33 @@ const Flower = () => (
   </svg>
 );
 
-type Loaded = { of: string; Component?: ComponentType<PageProps>; fault?: unknown };
-
 /** The page of the place, which is loaded when it is opened first. */
 function Content() {
   const { page: path, id } = place.value;
   const page = pageAt(path);
-  const load = page && loaderOf(page, id);
-  const of = `${path} ${load === page?.load ? "" : "record"}`;
-  const [loaded, setLoaded] = useState<Loaded>({ of: "" });
+  const code = page && codeOf(page, id);
+  const [tried, setTried] = useState<{ code?: PageCode; fault?: unknown }>({});
+  const isRefused = page && !may(page.needs);
+  const isLoading = code && !isRefused && !code.Component && tried.code !== code;
   useEffect(() => {
-    load?.().then(
-      ({ default: Component }) => setLoaded({ of, Component }),
-      (fault) => setLoaded({ of, fault }),
+    if (!isLoading) return;
+    code.load().then(
+      () => setTried({ code }),
+      (fault) => setTried({ code, fault }),
     );
-  }, [of]);
+  }, [code, isLoading]);
   const { title, pages } = texts.value.shell;
   useEffect(() => {
     document.title = page ? `${pages[page.name]} · ${title}` : title;
   }, [page, pages, title]);
-  const isRefused = page && !may(page.needs);
-  const isLoading = load && !isRefused && loaded.of !== of;
   useLayoutEffect(() => {
     if (!isLoading) focusHeading();
   });
-  if (!load) return <Nothing />;
+  if (!code) return <Nothing />;
   if (isRefused) return <Refused needs={page.needs} />;
   if (isLoading) return null;
-  if (!loaded.Component) return <NotLoaded fault={loaded.fault} />;
-  return <loaded.Component key={id} id={id} />;
+  if (!code.Component) return <NotLoaded fault={tried.fault} />;
+  return <code.Component key={id} id={id} />;
 }
 
 /** The files have other names in another version of the service, which the page learns when it is loaded anew. */

@@ -1,5 +1,5 @@
 /** What a page shows: read once, and again when an event says that it has changed. */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Event } from "../client/index.ts";
 import { now } from "./clock.ts";
 import { connection, listen, resync } from "./live.ts";
@@ -38,7 +38,8 @@ export function useSnapshot<Data>(
   latest.current.wants = wants;
   const epoch = resync.value;
 
-  useEffect(() => {
+  // An effect that waits for the page's paint would ask one or two frames later.
+  useLayoutEffect(() => {
     const stop = new AbortController();
     let timer: ReturnType<typeof setTimeout> | undefined;
     let readAt = 0;

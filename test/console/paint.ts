@@ -23,7 +23,10 @@ const AWAIT_TILES = `globalThis.tilesPaintedAt = new Promise((resolve) => new Mu
   observer.disconnect();
   requestAnimationFrame(() => setTimeout(() => resolve(performance.now())));
 }).observe(document, { childList: true, subtree: true }))`;
-const FIRST_PAINT = `performance.getEntriesByName("first-contentful-paint")[0]?.startTime`;
+const FIRST_PAINT = `new Promise((resolve) => new PerformanceObserver((entries) => {
+  const [first] = entries.getEntriesByName("first-contentful-paint");
+  if (first) resolve(first.startTime);
+}).observe({ type: "paint", buffered: true }))`;
 
 interface Load {
   firstPaintMs: number;

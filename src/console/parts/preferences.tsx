@@ -1,6 +1,7 @@
 /** The choice of language and colours. */
 import type { Signal } from "@preact/signals";
-import { LANGUAGES, language, THEMES, theme } from "../preferences.ts";
+import { LANGUAGES } from "../language.ts";
+import { language, THEMES, theme } from "../preferences.ts";
 import { texts } from "../texts.ts";
 
 export function Preferences() {
