@@ -91,7 +91,7 @@ export const CLAIMS = statementForSeveral<ClaimedOne, ClaimOfOne>(
       where nth_of_kind = 1 and coalesce(${turn} < ${cutOffAt}, ${cutOffAt} is null)
     ), pool as materialized (
       select * from (
-        select ${llmTasks}.*, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks} join seen on ${llmTasks.id} = seen.task_id
+        select ${columns}, elsewhere_until, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks} join seen on ${llmTasks.id} = seen.task_id
         where status = 'queued' and ${isDue} order by is_warm desc, ${queueOrder()}
         limit (select count(*) from self) + (select count(*) from seen where is_warm) for no key update of ${llmTasks} skip locked
       ) as found
