@@ -24,7 +24,11 @@ const PAGES: [
 ][] = [
   ["", { en: "Now", uk: "Зараз" }, ["claude-team", "gpu-h100", "vps-old", "planner"]],
   ["/tasks", { en: "Tasks", uk: "Завдання" }, ["researcher", "3 of 5 compared", "seedling-site"]],
-  [`/tasks/${tasks.completed}`, "writer", ["The beds by the", "claude-sonnet-4-5", "task_completed"]],
+  [
+    `/tasks/${tasks.completed}`,
+    "writer",
+    ["The beds by the", "claude-sonnet-4-5", { en: "Result handed in", uk: "Результат здано" }],
+  ],
   [
     `/tasks/${tasks.stuck}`,
     "painter",
@@ -35,7 +39,17 @@ const PAGES: [
   ["/workers", { en: "Workers", uk: "Виконавці" }, ["rpi-garden", "The battery is replaced", "arm64"]],
   ["/accounts/claude-team", "claude-team", ["workstation", "100%", "UTC"]],
   ["/accounts", { en: "Accounts and usage", uk: "Акаунти та використання" }, ["claude-olena", "claude-team", "UTC"]],
-  ["/audit", { en: "Audit", uk: "Журнал" }, ["task_created", "worker_drained", "laptop-anna"]],
+  [
+    "/audit",
+    { en: "Audit", uk: "Журнал" },
+    [
+      { en: "Task created", uk: "Завдання створено" },
+      { en: "Task for agent writer", uk: "Агент writer" },
+      { en: "Status: success", uk: "Успіх, тривалість" },
+      { en: "gets no new work for 90 min", uk: "не отримує завдань 90 хв" },
+      "laptop-anna",
+    ],
+  ],
   ["/membridge", "Membridge", ["garden-seedling", "aeeafec3a5b5710f"]],
   ["/settings", { en: "Settings", uk: "Налаштування" }, ["dashboard", "garden-seedling"]],
 ];

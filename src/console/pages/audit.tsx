@@ -1,6 +1,7 @@
 /** Who did what: the audit log, newest first, with a filter in the address. */
 import { useState } from "preact/hooks";
 import type { AuditEntry } from "../../client/index.ts";
+import { actionText, detailText } from "../parts/audit-words.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
 import { At } from "../parts/time.tsx";
@@ -47,7 +48,6 @@ export default function Audit() {
   return (
     <main class="page">
       <h1 tabIndex={-1}>{words.title}</h1>
-      <p class="soft">{words.inItsWords}</p>
       <form class="form-row" onSubmit={search} key={of}>
         {FIELDS.map((field, n) => (
           <label class="field" key={field}>
@@ -90,7 +90,9 @@ function Entries({ entries }: { entries: AuditEntry[] }) {
                 <At at={timestamp} />
               </td>
               <td>
-                <a href={addressOf("audit", undefined, { action })}>{action}</a>
+                <a href={addressOf("audit", undefined, { action })} title={action}>
+                  {actionText(action)}
+                </a>
               </td>
               <td>{actor}</td>
               <td class="mono">
@@ -100,7 +102,7 @@ function Entries({ entries }: { entries: AuditEntry[] }) {
                   <span title={entity_id}>{entity_id.replace(UUID, "$1")}</span>
                 )}
               </td>
-              <td>{detail}</td>
+              <td>{detailText(detail)}</td>
             </tr>
           ))}
         </tbody>

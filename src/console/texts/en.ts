@@ -1,5 +1,6 @@
 /** The texts in English. Each part is of a page, or of what all pages share. */
 import { accounts } from "./en/accounts.ts";
+import { actions } from "./en/actions.ts";
 import { audit } from "./en/audit.ts";
 import { causes } from "./en/causes.ts";
 import { common } from "./en/common.ts";
@@ -15,6 +16,7 @@ import { workers } from "./en/workers.ts";
 
 export const en = {
   accounts,
+  actions,
   audit,
   causes,
   common,

@@ -1,6 +1,7 @@
 /** The texts in Ukrainian. */
 import type { Texts } from "./shape.ts";
 import { accounts } from "./uk/accounts.ts";
+import { actions } from "./uk/actions.ts";
 import { audit } from "./uk/audit.ts";
 import { causes } from "./uk/causes.ts";
 import { common } from "./uk/common.ts";
@@ -16,6 +17,7 @@ import { workers } from "./uk/workers.ts";
 
 export const uk: Texts = {
   accounts,
+  actions,
   audit,
   causes,
   common,

@@ -1,5 +1,6 @@
 /** Everything that happened to the task, as it was written down. */
 import type { AuditEntry } from "../../../client/index.ts";
+import { actionText, detailText } from "../../parts/audit-words.ts";
 import { At } from "../../parts/time.tsx";
 import { texts } from "../../texts.ts";
 
@@ -14,9 +15,9 @@ export function History({ entries }: { entries: AuditEntry[] }) {
               <At at={timestamp} />
             </span>
             <span>
-              <code>{action}</code> <span class="soft">{actor}</span>
+              <b title={action}>{actionText(action)}</b> <span class="soft">{actor}</span>
               <br />
-              {detail}
+              {detailText(detail)}
             </span>
           </li>
         ))}
