@@ -12,9 +12,14 @@ export const OFFLINE_AFTER_MS = 60_000;
 /** A sign of life that comes so soon after the last one is not written: the calls of a worker with many tasks would wait for its row. */
 const WRITTEN_EVERY_MS = 1_000;
 
+/** True in SQL for a worker that becomes online with its next sign of life. */
+export const isLost = sql`(${workers.status} in ('offline', 'unknown'))`;
 /** True in SQL for a worker whose last sign of life is not quite new, so that the next one is worth writing. */
-export const isQuiet = sql`(${workers.status} in ('offline', 'unknown')
+export const isQuiet = sql`(${isLost}
   or coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
+
+/** For an UPDATE of the worker's row by its own call: the time of its last sign of life. What makes a worker online is written by itself. */
+export const signOfLife = sql`last_heartbeat = case when ${isLost} then ${workers.last_heartbeat} else ${nowMs} end`;
 
 type Values = { workerId: string; evidence: string; entryId: string };
 const given = (name: keyof Values) => sql`${sql.placeholder(name)}::text`;

@@ -17,7 +17,7 @@ import {
   ofTaskRow,
   takesNewWork,
 } from "../fleet/matching.ts";
-import { isQuiet } from "../fleet/signs-of-life.ts";
+import { isLost, signOfLife } from "../fleet/signs-of-life.ts";
 import { CLAIM_BYTES, LOOKED_AT, SPARE, warmContext } from "./claim-statement.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
@@ -65,7 +65,7 @@ export const CLAIMS = statementForSeveral<ClaimedOne, ClaimOfOne>(
   "claim_set",
   { worker_id: "text", wanted_seconds: "integer", new_lease: "uuid", entry_id: "uuid", actor: "text" },
   sql`self as materialized (
-      select request.*, row_number() over (order by ordinal) as n, ${workers.id}, labels, ${isQuiet} as quiet, ${warmContext} as warm, ${freeRoom} as room
+      select request.*, row_number() over (order by ordinal) as n, ${workers.id}, labels, ${isLost} as quiet, ${warmContext} as warm, ${freeRoom} as room
       from (select distinct on (worker_id) * from request order by worker_id, ordinal) as request join ${workers} on ${workers.id} = request.worker_id
       where not ${isPaced} and ${freeRoom} > 0
     ), ${labelSetsWithin(sql`(select ${allLabels} from self left join lateral jsonb_array_elements_text(labels) as label on true having count(*) > 0)`)},
@@ -113,7 +113,7 @@ export const CLAIMS = statementForSeveral<ClaimedOne, ClaimOfOne>(
       select ${workers.id} from ${workers} where ${workers.id} in (select worker_id from given where total <= ${CLAIM_BYTES} or total = bytes)
       order by ${workers.id} for no key update skip locked
     ), worker as (
-      update ${workers} set served_context = given.context_id, served_at = ${nowMs}
+      update ${workers} set served_context = given.context_id, served_at = ${nowMs}, ${signOfLife}
       from given join locked on locked.id = given.worker_id
       where ${workers.id} = given.worker_id and ${takesNewWork} and not ${isPaced}
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room

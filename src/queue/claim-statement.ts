@@ -9,7 +9,7 @@ import { llmTasks } from "../db/task-tables.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
 import { isDrained, labelKey, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork } from "../fleet/matching.ts";
-import { isQuiet } from "../fleet/signs-of-life.ts";
+import { isLost, isQuiet, signOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
 import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
@@ -98,6 +98,7 @@ export interface Claimed {
   resting: boolean;
   rest: Rest | null;
   rest_seconds: number | null;
+  /** The worker's sign of life is still to be written. */
   quiet: boolean;
   /** The search ended at tasks of held keys, and found nothing to take before them. */
   is_cut_off: boolean;
@@ -122,7 +123,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
   statement<Claimed, Values>(
     name,
     sql`with recursive self as materialized (
-      select ${workers}.*, ${isDrained} as drained, ${isQuiet} as quiet, ${currentRest} as current_rest,
+      select ${workers}.*, ${isDrained} as drained, ${isLost} as lost, ${isQuiet} as quiet, ${currentRest} as current_rest,
         ${isResting} as resting, ${restSeconds} as rest_seconds, ${warmContext} as warm,
         least(${given("maxTasks")}::int, ${freeRoom}) as room
       from ${workers} where ${workers.id} = ${given("workerId")}
@@ -149,7 +150,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
       where ${takesKey(sql`concurrency_key`)}
       window place as (order by ${order})
     ), worker as (
-      update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}
+      update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}, ${signOfLife}
       from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and ${takesNewWork} and ${isAccountFree}
       returning ${workers.id}, ${workers.served_at} as now,
         least(${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)}, case when ${isPaced} then 1 end) as room
@@ -159,7 +160,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
         and (rank = 1 or total <= ${CLAIM_BYTES})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
-    select drained, drain, resting, current_rest as rest, rest_seconds, quiet, labels::text, room, ${cutOffAt} is not null and not exists (select from ranked) as is_cut_off, (select count(*)::int from seen) as seen,
+    select drained, drain, resting, current_rest as rest, rest_seconds, lost or (quiet and not exists (select from picked)) as quiet, labels::text, room, ${cutOffAt} is not null and not exists (select from ranked) as is_cut_off, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (
       select coalesce(json_agg(json_build_object('task', leased_tasks, 'lease', new_leases) order by ranked.rank), '[]')
       from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id

@@ -89,13 +89,12 @@ describe("claims at the same moment", () => {
     expect(await commits()).toBe(2);
     await query("delete from llm_tasks where id = any($1)", [ids]);
     await aWorker(db, { name: "one", capabilities: { max_concurrency: 5 } });
-    const more = await tasks(9);
-    expect((await claimAll(Array(8).fill("one"))).toSorted()).toEqual([
-      ...more.slice(0, 5),
-      undefined,
-      undefined,
-      undefined,
-    ]);
+    await tasks(9);
+    // Claims that meet tasks which others are just taking may get none of them. No worker gets more than it has room for.
+    const got = await claimAll(Array(8).fill("one"));
+    for (let more = 0; more < 5; more++) got.push(await claim("one"));
+    const taken = got.filter((each) => each !== undefined);
+    expect([taken.length, new Set(taken).size]).toEqual([5, 5]);
   });
 
   it("are one at a time for an account that is paced, over all of its workers", async () => {
