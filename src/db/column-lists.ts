@@ -16,7 +16,7 @@ export function pickColumns<Rows extends Table, Name extends keyof Rows["_"]["co
   return Object.fromEntries(names.map((name) => [name, columns[name]])) as Pick<Rows["_"]["columns"], Name>;
 }
 
-const FIELD_TYPES = ["uuid", "text", "integer", "bigint", "boolean", "jsonb"] as const;
+const FIELD_TYPES = ["uuid", "uuid[]", "text", "integer", "bigint", "boolean", "jsonb"] as const;
 /** The types in SQL that fields of a statement's requests may have. */
 export type FieldType = (typeof FIELD_TYPES)[number];
 

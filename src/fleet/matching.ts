@@ -80,6 +80,24 @@ export function mayClaim(ofTask: OfTask, ofWorker: OfWorker): SQL {
     and ${ofTask("elsewhere_until")} > ${nowMs}) is not true)`;
 }
 
+/**
+ * The columns of a task that `mayClaim` and `mayTake` ask for. What a statement keeps of tasks for a later choice must have them, and of two tasks
+ * with the same in all of them a worker may have both or neither.
+ */
+export const ruleColumns: SQL = sql.join(
+  namedBy((ofTask) => mayClaim(ofTask, ofWorkerRow)).map((column) => sql.identifier(column)),
+  sql`, `,
+);
+
+function namedBy(rule: (ofTask: OfTask) => SQL): (keyof TaskRow)[] {
+  const named = new Set<keyof TaskRow>();
+  rule((column) => {
+    named.add(column);
+    return llmTasks[column];
+  });
+  return [...named];
+}
+
 /** The reasons why the worker may not take the task, as an array in JSON; empty when it may. */
 export function refusalsOf(ofTask: OfTask, ofWorker: OfWorker = ofWorkerRow): SQL<Reason[]> {
   const refusals = RULE.map(({ allows, refusal, cause }) => {

@@ -1,6 +1,5 @@
 /** The statement for several claims at once, which ask for one task each, of any agent. */
 import { sql } from "drizzle-orm";
-import type { LeasedTask } from "../contract/record-types.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
@@ -15,57 +14,52 @@ import {
   type OfTask,
   type OfWorker,
   ofTaskRow,
+  ruleColumns,
   takesNewWork,
 } from "../fleet/matching.ts";
 import { isLost, signOfLife } from "../fleet/signs-of-life.ts";
-import { CLAIM_BYTES, LOOKED_AT, SPARE, warmContext } from "./claim-statement.ts";
+import { CLAIM_BYTES, type Given, LOOKED_AT, SPARE, warmContext } from "./claim-statement.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { oldestOf, orderColumns, queueOrder, turn } from "./queue-order.ts";
+import { isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 import { isDue, taskBytes } from "./tasks.ts";
 
 export type ClaimOfOne = {
   worker_id: string;
   wanted_seconds: number | null;
-  new_lease: string;
-  entry_id: string;
+  /** One of each. */
+  lease_ids: string[];
+  entry_ids: string[];
   actor: string;
 };
 
-export interface ClaimedOne {
-  leased: LeasedTask;
-  /** How long the task was due. */
-  waited_ms: number;
-  quiet: boolean;
-  labels: string;
-  room: number;
-}
-
-/** How many tasks of a worker's warm context are looked at. Workers whose contexts are the same may take them from each other. */
-const WARM_LOOKED_AT = sql.raw("8");
+/** The first tasks of a warm context that are looked at for its workers, as for a single claim. */
+const WARM_LOOKED_AT = sql.raw("200");
 const window = sql`(select count(*) + ${sql.raw(String(SPARE))} from self)`;
 const lookedAt = sql`(select count(*) + ${sql.raw(String(SPARE + LOOKED_AT))} from self)`;
-/** What a task's place depends on, and beside its context whether a worker may have it: of tasks with the same key and the same of these, the first will do. */
-const columns = sql`${orderColumns}, requires, tried_by, allow_fallback`;
-const cutOffAt = sql`(select min(cut_off_at) from oldest)`;
+/** What a task's place depends on, and whether a worker may have it. */
+const columns = sql`${orderColumns}, ${ruleColumns}`;
 const ofSelf: OfWorker = (column) => sql`self.${sql.identifier(column)}`;
 const ofPool: OfTask = (column) => sql`pool.${sql.identifier(column)}`;
 const allLabels = sql`coalesce(jsonb_agg(distinct label) filter (where label is not null), '[]')`;
 
 /**
- * Claims of several workers. Each gets what it would get after those before it. A claim has no row where none of as many tasks as were asked for
- * suits it, or where it is a worker's second one: it is made again alone, after the others, which also gives the reason where there is nothing.
+ * Claims of several workers. Each gets what it would get after those before it. A claim has no row where none of the first tasks suits it, as many
+ * as there are claims, or where it is a worker's second one: it is made again alone, after the others, which also gives the reason where there
+ * is nothing.
  *
- * `self` are the workers that have room, in the order of the claims, and `oldest` and `same` what they may take, as in the statement of one claim.
- * `pool` locks as many of the oldest tasks as were asked for, beside those of the warm contexts, and passes over what others have locked. `chosen` gives
- * each claim the first task of the pool, in the queue's order for its worker, that was not given before. `locked` and `worker` lock the workers' rows
- * after the tasks and in the order of their names. `picked` are the tasks that their workers still have room for.
+ * `self` are the workers that have room and whose account is not paced, in the order of the claims. `oldest` are the oldest due tasks that any of them
+ * may take, of each set of labels, and `same` those of their warm contexts. `seen` leaves out tasks that have the key of an earlier one and are for the
+ * same workers, and what stands behind tasks that may be missing. `pool` locks as many of the oldest as there are claims, beside those of the warm
+ * contexts, and passes over what others have locked. `chosen` gives each claim the first task of the pool, in the queue's order for its worker, that was
+ * not given before. `locked` and `worker` lock the workers' rows after the tasks and in the order of their names. `picked` are the tasks that their
+ * workers still have room for.
  */
-export const CLAIMS = statementForSeveral<ClaimedOne, ClaimOfOne>(
+export const CLAIMS = statementForSeveral<Given, ClaimOfOne>(
   "claim_set",
-  { worker_id: "text", wanted_seconds: "integer", new_lease: "uuid", entry_id: "uuid", actor: "text" },
+  { worker_id: "text", wanted_seconds: "integer", lease_ids: "uuid[]", entry_ids: "uuid[]", actor: "text" },
   sql`self as materialized (
-      select request.*, row_number() over (order by ordinal) as n, ${workers.id}, labels, ${isLost} as quiet, ${warmContext} as warm, ${freeRoom} as room
+      select request.*, row_number() over (order by ordinal) as n, ${workers}.*, ${isLost} as quiet, ${warmContext} as warm, ${freeRoom} as room
       from (select distinct on (worker_id) * from request order by worker_id, ordinal) as request join ${workers} on ${workers.id} = request.worker_id
       where not ${isPaced} and ${freeRoom} > 0
     ), ${labelSetsWithin(sql`(select ${allLabels} from self left join lateral jsonb_array_elements_text(labels) as label on true having count(*) > 0)`)},
@@ -74,24 +68,26 @@ export const CLAIMS = statementForSeveral<ClaimedOne, ClaimOfOne>(
         ${oldestOf(columns, { labelSet: sql`sets.key`, condition: mayBeTakenByOneOf(sql`self`, ofTaskRow), limit: window, lookedAt })}
       ) as oldest
     ), same as (
-      select same.* from self cross join lateral (
+      select same.* from (select distinct warm from self) as warm cross join lateral (
         select ${columns} from (
-          select * from ${llmTasks} where status = 'queued' and context_id = self.warm order by ${queueOrder()} limit ${WARM_LOOKED_AT}
-        ) as ${llmTasks} where ${isDue} and ${isKeyFree} and ${mayClaim(ofTaskRow, ofSelf)}
+          select * from ${llmTasks} where status = 'queued' and context_id = warm.warm order by ${queueOrder()} limit (select ${WARM_LOOKED_AT} from self limit 1)
+        ) as ${llmTasks}
+        where ${isDue} and ${isKeyFree} and exists (select from self where self.warm = warm.warm and ${mayClaim(ofTaskRow, ofSelf)})
+        order by ${queueOrder()} limit (select count(*) from self)
       ) as same
       where exists (select from oldest)
     ), seen as materialized (
       select id as task_id, is_warm from (
-        select *, row_number() over (partition by coalesce(concurrency_key, id::text), requires, tried_by, allow_fallback, case when is_warm then context_id end
+        select *, row_number() over (partition by coalesce(concurrency_key, id::text), ${ruleColumns}, case when is_warm then context_id end
             order by ${queueOrder()}) as nth_of_kind
         from (
           select *, context_id = any(array(select warm from self)) is true as is_warm from (select ${columns} from oldest union select * from same) as found
         ) as found
       ) as found
-      where nth_of_kind = 1 and coalesce(${turn} < ${cutOffAt}, ${cutOffAt} is null)
+      where nth_of_kind = 1 and ${isBeforeCutOff(sql`oldest`)}
     ), pool as materialized (
       select * from (
-        select ${columns}, elsewhere_until, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks} join seen on ${llmTasks.id} = seen.task_id
+        select ${columns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks} join seen on ${llmTasks.id} = seen.task_id
         where status = 'queued' and ${isDue} order by is_warm desc, ${queueOrder()}
         limit (select count(*) from self) + (select count(*) from seen where is_warm) for no key update of ${llmTasks} skip locked
       ) as found
@@ -118,12 +114,12 @@ export const CLAIMS = statementForSeveral<ClaimedOne, ClaimOfOne>(
       where ${workers.id} = given.worker_id and ${takesNewWork} and not ${isPaced}
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room
     ), picked as (
-      select ordinal, task_id, worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`wanted_seconds`)}, new_lease as lease_id, entry_id, actor,
+      select ordinal, task_id, worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`wanted_seconds`)}, lease_ids[1] as lease_id, entry_ids[1] as entry_id, actor,
         quiet, labels, given.room
       from given join worker on worker.id = given.worker_id
       where worker.room > 0
     ), ${newLeaseCtes(sql`actor`, "with rows")}
-    select ordinal, json_build_object('task', leased_tasks, 'lease', new_leases) as leased, picked.now - takeable_from as waited_ms, quiet,
-      picked.labels::text as labels, room
+    select ordinal, json_build_array(json_build_object('task', leased_tasks, 'lease', new_leases)) as leased,
+      json_build_array(picked.now - takeable_from) as waited_ms, quiet, picked.labels::text as labels, room
     from picked join new_leases on new_leases.task_id = picked.task_id join leased_tasks on leased_tasks.id = picked.task_id`,
 );

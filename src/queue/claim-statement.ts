@@ -13,7 +13,7 @@ import { isLost, isQuiet, signOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
 import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { ANY_TURN, oldestOf, orderColumns, queueOrder, turn } from "./queue-order.ts";
+import { ANY_TURN, isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 import { isDue, taskBytes } from "./tasks.ts";
 
 /** How long the CLI session of a worker's last context is taken to be warm. */
@@ -86,38 +86,43 @@ const ofFreeKeys = sql`select oldest.* from self cross join sets cross join late
         ) as first
         where known.name not in (${heldKeys})
         -- With more keys than that, one row says that the search was cut off.
-        union all (select null, null, null, null, null, ${ANY_TURN} from known offset ${MOST_KEYS})
+        union all (select ${orderColumns}, ${ANY_TURN} from (select (null::llm_tasks).*) as none cross join known offset ${MOST_KEYS})
       ) as oldest`;
 
-export interface Claimed {
+/** What a worker got, and what is known of it. */
+export interface Given {
   leased: LeasedTask[];
   /** How long each of these was due; null where there are none. */
   waited_ms: number[] | null;
-  drained: boolean;
-  drain: Drain | null;
-  resting: boolean;
-  rest: Rest | null;
-  rest_seconds: number | null;
   /** The worker's sign of life is still to be written. */
   quiet: boolean;
-  /** The search ended at tasks of held keys, and found nothing to take before them. */
-  is_cut_off: boolean;
-  /** How many tasks were looked at, and how many of these could be locked. */
-  seen: number;
-  locked: number;
   /** The worker's labels, as the text of a JSON array. */
   labels: string;
   room: number;
 }
 
-/** From this turn on, tasks may be missing in `oldest`; null: none is. */
-const cutOffAt = sql`(select min(cut_off_at) from oldest)`;
+/** A claim's answer, which may be that there is nothing, and why. */
+export interface Claimed extends Given {
+  drained: boolean;
+  drain: Drain | null;
+  resting: boolean;
+  rest: Rest | null;
+  rest_seconds: number | null;
+  /** The search ended at tasks of held keys, and found nothing to take before them. */
+  is_cut_off: boolean;
+  /** How many tasks were looked at, and how many of these could be locked. */
+  seen: number;
+  locked: number;
+}
+
+const isCutOff = sql`exists (select from oldest where cut_off_at is not null)`;
 
 /**
  * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
- * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one, as far as none before them may be missing. `ranked` locks as
- * many of them as the worker has room for, in the queue's order, and passes over those that others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md,
- * invariant 4), and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it gets.
+ * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one, as far as
+ * none before them may be missing. `ranked` locks as many of them as the worker has room for, in the queue's order, and passes over those that
+ * others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md, invariant 4), and counts its leases
+ * again; its new warm context is that of the first task. `picked` are the tasks that it gets.
  */
 const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
   statement<Claimed, Values>(
@@ -140,7 +145,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
         select *, row_number() over (partition by coalesce(concurrency_key, id::text) order by ${order}) as nth_of_key
         from (select ${orderColumns} from oldest union select * from same) as either
       ) as either
-      where nth_of_key = 1 and coalesce(${turn} < ${cutOffAt}, ${cutOffAt} is null) order by ${order} limit ${window}
+      where nth_of_key = 1 and ${isBeforeCutOff(sql`oldest`)} order by ${order} limit ${window}
     ), ranked as materialized (
       select *, row_number() over place as rank, sum(bytes) over place as total from (
         select ${orderColumns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks}
@@ -160,7 +165,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
         and (rank = 1 or total <= ${CLAIM_BYTES})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
-    select drained, drain, resting, current_rest as rest, rest_seconds, lost or (quiet and not exists (select from picked)) as quiet, labels::text, room, ${cutOffAt} is not null and not exists (select from ranked) as is_cut_off, (select count(*)::int from seen) as seen,
+    select drained, drain, resting, current_rest as rest, rest_seconds, lost or (quiet and not exists (select from picked)) as quiet, labels::text, room, ${isCutOff} and not exists (select from ranked) as is_cut_off, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (
       select coalesce(json_agg(json_build_object('task', leased_tasks, 'lease', new_leases) order by ranked.rank), '[]')
       from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id

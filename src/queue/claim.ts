@@ -11,7 +11,7 @@ import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { Resting } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { runAfterCommit } from "./after-commit.ts";
-import { CLAIMS, type ClaimedOne, type ClaimOfOne } from "./claim-set.ts";
+import { CLAIMS, type ClaimOfOne } from "./claim-set.ts";
 import {
   CLAIM,
   CLAIM_OF_AGENTS,
@@ -24,7 +24,7 @@ import {
 import { withContinuations } from "./continuation.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 
-/** When others have locked all of them, the next try looks at so many times more. */
+/** When others have locked all tasks that a claim looked at, the next try looks at so many times more. */
 const WIDER = 10;
 const WIDEST = SPARE * WIDER ** 3;
 
@@ -84,6 +84,9 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
 /** A claim of one task, of any agent, travels with others. */
 const isForAnyOne = ({ maxTasks, slugs, spare }: ClaimValues) => maxTasks === 1 && slugs === null && spare === SPARE;
 
+/** A worker that got a task from a set was free to have it. */
+const FREE = { drained: false, drain: null, resting: false, rest: null, rest_seconds: null } as const;
+
 /** Claims of one task. A set gives tasks to those for whom this is simple; a claim that it gives none to is made again alone. */
 const claims = batcher<Claimed, ClaimValues>(
   {
@@ -91,40 +94,24 @@ const claims = batcher<Claimed, ClaimValues>(
     async together(db, requests) {
       const [first] = requests;
       if (requests.length === 1 && first) return [await takeFirst(db, first)];
-      const rows = await CLAIMS(db, requests.map(toClaimOfOne));
-      return rows.map((row) => row && toClaimed(row));
+      const rows = await CLAIMS(db, requests.map(claimOfOne));
+      return rows.map((row) => row && { ...row, ...FREE, is_cut_off: false, seen: 1, locked: 1 });
     },
   },
   () => 0,
 );
 
-const toClaimOfOne = ({ workerId, ttlSeconds, leaseIds, entryIds, actor }: ClaimValues): ClaimOfOne => ({
+const claimOfOne = ({ workerId, ttlSeconds, leaseIds, entryIds, actor }: ClaimValues): ClaimOfOne => ({
   worker_id: workerId,
   wanted_seconds: ttlSeconds,
-  new_lease: leaseIds[0] ?? "",
-  entry_id: entryIds[0] ?? "",
+  lease_ids: leaseIds,
+  entry_ids: entryIds,
   actor,
-});
-
-const toClaimed = ({ leased, waited_ms, quiet, labels, room }: ClaimedOne): Claimed => ({
-  leased: [leased],
-  waited_ms: [waited_ms],
-  drained: false,
-  drain: null,
-  resting: false,
-  rest: null,
-  rest_seconds: null,
-  quiet,
-  is_cut_off: false,
-  seen: 1,
-  locked: 1,
-  labels,
-  room,
 });
 
 /**
  * Takes what comes first, usually in one statement. Where tasks of held keys stand before all others, a second one looks key by key; with more than 1,000
- * keys, a third looks at everything. With `agent_slugs`, the second already looks at everything.
+ * keys in a set of labels, a third looks at everything. With `agent_slugs`, the second already looks at everything.
  */
 async function takeFirst(db: Db, values: ClaimValues): Promise<Claimed> {
   const take = (lookedAt: number | null) =>

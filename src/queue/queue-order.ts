@@ -6,11 +6,11 @@ import { labelKey } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 
 /** Tasks of the worker's warm context count as so much older than they are, so that other tasks are held back by this time at most. */
-const HEAD_START_MS = 30_000;
+const WARM_HEAD_START_MS = 30_000;
 
 /** The columns of a queued task that its place in the queue and its turn depend on. */
 export const orderColumns = sql`id, context_id, created_at, priority, concurrency_key`;
-export const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
+const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
 /** In SQL, a turn before that of every task. */
 export const ANY_TURN = sql.raw(`(${Number.MIN_SAFE_INTEGER})::bigint`);
 
@@ -20,12 +20,21 @@ export const ANY_TURN = sql.raw(`(${Number.MIN_SAFE_INTEGER})::bigint`);
  */
 export function queueOrder(warm?: SQL): SQL {
   const headStart = warm
-    ? sql` - case when context_id = ${warm} then ${sql.raw(String(HEAD_START_MS))} else 0 end`
+    ? sql` - case when context_id = ${warm} then ${sql.raw(String(WARM_HEAD_START_MS))} else 0 end`
     : sql``;
   return sql`${turn}${headStart}, id`;
 }
 
 const due = dueOf(llmTasks);
+
+/**
+ * True in SQL for a row in front of which no row is missing in `found`, a CTE with the rows of `oldestOf` with `lookedAt`. The row has
+ * `orderColumns`.
+ */
+export function isBeforeCutOff(found: SQL): SQL {
+  const cutOffAt = sql`(select min(cut_off_at) from ${found})`;
+  return sql`coalesce(${turn} < ${cutOffAt}, ${cutOffAt} is null)`;
+}
 
 /** Which of a set of labels' due tasks are wanted. */
 interface Wanted {

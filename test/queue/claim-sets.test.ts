@@ -38,6 +38,7 @@ const someTasks = fc.array(
     concurrency_key: fc.constantFrom(null, null, "x", "y"),
     tried_by: fc.constantFrom(null, null, "w0", "w1"),
     allow_fallback: fc.boolean(),
+    elsewhere_until: fc.constantFrom(1, 9e12),
     due: fc.constantFrom(null, null, "past", "future"),
   }),
   { maxLength: 8 },
@@ -53,11 +54,19 @@ describe("claims at the same moment", () => {
         for (const [n, { labels, slots }] of fleet.entries())
           await aWorker(db, { name: `w${n}`, capabilities: { labels, max_concurrency: slots } });
         // A set locks as many tasks as it has claims. With more of them, a worker that may have none of the first is asked after the others.
-        for (const { tried_by, allow_fallback, due, concurrency_key, ...fields } of wanted.slice(1 - claims.length)) {
+        for (const { tried_by, allow_fallback, elsewhere_until, due, concurrency_key, ...fields } of wanted.slice(
+          1 - claims.length,
+        )) {
           const { id } = await aTask(db, { ...fields, ...(concurrency_key && { concurrency_key }) });
           const dueAt = due === null ? null : due === "past" ? 1_000 : 9e12;
-          const set = "tried_by = $2, elsewhere_until = 9e12, allow_fallback = $3, not_before = $4";
-          await query(`update llm_tasks set ${set} where id = $1`, [id, tried_by, allow_fallback, dueAt]);
+          const set = "tried_by = $2, allow_fallback = $3, not_before = $4, elsewhere_until = $5";
+          await query(`update llm_tasks set ${set} where id = $1`, [
+            id,
+            tried_by,
+            allow_fallback,
+            dueAt,
+            elsewhere_until,
+          ]);
         }
         const reset = async () => {
           await query("update llm_tasks set status = 'queued', lease_id = null, worker_id = null, attempts = 0");
@@ -95,6 +104,15 @@ describe("claims at the same moment", () => {
     for (let more = 0; more < 5; more++) got.push(await claim("one"));
     const taken = got.filter((each) => each !== undefined);
     expect([taken.length, new Set(taken).size]).toEqual([5, 5]);
+  });
+
+  it("give each of many workers with one warm context a task of it", async () => {
+    const names = Array.from({ length: 13 }, (_, n) => `w${n}`);
+    for (const name of names) await aWorker(db, { name });
+    await tasks(40, { context_id: "cold" });
+    const warm = await tasks(14, { context_id: "warm" });
+    await query("update workers set served_context = 'warm', served_at = $1", [Date.now()]);
+    expect(await claimAll(names)).toEqual(warm.slice(0, 13));
   });
 
   it("are one at a time for an account that is paced, over all of its workers", async () => {
