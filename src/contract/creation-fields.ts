@@ -72,8 +72,8 @@ const keyField = optional(idempotencyKey).describe(
 export const creationKey = z.object({ idempotency_key: keyField });
 
 /**
- * The fields of a creation that are stored in the task's column of the same name. A field of a task that a client may send is named here,
- * and nowhere else.
+ * The fields of a creation that are stored in the task's column of the same name. What a client may send of a task is declared here alone; the
+ * column and the record have it too.
  */
 const columns = {
   context_id: text(512)

@@ -36,7 +36,7 @@ interface Waiting<Row, Request> {
   reject(error: unknown): void;
 }
 
-/** What becomes of a request: at once, or when it has been sent again alone. */
+/** A request's row: now, or when it has been sent again alone. */
 type Verdict<Row> = Row | Promise<Row | undefined>;
 
 /** The requests for one database, or inside one transaction. */

@@ -4,13 +4,13 @@ import type { SQL } from "drizzle-orm";
 import { sql } from "drizzle-orm";
 import type { AnyPgColumn } from "drizzle-orm/pg-core";
 
-/** The set of labels as an array of their hashes, sorted, by which an index finds the sets within a worker's labels (queue/queue-order.ts). */
+/** The set of labels as an array of their hashes, sorted, by which an index finds the sets within a worker's labels (`labelSetsWithin`, fleet/matching.ts). */
 export const labelKeyOf = (labels: AnyPgColumn) => sql<string[]>`bloom_runtime.label_key(${labels})`;
 /** How many milliseconds of age a task gains with each step of its priority. */
-const HEAD_START_MS = 60_000;
+const MS_PER_PRIORITY = 60_000;
 /** The order in which tasks are handed out, the lowest first: when the task was created, less a minute for each step of its priority. */
 export const turnOf = (task: Record<"created_at" | "priority", AnyPgColumn | SQL>) =>
-  sql<number>`(${task.created_at} - ${task.priority} * ${sql.raw(String(HEAD_START_MS))}::bigint)`;
+  sql<number>`(${task.created_at} - ${task.priority} * ${sql.raw(String(MS_PER_PRIORITY))}::bigint)`;
 /** The concurrency key; without one the empty text, which no key is. The planner knows no order behind "concurrency_key is null". */
 export const keyNameOf = (task: Record<"concurrency_key", AnyPgColumn>) =>
   sql<string>`coalesce(${task.concurrency_key}, '')`;

@@ -95,8 +95,8 @@ const ENTER = statement<
 );
 
 /**
- * The position from which on nothing was told yet, and whether everything behind `after` is still there. It is not when the entries up to there were
- * removed, since later ones may have gone with them, or when the position is of another timeline or database.
+ * The position from which on nothing was told yet, and whether everything behind `after` is still there. `isKnown` is false where the entries up to
+ * `after` were removed, since later ones may have gone with them, and where `after` is of another timeline or database.
  */
 export async function enterEvents(
   db: Db,

@@ -11,7 +11,7 @@ import type { TaskRow } from "../db/row-types.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
 import { takesCalls } from "./refusing-agents.ts";
-import { isResting } from "./worker-rest.ts";
+import { isInForce, isResting } from "./worker-rest.ts";
 
 /** A column of the task, or of the worker, as SQL: each statement has them in a place of its own. */
 export type OfTask = (column: keyof TaskRow) => SQLWrapper;
@@ -124,8 +124,7 @@ export function mayBeTakenByOneOf(able: SQL, ofTask: OfTask): SQL {
 }
 
 /** True in SQL for a worker that an operator has drained. An expired drain counts as no drain. */
-export const isDrained = sql`(${workers.drain} is not null
-  and coalesce((${workers.drain} ->> 'until')::bigint > ${nowMs}, true))`;
+export const isDrained = isInForce(workers.drain);
 
 /** True in SQL for a worker that may get new work at all, whoever asks: it is neither drained nor resting. */
 export const takesNewWork = sql`(not ${isDrained} and not ${isResting})`;

@@ -9,8 +9,8 @@ import type { Rest } from "../db/json-types.ts";
 import { Refusal } from "../errors.ts";
 import { timeText } from "../time-text.ts";
 
-/** True for a rest whose end has not passed. */
-const isInForce = (rest: Column) =>
+/** True for a rest, or a drain, whose end has not passed. */
+export const isInForce = (rest: Column) =>
   sql`(${rest} is not null and coalesce((${rest} ->> 'until')::bigint > ${nowMs}, true))`;
 const isOwnRest = isInForce(workers.rest);
 const isAccountRest = isInForce(workers.account_rest);

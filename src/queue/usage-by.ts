@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { UsageSum } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { monthlyUsageSums, USAGE_FIGURES, type UsageDimension, usageSums, usageTotals } from "../db/usage-tables.ts";
+import { monthlyUsageSums, type UsageDimension, usageSums, usageTotals } from "../db/usage-tables.ts";
 import { listed } from "./record-usage.ts";
 import { spread, summed } from "./usage-sums.ts";
 
@@ -22,10 +22,10 @@ function daysOf({ since, until }: Range): number {
 }
 
 /**
- * The CTEs `bounds`, the time from `since` to before `until` and the months that are read from `first` to before `after`, and `edges`, the days that
- * are read beside them: those that the months lack, and with the sign -1 those that they have too many. The month at either
+ * The CTEs `said`, the range as dates, `bounds`, the time from `since` to before `until` and the months that are read from `first` to before `after`, and
+ * `edges`, the days that are read beside them: those that the months lack, and with the sign -1 those that they have too many. The month at either
  * end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of 1,000 keys takes about a
- * millisecond.
+ * millisecond. `isByDays`: no month is read.
  */
 function bounds(isByDays: boolean, { since = "-infinity", until = "infinity" }: Range): SQL {
   const monthOf = (day: string) => `date_trunc('month', ${day}::timestamp)::date`;
@@ -46,76 +46,94 @@ function bounds(isByDays: boolean, { since = "-infinity", until = "infinity" }: 
     )`;
 }
 
-/**
- * Of all time or of a range of so many days, only the keys with the largest sums of all time are looked at first: so many for each that is wanted.
- * They mostly lead to the answer there; of a shorter range they often do not, and all its keys take less time.
- */
+/** Of a range of more days, the keys with the largest sums of all time are looked at first; of a shorter one, all its keys take less time. */
 const LONG_DAYS = 45;
+/** How many keys are looked at first for each that is wanted, where all time or a long range is asked for. */
 const LOOKED_AT_TIMES = { ofAll: 2, ofLong: 20 };
 
 /**
  * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most
  * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added, and where
- * a key that was not looked at might belong to the answer, all are.
+ * a key that was not looked at might belong to the answer, all keys are looked at.
  */
 export async function usageBy(db: Db, dimension: UsageDimension, range: Range): Promise<UsageSum[]> {
-  const isOfAll = range.since === undefined && range.until === undefined;
-  const among = range.limit * (isOfAll ? LOOKED_AT_TIMES.ofAll : LOOKED_AT_TIMES.ofLong);
-  const isLong = dimension !== "day" && daysOf(range) > LONG_DAYS;
-  const found = isLong ? await sumsOf(db, dimension, range, among) : [];
-  const isExact = found[0]?.is_exact === true;
-  return (isExact ? found : await sumsOf(db, dimension, range)).map(({ sum }) => sum);
+  if (dimension === "day") return await latestDays(db, range);
+  if (daysOf(range) > LONG_DAYS) {
+    const isOfAll = range.since === undefined && range.until === undefined;
+    const among = range.limit * (isOfAll ? LOOKED_AT_TIMES.ofAll : LOOKED_AT_TIMES.ofLong);
+    const found = await largestKeys(db, dimension, range, among);
+    if (found[0]?.is_exact === true) return found.map(({ sum }) => sum);
+  }
+  return (await largestKeys(db, dimension, range)).map(({ sum }) => sum);
+}
+
+const bound = (name: string) => sql.raw(`(select ${name} from bounds)`);
+const sum = sql`json_build_object('key', key, ${listed((figure) =>
+  figure === "cost_microusd" ? "'cost_usd', cost_microusd / 1e6" : `'${figure}', ${figure}`,
+)}) as sum`;
+
+/** What is summed up: the rows of `runtime_usage` for which `isOf` is true, by `key`. */
+interface Source {
+  key: SQL;
+  isOf: SQL;
+}
+
+/** The CTE `waiting`, the attempts that are in no sum yet. */
+const waiting = ({ key, isOf }: Source) => sql`waiting as materialized (
+      select ${key} as key, ${listed(String)} from ${spread("runtime_new_usage")} as spread
+      where ${isOf} and day >= ${bound("since")} and day < ${bound("until")}
+    )`;
+const ofDays = ({ key, isOf }: Source, figures?: readonly string[]) => sql`
+        select ${key} as key, ${listed((figure) => `sign * ${figure} as ${figure}`, figures)} from edges join ${usageSums}
+          on ${isOf} and day >= edges.since and day < edges.until`;
+
+/** The latest days, or those of an account. */
+async function latestDays(db: Db, range: Range): Promise<UsageSum[]> {
+  const { account, limit } = range;
+  const source =
+    account === undefined
+      ? { key: sql`key`, isOf: sql`dimension = 'day'` }
+      : { key: sql`day::text`, isOf: sql`dimension = 'account' and key = ${account}` };
+  const { rows } = await db.execute<{ sum: UsageSum }>(sql`
+    with ${bounds(true, range)}, ${waiting(source)}, found as (
+      select key, ${summed} from (${ofDays(source)} union all select * from waiting) as every
+      group by key having sum(attempts) > 0 order by key desc limit ${limit}
+    )
+    select ${sum} from found order by key desc`);
+  return rows.map(({ sum }) => sum);
 }
 
 /**
  * The largest sums, or those among the keys with the `among` largest sums of all time; `is_exact` where no other key can have a larger one. The keys
- * are ranked by their tokens before the other figures are summed up: with all figures at once, 70,000 keys took more than twice as long. Days are in
- * order of their names, and need no rank.
+ * are ranked by their tokens before the other figures are summed up: with all figures at once, 70,000 keys took more than twice as long.
  */
-async function sumsOf(db: Db, dimension: UsageDimension, range: Range, among?: number) {
-  const { account, limit } = range;
-  const isOfDays = dimension === "day";
-  const [key, isOf] =
-    account === undefined
-      ? [sql`key`, sql`dimension = ${dimension}`]
-      : [sql`day::text`, sql`dimension = 'account' and key = ${account}`];
-  const bound = (name: string) => sql.raw(`(select ${name} from bounds)`);
-  const sums = (figures: readonly string[], isWanted: SQL) => sql`
-        select ${key} as key, ${listed((figure) => `sign * ${figure} as ${figure}`, figures)} from edges join ${usageSums}
-          on ${isOf} and day >= edges.since and day < edges.until and ${isWanted}
+async function largestKeys(db: Db, dimension: UsageDimension, range: Range, among?: number) {
+  const source = { key: sql`key`, isOf: sql`dimension = ${dimension}` };
+  const sums = (isWanted: SQL, figures?: readonly string[]) => sql`
+        ${ofDays(source, figures)} and ${isWanted}
         union all select key, ${listed(String, figures)} from ${monthlyUsageSums}
           where dimension = ${dimension} and month >= ${bound("first")} and month < ${bound("after")} and ${isWanted}
         union all select key, ${listed(String, figures)} from waiting where ${isWanted}`;
+  const rank = ["attempts", "tokens"];
   const byTotal = sql`from ${usageTotals} where dimension = ${dimension} order by tokens desc nulls last, key`;
-  const known = sql`(select key from waiting union (select key ${byTotal} limit ${among}))`;
-  const candidates =
+  const [lookedAt, isExact] =
     among === undefined
-      ? sums(["attempts", "tokens"], sql`true`)
-      : sql`select each.* from ${known} as known cross join lateral (${sums(["attempts", "tokens"], sql`key = known.key`)}) as each`;
-  const found = isOfDays
-    ? sql`found as (
-      select key, ${summed} from (${sums(USAGE_FIGURES, sql`true`)}) as every group by key having sum(attempts) > 0 order by key desc limit ${limit}
-    )`
-    : sql`ranked as (
-      select key from (${candidates}) as every
-      group by key having sum(attempts) > 0 order by sum(tokens) desc, key limit ${limit}
+      ? [sums(sql`true`, rank), sql`true`]
+      : [
+          sql`select each.* from (select key from waiting union (select key ${byTotal} limit ${among})) as known
+            cross join lateral (${sums(sql`key = known.key`, rank)}) as each`,
+          sql`not exists (select from (select tokens ${byTotal} offset ${among} limit 1) as other
+            where (select count(*) < ${range.limit} or min(tokens) <= other.tokens from found))`,
+        ];
+  const { rows } = await db.execute<{ sum: UsageSum; is_exact: boolean }>(sql`
+    with ${bounds(daysOf(range) < BY_DAYS, range)}, ${waiting(source)}, ranked as (
+      select key from (${lookedAt}) as every
+      group by key having sum(attempts) > 0 order by sum(tokens) desc, key limit ${range.limit}
     ), found as (
       select every.* from ranked cross join lateral (
-        select ranked.key, ${summed} from (${sums(USAGE_FIGURES, sql`key = ranked.key`)}) as each
+        select ranked.key, ${summed} from (${sums(sql`key = ranked.key`)}) as each
       ) as every
-    )`;
-  const isExact = sql`not exists (
-    select from (select tokens ${byTotal} offset ${among ?? 0} limit 1) as other
-    where (select count(*) < ${limit} or min(tokens) <= other.tokens from found))`;
-  const fields = listed((figure) =>
-    figure === "cost_microusd" ? "'cost_usd', cost_microusd / 1e6" : `'${figure}', ${figure}`,
-  );
-  const { rows } = await db.execute<{ sum: UsageSum; is_exact: boolean }>(sql`
-    with ${bounds(isOfDays || daysOf(range) < BY_DAYS, range)}, waiting as materialized (
-      select ${key} as key, ${listed(String)} from ${spread("runtime_new_usage")} as spread
-      where ${isOf} and day >= ${bound("since")} and day < ${bound("until")}
-    ), ${found}
-    select json_build_object('key', key, ${fields}) as sum, ${isExact} as is_exact
-    from found order by ${isOfDays ? sql`key desc` : sql`tokens desc, key`}`);
+    )
+    select ${sum}, ${isExact} as is_exact from found order by tokens desc, key`);
   return rows;
 }

@@ -13,7 +13,7 @@ import {
   takeDue,
 } from "./claimed-delivery.ts";
 
-/** Another instance may be taking a target's turn. That target is skipped. */
+/** Locks up to `most` turns that are due, and skips those that another instance is taking. */
 const TAKE_TURNS = statement<{ target: string }, { most: number }>(
   "take_callback_turns",
   sql`select target from runtime_callback_turns where due_at <= ${nowMs} order by due_at limit ${given("most")}::int
@@ -21,7 +21,7 @@ const TAKE_TURNS = statement<{ target: string }, { most: number }>(
 );
 
 /**
- * Each target goes to the end of the line when more is due of it, else to the time at which its rest is over or its next delivery is due;
+ * Takes due deliveries of the targets, up to `room`, and moves the turn of each target. It goes to the end of the line when more is due of it, else to the time at which its rest is over or its next delivery is due;
  * it leaves the line when nothing is pending. A target that got nothing because the room was full keeps its place.
  */
 const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; calls: string[]; room: number }>(
