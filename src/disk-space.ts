@@ -64,6 +64,7 @@ export function watchDisk(
     {
       name: "bloom_disk_free_bytes",
       help: "Free space on the disk of the embedded database.",
+      isOneFact: true,
       values: lastFree === undefined ? [] : [{ value: lastFree }],
     },
   ]);

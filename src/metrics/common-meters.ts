@@ -27,6 +27,7 @@ export function watchCircuit({ registry }: Meters, target: Target, isOpen: () =>
     {
       name: "bloom_circuit_open",
       help: "1 while a target is left alone, since it failed too often.",
+      isOneFact: true,
       values: [{ labels: { target }, value: Number(isOpen()) }],
     },
   ]);
@@ -41,6 +42,7 @@ export function watchLoop({ registry }: Meters, loop: string, at: () => number |
       {
         name: "bloom_loop_last_success_timestamp_seconds",
         help: "When each loop last made a pass without a failure.",
+        isOneFact: true,
         values,
       },
     ];

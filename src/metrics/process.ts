@@ -15,7 +15,12 @@ export function processReadings(): Readings[] {
   ];
   return [
     ...counter("process_cpu_seconds_total", "Processor time of the process.", (user + system) / 1_000_000),
-    ...gauge("process_start_time_seconds", "When the process started.", STARTED_AT_SECONDS),
+    {
+      name: "process_start_time_seconds",
+      help: "When the process started.",
+      isOneFact: true,
+      values: [{ value: STARTED_AT_SECONDS }],
+    },
     ...gauge("process_resident_memory_bytes", "Memory of the process.", rss),
     ...gauge("process_open_fds", "Open file descriptors.", openFiles()),
     ...gauge("process_max_fds", "The limit of open file descriptors (ulimit -n).", openFilesLimit()),

@@ -1,4 +1,5 @@
-/** Counters, histograms and gauges, and their text for Prometheus (exposition format 0.0.4). */
+/** Counters, histograms and gauges. */
+import { addUp, type Family, type Sample, textOf } from "./families.ts";
 
 /**
  * The labels of a meter by name: all values that a label may have, or "named by code" where they are the names of things that the code declares
@@ -31,6 +32,8 @@ export interface Readings {
   help: string;
   /** A counter is a number that the system, and not a meter of ours, counts up. */
   type?: "gauge" | "counter";
+  /** Of several processes that tell it, the largest number counts, and not the sum: a time, or a state that all of them see. */
+  isOneFact?: boolean;
   values: Reading[];
 }
 
@@ -49,22 +52,28 @@ export interface Registry {
   ): Histogram<Kinds>;
   /** Has `read` called for each text. A second watcher with the same key takes the place of the first. */
   watch(key: string, read: () => Readings[]): void;
-  /** Everything that is known now, and `more`, as text. */
+  /** Everything that is known now, and `more`. */
+  families(more: Readings[]): Family[];
+  /** The same as text. */
   text(more: Readings[]): string;
 }
 
 export function createRegistry(): Registry {
-  const families: (() => string)[] = [];
+  const meters: (() => Family)[] = [];
   const watched = new Map<string, () => Readings[]>();
+  const families = (more: Readings[]) => [
+    ...meters.map((family) => family()),
+    ...familiesOf([...[...watched.values()].flatMap((read) => read()), ...more]),
+  ];
   return {
     counter(name, help, kinds) {
       const series = seriesOf(kinds, () => ({ value: 0 }));
-      families.push(() =>
-        familyText(
-          { name, help, type: "counter" },
-          series.all().map(({ text, of }) => sample(name, text, of.value)),
-        ),
-      );
+      meters.push(() => ({
+        name,
+        help,
+        type: "counter",
+        samples: series.all().map(({ text, of }) => sample(name, text, of.value)),
+      }));
       return {
         add(by, ...[labels]) {
           series.at(labels).value += by;
@@ -73,7 +82,7 @@ export function createRegistry(): Registry {
     },
     histogram(name, help, bounds, kinds) {
       const series = seriesOf(kinds, () => ({ sum: 0, counts: new Array<number>(bounds.length + 1).fill(0) }));
-      families.push(() => familyText({ name, help, type: "histogram" }, series.all().flatMap(bucketsOf(name, bounds))));
+      meters.push(() => ({ name, help, type: "histogram", samples: series.all().flatMap(bucketsOf(name, bounds)) }));
       return {
         observe(value, ...[labels]) {
           const distribution = series.at(labels);
@@ -85,12 +94,8 @@ export function createRegistry(): Registry {
       };
     },
     watch: (key, read) => void watched.set(key, read),
-    text: (more) => {
-      const byName = new Map<string, Readings[]>();
-      for (const readings of [...[...watched.values()].flatMap((read) => read()), ...more])
-        byName.set(readings.name, [...(byName.get(readings.name) ?? []), readings]);
-      return [...families.map((family) => family()), ...[...byName.values()].map(readingsText)].join("");
-    },
+    families,
+    text: (more) => textOf(families(more)),
   };
 }
 
@@ -136,7 +141,7 @@ interface Distribution {
 }
 
 function bucketsOf(name: string, bounds: readonly number[]) {
-  return ({ text, of: { sum, counts } }: Series<Distribution>): string[] => {
+  return ({ text, of: { sum, counts } }: Series<Distribution>): Sample[] => {
     let below = 0;
     const and = text === "" ? "" : `${text},`;
     const buckets = [...bounds, "+Inf"].map((bound, place) => {
@@ -147,24 +152,23 @@ function bucketsOf(name: string, bounds: readonly number[]) {
   };
 }
 
-/** The text of the readings of one name, which several watchers may have given. */
-function readingsText(readings: Readings[]): string {
-  const [first] = readings;
-  if (!first) return "";
-  const { name, help, type = "gauge" } = first;
-  const values = readings.flatMap((each) => each.values);
-  return familyText(
-    { name, help, type },
-    values.map(({ value, labels }) => sample(name, labelText(labels), value)),
+/** The families of the readings, of which several may be of one name. */
+export function familiesOf(readings: Readings[]): Family[] {
+  return addUp(
+    readings.map(({ name, help, type = "gauge", isOneFact, values }) => ({
+      name,
+      help,
+      type,
+      ...(isOneFact && { isOneFact }),
+      samples: values.map(({ value, labels }) => sample(name, labelText(labels), value)),
+    })),
   );
 }
 
-function familyText({ name, help, type }: { name: string; help: string; type: string }, samples: string[]): string {
-  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${samples.join("")}`;
-}
-
-const sample = (name: string, labels: string, value: number) =>
-  `${name}${labels === "" ? "" : `{${labels}}`} ${Number.isFinite(value) || Number.isNaN(value) ? value : value > 0 ? "+Inf" : "-Inf"}\n`;
+const sample = (name: string, labels: string, value: number): Sample => [
+  labels === "" ? name : `${name}{${labels}}`,
+  value,
+];
 
 const labelText = (labels: Record<string, string> = {}) =>
   Object.entries(labels)

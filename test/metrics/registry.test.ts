@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { addUp, textOf } from "../../src/metrics/families.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 
 describe("the text for Prometheus", () => {
@@ -49,5 +50,33 @@ describe("the text for Prometheus", () => {
     expect(text([{ name: "up", help: "Up.", values: [{ value: Number.NaN }] }])).toBe(
       '# HELP open Open.\n# TYPE open gauge\nopen{target="a"} 0\nopen{target="b"} 1\n# HELP up Up.\n# TYPE up gauge\nup NaN\n',
     );
+  });
+});
+
+describe("the numbers of several processes", () => {
+  it("are added up series by series, but for what is one fact, of which the largest counts", () => {
+    const told = [1, 2].map((n) => {
+      const { counter, histogram, watch, families } = createRegistry();
+      counter("done_total", "Done.", { by: "named by code" }).add(n, { by: n === 1 ? "a" : "b" });
+      counter("all_total", "All.").add(n);
+      histogram("took_seconds", "How long.", [1]).observe(n);
+      watch("", () => [
+        { name: "waiting", help: "Waiting.", values: [{ value: n }] },
+        { name: "last_seconds", help: "When.", isOneFact: true, values: [{ value: n }] },
+      ]);
+      return families([]);
+    });
+    const lines = textOf(addUp(told.flat())).split("\n");
+    expect(lines.filter((line) => line !== "" && !line.startsWith("#"))).toEqual([
+      'done_total{by="a"} 1',
+      'done_total{by="b"} 2',
+      "all_total 3",
+      'took_seconds_bucket{le="1"} 1',
+      'took_seconds_bucket{le="+Inf"} 2',
+      "took_seconds_sum 3",
+      "took_seconds_count 2",
+      "waiting 3",
+      "last_seconds 2",
+    ]);
   });
 });
