@@ -3,7 +3,7 @@ import { fstatSync, writeSync } from "node:fs";
 import type { DestinationStream } from "pino";
 import { messageOf } from "./errors.ts";
 
-/** Lines are collected and written together, since requests would wait for each system call. */
+/** Lines are collected and written together, since requests would wait for each system call. What is more than this is not collected further. */
 const BATCH_BYTES = 4_096;
 const FLUSH_EVERY_MS = 100;
 /** How much may wait while a disk is full or a reader is slow. Further lines are dropped and counted. */
@@ -11,6 +11,8 @@ const MOST_WAITING_BYTES = 1024 * 1024;
 /** How long a slow reader may take for the last lines. */
 const LAST_LINES_MS = 1_000;
 const STDOUT = 1;
+/** PIPE_BUF on Linux. */
+const WHOLE_BYTES = 4_096;
 
 export interface LogDestination extends DestinationStream {
   /** Calls `done` when everything is written or cannot be written, at the latest after a second. Pino calls this as `log.flush(done)`. */
@@ -35,10 +37,10 @@ export function openLogDestination(onLost: (lines: number) => void): LogDestinat
   process.on("exit", writeWaiting);
   return {
     write(line) {
+      // While nothing can be written, only the timer tries.
+      if (waiting.length + line.length > BATCH_BYTES && !output.isBusy()) writeWaiting();
       if (waiting.length >= MOST_WAITING_BYTES) lost++;
       else waiting += line;
-      // While nothing can be written, only the timer tries.
-      if (waiting.length >= BATCH_BYTES && !output.isBusy()) writeWaiting();
     },
     flush(done) {
       const until = performance.now() + LAST_LINES_MS;
@@ -68,23 +70,45 @@ function openOutput(): Output {
   return kind.isFIFO() || kind.isSocket() ? openPipe(failed) : openFile(failed);
 }
 
-/** Node writes to a pipe without waiting for its reader. Node's stream ends at the first failure, which is right for a pipe: its reader has gone. */
+/**
+ * Node writes to a pipe without waiting for its reader. Node's stream ends at the first failure, which is right for a pipe: its reader has gone.
+ * Where several processes have the pipe, a write that it has no room for may be torn, and the rest come after a line of another process. A pipe
+ * takes 4 KB whole or not at all, so that not more is written at a time.
+ */
 function openPipe(failed: (error: unknown) => void): Output {
   let isBroken = false;
+  let rest = Buffer.alloc(0);
   process.stdout.on("error", (error) => {
     isBroken = true;
     failed(error);
   });
-  const isBusy = () => !isBroken && process.stdout.writableLength > 0;
+  const isBusy = () => !isBroken && (rest.length > 0 || process.stdout.writableLength > 0);
+  const writeRest = (error?: Error | null) => {
+    if (error) rest = Buffer.alloc(0);
+    if (rest.length === 0) return;
+    const end = wholeLinesIn(rest);
+    const part = rest.subarray(0, end);
+    rest = rest.subarray(end);
+    process.stdout.write(part, writeRest);
+  };
   return {
     write(lines) {
       if (isBusy()) return false;
-      if (!isBroken) process.stdout.write(lines);
+      if (isBroken) return true;
+      rest = Buffer.from(lines);
+      writeRest();
       return true;
     },
     isBusy,
     isBroken: () => isBroken,
   };
+}
+
+/** How many bytes of `lines` are whole lines that a pipe takes at once; of a line that is longer than that, all. */
+function wholeLinesIn(lines: Buffer): number {
+  if (lines.length <= WHOLE_BYTES) return lines.length;
+  const end = lines.lastIndexOf("\n", WHOLE_BYTES - 1);
+  return (end < 0 ? lines.indexOf("\n") : end) + 1;
 }
 
 /** Writes to a file without Node's stream, which would end at the first failure: writing goes on when the disk has room again. */
