@@ -49,6 +49,7 @@ import { webhookRoutes } from "./http/webhook-routes.ts";
 import { workRoutes } from "./http/work-routes.ts";
 import { workerRoutes } from "./http/worker-routes.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
+import type { Family } from "./metrics/families.ts";
 import { createMeters } from "./metrics/service-meters.ts";
 import { openAttention } from "./queue/attention.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
@@ -76,6 +77,8 @@ export interface AppDeps {
   dispatcher: Dispatcher;
   agents: AgentCalls;
   connections: UnkeyedConnections;
+  /** What all processes of the service tell of themselves, where there are several. */
+  metricsOfAll?: (() => Promise<Family[]>) | undefined;
   /** Aborted when the service begins to stop. */
   stopping: AbortSignal;
 }
@@ -153,7 +156,7 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...legacyProjectRoutes,
     ...consoleRoutes,
     ...membridgeRoutes(membridge),
-    ...metricsRoutes(stats),
+    ...metricsRoutes(stats, deps.metricsOfAll),
     ...healthRoutes(membridge, deps.disk, deps.stopping),
   ];
   const calls = refusingWhenFull(declared, deps.disk);

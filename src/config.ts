@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import type { z } from "zod";
 import { faultSentence } from "./contract/field-faults.ts";
@@ -11,6 +12,10 @@ export type Config = Readonly<z.output<typeof environment>>;
 const OPEN_IN_PRODUCTION =
   "is needed with NODE_ENV=production, since without it everybody may do everything; ALLOW_OPEN=true starts without it, where something in front lets only the right callers through";
 
+/** Connections to the database: for each process, and for all processes together, where DB_POOL_MAX is not set. */
+const POOL_OF_PROCESS = 6;
+const POOL_OF_ALL = 60;
+
 const environment = variables
   .superRefine((env, context) => {
     const fault = (key: keyof typeof env, message: string) =>
@@ -20,6 +25,12 @@ const environment = variables
       if (env.RUNTIME_API_KEY_PREVIOUS !== undefined)
         fault("RUNTIME_API_KEY", "is needed when RUNTIME_API_KEY_PREVIOUS is set");
     }
+    const pool = env.DB_POOL_MAX || POOL_OF_ALL;
+    if (Number(env.INSTANCES) > pool)
+      fault(
+        "DB_POOL_MAX",
+        `must be ${env.INSTANCES} or more: each of the ${env.INSTANCES} INSTANCES needs a connection`,
+      );
     if (env.MINIO_ENDPOINT === undefined) return;
     for (const key of ["MINIO_ACCESS_KEY", "MINIO_SECRET_KEY"] as const) {
       if (!env[key]) fault(key, "is needed when MINIO_ENDPOINT is set");
@@ -30,10 +41,17 @@ const environment = variables
     const trustProxyHops = env.TRUST_PROXY_HOPS < 0 ? Number(production) : env.TRUST_PROXY_HOPS;
     // Behind a proxy, all connections come from its address. Without RUNTIME_API_KEY, no connection can show a key.
     const boundsConnections = env.RUNTIME_API_KEY !== undefined && trustProxyHops === 0;
+    const pool = env.DB_POOL_MAX || POOL_OF_ALL;
+    const processes = env.INSTANCES === "auto" ? Math.min(availableParallelism(), pool) : Number(env.INSTANCES);
+    const strangers = boundsConnections ? env.STRANGER_CONNECTIONS_PER_ADDRESS : 0;
     return {
       production,
       databaseUrl: env.DATABASE_URL,
-      databasePoolMax: env.DB_POOL_MAX,
+      /** How many processes serve on the port. What is bounded for all of them is divided here, so that each keeps to its part. */
+      processes,
+      databasePoolMax: Math.floor(
+        env.DB_POOL_MAX === 0 ? Math.min(POOL_OF_PROCESS, pool / processes) : pool / processes,
+      ),
       dataDir: resolve(env.DATA_DIR),
       port: env.BLOOM_RUNTIME_PORT,
       /** The address to listen on; undefined means every address of the machine. */
@@ -71,9 +89,9 @@ const environment = variables
         connectionTestsPerMinute: env.TEST_CONNECTION_LIMIT_PER_MINUTE,
         workerCallbacksPerMinute: env.WORKER_CALLBACK_LIMIT_PER_MINUTE,
         wrongKeysPerMinute: env.WRONG_KEY_LIMIT_PER_MINUTE,
-        /** The limits by the minute hold over all instances, and not for each. */
-        areShared: env.RATE_LIMIT_SHARED === "true",
-        unkeyedConnectionsPerAddress: boundsConnections ? env.STRANGER_CONNECTIONS_PER_ADDRESS : 0,
+        /** The limits by the minute hold over all instances and processes, and not for each. */
+        areShared: env.RATE_LIMIT_SHARED === "true" || processes > 1,
+        unkeyedConnectionsPerAddress: Math.ceil(strangers / processes),
         bodyBytes: env.MAX_BODY_MB * 1024 * 1024,
         outputBytes: env.MAX_OUTPUT_MB * 1024 * 1024,
       },

@@ -49,3 +49,8 @@ export function stackOf(error: unknown): string {
   const said = `${name}: ${messageOf(error)}${frames}`;
   return cause === undefined ? said : `${said}\ncaused by ${stackOf(cause)}`;
 }
+
+/** What is said of an error that ends the process. A StartError is a sentence for the operator; any other is a fault of ours, and its stack helps. */
+export function lastWords(error: unknown): string {
+  return error instanceof StartError ? error.message : stackOf(error);
+}

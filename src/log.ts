@@ -18,9 +18,11 @@ const SHOWN = new Set([
   "constraint",
 ]);
 
-/** The service's log on standard output: a JSON object a line, or readable lines on a terminal. */
-export function createLog(level: string, destination?: DestinationStream): Logger {
-  const options = { level, base: null, serializers: { err: serializeError } };
+/**
+ * The service's log on standard output: a JSON object a line, or readable lines on a terminal. Each line has the fields of `base`, if there are any.
+ */
+export function createLog(level: string, destination?: DestinationStream, base: { pid: number } | null = null): Logger {
+  const options = { level, base, serializers: { err: serializeError } };
   const sayLost = (lines: number) => log.warn({ lines }, "lines were lost while the log could not be written");
   const log = pino(options, destination ?? forReader(openLogDestination(sayLost)));
   return log;

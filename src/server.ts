@@ -1,20 +1,28 @@
 /** The process, which `npm start` runs: it reads the environment, starts the service, and stops it on a signal. */
+import type { Logger } from "pino";
 import { hostInUrl } from "./callable-addresses.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { loadEnvFile } from "./env-file.ts";
-import { StartError, stackOf } from "./errors.ts";
+import { lastWords } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { onEndAsked } from "./process-signals.ts";
-import { type Service, startService } from "./service.ts";
-import { SECRETS } from "./setting-names.ts";
+import { type GivenSettings, SERVING } from "./processes/messages.ts";
+import { SECRETS, SETTINGS } from "./setting-names.ts";
 
 async function main(): Promise<void> {
+  if (process.argv[2] === SERVING) {
+    const { serveForFirst } = await import("./processes/serve-for-first.ts");
+    const { startService } = await import("./service.ts");
+    serveForFirst(startService);
+    return;
+  }
   loadEnvFile(process.env);
   const config = loadConfig(process.env);
+  const settings = givenSettings(process.env);
   // Programs that the service starts, and reports of a crash, must not get the secrets.
   for (const name of SECRETS) delete process.env[name];
   const log = createLog(config.logLevel);
-  let service: Service | undefined;
+  let service: { port: number; stop(): Promise<void> } | undefined;
 
   const stop = async (signal: NodeJS.Signals) => {
     log.info({ signal }, "stopping");
@@ -30,14 +38,28 @@ async function main(): Promise<void> {
     () => log.flush(() => process.exit(1)),
   );
 
-  service = await startService(config, log);
+  service = await start(config, settings, log);
   const { port } = service;
+  const { processes } = config;
   log.info(
-    { port, database: config.databaseUrl ? "DATABASE_URL" : "embedded" },
-    `BLOOM Runtime listens on ${whereIn(config, port)}; ${whoMayCall(config)}`,
+    { port, database: config.databaseUrl ? "DATABASE_URL" : "embedded", ...(processes > 1 && { processes }) },
+    `BLOOM Runtime listens on ${whereIn(config, port)}; ${whoMayCall(config)}${processes > 1 ? `; ${processes} processes serve` : ""}`,
   );
   if (config.apiKey === undefined) log.warn("RUNTIME_API_KEY is not set: whoever reaches this port may do everything");
 }
+
+/** Starts the service in this process, or in several. What a process does not need is not loaded: the first of several has 75 MB instead of 103. */
+async function start(config: Config, settings: GivenSettings, log: Logger) {
+  if (config.processes === 1) {
+    const { startService } = await import("./service.ts");
+    return startService(config, log);
+  }
+  const { startProcesses } = await import("./processes/start-processes.ts");
+  return startProcesses(config, settings, log);
+}
+
+const givenSettings = (env: NodeJS.ProcessEnv): GivenSettings =>
+  Object.fromEntries(SETTINGS.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 
 function whereIn({ bindAddress }: Config, port: number): string {
   if (bindAddress === undefined) return `http://localhost:${port}, on every address of this machine`;
@@ -52,8 +74,7 @@ function whoMayCall({ apiKey, allowOpen }: Config): string {
 }
 
 function crash(error: unknown): void {
-  // A StartError is a sentence for the operator. Any other error is a fault of ours, and its stack helps to find it.
-  process.stderr.write(`${error instanceof StartError ? error.message : stackOf(error)}\n`);
+  process.stderr.write(`${lastWords(error)}\n`);
   process.exit(1);
 }
 

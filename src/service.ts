@@ -5,7 +5,7 @@ import { createApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
 import { isDatabaseUnavailable } from "./db/faults.ts";
-import { connectServer, migrateServer } from "./db/given-or-embedded-server.ts";
+import { openServer } from "./db/given-or-embedded-server.ts";
 import { listen } from "./db/listen.ts";
 import { folderOfDatabase, watchDisk } from "./disk-space.ts";
 import { messageOf, StartError } from "./errors.ts";
@@ -13,10 +13,12 @@ import { openEventHub } from "./events/event-hub.ts";
 import { createMembridge } from "./fleet/membridge.ts";
 import { createOutbound } from "./fleet/outbound.ts";
 import { bind, drain } from "./http/listening.ts";
+import { ownMetrics } from "./http/metrics-routes.ts";
 import { createHttpServer } from "./http/server.ts";
 import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { createStartup } from "./http/while-starting.ts";
 import { every } from "./loop.ts";
+import type { FirstProcess } from "./processes/serve-for-first.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
 import { openResultWaiters } from "./queue/result-waiters.ts";
@@ -40,8 +42,11 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Starts all parts. If a part fails, those started before are stopped again. Throws a StartError for a fault that the operator can mend. */
-export async function startService(config: Config, log: Logger): Promise<Service> {
+/**
+ * Starts all parts. If a part fails, those started before are stopped again. `first` is there where this process is one of several of a service.
+ * Throws a StartError for a fault that the operator can mend.
+ */
+export async function startService(config: Config, log: Logger, first?: FirstProcess): Promise<Service> {
   const started: (() => Promise<void>)[] = [];
   let stopped: Promise<void> | undefined;
   /** Aborted at a stop: the service is not ready any more, and a pass of the storage loop, which may take hours, ends. */
@@ -57,16 +62,20 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const app = express().disable("x-powered-by").disable("etag");
     const startup = createStartup();
     app.use(startup.handler);
-    const http = createHttpServer(app, { log, connections });
-    const port = await bind(http, config.port, config.bindAddress);
+    const http = createHttpServer(app, { log, connections, areHandedOver: first !== undefined });
+    const takeConnections = async () => {
+      const port = await bind(http, config.port, config.bindAddress);
+      first?.tellPort(port);
+      return port;
+    };
+    const early = first?.joins ? undefined : await takeConnections();
     // This is for a start that fails. A service that has started ends its requests before its other parts.
     started.push(() => {
       startup.fail();
       return drain(http);
     });
-    const server = await connectServer(config.databaseUrl, config.dataDir, log);
+    const server = await (first ? first.database() : openServer(config.databaseUrl, config.dataDir, log));
     started.push(() => server.stop());
-    await migrateServer(server, log);
     // The exporter is loaded only where a collector is set.
     const exporter = config.collector && (await import("./tracing/exporter.ts")).openExporter(config.collector, log);
     const connected = { url: server.url, poolMax: config.databasePoolMax, tracer: exporter?.tracer };
@@ -129,10 +138,12 @@ export async function startService(config: Config, log: Logger): Promise<Service
       dispatcher,
       agents,
       connections,
+      metricsOfAll: first?.shareMetrics(() => ownMetrics(db)),
       stopping: stopping.signal,
     };
     createApp(deps, app);
     startup.succeed();
+    const port = early ?? (await takeConnections());
     const waits = [eventHub, resultWaiters, waitingRoom];
     started.push(() => drain(http, waits));
     return { port, stop: () => stop(config.drainMs) };

@@ -7,6 +7,12 @@ import { isSecret, SECRET_RULE } from "./webhook-secret.ts";
 export const wholeNumber = (min: number, max: number, fallback: number) =>
   z.coerce.number().int().min(min).max(max).default(fallback);
 
+/** How many processes serve: from 1 to 64, or `auto`. */
+export const processCount = z
+  .string()
+  .regex(/^(auto|[1-9]|[1-5][0-9]|6[0-4])$/, "must be a whole number from 1 to 64, or auto")
+  .default("1");
+
 /** A share, such as 0.95. */
 export const share = (fallback: number) =>
   z.coerce

@@ -24,6 +24,7 @@ function importsOf(file: string): string[] {
 
 /** The packages that each layer may import, beside those of Node.js. Which folders it may import from is in the table of docs/architecture.md. */
 const PACKAGES: Record<string, string[]> = {
+  processes: ["pino"],
   http: ["@modelcontextprotocol/server", "express", "express-rate-limit", "helmet", "pino", "zod"],
   queue: ["drizzle-orm", "pino"],
   retention: ["drizzle-orm"],

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../src/config.ts";
 import { StartError } from "../src/errors.ts";
@@ -99,6 +100,7 @@ describe("the configuration", () => {
     Object.entries({
       DATABASE_URL: "mysql://x",
       DB_POOL_MAX: "0",
+      INSTANCES: "65",
       NODE_ENV: "Production",
       ALLOW_OPEN: "yes",
       BIND_ADDRESS: "http://127.0.0.1",
@@ -126,6 +128,22 @@ describe("the configuration", () => {
     }),
   )("a wrong %s is named", (name, value) => {
     expect(faultsOf({ [name]: value })).toMatch(new RegExp(`wrong setting.*\\n  ${name}: `));
+  });
+
+  it("divides among processes what is bounded for all of them, and has them share the limits by the minute", () => {
+    const open = { RUNTIME_API_KEY: "k", STRANGER_CONNECTIONS_PER_ADDRESS: "100" };
+    const of = (env: Record<string, string>) => {
+      const { processes, databasePoolMax, limits } = loadConfig({ ...open, ...env });
+      return [processes, databasePoolMax, limits.unkeyedConnectionsPerAddress, limits.areShared];
+    };
+    expect(of({})).toEqual([1, 6, 100, false]);
+    expect(of({ INSTANCES: "2" })).toEqual([2, 6, 50, true]);
+    expect(of({ INSTANCES: "3", DB_POOL_MAX: "20", RATE_LIMIT_SHARED: "false" })).toEqual([3, 6, 34, true]);
+    expect(of({ INSTANCES: "16" })).toEqual([16, 3, 7, true]);
+    expect(of({ INSTANCES: "auto" })[0]).toBe(Math.min(availableParallelism(), 60));
+    expect(of({ INSTANCES: "auto", DB_POOL_MAX: "1" })).toEqual([1, 1, 100, false]);
+    expect(faultsOf({ INSTANCES: "3", DB_POOL_MAX: "2" })).toContain("\n  DB_POOL_MAX: must be 3 or more");
+    expect(faultsOf({ INSTANCES: "0" })).toContain("\n  INSTANCES: must be a whole number from 1 to 64, or auto");
   });
 
   it("does not open production to everybody, unless it is told that something in front guards it", () => {

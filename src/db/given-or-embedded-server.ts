@@ -22,6 +22,18 @@ export async function connectServer(databaseUrl: string | undefined, dataDir: st
   return { url: databaseUrl, stop: async () => {} };
 }
 
+/** Gives the server as `connectServer` does, with its tables brought up to date. Throws a StartError; then no server is left behind. */
+export async function openServer(databaseUrl: string | undefined, dataDir: string, log: Logger): Promise<Server> {
+  const server = await connectServer(databaseUrl, dataDir, log);
+  try {
+    await migrateServer(server, log);
+    return server;
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}
+
 /**
  * Gives the server for a tool that may run beside the service: if the service runs the embedded server already, the tool uses that one.
  * Throws a StartError.

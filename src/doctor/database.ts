@@ -38,14 +38,18 @@ export async function checkWritable(db: Db): Promise<Finding> {
   return ok(`PostgreSQL ${rows[0]?.version} takes changes; the database has ${rows[0]?.size}`);
 }
 
-/** An instance takes `poolMax` connections and one that listens, and needs them all when it is busy. */
-export async function checkConnections(db: Db, poolMax: number): Promise<Finding> {
+/** Each process of an instance takes the connections of its pool and one that listens, and needs them all when it is busy. */
+export async function checkConnections(
+  db: Db,
+  { processes, databasePoolMax }: Pick<Config, "processes" | "databasePoolMax">,
+): Promise<Finding> {
   const { rows } = await db.execute<{ most: number; used: number }>(sql`
     select current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as most,
       (select count(*) from pg_stat_activity where backend_type = 'client backend')::int as used`);
   const { most = 0, used = 0 } = rows[0] ?? {};
-  const said = `${used} of the database's ${most} connections are in use; an instance takes up to ${poolMax + 1}`;
-  if (most - used > poolMax) return ok(said);
+  const needed = processes * (databasePoolMax + 1);
+  const said = `${used} of the database's ${most} connections are in use; an instance takes up to ${needed}`;
+  if (most - used >= needed) return ok(said);
   return note(`${said}.`, "Raise max_connections in PostgreSQL, or set a smaller DB_POOL_MAX.");
 }
 

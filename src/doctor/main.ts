@@ -93,7 +93,7 @@ async function findServer({ databaseUrl, dataDir }: Config): Promise<Server | un
 async function checkDatabase(db: Db, config: Config, isMembridgeWanted: boolean): Promise<void> {
   const isGood = (findings: Finding[]) => findings.every(({ level }) => level !== "wrong");
   if (!isGood(await run("The database", () => database.checkWritable(db)))) return;
-  await run("The database's connections", () => database.checkConnections(db, config.databasePoolMax));
+  await run("The database's connections", () => database.checkConnections(db, config));
   await run("The clock", () => database.checkClock(db));
   if (!isGood(await run("The tables", () => database.checkMigrations(db)))) return;
   await run("The settings key", () => database.checkSettingsKey(db, config, log));

@@ -3,8 +3,9 @@ import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { TASK_STATUSES } from "../db/statuses.ts";
 import { messageOf } from "../errors.ts";
+import { type Family, textOf } from "../metrics/families.ts";
 import { processReadings } from "../metrics/process.ts";
-import type { Reading, Readings } from "../metrics/registry.ts";
+import { familiesOf, type Reading, type Readings } from "../metrics/registry.ts";
 import { VERSION } from "../package-folder.ts";
 import { type Gauges, readGauges } from "../queue/gauges.ts";
 import { READERS, type Route, route } from "./route.ts";
@@ -19,8 +20,12 @@ const DATABASE_WITHIN_MS = 4_000;
  */
 const COUNTS_WITHIN_MS = 10;
 
-/** `GET /metrics`, for Prometheus. */
-export function metricsRoutes(stats: () => Promise<Stats>): Route[] {
+/** What this process tells of itself. */
+export const ownMetrics = ({ meters }: Db): Family[] =>
+  meters.registry.families([...processReadings(), ...buildReadings()]);
+
+/** `GET /metrics`, for Prometheus. `ofAll` gives what all processes tell of themselves, where there are several. */
+export function metricsRoutes(stats: () => Promise<Stats>, ofAll?: () => Promise<Family[]>): Route[] {
   let lastStats: Stats | undefined;
   /** The counts now, or those before where counting takes long. */
   async function currentStats(): Promise<Stats> {
@@ -59,12 +64,8 @@ export function metricsRoutes(stats: () => Promise<Stats>): Route[] {
           db.log.warn({ reason: messageOf(error) }, "the metrics are told without those of the database");
           return undefined;
         });
-        const text = db.meters.registry.text([
-          ...processReadings(),
-          ...buildReadings(),
-          isUp(read !== undefined),
-          ...(read ?? []),
-        ]);
+        const counted = ofAll ? await ofAll() : ownMetrics(db);
+        const text = textOf([...counted, ...familiesOf([isUp(read !== undefined), ...(read ?? [])])]);
         response.type(CONTENT_TYPE).send(text);
       },
     }),
@@ -78,11 +79,14 @@ const byLabel = (label: string, counts: Record<string, number>): Reading[] =>
 const isUp = (up: boolean) =>
   gauge("bloom_database_up", "1 when the database answered for this text.", { value: Number(up) });
 
-const buildReadings = () => [
-  gauge("bloom_build_info", "The version of the service and of Node.", {
-    labels: { version: VERSION, node: process.version },
-    value: 1,
-  }),
+const buildReadings = (): Readings[] => [
+  {
+    name: "bloom_build_info",
+    help: "The version of the service and of Node.",
+    isOneFact: true,
+    values: [{ labels: { version: VERSION, node: process.version }, value: 1 }],
+  },
+  gauge("bloom_processes", "Processes that serve on the port (INSTANCES).", { value: 1 }),
 ];
 
 function queueReadings({ oldest_due_ms, overdue_leases, slots }: Gauges, { tasks, as_of }: Stats): Readings[] {

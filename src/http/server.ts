@@ -36,12 +36,17 @@ const PATIENCE: Patience = { headersMs: 20_000, requestMs: 120_000, lingerMs: 3_
 export interface ServerDeps {
   log: Logger;
   connections: UnkeyedConnections;
+  /** Connections come from another process, which takes them from the port. */
+  areHandedOver?: boolean;
   /** For tests. */
   patience?: Patience | undefined;
 }
 
 /** An HTTP server whose connections do not hang, and that says in JSON why it cannot read a request. */
-export function createHttpServer(app: RequestListener, { log, connections, patience = PATIENCE }: ServerDeps): Server {
+export function createHttpServer(
+  app: RequestListener,
+  { log, connections, areHandedOver = false, patience = PATIENCE }: ServerDeps,
+): Server {
   const { headersMs, requestMs, lingerMs } = patience;
   const server = createServer(
     {
@@ -75,7 +80,7 @@ export function createHttpServer(app: RequestListener, { log, connections, patie
     silent.set(socket, performance.now());
     socket.once("close", () => silent.delete(socket));
   });
-  leaveDescriptors(server, connections, log);
+  leaveDescriptors(server, connections, log, { areHandedOver });
   const look = () => {
     refuseLate();
     if (server.listening) return;

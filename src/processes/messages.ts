@@ -1,0 +1,30 @@
+/**
+ * What the processes of one service tell each other. The first process reads the settings, has the database and takes the connections of the port; it
+ * starts the others, which serve.
+ */
+import type { Family } from "../metrics/families.ts";
+
+/** The argument of a process that serves for the one that has started it. */
+export const SERVING = "serving";
+
+/** The settings as the environment or `.env` has them, secrets among them: no process has those in its environment. */
+export type GivenSettings = Record<string, string>;
+
+export type ToServing =
+  /** The first message. A process that `joins` others listens only when it is ready, so that nobody waits for it. */
+  | { kind: "settings"; settings: GivenSettings; joins: boolean }
+  /** The address of the database, which is up to date. */
+  | { kind: "database"; url: string }
+  | { kind: "stop" }
+  | { kind: "tell your metrics"; question: number }
+  | { kind: "metrics of all"; question: number; families: Family[] };
+
+export type FromServing =
+  /** It hears from now on. What was sent before would be lost. */
+  | { kind: "hears" }
+  | { kind: "listening"; port: number }
+  | { kind: "started" }
+  /** It cannot start, and ends. */
+  | { kind: "fault"; reason: string }
+  | { kind: "my metrics"; question: number; families: Family[] }
+  | { kind: "tell the metrics of all"; question: number };

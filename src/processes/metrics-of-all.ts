@@ -1,0 +1,30 @@
+/** The metrics of a service of several processes, as one. */
+import { addUp, type Family } from "../metrics/families.ts";
+import { processReadings } from "../metrics/process.ts";
+import { familiesOf } from "../metrics/registry.ts";
+import type { ServingProcess } from "./serving-process.ts";
+
+/** What the process that takes the connections adds: it has neither requests nor connections of its own. */
+const OF_THE_FIRST = /^process_(cpu|resident)|^nodejs_/;
+
+export interface MetricsOfAll {
+  now(): Promise<Family[]>;
+  /** Keeps what a process has counted that has ended. A sum that fell would be a restart to Prometheus, which would then count all of it again. */
+  keep(ended: ServingProcess): void;
+}
+
+export function openMetricsOfAll(serving: () => Iterable<ServingProcess>): MetricsOfAll {
+  let counted: Family[] = [];
+  return {
+    async now() {
+      // Taken first: a process that ends meanwhile tells its last numbers, and must not be counted twice.
+      const ofEnded = counted;
+      const told = await Promise.all([...serving()].map((each) => each.metrics()));
+      const own = familiesOf(processReadings().filter(({ name }) => OF_THE_FIRST.test(name)));
+      return addUp([...told.flat(), ...ofEnded, ...own]);
+    },
+    keep(ended) {
+      counted = addUp([...counted, ...ended.lastMetrics().filter(({ type }) => type !== "gauge")]);
+    },
+  };
+}

@@ -1,0 +1,74 @@
+/** The other side: a process that serves for the one that has started it (start-processes.ts). */
+import type { Logger } from "pino";
+import { type Config, loadConfig } from "../config.ts";
+import type { Server } from "../db/given-or-embedded-server.ts";
+import { lastWords } from "../errors.ts";
+import { createLog } from "../log.ts";
+import type { Family } from "../metrics/families.ts";
+import type { FromServing, GivenSettings, ToServing } from "./messages.ts";
+import { openQuestions } from "./questions.ts";
+
+/** What a service needs to be one of several. */
+export interface FirstProcess {
+  /** Whether others listen already. Then this one listens when it is ready, so that no connection comes to it before. */
+  joins: boolean;
+  /** Gives the database, when its tables are up to date. */
+  database(): Promise<Server>;
+  tellPort(port: number): void;
+  /** `own` gives what this process tells of itself; what all tell is given back. */
+  shareMetrics(own: () => Family[]): () => Promise<Family[]>;
+}
+
+type StartService = (config: Config, log: Logger, first: FirstProcess) => Promise<{ stop(): Promise<void> }>;
+
+/**
+ * Does what the first process says, and ends with it. Signals do nothing here: a terminal and some supervisors send them to every process, and
+ * the first one decides what they mean.
+ */
+export function serveForFirst(startService: StartService): void {
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => {});
+  const questions = openQuestions<Family[]>();
+  let ownMetrics: () => Family[] = () => [];
+  let giveUrl = (_url: string): void => {};
+  const url = new Promise<string>((resolve) => {
+    giveUrl = resolve;
+  });
+  let log: Logger | undefined;
+  let service: { stop(): Promise<void> } | undefined;
+
+  async function serve(settings: GivenSettings, joins: boolean): Promise<void> {
+    const config = loadConfig(settings);
+    log = createLog(config.logLevel, undefined, { pid: process.pid });
+    service = await startService(config, log, {
+      joins,
+      database: async () => ({ url: await url, stop: async () => {} }),
+      tellPort: (port) => tell({ kind: "listening", port }),
+      shareMetrics(own) {
+        ownMetrics = own;
+        return () => questions.ask((question) => tell({ kind: "tell the metrics of all", question }));
+      },
+    });
+    tell({ kind: "started" });
+  }
+
+  async function stop(): Promise<void> {
+    await service?.stop();
+    if (log) log.flush(() => process.exit(0));
+    else process.exit(0);
+  }
+
+  const fail = (error: unknown) => tell({ kind: "fault", reason: lastWords(error) }, () => process.exit(1));
+  process.on("message", (message: ToServing) => {
+    if (message.kind === "settings") serve(message.settings, message.joins).catch(fail);
+    else if (message.kind === "database") giveUrl(message.url);
+    else if (message.kind === "stop") stop().catch(fail);
+    else if (message.kind === "tell your metrics")
+      tell({ kind: "my metrics", question: message.question, families: ownMetrics() });
+    else questions.answer(message.question, message.families);
+  });
+  tell({ kind: "hears" });
+}
+
+function tell(message: FromServing, then = (): void => {}): void {
+  process.send?.(message, undefined, undefined, then);
+}

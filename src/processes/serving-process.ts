@@ -1,0 +1,141 @@
+/** A process that serves, as the process sees it that has started it. */
+import cluster, { type Worker } from "node:cluster";
+import { setTimeout as delay } from "node:timers/promises";
+import { StartError } from "../errors.ts";
+import type { Family } from "../metrics/families.ts";
+import type { FromServing, GivenSettings, ToServing } from "./messages.ts";
+import { openQuestions } from "./questions.ts";
+
+/** A process that is so busy that it does not tell its metrics in this time is counted with those that it told before. */
+const METRICS_WITHIN_MS = 1_000;
+
+/** How a process ended: its exit code or the signal, and the reason where it could not start. */
+export interface End {
+  code: number | null;
+  signal: string | null;
+  reason?: string;
+}
+
+export interface ServingProcess {
+  pid: number | undefined;
+  /** The port, when it listens. Rejects with a StartError when it ends before; so does `started`. */
+  listening: Promise<number>;
+  started: Promise<void>;
+  ended: Promise<End>;
+  /** A message to a process that does not hear yet waits, and one to a process that has ended is dropped. */
+  send(message: ToServing): void;
+  /** What it tells of itself now, or what it told last where it does not answer within a second. */
+  metrics(): Promise<Family[]>;
+  /** What it told last of itself. */
+  lastMetrics(): Family[];
+  kill(): void;
+}
+
+/** Starts a process with these settings. `metricsOfAll` is for its `GET /metrics`. Throws where the system can start no more. */
+export function startServing(
+  settings: GivenSettings,
+  joins: boolean,
+  metricsOfAll: () => Promise<Family[]>,
+): ServingProcess {
+  const worker = cluster.fork();
+  const dropHandedOver = watchHandedOver(worker);
+  const questions = openQuestions<void>();
+  let last: Family[] = [];
+  let reason: string | undefined;
+  let hasEnded = false;
+
+  const ended = new Promise<End>((resolve) => {
+    const end = (code: number | null, signal: string | null) => {
+      hasEnded = true;
+      dropHandedOver();
+      resolve({ code, signal, ...(reason !== undefined && { reason }) });
+    };
+    worker.once("exit", (code: number | null, signal: string | null) => {
+      // What it said before may not have been read yet.
+      if (worker.isConnected()) worker.process.once("disconnect", () => end(code, signal));
+      else end(code, signal);
+    });
+    // Without a process, there is no exit. Any other error is that of a message, and the exit will tell.
+    worker.on("error", () => worker.process.pid === undefined && end(null, null));
+  });
+  const endedEarly = ended.then((end) => {
+    throw new StartError(end.reason ?? `A process of the service ended in its start (${end.signal ?? end.code}).`);
+  });
+  const listening = Promise.race([heard(worker, "listening").then(({ port }) => port), endedEarly]);
+  const started = Promise.race([heard(worker, "started").then(() => {}), endedEarly]);
+  // Whoever waits for these hears of the end; nobody needs to.
+  for (const each of [listening, started]) each.catch(() => {});
+
+  let unsent: ToServing[] | undefined = [];
+  const send = (message: ToServing) => {
+    if (unsent) unsent.push(message);
+    else if (worker.isConnected()) worker.send(message, () => {});
+  };
+  worker.on("message", async (message: FromServing) => {
+    if (message.kind === "hears") {
+      const messages = unsent ?? [];
+      unsent = undefined;
+      for (const each of messages) send(each);
+    }
+    if (message.kind === "fault") reason = message.reason;
+    if (message.kind === "my metrics" && !hasEnded) {
+      last = message.families;
+      questions.answer(message.question);
+    }
+    if (message.kind === "tell the metrics of all")
+      send({ kind: "metrics of all", question: message.question, families: await metricsOfAll() });
+  });
+  send({ kind: "settings", settings, joins });
+  return {
+    pid: worker.process.pid,
+    listening,
+    started,
+    ended,
+    send,
+    async metrics() {
+      const told = questions.ask((question) => send({ kind: "tell your metrics", question }));
+      await Promise.race([told, ended, delay(METRICS_WITHIN_MS, undefined, { ref: false })]);
+      return last;
+    },
+    lastMetrics: () => last,
+    kill: () => void worker.process.kill("SIGKILL"),
+  };
+}
+
+function heard<Kind extends FromServing["kind"]>(
+  worker: Worker,
+  kind: Kind,
+): Promise<Extract<FromServing, { kind: Kind }>> {
+  return new Promise((resolve) => {
+    const hear = (message: FromServing) => {
+      if (!isOf(message, kind)) return;
+      worker.off("message", hear);
+      resolve(message);
+    };
+    worker.on("message", hear);
+  });
+}
+
+const isOf = <Kind extends FromServing["kind"]>(
+  message: FromServing,
+  kind: Kind,
+): message is Extract<FromServing, { kind: Kind }> => message.kind === kind;
+
+/**
+ * Gives what closes the connection that is on its way to the process, which has ended: Node waits for the process to say that it has the connection
+ * before it closes its own end (round_robin_handle.js), and one such client waited for ever. Connections are handed over one at a time.
+ */
+function watchHandedOver({ process: child }: Worker): () => void {
+  let handedOver: unknown;
+  child.send = new Proxy(child.send, {
+    apply(send, self, values) {
+      if (isClosable(values[1])) handedOver = values[1];
+      return Reflect.apply(send, self, values);
+    },
+  });
+  // One that has arrived is closed here already, and to close it again does nothing.
+  return () => isClosable(handedOver) && handedOver.close();
+}
+
+const isClosable = (value: unknown): value is { close(): void } =>
+  typeof value === "object" && value !== null && "close" in value && typeof value.close === "function";

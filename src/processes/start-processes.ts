@@ -1,0 +1,92 @@
+/** A service of several processes behind one port: for machines with more cores than one process can use. */
+import cluster from "node:cluster";
+import type { Logger } from "pino";
+import { pause } from "../abort-signals.ts";
+import type { Config } from "../config.ts";
+import { openServer, type Server } from "../db/given-or-embedded-server.ts";
+import { type GivenSettings, SERVING } from "./messages.ts";
+import { openMetricsOfAll } from "./metrics-of-all.ts";
+import { type ServingProcess, startServing } from "./serving-process.ts";
+
+/** The pause before a process takes the place of one that ended. It doubles with each that does not last. */
+const FIRST_PAUSE_MS = 100;
+const LONGEST_PAUSE_MS = 30_000;
+const LASTED_MS = 60_000;
+
+/** The running service. */
+export interface Processes {
+  port: number;
+  /** Has all processes stop as a single one does, and then stops the embedded database. A second call changes nothing. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Has `config.processes` processes serve with these settings. This one has the database, whose tables it brings up to date, and hands each new
+ * connection to the next of them in turn; it serves nothing itself. One that ends is replaced, and when this one ends, so do all. Throws a StartError.
+ */
+export async function startProcesses(config: Config, settings: GivenSettings, log: Logger): Promise<Processes> {
+  cluster.setupPrimary({ args: [SERVING] });
+  const serving = new Set<ServingProcess>();
+  const metrics = openMetricsOfAll(() => serving);
+  const stopping = new AbortController();
+  let server: Server | undefined;
+
+  function start(joins: boolean): ServingProcess {
+    const started = startServing(settings, joins, metrics.now);
+    serving.add(started);
+    return started;
+  }
+  const killAll = () => {
+    for (const each of serving) each.kill();
+  };
+  process.on("exit", killAll);
+
+  /** Replaces a process whenever it ends, until the service stops. */
+  async function keepServing(first: ServingProcess, url: string): Promise<void> {
+    let current = first;
+    let failures = 0;
+    for (;;) {
+      const startedAt = performance.now();
+      const end = { endedPid: current.pid, ...(await current.ended) };
+      serving.delete(current);
+      metrics.keep(current);
+      if (stopping.signal.aborted) {
+        if (end.code !== 0) log.warn(end, "a process ended before it had stopped");
+        return;
+      }
+      if (performance.now() - startedAt > LASTED_MS) failures = 0;
+      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** failures, LONGEST_PAUSE_MS);
+      failures++;
+      log.warn({ ...end, pauseMs }, "a process of the service ended; another takes its place");
+      await pause(pauseMs, stopping.signal);
+      if (stopping.signal.aborted) return;
+      current = start(true);
+      current.send({ kind: "database", url });
+    }
+  }
+
+  try {
+    const first = Array.from({ length: config.processes }, () => start(false));
+    // As a single process does, they listen before the database is there: they are alive, and not ready.
+    const [port = 0] = await Promise.all(first.map(({ listening }) => listening));
+    const { url, stop } = await openServer(config.databaseUrl, config.dataDir, log);
+    server = { url, stop };
+    for (const each of first) each.send({ kind: "database", url });
+    await Promise.all(first.map(({ started }) => started));
+    const kept = first.map((each) => keepServing(each, url));
+    let stopped: Promise<void> | undefined;
+    return {
+      port,
+      stop() {
+        if (!stopped) for (const each of serving) each.send({ kind: "stop" });
+        stopping.abort();
+        stopped ??= Promise.all(kept).then(stop);
+        return stopped;
+      },
+    };
+  } catch (error) {
+    killAll();
+    await server?.stop();
+    throw error;
+  }
+}
