@@ -112,31 +112,32 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     // The limit allows to ask who the key is, and the stream.
     await setHits(0);
     await page.goto("/console/tasks");
-    await page.getByRole("alert").filter({ hasText: "RATE_LIMIT_PER_MINUTE allows 2 of these requests" }).waitFor();
+    await page.getByRole("alert").filter({ hasText: "RATE_LIMIT_PER_MINUTE allows 2 a minute" }).waitFor();
     await page.locator(".fault", { hasText: /It is tried again by itself in [\d.]+ (min|hr)/ }).waitFor();
     await setHits(-1_000);
     await again.click();
     await page.locator(".task-row").first().waitFor();
     await again.waitFor({ state: "detached" });
-    await page.close();
-    // In a new tab, the limit meets the first call.
+    await context.close();
+    // The limit meets the first call of another reader.
     await setHits(2);
-    const other = await context.newPage();
+    const { page: other, context: ukrainian } = await visit(browser, limited.url, { key: KEY, locale: "uk-UA" });
     await other.clock.install();
     await other.goto("/console/workers");
-    await other.getByRole("alert").filter({ hasText: "RATE_LIMIT_PER_MINUTE" }).waitFor();
+    const says = /RATE_LIMIT_PER_MINUTE дозволяє 2 на хвилину.* прийматиме їх знову через (\d+ хв|1 год)/;
+    await other.getByRole("alert").filter({ hasText: says }).waitFor();
     await setHits(-1_000);
     await other.clock.fastForward(3_700_000);
-    await other.locator("main h1", { hasText: "Workers" }).waitFor();
+    await other.locator("main h1", { hasText: "Виконавці" }).waitFor();
     // A tab that is loaded again knows who it is: the stream and two lists are all that it asks for.
     const calls: string[] = [];
     other.on("request", (request) => calls.push(new URL(request.url()).pathname.replace("/api/runtime/", "")));
     await other.reload();
-    await other.locator(".freshness", { hasText: "Live" }).waitFor();
-    await other.locator("main h1", { hasText: "Workers" }).waitFor();
+    await other.locator(".freshness", { hasText: "Наживо" }).waitFor();
+    await other.locator("main h1", { hasText: "Виконавці" }).waitFor();
     expect(calls.filter((call) => call === "events")).toHaveLength(1);
     expect(calls).not.toContain("whoami");
-    await context.close();
+    await ukrainian.close();
   });
 
   it("gives other tabs the key, also late, shows both what either does, and logs both out together", async () => {

@@ -3,13 +3,25 @@ import { NoAnswer, Refused } from "../../client/index.ts";
 import { now } from "../clock.ts";
 import { texts } from "../texts.ts";
 import { Icon } from "./icon.tsx";
-import { relativeText } from "./time.tsx";
+import { durationText, relativeText } from "./time.tsx";
 
 export function faultText(fault: unknown): string {
   if (fault instanceof NoAnswer) return `${texts.value.common.noAnswer} ${fault.message}`;
   // When a key is refused, `error` is the one word "Unauthorized", and the sentence is in `message`.
   if (fault instanceof Refused && fault.status === 401) return messageIn(fault.body) ?? fault.message;
+  if (fault instanceof Refused && fault.status === 429) return tooManyText(fault);
   return fault instanceof Error ? fault.message : String(fault);
+}
+
+/** How the service names a limit that is met. */
+const LIMIT = /^(\w+_PER_MINUTE) allows (\d+) /;
+const MINUTE_SECONDS = 60;
+
+function tooManyText({ message, retryAfterSeconds = MINUTE_SECONDS }: Refused): string {
+  const { tooMany, limitMet } = texts.value.common;
+  const [, setting, most] = LIMIT.exec(message) ?? [];
+  const ahead = durationText(retryAfterSeconds * 1_000, false);
+  return setting === undefined || most === undefined ? tooMany(ahead) : limitMet(setting, most, ahead);
 }
 
 const messageIn = (body: unknown) =>

@@ -42,6 +42,9 @@ export const common = {
   },
   otherKey: "Log in with another key",
   noAnswer: "The service was not reached.",
+  tooMany: (ahead: string) => `Too many calls: the service takes more of them in ${ahead}.`,
+  limitMet: (setting: string, most: string, ahead: string) =>
+    `Too many calls: ${setting} allows ${most} a minute for one address. The service takes more in ${ahead}.`,
   triedAgain: (when: string) => `It is tried again by itself ${when}.`,
   tryAgain: "Try again",
   notLoaded: "This page’s files could not be loaded; the service may have a new version. Reload the page.",
