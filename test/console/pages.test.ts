@@ -54,6 +54,8 @@ const PAGES: [
   ["/settings", { en: "Settings", uk: "Налаштування" }, ["dashboard", "garden-seedling"]],
 ];
 
+const BAR_HEIGHT = 70;
+
 /** The tables that are wider than what is around them. Run in the page, whose types this file does not have. */
 const cutOff = (tables: { innerText: string; scrollWidth: number; parentElement: { clientWidth: number } | null }[]) =>
   tables
@@ -80,6 +82,11 @@ describe.skipIf(!browser)("the pages of the console", { timeout: PATIENCE_MS }, 
       await page.setViewportSize(PHONE);
       expect(await sidewaysScroll(page)).toBe(0);
       expect(await page.locator("table").evaluateAll(cutOff)).toEqual([]);
+      // What needs attention and what failed lately stand on a phone's first screen, above the bar at its end.
+      if (path === "") {
+        const { y = Number.NaN } = (await page.locator("#failures").boundingBox()) ?? {};
+        expect(y).toBeLessThan(PHONE.height - BAR_HEIGHT);
+      }
       expect(faults).toEqual([]);
     }
   });

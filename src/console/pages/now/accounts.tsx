@@ -9,7 +9,7 @@ export function Accounts({ accounts }: { accounts: Account[] }) {
   const words = texts.value.now;
   if (accounts.length === 0) return null;
   return (
-    <section aria-labelledby="accounts">
+    <section class="with-accounts" aria-labelledby="accounts">
       <h2 id="accounts">{words.accounts}</h2>
       <ul class="grid account-grid">
         {accounts.map((account) => (

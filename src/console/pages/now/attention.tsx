@@ -1,5 +1,6 @@
 /** What somebody should do something about, the most urgent first, each with what mends it. */
 import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
 import type { Overview } from "../../../client/index.ts";
 import { now } from "../../clock.ts";
 import { Icon } from "../../parts/icon.tsx";
@@ -20,9 +21,12 @@ interface Item {
 
 /** The most lines of a kind; the page of that kind has the rest. */
 const MOST = 4;
+/** A phone shows so many lines at first, so that what failed lately stands on its first screen too (now.css). */
+const MOST_ON_PHONE = 2;
 
 export function Attention({ overview, reload }: { overview: Overview; reload(): void }) {
   const words = texts.value.now;
+  const [isWhole, setWhole] = useState(false);
   const act = (call: Promise<unknown>, said: string) =>
     void call.then(() => {
       tell(said);
@@ -61,7 +65,7 @@ export function Attention({ overview, reload }: { overview: Overview; reload(): 
   return (
     <section class="attention card" aria-labelledby="attention">
       <h2 id="attention">{words.attention}</h2>
-      <ul class="lines">
+      <ul class={isWhole ? "lines" : "lines first-lines"}>
         {items.map(({ key, tone, says, mends }) => (
           <li key={key} class="head">
             <span class={`attention-says ${tone}`}>
@@ -72,6 +76,11 @@ export function Attention({ overview, reload }: { overview: Overview; reload(): 
           </li>
         ))}
       </ul>
+      {!isWhole && items.length > MOST_ON_PHONE && (
+        <button type="button" class="quiet other-lines" onClick={() => setWhole(true)}>
+          {words.others(items.length - MOST_ON_PHONE)}
+        </button>
+      )}
     </section>
   );
 }

@@ -2,6 +2,7 @@
 export const now = {
   title: "Now",
   attention: "Needs attention",
+  others: (count: number) => `${count} more`,
   calm: "Nothing needs attention.",
   look: "Look",
   resume: "Resume",

@@ -4,6 +4,7 @@ import { plural } from "./plural.ts";
 export const now: Texts["now"] = {
   title: "Зараз",
   attention: "Потребує уваги",
+  others: (count) => `Ще ${count}`,
   calm: "Ніщо не потребує уваги.",
   look: "Глянути",
   resume: "Відновити",
