@@ -1,6 +1,6 @@
 /** The workers: their state, what they may take, and what is done about it. */
 import { useEffect, useState } from "preact/hooks";
-import type { Worker } from "../../client/index.ts";
+import { Refused, type Worker } from "../../client/index.ts";
 import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
@@ -8,7 +8,7 @@ import { HELD_STATUSES, type WorkerState, workerStateOf } from "../parts/state.t
 import { addressOf } from "../router.ts";
 import { client, may } from "../session.ts";
 import { texts } from "../texts.ts";
-import { useSnapshot } from "../use-snapshot.ts";
+import { readPages, usePages } from "../use-pages.ts";
 import { Connect } from "./workers/connect.tsx";
 import { WorkerCard } from "./workers/worker-card.tsx";
 
@@ -18,35 +18,55 @@ const READ_EVERY_MS = 15_000;
 const ORDER: readonly WorkerState[] = ["error", "resting", "drained", "online", "syncing", "offline", "unknown"];
 const placeOf = (worker: Worker) => ORDER.indexOf(workerStateOf(worker));
 
-/** Reads the workers, and what they hold. */
-async function read(signal: AbortSignal) {
-  const [workers, held] = await Promise.all([
-    client.listWorkers({ limit: 500 }, { signal }),
-    client.listTasks({ status: HELD_STATUSES.join(","), limit: 500, fields: "slim" }, { signal }),
+/** Reads the workers, and what they hold; with an id, only that one. */
+async function read(id: string | undefined, pages: number, signal: AbortSignal) {
+  const held = (more: { worker_id?: string }) =>
+    readPages(pages, (next) =>
+      client.listTasks({ status: HELD_STATUSES.join(","), ...more, limit: 500, ...next, fields: "slim" }, { signal }),
+    );
+  if (id !== undefined) {
+    const [worker, tasks] = await Promise.all([readWorker(id, signal), held({ worker_id: id })]);
+    return { workers: worker ? [worker] : [], hasMore: false, held: tasks.items };
+  }
+  const [workers, tasks] = await Promise.all([
+    readPages(pages, (next) => client.listWorkers({ limit: 500, ...next }, { signal })),
+    held({}),
   ]);
-  return { workers: workers.toSorted((a, b) => placeOf(a) - placeOf(b) || a.id.localeCompare(b.id)), held };
+  const sorted = workers.items.toSorted((a, b) => placeOf(a) - placeOf(b) || a.id.localeCompare(b.id));
+  return { workers: sorted, hasMore: workers.hasMore, held: tasks.items };
+}
+
+/** Undefined: there is none of this name. */
+async function readWorker(id: string, signal: AbortSignal): Promise<Worker | undefined> {
+  try {
+    return await client.getWorker({ id }, { signal });
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return undefined;
+    throw error;
+  }
 }
 
 export default function Workers({ id }: PageProps) {
   const words = texts.value.workers;
   const [isConnecting, setConnecting] = useState(false);
-  const { data, trouble, reload } = useSnapshot(read, {
+  const { data, trouble, reload, showMore } = usePages((pages, signal) => read(id, pages, signal), {
+    of: id ?? "",
     wants: ({ type }) => type.startsWith("worker.") || type.startsWith("account.") || type.startsWith("task."),
     everyMs: READ_EVERY_MS,
   });
   const change = (call: Promise<unknown>) => call.then(reload, tellFault);
-  const shown = data?.workers.filter((worker) => id === undefined || worker.id === id);
-  const isEmpty = data?.workers.length === 0;
+  const shown = data?.workers;
+  const isEmpty = id === undefined && shown?.length === 0;
   // Without a worker, the page begins with the form that connects one. It stays when the first one is there, to say so.
   useEffect(() => {
     if (isEmpty) setConnecting(true);
   }, [isEmpty]);
-  const isForm = may("administer") && isConnecting;
+  const isForm = id === undefined && may("administer") && isConnecting;
   return (
     <main class="page">
       <div class="head">
         <h1 tabIndex={-1}>{words.title}</h1>
-        {may("administer") && (
+        {id === undefined && may("administer") && (
           <button type="button" class="primary" onClick={() => setConnecting(!isConnecting)} aria-expanded={isForm}>
             {words.connect.title}
           </button>
@@ -71,6 +91,11 @@ export default function Workers({ id }: PageProps) {
           />
         ))}
       </div>
+      {data?.hasMore && (
+        <button type="button" onClick={showMore}>
+          {texts.value.common.more}
+        </button>
+      )}
     </main>
   );
 }

@@ -1,0 +1,33 @@
+/** Lists that show a page at first, and one more whenever somebody asks for it. */
+import { useState } from "preact/hooks";
+import type { Next, Page } from "../client/index.ts";
+import { type Snapshot, type SnapshotOptions, useSnapshot } from "./use-snapshot.ts";
+
+const PAUSE_MS = 3_000;
+
+export interface List<Item> {
+  items: Item[];
+  hasMore: boolean;
+}
+
+/** The first `pages` pages of a list. */
+export async function readPages<Item>(pages: number, list: (next: Next) => Promise<Page<Item>>): Promise<List<Item>> {
+  const items: Item[] = [];
+  let next: Next | undefined = {};
+  for (let n = 0; n < pages && next; n++) {
+    const page: Page<Item> = await list(next);
+    items.push(...page);
+    next = page.next;
+  }
+  return { items, hasMore: next !== undefined };
+}
+
+/** As `useSnapshot`, of as many pages as were asked for. The more there are, the longer it pauses between two readings. */
+export function usePages<Data>(
+  load: (pages: number, signal: AbortSignal) => Promise<Data>,
+  options: Omit<SnapshotOptions, "pauseMs">,
+): Snapshot<Data> & { showMore(): void } {
+  const [pages, setPages] = useState(1);
+  const snapshot = useSnapshot((signal) => load(pages, signal), { ...options, pauseMs: PAUSE_MS * pages });
+  return { ...snapshot, showMore: () => setPages(pages + 1) };
+}
