@@ -4,9 +4,7 @@ import { causeText } from "../parts/causes.ts";
 import { Fault } from "../parts/fault.tsx";
 import { stageOf, TaskState, toneOf } from "../parts/state.tsx";
 import { addressOf } from "../router.ts";
-import { client } from "../session.ts";
 import { percentText, texts } from "../texts.ts";
-import { useSnapshot } from "../use-snapshot.ts";
 import { Actions } from "./task/actions.tsx";
 import { Artifacts, Output } from "./task/artifacts.tsx";
 import { Attempts } from "./task/attempts.tsx";
@@ -14,34 +12,13 @@ import { Facts } from "./task/facts.tsx";
 import { History } from "./task/history.tsx";
 import { LiveOutput } from "./task/live-output.tsx";
 import { Prompt } from "./task/prompt.tsx";
+import { useTask } from "./task/use-task.ts";
 
-/** Progress and heartbeats come without an event. */
-const HELD_EVERY_MS = 10_000;
 /** The type of the artifact that holds all that a CLI printed. */
 const TRANSCRIPT = "LLM_TRANSCRIPT";
 
-/** Reads what there is of a task, without its prompt and its outputs. */
-async function read(id: string, signal: AbortSignal) {
-  const [found, explanation, leases, results, artifacts, history] = await Promise.all([
-    client.listTasks({ q: id, fields: "slim" }, { signal }),
-    client.explainTask({ id }, { signal }),
-    client.listLeases({ task_id: id }, { signal }),
-    client.listResults({ id, fields: "slim" }, { signal }),
-    client.listArtifacts({ task_id: id, fields: "slim" }, { signal }),
-    client.listHistory({ id }, { signal }),
-  ]);
-  const task = found.find((each) => each.id === id);
-  if (!task) throw new Error(texts.value.task.gone);
-  return { task, explanation, leases, results, artifacts, history };
-}
-
 export default function TaskPage({ id = "" }: PageProps) {
-  const { data, trouble, reload } = useSnapshot((signal) => read(id, signal), {
-    of: id,
-    wants: ({ task_id }) => task_id === id,
-    pauseMs: 1_500,
-    everyMs: HELD_EVERY_MS,
-  });
+  const { data, trouble, reload } = useTask(id);
   const words = texts.value.task;
   const back = (
     <a class="back" href={addressOf("tasks")}>
