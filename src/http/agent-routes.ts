@@ -3,7 +3,7 @@ import { agentHealthAnswer, passedOn } from "../contract/service-answers.ts";
 import { AGENT_ACTIONS, type AgentAction, agentHealth, askAgentTo } from "../fleet/ask-agent.ts";
 import { installScript } from "../fleet/install-script.ts";
 import type { AgentCalls } from "../fleet/node-agent.ts";
-import { NO_WORKER } from "./answers.ts";
+import { NO_WORKER } from "./declared-answers.ts";
 import { originOf } from "./redirect-to-https.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 import { storableName } from "./worker-routes.ts";

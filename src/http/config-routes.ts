@@ -6,7 +6,7 @@ import { checkMembridge } from "../fleet/check-membridge.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Settings } from "../settings/settings.ts";
-import type { Answers } from "./answers.ts";
+import type { Answers } from "./declared-answers.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import express, { type NextFunction, type Request, type Response } from "express";
 import { Refusal } from "../errors.ts";
 import type { BodyBudget } from "./body-budget.ts";
-import { requireBoundedShape } from "./body-shape.ts";
+import { requireBoundedShape } from "./bounded-json.ts";
 
 /** The longest body of a call that carries no prompt and no output. */
 export const SHORT_BODY_BYTES = 100 * 1024;

@@ -5,8 +5,8 @@ import type { Caller } from "../caller.ts";
 import type { PlainCallName } from "../contract/plain-fields.ts";
 import type { Db } from "../db/client.ts";
 import type { Role } from "../db/statuses.ts";
-import type { Answers } from "./answers.ts";
 import { callerOf } from "./caller-of.ts";
+import type { Answers } from "./declared-answers.ts";
 import { parseBody, parseQuery } from "./parse-request.ts";
 
 /** Who may make a call: anybody, or named keys with one of these roles. An admin's key and `RUNTIME_API_KEY` may make every call. */

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import type { LeasedTask, Task } from "../contract/record-types.ts";
 import { NotFound } from "../errors.ts";
-import { getTask } from "../queue/tasks.ts";
+import { getTask } from "../queue/one-task.ts";
 import { ownLeaseId } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 

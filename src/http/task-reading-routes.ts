@@ -5,10 +5,10 @@ import { slimResultRecord, slimTaskRecord, wholeOrSlim } from "../contract/slim-
 import { taskRecord } from "../contract/task-record.ts";
 import { explain } from "../queue/explain.ts";
 import { historyOf, resultsOf } from "../queue/history.ts";
+import { getTask } from "../queue/one-task.ts";
 import { tasks } from "../queue/task-list.ts";
-import { getTask } from "../queue/tasks.ts";
-import { NO_TASK, pageOf } from "./answers.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
+import { NO_TASK, pageOf } from "./declared-answers.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
 import { sendTaskInput } from "./task-as-text.ts";

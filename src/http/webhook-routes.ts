@@ -7,7 +7,7 @@ import { changeWebhook, createWebhook, removeWebhook, rotateSecret } from "../we
 import { deliveryList } from "../webhooks/delivery-list.ts";
 import { resend } from "../webhooks/resend.ts";
 import { getWebhook, listWebhooks } from "../webhooks/webhooks.ts";
-import { pageOf } from "./answers.ts";
+import { pageOf } from "./declared-answers.ts";
 import { InvalidBody } from "./parse-request.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";

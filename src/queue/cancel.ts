@@ -9,8 +9,8 @@ import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isHeld, isStill } from "./fence.ts";
+import { lockTask, taskColumns } from "./one-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { lockTask, taskColumns } from "./tasks.ts";
 
 /**
  * Cancels a task at once when no worker holds it. A held task is only marked: its worker hears of it at the next heartbeat, and the task is cancelled

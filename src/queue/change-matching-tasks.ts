@@ -18,9 +18,9 @@ import { schemaFault } from "../output-schema/check.ts";
 import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
 import { cancelTask } from "./cancel.ts";
 import { createTask } from "./create.ts";
+import { getTask } from "./one-task.ts";
 import { requeueTask } from "./requeue.ts";
 import { matching, tasks } from "./task-list.ts";
-import { getTask } from "./tasks.ts";
 
 interface Wanted {
   filter: TaskFilter;

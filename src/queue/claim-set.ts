@@ -21,8 +21,8 @@ import { isLost, signOfLife } from "../fleet/signs-of-life.ts";
 import { CLAIM_BYTES, type Given, LOOKED_AT, SPARE, warmContext } from "./claim-statement.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
+import { isDue, taskBytes } from "./one-task.ts";
 import { isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
-import { isDue, taskBytes } from "./tasks.ts";
 
 export type ClaimOfOne = {
   worker_id: string;

@@ -13,8 +13,8 @@ import { isLost, isQuiet, signOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
 import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
+import { isDue, taskBytes } from "./one-task.ts";
 import { ANY_TURN, isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
-import { isDue, taskBytes } from "./tasks.ts";
 
 /** How long the CLI session of a worker's last context is taken to be warm. */
 const WARM_MS = 600_000;

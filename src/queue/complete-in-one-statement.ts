@@ -7,13 +7,13 @@ import { recordSuccess } from "../fleet/quick-failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { runAfterCommit } from "./after-commit.ts";
-import { detailOf, type Submission } from "./completion.ts";
 import { type Completion, completions, stagedCompletions } from "./completion-statement.ts";
 import { countCompletion } from "./count-completion.ts";
 import { endsTask, lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { modelOf } from "./record-usage.ts";
+import { detailOf, type Submission } from "./submission.ts";
 import { traceRun } from "./trace-run.ts";
 import { usageOf } from "./usage.ts";
 

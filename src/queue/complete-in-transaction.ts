@@ -15,15 +15,15 @@ import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { takeStaged } from "../storage/staging.ts";
 import { artifactColumns } from "./artifacts.ts";
-import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type Submission } from "./completion.ts";
 import { countCompletion } from "./count-completion.ts";
 import { isStill } from "./fence.ts";
+import { lockTask, taskColumns } from "./one-task.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { addUsage, recordUsage } from "./record-usage.ts";
 import { releaseLease } from "./release-lease.ts";
-import { lockTask, taskColumns } from "./tasks.ts";
+import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type Submission } from "./submission.ts";
 import { traceRun } from "./trace-run.ts";
 import { usageOf } from "./usage.ts";
 

@@ -15,12 +15,12 @@ import { runAfterCommit } from "./after-commit.ts";
 import { recordSession } from "./cli-sessions.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
-import { findEarlier, type Submission, submissionOf, tooLate } from "./completion.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
 import { judgeOutput } from "./judge-output.ts";
+import { getTask } from "./one-task.ts";
 import { readPrinted } from "./read-cli-output.ts";
 import { withOwnCost } from "./session-cost.ts";
-import { getTask } from "./tasks.ts";
+import { findEarlier, type Submission, submissionOf, tooLate } from "./submission.ts";
 
 /** The task, if there may be something to complete. NotFound: no such task. Conflict: nobody holds it, or `leaseId` never was a lease of it. */
 export async function requireCompletable(db: Db, taskId: string, leaseId?: string): Promise<Task> {

@@ -15,7 +15,7 @@ import { withContinuations } from "./continuation.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
 import { leaseTask } from "./lease-task.ts";
-import { getTask } from "./tasks.ts";
+import { getTask } from "./one-task.ts";
 
 /** An agent that refuses a task does so at once. An agent that has said nothing for so long has begun. */
 const GRACE_MS = 1_000;

@@ -6,7 +6,7 @@ import { timeText } from "../time-text.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import { countAbleWorkers, explainWorkers, findMissingLabels, limitsFor } from "./explain-workers.ts";
 import { findLease } from "./fence.ts";
-import { dueAt, getTask } from "./tasks.ts";
+import { dueAt, getTask } from "./one-task.ts";
 import { limitReached } from "./usage.ts";
 
 /** Says why the task waits, which worker holds it, or what became of it. NotFound: no such task. */

@@ -10,9 +10,9 @@ import { recordAcceptance, recordRefusal } from "../fleet/refusing-agents.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";
+import { getTask } from "./one-task.ts";
 import { releaseTask } from "./release.ts";
 import { BEATS_PER_TTL, renewLease } from "./renew-lease.ts";
-import { getTask } from "./tasks.ts";
 
 /** An agent may answer a moment before its own completion arrives, which has the whole output. */
 const OWN_COMPLETION_MS = 2_000;

@@ -25,8 +25,8 @@ import {
   staleLease,
   taskIsHeld,
 } from "./fence.ts";
+import { findTask } from "./one-task.ts";
 import { BEATS_PER_TTL } from "./renew-lease.ts";
-import { findTask } from "./tasks.ts";
 
 /** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
 const LONGEST_BEAT_MS = 10_000;

@@ -8,7 +8,7 @@ import type { Source } from "../db/list-source.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { leases } from "../db/task-tables.ts";
 import { entriesOf } from "./audit-list.ts";
-import { getTask } from "./tasks.ts";
+import { getTask } from "./one-task.ts";
 
 const output = sql`coalesce(${llmResults.output}, (select content from ${runtimeArtifacts} where id = ${llmResults.artifact_id}))`;
 

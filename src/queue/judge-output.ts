@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { checkOutput } from "../output-schema/check.ts";
 import { readLastChunks } from "../storage/output-chunks.ts";
 import { requireStaged } from "../storage/staging.ts";
-import type { Submission } from "./completion.ts";
+import type { Submission } from "./submission.ts";
 
 /** A larger output is refused unchecked, as a `parse_error`. */
 const LARGEST_BYTES = 10_000_000;

@@ -20,7 +20,7 @@ import {
 } from "../fleet/router.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { isDue } from "./tasks.ts";
+import { isDue } from "./one-task.ts";
 
 type LeaseRequest = {
   task_id: string;

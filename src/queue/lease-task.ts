@@ -15,8 +15,8 @@ import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-re
 import { findKeyHolder } from "./concurrency-key.ts";
 import { requireStatus } from "./fence.ts";
 import { leaseRequests, ofTask } from "./lease-statement.ts";
+import { dueAt, getTask, isDue } from "./one-task.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
-import { dueAt, getTask, isDue } from "./tasks.ts";
 
 /** A new lease, and its worker as it was before this lease. */
 interface LeaseAndWorker {

@@ -7,7 +7,7 @@ import { heldStatuses } from "../db/status-lists.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { hasLabels } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
-import { isDue } from "./tasks.ts";
+import { isDue } from "./one-task.ts";
 
 /** Tasks with the same labels and the same agent: nearly always, a worker that can take one of them can take all. */
 export interface TaskKind {

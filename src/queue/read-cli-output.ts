@@ -4,7 +4,7 @@ import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { readLastChunks } from "../storage/output-chunks.ts";
 import { requireStaged } from "../storage/staging.ts";
-import { recorded, type Submission } from "./completion.ts";
+import { recorded, type Submission } from "./submission.ts";
 
 /** How much of an uploaded output is read. It is read from its end, where the result is. */
 const MOST_READ_BYTES = 32_000_000;

@@ -21,8 +21,8 @@ import {
   staleLease,
   taskIsHeld,
 } from "./fence.ts";
+import { getTask } from "./one-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { getTask } from "./tasks.ts";
 import { traceRun } from "./trace-run.ts";
 
 /** Without `started`, the worker says that it has not begun the task. */

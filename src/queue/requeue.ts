@@ -9,8 +9,8 @@ import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isStill } from "./fence.ts";
+import { keptTo, lockTask, taskColumns } from "./one-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { keptTo, lockTask, taskColumns } from "./tasks.ts";
 import { limitReached } from "./usage.ts";
 
 /** The transition failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */

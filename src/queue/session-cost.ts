@@ -2,7 +2,7 @@ import { and, eq } from "drizzle-orm";
 import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { cliSessions } from "../db/fleet-tables.ts";
-import type { Submission } from "./completion.ts";
+import type { Submission } from "./submission.ts";
 
 /**
  * What Claude says a run cost is the cost of its whole session, earlier runs included. Where this run went on with the session of the

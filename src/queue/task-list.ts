@@ -8,7 +8,7 @@ import { freeWith } from "../db/list-indexes.ts";
 import type { Part, Source } from "../db/list-source.ts";
 import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import { taskBytes } from "./tasks.ts";
+import { taskBytes } from "./one-task.ts";
 
 /** What a list gives of each task: all of it, or nothing that may be long. */
 export type Detail = "whole" | "slim";

@@ -3,9 +3,9 @@ import type { TaskWithResult } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { artifactColumns } from "./artifacts.ts";
-import { resultColumns } from "./completion.ts";
 import { hasEnded } from "./fence.ts";
-import { getTask } from "./tasks.ts";
+import { getTask } from "./one-task.ts";
+import { resultColumns } from "./submission.ts";
 
 /** The task with the result that its last lease brought. NotFound: no such task. */
 export async function getTaskWithResult(db: Db, taskId: string): Promise<TaskWithResult> {

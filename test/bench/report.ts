@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
+import type { Growth } from "./bytes-per-lifecycle.ts";
 import { MANY } from "./floors.ts";
-import type { Growth } from "./growth.ts";
 import type { LoadResult } from "./load.ts";
 import type { Sweep } from "./sweep.ts";
 

@@ -1,7 +1,7 @@
 /** Node agents of today under faults: they are told what to do, send no lease id, and repeat nothing. */
 import { setTimeout as delay } from "node:timers/promises";
 import { type NodeAgent, type NodeAgentOptions, startNodeAgent } from "../support/node-agent.ts";
-import { type Call, type Journal, until } from "./fleet.ts";
+import { type Call, type Journal, until } from "./callers.ts";
 import type { Random } from "./random.ts";
 
 const ANSWERS_AFTER_MS = 100;

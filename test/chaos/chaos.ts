@@ -13,10 +13,6 @@ import { startEmbedded } from "../../src/embedded/start.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { Agent, dispatchOne } from "./agents.ts";
 import { createBackendCount } from "./backends.ts";
-import { findViolations } from "./check.ts";
-import { findViolationsOfOwn } from "./check-own-workers.ts";
-import { prepareDatabaseFaults } from "./database-faults.ts";
-import { faultsOn, rage } from "./faults.ts";
 import {
   callerOf,
   cancelOne,
@@ -27,7 +23,11 @@ import {
   replayOne,
   requeueSome,
   Worker,
-} from "./fleet.ts";
+} from "./callers.ts";
+import { findViolations } from "./check.ts";
+import { findViolationsOfOwn } from "./check-own-workers.ts";
+import { prepareDatabaseFaults } from "./database-faults.ts";
+import { faultsOn, rage } from "./faults.ts";
 import { startInstance } from "./instances.ts";
 import { findMissedEvents, Listener, newestEntry, Receiver } from "./listeners.ts";
 import { OldTasks } from "./old-tasks.ts";

@@ -1,6 +1,6 @@
 /** Compares what clients and workers were answered with what the database holds, and the database with itself. */
 import type pg from "pg";
-import type { Journal } from "./fleet.ts";
+import type { Journal } from "./callers.ts";
 import { type Capped, type Entry, type LeaseRow, overlaps, overlapsOfKeys, overloads, spansOf } from "./lease-lives.ts";
 
 interface TaskRow {

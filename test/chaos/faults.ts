@@ -2,8 +2,8 @@
 import type { ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Agent } from "./agents.ts";
+import type { Journal, Worker } from "./callers.ts";
 import type { DatabaseFaults } from "./database-faults.ts";
-import type { Journal, Worker } from "./fleet.ts";
 import { sendHostileBody } from "./hostile.ts";
 import type { Instance } from "./instances.ts";
 import type { OwnWorker } from "./own-workers.ts";

@@ -1,7 +1,7 @@
 /** Bodies that are meant to stop the service: each is legal HTTP, and none may cost more than an answer of the 4xx kind. */
 import { createConnection } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Journal } from "./fleet.ts";
+import type { Journal } from "./callers.ts";
 import type { Random } from "./random.ts";
 
 const MB = 1024 * 1024;

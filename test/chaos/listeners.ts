@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type pg from "pg";
 import { createClient } from "../../src/client/client.ts";
-import { type Call, until } from "./fleet.ts";
+import { type Call, until } from "./callers.ts";
 import type { Random } from "./random.ts";
 import { untilNoneLeft } from "./until-none-left.ts";
 

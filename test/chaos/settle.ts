@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { type Call, handOut, requeueSome, type Worker } from "./fleet.ts";
+import { type Call, handOut, requeueSome, type Worker } from "./callers.ts";
 import type { Random } from "./random.ts";
 import { untilNoneLeft } from "./until-none-left.ts";
 

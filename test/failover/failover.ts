@@ -10,15 +10,24 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import pg from "pg";
+import {
+  BY_HAND,
+  callerOf,
+  cancelOne,
+  createOne,
+  emptyJournal,
+  handOut,
+  requeueSome,
+  Worker,
+} from "../chaos/callers.ts";
 import { findViolations } from "../chaos/check.ts";
-import { BY_HAND, callerOf, cancelOne, createOne, emptyJournal, handOut, requeueSome, Worker } from "../chaos/fleet.ts";
 import { OWN } from "../chaos/own-workers.ts";
 import { seeded } from "../chaos/random.ts";
 import { settle } from "../chaos/settle.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { launch } from "../support/launch.ts";
 import { startReplicatedPair } from "../support/replicated-pair.ts";
-import { forgive, markOf } from "./forgive.ts";
+import { forgive, markOf } from "./lost-by-standby.ts";
 import { startPatroniPair } from "./patroni-pair.ts";
 
 const WORKERS = 4;

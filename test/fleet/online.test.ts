@@ -9,7 +9,7 @@ import { getWorker } from "../../src/fleet/workers.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
-import { getTask } from "../../src/queue/tasks.ts";
+import { getTask } from "../../src/queue/one-task.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import type { Response } from "express";
 import { describe, expect, it } from "vitest";
 import { createBodyBudget } from "../../src/http/body-budget.ts";
-import { requireBoundedShape } from "../../src/http/body-shape.ts";
+import { requireBoundedShape } from "../../src/http/bounded-json.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { CALLS } from "../support/every-call.ts";

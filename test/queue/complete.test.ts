@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { completeTask } from "../../src/queue/complete.ts";
+import { getTask } from "../../src/queue/one-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
-import { getTask } from "../../src/queue/tasks.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, completion } from "../support/factories.ts";

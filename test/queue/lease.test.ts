@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
-import { getTask } from "../../src/queue/tasks.ts";
+import { getTask } from "../../src/queue/one-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
+import { getTask } from "../../src/queue/one-task.ts";
 import { removeWorker } from "../../src/queue/remove-worker.ts";
-import { getTask } from "../../src/queue/tasks.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 

@@ -1,5 +1,5 @@
 /** What the headers of calls and answers mean. */
-import type { AnswerHeader } from "../answers.ts";
+import type { AnswerHeader } from "../declared-answers.ts";
 import type { RequestHeader } from "../route.ts";
 
 export const REQUEST_HEADERS: Record<RequestHeader, string> = {

@@ -1,6 +1,6 @@
 import { PLAIN_CALLS, type PlainCall, type PlainCallName, textOf } from "../../contract/plain-fields.ts";
 import { refusal } from "../../contract/service-answers.ts";
-import type { Answer } from "../answers.ts";
+import type { Answer } from "../declared-answers.ts";
 import type { RouteFacts } from "../route.ts";
 import { exampleOf } from "./example.ts";
 import { ANSWER_HEADERS, REQUEST_HEADERS } from "./headers.ts";

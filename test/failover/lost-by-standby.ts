@@ -1,5 +1,5 @@
 /** What an asynchronous standby lacks when it is promoted: it may be forgotten, and nothing else may. */
-import type { Journal } from "../chaos/fleet.ts";
+import type { Journal } from "../chaos/callers.ts";
 import type { ReplicatedPair } from "../support/replicated-pair.ts";
 
 /** How much had been acknowledged at a moment at which the standby had all of it. */
