@@ -8,7 +8,7 @@ import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
 import { anAgent, aProject, secondsAgo, startMembridge } from "./support/membridge.ts";
 import { type NodeAgent, startNodeAgent } from "./support/node-agent.ts";
-import { startProcess } from "./support/process.ts";
+import { startProcess } from "./support/service-process.ts";
 
 const API_KEY = "the key of the runtime's clients";
 const { url: DATABASE_URL } = await createTestDatabase();

@@ -6,7 +6,7 @@ import type { Task } from "../src/contract/record-types.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
 import { pgbouncerPath, startPgbouncer } from "./support/pgbouncer.ts";
-import { type ServiceProcess, startService } from "./support/process.ts";
+import { type ServiceProcess, startService } from "./support/service-process.ts";
 
 const SWEEP_INTERVAL_MS = 500;
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-instances-"));

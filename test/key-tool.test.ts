@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { useFolder } from "./support/embedded-template.ts";
-import { startProcess } from "./support/process.ts";
+import { startProcess } from "./support/service-process.ts";
 
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-key-"));
 await useFolder(DATA_DIR);

@@ -7,7 +7,7 @@ import { afterAll, expect, it, onTestFinished, vi } from "vitest";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
-import { launch } from "./support/launch.ts";
+import { launch } from "./support/spawn-service.ts";
 
 const { url: DATABASE_URL } = await createTestDatabase();
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-log-"));

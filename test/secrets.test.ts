@@ -7,11 +7,11 @@ import { type SECRETS, SETTINGS } from "../src/setting-names.ts";
 import { createKey } from "../src/settings/named-keys.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { CALLS } from "./support/every-call.ts";
-import { launch } from "./support/launch.ts";
 import { startMembridge } from "./support/membridge.ts";
 import { startNodeAgent } from "./support/node-agent.ts";
-import { runToExit, startProcess } from "./support/process.ts";
 import { startS3 } from "./support/s3.ts";
+import { runToExit, startProcess } from "./support/service-process.ts";
+import { launch } from "./support/spawn-service.ts";
 
 const MARK = `mark${randomUUID().slice(0, 8)}`;
 const secret = (of: string) => `${MARK}-${of}-0123456789abcdef`;

@@ -11,8 +11,8 @@ import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
 import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
 import { freePort } from "./support/free-port.ts";
-import { launch } from "./support/launch.ts";
-import { runToExit, startProcess } from "./support/process.ts";
+import { runToExit, startProcess } from "./support/service-process.ts";
+import { launch } from "./support/spawn-service.ts";
 
 const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-service-"));

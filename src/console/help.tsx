@@ -1,6 +1,6 @@
 /** The dialog that names the keys. */
 import { useEffect, useRef } from "preact/hooks";
-import { isHelpOpen } from "./keys.ts";
+import { isHelpOpen } from "./keyboard.ts";
 import { PAGES } from "./pages.ts";
 import { shortcuts } from "./preferences.ts";
 import { may } from "./session.ts";

@@ -15,7 +15,7 @@
  */
 import { render } from "preact";
 import { keepTime } from "./clock.ts";
-import { followKeys } from "./keys.ts";
+import { followKeys } from "./keyboard.ts";
 import { keepLive } from "./live.ts";
 import { codeOf, PAGES, pageAt } from "./pages.ts";
 import { exactText } from "./parts/time.tsx";

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Freshness } from "./freshness.tsx";
 import { Help } from "./help.tsx";
-import { isHelpOpen } from "./keys.ts";
+import { isHelpOpen } from "./keyboard.ts";
 import { LogIn } from "./log-in.tsx";
 import { codeOf, PAGES, type Page, type PageCode, pageAt } from "./pages.ts";
 import { Confirm } from "./parts/confirm.tsx";

@@ -8,7 +8,7 @@ import { parseArgs } from "node:util";
 import pg from "pg";
 import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
-import { launch } from "../support/launch.ts";
+import { launch } from "../support/spawn-service.ts";
 import { openListeners, openWaitingWorkers } from "./crowd.ts";
 import { fill } from "./fill.ts";
 import { API_KEY, connect, type Timing, timingOf } from "./load.ts";

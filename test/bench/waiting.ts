@@ -12,7 +12,7 @@ import { openDatabase } from "../../src/db/client.ts";
 import { findDispatchable } from "../../src/queue/dispatchable.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
-import { launch } from "../support/launch.ts";
+import { launch } from "../support/spawn-service.ts";
 import { API_KEY, connect, timingOf } from "./load.ts";
 import { peakRssMb } from "./process-usage.ts";
 

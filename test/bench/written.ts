@@ -6,7 +6,7 @@ import { parseArgs } from "node:util";
 import pg from "pg";
 import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
-import { launch } from "../support/launch.ts";
+import { launch } from "../support/spawn-service.ts";
 import { API_KEY, connect, load } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
 import { lifecycle, register } from "./work.ts";

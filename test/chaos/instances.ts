@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 import { testProgram } from "../support/compiled-programs.ts";
 import { type Fault, type FaultyProxy, startFaultyProxy } from "../support/faulty-proxy.ts";
-import { type Launched, launch } from "../support/launch.ts";
+import { type Launched, launch } from "../support/spawn-service.ts";
 import { startProxy, type TcpProxy } from "../support/tcp-proxy.ts";
 import { KEPT_DAYS } from "./old-tasks.ts";
 

@@ -7,7 +7,7 @@ import { type Browser, chromium } from "playwright-core";
 import { startEmbedded } from "../../src/embedded/start.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { type Example, fillExample } from "../support/console-example.ts";
-import { launch } from "../support/launch.ts";
+import { launch } from "../support/spawn-service.ts";
 
 /** Starts the service over its own PostgreSQL with the example data, and a browser; gives them to `look`, and ends them after it. */
 export async function withExampleService(

@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, expect, it } from "vitest";
 import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 import { useFolder } from "../support/embedded-template.ts";
-import { startProcess } from "../support/process.ts";
+import { startProcess } from "../support/service-process.ts";
 
 const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-tool-"));
 await useFolder(DATA_DIR);

@@ -25,8 +25,8 @@ import { OWN } from "../chaos/own-workers.ts";
 import { seeded } from "../chaos/random.ts";
 import { settle } from "../chaos/settle.ts";
 import buildPrograms from "../support/compiled-programs.ts";
-import { launch } from "../support/launch.ts";
 import { startReplicatedPair } from "../support/replicated-pair.ts";
+import { launch } from "../support/spawn-service.ts";
 import { forgive, markOf } from "./lost-by-standby.ts";
 import { startPatroniPair } from "./patroni-pair.ts";
 

@@ -16,7 +16,7 @@ import { CALLS } from "../support/every-call.ts";
 import { aLeasedTask } from "../support/factories.ts";
 import { anAgent, aProject, secondsAgo, startMembridge } from "../support/membridge.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
-import { startProcess } from "../support/process.ts";
+import { startProcess } from "../support/service-process.ts";
 
 const { db, query, url: DATABASE_URL } = await createTestDatabase();
 const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", MAX_BODY_MB: "2" } });

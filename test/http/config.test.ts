@@ -10,7 +10,7 @@ import { checkSettingsKey } from "../../src/settings/settings-key-check.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { startMembridge } from "../support/membridge.ts";
-import { startProcess } from "../support/process.ts";
+import { startProcess } from "../support/service-process.ts";
 
 const CONFIG = "/api/runtime/config";
 const { db, query, url: DATABASE_URL } = await createTestDatabase();

@@ -4,7 +4,7 @@ import { request } from "undici";
 import { expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { parseMetrics } from "../support/metrics.ts";
-import type { ServiceProcess } from "../support/process.ts";
+import type { ServiceProcess } from "../support/service-process.ts";
 
 export const KEY = "a-key-that-no-process-shows";
 export const newTask = { context_id: "c", agent_slug: "a", prompt: "p" };

@@ -6,7 +6,7 @@ import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { type ServiceProcess, startService } from "../support/process.ts";
+import { type ServiceProcess, startService } from "../support/service-process.ts";
 import { call, create, KEY, linesOf, newTask, R, scrape, servedBy, times } from "./calls.ts";
 
 const { url: DATABASE_URL } = await createTestDatabase();

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { runToExit, startProcess } from "../support/process.ts";
+import { runToExit, startProcess } from "../support/service-process.ts";
 import { KEY } from "./calls.ts";
 
 const { url: DATABASE_URL } = await createTestDatabase();

@@ -12,7 +12,7 @@ import { pino } from "pino";
 import { startEmbedded } from "../../src/embedded/start.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { freePort } from "../support/free-port.ts";
-import { launch } from "../support/launch.ts";
+import { launch } from "../support/spawn-service.ts";
 import { PROXIES, startProgram } from "./proxies.ts";
 
 const CLIENTS = 8;

@@ -17,8 +17,8 @@ import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 import { type NodeAgentOptions, startNodeAgent } from "../support/node-agent.ts";
-import { startProcess } from "../support/process.ts";
 import { startScriptedAgent } from "../support/scripted-agent.ts";
+import { startProcess } from "../support/service-process.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
 const AGENT_KEY = "the-key-of-the-agents";

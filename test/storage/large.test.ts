@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, it, onTestFinished } from "vitest";
 import { createTestDatabase } from "../support/database.ts";
-import { startProcess } from "../support/process.ts";
 import { startS3 } from "../support/s3.ts";
+import { startProcess } from "../support/service-process.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
 const s3 = await startS3();

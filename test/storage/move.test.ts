@@ -4,9 +4,9 @@ import type { ArtifactRow } from "../../src/db/row-types.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import { completed, inDatabase, storeAt, uploaded } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { startProcess } from "../support/process.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble } from "../support/s3-trouble.ts";
+import { startProcess } from "../support/service-process.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
 const { db, query, url: DATABASE_URL } = await createTestDatabase();

@@ -12,7 +12,7 @@ import type { Task } from "../../src/contract/record-types.ts";
 import { createTestDatabase } from "./database.ts";
 import { eventually } from "./eventually.ts";
 import { type FaultyProxy, startFaultyProxy } from "./faulty-proxy.ts";
-import { type Launched, launch } from "./launch.ts";
+import { type Launched, launch } from "./spawn-service.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const SCRIPT = "src/worker/worker.sh";

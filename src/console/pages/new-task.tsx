@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { CreateTaskArgs } from "../../client/index.ts";
 import { CopyButton } from "../parts/copy.tsx";
 import { Fault } from "../parts/fault.tsx";
-import { quoted } from "../parts/quoted.ts";
+import { quoted } from "../parts/shell-word.ts";
 import { addressOf, go } from "../router.ts";
 import { client } from "../session.ts";
 import { texts } from "../texts.ts";

@@ -1,6 +1,6 @@
 /** The list of tasks: counts by state, one filter, slim rows. */
 import { useState } from "preact/hooks";
-import { useKeys } from "../keys.ts";
+import { useKeys } from "../keyboard.ts";
 import { CopyButton } from "../parts/copy.tsx";
 import { Fault } from "../parts/fault.tsx";
 import { Icon } from "../parts/icon.tsx";

@@ -3,7 +3,7 @@ import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { withDatabase } from "../../support/database-url.ts";
-import { launchProgram } from "../../support/launch.ts";
+import { launchProgram } from "../../support/spawn-service.ts";
 import type { Work } from "../load.ts";
 import type { BenchPostgres } from "../postgres.ts";
 import { completion, newTask } from "../work.ts";

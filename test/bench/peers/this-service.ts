@@ -1,6 +1,6 @@
 import buildPrograms from "../../support/compiled-programs.ts";
 import { withDatabase } from "../../support/database-url.ts";
-import { launch } from "../../support/launch.ts";
+import { launch } from "../../support/spawn-service.ts";
 import { API_KEY, connect, type Work } from "../load.ts";
 import type { BenchPostgres } from "../postgres.ts";
 import { claimedIn, completion, newTask } from "../work.ts";

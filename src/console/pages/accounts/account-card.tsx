@@ -1,7 +1,7 @@
 import type { Account } from "../../../client/index.ts";
+import { Windows } from "../../parts/allowance-windows.tsx";
 import { StateShape } from "../../parts/state.tsx";
 import { untilText } from "../../parts/time.tsx";
-import { Windows } from "../../parts/windows.tsx";
 import { Rest } from "../../parts/worker-rest.tsx";
 import { addressOf } from "../../router.ts";
 import { may } from "../../session.ts";

@@ -1,6 +1,6 @@
 /** The accounts at LLM providers: how much of their windows is used, and when these begin anew. */
 import type { Account } from "../../../client/index.ts";
-import { Windows } from "../../parts/windows.tsx";
+import { Windows } from "../../parts/allowance-windows.tsx";
 import { Rest } from "../../parts/worker-rest.tsx";
 import { addressOf } from "../../router.ts";
 import { texts } from "../../texts.ts";

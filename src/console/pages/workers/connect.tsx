@@ -7,7 +7,7 @@ import type { Worker } from "../../../client/index.ts";
 import { CopyButton } from "../../parts/copy.tsx";
 import { Fault } from "../../parts/fault.tsx";
 import { labelsIn } from "../../parts/labels.ts";
-import { quoted } from "../../parts/quoted.ts";
+import { quoted } from "../../parts/shell-word.ts";
 import { WorkerStateOf } from "../../parts/state.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client, session } from "../../session.ts";

@@ -1,5 +1,5 @@
 import { onTestFinished } from "vitest";
-import { launch } from "./launch.ts";
+import { launch } from "./spawn-service.ts";
 
 /** The service as a process of its own. */
 export interface ServiceProcess {
