@@ -31,6 +31,7 @@ export default defineConfig({
       "test/support/compiled-programs.ts",
       "test/support/postgres.ts",
       "test/support/answer-checks.ts",
+      "test/support/browser-server.ts",
     ],
     // Two more than CI has cores, since many tests wait for processes: the suite took 273 s with four, 347 with three, 443 with two. Each file has a
     // database of its own.

@@ -2,20 +2,19 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from "playwright-core";
-import { afterAll } from "vitest";
+import { afterAll, inject } from "vitest";
 import { findBrowser } from "./find-browser.ts";
 
-/**
- * Starts it, and ends it when the test file is done; undefined where none is installed, which is said. The pages that it opens are the service's
- * own, so it needs no sandbox, which root cannot have.
- */
+/** Connects to the browser of the run, until the test file is done; undefined where none is installed, which is said. */
 export async function openBrowser(): Promise<Browser | undefined> {
-  const executablePath = findBrowser();
-  if (executablePath === undefined) {
+  if (findBrowser() === undefined) {
     process.stderr.write("Tests of the console are left out: no chromium is installed.\n");
     return undefined;
   }
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  const answer = await fetch(inject("browserUrl"));
+  const address = await answer.text();
+  if (!answer.ok) throw new Error(`The browser did not start: ${address}`);
+  const browser = await chromium.connect(address);
   afterAll(() => browser.close());
   return browser;
 }
