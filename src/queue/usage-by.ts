@@ -109,30 +109,30 @@ async function latestDays(db: Db, range: Range): Promise<UsageSum[]> {
  */
 async function largestKeys(db: Db, dimension: UsageDimension, range: Range, among?: number) {
   const source = { key: sql`key`, isOf: sql`dimension = ${dimension}` };
-  const sums = (isWanted: SQL, figures?: readonly string[]) => sql`
+  const summedUp = (isWanted: SQL, figures?: readonly string[]) => sql`
         ${ofDays(source, figures)} and ${isWanted}
         union all select key, ${listed(String, figures)} from ${monthlyUsageSums}
-          where dimension = ${dimension} and month >= ${bound("first")} and month < ${bound("after")} and ${isWanted}
-        union all select key, ${listed(String, figures)} from waiting where ${isWanted}`;
+          where dimension = ${dimension} and month >= ${bound("first")} and month < ${bound("after")} and ${isWanted}`;
   const rank = ["attempts", "tokens"];
   const byTotal = sql`from ${usageTotals} where dimension = ${dimension} order by tokens desc nulls last, key`;
   const [lookedAt, isExact] =
     among === undefined
-      ? [sums(sql`true`, rank), sql`true`]
+      ? [summedUp(sql`true`, rank), sql`true`]
       : [
           sql`select each.* from (select key from waiting union (select key ${byTotal} limit ${among})) as known
-            cross join lateral (${sums(sql`key = known.key`, rank)}) as each`,
+            cross join lateral (${summedUp(sql`key = known.key`, rank)}) as each`,
           sql`not exists (select from (select tokens ${byTotal} offset ${among} limit 1) as other
             where (select count(*) < ${range.limit} or min(tokens) <= other.tokens from found))`,
         ];
   const { rows } = await db.execute<{ sum: UsageSum; is_exact: boolean }>(sql`
     with ${bounds(daysOf(range) < BY_DAYS, range)}, ${waiting(source)}, ranked as (
-      select key from (${lookedAt}) as every
+      select key from (${lookedAt} union all select key, ${listed(String, rank)} from waiting) as every
       group by key having sum(attempts) > 0 order by sum(tokens) desc, key limit ${range.limit}
     ), found as (
-      select every.* from ranked cross join lateral (
-        select ranked.key, ${summed} from (${sums(sql`key = ranked.key`)}) as each
-      ) as every
+      select key, ${summed} from (
+        select each.* from ranked cross join lateral (${summedUp(sql`key = ranked.key`)}) as each
+        union all select waiting.* from waiting join ranked using (key)
+      ) as every group by key
     )
     select ${sum}, ${isExact} as is_exact from found order by tokens desc, key`);
   return rows;

@@ -234,6 +234,22 @@ describe("usage", () => {
     asked.mockRestore();
   });
 
+  it("is answered also while many attempts are in no sum yet", async () => {
+    const figures =
+      "attempts, duration_ms, tokens, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, num_turns, cost_microusd";
+    const ones = figures.replace(/\w+/g, "1");
+    await query(
+      `insert into runtime_usage_months (dimension, month, key, ${figures}) select 'context_id', '2026-01-01', 'c' || n, ${ones}
+       from generate_series(1, 3000) n`,
+    );
+    await query(
+      `insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, ${figures})
+       select 1768000000000, 'a', 's', 'c' || n % 3000 + 1, 'w', 'm', ${ones} from generate_series(1, 20000) n`,
+    );
+    const found = await usage("by=context_id&since=2025-06-01&limit=1000");
+    expect(found.map(({ attempts }: { attempts: number }) => attempts)).toEqual(Array(1000).fill(8));
+  });
+
   it("is taken of the days that are asked for, and refuses what is no day", async () => {
     await attempt((await aTask(db)).id, "a1");
     await query("update runtime_new_usage set completed_at = 1767225600000");
