@@ -46,9 +46,9 @@ interface Lane<Row, Request> {
   waiting: Waiting<Row, Request>[];
   /** Runs while requests wait. */
   timer: NodeJS.Timeout | undefined;
-  /** How many requests are sent again at the moment, and those that wait for that. */
-  alone: number;
-  waitingAlone: (() => void)[];
+  /** Requests that are sent again, by whether they may wait for a lock. */
+  again: Turns;
+  waitingForLocks: Turns;
 }
 
 /**
@@ -64,7 +64,7 @@ export function batcher<Row extends object, Request>(
   function laneOf(db: Db): Lane<Row, Request> {
     const known = lanes.get(db);
     if (known) return known;
-    const lane = { underWay: [], waiting: [], timer: undefined, alone: 0, waitingAlone: [] };
+    const lane = { underWay: [], waiting: [], timer: undefined, again: openTurns(), waitingForLocks: openTurns() };
     lanes.set(db, lane);
     return lane;
   }
@@ -86,15 +86,8 @@ export function batcher<Row extends object, Request>(
 
   /** Sends a request again, when it is its turn. */
   async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request): Promise<Row | undefined> {
-    if (lane.alone < MOST_ALONE) lane.alone += 1;
-    else await new Promise<void>((resolve) => void lane.waitingAlone.push(resolve));
-    try {
-      return await statement.alone(db, request);
-    } finally {
-      const next = lane.waitingAlone.shift();
-      if (next) next();
-      else lane.alone -= 1;
-    }
+    const row = statement.unlessLocked && (await lane.again(() => statement.unlessLocked?.(db, request)));
+    return row ?? (await lane.waitingForLocks(() => statement.alone(db, request)));
   }
 
   async function sendSet(db: Db, lane: Lane<Row, Request>, set: Waiting<Row, Request>[]): Promise<void> {
@@ -132,6 +125,37 @@ export function batcher<Row extends object, Request>(
       }
       return settled;
     },
+  };
+}
+
+type Turns = <Done>(work: () => Promise<Done> | Done) => Promise<Done>;
+
+/** Runs `MOST_ALONE` at a time. Rejects with Unavailable when its turn does not come in time. */
+function openTurns(): Turns {
+  let running = 0;
+  const waiting: (() => void)[] = [];
+  const turn = () =>
+    new Promise<void>((resolve, reject) => {
+      const take = () => {
+        clearTimeout(late);
+        resolve();
+      };
+      const late = setTimeout(() => {
+        waiting.splice(waiting.indexOf(take), 1);
+        reject(overdue());
+      }, SENT_WITHIN_MS);
+      waiting.push(take);
+    });
+  return async (work) => {
+    if (running < MOST_ALONE) running += 1;
+    else await turn();
+    try {
+      return await work();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running -= 1;
+    }
   };
 }
 

@@ -15,6 +15,11 @@ export interface SetStatement<Row, Request> {
    * something was locked.
    */
   together(db: Db, requests: readonly Request[]): Promise<(Row | undefined)[]>;
+  /**
+   * For a statement whose sets give nothing to some requests that may get something alone: runs it for one request and passes over what is locked.
+   * Undefined: something was.
+   */
+  unlessLocked?(db: Db, request: Request): Promise<Row | undefined>;
   /** Runs it for one request, and waits for what is locked. Undefined: it was not allowed. */
   alone(db: Db, request: Request): Promise<Row | undefined>;
 }

@@ -5,6 +5,7 @@ import { workers } from "../db/fleet-tables.ts";
 import type { Drain, Rest } from "../db/json-types.ts";
 import { keyNameOf, takeableFrom } from "../db/queued-indexes.ts";
 import { statement } from "../db/statement.ts";
+import type { Locks } from "../db/statement-for-many.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
@@ -124,7 +125,7 @@ const isCutOff = sql`exists (select from oldest where cut_off_at is not null)`;
  * others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md, invariant 4), and counts its leases
  * again; its new warm context is that of the first task. `picked` are the tasks that it gets.
  */
-const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
+const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: Locks = "waits") =>
   statement<Claimed, Values>(
     name,
     sql`with recursive self as materialized (
@@ -154,9 +155,12 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
       ) as found
       where ${takesKey(sql`concurrency_key`)}
       window place as (order by ${order})
+    ), locked as materialized (
+      select ${workers.id} from ranked join ${workers} on ${workers.id} = ${given("workerId")}
+      where ranked.rank = 1 for no key update of ${workers} ${locks === "waits" ? sql`` : sql`skip locked`}
     ), worker as (
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}, ${signOfLife}
-      from ranked where ranked.rank = 1 and ${workers.id} = ${given("workerId")} and ${takesNewWork} and ${isAccountFree}
+      from ranked, locked where ranked.rank = 1 and ${workers.id} = locked.id and ${takesNewWork} and ${isAccountFree}
       returning ${workers.id}, ${workers.served_at} as now,
         least(${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)}, case when ${isPaced} then 1 end) as room
     ), picked as (
@@ -174,6 +178,8 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL) =>
   );
 /** Takes what comes first, but only as far as it stands before the last of `lookedAt` tasks more than there is room for. */
 export const CLAIM = claimOf<Bounded>("claim", ofAllAgents);
+/** The same, but takes nothing while somebody has locked the worker's row. */
+export const CLAIM_UNLESS_LOCKED = claimOf<Bounded>("claim_unless_locked", ofAllAgents, "skips locked");
 export const CLAIM_OF_AGENTS = claimOf<Bounded>("claim_of_agents", ofSomeAgents);
 /**
  * Takes what comes first, looking for the first tasks of each free key, and nothing where there are too many keys. It costs as much as there are keys,

@@ -16,6 +16,7 @@ import {
   CLAIM,
   CLAIM_OF_AGENTS,
   CLAIM_OF_FREE_KEYS,
+  CLAIM_UNLESS_LOCKED,
   type Claimed,
   type ClaimValues,
   LOOKED_AT,
@@ -90,16 +91,23 @@ const FREE = { drained: false, drain: null, resting: false, rest: null, rest_sec
 /** Claims of one task. A set gives tasks to those for whom this is simple; a claim that it gives none to is made again alone. */
 const claims = batcher<Claimed, ClaimValues>(
   {
-    alone: takeFirst,
     async together(db, requests) {
       const [first] = requests;
-      if (requests.length === 1 && first) return [await takeFirst(db, first)];
+      if (requests.length === 1 && first) return [await takeUnlessLocked(db, first)];
       const rows = await CLAIMS(db, requests.map(claimOfOne));
       return rows.map((row) => row && { ...row, ...FREE, is_cut_off: false, seen: 1, locked: 1 });
     },
+    unlessLocked: takeUnlessLocked,
+    alone: takeFirst,
   },
   () => 0,
 );
+
+/** `takeFirst`, but gives undefined where a task was found and not given, since somebody has locked the worker's row. */
+async function takeUnlessLocked(db: Db, values: ClaimValues): Promise<Claimed | undefined> {
+  const found = await takeFirst(db, values, CLAIM_UNLESS_LOCKED);
+  return found.leased.length === 0 && found.locked > 0 ? undefined : found;
+}
 
 const claimOfOne = ({ workerId, ttlSeconds, leaseIds, entryIds, actor }: ClaimValues): ClaimOfOne => ({
   worker_id: workerId,
@@ -113,9 +121,10 @@ const claimOfOne = ({ workerId, ttlSeconds, leaseIds, entryIds, actor }: ClaimVa
  * Takes what comes first, usually in one statement. Where tasks of held keys stand before all others, a second one looks key by key; with more than 1,000
  * keys in a set of labels, a third looks at everything. With `agent_slugs`, the second already looks at everything.
  */
-async function takeFirst(db: Db, values: ClaimValues): Promise<Claimed> {
+async function takeFirst(db: Db, values: ClaimValues, ofAllAgents = CLAIM): Promise<Claimed> {
+  const first = values.slugs ? CLAIM_OF_AGENTS : ofAllAgents;
   const take = (lookedAt: number | null) =>
-    transition(async () => (await (values.slugs ? CLAIM_OF_AGENTS : CLAIM)(db, { ...values, lookedAt }))[0], refuse);
+    transition(async () => (await first(db, { ...values, lookedAt }))[0], refuse);
   let found = await take(LOOKED_AT);
   if (found.is_cut_off && !values.slugs)
     found = await transition(async () => (await CLAIM_OF_FREE_KEYS(db, values))[0], refuse);

@@ -137,6 +137,27 @@ describe("claims at the same moment", () => {
     expect([locked, free[1]]).toContain(await late);
   });
 
+  it("do not wait for workers that somebody else has locked, whether there is something for them or not", async () => {
+    const numbers = Array.from({ length: 6 }, (_, n) => n);
+    for (const n of numbers) {
+      await aWorker(db, { name: `locked-${n}` });
+      await aWorker(db, { name: `free-${n}`, capabilities: { max_concurrency: 1 } });
+    }
+    await tasks(20);
+    const late = await db.transaction(async (tx) => {
+      await tx.execute("select from workers where id like 'locked%' for no key update");
+      const late = [];
+      for (const n of numbers) {
+        late.push(claim(`locked-${n}`));
+        expect(await claim(`free-${n}`)).toBeDefined();
+      }
+      // Those that are full are asked alone.
+      expect(await claimAll(["free-0", "free-1", "free-2"])).toEqual([undefined, undefined, undefined]);
+      return late;
+    });
+    expect(new Set(await Promise.all(late)).size).toBe(6);
+  });
+
   it("hand out 16 MB together, and what is left one by one", async () => {
     for (const name of ["first", "one", "two", "three"]) await aWorker(db, { name });
     const [first] = await tasks(1);
