@@ -3,12 +3,13 @@ export function installScript(serverUrl: string, nodeId: string | undefined): st
   return `#!/bin/sh
 # Installs the BLOOM worker for this user. RUNTIME_API_KEY is the worker's key, if the runtime has keys. CLI names the CLI that does the
 # work (claude, codex, gemini or opencode), or EXEC is any other command for it. Where they are given, LABELS are the worker's labels (with
-# commas), and ACCOUNT is the account at the LLM's provider that the CLI uses.
+# commas), and ACCOUNT is the account at the LLM's provider that the CLI uses. START=yes starts it too.
 set -eu
 SERVER=${quoted(serverUrl.replace(/\/+$/, ""))}
 NAME=${nodeId === undefined ? "$(hostname)" : quoted(nodeId)}
 CLI=\${CLI:-claude}
-DIR=\${BLOOM_WORKER_DIR:-$HOME/.bloom-worker}
+# A folder for each worker, so that several may live on one machine.
+DIR=\${BLOOM_WORKER_DIR:-$HOME/.bloom-worker/$(printf %s "$NAME" | tr -c 'A-Za-z0-9._-' _)}
 umask 077
 mkdir -p "$DIR"
 printf 'X-Runtime-API-Key: %s\\n' "\${RUNTIME_API_KEY:-}" > "$DIR/headers"
@@ -32,7 +33,17 @@ if [ -f account ]; then set -- "$@" --account "$(cat account)"; fi
 exec sh worker.sh --server "$(cat server)" --name "$(cat name)" "$@"
 END
 chmod 700 "$DIR/run.sh"
-echo "The BLOOM worker $NAME is installed in $DIR. Start it: nohup \\"$DIR/run.sh\\" > \\"$DIR/worker.log\\" 2>&1 &"
+echo "The BLOOM worker $NAME is installed in $DIR."
+if [ -z "\${EXEC:-}" ] && ! command -v "$CLI" > /dev/null; then
+  echo "There is no command $CLI here. Install it and log in; then start the worker as follows." >&2
+  START=
+fi
+if [ -n "\${START:-}" ]; then
+  nohup "$DIR/run.sh" >> "$DIR/worker.log" 2>&1 < /dev/null &
+  echo "It starts now. What it says is in $DIR/worker.log."
+else
+  echo "Start it: nohup \\"$DIR/run.sh\\" >> \\"$DIR/worker.log\\" 2>&1 &"
+fi
 echo "To have it started with the machine, add this line with 'crontab -e': @reboot \\"$DIR/run.sh\\" >> \\"$DIR/worker.log\\" 2>&1"
 `;
 }

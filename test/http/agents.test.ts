@@ -9,6 +9,7 @@ import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { anAgent as listed, startMembridge } from "../support/membridge.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
 
@@ -209,6 +210,28 @@ describe("the installation script", () => {
     );
     expect((await stat(join(folder, "key"))).mode & 0o777).toBe(0o600);
     expect((await stat(join(folder, "run.sh"))).mode & 0o777).toBe(0o700);
+  });
+
+  it("keeps each worker in a folder of its own, and starts it where that is asked for and its command is there", async () => {
+    const home = await mkdtemp(join(tmpdir(), "bloom-install-"));
+    onTestFinished(() => rm(home, { recursive: true, force: true }));
+    const install = async (name: string, settings: Record<string, string>) => {
+      const { text } = await ask({ node_id: name, server_url: app.url }).expect(200);
+      const env = { ...process.env, HOME: home, RUNTIME_API_KEY: MAIN, START: "yes", ...settings };
+      // The worker that it starts is of its process group.
+      const installing = spawn("sh", ["-s"], { env, detached: true, stdio: ["pipe", "pipe", "ignore"] });
+      installing.stdin.end(text);
+      const said = (await installing.stdout.toArray()).join("");
+      return { said, end: () => process.kill(-(installing.pid ?? Number.NaN), "SIGTERM") };
+    };
+    expect((await install("pi-5", { CLI: "no-such-cli" })).said).toContain("Start it: nohup");
+    const { said, end } = await install("pi-6", { EXEC: "cat" });
+    onTestFinished(() => void end());
+    expect(said).toContain("It starts now.");
+    const isThere = async () => (await app.api.get("/api/runtime/workers/pi-6").set(KEY, MAIN)).status;
+    await eventually(async () => expect(await isThere()).toBe(200));
+    expect((await readdir(join(home, ".bloom-worker"))).toSorted()).toEqual(["pi-5", "pi-6"]);
+    expect(await readdir(join(home, ".bloom-worker", "pi-5"))).not.toContain("worker.log");
   });
 
   it("has its values as single words of the shell, and takes no others", async () => {

@@ -118,6 +118,7 @@ function lineOf({ name, cli, labels, account, key }: Wanted): string {
   const script = `${location.origin}/api/runtime/agent-install-script?node_id=${encodeURIComponent(name)}&server_url=${encodeURIComponent(location.origin)}`;
   const header = key === undefined ? "" : ' -H "X-Runtime-API-Key: $RUNTIME_API_KEY"';
   const given = Object.entries({
+    START: "yes",
     RUNTIME_API_KEY: key,
     CLI: cli,
     LABELS: labelsIn(labels).join(","),
@@ -126,5 +127,5 @@ function lineOf({ name, cli, labels, account, key }: Wanted): string {
     value === undefined ? [] : [`${variable}=${PLAIN.test(value) ? value : quoted(value)}`],
   );
   // In a shell of its own, with the empty ones: what one line sets, a later one must not find.
-  return `(export ${given.join(" ")}; curl -fsS${header} ${quoted(script)} | sh && nohup ~/.bloom-worker/run.sh > ~/.bloom-worker/worker.log 2>&1 &)`;
+  return `(export ${given.join(" ")}; curl -fsS${header} ${quoted(script)} | sh)`;
 }

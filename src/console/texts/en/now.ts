@@ -8,7 +8,7 @@ export const now = {
   resume: "Resume",
   resumed: (name: string) => `${name} gets work again.`,
   noLabels: (tasks: string, labels: string, age: string) =>
-    `No worker that is online has ${labels}: ${tasks} waiting, the oldest for ${age}.`,
+    `No worker that is online has the label(s) ${labels}: ${tasks} waiting, the oldest for ${age}.`,
   noWorker: (tasks: string, age: string) => `No worker is online: ${tasks} waiting, the oldest for ${age}.`,
   dead: (tasks: string, _count: number) => `${tasks} dead: all attempts are used up.`,
   accountRests: (account: string, why: string, until: string) => `Account ${account}: ${why}, ${until}.`,

@@ -41,6 +41,6 @@ export const workers = {
     local: (host: string) =>
       `It calls ${host}, so it works on this machine alone. For another machine, open this page at an address that it reaches.`,
     isTaken: (name: string) => `A worker named ${name} is online already. The line would replace it.`,
-    waits: (name: string) => `Waiting for ${name}…`,
+    waits: (name: string) => `Waiting for ${name}… What it says is there in ~/.bloom-worker/${name}/worker.log.`,
   },
 };

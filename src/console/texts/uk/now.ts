@@ -10,7 +10,7 @@ export const now: Texts["now"] = {
   resume: "Відновити",
   resumed: (name) => `${name} знову отримує роботу.`,
   noLabels: (tasks, labels, age) =>
-    `Жоден виконавець на зв’язку не має ${labels}: через це стоїть ${tasks}, найстаріше вже ${age}.`,
+    `Жоден виконавець на зв’язку не має міток ${labels}: через це стоїть ${tasks}, найстаріше вже ${age}.`,
   noWorker: (tasks, age) => `Жодного виконавця немає на зв’язку: через це стоїть ${tasks}, найстаріше вже ${age}.`,
   dead: (tasks, count) => `${tasks} — ${plural(count, "мертве", "мертві", "мертвих")}: усі спроби вичерпано.`,
   accountRests: (account, why, until) => `Акаунт ${account}: ${why}, ${until}.`,
