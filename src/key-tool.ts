@@ -47,6 +47,7 @@ function databaseIn({ databaseUrl, dataDir }: Config): string {
 function readCommand(args: string[]): (db: Db) => Promise<void> {
   const { verb, name, role, older = false } = parse(args);
   if (verb === "list") return printKeys;
+  if (verb !== "create" && verb !== "revoke") throw new StartError(USAGE);
   if (name === undefined || !KEY_NAME.test(name)) throw new StartError(`--name ${KEY_NAME_RULE}.\n${USAGE}`);
   if (verb === "revoke")
     return async (db) => {
@@ -55,7 +56,6 @@ function readCommand(args: string[]): (db: Db) => Promise<void> {
       else print(count === 2 ? `Both keys "${name}" are revoked.` : `The key "${name}" is revoked.`);
     };
   const found = ROLES.find((each) => each === role);
-  if (verb !== "create") throw new StartError(USAGE);
   if (!found) throw new StartError(`--role must be one of ${ROLES.join(", ")}.\n${USAGE}`);
   return async (db) => print(await createKey(db, name, found));
 }

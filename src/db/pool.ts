@@ -1,5 +1,6 @@
 import pg from "pg";
 import type { Logger } from "pino";
+import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { faultOf, Unconfirmed } from "./faults.ts";
 import type { Servers } from "./servers.ts";
@@ -51,7 +52,7 @@ export function openPool(
   const inUse = new Set<pg.PoolClient>();
   const connections = createUsableConnections();
 
-  pool.on("error", (error) => log.warn({ err: error }, "idle database connection lost"));
+  pool.on("error", (error) => log.warn({ reason: messageOf(error) }, "idle database connection lost"));
   pool.on("connect", (client) => {
     connections.add(client);
     // The pool listens to idle connections only. One that breaks between two statements of a transaction, or while it is being closed,
