@@ -116,7 +116,16 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await card("rpi-garden").getByRole("link", { name: "researcher" }).waitFor();
     await card("rpi-garden").getByRole("button", { name: "Drain" }).click();
     await dialog.getByLabel("Why").fill("A new SD card");
-    await dialog.getByLabel("For how many minutes").fill("30");
+    const minutes = dialog.getByLabel("For how many minutes");
+    for (const wrong of ["-3", "0", "99999999"]) {
+      await minutes.fill(wrong);
+      await dialog.getByRole("button", { name: "Drain" }).click();
+      expect(await minutes.evaluate((field: { matches(selector: string): boolean }) => field.matches(":invalid"))).toBe(
+        true,
+      );
+    }
+    expect((await client.getWorker({ id: "rpi-garden" })).drain).toBeNull();
+    await minutes.fill("30");
     await dialog.getByRole("button", { name: "Drain" }).click();
     await card("rpi-garden").getByText("A new SD card").waitFor();
     await card("rpi-garden")

@@ -43,6 +43,19 @@ describe.skipIf(!browser)("what the console reads", { timeout: PATIENCE_MS }, as
     await context.close();
   });
 
+  it("shows what a filter has found, and not its suggestions over it", async () => {
+    const { page, context } = await visit(browser, url, { key: KEY });
+    await page.goto("/console/tasks");
+    await page.locator("[data-filter]").fill("status:");
+    await page.getByRole("listbox").waitFor();
+    await page.locator("[data-filter]").fill("status:cancelled");
+    await page.locator("[data-filter]").press("Enter");
+    await page.getByRole("listbox").waitFor({ state: "hidden" });
+    await page.locator("[data-row]").first().click();
+    await page.locator("main .history").waitFor();
+    await context.close();
+  });
+
   it("shows the first 500 workers and accounts, and further ones when they are asked for", async () => {
     await query(
       `insert into workers (id, node_id, status, capabilities, registered_at, account)

@@ -1,9 +1,11 @@
 /** Who did what: the audit log, newest first, with a filter in the address. */
+
 import { useState } from "preact/hooks";
 import type { AuditEntry } from "../../client/index.ts";
 import { actionText, detailText } from "../parts/audit-words.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
+import { shortId } from "../parts/short-id.ts";
 import { At } from "../parts/time.tsx";
 import { addressOf, go, place } from "../router.ts";
 import { client } from "../session.ts";
@@ -97,7 +99,7 @@ function Entries({ entries }: { entries: AuditEntry[] }) {
               <td>{actor}</td>
               <td class="mono">
                 {entity_type === "llm_task" ? (
-                  <a href={addressOf("tasks", entity_id)}>{entity_id.slice(0, 8)}</a>
+                  <a href={addressOf("tasks", entity_id)}>{shortId(entity_id)}</a>
                 ) : (
                   <span title={entity_id}>{entity_id.replace(UUID, "$1")}</span>
                 )}

@@ -38,16 +38,24 @@ export function Confirm() {
   if (!value) return null;
   return (
     <dialog ref={dialog} class="confirm" onClose={() => value.answer(false)} aria-labelledby="confirm-title">
-      <h2 id="confirm-title">{value.title}</h2>
-      <div>{value.body}</div>
-      <div class="buttons">
-        <button type="button" onClick={() => value.answer(false)}>
-          {texts.value.common.cancel}
-        </button>
-        <button type="button" class={value.isDangerous ? "danger" : "primary"} onClick={() => value.answer(true)}>
-          {value.action}
-        </button>
-      </div>
+      {/* The browser says what is wrong with a field, and sends nothing then. */}
+      <form
+        onSubmit={(event) => {
+          event.preventDefault();
+          value.answer(true);
+        }}
+      >
+        <h2 id="confirm-title">{value.title}</h2>
+        <div>{value.body}</div>
+        <div class="buttons">
+          <button type="button" onClick={() => value.answer(false)}>
+            {texts.value.common.cancel}
+          </button>
+          <button type="submit" class={value.isDangerous ? "danger" : "primary"}>
+            {value.action}
+          </button>
+        </div>
+      </form>
     </dialog>
   );
 }

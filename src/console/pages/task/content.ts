@@ -1,6 +1,8 @@
 /** The bytes of an artifact, part by part, wherever they lie. */
+
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { SlimArtifact } from "../../../client/index.ts";
+import { shortId } from "../../parts/short-id.ts";
 import { client } from "../../session.ts";
 
 const PART_BYTES = 256_000;
@@ -57,7 +59,7 @@ export async function saveFile({ id, type, content_type }: SlimArtifact): Promis
         ? "txt"
         : "bin";
   link.href = address;
-  link.download = `${type.toLowerCase()}-${id.slice(0, 8)}.${ending}`;
+  link.download = `${type.toLowerCase()}-${shortId(id)}.${ending}`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }

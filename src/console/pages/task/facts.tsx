@@ -1,7 +1,9 @@
 /** What was asked of the task, and what it has used. */
+
 import type { ComponentChildren } from "preact";
 import type { SlimTask } from "../../../client/index.ts";
 import { CopyButton } from "../../parts/copy.tsx";
+import { shortId } from "../../parts/short-id.ts";
 import { Ago, At, durationText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { bytesText, dollarsText, numberText, shortNumber, texts } from "../../texts.ts";
@@ -65,7 +67,7 @@ export function Facts({ task }: { task: SlimTask }) {
 
 const Id = ({ id }: { id: string }) => (
   <span class="row">
-    <code title={id}>{id.slice(0, 8)}…</code>
+    <code title={id}>…{shortId(id)}</code>
     <CopyButton text={id} />
   </span>
 );

@@ -1,8 +1,10 @@
 /** Cancels, requeues or replays many tasks: those that were chosen, or all that match the filter, whose number is asked first. */
+
 import { useState } from "preact/hooks";
 import { type ChangedTasks, Refused } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
+import { shortId } from "../../parts/short-id.ts";
 import { isRequeueable, stageOf, TASK_STATUSES } from "../../parts/state.tsx";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
@@ -48,7 +50,7 @@ export async function changeMatching(verb: Verb, filter: Filter): Promise<void> 
       <ul class="examples">
         {tried.examples.map(({ id, agent_slug, context_id }) => (
           <li key={id}>
-            <code>{id.slice(0, 8)}</code> {agent_slug} <span class="soft">{context_id}</span>
+            <code>{shortId(id)}</code> {agent_slug} <span class="soft">{context_id}</span>
           </li>
         ))}
         {tried.matched > tried.examples.length && (

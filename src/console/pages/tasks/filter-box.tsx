@@ -20,7 +20,11 @@ export function FilterBox({ filter, known }: { filter: Filter; known: { agent: s
     setAt(-1);
     // A name alone is not a filter yet.
     setTyped(text.endsWith(":") ? text : "");
-    if (!text.endsWith(":")) show(withTyped(filter, text));
+    if (!text.endsWith(":")) {
+      // The suggestions would lie over what was found.
+      setOpen(false);
+      show(withTyped(filter, text));
+    }
     field.current?.focus();
   };
   const onKeyDown = (event: KeyboardEvent) => {

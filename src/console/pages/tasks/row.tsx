@@ -1,5 +1,6 @@
 import type { SlimTask } from "../../../client/index.ts";
 import { now } from "../../clock.ts";
+import { shortId } from "../../parts/short-id.ts";
 import { stageOf, TaskState } from "../../parts/state.tsx";
 import { Ago, relativeText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
@@ -19,18 +20,13 @@ export function Row({ task, isChosen, choose }: RowProps) {
   return (
     <li class={isChosen ? "task-row chosen" : "task-row"}>
       {choose && (
-        <input
-          type="checkbox"
-          checked={isChosen}
-          onChange={() => choose(id)}
-          aria-label={words.choose(id.slice(0, 8))}
-        />
+        <input type="checkbox" checked={isChosen} onChange={() => choose(id)} aria-label={words.choose(shortId(id))} />
       )}
       <a href={addressOf("tasks", id)} class="task-link" data-row={id}>
         <TaskState status={status} />
         <span class="task-what">
           <strong>{agent_slug}</strong> <span class="soft">{context_id}</span>
-          {said && <span class={task.last_error ? "said bad" : "said soft"}>{said}</span>}
+          {said && <span class={isBad(task) ? "said bad" : "said soft"}>{said}</span>}
         </span>
         <span class="soft task-worker">{worker_id ?? ""}</span>
         <span class="soft number" title={words.attempts}>
@@ -43,6 +39,9 @@ export function Row({ task, isChosen, choose }: RowProps) {
     </li>
   );
 }
+
+/** Whether what matters most is an error: of a task that runs it is not, whatever an earlier attempt said. */
+const isBad = ({ status, last_error }: SlimTask) => last_error !== null && stageOf(status) !== "held";
 
 /** What matters most beside the status. */
 function saidOf({ status, progress, last_error, retry_at, not_before, cancel_requested }: SlimTask): string | null {

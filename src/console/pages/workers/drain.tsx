@@ -2,6 +2,9 @@ import { confirm } from "../../parts/confirm.tsx";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
 
+/** A year, as the service has it. */
+const MOST_MINUTES = 525_600;
+
 /** Asks for how long and why; resolves to the call that drains the worker, or to nothing. */
 export async function askDrain(id: string): Promise<(() => Promise<unknown>) | undefined> {
   const words = texts.value.workers.drain;
@@ -16,8 +19,10 @@ export async function askDrain(id: string): Promise<(() => Promise<unknown>) | u
       <label class="field">
         {words.minutes}
         <input
-          inputMode="numeric"
-          pattern="[0-9]*"
+          type="number"
+          min="0.1"
+          max={MOST_MINUTES}
+          step="any"
           placeholder={words.noEnd}
           onInput={(event) => (given.minutes = event.currentTarget.value)}
         />
@@ -25,6 +30,6 @@ export async function askDrain(id: string): Promise<(() => Promise<unknown>) | u
     </>
   );
   if (!(await confirm({ title: words.ask(id), body, action: words.name }))) return undefined;
-  const minutes = Number(given.minutes);
-  return () => client.drainWorker({ id, reason: given.reason, minutes: minutes > 0 ? minutes : null });
+  const minutes = given.minutes === "" ? null : Number(given.minutes);
+  return () => client.drainWorker({ id, reason: given.reason, minutes });
 }
