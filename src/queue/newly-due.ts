@@ -9,10 +9,12 @@ import { hasLabels } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 import { isDue } from "./one-task.ts";
 
-/** Tasks with the same labels and the same agent: nearly always, a worker that can take one of them can take all. */
+/** Tasks with the same labels, the same agent, and kept to the same worker: nearly always, a worker that can take one of them can take all. */
 export interface TaskKind {
   requires: string[];
   agent_slug: string;
+  /** The only worker that may have them: they are kept to the one that had them first (`allow_fallback` false). */
+  kept_to: string | null;
   count: number;
 }
 
@@ -25,21 +27,27 @@ export interface Interest {
 /** The most kinds in one answer. When their tasks are taken, the next answer has others. */
 const MOST_KINDS = 1_000;
 
-/** How many of the tasks that wait for a key are looked at when it becomes free. */
-const LOOKED_AT_PER_KEY = 8;
+/** How many of the tasks that wait for a key are looked at when it becomes free, and how many of those that somebody may take count as new. */
+const LOOKED_AT_PER_KEY = sql.raw("200");
+const NEW_PER_KEY = sql.raw("8");
 
 const queuedAndDueSince = takeableFrom(llmTasks);
 const isSince = (time: SQL) =>
   sql`${time} between least(${sql.placeholder("since")}::bigint, ${nowMs}) - ${sql.placeholder("margin")}::int and ${nowMs}`;
-const isNew = sql`select requires, agent_slug from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
+const kind = sql`requires, agent_slug, case when not allow_fallback then tried_by end as kept_to`;
+const isWanted = sql`${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}::jsonb`)}
+        and (${sql.placeholder("slugs")}::text[] is null or agent_slug = any(${sql.placeholder("slugs")}::text[]))`;
+const isNew = sql`select ${kind} from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
 /** Tasks that may be old, but whose key became free: the task that held it has ended, or waits again. */
-const isFreed = sql`select first.requires, first.agent_slug from (
+const isFreed = sql`select first.* from (
         select distinct concurrency_key from ${llmTasks}
         where concurrency_key is not null and status not in (${heldStatuses}) and ${isSince(sql`updated_at`)}
       ) as freed cross join lateral (
-        select requires, agent_slug from ${llmTasks}
-        where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isKeyFree}
-        order by ${turnOf(llmTasks)} limit ${sql.raw(String(LOOKED_AT_PER_KEY))}
+        select * from (
+          select ${kind} from ${llmTasks}
+          where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isKeyFree}
+          order by ${turnOf(llmTasks)} limit ${LOOKED_AT_PER_KEY}
+        ) as first where ${isWanted} limit ${NEW_PER_KEY}
       ) as first`;
 const KINDS = statement<
   { now: number; kinds: TaskKind[] },
@@ -48,10 +56,8 @@ const KINDS = statement<
   "kinds_due_since",
   sql`select ${nowMs} as now, coalesce(json_agg(kind), '[]') as kinds
     from (
-      select requires, agent_slug, count(*)::int as count from (${isNew} union all ${isFreed}) as task
-      where ${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}::jsonb`)}
-        and (${sql.placeholder("slugs")}::text[] is null or agent_slug = any(${sql.placeholder("slugs")}::text[]))
-      group by requires, agent_slug limit ${sql.raw(String(MOST_KINDS))}
+      select requires, agent_slug, kept_to, count(*)::int as count from (${isNew} union all ${isFreed}) as task where ${isWanted}
+      group by requires, agent_slug, kept_to limit ${sql.raw(String(MOST_KINDS))}
     ) as kind`,
 );
 

@@ -82,9 +82,13 @@ export class WaitingLine<W extends LineMember> {
   /** The longest waiting members that can take tasks of these kinds: no more than there are tasks for them, and `limit` at most. */
   membersFor(kinds: TaskKind[], limit: number): W[] {
     const found = new Set<W>();
-    for (const { requires, agent_slug, count } of kinds) {
+    for (const { requires, agent_slug, kept_to, count } of kinds) {
       const fit = this.groupsFor(agent_slug).filter(({ labels }) => coversLabels(labels, requires));
-      const first = fit.flatMap(({ members }) => take(members, Math.min(count, limit)));
+      const first = fit.flatMap(({ members }) =>
+        kept_to === null
+          ? take(members, Math.min(count, limit))
+          : [...members].filter(({ workerId }) => workerId === kept_to),
+      );
       for (const member of this.inOrder(first).slice(0, count)) found.add(member);
     }
     return this.inOrder([...found]).slice(0, limit);

@@ -70,10 +70,12 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
   async function findAble(margin: number): Promise<Waiter[]> {
     const due = [...line].filter(({ isDue }) => isDue).slice(0, AT_ONCE);
     const interest = line.interest();
-    if (due.length === AT_ONCE || !interest) return due;
+    if (!interest) return due;
     const { now, kinds } = await kindsDueSince(db, knownUntil, margin, interest);
     knownUntil = now;
-    return [...new Set([...due, ...line.membersFor(kinds, AT_ONCE)])].slice(0, AT_ONCE);
+    const forNews = line.membersFor(kinds, AT_ONCE);
+    // Half of the places are for those whom something new suits, however many others are due.
+    return [...new Set([...due.slice(0, AT_ONCE / 2), ...forNews, ...due])].slice(0, AT_ONCE);
   }
 
   async function look(): Promise<void> {
