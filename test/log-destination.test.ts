@@ -70,18 +70,3 @@ it("a log on a full disk does not stop the service, goes on when there is room, 
   child.kill("SIGTERM");
   expect(await once(child, "exit")).toEqual([0, null]);
 });
-
-it("several processes that share a log whose reader is slow do not tear each other's lines", async () => {
-  const service = launch({ ...settings, INSTANCES: "2" });
-  onTestFinished(() => service.kill("SIGKILL"));
-  const url = `http://127.0.0.1:${await service.listening}/api/runtime/${"x".repeat(3_000)}`;
-  service.stdout.pause();
-  // Each process keeps more than it can write, and then writes all of it when there is room again.
-  for (let n = 0; n < 25; n++) await Promise.all(Array.from({ length: 20 }, () => fetch(url)));
-  service.stdout.resume();
-  service.kill("SIGTERM");
-  expect(await service.exited).toBe(0);
-  const lines = service.output().trimEnd().split("\n");
-  const pids = lines.map((line) => (JSON.parse(line) as { pid?: number }).pid);
-  expect(new Set(pids.filter((pid) => pid !== undefined)).size).toBe(2);
-});
