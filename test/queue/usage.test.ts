@@ -244,10 +244,10 @@ describe("usage", () => {
     );
     await query(
       `insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, ${figures})
-       select 1768000000000, 'a', 's', 'c' || n % 3000 + 1, 'w', 'm', ${ones} from generate_series(1, 20000) n`,
+       select 1768000000000, 'a', 's', 'c' || n % 3000 + 1, 'w', 'm', ${ones} from generate_series(1, 40000) n`,
     );
     const found = await usage("by=context_id&since=2025-06-01&limit=1000");
-    expect(found.map(({ attempts }: { attempts: number }) => attempts)).toEqual(Array(1000).fill(8));
+    expect(found.map(({ attempts }: { attempts: number }) => attempts)).toEqual(Array(1000).fill(15));
   });
 
   it("is taken of the days that are asked for, and refuses what is no day", async () => {
