@@ -122,8 +122,9 @@ const isCutOff = sql`exists (select from oldest where cut_off_at is not null)`;
  * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
  * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one, as far as
  * none before them may be missing. `ranked` locks as many of them as the worker has room for, in the queue's order, and passes over those that
- * others have locked. `worker` then changes the worker's row, which locks it after the tasks (lifecycle.md, invariant 4), and counts its leases
- * again; its new warm context is that of the first task. `picked` are the tasks that it gets.
+ * others have locked. `locked` then locks the worker's row, after the tasks (lifecycle.md, invariant 4), or passes over it where somebody else has
+ * (`locks`). `worker` changes that row and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it
+ * gets.
  */
 const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: Locks = "waits") =>
   statement<Claimed, Values>(
