@@ -5,7 +5,7 @@ import { backUp, type RowCounts } from "./db/backup.ts";
 import { joinServer } from "./db/given-or-embedded-server.ts";
 import { restore } from "./db/restore.ts";
 import { loadEnvFile } from "./env-file.ts";
-import { StartError, stackOf } from "./errors.ts";
+import { lastWords, StartError } from "./errors.ts";
 import { createLog } from "./log.ts";
 
 const USAGE = "Name the file: npm run backup -- FILE, or npm run restore -- FILE.";
@@ -54,6 +54,6 @@ const print = (line: string) => void process.stdout.write(`${line}\n`);
 
 const [verb, path, ...surplus] = process.argv.slice(2);
 main(verb, path, surplus).catch((error: unknown) => {
-  process.stderr.write(`${error instanceof StartError ? error.message : stackOf(error)}\n`);
+  process.stderr.write(`${lastWords(error)}\n`);
   process.exitCode = 1;
 });

@@ -8,7 +8,7 @@ import { joinServer, migrateServer } from "./db/given-or-embedded-server.ts";
 import { nameServers } from "./db/server-addresses.ts";
 import { ROLES } from "./db/statuses.ts";
 import { loadEnvFile } from "./env-file.ts";
-import { Refusal, StartError, stackOf } from "./errors.ts";
+import { lastWords, Refusal, StartError } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { createKey, listKeys, revokeKey } from "./settings/named-keys.ts";
 import { timeText } from "./time-text.ts";
@@ -85,7 +85,6 @@ const print = (line: string) => void process.stdout.write(`${line}\n`);
 
 endWhenNobodyReads();
 main(process.argv.slice(2)).catch((error: unknown) => {
-  const isSentence = error instanceof StartError || error instanceof Refusal;
-  process.stderr.write(`${isSentence ? error.message : stackOf(error)}\n`);
+  process.stderr.write(`${error instanceof Refusal ? error.message : lastWords(error)}\n`);
   process.exitCode = 1;
 });

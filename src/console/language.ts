@@ -19,6 +19,6 @@ export function keepChoice(name: string, value: string): void {
   try {
     localStorage.setItem(`bloom.${name}`, value);
   } catch {
-    // It lasts as long as the page.
+    // The choice lasts as long as the page.
   }
 }

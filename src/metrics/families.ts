@@ -1,6 +1,6 @@
 /** The numbers of a name: their text for Prometheus (exposition format 0.0.4), and what those of several processes are together. */
 
-/** One number with the name of its series, which is what stands before the number in the text. */
+/** A sample: a number with the name of its series, which is what stands before the number in the text. */
 export type Sample = [series: string, value: number];
 
 /** All numbers of a name, as plain data that travels between processes. */

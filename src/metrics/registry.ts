@@ -32,7 +32,7 @@ export interface Readings {
   help: string;
   /** A counter is a number that the system, and not a meter of ours, counts up. */
   type?: "gauge" | "counter";
-  /** Of several processes that tell it, the largest number counts, and not the sum: a time, or a state that all of them see. */
+  /** The metric is a time, or a state that all processes see: of several that tell it, the largest number counts, and not the sum. */
   isOneFact?: boolean;
   values: Reading[];
 }
@@ -54,7 +54,7 @@ export interface Registry {
   watch(key: string, read: () => Readings[]): void;
   /** Everything that is known now, and `more`. */
   families(more: Readings[]): Family[];
-  /** The same as text. */
+  /** All metrics as text. */
   text(more: Readings[]): string;
 }
 

@@ -20,11 +20,11 @@ export type ToServing =
   | { kind: "metrics of all"; question: number; families: Family[] };
 
 export type FromServing =
-  /** It hears from now on. What was sent before would be lost. */
+  /** The process hears from now on. What was sent before would be lost. */
   | { kind: "hears" }
   | { kind: "listening"; port: number }
   | { kind: "started" }
-  /** It cannot start, and ends. */
+  /** The process cannot start, and ends. */
   | { kind: "fault"; reason: string }
   | { kind: "my metrics"; question: number; families: Family[] }
   | { kind: "tell the metrics of all"; question: number };

@@ -63,7 +63,7 @@ export function startServing(
   });
   const listening = Promise.race([heard(worker, "listening").then(({ port }) => port), endedEarly]);
   const started = Promise.race([heard(worker, "started").then(() => {}), endedEarly]);
-  // Whoever waits for these hears of the end; nobody needs to.
+  // A rejection is heard by whoever waits for these, and nobody has to wait.
   for (const each of [listening, started]) each.catch(() => {});
 
   let unsent: ToServing[] | undefined = [];
@@ -133,7 +133,7 @@ function watchHandedOver({ process: child }: Worker): () => void {
       return Reflect.apply(send, self, values);
     },
   });
-  // One that has arrived is closed here already, and to close it again does nothing.
+  // A connection that has arrived is closed here already, and to close it again does nothing.
   return () => isClosable(handedOver) && handedOver.close();
 }
 
