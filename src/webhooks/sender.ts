@@ -43,9 +43,8 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     }
   }
 
-  function begin(delivery: ClaimedDelivery): void {
+  function begin(delivery: ClaimedDelivery, mayHaveMore: boolean): void {
     const { id, target } = delivery;
-    const wasFull = (calls.get(target) ?? 0) + 1 >= PER_TARGET;
     count(target, 1);
     const call = send(delivery)
       // The delivery is tried again when its call counts as lost.
@@ -56,7 +55,7 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
         count(target, -1);
         running.delete(call);
         // A target with more to get than it has calls goes on at once, not only with the next pass.
-        if (wasFull) void claimSoon();
+        if (mayHaveMore) void claimSoon();
       });
     running.add(call);
   }
@@ -74,8 +73,11 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     try {
       while (isAsked && !signal.aborted && running.size < MOST_CALLS) {
         isAsked = false;
-        const claimed = await claimDeliveries(db, calls, MOST_CALLS - running.size);
-        for (const delivery of claimed) begin(delivery);
+        // The calls as they are now: those that end while the claim is under way made no room for it.
+        const busy = new Map(calls);
+        const claimed = await claimDeliveries(db, busy, MOST_CALLS - running.size);
+        for (const { target } of claimed) busy.set(target, (busy.get(target) ?? 0) + 1);
+        for (const delivery of claimed) begin(delivery, (busy.get(delivery.target) ?? 0) >= PER_TARGET);
       }
     } catch (error) {
       db.log.warn({ reason: messageOf(error) }, "due webhook deliveries were not claimed");

@@ -233,6 +233,18 @@ describe("a webhook", () => {
     expect((await hookOf(picky.id)).off_reason).toContain("410");
   });
 
+  it("is sent all that waits for it after one pass, four messages at a time", async () => {
+    await aHook(["task.created"]);
+    for (let n = 0; n < 200; n++) await aTask(db);
+    await until(async () => {
+      await queueDeliveries(db);
+      expect(await isQueued()).toBe(true);
+    });
+    await sender.passOnce();
+    await until(() => expect(receiver.received).toHaveLength(200));
+    await sender.idle();
+  });
+
   it("is sent each event once by two instances, also beside a receiver that never answers", async () => {
     const slow = await startReceiver();
     slow.answer = "never";
