@@ -19,6 +19,8 @@ export interface WebhookReceiver {
   answer: Answer;
   /** The ids of the messages that arrived, in their order. */
   ids(): string[];
+  /** Breaks off the calls that it has not answered. */
+  hangUp(): void;
 }
 
 /** A receiver of webhooks on a free port, closed when the test file is done. */
@@ -38,7 +40,7 @@ export async function startReceiver(): Promise<WebhookReceiver> {
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => {
-    server.closeAllConnections();
+    receiver.hangUp();
     server.close();
   });
   const receiver: WebhookReceiver = {
@@ -46,6 +48,7 @@ export async function startReceiver(): Promise<WebhookReceiver> {
     received: [],
     answer: 204,
     ids: () => receiver.received.map(({ headers }) => String(headers["webhook-id"])),
+    hangUp: () => server.closeAllConnections(),
   };
   return receiver;
 }
