@@ -17,18 +17,28 @@ export function accessLog(log: Logger, meters: Meters): RequestHandler {
     const { requestId, client } = callerOf(response);
     response.on("close", () => {
       const ms = performance.now() - started;
-      const durationMs = Math.round(ms);
       const outcome = response.writableFinished ? "request" : "request was cut off by the client";
       const { keyName, traceparent } = callerOf(response);
-      const who = { client, ...(keyName !== undefined && { key: keyName }) };
       const { route, tool } = response.locals;
-      const names = { ...(route !== undefined && { route }), ...(tool !== undefined && { tool }) };
-      const what = { method: request.method, path, ...names };
       const status = response.writableFinished ? String(response.statusCode) : CUT_OFF;
       meters.httpRequests.add(1, { route: route ?? "none", status });
       meters.httpDuration.observe(ms / 1_000, { route: route ?? "none" });
-      const trace = traceparent === undefined ? {} : { traceId: parseTraceparent(traceparent)?.traceId };
-      log.info({ ...what, status: response.statusCode, durationMs, ...who, requestId, ...trace }, outcome);
+      // What is undefined has no place in the line.
+      log.info(
+        {
+          method: request.method,
+          path,
+          route,
+          tool,
+          status: response.statusCode,
+          durationMs: Math.round(ms),
+          client,
+          key: keyName,
+          requestId,
+          traceId: traceparent && parseTraceparent(traceparent)?.traceId,
+        },
+        outcome,
+      );
     });
     next();
   };

@@ -95,7 +95,7 @@ const claims = batcher<Claimed, ClaimValues>(
       const [first] = requests;
       if (requests.length === 1 && first) return [await takeUnlessLocked(db, first)];
       const rows = await CLAIMS(db, requests.map(claimOfOne));
-      return rows.map((row) => row && { ...row, ...FREE, is_cut_off: false, seen: 1, locked: 1 });
+      return rows.map((row) => row && { is_cut_off: false, seen: 1, locked: 1, ...FREE, ...row });
     },
     unlessLocked: takeUnlessLocked,
     alone: takeFirst,
