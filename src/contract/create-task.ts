@@ -52,10 +52,14 @@ type Filled<Fields extends Given> = {
     : Fields[Name];
 };
 
-/** A copy in which every field that was not given is what its column holds then: the column's default, or null. */
+/** What each column holds when its field was not given: the column's default, or null. */
+const DEFAULTS = Object.fromEntries(REQUESTED_COLUMNS.map((name) => [name, llmTasks[name].default ?? null]));
+
+/** A copy in which every field that was not given is what its column holds then. */
 function withDefaults<Fields extends Given>(given: Fields): Filled<Fields> {
-  const filled = REQUESTED_COLUMNS.map((name) => [name, given[name] ?? llmTasks[name].default ?? null]);
-  return Object.fromEntries(filled) as Filled<Fields>;
+  const filled: Given = { ...DEFAULTS };
+  for (const name of REQUESTED_COLUMNS) if (given[name] != null) filled[name] = given[name];
+  return filled as Filled<Fields>;
 }
 
 /** The request that created `task`, as a body of a creation; without its idempotency key. */

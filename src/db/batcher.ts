@@ -120,8 +120,11 @@ export function batcher<Row extends object, Request>(
         const set = left.slice(0, sizeOfSet(left, lengthOf));
         const rows = await rowsOf(db, statement, set);
         // Each is sent alone after the one before it, so that the first of two with the same key makes the task.
-        for (const [n, request] of set.entries())
-          settled.push(...(await Promise.allSettled([rows[n] ?? statement.alone(db, request)])));
+        for (const [n, request] of set.entries()) {
+          const value = rows[n];
+          if (value !== undefined) settled.push({ status: "fulfilled", value });
+          else settled.push(...(await Promise.allSettled([statement.alone(db, request)])));
+        }
       }
       return settled;
     },
