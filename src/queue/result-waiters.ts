@@ -5,7 +5,7 @@ import { statement } from "../db/statement.ts";
 import { openStatuses } from "../db/status-lists.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
-import { createOutageLog } from "../outage-log.ts";
+import { createLookSoon } from "./look-soon.ts";
 
 /** How often to look without being notified, since notifications may get lost. */
 const LOOK_EVERY_MS = 1_000;
@@ -39,35 +39,17 @@ const ENDED = statement<{ id: string }, { ids: string[] }>(
 export function openResultWaiters(db: Db, mostWaiters = MOST_WAITERS): ResultWaiters {
   const waiters = new Map<string, Set<() => void>>();
   let count = 0;
-  let asked = 0;
-  let isLooking = false;
   let isClosed = false;
-  const outage = createOutageLog(db.log, "a look for ended tasks for waiting callers");
   watchWaiters(db.meters, "result", () => count);
 
   async function look(): Promise<void> {
+    if (waiters.size === 0) return;
+    const began = performance.now();
     for (const { id } of await ENDED(db, { ids: [...waiters.keys()] })) for (const end of waiters.get(id) ?? []) end();
+    await delay(REST_PER_LOOK * (performance.now() - began), undefined, { ref: false });
   }
 
-  async function lookSoon(): Promise<void> {
-    asked += 1;
-    if (isLooking) return;
-    isLooking = true;
-    try {
-      for (let heard = -1; heard !== asked && waiters.size > 0; ) {
-        heard = asked;
-        const began = performance.now();
-        await look();
-        await delay(REST_PER_LOOK * (performance.now() - began), undefined, { ref: false });
-      }
-      outage.worked();
-    } catch (error) {
-      // The timer will look again.
-      outage.failed(error);
-    } finally {
-      isLooking = false;
-    }
-  }
+  const lookSoon = createLookSoon(db.log, "a look for ended tasks for waiting callers", look);
   const notify = () => void lookSoon();
   const timer = setInterval(notify, LOOK_EVERY_MS).unref();
 

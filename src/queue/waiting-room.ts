@@ -2,8 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
-import { createOutageLog } from "../outage-log.ts";
 import { changedWorkers } from "./changed-workers.ts";
+import { createLookSoon } from "./look-soon.ts";
 import { kindsDueSince } from "./newly-due.ts";
 import { type Attempt, type Waiter, waitInLine } from "./wait-in-line.ts";
 import { type Seeker, WaitingLine } from "./waiting-line.ts";
@@ -44,14 +44,11 @@ export interface WaitingRoom {
  */
 export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom {
   const line = new WaitingLine<Waiter>();
-  /** How often there was news, and how often a look was asked for, for that or another reason. */
+  /** How often there was news. */
   let notices = 0;
-  let asked = 0;
   let isClosed = false;
-  let isLooking = false;
   let isWide = true;
   let knownUntil = 0;
-  const outage = createOutageLog(db.log, "a look for tasks for waiting workers");
   watchWaiters(db.meters, "claim", () => line.size);
 
   /** Takes new snapshots of these waiters' workers. A waiter whose worker has changed and has room claims soon. */
@@ -79,6 +76,7 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
   }
 
   async function look(): Promise<void> {
+    if (line.size === 0) return;
     const margin = isWide ? WIDE_MARGIN_MS : MARGIN_MS;
     await lookAtWorkers([...line].filter(({ snapshot }) => isWide || !snapshot.hasRoom));
     isWide = false;
@@ -94,23 +92,7 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
     }
   }
 
-  async function lookSoon(): Promise<void> {
-    asked += 1;
-    if (isLooking) return;
-    isLooking = true;
-    try {
-      for (let heard = -1; heard !== asked; ) {
-        heard = asked;
-        if (line.size > 0) await look();
-      }
-      outage.worked();
-    } catch (error) {
-      // The timer will look again.
-      outage.failed(error);
-    } finally {
-      isLooking = false;
-    }
-  }
+  const lookSoon = createLookSoon(db.log, "a look for tasks for waiting workers", look);
 
   function notify(): void {
     notices += 1;
