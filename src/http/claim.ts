@@ -9,7 +9,6 @@ import { deliverGrant } from "./deliver-grant.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { InvalidValue } from "./parse-request.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
-import { requireOwnWorker } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
 import { headersOfGrant } from "./task-as-text.ts";
@@ -29,7 +28,6 @@ type ClaimCall = Call<string, typeof claimTasksBody, z.ZodObject>;
 export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
   return async ({ request, response, db, caller, body: read }: ClaimCall): Promise<void> => {
     const body = read();
-    requireOwnWorker(caller, body.worker_id);
     const asText = wantsText(request);
     if (asText && (body.max_tasks ?? 1) > 1)
       throw new InvalidValue("An answer in text/plain carries one task: leave max_tasks out, or accept JSON.");

@@ -4,10 +4,13 @@ import type { Db } from "../db/client.ts";
 import { Forbidden } from "../errors.ts";
 import { leaseMeant } from "../queue/fence.ts";
 
-/** Forbidden: the caller has a worker's key, and `workerId` is not that worker. */
-export function requireOwnWorker(caller: Caller, workerId: string | undefined): void {
+/**
+ * Forbidden: the caller has a worker's key, and `workerId` gives another worker. It is asked for such keys only, since it may read the body, which
+ * the call then reads again. Throws what it throws.
+ */
+export function requireOwnWorker(caller: Caller, workerId: () => string | undefined): void {
   const name = workerOfKey(caller);
-  if (name !== undefined && name !== workerId)
+  if (name !== undefined && name !== workerId())
     throw new Forbidden(`The key "${name}" acts for the worker "${name}" only.`);
 }
 

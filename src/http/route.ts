@@ -8,6 +8,7 @@ import type { Role } from "../db/statuses.ts";
 import { callerOf } from "./caller-of.ts";
 import type { Answers } from "./declared-answers.ts";
 import { parseBody, parseQuery } from "./parse-request.ts";
+import { requireOwnWorker } from "./require-own-worker.ts";
 
 /** Who may make a call: anybody, or named keys with one of these roles. An admin's key and `RUNTIME_API_KEY` may make every call. */
 export type Access = "anybody" | Exclude<Role, "admin">[];
@@ -96,25 +97,30 @@ type Params<Path extends string> = Path extends `${string}:${infer Name}/${infer
 
 const NO_QUERY = z.object({});
 
-/** Declares a route. `handle` answers the call; what it throws, `errorHandler` answers. */
+/**
+ * Declares a route. `handle` answers the call; what it throws, `errorHandler` answers. `ofWorker` gives the worker that the call is about, where a
+ * worker's key may make it for no other one.
+ */
 export function route<
   const Path extends string,
   Schema extends z.ZodType = z.ZodUnknown,
   Query extends z.ZodObject = typeof NO_QUERY,
 >({
   handle,
+  ofWorker,
   ...facts
 }: RouteFacts & {
   path: Path;
   schema?: Schema;
   query?: Query;
   handle(call: Call<Path, Schema, Query>): unknown;
+  ofWorker?(call: Call<Path, Schema, Query>): string | undefined;
 }): Route {
   const { schema, query } = facts;
   return {
     ...facts,
-    serve: (request, response, db) =>
-      handle({
+    serve: (request, response, db) => {
+      const call: Call<Path, Schema, Query> = {
         request,
         response,
         db,
@@ -123,6 +129,9 @@ export function route<
         params: request.params as Params<Path>,
         body: (given = request) => parseBody((schema ?? z.unknown()) as Schema, given),
         query: () => parseQuery((query ?? NO_QUERY) as Query, request),
-      }),
+      };
+      if (ofWorker) requireOwnWorker(call.caller, () => ofWorker(call));
+      return handle(call);
+    },
   };
 }

@@ -17,7 +17,7 @@ import { deliverGrant } from "./deliver-grant.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { fencedBody } from "./parse-request.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
-import { ownFence, ownLeaseId, requireOwnWorker } from "./require-own-worker.ts";
+import { ownFence, ownLeaseId } from "./require-own-worker.ts";
 import { type Route, route, WORKERS } from "./route.ts";
 import { sendJson } from "./send-json.ts";
 import { upload } from "./upload.ts";
@@ -84,6 +84,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
         404: "The worker is not registered (any more).",
         409: { means: "The worker is drained, or it rests.", json: refusal, headers: ["Retry-After"] },
       },
+      ofWorker: ({ body }) => body().worker_id,
       handle: claim(waitingRoom, keyWatch),
     }),
     route({
@@ -126,9 +127,9 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
         },
         503: { means: "No worker has room, or the named one gets no work.", json: refusal, headers: ["Retry-After"] },
       },
+      ofWorker: ({ body }) => body().worker_id,
       handle: async ({ response, db, caller, params, body }) => {
         const asked = body();
-        requireOwnWorker(caller, asked.worker_id);
         const gone = clientGone(response);
         const { lease, worker } = await leaseTask(db, caller, params.id, asked);
         deliverGrant(db, caller, gone, [lease.id], () =>

@@ -15,7 +15,6 @@ import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
 import { clientAddressOf } from "./client-address.ts";
 import { NO_WORKER, pageOf } from "./declared-answers.ts";
-import { requireOwnWorker } from "./require-own-worker.ts";
 import { ADMINS, READERS, type Route, route, WORKERS } from "./route.ts";
 import { setNext } from "./send-list.ts";
 
@@ -71,10 +70,9 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
         200: { means: "It was known.", json: workerRecord },
         201: { means: "It is new.", json: workerRecord },
       },
+      ofWorker: ({ body }) => body().name,
       handle: async ({ request, response, db, caller, body }) => {
-        const registration = body();
-        requireOwnWorker(caller, registration.name);
-        const { worker, isNew } = await registerWorker(db, caller, registration, {
+        const { worker, isNew } = await registerWorker(db, caller, body(), {
           from: clientAddressOf(request),
           allowed,
         });
@@ -115,10 +113,9 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       plain: "rest",
       schema: requests.restWorkerBody,
       answers: { 200: { means: "The worker.", json: workerRecord }, ...NO_WORKER },
-      handle: async ({ response, db, caller, params, body }) => {
-        requireOwnWorker(caller, storableName(params.id));
-        response.json(workerView(await restWorker(db, caller, params.id, body())));
-      },
+      ofWorker: ({ params }) => storableName(params.id),
+      handle: async ({ response, db, caller, params, body }) =>
+        response.json(workerView(await restWorker(db, caller, storableName(params.id), body()))),
     }),
     route({
       name: "resumeWorker",
