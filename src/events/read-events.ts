@@ -51,9 +51,7 @@ function timelineOf(digits: string | null): number {
 const READ = statement<{ timeline: string | null; found: Row[] }, { xid: string; seq: string }>(
   "read_events",
   sql`select ${timelineNow} as timeline, coalesce((
-      select json_agg(json_build_object('xid', f.xid, 'seq', f.seq, 'type', f.type, 'timestamp', f.timestamp, 'task_id', f.task_id,
-        'entity_type', f.entity_type, 'entity_id', f.entity_id, 'action', f.action, 'actor', f.actor, 'detail', f.detail) order by f.xid, f.seq)
-      from (
+      select json_agg(f order by f.xid, f.seq) from (
         select e.xid::text::bigint as xid, e.seq, ${eventType} as type, e.timestamp, ${taskOfEntry} as task_id,
           e.entity_type, e.entity_id, e.action, e.actor, e.detail
         from audit_logs e
