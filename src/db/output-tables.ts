@@ -5,6 +5,9 @@ import { byteCount, bytes, epochMs } from "./column-types.ts";
 import type { Metrics } from "./json-types.ts";
 import { ERROR_KINDS, RESULT_STATUSES } from "./statuses.ts";
 
+/** The type of the artifact that holds all of what a CLI printed, where the task has `keep_transcript`. */
+export const TRANSCRIPT = "LLM_TRANSCRIPT";
+
 export const runtimeArtifacts = pgTable(
   "runtime_artifacts",
   {

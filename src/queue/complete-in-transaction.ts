@@ -5,7 +5,7 @@ import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
-import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
+import { llmResults, runtimeArtifacts, TRANSCRIPT } from "../db/output-tables.ts";
 import { HELD_STATUSES } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
@@ -26,9 +26,6 @@ import { releaseLease } from "./release-lease.ts";
 import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type Submission } from "./submission.ts";
 import { traceRun } from "./trace-run.ts";
 import { usageOf } from "./usage.ts";
-
-/** The type of the artifact that holds all of what a CLI printed, where the task has `keep_transcript`. */
-const TRANSCRIPT = "LLM_TRANSCRIPT";
 
 /**
  * Takes the result of a task in a transaction that covers every case: also a cancellation, a retry, a lease that was swept, and a completion that

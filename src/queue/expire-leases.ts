@@ -3,6 +3,7 @@ import { insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
+import type { TaskStatus } from "../db/statuses.ts";
 import { leases } from "../db/task-tables.ts";
 import { taskIsHeld } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
@@ -42,7 +43,7 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
     actor: sql`'runtime'`,
     detail: sql`detail || ${reason}::text`,
   };
-  const { rows } = await tx.execute<{ status: string | null; count: number; runs: Run[] | null }>(sql`
+  const { rows } = await tx.execute<{ status: TaskStatus | null; count: number; runs: Run[] | null }>(sql`
     with ended as (
       update ${leases} set status = 'expired'
       where ${leases.task_id} = any(${sql.param(taskIds)}::uuid[]) and ${leases.status} = 'active' and ${which}
@@ -68,7 +69,7 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
     )
     select null as status, count(*)::int, null::json as runs from ended
     union all select status, count(*)::int, ${tx.tracer ? RUNS : sql`null`} from moved join ended on ended.task_id = moved.id group by status`);
-  const count = (status: string | null) => rows.find((row) => row.status === status)?.count ?? 0;
+  const count = (status: TaskStatus | null) => rows.find((row) => row.status === status)?.count ?? 0;
   const ended = { expired: count(null), requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
   if (ended.expired > 0) tellQueueNews(tx);
   for (const run of rows.flatMap(({ runs }) => runs ?? [])) traceRun(tx, run);

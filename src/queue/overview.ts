@@ -4,7 +4,7 @@ import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
-import { runtimeArtifacts } from "../db/output-tables.ts";
+import { runtimeArtifacts, TRANSCRIPT } from "../db/output-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { hasLabels } from "../fleet/matching.ts";
@@ -55,7 +55,7 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
   const { rows } = await db.execute<{ ago: number; ended: number }>(sql`
     with clock as materialized (select ${nowMs} as now)
     select ((clock.now - created_at) / ${MINUTE_MS}::int)::int as ago, count(*)::int as ended from ${runtimeArtifacts}, clock
-    where created_at > clock.now - ${MINUTES * MINUTE_MS}::int and created_at <= clock.now and type <> 'LLM_TRANSCRIPT' group by 1`);
+    where created_at > clock.now - ${MINUTES * MINUTE_MS}::int and created_at <= clock.now and type <> ${TRANSCRIPT} group by 1`);
   const ended = new Map(rows.map((row) => [row.ago, row.ended]));
   return Array.from({ length: MINUTES }, (_, minute) => ended.get(MINUTES - 1 - minute) ?? 0);
 }

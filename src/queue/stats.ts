@@ -2,7 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Stats } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { TASK_STATUSES } from "../db/statuses.ts";
+import { TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
 
 /** Numbers are kept for so many times the time that reading them took, so that requests for them cost at most a twentieth of a core. */
 export const KEPT_PER_READING = 20;
@@ -66,8 +66,8 @@ export function openStats(db: Db): () => Promise<Stats> {
 const nothingSettled = (since: number): Settled => ({ until: -1, tasks: 0, leases: 0, removed: 0, since });
 
 /** This status may have so many tasks that they are not counted: their number is what is left of the total. */
-const MOST = "completed";
-const COUNTED = TASK_STATUSES.filter((status) => status !== MOST);
+const UNCOUNTED: TaskStatus = "completed";
+const COUNTED = TASK_STATUSES.filter((status) => status !== UNCOUNTED);
 
 /** Counts in one statement, so that the numbers are of the same moment. */
 async function count(db: Db, settled: Settled): Promise<[Stats, Settled]> {
@@ -86,7 +86,7 @@ async function count(db: Db, settled: Settled): Promise<[Stats, Settled]> {
   if (!row) throw new Error("The counting gave no row.");
   const total = settled.tasks + row.tasks.all;
   const others = Object.values(row.by_status).reduce((sum, tasks) => sum + tasks, 0);
-  const byStatus = Object.entries({ ...row.by_status, [MOST]: total - others }).filter(([, tasks]) => tasks > 0);
+  const byStatus = Object.entries({ ...row.by_status, [UNCOUNTED]: total - others }).filter(([, tasks]) => tasks > 0);
   const stats = {
     as_of: Number(row.now),
     tasks: { total, by_status: Object.fromEntries(byStatus) },
@@ -115,4 +115,5 @@ type Counts = {
 };
 
 /** The status stands in the text of the query, so that the planner knows how many rows it has. */
-const countOf = (status: string) => sql.raw(`'${status}', (select count(*) from llm_tasks where status = '${status}')`);
+const countOf = (status: TaskStatus) =>
+  sql.raw(`'${status}', (select count(*) from llm_tasks where status = '${status}')`);
