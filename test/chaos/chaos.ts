@@ -47,7 +47,8 @@ if (!(minutes > 0) || !Number.isInteger(seed)) {
   process.stderr.write("Usage: npm run chaos -- --minutes <how long> --seed <whole number>\n");
   process.exit(2);
 }
-process.stdout.write(`Chaos for ${minutes} minute(s), seed ${seed}\n`);
+const say = (sentence: string) => process.stdout.write(`${sentence}\n`);
+say(`Chaos for ${minutes} minute(s), seed ${seed}`);
 
 const dataDir = await mkdtemp(join(tmpdir(), "bloom-chaos-"));
 const postgresDir = join(dataDir, "postgres-data");
@@ -117,6 +118,7 @@ const targets = { instances, workers, agents, ownWorkers, database, journal };
 const injected = await rage(faultsOn(targets, minutes * 60_000), random, () => performance.now() > endsAt);
 raging = false;
 await Promise.all(work);
+say("No more faults. What is queued and leased is done now.");
 // What they leave behind this time has the whole of what follows to end by itself.
 await Promise.all(ownWorkers.map((worker) => worker.kill(0)));
 
@@ -128,6 +130,7 @@ await settle(client, { call, workers, random }, async (passedMs) => {
   if (passedMs > AGENTS_WITHIN_MS) await client.query(agentsLeases);
 });
 
+say("All tasks have ended. What was not yet told is told now, and all of it is compared with the database.");
 await Promise.all(agents.map((agent) => agent.stop()));
 const wrongOfOwn = await Promise.all(ownWorkers.map((worker) => worker.finish()));
 
@@ -166,10 +169,10 @@ const totals = {
   "messages taken": receiver.count(),
   "old tasks": oldTasks.count(),
 };
-process.stdout.write(`\nFaults injected\n`);
-for (const [name, times] of [...injected].sort()) process.stdout.write(`  ${name.padEnd(34)}${times}\n`);
-process.stdout.write(`What happened\n`);
-for (const [name, times] of Object.entries(totals)) process.stdout.write(`  ${name.padEnd(34)}${times}\n`);
-process.stdout.write(`Violations: ${violations.length}\n`);
-for (const violation of violations.slice(0, 50)) process.stdout.write(`  ${violation}\n`);
+say("\nFaults injected");
+for (const [name, times] of [...injected].sort()) say(`  ${name.padEnd(34)}${times}`);
+say("What happened");
+for (const [name, times] of Object.entries(totals)) say(`  ${name.padEnd(34)}${times}`);
+say(`Violations: ${violations.length}`);
+for (const violation of violations.slice(0, 50)) say(`  ${violation}`);
 process.exitCode = violations.length === 0 ? 0 : 1;
