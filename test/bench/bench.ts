@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- --size 1000000 --clients 16`: lifecycles and reads over HTTP, on empty tables and on full ones, beside what the same
- * machine does at most. `--json` prints all numbers; `--check` compares the ratios with expected.json, and exits 1 where one is missed.
+ * machine does at most. `--instances` are the processes of the service (INSTANCES). `--json` prints all numbers; `--check` compares the ratios
+ * with expected.json, and exits 1 where one is missed.
  */
 import { parseArgs } from "node:util";
 import pg from "pg";
@@ -14,6 +15,7 @@ import { expressFloor, insertFloor, MANY, sqlFloor } from "./floors.ts";
 import { API_KEY, connect, load } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
 import { idleShare, peakRssMb } from "./process-usage.ts";
+import { timed } from "./processor-time.ts";
 import { CROWD, misses, type Report, tableOf } from "./report.ts";
 import { sweepMany } from "./sweep.ts";
 import { claimingMany, claimingOne, creating, lifecycle, reading, register } from "./work.ts";
@@ -23,6 +25,7 @@ const { values } = parseArgs({
     size: { type: "string", default: "100000" },
     clients: { type: "string", default: "16" },
     seconds: { type: "string", default: "8" },
+    instances: { type: "string", default: "1" },
     json: { type: "boolean", default: false },
     check: { type: "boolean", default: false },
   },
@@ -30,8 +33,11 @@ const { values } = parseArgs({
 const size = Number(values.size);
 const clients = Number(values.clients);
 const seconds = Number(values.seconds);
-if (![size, clients].every((n) => Number.isInteger(n) && n > 0) || !(seconds > 0)) {
-  process.stderr.write("Usage: npm run bench -- --size 100000 --clients 16 --seconds 8 [--json] [--check]\n");
+const instances = Number(values.instances);
+if (![size, clients, instances].every((n) => Number.isInteger(n) && n > 0) || !(seconds > 0)) {
+  process.stderr.write(
+    "Usage: npm run bench -- --size 100000 --clients 16 --seconds 8 --instances 1 [--json] [--check]\n",
+  );
   process.exit(2);
 }
 
@@ -60,6 +66,7 @@ const settings = {
   RATE_LIMIT_PER_MINUTE: "0",
   TEST_CONNECTION_LIMIT_PER_MINUTE: "0",
   WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
+  ...(instances > 1 && { INSTANCES: values.instances }),
 };
 const service = launch(settings);
 const base = `http://127.0.0.1:${await service.listening}`;
@@ -71,11 +78,12 @@ const registerAll = async () => {
 };
 await registerAll();
 const idleCore = await idleShare(service.pid);
-const living = () => load(base, API_KEY, everybody(lifecycle), seconds);
+const living = (times = 1) => load(base, API_KEY, everybody(lifecycle, times), seconds);
+const timedLiving = (times?: number) => timed({ pid: service.pid, database }, admin, () => living(times));
 // Until V8 has compiled the service: a lifecycle took 4.5 ms of its processor time in the first 3 s, 2.1 in the next, and 1.7 after 15 to 20.
 await load(base, API_KEY, everybody(lifecycle), seconds * 1.5);
-const empty = await growthOf(client, living);
-const crowd = await load(base, API_KEY, everybody(lifecycle, CROWD), seconds);
+const empty = await growthOf(client, timedLiving);
+const crowd = await timedLiving(CROWD);
 const creations = await load(base, API_KEY, everybody(creating(MANY)), seconds / 2);
 const inserts = await insertFloor(url, clients, seconds / 2);
 await client.query("delete from llm_tasks where status = 'queued'");

@@ -1,14 +1,17 @@
 import type pg from "pg";
 import type { LoadResult } from "./load.ts";
 
-/** A load, and what each of its lifecycles left in the database and in its log. */
-export interface Growth extends LoadResult {
+/** What each lifecycle of a load left in the database and in its log. */
+export interface Growth {
   bytesEach: number;
   walBytesEach: number;
 }
 
 /** Runs the load and measures the database before and after it. */
-export async function growthOf(client: pg.Client, run: () => Promise<LoadResult>): Promise<Growth> {
+export async function growthOf<Result extends LoadResult>(
+  client: pg.Client,
+  run: () => Promise<Result>,
+): Promise<Result & Growth> {
   const measure = async () => {
     const { rows } = await client.query<{ bytes: number; wal: number }>(
       `select pg_database_size(current_database())::float8 as bytes, (pg_current_wal_lsn() - '0/0')::float8 as wal`,

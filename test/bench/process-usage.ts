@@ -22,10 +22,12 @@ export async function idleShare(pid: number): Promise<number> {
   return (cpuMs(pid) - before) / IDLE_MS;
 }
 
-/** The processor time that it has used so far, in milliseconds, that of all its threads. */
+/** The processor time that it and its children have used so far, in milliseconds, that of all their threads. */
 export function cpuMs(pid: number): number {
   const stat = `/proc/${pid}/stat`;
   if (!existsSync(stat)) return Number.NaN;
   const fields = readFileSync(stat, "utf8").split(") ")[1]?.split(" ") ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").split(" ").filter(Boolean);
+  const own = (Number(fields[11]) + Number(fields[12])) * TICK_MS;
+  return children.reduce((sum, child) => sum + cpuMs(Number(child)), own);
 }

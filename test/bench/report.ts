@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import type { Growth } from "./bytes-per-lifecycle.ts";
 import { MANY } from "./floors.ts";
 import type { LoadResult } from "./load.ts";
+import type { Timed } from "./processor-time.ts";
 import type { Sweep } from "./sweep.ts";
 
 export interface Report {
@@ -13,10 +14,10 @@ export interface Report {
   /** Tasks a second of bare inserts of many rows, and of calls that create as many. */
   inserts: number;
   creations: LoadResult;
-  empty: Growth;
+  empty: Timed & Growth;
   /** The same with four times as many clients. */
-  crowd: LoadResult;
-  full: Growth;
+  crowd: Timed;
+  full: LoadResult & Growth;
   /** Reads, one after another, while all other clients do lifecycles. */
   reads: LoadResult;
   claims: LoadResult;
@@ -35,6 +36,8 @@ export const CROWD = 4;
 const SECONDS_A_YEAR = 31_536_000;
 const whole = (value: number) => value.toFixed(0);
 const ms = (value: number) => value.toFixed(1);
+const cost = ({ serverMs, postgresMs }: Timed) =>
+  `${serverMs.toFixed(2)} ms of the service's processor time and ${postgresMs.toFixed(2)} ms of PostgreSQL's`;
 
 /** The report as two tables in Markdown. */
 export function tableOf(report: Report): string {
@@ -69,6 +72,7 @@ export function tableOf(report: Report): string {
       .flatMap(([name, timing]) => (timing ? [[name, timing] as const] : []))
       .map(([name, { p50, p95, p99 }]) => `| ${name} | ${ms(p50)} | ${ms(p95)} | ${ms(p99)} |`),
     "",
+    `A lifecycle took ${cost(empty)}; with ${clients * CROWD} clients ${cost(crowd)}.`,
     `Calls that create ${MANY} tasks made ${whole(creations.perSecond)} a second, ${(creations.perSecond / inserts).toFixed(2)} of what bare inserts of ${MANY} rows did.`,
     `A sweep of ${sweep.leases} overdue leases took ${whole(sweep.tookMs)} ms, the longest call meanwhile ${whole(sweep.longestCallMs)} ms; a sweep that finds nothing ${ms(sweep.idleMs)} ms.`,
     `The service took at most ${whole(report.rssMb)} MB, started in ${whole(report.startMs)} ms, and idles at ${(report.idleCore * 100).toFixed(1)} % of a core.`,

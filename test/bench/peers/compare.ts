@@ -6,8 +6,9 @@
 import { availableParallelism, loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { openPostgres } from "../postgres.ts";
+import type { Timed } from "../processor-time.ts";
 import { type Rounds, tableOf } from "./comparison-report.ts";
-import { checkCompleted, type Measured, measure } from "./measure.ts";
+import { checkCompleted, measure } from "./measure.ts";
 import { openPgBoss } from "./pg-boss.ts";
 import type { Side } from "./side.ts";
 import { openThisService } from "./this-service.ts";
@@ -47,7 +48,7 @@ async function compare(): Promise<string> {
     [ours, 0],
     [theirs, 0],
   ]);
-  const take = async (side: Side, clients: number): Promise<Measured> => {
+  const take = async (side: Side, clients: number): Promise<Timed> => {
     const measured = await measure(side, admin, clients, seconds);
     counted.set(side, (counted.get(side) ?? 0) + measured.everDone);
     return measured;

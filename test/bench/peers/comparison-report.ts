@@ -1,10 +1,10 @@
-import type { Measured } from "./measure.ts";
+import type { Timed } from "../processor-time.ts";
 
 /** What both sides did at one number of clients, round by round. */
 export interface Rounds {
   clients: number;
-  ours: Measured[];
-  theirs: Measured[];
+  ours: Timed[];
+  theirs: Timed[];
 }
 
 export const median = (values: number[]): number => {
@@ -13,7 +13,8 @@ export const median = (values: number[]): number => {
   return (at(Math.floor((sorted.length - 1) / 2)) + at(Math.ceil((sorted.length - 1) / 2))) / 2;
 };
 
-const of = (rounds: Measured[], what: keyof Measured) => median(rounds.map((round) => round[what]));
+const of = (rounds: Timed[], what: "perSecond" | "serverMs" | "postgresMs") =>
+  median(rounds.map((round) => round[what]));
 const ms = (value: number) => (Number.isNaN(value) ? "unknown" : value.toFixed(2));
 
 /** What of a task costs work on one side and not on the other. */
