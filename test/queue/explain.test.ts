@@ -3,7 +3,6 @@ import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
-import { AUDIT_ENTRY, RESULT, TASK, WORKER } from "../support/record-shapes.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
 const { api } = await startApp(db);
@@ -173,101 +172,5 @@ describe("what an attempt said that ended without success", () => {
     const { artifact: counts } = (await at(task.id, "complete", done)).body;
     expect([counts.accepted, await ofTask()]).toEqual([true, [true, false]]);
     expect((await api.get(`/api/runtime/artifacts/${counts.id}`)).body).toEqual(counts);
-  });
-
-  it("is written down under one spelling of the task's id", async () => {
-    const { task, lease } = await aLeasedTask(db);
-    const loud = task.id.toUpperCase();
-    await at(loud, "release", { lease_id: lease.id }).expect(200);
-    await at(loud, "cancel", {}).expect(200);
-    const other = await aLeasedTask(db);
-    await fail(other.task.id.toUpperCase(), "no");
-    await at(other.task.id.toUpperCase(), "requeue", {}).expect(200);
-    expect(
-      await query("select 1 from audit_logs where entity_id in ($1, $2)", [loud, other.task.id.toUpperCase()]),
-    ).toEqual([]);
-    expect((await api.get(`${TASKS}/${loud}/history`)).body).toHaveLength(4);
-  });
-});
-
-describe("what came of a task", () => {
-  it("its results with outputs and error messages, the newest first, and its history, the oldest first", async () => {
-    const { task, worker } = await aLeasedTask(db, { task: { retry: { base_delay_sec: 0 } } });
-    const complete = (body: object) =>
-      api.post(`${TASKS}/${task.id}/complete`).send({ metrics: { duration_ms: 1 }, ...body });
-    await complete({ status: "error", error_message: "out of memory" });
-    await api.post(`${TASKS}/${task.id}/lease`).send({ worker_id: worker.id });
-    await complete({ status: "success", output: "a haiku" });
-    const results = (await api.get(`${TASKS}/${task.id}/results`)).body;
-    expect(results).toEqual([RESULT, RESULT]);
-    expect(results).toMatchObject([{ output: "a haiku" }, { status: "error", error_message: "out of memory" }]);
-    const history = (await api.get(`${TASKS}/${task.id}/history`)).body;
-    expect(history).toEqual(history.map(() => AUDIT_ENTRY));
-    expect(history.map(({ action }: { action: string }) => action)).toEqual([
-      "task_created",
-      "task_leased",
-      "task_completed",
-      "task_requeued",
-      "task_leased",
-      "task_completed",
-    ]);
-  });
-});
-
-describe("a drained worker", () => {
-  it("gets no new work, hears of it with its heartbeat, goes on with what it has, and is resumed", async () => {
-    const { task, worker } = await aLeasedTask(db, { worker: { capabilities: { max_concurrency: 9 } } });
-    const drained = await api.post(`${WORKERS}/${worker.id}/drain`).send({ reason: "new disk", minutes: 5 });
-    expect([drained.status, drained.body]).toEqual([200, WORKER]);
-    expect(drained.body.drain.reason).toBe("new disk");
-    expect(drained.body.drain.until - Date.now()).toBeGreaterThan(290_000);
-    const another = await aTask(db);
-    const lease = () => api.post(`${TASKS}/${another.id}/lease`).send({ worker_id: worker.id });
-    expect((await lease()).status).toBe(503);
-    expect((await api.post(`${TASKS}/${task.id}/heartbeat`)).body.drain).toBe(true);
-    expect((await api.post(`${WORKERS}/${worker.id}/resume`)).body.drain).toBeNull();
-    expect((await api.post(`${TASKS}/${task.id}/heartbeat`)).body.drain).toBe(false);
-    expect((await lease()).status).toBe(201);
-    const entries = await query("select action from audit_logs where entity_id = $1 order by timestamp, id", [
-      worker.id,
-    ]);
-    expect(entries.map(({ action }) => action)).toEqual(["worker_registered", "worker_drained", "worker_resumed"]);
-  });
-
-  it("resumes by itself after its minutes", async () => {
-    const { id } = await aWorker(db);
-    await api.post(`${WORKERS}/${id}/drain`).send({ minutes: 5 });
-    await query(`update workers set drain = '{"reason": "", "until": 1}' where id = $1`, [id]);
-    expect((await api.get(`${WORKERS}/${id}`)).body.drain).toBeNull();
-    expect((await api.get(WORKERS)).body.find((worker: { id: string }) => worker.id === id).drain).toBeNull();
-    const task = await aTask(db);
-    const leased = await api.post(`${TASKS}/${task.id}/lease`).send({ worker_id: id });
-    expect([leased.status, leased.body.worker.drain]).toEqual([201, null]);
-    expect((await api.post(`${WORKERS}/nobody/drain`)).status).toBe(404);
-  });
-});
-
-describe("a heartbeat's progress", () => {
-  it.each([
-    [0.5, { value: 0.5, text: null }],
-    ["reading", { value: null, text: "reading" }],
-    [
-      { value: 1, text: "done" },
-      { value: 1, text: "done" },
-    ],
-  ])("%j is shown on the task", async (progress, shown) => {
-    const { task } = await aLeasedTask(db);
-    await api.post(`${TASKS}/${task.id}/heartbeat`).send({ progress });
-    const { body } = await api.get(`${TASKS}/${task.id}`);
-    expect(body).toEqual(TASK);
-    expect(body.progress).toEqual(shown);
-    await api.post(`${TASKS}/${task.id}/heartbeat`);
-    expect((await api.get(`${TASKS}/${task.id}`)).body.progress).toEqual(shown);
-  });
-
-  it("that makes no sense is refused", async () => {
-    const { task } = await aLeasedTask(db);
-    for (const progress of [2, -1, { value: "x" }, "x".repeat(1_001)])
-      expect((await api.post(`${TASKS}/${task.id}/heartbeat`).send({ progress })).status).toBe(400);
   });
 });

@@ -1,12 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 
-const { db, query, makeOverdue } = await createTestDatabase();
+const { db, query } = await createTestDatabase();
 const toAnyone = { worker_id: undefined, ttl_seconds: undefined };
 const to = (worker_id: string) => ({ ...toAnyone, worker_id });
 
@@ -71,32 +70,5 @@ describe("a lease", () => {
     await expect(leaseTask(db, NOBODY, task.id, toAnyone)).rejects.toThrow(
       `Task status is '${status}', expected 'queued'`,
     );
-  });
-});
-
-describe("a heartbeat", () => {
-  it("renews the lease to now and its own TTL, and sets the task running", async () => {
-    const { task, lease } = await aLeasedTask(db, { ttl_seconds: 60 });
-    const { lease: renewed } = await heartbeat(db, NOBODY, task.id);
-    expect(renewed.expires_at).toBe(renewed.last_heartbeat + 60_000);
-    expect(renewed.last_heartbeat).toBeGreaterThanOrEqual(lease.last_heartbeat);
-    expect((await getTask(db, task.id)).status).toBe("running");
-  });
-
-  it("renews a lease that is overdue but not yet swept", async () => {
-    const { task } = await aLeasedTask(db);
-    await makeOverdue(task.id);
-    const renewed = await heartbeat(db, NOBODY, task.id);
-    expect(renewed.expires_at).toBeGreaterThan(await databaseTime());
-  });
-
-  it("leaves no trace when the lease is not active, not even a sign of life", async () => {
-    const { task, worker, lease } = await aLeasedTask(db);
-    await query("update leases set status = 'released' where id = $1", [lease.id]);
-    await query("update workers set last_heartbeat = 1 where id = $1", [worker.id]);
-    await expect(heartbeat(db, NOBODY, task.id)).rejects.toThrow("Lease not found or already expired");
-    expect(await query("select last_heartbeat from workers where id = $1", [worker.id])).toEqual([
-      { last_heartbeat: "1" },
-    ]);
   });
 });
