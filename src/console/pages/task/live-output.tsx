@@ -2,12 +2,14 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
+import { textOfEvents } from "./cli-events.ts";
 
 /** The browser keeps this much of it, from the end. */
 const MOST = 100_000;
 
 export function LiveOutput({ id }: { id: string }) {
-  const [text, setText] = useState("");
+  const [printed, setPrinted] = useState("");
+  const text = textOfEvents(printed);
   const place = useRef<HTMLTextAreaElement>(null);
   const isAtEnd = useRef(true);
   useEffect(() => {
@@ -23,7 +25,7 @@ export function LiveOutput({ id }: { id: string }) {
       try {
         for await (const piece of client.followOutput(after === undefined ? { id } : { id, after }, { signal })) {
           after = piece.position;
-          setText((before) => (before + piece.text).slice(-MOST));
+          setPrinted((before) => (before + piece.text).slice(-MOST));
         }
       } catch {
         // Where the service keeps no live output, there is nothing to show.

@@ -1,0 +1,62 @@
+/** What a CLI prints for programs, a JSON object a line, as text for people. */
+
+type Fields = Record<string, unknown>;
+const fieldsOf = (value: unknown): Fields => (typeof value === "object" && value !== null ? (value as Fields) : {});
+const textIn = (value: unknown) => (typeof value === "string" ? value : undefined);
+
+/** Events of the CLIs that say nothing about the work: how a run begins and ends, what a tool gave back, and what was used. */
+const PASSED_OVER = new Set([
+  "system",
+  "user",
+  "result",
+  "stream_event",
+  "rate_limit_event",
+  "thread.started",
+  "turn.started",
+  "turn.completed",
+  "item.started",
+  "item.updated",
+  "step_start",
+  "step_finish",
+]);
+
+/**
+ * The texts of the model and the tools that it uses, for what `claude`, `codex` and `opencode` print (docs/clis.md). Lines that are no such
+ * events stay as they are. The last line is left out while it is only the beginning of an object.
+ */
+export function textOfEvents(printed: string): string {
+  const lines = printed.split("\n");
+  return lines.flatMap((line, n) => said(line, n === lines.length - 1)).join("\n");
+}
+
+function said(line: string, isLast: boolean): string[] {
+  if (!line.startsWith("{")) return [line];
+  let event: Fields;
+  try {
+    event = fieldsOf(JSON.parse(line));
+  } catch {
+    return isLast ? [] : [line];
+  }
+  const { type, message, item, part, error } = event;
+  if (type === "assistant") return blocksOf(fieldsOf(message).content);
+  if (type === "item.completed") return itemOf(fieldsOf(item));
+  if (type === "text") return known(fieldsOf(part).text);
+  if (type === "tool_use") return [tool(fieldsOf(part).tool, fieldsOf(fieldsOf(part).state).input)];
+  if (type === "turn.failed" || type === "error") return known(message ?? fieldsOf(error).message);
+  return PASSED_OVER.has(String(type)) ? [] : [line];
+}
+
+const known = (text: unknown) => [textIn(text) ?? []].flat();
+
+function blocksOf(content: unknown): string[] {
+  const blocks = Array.isArray(content) ? content.map(fieldsOf) : [];
+  return blocks.flatMap(({ type, text, name, input }) => (type === "tool_use" ? [tool(name, input)] : known(text)));
+}
+
+const itemOf = ({ type, text, command }: Fields) => (type === "command_execution" ? [tool("$", command)] : known(text));
+
+/** A tool's name, and the first text of its input: the command, the file or the pattern. */
+function tool(name: unknown, input: unknown): string {
+  const about = textIn(input) ?? Object.values(fieldsOf(input)).find((value) => typeof value === "string") ?? "";
+  return `▸ ${name} ${about}`.trimEnd();
+}
