@@ -1,46 +1,32 @@
 import { once } from "node:events";
-import type { RequestListener, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import type { Task } from "../../src/contract/record-types.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { probeOnce } from "../../src/fleet/probe-agents.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
 import { createDispatcher } from "../../src/queue/dispatch.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
+import { agentsOfApp } from "../support/agents-of-app.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
-import { type NodeAgentOptions, startNodeAgent } from "../support/node-agent.ts";
-import { startScriptedAgent } from "../support/scripted-agent.ts";
+import type { NodeAgentOptions } from "../support/node-agent.ts";
 import { startProcess } from "../support/service-process.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
 const AGENT_KEY = "the-key-of-the-agents";
-const { db, query, url: databaseUrl, makeOverdue } = await createTestDatabase();
+const database = await createTestDatabase();
+const { db, query, url: databaseUrl, makeOverdue } = database;
 const outbound = createOutbound();
 const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
 const log = pino({ level: "silent" });
-let agents = 0;
-
-async function anAgent(options: Partial<NodeAgentOptions> = {}) {
-  const agent = await startNodeAgent({ runtime: app.url, name: `agent-${++agents}`, agentKey: AGENT_KEY, ...options });
-  onTestFinished(agent.close);
-  onTestFinished(async () => void (await query("update workers set status = 'offline'")));
-  return agent;
-}
-
-async function anAgentThat(answer: RequestListener, fields = {}, options = {}) {
-  const { url, close } = await startScriptedAgent(answer, options);
-  onTestFinished(close);
-  onTestFinished(async () => void (await query("update workers set status = 'offline'")));
-  return aWorker(db, { url, ...fields });
-}
+const { anAgent, anAgentThat } = agentsOfApp(app, database, AGENT_KEY);
 
 const dispatch = (task: Task, body = {}) => app.api.post(`/api/runtime/llm-tasks/${task.id}/dispatch`).send(body);
 const endOf = (task: Task, status: string) =>
@@ -334,81 +320,6 @@ describe("dispatch", () => {
   });
 });
 
-describe("auto dispatch", () => {
-  const pass = () => autoDispatchOnce(db, app.dispatcher, app.url, log);
-
-  it("brings queued tasks to agents with room, without doing one twice in several instances", async () => {
-    await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
-    const agent = await anAgent({ cli: ({ prompt }) => prompt });
-    const other = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
-    const tasks = await Promise.all(Array.from({ length: 6 }, () => aTask(db)));
-    const ids = tasks.map(({ id }) => id);
-    const left = () => query("select id from llm_tasks where status <> 'completed' and id = any($1)", [ids]);
-    await eventually(async () => {
-      await Promise.all([pass(), autoDispatchOnce(db, other.dispatcher, other.url, log)]);
-      expect(await left()).toEqual([]);
-    });
-    expect(agent.requests.filter(({ path }) => path === "/execute-task")).toHaveLength(6);
-    for (const task of tasks) expect(await resultsOf(task)).toHaveLength(1);
-  });
-
-  it("is not held up by tasks that nobody can take, and sends no address where there is none to send", async () => {
-    await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
-    const blocked = await Promise.all(Array.from({ length: 60 }, () => aTask(db, { requires: ["nobody has it"] })));
-    const kept = await Promise.all(Array.from({ length: 3 }, () => aTask(db)));
-    await query("update llm_tasks set allow_fallback = false, tried_by = 'away' where id = any($1)", [
-      kept.map(({ id }) => id),
-    ]);
-    const task = await aTask(db);
-    const agent = await anAgent();
-    expect(await autoDispatchOnce(db, app.dispatcher, undefined, log)).toBe(1);
-    await endOf(task, "completed");
-    const asked = agent.requests.find(({ path }) => path === "/execute-task");
-    expect(asked?.body).not.toHaveProperty("runtime_url");
-    expect(await pass()).toBe(0);
-    await query("update llm_tasks set status = 'cancelled' where id = any($1)", [
-      [...blocked, ...kept].map(({ id }) => id),
-    ]);
-  });
-
-  it("fills each kind of worker, whatever the others have no room for", async () => {
-    const gpu = { requires: ["gpu"] };
-    // One after another, so that it is known which is the oldest.
-    const oldest = await aTask(db, gpu);
-    const first = [oldest, await aTask(db, gpu), await aTask(db, gpu)];
-    const plain = await aTask(db);
-    await anAgentThat(() => {}, { capabilities: { labels: ["gpu"] } });
-    await anAgentThat(() => {});
-    expect(await pass()).toBe(2);
-    const held = await query("select id from llm_tasks where status = 'leased' and id = any($1)", [
-      [...first, plain].map(({ id }) => id),
-    ]);
-    expect(held.map(({ id }) => id).sort()).toEqual([oldest.id, plain.id].sort());
-    await query("update llm_tasks set status = 'cancelled' where status = 'queued'");
-  });
-
-  it("leaves a worker alone that refused three times in a row: a minute, then twice as long, up to five", async () => {
-    const agent = await anAgent({ cli: null });
-    const task = await aTask(db);
-    const pause = async () => {
-      const [row] = await query(
-        "select (paused_until - floor(extract(epoch from now()) * 1000))::int as ms from workers where id = $1",
-        [agent.name],
-      );
-      return row?.ms === null ? null : Math.round(row?.ms / 10_000) * 10;
-    };
-    for (const expected of [null, null, 60, 120, 240, 300, 300]) {
-      await query("update workers set paused_until = null where id = $1", [agent.name]);
-      expect(await pass()).toBe(0);
-      expect(await pause()).toBe(expected);
-    }
-    const calls = agent.requests.length;
-    await pass();
-    expect(agent.requests.length).toBe(calls);
-    expect(await getTask(db, task.id)).toMatchObject({ status: "queued", attempts: 0 });
-  });
-});
-
 describe("a refusal", () => {
   const refusalsOf = async (id: string) => (await query("select refusals from workers where id = $1", [id]))[0];
 
@@ -494,142 +405,6 @@ describe("an answer", () => {
     expect(await resultsOf(kept)).toMatchObject([{ output: "dear" }]);
     // Paid for, and kept beside a task that has gone on.
     await eventually(async () => expect(await resultsOf(late)).toMatchObject([{ output: "dear", accepted: false }]));
-  });
-});
-
-const HEALTH = { answersHealth: true };
-
-describe("a health probe", () => {
-  it("finds an agent alive that gave no other sign, and refreshes what it says of itself", async () => {
-    const agent = await anAgent({ registration: { agent_version: "0.3.9", os_info: "old" } });
-    await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [agent.name]);
-    expect(await probeOnce(db, outbound, log)).toBe(1);
-    const { body } = await app.api.get(`/api/runtime/workers/${agent.name}`);
-    expect(body).toMatchObject({ status: "online", agent_version: "0.4.0", os_info: "Linux 6.1.0 x86_64" });
-    expect(await probeOnce(db, outbound, log)).toBe(0);
-  });
-
-  it("takes an agent that is degraded for alive, and one that says error for not", async () => {
-    for (const [status, expected] of [
-      ["degraded", "online"],
-      ["error", "offline"],
-    ]) {
-      const agent = await anAgent({ health: { status } });
-      await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [agent.name]);
-      await probeOnce(db, outbound, log);
-      expect([status, (await app.api.get(`/api/runtime/workers/${agent.name}`)).body.status]).toEqual([
-        status,
-        expected,
-      ]);
-      await query("delete from workers where id = $1", [agent.name]);
-    }
-  });
-
-  it("refreshes what the agent can do, and takes none of the room and labels that it registered with", async () => {
-    const health = { claude_cli_available: false, capabilities: { max_concurrency: 1, labels: ["fast"] } };
-    const agent = await anAgent({ generation: "newer", health });
-    const capabilities = async () => (await app.api.get(`/api/runtime/workers/${agent.name}`)).body.capabilities;
-    await query("update workers set last_heartbeat = 1 where id = $1", [agent.name]);
-    expect(await probeOnce(db, outbound, log)).toBe(1);
-    const labels = ["systemd", "x86_64", "fast"];
-    expect(await capabilities()).toEqual({ claude_cli: false, max_concurrency: 2, labels });
-    Object.assign(health, { claude_cli_available: true, capabilities: { max_concurrency: 4 } });
-    await query("update workers set last_heartbeat = 1 where id = $1", [agent.name]);
-    await probeOnce(db, outbound, log);
-    expect(await capabilities()).toEqual({ claude_cli: true, max_concurrency: 4, labels });
-  });
-
-  it("of an address at which another node answers is no sign of life, is written down, and ends when its own answers", async () => {
-    const health = { node_id: "orange" };
-    const agent = await anAgent({ health });
-    const record = async () => (await app.api.get(`/api/runtime/workers/${agent.name}`)).body;
-    await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [agent.name]);
-    expect(await probeOnce(db, outbound, log)).toBe(0);
-    expect(await probeOnce(db, outbound, log)).toBe(0);
-    expect(await record()).toMatchObject({ status: "offline", answered_by: "orange" });
-    await query("update workers set status = 'online', last_heartbeat = 9e12 where id = $1", [agent.name]);
-    const task = await aTask(db);
-    expect((await dispatch(task)).status).toBe(503);
-    const { body } = await app.api.get(`/api/runtime/llm-tasks/${task.id}/explain`);
-    const why = body.workers.find(({ worker_id }: { worker_id: string }) => worker_id === agent.name);
-    expect(why.reasons).toEqual(['has an address at which the node "orange" answers, so that its agent is not called']);
-    Object.assign(health, { node_id: agent.name.toUpperCase() });
-    expect(await probeOnce(db, outbound, log)).toBe(1);
-    expect(await record()).toMatchObject({ answered_by: null });
-    expect((await dispatch(task)).status).toBe(200);
-    const entries = await query(
-      "select detail from audit_logs where entity_id = $1 and action = 'worker_updated' order by id",
-      [agent.name],
-    );
-    expect(entries.map(({ detail }) => detail)).toEqual([
-      expect.stringContaining('answers the node "orange"'),
-      expect.stringContaining("answers its own agent again"),
-    ]);
-    await query("update workers set last_heartbeat = 1 where id = $1", [agent.name]);
-  });
-
-  it("takes no redirect, error or nonsense for life", async () => {
-    for (const answer of ["redirect", "error", "nonsense"] as const) {
-      const { id } = await anAgentThat(
-        (_request, response) => {
-          if (answer === "redirect") response.writeHead(302, { location: "http://127.0.0.1:9" });
-          if (answer === "error") response.writeHead(500);
-          response.end(answer === "nonsense" ? '{"status": 1}' : '{"status": "ok"}');
-        },
-        {},
-        HEALTH,
-      );
-      await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [id]);
-      await probeOnce(db, outbound, log);
-      expect([answer, (await app.api.get(`/api/runtime/workers/${id}`)).body.status]).toEqual([answer, "offline"]);
-    }
-  });
-});
-
-describe("health probes", () => {
-  it("give up on an agent that never answers after 3 s, and on one that answers without end", async () => {
-    const silent = await anAgentThat(() => {}, {}, HEALTH);
-    let isOpen = false;
-    const endless = await anAgentThat(
-      (_request, response) => {
-        isOpen = true;
-        response.once("close", () => {
-          isOpen = false;
-        });
-        const more = () => void (response.destroyed || response.write('{"status": "ok"}'.padEnd(16_384), more));
-        more();
-      },
-      {},
-      HEALTH,
-    );
-    await query("update workers set status = 'offline', last_heartbeat = 1 where id = any($1)", [
-      [silent.id, endless.id],
-    ]);
-    const startedAt = performance.now();
-    expect(await probeOnce(db, outbound, log)).toBe(0);
-    // Two agents asked one after the other would take 6 s.
-    expect(performance.now() - startedAt).toBeLessThan(5_800);
-    await eventually(() => expect(isOpen).toBe(false));
-  });
-
-  it("reach whoever is about to go offline before 300 that are gone, and one that is back after a while", async () => {
-    const gone = Array.from({ length: 300 }, (_, n) => `gone-${n}`);
-    await query(
-      `insert into workers (id, node_id, url, status, capabilities, last_heartbeat, registered_at)
-       select id, id, 'http://127.0.0.1:9', 'offline', '{"claude_cli": true, "max_concurrency": 1, "labels": []}', 0, 0
-       from unnest($1::text[]) as id`,
-      [gone],
-    );
-    onTestFinished(async () => void (await query("delete from workers where id = any($1)", [gone])));
-    const [online, back] = [await anAgent(), await anAgent()];
-    await query("update workers set last_heartbeat = 1 where id = $1", [online.name]);
-    await query("update workers set status = 'offline', last_heartbeat = 1 where id = $1", [back.name]);
-    await probeOnce(db, outbound, log);
-    expect(online.requests.map(({ path }) => path)).toContain("/health");
-    await eventually(async () => {
-      await probeOnce(db, outbound, log);
-      expect(back.requests.map(({ path }) => path)).toContain("/health");
-    });
   });
 });
 afterAll(() => app.dispatcher.stop());
