@@ -30,6 +30,15 @@ describe("a lease", () => {
     }
   });
 
+  it.each([
+    [60, 300],
+    [270.5, 301],
+    [3_600, 3_630],
+  ])("of a task with a timeout_sec of %d lives %d s", async (timeout_sec, expected) => {
+    const { lease } = await aLeasedTask(db, { task: { policy: { timeout_sec, budget: 0 } } });
+    expect(lease.expires_at).toBe(lease.started_at + expected * 1_000);
+  });
+
   it("is refused by the database when the task has an active one already", async () => {
     const { lease } = await aLeasedTask(db);
     const copy = query(

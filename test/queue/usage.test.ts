@@ -298,16 +298,3 @@ describe("a task's limits", () => {
     expect((await api.get(`${TASKS}/${id}`)).body.status).toBe("failed");
   });
 });
-
-describe("a task with resume", () => {
-  it("goes to the worker that has a session of its context, which is told which", async () => {
-    await attempt((await aTask(db, { context_id: "garden" })).id, "b1", { metrics: { ...METRICS, session_id: "s-1" } });
-    await attempt((await aTask(db, { context_id: "garden" })).id, "b1", { metrics: { ...METRICS, session_id: "s-2" } });
-    const { id } = await aTask(db, { context_id: "garden", resume: true });
-    await query("update workers set last_heartbeat = last_heartbeat + 1000 where id = 'a1'");
-    expect((await api.post(`${TASKS}/${id}/lease`).send({}).expect(201)).body.worker.id).toBe("b1");
-    for (const context_id of ["garden", "elsewhere"]) await aTask(db, { context_id, resume: true });
-    const { tasks } = (await api.post(`${TASKS}/claim`).send({ worker_id: "b1", max_tasks: 2 }).expect(200)).body;
-    expect(tasks.map(({ resume_session }: { resume_session?: string }) => resume_session)).toEqual(["s-2", undefined]);
-  });
-});
