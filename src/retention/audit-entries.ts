@@ -6,7 +6,7 @@ import { retention } from "../db/retention-table.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { horizon } from "../events/read-events.ts";
 import { timeText } from "../time-text.ts";
-import { readUpTo } from "../webhooks/queue-deliveries.ts";
+import { isReadForWebhooks } from "../webhooks/queue-deliveries.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import type { Cutoff } from "./old-tasks.ts";
 import { RETENTION } from "./pass-lock.ts";
@@ -31,10 +31,8 @@ export async function archiveEntries(
   cutoff: Cutoff,
   signal: AbortSignal,
 ): Promise<ArchivedEntries | undefined> {
-  const told = await readUpTo(db);
-  const isTold = told ? sql`(xid, seq) <= (${String(told.xid)}::xid8, ${told.seq}::bigint)` : sql`true`;
   const { rows } = await db.execute<{ seq: string; row: string; is_old: boolean }>(sql`
-    select seq::text, to_jsonb(e)::text as row, timestamp < ${cutoff}::bigint and ${isTold} as is_old from audit_logs e
+    select seq::text, to_jsonb(e)::text as row, timestamp < ${cutoff}::bigint and ${isReadForWebhooks} as is_old from audit_logs e
     where xid < ${horizon} order by xid, e.seq limit ${PER_ARCHIVE}`);
   const firstKept = rows.findIndex(({ is_old }) => !is_old);
   const old = firstKept < 0 ? rows : rows.slice(0, firstKept);

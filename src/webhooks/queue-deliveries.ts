@@ -3,8 +3,6 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { ENDED_STATUSES } from "../db/statuses.ts";
-import { webhookPosition } from "../db/webhook-tables.ts";
-import type { EntryPlace } from "../events/position.ts";
 import { horizon, taskOfEntry } from "../events/read-events.ts";
 import { eventType } from "../events/type-of-entry.ts";
 import { RETRY_MS } from "./delivery-times.ts";
@@ -97,10 +95,8 @@ export async function preparePosition(db: Db): Promise<void> {
 }
 
 /**
- * The position up to which the audit was read for webhooks: they need the entries behind it, and no others. Undefined: the service has never run on
- * this database, so that nobody waits for an entry.
+ * In SQL, whether webhooks need the entry no more: it was read for them, or nobody is told of anything, since a webhook or a callback that begins later
+ * is told of later entries alone. Also where the service has never run on this database, so that there is no position.
  */
-export async function readUpTo(db: Db): Promise<EntryPlace | undefined> {
-  const [place] = await db.select().from(webhookPosition);
-  return place && { xid: Number(place.xid), seq: place.seq };
-}
+export const isReadForWebhooks = sql`(not ${isUsed}
+  or (xid, seq) <= all (select p.xid, p.seq from runtime_webhook_position p))`;

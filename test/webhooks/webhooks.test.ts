@@ -7,7 +7,7 @@ import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { isSecret } from "../../src/webhook-secret.ts";
 import { claimDeliveries } from "../../src/webhooks/claim-deliveries.ts";
 import { cleanDeliveries } from "../../src/webhooks/clean-deliveries.ts";
-import { preparePosition, queueDeliveries, readUpTo } from "../../src/webhooks/queue-deliveries.ts";
+import { preparePosition, queueDeliveries } from "../../src/webhooks/queue-deliveries.ts";
 import { recordDelivery } from "../../src/webhooks/record-delivery.ts";
 import { sealSecretsAnew } from "../../src/webhooks/seal-anew.ts";
 import { openWebhookSender, type WebhookSender } from "../../src/webhooks/sender.ts";
@@ -128,7 +128,6 @@ describe("a webhook", () => {
       await sender.passOnce();
       expect(receiver.received.map((one) => JSON.parse(one.body).data.entity_id).toSorted()).toEqual(["late", "soon"]);
     });
-    expect(await readUpTo(db)).toMatchObject({ xid: expect.any(Number), seq: expect.any(Number) });
   });
 
   it("is signed with both secrets while one is changed, and its secrets are shown once and stored sealed", async () => {
