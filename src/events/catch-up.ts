@@ -3,7 +3,7 @@ import type { Db } from "../db/client.ts";
 import { createOutageLog } from "../outage-log.ts";
 import { type Follower, handOver } from "./follower.ts";
 import { comparePositions } from "./position.ts";
-import { readEvents } from "./read-events.ts";
+import { readOldEvents } from "./read-events.ts";
 
 /** How soon to look again whether a listener can take more, where all that are behind have a full buffer. */
 const FULL_MS = 50;
@@ -38,7 +38,7 @@ export function openCatchUp(db: Db, rejoin: (follower: Follower) => boolean): Ca
           const [first] = ready.toSorted((a, b) => comparePositions(a.after, b.after));
           if (!first) await delay(FULL_MS, undefined, { ref: false });
           else {
-            const batch = await readEvents(db, first.after);
+            const batch = await readOldEvents(db, first.after);
             for (const follower of ready) if (behind.has(follower)) handOver(follower, batch);
           }
         }

@@ -9,17 +9,17 @@ export interface Follower {
   wants(event: Event): boolean;
   /** Takes the next events that it wants. */
   take(events: Event[]): void;
-  /** Hears that events behind its place may be lost, since another server took over: it goes on from `now`. */
+  /** Hears that events behind its place may be lost, since another server took over or they were removed: it goes on from `now`. */
   reset(now: Position): void;
   /** True while it has not taken what it got. It gets the next events when it has. */
   isFull(): boolean;
 }
 
 /** Hands the follower what it wants of a batch that was read from its place, or from before it. Its place moves on. */
-export function handOver(follower: Follower, { events, until, isKnown }: EventBatch): void {
+export function handOver(follower: Follower, { from, events, until, isKnown }: EventBatch): void {
   if (!isKnown) {
-    // The batch was read for a follower that is still on the earlier timeline. One on the new timeline keeps its place.
-    if (follower.after.timeline === until.timeline) return;
+    // One whose place is on the new timeline, and later than that which is not known, keeps it.
+    if (follower.after.timeline === until.timeline && comparePositions(follower.after, from) > 0) return;
     follower.reset(until);
     follower.after = until;
   }

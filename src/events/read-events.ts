@@ -14,10 +14,11 @@ export interface PlacedEvent {
 }
 
 /**
- * Some events in their order, and the position behind all that was looked at. `isWhole`: there were no more. `isKnown` is false where the position
- * asked for is of another timeline: there are no events then, and `until` is now.
+ * Some events in their order, read from `from`, and the position behind all that was looked at. `isWhole`: there were no more. `isKnown` is false
+ * where `from` is of another timeline, or entries behind it were removed: there are no events then, and `until` is now.
  */
 export interface EventBatch {
+  from: Position;
   events: PlacedEvent[];
   until: Position;
   isWhole: boolean;
@@ -72,13 +73,32 @@ export async function readEvents(db: Db, after: Position): Promise<EventBatch> {
   const timeline = timelineOf(read.timeline);
   if (timeline !== after.timeline) {
     const { now } = await enterEvents(db);
-    return { events: [], until: now, isWhole: true, isKnown: false };
+    return unknown(after, now);
   }
   const events = read.found.map(({ xid, seq, ...event }) => {
     const at = { timeline, xid, seq };
     return { at, event: { id: positionText(at), ...event } };
   });
-  return { events, until: events.at(-1)?.at ?? after, isWhole: events.length < BATCH, isKnown: true };
+  return { from: after, events, until: events.at(-1)?.at ?? after, isWhole: events.length < BATCH, isKnown: true };
+}
+
+const unknown = (from: Position, now: Position): EventBatch => ({
+  from,
+  events: [],
+  until: now,
+  isWhole: true,
+  isKnown: false,
+});
+
+/**
+ * As `readEvents`, for a position that may be of long ago: entries behind it may be removed until they are read (`AUDIT_RETENTION_DAYS`). The oldest
+ * go first, so that a position that is known after the reading was known at it.
+ */
+export async function readOldEvents(db: Db, after: Position): Promise<EventBatch> {
+  const batch = await readEvents(db, after);
+  if (!batch.isKnown) return batch;
+  const { now, isKnown } = await enterEvents(db, after);
+  return isKnown ? batch : unknown(after, now);
 }
 
 const ENTER = statement<
@@ -89,12 +109,15 @@ const ENTER = statement<
   sql`select ${timelineNow} as timeline, (
       select json_build_object('xid', e.xid::text::bigint, 'seq', e.seq) from audit_logs e where e.xid < ${horizon} order by e.xid desc, e.seq desc limit 1
     ) as newest, ${given("xid")}::xid8 <= pg_snapshot_xmax(pg_current_snapshot())
-      and exists (select from audit_logs where (xid, seq) <= (${given("xid")}::xid8, ${given("seq")}::bigint)) as is_known`,
+      and (exists (select from audit_logs where (xid, seq) <= (${given("xid")}::xid8, ${given("seq")}::bigint)) or (
+        (${given("xid")}, ${given("seq")}) = ('0', '0') and not exists (select from runtime_retention where audit_entries_removed > 0)
+      )) as is_known`,
 );
 
 /**
  * The position from which on nothing was told yet, and whether everything behind `after` is still there. `isKnown` is false where the entries up to
- * `after` were removed, since later ones may have gone with them, and where `after` is of another timeline or database.
+ * `after` were removed, since later ones may have gone with them, and where `after` is of another timeline or database. The place 0.0 is that of an
+ * empty audit, before all entries; it is known until the first is removed.
  */
 export async function enterEvents(
   db: Db,

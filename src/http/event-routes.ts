@@ -3,7 +3,7 @@ import * as queries from "../contract/queries.ts";
 import type { EventHub } from "../events/event-hub.ts";
 import type { Follower } from "../events/follower.ts";
 import { type Position, parsePosition, positionText } from "../events/position.ts";
-import { readEvents } from "../events/read-events.ts";
+import { readEvents, readOldEvents } from "../events/read-events.ts";
 import type { EventStream } from "./event-stream.ts";
 import { InvalidValue } from "./parse-request.ts";
 import { READERS, type Route, route } from "./route.ts";
@@ -44,7 +44,7 @@ export function eventRoutes(hub: EventHub, streams: Streams): Route[] {
         const isStream = request.get("accept") !== undefined && request.accepts(STREAM, "application/json") === STREAM;
         if (isStream) return await stream(wants, last, { response, db, caller });
         const { after, isKnown } = await hub.enter(last);
-        const batch = await readEvents(db, after);
+        const batch = await (last === undefined ? readEvents : readOldEvents)(db, after);
         const found = batch.events.map(({ event }) => event).filter(wants);
         response.json({ events: found, next: positionText(batch.until), reset: !isKnown || !batch.isKnown });
       },

@@ -1,0 +1,126 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Event } from "../../src/contract/event-record.ts";
+import { positionText } from "../../src/events/position.ts";
+import { enterEvents, readEvents } from "../../src/events/read-events.ts";
+import { retainOnce } from "../../src/retention/retain-once.ts";
+import { startApp } from "../support/app.ts";
+import { inDatabase } from "../support/artifact-stores.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
+
+const { db, query } = await createTestDatabase();
+const { url, eventHub } = await startApp(db);
+const folder = await temporaryFolder("bloom-removed-events-");
+const EVENTS = `${url}/api/runtime/events`;
+const until = (check: () => unknown) => eventually(check, { interval: 20 });
+
+const write = (name: string, timestamp = Date.now()) =>
+  query(`insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
+    values (gen_random_uuid(), ${timestamp}, 'worker_updated', 'worker', '${name}', 'x', 'x')`);
+/** Writes entries of long ago, and gives the places of all that were told. */
+async function writeOld(...names: string[]) {
+  for (const name of names) await write(name, 1);
+  const { now } = await enterEvents(db);
+  const read = async () => (await readEvents(db, { ...now, xid: 0, seq: 0 })).events;
+  await until(async () => expect((await read()).map(({ event }) => event.entity_id)).toEqual(names));
+  return (await read()).map(({ at }) => at);
+}
+/** Removes what is old. */
+const removeOld = () =>
+  until(async () => {
+    await retainOnce(
+      db,
+      { store: inDatabase, folder, days: { tasks: 0, auditEntries: 1 } },
+      new AbortController().signal,
+    );
+    expect(await query("select from audit_logs where timestamp = 1")).toEqual([]);
+  });
+/** What a listener got so far: of each event its name, or what it is about. */
+async function listen(last?: string) {
+  const stop = new AbortController();
+  streams.push(stop);
+  const headers = { accept: "text/event-stream", ...(last && { "last-event-id": last }) };
+  const { body } = await fetch(EVENTS, { headers, signal: stop.signal });
+  let text = "";
+  void (async () => {
+    for await (const piece of body?.pipeThrough(new TextDecoderStream()) ?? []) text += piece;
+  })().catch(() => {});
+  return {
+    told: () =>
+      [...text.matchAll(/"entity_id":"([^"]+)"|^event: (reset)$/gm)].map(([, about, reset]) => about ?? reset),
+    place: () => [...text.matchAll(/^id: (.*)$/gm)].at(-1)?.[1] ?? "",
+  };
+}
+const page = async (after: string): Promise<{ events: Event[]; next: string; reset: boolean }> =>
+  (await fetch(`${EVENTS}?after=${after}`, { headers: { accept: "application/json" } })).json() as never;
+
+const streams: AbortController[] = [];
+afterEach(async () => {
+  for (const stream of streams.splice(0)) stream.abort();
+  await until(() => expect(eventHub.size()).toBe(0));
+});
+beforeEach(async () => {
+  await query(
+    "alter table audit_logs disable trigger user; truncate audit_logs, runtime_retention; alter table audit_logs enable trigger user",
+  );
+});
+
+describe("events of an empty audit", () => {
+  it("are all told to those who listened before the first, also when they come again", async () => {
+    const stream = await listen();
+    await until(() => expect(stream.place()).toMatch(/^\d+\.0\.0$/));
+    const place = stream.place();
+    expect(await page(place)).toEqual({ events: [], next: place, reset: false });
+    await write("first");
+    await until(() => expect(stream.told()).toEqual(["first"]));
+    const again = await listen(place);
+    await until(() => expect(again.told()).toEqual(["first"]));
+  });
+});
+
+describe("a client whose place is before removed entries", () => {
+  it("is told so first, and goes on from now", async () => {
+    const places = await writeOld("a", "b", "c");
+    const known = await listen(positionText(places[0] ?? expect.fail()));
+    await until(() => expect(known.told()).toEqual(["b", "c"]));
+    await removeOld();
+    for (const at of [{ timeline: places[0]?.timeline ?? 0, xid: 0, seq: 0 }, ...places]) {
+      const stream = await listen(positionText(at));
+      await until(() => expect(stream.told()[0]).toBe("reset"));
+      await write(positionText(at));
+      await until(() => expect(stream.told().at(-1)).toBe(positionText(at)));
+      expect(await page(positionText(at))).toMatchObject({ events: [], reset: true });
+    }
+  });
+
+  it("is told so when they are removed while it waits for them", async () => {
+    const [first] = await writeOld("a", "b", "c");
+    const told: string[] = [];
+    let isFull = true;
+    const stop = new AbortController();
+    await write("young");
+    const { after, isKnown } = await eventHub.enter(first);
+    expect(isKnown).toBe(true);
+    // Another listener has led the hub to now, so that this one is behind.
+    await listen();
+    const following = eventHub.follow(
+      {
+        after,
+        wants: () => true,
+        take: (events) => void told.push(...events.map(({ entity_id }) => entity_id)),
+        reset: () => void told.push("reset"),
+        isFull: () => isFull,
+      },
+      stop.signal,
+    );
+    await removeOld();
+    isFull = false;
+    await until(() => expect(told).toEqual(["reset"]));
+    await write("after");
+    await until(() => expect(told.filter((each) => each !== "reset").at(-1)).toBe("after"));
+    expect(told.slice(0, 1)).toEqual(["reset"]);
+    stop.abort();
+    await following;
+  });
+});
