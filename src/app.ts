@@ -52,12 +52,12 @@ import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Family } from "./metrics/families.ts";
 import { createMeters } from "./metrics/service-meters.ts";
 import { openAttention } from "./queue/attention.ts";
+import type { ClaimWaiters } from "./queue/claim-waiters.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import { openLiveFollowers } from "./queue/live-followers.ts";
 import { openOverview } from "./queue/overview.ts";
 import type { ResultWaiters } from "./queue/result-waiters.ts";
 import { openStats } from "./queue/stats.ts";
-import type { WaitingRoom } from "./queue/waiting-room.ts";
 import type { SecretBox } from "./settings/secret-box.ts";
 import type { Settings } from "./settings/settings.ts";
 import type { ArtifactStore } from "./storage/artifact-store.ts";
@@ -71,7 +71,7 @@ export interface AppDeps {
   settings: Settings;
   membridge: Membridge;
   store: ArtifactStore;
-  waitingRoom: WaitingRoom;
+  claimWaiters: ClaimWaiters;
   resultWaiters: ResultWaiters;
   eventHub: EventHub;
   dispatcher: Dispatcher;
@@ -130,7 +130,7 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
 
 /** Every call of the service, the busiest first: Express tries one after the other. */
 function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
-  const { config, log, db, settings, membridge, store, waitingRoom, resultWaiters, dispatcher, agents } = deps;
+  const { config, log, db, settings, membridge, store, claimWaiters, resultWaiters, dispatcher, agents } = deps;
   const { publicUrl, accountPaceAt: paceAt } = config;
   const { outputBytes } = config.limits;
   const callbacks = { allowed: config.outboundAllow, areSigned: config.callbackSecrets.length > 0 };
@@ -139,7 +139,7 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
   const streams = createStreams(keyWatch);
   const stats = openStats(db);
   const declared = [
-    ...workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }),
+    ...workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt }),
     ...taskRoutes(dispatcher, results, publicUrl, callbacks),
     ...taskReadingRoutes(results),
     ...liveOutputRoutes(openLiveFollowers(db), streams, config.liveOutput),

@@ -19,10 +19,10 @@ import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { createStartup } from "./http/while-starting.ts";
 import { every } from "./loop.ts";
 import type { FirstProcess } from "./processes/serve-for-first.ts";
+import { openClaimWaiters } from "./queue/claim-waiters.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
 import { openResultWaiters } from "./queue/result-waiters.ts";
-import { openWaitingRoom } from "./queue/waiting-room.ts";
 import { startLoops } from "./service-loops.ts";
 import { createSecretBox } from "./settings/secret-box.ts";
 import { createSettings } from "./settings/settings.ts";
@@ -113,11 +113,11 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
     started.push(() => sender.stop());
     started.push(async () => void (await Promise.all(loops.map((loop) => loop.stop()))));
 
-    const waitingRoom = openWaitingRoom(db);
+    const claimWaiters = openClaimWaiters(db);
     const resultWaiters = openResultWaiters(db);
     const eventHub = openEventHub(db);
     const listener = listen(servers, QUEUE_NEWS, log, () => {
-      waitingRoom.notify();
+      claimWaiters.notify();
       resultWaiters.notify();
       eventHub.notify();
     });
@@ -132,7 +132,7 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
       settings,
       membridge,
       store,
-      waitingRoom,
+      claimWaiters,
       resultWaiters,
       eventHub,
       dispatcher,
@@ -144,7 +144,7 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
     createApp(deps, app);
     startup.succeed();
     const port = early ?? (await takeConnections());
-    const waits = [eventHub, resultWaiters, waitingRoom];
+    const waits = [eventHub, resultWaiters, claimWaiters];
     started.push(() => drain(http, waits));
     return { port, stop: () => stop(config.drainMs) };
   } catch (error) {

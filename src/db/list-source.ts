@@ -62,13 +62,13 @@ const unionOf = (names: SQL[]) => sql.join(names, sql` union all `);
 
 /**
  * Two CTEs for a query: `found` has `id`, `time` and `weight` of one row more than `wanted.limit`, so that a query sees whether there are more.
- * `horizon` has a row when the search was ended before it had found so many: the place, `time` and `id`, up to which all rows were looked at.
+ * `horizon` has a row when the search was ended before it had found so many: the `time` and `id` up to which all rows were looked at.
  * Rows of a part behind the horizon of another part are left to the next page.
  */
 export function findRows(source: Source, { limit, after, lookedAt = LOOKED_AT }: Wanted): SQL {
   const rows = limit + 1;
   const isDescending = source.order === "newest first";
-  const place = placeOf(source);
+  const order = orderOf(source);
   const ctes: SQL[] = [];
   const found: SQL[] = [];
   const stops: SQL[] = [];
@@ -85,17 +85,17 @@ export function findRows(source: Source, { limit, after, lookedAt = LOOKED_AT }:
   }
   const none = sql`(select null::uuid as id, null::bigint as time where false)`;
   ctes.push(sql`horizon as (
-      select time, id from (${unionOf([none, ...stops])}) as stops order by ${place} limit 1
+      select time, id from (${unionOf([none, ...stops])}) as stops order by ${order} limit 1
     ), found as (
       select * from (${unionOf(found)}) as parts
       where coalesce((time, id) ${isDescending ? sql`>=` : sql`<=`} (select time, id from horizon), true)
-      order by ${place} limit ${rows}
+      order by ${order} limit ${rows}
     )`);
   return sql.join(ctes, sql`, `);
 }
 
 /** The order of the list, for rows that have a `time` and an `id`. */
-export function placeOf({ order }: Source): SQL {
+export function orderOf({ order }: Source): SQL {
   return order === "newest first" ? sql`time desc, id desc` : sql`time asc, id asc`;
 }
 

@@ -1,6 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "./client.ts";
-import { type Cursor, findRows, placeOf, type Source, type Wanted } from "./list-source.ts";
+import { type Cursor, findRows, orderOf, type Source, type Wanted } from "./list-source.ts";
 
 export interface Page {
   /** Where the next page begins; undefined when there is none. */
@@ -26,7 +26,7 @@ const PAGE_BYTES = 8_000_000;
  */
 export async function openPage(db: Db, source: Source, wanted: Wanted): Promise<Page> {
   const { table, id, record } = source;
-  const place = placeOf(source);
+  const order = orderOf(source);
   const { rows } = await db.execute<{
     first: string | null;
     rest: [string, number][] | null;
@@ -34,8 +34,8 @@ export async function openPage(db: Db, source: Source, wanted: Wanted): Promise<
     rows: number | null;
   }>(sql`
     with ${findRows(source, wanted)}, keys as materialized (
-      select *, row_number() over place as n, sum(weight) over place as total
-      from found window place as (order by ${place})
+      select *, row_number() over in_order as n, sum(weight) over in_order as total
+      from found window in_order as (order by ${order})
     ), page as (
       select *, total > ${BATCH_BYTES}::int as is_late from keys where n <= ${wanted.limit} and (n = 1 or total <= ${PAGE_BYTES}::int)
     ), last as (

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { LeasedTask } from "../contract/record-types.ts";
 import type { claimTasksBody } from "../contract/requests.ts";
 import { claimTasks } from "../queue/claim.ts";
-import type { WaitingRoom } from "../queue/waiting-room.ts";
+import type { ClaimWaiters } from "../queue/claim-waiters.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
 import { clientGone } from "./client-gone.ts";
 import { deliverGrant } from "./deliver-grant.ts";
@@ -25,7 +25,7 @@ type ClaimCall = Call<string, typeof claimTasksBody, z.ZodObject>;
  * prompt as the body, its fields as headers. A client that has gone away before the whole answer was sent gets nothing: what it was just given
  * goes back to the queue. A client whose key is revoked while it waits is told 401.
  */
-export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
+export function claim(claimWaiters: ClaimWaiters, keyWatch: KeyWatch) {
   return async ({ request, response, db, caller, body: read }: ClaimCall): Promise<void> => {
     const body = read();
     const asText = wantsText(request);
@@ -48,7 +48,7 @@ export function claim(waitingRoom: WaitingRoom, keyWatch: KeyWatch) {
     if (body.wait_seconds) {
       const { signal, revoked, forget } = keyWatch.watch(keyId, gone, body.wait_seconds * 1_000);
       const asking = { workerId: body.worker_id, slugs: body.agent_slugs ?? [] };
-      await waitingRoom.wait(asking, signal, attempt).finally(forget);
+      await claimWaiters.wait(asking, signal, attempt).finally(forget);
       isRevoked ||= revoked.aborted;
     } else await attempt();
 

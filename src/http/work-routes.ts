@@ -4,10 +4,10 @@ import { workerView } from "../contract/record-types.ts";
 import * as requests from "../contract/requests.ts";
 import { refusal } from "../contract/service-answers.ts";
 import { taskRecord } from "../contract/task-record.ts";
+import type { ClaimWaiters } from "../queue/claim-waiters.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
 import { leaseTask } from "../queue/lease-task.ts";
 import { releaseTask } from "../queue/release.ts";
-import type { WaitingRoom } from "../queue/waiting-room.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { claim, GRANT_AS_TEXT } from "./claim.ts";
 import { clientGone } from "./client-gone.ts";
@@ -24,7 +24,7 @@ import { upload } from "./upload.ts";
 
 export interface WorkRouteDeps {
   store: ArtifactStore;
-  waitingRoom: WaitingRoom;
+  claimWaiters: ClaimWaiters;
   keyWatch: KeyWatch;
   /** The most bytes of an output that is uploaded. */
   outputBytes: number;
@@ -36,7 +36,7 @@ export interface WorkRouteDeps {
 const WORK = { access: WORKERS, limit: "worker calls" } as const;
 
 /** `/api/runtime/llm-tasks`: what a worker does with tasks, from the claim to the completion. The busiest calls come first. */
-export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }: WorkRouteDeps): Route[] {
+export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt }: WorkRouteDeps): Route[] {
   return [
     route({
       name: "heartbeatTask",
@@ -85,7 +85,7 @@ export function workRoutes({ store, waitingRoom, keyWatch, outputBytes, paceAt }
         409: { means: "The worker is drained, or it rests.", json: refusal, headers: ["Retry-After"] },
       },
       ofWorker: ({ body }) => body().worker_id,
-      handle: claim(waitingRoom, keyWatch),
+      handle: claim(claimWaiters, keyWatch),
     }),
     route({
       name: "completeTask",

@@ -32,8 +32,8 @@ export async function auditEntries(
   );
   return {
     ...LIST,
-    since: created_after === undefined ? undefined : await placeInTime(db, created_after - DISORDER_MS),
-    until: created_before === undefined ? undefined : await placeInTime(db, created_before + DISORDER_MS),
+    since: created_after === undefined ? undefined : await seqAt(db, created_after - DISORDER_MS),
+    until: created_before === undefined ? undefined : await seqAt(db, created_before + DISORDER_MS),
     parts: [partOf(filter, isWithin)],
     order: "newest first",
   };
@@ -63,9 +63,9 @@ const matching = ({ action, entity_type, actor }: HistoryFilter) =>
  */
 const DISORDER_MS = 120_000;
 
-/** Where in the log a time is: the place of the first entry that is not older. Its times grow, so that some twenty entries are looked at. */
-async function placeInTime(db: Db, time: number): Promise<number> {
-  const { rows } = await db.execute<{ place: string }>(sql`
+/** The `seq` of the first entry that is not older than a time. Its times grow, so that some twenty entries are looked at. */
+async function seqAt(db: Db, time: number): Promise<number> {
+  const { rows } = await db.execute<{ seq: string }>(sql`
     with recursive search as (
       select coalesce(min(seq), 0) as low, coalesce(max(seq) + 1, 0) as high from audit_logs
       union all
@@ -76,6 +76,6 @@ async function placeInTime(db: Db, time: number): Promise<number> {
       ) as at
       where low < high
     )
-    select low as place from search where low >= high`);
-  return Number(rows[0]?.place ?? 0);
+    select low as seq from search where low >= high`);
+  return Number(rows[0]?.seq ?? 0);
 }

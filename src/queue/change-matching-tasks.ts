@@ -8,7 +8,7 @@ import { actorOf, audit } from "../db/audit.ts";
 import type { AuditAction } from "../db/audit-actions.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
-import { type Cursor, findRows, type Part, placeOf, type Source } from "../db/list-source.ts";
+import { type Cursor, findRows, orderOf, type Part, type Source } from "../db/list-source.ts";
 import { openPage } from "../db/pages.ts";
 import type { TaskStatus } from "../db/statuses.ts";
 import { OPEN_STATUSES, REQUEUEABLE_STATUSES, TASK_STATUSES } from "../db/statuses.ts";
@@ -145,7 +145,7 @@ async function idsIn(db: Db, source: Source, limit: number, endAt: number) {
     const wanted = Math.min(PAGE, limit - ids.length);
     const { rows } = await db.execute<{ found: Cursor[] | null; horizon: Cursor | null }>(sql`
       with ${findRows(source, { limit: wanted, after })}
-      select (select json_agg(json_build_object('id', id, 'time', time) order by ${placeOf(source)}) from found) as found,
+      select (select json_agg(json_build_object('id', id, 'time', time) order by ${orderOf(source)}) from found) as found,
         (select json_build_object('id', id, 'time', time) from horizon) as horizon`);
     const found = rows[0]?.found ?? [];
     const page = found.slice(0, wanted);

@@ -1,11 +1,11 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { LeasedTask } from "../contract/record-types.ts";
+import type { Locks } from "../db/batch-statement.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Drain, Rest } from "../db/json-types.ts";
 import { keyNameOf, takeableFrom } from "../db/queued-indexes.ts";
 import { statement } from "../db/statement.ts";
-import type { Locks } from "../db/statement-for-many.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
@@ -149,13 +149,13 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
       ) as either
       where nth_of_key = 1 and ${isBeforeCutOff(sql`oldest`)} order by ${order} limit ${window}
     ), ranked as materialized (
-      select *, row_number() over place as rank, sum(bytes) over place as total from (
+      select *, row_number() over in_order as rank, sum(bytes) over in_order as total from (
         select ${orderColumns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks}
         where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${mayHave}
         order by ${order} limit ${own("room")} for no key update skip locked
       ) as found
       where ${takesKey(sql`concurrency_key`)}
-      window place as (order by ${order})
+      window in_order as (order by ${order})
     ), locked as materialized (
       select ${workers.id} from ranked join ${workers} on ${workers.id} = ${given("workerId")}
       where ranked.rank = 1 for no key update of ${workers} ${locks === "waits" ? sql`` : sql`skip locked`}

@@ -11,7 +11,7 @@ import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { Resting } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { runAfterCommit } from "./after-commit.ts";
-import { CLAIMS, type ClaimOfOne } from "./claim-set.ts";
+import { CLAIMS, type ClaimOfOne } from "./claim-batch.ts";
 import {
   CLAIM,
   CLAIM_OF_AGENTS,
@@ -85,10 +85,10 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
 /** A claim of one task, of any agent, travels with others. */
 const isForAnyOne = ({ maxTasks, slugs, spare }: ClaimValues) => maxTasks === 1 && slugs === null && spare === SPARE;
 
-/** A worker that got a task from a set was free to have it. */
+/** A worker that got a task from a batch was free to have it. */
 const FREE = { drained: false, drain: null, resting: false, rest: null, rest_seconds: null } as const;
 
-/** Claims of one task. A set gives tasks to those for whom this is simple; a claim that it gives none to is made again alone. */
+/** Claims of one task. A batch gives tasks to those for whom this is simple; a claim that it gives none to is made again alone. */
 const claims = batcher<Claimed, ClaimValues>(
   {
     async together(db, requests) {

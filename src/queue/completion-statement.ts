@@ -1,14 +1,14 @@
-/** The statements that complete tasks in the ordinary case, for one and for many: with outputs that are in their place, and with staged ones. */
+/** The statements that complete tasks in the ordinary case, for one and for a batch: with outputs that are in their place, and with staged ones. */
 import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/complete-task.ts";
 import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import { type EntryInSql, insertAudit } from "../db/audit.ts";
+import { batchStatement, type Locks, type Size } from "../db/batch-statement.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, jsonOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Metrics, Usage } from "../db/json-types.ts";
-import { type Locks, type Size, setStatement } from "../db/statement-for-many.ts";
 import { isNewSuccess } from "../fleet/quick-failures.ts";
 import { isQuiet } from "../fleet/signs-of-life.ts";
 import { HOLDER_TYPES, type HolderRequest, heldBy, leaseIsActive, taskIsHeld } from "./fence.ts";
@@ -125,7 +125,7 @@ const completing = (from: SQL, where = sql``) => sql`task as (
 const lengthOf = ({ content, error_message }: Completion) => (content?.length ?? 0) + (error_message?.length ?? 0);
 
 export const completions = batcher(
-  setStatement<Completed, Completion>(
+  batchStatement<Completed, Completion>(
     "complete",
     TYPES,
     (...of) => sql`${heldOrdinary(...of)}, ${completing(sql`held`)}`,
@@ -138,7 +138,7 @@ export const completions = batcher(
  * only if the row is still there. The output's pieces are deleted before the artifact is written, since the database refuses it afterwards.
  */
 export const stagedCompletions = batcher(
-  setStatement<Completed, StagedCompletion>(
+  batchStatement<Completed, StagedCompletion>(
     "complete_staged",
     { ...TYPES, keep_chunks: "boolean" },
     (...of) => sql`${heldOrdinary(...of)}, taken as (

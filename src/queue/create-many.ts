@@ -56,7 +56,7 @@ async function createChecked(
       if (each.status === "rejected") throw each.reason;
       const { value: row } = rows.next();
       const { value: task } = taskOf.next();
-      if (!task || !row) throw new Error("A request of a set got no verdict.");
+      if (!task || !row) throw new Error("A request of a batch got no verdict.");
       if (row.status === "rejected") throw row.reason;
       return await finishCreation(db, each.value.request, task, row.value);
     }),

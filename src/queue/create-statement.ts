@@ -1,13 +1,13 @@
-/** The statement that creates tasks, for one and for many. */
+/** The statement that creates tasks, for one and for a batch. */
 import { sql } from "drizzle-orm";
 import type { CreateTask } from "../contract/create-task.ts";
 import { REQUESTED_COLUMNS } from "../contract/creation-fields.ts";
 import type { Task } from "../contract/record-types.ts";
 import { type EntryInSql, insertAudit } from "../db/audit.ts";
+import { batchStatement, type Locks } from "../db/batch-statement.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, typesOf } from "../db/column-lists.ts";
-import { type Locks, setStatement } from "../db/statement-for-many.ts";
 import { llmTasks } from "../db/task-tables.ts";
 
 /** What the database says of a new task; all else of it is known beforehand. */
@@ -39,7 +39,7 @@ const isNew = sql`(key is null or id in (select id from task))`;
 
 /**
  * Two creations with the same key at the same moment: the second waits for this lock, or passes over the request where it may not wait. The index
- * alone would make it wait with its whole set.
+ * alone would make it wait with its whole batch.
  */
 const keyLock = (locks: Locks) => {
   const lock = sql`hashtextextended(key, 1)`;
@@ -48,7 +48,7 @@ const keyLock = (locks: Locks) => {
 
 /** Creates tasks, those of one moment in one statement. */
 export const creations = batcher(
-  setStatement<CreatedRow, NewTask>(
+  batchStatement<CreatedRow, NewTask>(
     "create",
     {
       ...typesOf(llmTasks, REQUESTED_COLUMNS),

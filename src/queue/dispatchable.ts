@@ -14,7 +14,7 @@ import {
 import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** The workers with the same labels, and the room that they have together. */
-interface Room {
+interface WorkerGroup {
   labels: string[];
   room: number;
 }
@@ -31,8 +31,8 @@ const LOOKED_AT = 2_000;
 /** True for a worker with room whose agent the service may call. */
 const isAble = sql`${isAvailable} and ${isCallable} and ${load} < ${maxConcurrency}`;
 
-const ROOMS = statement<Room, Record<string, never>>(
-  "rooms",
+const GROUPS = statement<WorkerGroup, Record<string, never>>(
+  "groups_with_room",
   sql`with ${loadCte()}
     select ${workers.labels} as labels, sum(${maxConcurrency} - ${load})::int as room
     from ${workersWithLoad}
@@ -57,11 +57,11 @@ const OLDEST = statement<Waiting, { labels: string; limit: number }>(
  * that tasks which nobody can take do not stand in the way of others. Most calls end with the first query, when nobody has room.
  */
 export async function findDispatchable(db: Db, limit: number): Promise<string[]> {
-  const rooms = await ROOMS(db, {});
-  if (rooms.length === 0) return [];
-  const groups = rooms.map(({ labels, room }) => ({ labels: new Set(labels), room }));
+  const rows = await GROUPS(db, {});
+  if (rows.length === 0) return [];
+  const groups = rows.map(({ labels, room }) => ({ labels: new Set(labels), room }));
   const findGroup = findByLabels(groups);
-  const labels = [...new Set(rooms.flatMap((each) => each.labels))];
+  const labels = [...new Set(rows.flatMap((each) => each.labels))];
   const found: string[] = [];
   const keys = new Set<string>();
   for (const { id, requires, concurrency_key: key } of await OLDEST(db, { labels: JSON.stringify(labels), limit })) {

@@ -1,11 +1,11 @@
 /** Which lease holds a task, and the guards that transitions put into their WHERE (lifecycle.md, invariant 2 and invariant 7). */
 import { and, type Column, eq, inArray, type SQL, sql } from "drizzle-orm";
 import { LEASE_FIELDS, type Lease, type Task } from "../contract/record-types.ts";
+import type { Locks, Size } from "../db/batch-statement.ts";
 import type { Db } from "../db/client.ts";
 import { pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
-import type { Locks, Size } from "../db/statement-for-many.ts";
 import { heldStatuses, openStatuses } from "../db/status-lists.ts";
 import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "../db/statuses.ts";
 import { leases } from "../db/task-tables.ts";
@@ -58,14 +58,14 @@ export type HolderRequest = { task_id: string; lease_id: string | null };
 export const HOLDER_TYPES = { task_id: "uuid", lease_id: "uuid" } as const;
 
 /**
- * The CTE `held` of a set statement: the tasks whose holders ask in `request`, locked in the order of their ids, with the `ordinal` of the request; of
+ * The CTE `held` of a batch statement: the tasks whose holders ask in `request`, locked in the order of their ids, with the `ordinal` of the request; of
  * several requests for one task the first, so that the others are sent again alone. `condition` may say more of the task `t`, its lease `l` and the
  * request.
  */
 export function heldBy(locks: Locks, size: Size, condition = sql`true`): SQL {
   const held = sql`select request.ordinal, t.id from request join llm_tasks t on t.id = request.task_id join leases l on l.id = t.lease_id
         where ${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(request.lease_id, t.lease_id) and ${condition}`;
-  // A set also passes over a lease that somebody else has locked: its change would wait there, and all others with it.
+  // A batch also passes over a lease that somebody else has locked: its change would wait there, and all others with it.
   const lock = sql.raw(`for no key update of ${locks === "waits" ? "t" : "t, l skip locked"}`);
   return size === "one"
     ? sql`held as (${held} ${lock})`

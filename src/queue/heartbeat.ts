@@ -2,6 +2,7 @@ import { sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import { type HeartbeatAnswer, LEASE_FIELDS, type Lease } from "../contract/record-types.ts";
 import type { HeartbeatTask } from "../contract/requests.ts";
+import { batchStatement } from "../db/batch-statement.ts";
 import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
@@ -10,7 +11,6 @@ import { workers } from "../db/fleet-tables.ts";
 import { isUuid } from "../db/ids.ts";
 import type { Progress } from "../db/json-types.ts";
 import { transition } from "../db/statement.ts";
-import { setStatement } from "../db/statement-for-many.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/matching.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
@@ -37,7 +37,7 @@ type Beat = HolderRequest & { progress: Progress | null };
 type Renewed = { renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean };
 
 const heartbeats = batcher(
-  setStatement<Renewed, Beat>(
+  batchStatement<Renewed, Beat>(
     "heartbeat",
     { ...HOLDER_TYPES, progress: "jsonb" },
     (...of) => sql`${heldBy(...of)}, task as (

@@ -1,11 +1,11 @@
-/** The statement that leases tasks, each to the worker that is named or to the best one, for one task and for many. */
+/** The statement that leases tasks, each to the worker that is named or to the best one, for one task and for a batch. */
 import { type SQL, sql } from "drizzle-orm";
+import { batchStatement, type Locks, type Size } from "../db/batch-statement.ts";
 import { batcher } from "../db/batcher.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
 import type { WorkerRow } from "../db/row-types.ts";
-import { type Locks, type Size, setStatement } from "../db/statement-for-many.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, maxConcurrency } from "../fleet/capacity.ts";
@@ -58,12 +58,12 @@ const first = choice(NONE_BEFORE, sql`(${bestOf(NONE_BEFORE)})`);
 const unlocked = choice(NONE_BEFORE, sql`(${bestUnlockedCandidate(ofTask, sql`waiting.with_url`, NONE_BEFORE)})`);
 const next = choice(chosenBefore, sql`(${bestOf(chosenBefore)})`);
 
-/** For one task, the CTEs of the set without its windows and recursion: one client alone had its leases 0.2 ms later with them. */
+/** For one task, the CTEs of the batch without its windows and recursion: one client alone had its leases 0.2 ms later with them. */
 const one = (locks: Locks) => {
   const { columns, best } = locks === "waits" ? unlocked : first;
   return { waiting: sql`select 1 as n, * from task`, chosen: sql`${columns} from waiting ${best}` };
 };
-const SEVERAL = {
+const BATCH = {
   waiting: sql`select row_number() over (order by ordinal) as n, * from (
         select *, row_number() over (partition by coalesce(concurrency_key, id::text) order by ordinal) as nth_of_key from task
       ) as task`,
@@ -73,15 +73,15 @@ const SEVERAL = {
 };
 
 /**
- * What a set passes over, and a task alone waits for: the task itself and a named worker that are locked, and what a claim is just taking, by its key.
- * Of several requests for the same task, or for tasks with the same key, a set has the first. A paced account is locked before its workers, and
+ * What a batch passes over, and a task alone waits for: the task itself and a named worker that are locked, and what a claim is just taking, by its key.
+ * Of several requests for the same task, or for tasks with the same key, a batch has the first. A paced account is locked before its workers, and
  * so only for a task alone.
  */
 const rules = (locks: Locks, size: Size) =>
   locks === "waits"
     ? { takes: sql`true`, lock: sql``, paced: isAccountFree }
     : {
-        takes: sql`${sql.raw(size === "several" ? "nth_of_key = 1 and" : "")} ${takesKey(sql`concurrency_key`)}`,
+        takes: sql`${sql.raw(size === "batch" ? "nth_of_key = 1 and" : "")} ${takesKey(sql`concurrency_key`)}`,
         lock: sql`skip locked`,
         paced: sql`not ${isPaced}`,
       };
@@ -94,7 +94,7 @@ const rules = (locks: Locks, size: Size) =>
  * columns it took a fifth of the driver's time.
  */
 export const leaseRequests = batcher(
-  setStatement<Leased, LeaseRequest>(
+  batchStatement<Leased, LeaseRequest>(
     "lease",
     {
       task_id: "uuid",
@@ -107,7 +107,7 @@ export const leaseRequests = batcher(
     },
     (locks, size) => {
       const { takes, lock, paced } = rules(locks, size);
-      const { waiting, chosen } = size === "one" ? one(locks) : SEVERAL;
+      const { waiting, chosen } = size === "one" ? one(locks) : BATCH;
       return sql`task as materialized (
       select request.*, ${takeableFrom(llmTasks)} as takeable_from, ${llmTasks}.*
       from request join ${llmTasks} on ${llmTasks.id} = request.task_id

@@ -9,8 +9,11 @@ import { hasLabels } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 import { isDue } from "./one-task.ts";
 
-/** Tasks with the same labels, the same agent, and kept to the same worker: nearly always, a worker that can take one of them can take all. */
-export interface TaskKind {
+/**
+ * What tasks ask of the worker that takes them: their labels, their agent, and whom they are kept to. Nearly always, a worker that can take one of
+ * the `count` tasks with this demand can take all.
+ */
+export interface Demand {
   requires: string[];
   agent_slug: string;
   /** The only worker that may have them: they are kept to the one that had them first (`allow_fallback` false). */
@@ -24,8 +27,8 @@ export interface Interest {
   slugs: string[] | null;
 }
 
-/** The most kinds in one answer. When their tasks are taken, the next answer has others. */
-const MOST_KINDS = 1_000;
+/** The most demands in one answer. When their tasks are taken, the next answer has others. */
+const MOST_DEMANDS = 1_000;
 
 /** How many of the tasks that wait for a key are looked at when it becomes free, and how many of those that somebody may take count as new. */
 const LOOKED_AT_PER_KEY = sql.raw("200");
@@ -34,45 +37,45 @@ const NEW_PER_KEY = sql.raw("8");
 const queuedAndDueSince = takeableFrom(llmTasks);
 const isSince = (time: SQL) =>
   sql`${time} between least(${sql.placeholder("since")}::bigint, ${nowMs}) - ${sql.placeholder("margin")}::int and ${nowMs}`;
-const kind = sql`requires, agent_slug, case when not allow_fallback then tried_by end as kept_to`;
+const demand = sql`requires, agent_slug, case when not allow_fallback then tried_by end as kept_to`;
 const isWanted = sql`${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}::jsonb`)}
         and (${sql.placeholder("slugs")}::text[] is null or agent_slug = any(${sql.placeholder("slugs")}::text[]))`;
-const isNew = sql`select ${kind} from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
+const isNew = sql`select ${demand} from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
 /** Tasks that may be old, but whose key became free: the task that held it has ended, or waits again. */
 const isFreed = sql`select first.* from (
         select distinct concurrency_key from ${llmTasks}
         where concurrency_key is not null and status not in (${heldStatuses}) and ${isSince(sql`updated_at`)}
       ) as freed cross join lateral (
         select * from (
-          select ${kind} from ${llmTasks}
+          select ${demand} from ${llmTasks}
           where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isKeyFree}
           order by ${turnOf(llmTasks)} limit ${LOOKED_AT_PER_KEY}
         ) as first where ${isWanted} limit ${NEW_PER_KEY}
       ) as first`;
-const KINDS = statement<
-  { now: number; kinds: TaskKind[] },
+const DEMANDS = statement<
+  { now: number; demands: Demand[] },
   { since: number; margin: number; labels: string; slugs: string[] | null }
 >(
-  "kinds_due_since",
-  sql`select ${nowMs} as now, coalesce(json_agg(kind), '[]') as kinds
+  "demands_due_since",
+  sql`select ${nowMs} as now, coalesce(json_agg(demand), '[]') as demands
     from (
       select requires, agent_slug, kept_to, count(*)::int as count from (${isNew} union all ${isFreed}) as task where ${isWanted}
-      group by requires, agent_slug, kept_to limit ${sql.raw(String(MOST_KINDS))}
-    ) as kind`,
+      group by requires, agent_slug, kept_to limit ${sql.raw(String(MOST_DEMANDS))}
+    ) as demand`,
 );
 
 /**
- * Finds the kinds of tasks that somebody may take only since `since` minus `margin`, and that still wait: they were queued, became due, or their
+ * Finds the demands of the tasks that somebody may take only since `since` minus `margin`, and that still wait: they were queued, became due, or their
  * concurrency key became free. `now` is the `since` of the next call. Times are in milliseconds by the database's clock. The cost grows with what
  * is new, not with the queue. `since` may lie in the future when the clock was set back.
  */
-export async function kindsDueSince(
+export async function demandsDueSince(
   db: Db,
   since: number,
   margin: number,
   { labels, slugs }: Interest,
-): Promise<{ now: number; kinds: TaskKind[] }> {
-  const [found] = await KINDS(db, { since, margin, labels: JSON.stringify(labels), slugs });
+): Promise<{ now: number; demands: Demand[] }> {
+  const [found] = await DEMANDS(db, { since, margin, labels: JSON.stringify(labels), slugs });
   if (!found) throw new Error("The database did not say which tasks are new.");
   return found;
 }

@@ -68,12 +68,12 @@ export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeabl
     with first as (
       select ${llmTasks.id} as id, ${llmTasks.requires} as requires, ${takeableFrom(llmTasks)} as since from ${llmTasks}
       where ${llmTasks.status} = 'queued' and ${takeableFrom(llmTasks)} <= ${nowMs} order by ${takeableFrom(llmTasks)} limit ${LOOKED_AT}
-    ), kinds as (
+    ), label_sets as (
       select requires, count(*)::int as tasks, (array_agg(id order by since, id))[1] as example, min(since)::float8 as since
       from first group by requires
     )
-    select requires, tasks, example, since from kinds
-    where not exists (select from ${workers} where ${workers.status} = 'online' and ${hasLabels(sql`kinds.requires`)})
+    select requires, tasks, example, since from label_sets
+    where not exists (select from ${workers} where ${workers.status} = 'online' and ${hasLabels(sql`label_sets.requires`)})
     order by since limit ${MOST.untakeable}`);
   return rows;
 }

@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 export const QUEUE_NEWS = "bloom_runtime_queue";
 
 /**
- * Tells the waiting rooms of all instances to look again, for new tasks and for ended ones. Inside a transaction, the message is sent after
+ * Tells those who wait on all instances to look again, for new tasks and for ended ones. Inside a transaction, the message is sent after
  * the commit.
  */
 export function tellQueueNews(db: Db): void {

@@ -3,13 +3,13 @@ import type { Caller } from "../caller.ts";
 import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
 import type { ReleaseTask } from "../contract/requests.ts";
 import { actionInSql, actorOf, type EntryInSql, insertAudit } from "../db/audit.ts";
+import { batchStatement } from "../db/batch-statement.ts";
 import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, jsonOf } from "../db/column-lists.ts";
 import { isUuid, newId } from "../db/ids.ts";
 import { transition } from "../db/statement.ts";
-import { setStatement } from "../db/statement-for-many.ts";
 import { HELD_STATUSES } from "../db/statuses.ts";
 import {
   findLease,
@@ -60,7 +60,7 @@ const said = sql`task join request using (ordinal) join released using (ordinal)
       where nth = 1 or task.status = 'cancelled' order by ordinal, nth`;
 
 const releases = batcher(
-  setStatement<HandedBack, HandingBack>(
+  batchStatement<HandedBack, HandingBack>(
     "release",
     {
       ...HOLDER_TYPES,

@@ -28,8 +28,8 @@ export function traceRun(db: Db, { task, leaseId, workerId, startedAt, endedAt, 
     "bloom.agent": task.agent_slug,
     "bloom.outcome": outcome,
   };
-  const place = { ...within, spanId: spanIdOfLease(leaseId), parentSpanId: within.spanId };
-  const span = { ...place, name: "run task", kind: SPAN_KIND.internal, startMs: startedAt, endMs: endedAt };
+  const ids = { ...within, spanId: spanIdOfLease(leaseId), parentSpanId: within.spanId };
+  const span = { ...ids, name: "run task", kind: SPAN_KIND.internal, startMs: startedAt, endMs: endedAt };
   // The worker's message may quote the task, which the collector has no need to know.
   const fault = isFault ? "The attempt came to nothing." : undefined;
   db.onCommit(() => tracer.record({ ...span, attributes, fault }));

@@ -1,6 +1,6 @@
 import { coversLabels } from "../fleet/matching.ts";
 import type { WorkerSnapshot } from "./changed-workers.ts";
-import type { Interest, TaskKind } from "./newly-due.ts";
+import type { Demand, Interest } from "./newly-due.ts";
 
 /** A worker that asks for tasks of the agents `slugs`, or of all agents when that is empty. */
 export interface Seeker {
@@ -79,10 +79,10 @@ export class WaitingLine<W extends LineMember> {
     return { labels: [...labels], slugs: this.byAgent.has(null) ? null : [...this.byAgent.keys()].filter(isNamed) };
   }
 
-  /** The longest waiting members that can take tasks of these kinds: no more than there are tasks for them, and `limit` at most. */
-  membersFor(kinds: TaskKind[], limit: number): W[] {
+  /** The longest waiting members that can take tasks with these demands: no more than there are tasks for them, and `limit` at most. */
+  membersFor(demands: Demand[], limit: number): W[] {
     const found = new Set<W>();
-    for (const { requires, agent_slug, kept_to, count } of kinds) {
+    for (const { requires, agent_slug, kept_to, count } of demands) {
       const fit = this.groupsFor(agent_slug).filter(({ labels }) => coversLabels(labels, requires));
       const first = fit.flatMap(({ members }) =>
         kept_to === null

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
+import { batchStatement, type Locks } from "../../src/db/batch-statement.ts";
 import { batcher } from "../../src/db/batcher.ts";
-import { type Locks, setStatement } from "../../src/db/statement-for-many.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 
@@ -19,7 +19,7 @@ interface Taken {
 }
 type Request = { id: string; guest: string | null; note: unknown };
 const seats = batcher(
-  setStatement<Taken, Request>(
+  batchStatement<Taken, Request>(
     "seat",
     { id: "uuid", guest: "text", note: "jsonb" },
     (locks) => sql`free as (

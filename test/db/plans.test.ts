@@ -10,7 +10,7 @@ import { claimTasks } from "../../src/queue/claim.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
-import { kindsDueSince } from "../../src/queue/newly-due.ts";
+import { demandsDueSince } from "../../src/queue/newly-due.ts";
 import { releaseTask } from "../../src/queue/release.ts";
 import { renewLease } from "../../src/queue/renew-lease.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
@@ -137,7 +137,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await eventually(() => expect(resultWaiters.size()).toBe(1));
   await api.post(`${R}/llm-tasks/${stillQueued}/cancel`).send({}).expect(200);
   expect(await waiting).toBe(200);
-  await kindsDueSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });
+  await demandsDueSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });
   await changedWorkers(db, new Map([["w1", { labels: "[]", hasRoom: false }]]));
   await renewLease(db, lease.id);
 

@@ -13,7 +13,7 @@ const { db, query } = await createTestDatabase();
 const MAIN = "the key that opens everything";
 const HEADER = "X-Runtime-API-Key";
 const env = { RUNTIME_API_KEY: MAIN, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
-const { api, url, waitingRoom } = await startApp(db, { env });
+const { api, url, claimWaiters } = await startApp(db, { env });
 const keys = Object.fromEntries(
   await Promise.all(ROLES.map(async (role) => [role, await createKey(db, `key-${role}`, role)] as const)),
 ) as Record<Role, string>;
@@ -255,9 +255,9 @@ describe("a named key", () => {
     // One waits in vain, and the other is woken by a task at once.
     for (const hasTask of [false, true]) {
       if (hasTask) await query("update runtime_api_keys set revoked_at = null where name = $1", [name]);
-      const before = waitingRoom.size();
+      const before = claimWaiters.size();
       const waiting = claim().then(({ status, body }) => [status, body.error]);
-      await expect.poll(() => waitingRoom.size()).toBe(before + 1);
+      await expect.poll(() => claimWaiters.size()).toBe(before + 1);
       await revokeKey(db, name);
       if (hasTask) await aTask(db, { requires: ["evicted"] });
       expect(await waiting).toEqual([401, "Unauthorized"]);

@@ -23,7 +23,7 @@ const { db, url, query, makeOverdue } = await createTestDatabase();
 const MAIN = "the key that opens everything";
 const METRICS = "the key of Prometheus";
 const env = { RUNTIME_API_KEY: MAIN, METRICS_KEY: METRICS, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" };
-const { api, membridge, waitingRoom } = await startApp(db, { env });
+const { api, membridge, claimWaiters } = await startApp(db, { env });
 const R = "/api/runtime";
 
 /** Another instance over the same database. */
@@ -295,13 +295,13 @@ describe("what the instance does", () => {
       .set("X-Runtime-API-Key", MAIN)
       .send({ worker_id: id, wait_seconds: 20 })
       .then(({ status }) => status);
-    await eventually(() => expect(waitingRoom.size()).toBe(1));
+    await eventually(() => expect(claimWaiters.size()).toBe(1));
     const now = await scrape();
     expect(now.get('bloom_waiters{for="claim"}')).toBe(1);
     expect(now.get("bloom_db_pool_max_connections")).toBe(20);
     expect(now.get("bloom_db_pool_wait_seconds_count")).toBeGreaterThan(0);
     await aTask(db);
-    waitingRoom.notify();
+    claimWaiters.notify();
     expect(await claim).toBe(200);
   });
 });

@@ -172,9 +172,9 @@ describe("a claim", () => {
 });
 
 describe("a claim that waits", () => {
-  const listener = listen(databaseUrl, QUEUE_NEWS, pino({ level: "silent" }), app.waitingRoom.notify);
+  const listener = listen(databaseUrl, QUEUE_NEWS, pino({ level: "silent" }), app.claimWaiters.notify);
   afterAll(() => listener.stop());
-  const waiting = () => eventually(async () => expect(app.waitingRoom.size()).toBeGreaterThan(0));
+  const waiting = () => eventually(async () => expect(app.claimWaiters.size()).toBeGreaterThan(0));
 
   // Two cores run two test files at once: a moment without a core is no fault.
   it("is woken within 200 ms by a task that comes from elsewhere", { retry: 3 }, async () => {
@@ -212,7 +212,7 @@ describe("a claim that waits", () => {
     const deaf = await startApp(db);
     const { id } = await aWorker(db);
     const claiming = claim({ worker_id: id, wait_seconds: 25 }, deaf);
-    await eventually(() => expect(deaf.waitingRoom.size()).toBe(1));
+    await eventually(() => expect(deaf.claimWaiters.size()).toBe(1));
     const task = await aTask(db);
     const createdAt = performance.now();
     expect(idsOf(await claiming)).toEqual([task.id]);
@@ -225,8 +225,8 @@ describe("a claim that waits", () => {
     expect((await claim({ worker_id: id, wait_seconds: 0.2 })).status).toBe(204);
     const stopping = await startApp(db);
     const claiming = claim({ worker_id: id, wait_seconds: 25 }, stopping);
-    await eventually(() => expect(stopping.waitingRoom.size()).toBe(1));
-    stopping.waitingRoom.close();
+    await eventually(() => expect(stopping.claimWaiters.size()).toBe(1));
+    stopping.claimWaiters.close();
     expect((await claiming).status).toBe(204);
   });
 
@@ -235,7 +235,7 @@ describe("a claim that waits", () => {
     const small = await startApp(db, { mostWaiters: 1 });
     const [one, two] = [await aWorker(db), await aWorker(db)];
     const first = claim({ worker_id: one.id, wait_seconds: 25 }, small);
-    await eventually(() => expect(small.waitingRoom.size()).toBe(1));
+    await eventually(() => expect(small.claimWaiters.size()).toBe(1));
     const { status, headers, body } = await small.api.post(CLAIM).send({ worker_id: two.id, wait_seconds: 25 });
     expect([status, body.error]).toEqual([503, expect.stringContaining("Too many workers wait")]);
     expect(Number(headers["retry-after"])).toBeGreaterThan(0);
@@ -283,7 +283,7 @@ describe("a claim that waits", () => {
     await lock.query("begin");
     const task = await aTask(db);
     await lock.query("select from llm_tasks where id = $1 for update", [task.id]);
-    app.waitingRoom.notify();
+    app.claimWaiters.notify();
     await lock.query("rollback");
     await lock.end();
     expect(idsOf(await claiming)).toEqual([task.id]);
@@ -295,11 +295,11 @@ describe("a claim that waits", () => {
     const behind = openDatabase({ url: bouncer.url, poolMax: 5 }, pino({ level: "silent" }));
     onTestFinished(() => behind.close().then(bouncer.stop));
     const [here, there] = [await startApp(behind.db), await startApp(behind.db)];
-    const deaf = listen(bouncer.url, QUEUE_NEWS, pino({ level: "silent" }), here.waitingRoom.notify);
+    const deaf = listen(bouncer.url, QUEUE_NEWS, pino({ level: "silent" }), here.claimWaiters.notify);
     onTestFinished(deaf.stop);
     const { id } = await aWorker(db);
     const claiming = claim({ worker_id: id, wait_seconds: 25 }, here);
-    await eventually(() => expect(here.waitingRoom.size()).toBe(1));
+    await eventually(() => expect(here.claimWaiters.size()).toBe(1));
     const fields = { context_id: "c", agent_slug: "a", prompt: "p" };
     const { body: task } = await there.api.post("/api/runtime/llm-tasks").send(fields);
     const createdAt = performance.now();
@@ -315,7 +315,7 @@ describe("a claim that waits", () => {
     await waiting();
     leaving.abort();
     await expect(claiming).rejects.toThrow();
-    await eventually(() => expect(app.waitingRoom.size()).toBe(0));
+    await eventually(() => expect(app.claimWaiters.size()).toBe(0));
     const task = await aTask(db);
     expect(idsOf(await claim({ worker_id: (await aWorker(db)).id }))).toEqual([task.id]);
     expect((await getTask(db, task.id)).attempts).toBe(1);
@@ -372,16 +372,16 @@ describe("a claim that waits", () => {
       claim({ worker_id: workers[n % 20]?.id, wait_seconds: 25 }, { signal: leaving.signal }),
     );
     const allGone = Promise.allSettled(others);
-    await eventually(() => expect(app.waitingRoom.size()).toBe(199));
+    await eventually(() => expect(app.claimWaiters.size()).toBe(199));
     const claiming = claim({ worker_id: last.id, wait_seconds: 25 });
-    await eventually(() => expect(app.waitingRoom.size()).toBe(200));
+    await eventually(() => expect(app.claimWaiters.size()).toBe(200));
     const task = await aTask(db, { requires: ["gpu"] });
     const createdAt = performance.now();
     expect(idsOf(await claiming)).toEqual([task.id]);
     expect(performance.now() - createdAt).toBeLessThan(200);
     leaving.abort();
     await allGone;
-    await eventually(() => expect(app.waitingRoom.size()).toBe(0));
+    await eventually(() => expect(app.claimWaiters.size()).toBe(0));
   });
 
   it("costs little while nothing happens: 200 waiters, under 20 transactions a second", async () => {
@@ -396,7 +396,7 @@ describe("a claim that waits", () => {
       claim({ worker_id: workers[n % 20]?.id, wait_seconds: 25 }, { url: crowd.url, signal: leaving.signal }),
     );
     const allGone = Promise.allSettled(claims);
-    await eventually(() => expect(crowd.waitingRoom.size()).toBe(200));
+    await eventually(() => expect(crowd.claimWaiters.size()).toBe(200));
     const commits = async () =>
       Number((await query("select xact_commit as n from pg_stat_database where datname = current_database()"))[0]?.n);
     const rate = async () => {

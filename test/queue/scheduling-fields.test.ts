@@ -10,7 +10,7 @@ import { eventually } from "../support/eventually.ts";
 import { aWorker } from "../support/factories.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
-const { api, waitingRoom } = await startApp(db);
+const { api, claimWaiters } = await startApp(db);
 const TASKS = "/api/runtime/llm-tasks";
 
 interface Held {
@@ -207,7 +207,7 @@ describe("concurrency_key", () => {
     const next = await create({ concurrency_key: "one", requires: ["gpu"] });
     await query("update llm_tasks set created_at = 1, updated_at = 1 where id = $1", [next.id]);
     const waiting = claim("patient", { wait_seconds: 25 });
-    await eventually(() => expect(waitingRoom.size()).toBe(1));
+    await eventually(() => expect(claimWaiters.size()).toBe(1));
     // The room has looked at all that is new by then, and found nothing.
     const asked = vi.spyOn(pg.Client.prototype, "query");
     await eventually(() => expect(asked.mock.calls.length).toBeGreaterThan(1));

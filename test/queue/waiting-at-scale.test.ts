@@ -3,8 +3,8 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import * as requests from "../../src/contract/requests.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
+import { openClaimWaiters } from "../../src/queue/claim-waiters.ts";
 import { findDispatchable } from "../../src/queue/dispatchable.ts";
-import { openWaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask } from "../support/factories.ts";
@@ -31,15 +31,15 @@ await query(
 await query("analyze");
 
 it("wakes one of many kinds for what is new, and asks little while nothing is, beside a backlog that nobody can take", async () => {
-  const room = openWaitingRoom(db);
-  onTestFinished(room.close);
+  const waiters = openClaimWaiters(db);
+  onTestFinished(waiters.close);
   const leaving = new AbortController();
   let attempts = 0;
   const got: string[] = [];
   const wait = (n: number) => {
     const { workerId, slugs } = asking(n);
     const request = requests.claimTasksBody.parse({ worker_id: workerId, agent_slugs: slugs });
-    return room.wait({ workerId, slugs }, leaving.signal, async () => {
+    return waiters.wait({ workerId, slugs }, leaving.signal, async () => {
       attempts += 1;
       const claim = await claimTasks(db, NOBODY, request);
       for (const { task } of claim.leased) got.push(task.id);
@@ -49,7 +49,7 @@ it("wakes one of many kinds for what is new, and asks little while nothing is, b
   const waits: Promise<unknown>[] = [];
   while (waits.length < WORKERS) {
     for (let n = 0; n < AT_A_TIME; n++) waits.push(wait(waits.length));
-    await eventually(() => expect(room.size()).toBe(waits.length), { interval: 10 });
+    await eventually(() => expect(waiters.size()).toBe(waits.length), { interval: 10 });
   }
   expect(attempts).toBe(WORKERS);
 
@@ -60,7 +60,7 @@ it("wakes one of many kinds for what is new, and asks little while nothing is, b
   asked.mockRestore();
 
   const task = await aTask(db, { agent_slug: "agent-42", requires: ["set-42"] });
-  room.notify();
+  waiters.notify();
   await eventually(() => expect(got).toEqual([task.id]), { interval: 10 });
   // Of 300 waiters only those were asked whom it suits.
   expect(attempts).toBeLessThan(WORKERS + 5);

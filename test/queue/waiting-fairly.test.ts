@@ -3,8 +3,8 @@ import { beforeEach, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { claimTasksBody } from "../../src/contract/requests.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
+import { openClaimWaiters } from "../../src/queue/claim-waiters.ts";
 import { lockTask } from "../../src/queue/one-task.ts";
-import { openWaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
@@ -14,19 +14,19 @@ beforeEach(() => query("truncate llm_tasks, leases, workers"));
 
 const names = (prefix: string, count: number) => Array.from({ length: count }, (_, n) => `${prefix}-${n}`);
 
-/** A room of its own. `wait` has the workers wait in this order, and `got` says what each of them was given. */
-function openRoom() {
-  const room = openWaitingRoom(db);
+/** Waiters of their own. `wait` has the workers wait in this order, and `got` says what each of them was given. */
+function openWaiters() {
+  const waiters = openClaimWaiters(db);
   const leaving = new AbortController();
   const waits: Promise<void>[] = [];
   const got = new Map<string, string>();
   onTestFinished(async () => {
     leaving.abort();
-    room.close();
+    waiters.close();
     await Promise.all(waits);
   });
   const wait = async (workers: string[]) => {
-    const before = room.size();
+    const before = waiters.size();
     for (const [n, workerId] of workers.entries()) {
       const request = claimTasksBody.parse({ worker_id: workerId });
       const attempt = async () => {
@@ -36,11 +36,11 @@ function openRoom() {
         got.set(workerId, first.task.id);
         return undefined;
       };
-      waits.push(room.wait({ workerId, slugs: [] }, leaving.signal, attempt));
-      await eventually(() => expect(room.size()).toBe(before + n + 1), { interval: 1 });
+      waits.push(waiters.wait({ workerId, slugs: [] }, leaving.signal, attempt));
+      await eventually(() => expect(waiters.size()).toBe(before + n + 1), { interval: 1 });
     }
   };
-  return { room, wait, got };
+  return { waiters, wait, got };
 }
 
 it("whom a task is kept to gets it when it is due, before others that have waited longer", async () => {
@@ -48,10 +48,10 @@ it("whom a task is kept to gets it when it is due, before others that have waite
   for (const name of [...others, "first"]) await aWorker(db, { name });
   const { id } = await aTask(db, { allow_fallback: false });
   await query("update llm_tasks set tried_by = 'first', retry_at = 9e12 where id = $1", [id]);
-  const { room, wait, got } = openRoom();
+  const { waiters, wait, got } = openWaiters();
   await wait([...others, "first"]);
   await query("update llm_tasks set retry_at = $2 where id = $1", [id, Date.now()]);
-  room.notify();
+  waiters.notify();
   await eventually(() => expect(got).toEqual(new Map([["first", id]])));
 });
 
@@ -63,17 +63,17 @@ it("what waits for a key is heard of behind tasks for others with the same key",
   for (let n = 0; n < 10; n++) await aTask(db, { concurrency_key: "key", requires: ["gpu"] });
   const { id } = await aTask(db, { concurrency_key: "key" });
   await query("update llm_tasks set created_at = created_at - 1000000000, updated_at = 1 where status = 'queued'");
-  const { room, wait, got } = openRoom();
-  // The first look of a room takes everything for new.
+  const { waiters, wait, got } = openWaiters();
+  // The first look takes everything for new.
   await aWorker(db, { name: "early" });
   await wait(["early"]);
   const early = await aTask(db);
-  room.notify();
+  waiters.notify();
   await eventually(() => expect(got.get("early")).toBe(early.id));
   await wait(["patient"]);
   await query("update leases set status = 'released'");
   await query("update llm_tasks set status = 'completed', updated_at = $2 where id = $1", [held.id, Date.now()]);
-  room.notify();
+  waiters.notify();
   await eventually(() =>
     expect(got).toEqual(
       new Map([
@@ -88,12 +88,12 @@ it("what is new is heard of beside many who wait for a task that somebody has lo
   for (const name of names("gpu", 12)) await aWorker(db, { name, capabilities: { labels: ["gpu"] } });
   await aWorker(db, { name: "other", capabilities: { labels: ["cpu"] } });
   const locked = await aTask(db, { requires: ["gpu"] });
-  const { room, wait, got } = openRoom();
+  const { waiters, wait, got } = openWaiters();
   await db.transaction(async (tx) => {
     await lockTask(tx, locked.id);
     await wait([...names("gpu", 12), "other"]);
     const { id } = await aTask(db, { requires: ["cpu"] });
-    room.notify();
+    waiters.notify();
     await eventually(() => expect(got).toEqual(new Map([["other", id]])));
   });
 });

@@ -12,9 +12,9 @@ import { createOutbound } from "../../src/fleet/outbound.ts";
 import { createHttpServer, type Patience } from "../../src/http/server.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
+import { type ClaimWaiters, openClaimWaiters } from "../../src/queue/claim-waiters.ts";
 import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openResultWaiters, type ResultWaiters } from "../../src/queue/result-waiters.ts";
-import { openWaitingRoom, type WaitingRoom } from "../../src/queue/waiting-room.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings, type Settings } from "../../src/settings/settings.ts";
 import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
@@ -32,7 +32,7 @@ export interface TestApp {
   logged: Record<string, unknown>[];
   settings: Settings;
   membridge: Membridge;
-  waitingRoom: WaitingRoom;
+  claimWaiters: ClaimWaiters;
   resultWaiters: ResultWaiters;
   eventHub: EventHub;
   dispatcher: Dispatcher;
@@ -65,7 +65,7 @@ export async function startApp(
   const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
   afterAll(() => outbound.destroy());
   const membridge = createMembridge(settings, outbound, { log });
-  const waitingRoom = openWaitingRoom(db, mostWaiters);
+  const claimWaiters = openClaimWaiters(db, mostWaiters);
   const resultWaiters = openResultWaiters(db, mostWaiters);
   const eventHub = openEventHub(db);
   const agents = { outbound, agentKey: config.membridge.agentKey, ownCompletionMs: 300 };
@@ -82,7 +82,7 @@ export async function startApp(
     settings,
     membridge,
     store,
-    waitingRoom,
+    claimWaiters,
     resultWaiters,
     eventHub,
     dispatcher,
@@ -92,12 +92,12 @@ export async function startApp(
   });
   const server = createHttpServer(app, { log, connections, patience });
   watchAnswers(server);
-  afterAll(waitingRoom.close);
+  afterAll(claimWaiters.close);
   afterAll(resultWaiters.close);
   afterAll(eventHub.close);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const parts = { settings, membridge, waitingRoom, resultWaiters, eventHub, dispatcher, stopping };
+  const parts = { settings, membridge, claimWaiters, resultWaiters, eventHub, dispatcher, stopping };
   return { app, api: request(url), url, logged, ...parts };
 }

@@ -4,7 +4,7 @@ import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
 import { changedWorkers } from "./changed-workers.ts";
 import { createLookSoon } from "./look-soon.ts";
-import { kindsDueSince } from "./newly-due.ts";
+import { demandsDueSince } from "./newly-due.ts";
 import { type Attempt, type Waiter, waitInLine } from "./wait-in-line.ts";
 import { type Seeker, WaitingLine } from "./waiting-line.ts";
 
@@ -23,7 +23,7 @@ const AGAIN_AFTER_MS = 100;
 /** The most workers that wait on one instance. Each takes a connection and memory: see docs/performance.md. */
 const MOST_WAITERS = 5_000;
 
-export interface WaitingRoom {
+export interface ClaimWaiters {
   /**
    * Runs `attempt` at once, and then again whenever there may be a task that the worker can take, one run at a time. Resolves when an attempt
    * gives undefined, or when `signal` is aborted. Unavailable: too many workers wait already. Throws what `attempt` throws.
@@ -42,7 +42,7 @@ export interface WaitingRoom {
  * room or other labels; its cost grows with what is new, not with the queue. The waiters that can take something then claim, the longest waiting
  * first, a few at once. If all of them claimed, one task would cost hundreds of queries.
  */
-export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom {
+export function openClaimWaiters(db: Db, mostWaiters = MOST_WAITERS): ClaimWaiters {
   const line = new WaitingLine<Waiter>();
   /** How often there was news. */
   let notices = 0;
@@ -68,10 +68,10 @@ export function openWaitingRoom(db: Db, mostWaiters = MOST_WAITERS): WaitingRoom
     const due = [...line].filter(({ isDue }) => isDue).slice(0, AT_ONCE);
     const interest = line.interest();
     if (!interest) return due;
-    const { now, kinds } = await kindsDueSince(db, knownUntil, margin, interest);
+    const { now, demands } = await demandsDueSince(db, knownUntil, margin, interest);
     knownUntil = now;
-    const forNews = line.membersFor(kinds, AT_ONCE);
-    // Half of the places are for those whom something new suits, however many others are due.
+    const forNews = line.membersFor(demands, AT_ONCE);
+    // Half of them are those whom something new suits, however many others are due.
     return [...new Set([...due.slice(0, AT_ONCE / 2), ...forNews, ...due])].slice(0, AT_ONCE);
   }
 

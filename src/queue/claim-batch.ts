@@ -1,9 +1,9 @@
-/** The statement for several claims at once, which ask for one task each, of any agent. */
+/** The statement for a batch of claims, which ask for one task each, of any agent. */
 import { sql } from "drizzle-orm";
+import { statementForBatch } from "../db/batch-statement.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
-import { statementForSeveral } from "../db/statement-for-many.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
@@ -55,8 +55,8 @@ const allLabels = sql`coalesce(jsonb_agg(distinct label) filter (where label is 
  * not given before. `locked` and `worker` lock the workers' rows after the tasks and in the order of their names. `picked` are the tasks that their
  * workers still have room for.
  */
-export const CLAIMS = statementForSeveral<Given, ClaimOfOne>(
-  "claim_set",
+export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
+  "claim_batch",
   { worker_id: "text", wanted_seconds: "integer", lease_ids: "uuid[]", entry_ids: "uuid[]", actor: "text" },
   sql`self as materialized (
       select request.*, row_number() over (order by ordinal) as n, ${workers}.*, ${isLost} as quiet, ${warmContext} as warm, ${freeRoom} as room
