@@ -2,6 +2,7 @@ import { Unavailable } from "../errors.ts";
 import type { BatchStatement } from "./batch-statement.ts";
 import type { Db } from "./client.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
+import { openTurns, type Turns } from "./turns.ts";
 
 /** The most requests of a batch, and about how many characters they may have together. A longer request travels by itself. */
 const LARGEST_BATCH = 64;
@@ -61,10 +62,12 @@ export function batcher<Row extends object, Request>(
 ): Batcher<Row, Request> {
   const lanes = new WeakMap<Db, Lane<Row, Request>>();
 
+  const turns = () => openTurns(MOST_ALONE, SENT_WITHIN_MS, overdue);
+
   function laneOf(db: Db): Lane<Row, Request> {
     const known = lanes.get(db);
     if (known) return known;
-    const lane = { underWay: [], waiting: [], timer: undefined, again: openTurns(), waitingForLocks: openTurns() };
+    const lane = { underWay: [], waiting: [], timer: undefined, again: turns(), waitingForLocks: turns() };
     lanes.set(db, lane);
     return lane;
   }
@@ -128,37 +131,6 @@ export function batcher<Row extends object, Request>(
       }
       return settled;
     },
-  };
-}
-
-type Turns = <Done>(work: () => Promise<Done> | Done) => Promise<Done>;
-
-/** Runs `MOST_ALONE` at a time. Rejects with Unavailable when its turn does not come in time. */
-function openTurns(): Turns {
-  let running = 0;
-  const waiting: (() => void)[] = [];
-  const turn = () =>
-    new Promise<void>((resolve, reject) => {
-      const take = () => {
-        clearTimeout(late);
-        resolve();
-      };
-      const late = setTimeout(() => {
-        waiting.splice(waiting.indexOf(take), 1);
-        reject(overdue());
-      }, SENT_WITHIN_MS);
-      waiting.push(take);
-    });
-  return async (work) => {
-    if (running < MOST_ALONE) running += 1;
-    else await turn();
-    try {
-      return await work();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running -= 1;
-    }
   };
 }
 
