@@ -1,5 +1,6 @@
 import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Completed, StoredArtifact, Task } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -41,7 +42,7 @@ export function completeInTransaction(
   placed: PlacedOutput,
   transcript?: PlacedOutput,
 ): Promise<Completed> {
-  const { request, bodySha256, incomplete } = submission;
+  const { request } = submission;
   return inTransaction(db, async (tx) => {
     const before = await lockTask(tx, taskId);
     const earlier = await findEarlier(tx, before, submission);
@@ -61,43 +62,15 @@ export function completeInTransaction(
     if (transcript)
       await keep(tx, transcript, { ...before, desired_format: "text" }, { type: TRANSCRIPT, tags }, olderMs);
     const artifact = await keep(tx, placed, before, { type: artifact_type, tags });
-    const [result] = await tx
-      .insert(llmResults)
-      .values({
-        id: newId(),
-        task_id: taskId,
-        worker_id: workerId,
-        artifact_id: placed.id,
-        status: request.status,
-        error_message: request.error_message,
-        error_kind: request.error_kind,
-        metrics: request.metrics,
-        completed_at: nowMs,
-        lease_id: leaseId,
-        body_sha256: bodySha256,
-        accepted,
-        incomplete,
-      })
-      .returning(resultColumns);
-    const usage = usageOf(request.metrics);
+    const result = await insertResult(tx, submission, {
+      task_id: taskId,
+      worker_id: workerId,
+      artifact_id: placed.id,
+      lease_id: leaseId,
+      accepted,
+    });
     const { note, ...next } = outcomeOf(before, request, workerId);
-    const holder =
-      next.status === "queued" ? { lease_id: null, worker_id: null } : { lease_id: leaseId, worker_id: workerId };
-    const [task] = accepted
-      ? await tx
-          .update(llmTasks)
-          .set({
-            last_error: lastErrorOf(request),
-            error_kind: request.error_kind,
-            ...next,
-            ...holder,
-            ...(usage && { usage: addUsage(sql`${llmTasks.usage}`, sql`${JSON.stringify(usage)}`) }),
-            updated_at: nowMs,
-          })
-          .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : HELD_STATUSES)))
-          .returning(taskColumns)
-      : [before];
-    if (!task || !result) throw new Error(`The completion of task ${taskId} returned no row.`);
+    const task = accepted ? await moveTask(tx, request, next, { taskId, leaseId, workerId, late }) : before;
 
     const lateNote = late ? `, after lease ${leaseId} had ended` : "";
     const fact = { entity_type: "llm_task", entity_id: taskId };
@@ -125,6 +98,47 @@ export function completeInTransaction(
       });
     return answerTo(request, task, artifact, result);
   });
+}
+
+async function insertResult(
+  tx: Db,
+  { request, bodySha256, incomplete }: Submission,
+  of: { task_id: string; worker_id: string; artifact_id: string; lease_id: string; accepted: boolean },
+) {
+  const { status, error_message, error_kind, metrics } = request;
+  const said = { status, error_message, error_kind, metrics, body_sha256: bodySha256, incomplete };
+  const [result] = await tx
+    .insert(llmResults)
+    .values({ id: newId(), ...of, ...said, completed_at: nowMs })
+    .returning(resultColumns);
+  if (!result) throw new Error(`The result of task ${of.task_id} returned no row.`);
+  return result;
+}
+
+/** Moves the task to its next status. A task that is queued again is held by nobody. */
+async function moveTask(
+  tx: Db,
+  request: CompleteTask,
+  next: Omit<ReturnType<typeof outcomeOf>, "note">,
+  { taskId, leaseId, workerId, late }: { taskId: string; leaseId: string; workerId: string; late: boolean },
+): Promise<Task> {
+  const usage = usageOf(request.metrics);
+  const holder =
+    next.status === "queued" ? { lease_id: null, worker_id: null } : { lease_id: leaseId, worker_id: workerId };
+  const [task] = await tx
+    .update(llmTasks)
+    .set({
+      last_error: lastErrorOf(request),
+      error_kind: request.error_kind,
+      ...next,
+      ...holder,
+      ...(usage && { usage: addUsage(sql`${llmTasks.usage}`, sql`${JSON.stringify(usage)}`) }),
+      updated_at: nowMs,
+    })
+    .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, late ? ["queued"] : HELD_STATUSES)))
+    .returning(taskColumns);
+  if (!task) throw new Error(`The completion of task ${taskId} returned no row.`);
+  return task;
 }
 
 /** Writes the artifact of an output that is in its place. Conflict: it was cleaned away meanwhile. */

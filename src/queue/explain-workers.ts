@@ -75,7 +75,18 @@ export async function limitsFor(db: Db, task: Task): Promise<Reason[]> {
  * itself: a worker without a CLI can still claim the task, and a caller can lease it to a worker whose agent is not called now.
  */
 export async function explainWorkers(db: Db, task: Task): Promise<Explanation["workers"]> {
-  const rows = await db
+  return (await readWorkers(db, task)).map((worker) => {
+    const reasons = reasonsOf(worker);
+    return {
+      worker_id: worker.id,
+      reasons: reasons.map(({ says }) => says),
+      because: reasons.map(({ cause }) => cause),
+    };
+  });
+}
+
+const readWorkers = (db: Db, task: Task) =>
+  db
     .select({
       id: workers.id,
       status: workers.status,
@@ -98,61 +109,43 @@ export async function explainWorkers(db: Db, task: Task): Promise<Explanation["w
     .from(workers)
     .orderBy(asc(workers.id))
     .limit(MOST_WORKERS);
-  return rows.map(
-    ({
-      id,
-      status,
-      last_heartbeat,
-      drain,
-      rest,
-      accountRest,
-      account,
-      active,
-      refusalsOfTask,
-      refusals,
-      paused_until,
-      answered_by,
-      ...is
-    }) => {
-      const seen = last_heartbeat === null ? "never seen" : `last seen ${timeText(last_heartbeat)}`;
-      const found: (Reason | false)[] = [
-        status !== "online" && {
-          says: `is ${status}, ${seen}`,
-          cause: { code: "not_online", state: status, ...(last_heartbeat !== null && { since: last_heartbeat }) },
-        },
-        !is.hasCli && { says: "has no CLI, so that it gets only what it claims", cause: { code: "no_cli" } },
-        is.isDrained && {
-          says: `is drained${drain?.reason && `: ${drain.reason}`}`,
-          cause: { code: "drained", ...(drain?.reason && { said: drain.reason }), ...endIn(drain) },
-        },
-        rest !== null && restOf("rests", rest, {}),
-        accountRest !== null && restOf("account_rests", accountRest, { account }),
-        is.waitsForAccount && {
-          says: `shares account ${account}, which gets one task at a time now: most of its allowance is used`,
-          cause: { code: "account_paced", account },
-        },
-        ...refusalsOfTask,
-        active >= (is.slots ?? 0) && {
-          says: `is full: ${active} of ${is.slots}`,
-          cause: { code: "full", count: active, of: is.slots ?? 0 },
-        },
-        answered_by !== null && {
-          says: `has an address at which the node "${answered_by}" answers, so that its agent is not called`,
-          cause: { code: "other_node", node: answered_by },
-        },
-        is.isPaused && {
-          says: `refused ${refusals} times; left alone until ${timeText(paused_until ?? 0)}`,
-          cause: { code: "left_alone", count: refusals, until: paused_until ?? 0 },
-        },
-      ];
-      const reasons = found.filter((reason) => reason !== false);
-      return {
-        worker_id: id,
-        reasons: reasons.map(({ says }) => says),
-        because: reasons.map(({ cause }) => cause),
-      };
+
+type WorkerToExplain = Awaited<ReturnType<typeof readWorkers>>[number];
+
+function reasonsOf({ status, last_heartbeat, drain, rest, accountRest, account, ...is }: WorkerToExplain): Reason[] {
+  const { active, refusals, paused_until, answered_by } = is;
+  const seen = last_heartbeat === null ? "never seen" : `last seen ${timeText(last_heartbeat)}`;
+  const found: (Reason | false)[] = [
+    status !== "online" && {
+      says: `is ${status}, ${seen}`,
+      cause: { code: "not_online", state: status, ...(last_heartbeat !== null && { since: last_heartbeat }) },
     },
-  );
+    !is.hasCli && { says: "has no CLI, so that it gets only what it claims", cause: { code: "no_cli" } },
+    is.isDrained && {
+      says: `is drained${drain?.reason && `: ${drain.reason}`}`,
+      cause: { code: "drained", ...(drain?.reason && { said: drain.reason }), ...endIn(drain) },
+    },
+    rest !== null && restOf("rests", rest, {}),
+    accountRest !== null && restOf("account_rests", accountRest, { account }),
+    is.waitsForAccount && {
+      says: `shares account ${account}, which gets one task at a time now: most of its allowance is used`,
+      cause: { code: "account_paced", account },
+    },
+    ...is.refusalsOfTask,
+    active >= (is.slots ?? 0) && {
+      says: `is full: ${active} of ${is.slots}`,
+      cause: { code: "full", count: active, of: is.slots ?? 0 },
+    },
+    answered_by !== null && {
+      says: `has an address at which the node "${answered_by}" answers, so that its agent is not called`,
+      cause: { code: "other_node", node: answered_by },
+    },
+    is.isPaused && {
+      says: `refused ${refusals} times; left alone until ${timeText(paused_until ?? 0)}`,
+      cause: { code: "left_alone", count: refusals, until: paused_until ?? 0 },
+    },
+  ];
+  return found.filter((reason) => reason !== false);
 }
 
 const endIn = (stop: { until: number | null } | null) => (stop?.until == null ? {} : { until: stop.until });

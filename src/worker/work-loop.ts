@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { hostname, release, type as systemType } from "node:os";
 import type { Logger } from "pino";
 import { pause } from "../abort-signals.ts";
+import type { RegisterWorkerArgs } from "../client/index.ts";
 import { StartError } from "../errors.ts";
 import { commandFault } from "./can-run-command.ts";
 import type { Command } from "./cli-command.ts";
@@ -48,8 +49,6 @@ export async function work(
   const running = new Set<Promise<void>>();
   const fitness = createFitness(() => commandFault(command));
   let [restUntil, broken] = [0, ""];
-  // A draining worker waits for nothing, so that its pauses end.
-  const pauseAfter = (failures: number) => pause(pauseMs(failures, LONGEST_PAUSE_MS), draining);
   const self = {
     name,
     boot_id: randomUUID(),
@@ -58,28 +57,6 @@ export async function work(
     install_method: "npm run worker",
     ...(account && { account }),
   };
-  /**
-   * Registers, and tries again until it succeeds. A refusal ends the worker only the first time: later it may come from a proxy while the
-   * runtime restarts.
-   */
-  async function register(isFirst: boolean): Promise<void> {
-    for (let failures = 0; !draining.aborted; failures++) {
-      const answer = await client.ask(
-        (runtime, signal) => runtime.registerWorker(self, { signal }),
-        REGISTER_WITHIN_MS,
-        draining,
-      );
-      if (answer.ok) return log.info({ name }, "registered");
-      const { status, error } = answer;
-      if (status === 401 && (await client.renewKey())) continue;
-      if (isFirst && [400, 401, 403].includes(status))
-        throw new StartError(
-          `The runtime refused the registration: ${status} ${error}${status === 401 ? KEY_HINT : ""}`,
-        );
-      log.warn({ status, error }, "not registered yet");
-      await pauseAfter(failures);
-    }
-  }
 
   /** Takes no work for so many seconds, and tells the runtime why. An older runtime, which does not know that call, ignores it. */
   async function rest(seconds: number, reason: string): Promise<void> {
@@ -100,7 +77,7 @@ export async function work(
     if (advice.rest) await rest(advice.rest.seconds, advice.rest.reason);
   }
 
-  await register(true);
+  await register(client, self, log, draining, { isFirst: true });
   /** Why there is no work, as it was logged last: a rest may take hours, and its reason is said once. */
   let saidReason = "";
   for (let failures = 0; !draining.aborted && !broken; ) {
@@ -138,11 +115,11 @@ export async function work(
       if (reason !== saidReason) log.warn({ status, error }, "no work for now");
       saidReason = reason;
       if (status === 400) broken = `the runtime does not take its claims: ${error}`;
-      if (status === 404) await register(false);
+      if (status === 404) await register(client, self, log, draining, { isFirst: false });
       if (status === 401 && (await client.renewKey())) continue;
       if ([401, 403, 429].includes(status)) await pause(REFUSED_PAUSE_MS, draining);
       else if (status === 409 && retryAfterSeconds) await pause(restMs(retryAfterSeconds), draining);
-      else await pauseAfter(failures++);
+      else await pauseAfter(failures++, draining);
     }
   }
   log.info({ running: running.size }, "drained: no new work");
@@ -154,4 +131,34 @@ export async function work(
     giveUp,
   );
   if (broken) throw new StartError(`No more work is taken, since ${broken}. Mend that and start the worker again.`);
+}
+
+/** A draining worker waits for nothing: its pauses end. */
+const pauseAfter = (failures: number, draining: AbortSignal) => pause(pauseMs(failures, LONGEST_PAUSE_MS), draining);
+
+/**
+ * Registers, and tries again until it succeeds. A refusal ends the worker only the first time: later it may come from a proxy while the runtime
+ * restarts.
+ */
+async function register(
+  client: RuntimeClient,
+  self: RegisterWorkerArgs,
+  log: Logger,
+  draining: AbortSignal,
+  { isFirst }: { isFirst: boolean },
+): Promise<void> {
+  for (let failures = 0; !draining.aborted; failures++) {
+    const answer = await client.ask(
+      (runtime, signal) => runtime.registerWorker(self, { signal }),
+      REGISTER_WITHIN_MS,
+      draining,
+    );
+    if (answer.ok) return log.info({ name: self.name }, "registered");
+    const { status, error } = answer;
+    if (status === 401 && (await client.renewKey())) continue;
+    if (isFirst && [400, 401, 403].includes(status))
+      throw new StartError(`The runtime refused the registration: ${status} ${error}${status === 401 ? KEY_HINT : ""}`);
+    log.warn({ status, error }, "not registered yet");
+    await pauseAfter(failures, draining);
+  }
 }
