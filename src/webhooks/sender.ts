@@ -60,12 +60,13 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     running.add(call);
   }
 
-  /** Claims as long as there is something to send and room for it. A second caller has the first one look once more. */
+  /** Claims as long as there is something to send and room for it. A second caller has the first one look once more, and waits for that too. */
   async function claimSoon(): Promise<void> {
     isAsked = true;
-    if (isClaiming) return;
-    isClaiming = true;
-    claiming = claimWhatIsDue();
+    if (!isClaiming) {
+      isClaiming = true;
+      claiming = claimWhatIsDue();
+    }
     await claiming;
   }
 
