@@ -112,10 +112,16 @@ it("takes null and JSON's own null, texts and numbers for what they are, alone a
   expect(await stored(50)).toEqual(notes);
 });
 
+it("sends those of one moment together", async () => {
+  const all = Array.from({ length: 64 + 3 }, (_, n) => seats.send(db, request(n)));
+  expect(sizes(await Promise.all(all))).toEqual([3, 64]);
+});
+
 it("sends one at once, those that come meanwhile in sets of 64 at most, and a second set only beside a slow one", async () => {
   const unlock = await lock();
-  const all = Array.from({ length: 1 + 64 + 30 }, (_, n) => seats.send(db, request(n)));
+  const all = [seats.send(db, request(0))];
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  for (let n = 1; n <= 64 + 30; n++) all.push(seats.send(db, request(n)));
   await eventually(async () => {
     all.push(seats.send(db, request(all.length)));
     expect(await waitingFor("%seats%")).toHaveLength(2);
@@ -194,8 +200,8 @@ it("a request that fails is alone with its error, and one whose seat is locked d
 it("what a broken connection was about is sent no second time", async () => {
   const unlock = await lock();
   const first = Promise.allSettled([seats.send(db, request(0))]);
-  const set = Promise.allSettled([2, 3, 4].map((n) => seats.send(db, request(n))));
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  const set = Promise.allSettled([2, 3, 4].map((n) => seats.send(db, request(n))));
   for (const { pid } of await waitingFor("%seats%")) await query("select pg_terminate_backend($1)", [pid]);
   expect((await first).map(({ status }) => status)).toEqual(["rejected"]);
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
@@ -208,6 +214,7 @@ it("what a broken connection was about is sent no second time", async () => {
 it("a request that waited for 10 s to be sent is refused, and those behind it are not", async () => {
   const unlock = await lock();
   const first = seats.send(db, request(0));
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
   const late = expect(seats.send(db, request(2))).rejects.toThrow("The database does not keep up now.");
   const now = performance.now();
   const clock = vi.spyOn(performance, "now").mockReturnValue(now + 10_001);
