@@ -178,7 +178,7 @@ function refuseLate(): void {
 }
 
 const REFUSALS: Record<string, [status: number, error: string]> = {
-  HPE_HEADER_OVERFLOW: [431, "The headers are too large; 16 KB is the limit."],
+  HPE_HEADER_OVERFLOW: [431, "The headers are too large or too many: 16 KB and 100 are the limits."],
   ERR_HTTP_REQUEST_TIMEOUT: [408, TOO_LATE],
 };
 
