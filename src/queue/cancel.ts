@@ -1,9 +1,10 @@
-import { and, eq, type SQL } from "drizzle-orm";
+import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { Task } from "../contract/record-types.ts";
-import { actorOf, audit } from "../db/audit.ts";
+import { actionInSql, actorOf, audit, insertAudit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
+import { heldStatuses } from "../db/status-lists.ts";
 import { OPEN_STATUSES } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
@@ -44,4 +45,44 @@ export function cancelTask(
     tellQueueNews(tx);
     return task;
   });
+}
+
+const canCancel = and(isStill(llmTasks.status, OPEN_STATUSES), sql`not ${llmTasks.cancel_requested}`);
+
+/**
+ * Cancels those of the tasks that are as `which` says, as `cancelTask` does it, in one statement that passes over what others have locked. `done` are
+ * those that are cancelled now, or were marked already; `locked` may yet be cancelled. The rest are not as `which` says.
+ */
+export async function cancelTogether(
+  db: Db,
+  caller: Caller | undefined,
+  taskIds: readonly string[],
+  reason: string,
+  which: SQL | undefined,
+): Promise<{ done: string[]; locked: string[] }> {
+  const isWanted = and(sql`${llmTasks.id} = any(${sql.param(taskIds)}::uuid[])`, which);
+  const entry = {
+    id: sql`gen_random_uuid()`,
+    timestamp: sql`updated_at`,
+    action: sql`case when status = 'cancelled' then ${actionInSql("task_cancelled")} else ${actionInSql("task_cancel_requested")} end`,
+    entity_type: sql`'llm_task'`,
+    entity_id: sql`id`,
+    actor: sql`${actorOf(caller, "api")}`,
+    detail: sql`'Cancelled while ' || before || ${reason && `: ${reason}`}`,
+  };
+  const { rows } = await db.execute<{ id: string; is_done: boolean }>(sql`
+    with open as materialized (
+      select id, status as before, (status in (${heldStatuses})) as is_held from ${llmTasks} where ${and(isWanted, canCancel)}
+      order by id for no key update skip locked
+    ), changed as (
+      update ${llmTasks} set status = case when is_held then status else 'cancelled' end, cancel_requested = is_held, updated_at = ${nowMs}
+      from open where ${and(sql`${llmTasks.id} = open.id`, canCancel)}
+      returning ${llmTasks.id} as id, status, updated_at, before
+    ), entries as (
+      ${insertAudit(entry, sql`changed`)}
+    )
+    select id, cancel_requested or exists (select from changed where changed.id = ${llmTasks.id}) as is_done from ${llmTasks} where ${isWanted}`);
+  tellQueueNews(db);
+  const of = (isDone: boolean) => rows.filter(({ is_done }) => is_done === isDone).map(({ id }) => id);
+  return { done: of(true), locked: of(false) };
 }

@@ -16,7 +16,7 @@ import { llmTasks } from "../db/task-tables.ts";
 import { Conflict, NotFound } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
-import { cancelTask } from "./cancel.ts";
+import { cancelTask, cancelTogether } from "./cancel.ts";
 import { createTask } from "./create.ts";
 import { getTask } from "./one-task.ts";
 import { requeueTask } from "./requeue.ts";
@@ -31,6 +31,8 @@ interface Wanted {
 const USUAL_LIMIT = 1_000;
 const EXAMPLES = 10;
 const PAGE = 1_000;
+/** So many tasks are changed in one statement. */
+const AT_A_TIME = 64;
 /** A proxy waits for an answer for 30 s or longer. What is left over then is for the next call. */
 const LONGEST_MS = 20_000;
 
@@ -40,6 +42,7 @@ export function cancelTasks(db: Db, caller: Caller | undefined, { reason, ...wan
     action: "tasks_cancelled",
     from: OPEN_STATUSES,
     isLeft: sql`not ${llmTasks.cancel_requested}`,
+    together: (ids, which) => cancelTogether(db, caller, ids, reason, which),
     change: (id, which) => cancelTask(db, caller, id, reason, which),
   });
 }
@@ -89,17 +92,19 @@ interface Change {
   isLeft?: SQL;
   /** Changes a task if it still matches once it is locked. NotFound or Conflict: it does not, or it cannot be changed. */
   change(id: string, which: SQL | undefined): Promise<unknown>;
+  /** Changes those of the tasks that match, and passes over what others have locked, which is changed alone. The rest do not match any more. */
+  together?(ids: string[], which: SQL | undefined): Promise<{ done: string[]; locked: string[] }>;
 }
 
 /**
- * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids and a transaction each: it holds no lock of a
- * task while it waits for another's. When it is interrupted, the same call again goes on, since changed tasks do not match any more.
+ * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids. It holds no lock of a task while it waits for
+ * another's: what waits is a transaction for each task. When it is interrupted, the same call again goes on, since changed tasks do not match any more.
  */
 async function changeTasks(
   db: Db,
   caller: Caller | undefined,
   { filter, dry_run = false, limit = USUAL_LIMIT }: Wanted,
-  { action, from, isLeft, change }: Change,
+  { action, from, isLeft, change, together }: Change,
 ): Promise<ChangedTasks> {
   const endAt = performance.now() + LONGEST_MS;
   const status = (filter.status ?? [...TASK_STATUSES]).filter((each) => from.includes(each));
@@ -122,10 +127,25 @@ async function changeTasks(
     actor: actorOf(caller, "admin"),
     detail: `Of ${ids.length} tasks that match ${JSON.stringify(filter)}`,
   });
-  for (const id of ids.toSorted()) {
+  const which = matching({ ...filter, status });
+  let left = ids.toSorted();
+  // Twice: what the first round passes over has nearly always been changed by another call like this one until the second.
+  for (let round = 0; together && round < 2; round++) {
+    const locked: string[] = [];
+    for (let at = 0; at < left.length; at += AT_A_TIME) {
+      if (performance.now() > endAt) return { ...answer, more: true };
+      const batch = left.slice(at, at + AT_A_TIME);
+      const found = await together(batch, which);
+      locked.push(...found.locked);
+      answer.changed += found.done.length;
+      answer.refused += batch.length - found.done.length - found.locked.length;
+    }
+    left = locked;
+  }
+  for (const id of left) {
     if (performance.now() > endAt) return { ...answer, more: true };
     try {
-      await change(id, matching({ ...filter, status }));
+      await change(id, which);
       answer.changed++;
     } catch (error) {
       if (!(error instanceof Conflict || error instanceof NotFound)) throw error;

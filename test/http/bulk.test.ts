@@ -1,7 +1,9 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { holdTransaction } from "../support/held-transaction.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);
@@ -58,6 +60,33 @@ it("cancels what matches and no more, after a dry run that changes nothing", asy
     task_cancelled: 12,
     task_cancel_requested: 1,
   });
+});
+
+it("cancels the same tasks for four callers at once, in batches, and only what is locked waits", async () => {
+  const made = await Promise.all(Array.from({ length: 200 }, () => aTask(db, { context_id: "c6" })));
+  const locked = made[90]?.id;
+  const unlock = await holdTransaction(db, `select from llm_tasks where id = '${locked}' for no key update`);
+  onTestFinished(unlock);
+  const sent = { filter: { context_id: "c6" } };
+  const calls = Promise.all(Array.from({ length: 4 }, () => api.post(`${R}/cancel`).send(sent)));
+  const [about] = await eventually(async () => {
+    const found = await query<{ left: string[]; commits: number }>(
+      `select array_agg(id::text) filter (where status = 'queued') as left,
+        (select count(distinct xid)::int from audit_logs where entity_id in (select id::text from llm_tasks where context_id = 'c6') and action = 'task_cancelled') as commits
+      from llm_tasks where context_id = 'c6'`,
+    );
+    expect(found[0]?.left).toEqual([locked]);
+    return found;
+  });
+  await unlock();
+  expect(about?.commits).toBeLessThan(20);
+  const bodies = (await calls).map(({ body }) => body);
+  for (const { matched, changed, refused } of bodies) expect(changed + refused).toBe(matched);
+  expect(bodies.reduce((sum, { changed }) => sum + changed, 0)).toBe(200);
+  const entries = await query(
+    `select from audit_logs where action = 'task_cancelled' and entity_id in (select id::text from llm_tasks where context_id = 'c6')`,
+  );
+  expect(entries).toHaveLength(200);
 });
 
 it("requeues what failed, and refuses a call without a filter or with one that is not known", async () => {
