@@ -110,9 +110,10 @@ export function batcher<Row extends object, Request>(
       }, SLOW_AFTER_MS).unref();
   }
 
-  /** Sends a request again, when it is its turn. */
-  async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request): Promise<Row | undefined> {
-    const row = statement.unlessLocked && (await lane.again(() => statement.unlessLocked?.(db, request)));
+  type Passing = BatchStatement<Row, Request>["unlessLocked"];
+  /** Sends a request again, when it is its turn: first by `unlessLocked`, where that is given. */
+  async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request, unlessLocked: Passing) {
+    const row = unlessLocked && (await lane.again(() => unlessLocked(db, request)));
     return row ?? (await lane.waitingForLocks(() => statement.alone(db, request)));
   }
 
@@ -122,7 +123,10 @@ export function batcher<Row extends object, Request>(
     try {
       const requests = batch.map(({ request }) => request);
       const rows = await rowsOf(db, statement, requests);
-      for (const [n, { request, resolve }] of batch.entries()) resolve(rows[n] ?? sendAlone(db, lane, request));
+      // One that was a batch by itself has passed over what is locked already.
+      const passing = batch.length > 1 ? statement.unlessLocked : undefined;
+      for (const [n, { request, resolve }] of batch.entries())
+        resolve(rows[n] ?? sendAlone(db, lane, request, passing));
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
