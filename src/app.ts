@@ -34,7 +34,7 @@ import { mountRoutes } from "./http/mount-routes.ts";
 import { createPlainBody } from "./http/plain-body.ts";
 import { inDatabase, inMemory } from "./http/rate-limit-store.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
-import { recordRoutes } from "./http/record-routes.ts";
+import { readingRoutes } from "./http/reading-routes.ts";
 import { redirectToHttps } from "./http/redirect-to-https.ts";
 import { refusingWhenFull } from "./http/refuse-when-disk-full.ts";
 import { requestId } from "./http/request-id.ts";
@@ -146,7 +146,7 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...eventRoutes(deps.eventHub, streams),
     ...configRoutes(settings, membridge),
     ...bulkRoutes(callbacks),
-    ...recordRoutes(stats, openOverview(db, stats), openAttention(db)),
+    ...readingRoutes(stats, openOverview(db, stats), openAttention(db)),
     ...artifactRoutes(store, log),
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,

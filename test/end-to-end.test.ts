@@ -6,8 +6,8 @@ import type { AuditEntry, Task, WorkerWithLoad } from "../src/contract/record-ty
 import { ADMIN_KEY } from "./support/app.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
-import { anAgent, aProject, secondsAgo, startMembridge } from "./support/membridge.ts";
 import { type NodeAgent, startNodeAgent } from "./support/node-agent.ts";
+import { anAgent, aProject, secondsAgo, startMembridge } from "./support/scripted-membridge.ts";
 import { startProcess } from "./support/service-process.ts";
 
 const API_KEY = "the key of the runtime's clients";

@@ -7,9 +7,9 @@ import { type SECRETS, SETTINGS } from "../src/setting-names.ts";
 import { createKey } from "../src/settings/named-keys.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { CALLS } from "./support/every-call.ts";
-import { startMembridge } from "./support/membridge.ts";
 import { startNodeAgent } from "./support/node-agent.ts";
 import { startS3 } from "./support/s3.ts";
+import { startMembridge } from "./support/scripted-membridge.ts";
 import { runToExit, startProcess } from "./support/service-process.ts";
 import { launch } from "./support/spawn-service.ts";
 

@@ -4,7 +4,7 @@
  */
 import { type FirstCalls, forgetFirstAnswers } from "./first-answers.ts";
 import { keptChoice, preferredLanguage } from "./language.ts";
-import { knownWho, storedKey } from "./stored.ts";
+import { knownWho, storedKey } from "./tab-storage.ts";
 
 /** Where the Ukrainian texts are; the build puts it here. */
 declare const UKRAINIAN_TEXTS: string;

@@ -1,6 +1,6 @@
 /** How fresh the page is, and what is done about a lost connection. */
 import { now } from "./clock.ts";
-import { connection } from "./live.ts";
+import { connection } from "./live-events.ts";
 import { faultText } from "./parts/fault.tsx";
 import { clockText, relativeText } from "./parts/time.tsx";
 import { texts } from "./texts.ts";

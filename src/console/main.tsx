@@ -16,7 +16,7 @@
 import { render } from "preact";
 import { keepTime } from "./clock.ts";
 import { followKeys } from "./keyboard.ts";
-import { keepLive } from "./live.ts";
+import { keepLive } from "./live-events.ts";
 import { codeOf, PAGES, pageAt } from "./pages.ts";
 import { exactText } from "./parts/time.tsx";
 import { addressOf, followLinks, place } from "./router.ts";

@@ -7,7 +7,7 @@ import { createClient, type Identity, Refused } from "../client/index.ts";
 import { firstAnswer, forgetFirstAnswers } from "./first-answers.ts";
 import type { FaultProps } from "./parts/fault.tsx";
 import { retryMsOf } from "./retry.ts";
-import { forgetStored, knownWho, storedKey, storeKey, storeWho } from "./stored.ts";
+import { forgetStored, knownWho, storedKey, storeKey, storeWho } from "./tab-storage.ts";
 
 /** How long a new tab waits for another one to tell the key before it shows the form. A key that comes later logs in too. */
 const NEIGHBOURS_MS = 150;

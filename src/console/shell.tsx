@@ -1,8 +1,8 @@
 /** What stands around every page: the navigation, who reads, how fresh the page is. */
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { Freshness } from "./freshness.tsx";
-import { Help } from "./help.tsx";
 import { isHelpOpen } from "./keyboard.ts";
+import { Help } from "./keyboard-help.tsx";
 import { LogIn } from "./log-in.tsx";
 import { codeOf, PAGES, type Page, type PageCode, pageAt } from "./pages.ts";
 import { Confirm } from "./parts/confirm.tsx";

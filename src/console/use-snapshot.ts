@@ -2,7 +2,7 @@
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Event } from "../client/index.ts";
 import { now } from "./clock.ts";
-import { connection, listen, resync } from "./live.ts";
+import { connection, listen, resync } from "./live-events.ts";
 import type { FaultProps } from "./parts/fault.tsx";
 import { retryMsOf } from "./retry.ts";
 

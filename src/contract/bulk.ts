@@ -1,8 +1,8 @@
 /** Calls that create or change many tasks: what they take, and what they answer. */
 import { z } from "zod";
-import { optional, textOrEmpty } from "./fields.ts";
 import { taskFields } from "./filters.ts";
 import { count, flag, id } from "./record-fields.ts";
+import { optional, textOrEmpty } from "./request-fields.ts";
 import { slimTaskRecord } from "./slim-records.ts";
 
 /** Each task is checked by itself, so that a wrong one does not lose the others. */

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { CLI_NAMES } from "../cli/reader-types.ts";
 import { llmResults } from "../db/output-tables.ts";
 import { ERROR_KINDS } from "../db/statuses.ts";
-import { leaseId, longText, optional, present, text, texts } from "./fields.ts";
+import { leaseId, longText, optional, present, text, texts } from "./request-fields.ts";
 
 const epochMs = z.int().min(0).max(8.64e15);
 const tokens = (description: string) => optional(z.int().min(0).max(Number.MAX_SAFE_INTEGER)).describe(description);

@@ -12,7 +12,7 @@ import {
   retry,
   tracing,
 } from "./creation-fields.ts";
-import { optional, present } from "./fields.ts";
+import { optional, present } from "./request-fields.ts";
 
 /** The body of a replay: `changes` are fields of a creation that replace the old task's fields. */
 export const replayTaskBody = z.object({

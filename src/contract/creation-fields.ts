@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { TaskRow } from "../db/row-types.ts";
 import { DESIRED_FORMATS } from "../db/statuses.ts";
-import { httpUrl, json, jsonObject, longText, optional, text, texts } from "./fields.ts";
+import { httpUrl, json, jsonObject, longText, optional, text, texts } from "./request-fields.ts";
 
 const labels = z.array(text(128)).max(100);
 const delaySeconds = z.number().min(0).max(86_400);

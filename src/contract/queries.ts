@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { USAGE_DIMENSIONS } from "../db/usage-tables.ts";
 import { typesFor } from "./event-types.ts";
-import { agentUrl, text } from "./fields.ts";
 import * as filters from "./filters.ts";
 import { inQuery, query } from "./filters.ts";
+import { agentUrl, text } from "./request-fields.ts";
 
 const positiveInteger = z
   .string()

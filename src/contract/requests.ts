@@ -6,7 +6,7 @@ import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
 import { workers } from "../db/fleet-tables.ts";
 import { headerValue } from "../setting-values.ts";
-import { agentUrl, httpUrl, leaseId, optional, text, textOrEmpty, ttlSeconds, workerName } from "./fields.ts";
+import { agentUrl, httpUrl, leaseId, optional, text, textOrEmpty, ttlSeconds, workerName } from "./request-fields.ts";
 
 const share = z.number().min(0).max(1);
 const note = text(1_000);

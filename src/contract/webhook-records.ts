@@ -3,8 +3,8 @@ import { z } from "zod";
 import { DELIVERY_STATES } from "../db/statuses.ts";
 import { isSecret, SECRET_RULE } from "../webhook-secret.ts";
 import { typesFor } from "./event-types.ts";
-import { httpUrl, optional, text } from "./fields.ts";
 import { count, id, list, time, words } from "./record-fields.ts";
+import { httpUrl, optional, text } from "./request-fields.ts";
 
 const events = z
   .array(text(64).refine((pattern) => typesFor(pattern).length > 0, "is no type of events; docs/events.md lists them"))

@@ -1,8 +1,8 @@
 import { Unavailable } from "../errors.ts";
 import type { BatchStatement } from "./batch-statement.ts";
 import type { Db } from "./client.ts";
+import { type Limited, limitConcurrency } from "./concurrency-limit.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
-import { openTurns, type Turns } from "./turns.ts";
 
 /** The most requests of a batch, and about how many characters they may have together. A longer request travels by itself. */
 const LARGEST_BATCH = 64;
@@ -49,9 +49,9 @@ interface Lane<Row, Request> {
   timer: NodeJS.Timeout | undefined;
   /** What waits is sent at the end of this turn of the event loop. */
   isScheduled: boolean;
-  /** Requests that are sent again, by whether they may wait for a lock. */
-  again: Turns;
-  waitingForLocks: Turns;
+  /** What sends requests again, by whether they may wait for a lock. */
+  again: Limited;
+  waitingForLocks: Limited;
 }
 
 /**
@@ -65,7 +65,7 @@ export function batcher<Row extends object, Request>(
 ): Batcher<Row, Request> {
   const lanes = new WeakMap<Db, Lane<Row, Request>>();
 
-  const turns = () => openTurns(MOST_ALONE, SENT_WITHIN_MS, overdue);
+  const fewAtATime = () => limitConcurrency(MOST_ALONE, SENT_WITHIN_MS, overdue);
 
   function laneOf(db: Db): Lane<Row, Request> {
     const known = lanes.get(db);
@@ -75,8 +75,8 @@ export function batcher<Row extends object, Request>(
       waiting: [],
       timer: undefined,
       isScheduled: false,
-      again: turns(),
-      waitingForLocks: turns(),
+      again: fewAtATime(),
+      waitingForLocks: fewAtATime(),
     };
     lanes.set(db, lane);
     return lane;

@@ -44,7 +44,7 @@ export const workers = pgTable("workers", {
   fast_failures: integer().notNull().default(0),
   rests: integer().notNull().default(0),
   succeeded_at: epochMs("succeeded_at"),
-  /** Attempts in a row that ended in trouble with the provider, a time-out or a crash: see fleet/worker-breaker.ts. */
+  /** Attempts in a row that ended in trouble with the provider, a time-out or a crash: see fleet/rest-after-trouble.ts. */
   troubles: integer().notNull().default(0),
   /** The account at the LLM's provider that its CLI uses. Null: an account of its own, with its name. */
   account: text(),

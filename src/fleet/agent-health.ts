@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { text } from "../contract/fields.ts";
+import { text } from "../contract/request-fields.ts";
 import type { Capabilities } from "../db/json-types.ts";
 import type { WorkerRow } from "../db/row-types.ts";
 import { lenient, list, maxConcurrency } from "./membridge-agents.ts";

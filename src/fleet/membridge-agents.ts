@@ -1,6 +1,6 @@
 /** Reads Membridge's `GET /agents` as far as it makes sense, since its versions leave fields out, add some, or give them other types. */
 import { z } from "zod";
-import { agentUrl, text } from "../contract/fields.ts";
+import { agentUrl, text } from "../contract/request-fields.ts";
 import { WORKER_STATUSES } from "../db/statuses.ts";
 
 /** How much of unreadable entries is logged: enough to find them. */

@@ -1,5 +1,5 @@
 /**
- * Whether a worker rests now, for how long, and which of its rests end early. Rests start in start-rest.ts, quick-failures.ts, worker-breaker.ts
+ * Whether a worker rests now, for how long, and which of its rests end early. Rests start in start-rest.ts, quick-failures.ts, rest-after-trouble.ts
  * and account-limits.ts.
  */
 import { type Column, inArray, sql } from "drizzle-orm";

@@ -1,5 +1,5 @@
 import type { Response } from "express";
-import { text } from "../contract/fields.ts";
+import { text } from "../contract/request-fields.ts";
 import * as requests from "../contract/requests.ts";
 import { passedOn } from "../contract/service-answers.ts";
 import { type Membridge, MembridgeUnreachable } from "../fleet/membridge.ts";

@@ -5,7 +5,7 @@ import type { SecretBox } from "../settings/secret-box.ts";
 import { urlFault } from "../webhooks/callable-url.ts";
 import { changeWebhook, createWebhook, removeWebhook, rotateSecret } from "../webhooks/change-webhooks.ts";
 import { deliveryList } from "../webhooks/delivery-list.ts";
-import { resend } from "../webhooks/resend.ts";
+import { resend } from "../webhooks/resend-delivery.ts";
 import { getWebhook, listWebhooks } from "../webhooks/webhooks.ts";
 import { pageOf } from "./declared-answers.ts";
 import { InvalidBody } from "./parse-request.ts";

@@ -20,7 +20,7 @@ import { sendPlain, wantsText } from "./plain-answer.ts";
 import { ownFence, ownLeaseId } from "./require-own-worker.ts";
 import { type Route, route, WORKERS } from "./route.ts";
 import { sendJson } from "./send-json.ts";
-import { upload } from "./upload.ts";
+import { upload } from "./upload-output.ts";
 
 export interface WorkRouteDeps {
   store: ArtifactStore;

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import type { Db } from "../db/client.ts";
 import { messageOf, Refusal } from "../errors.ts";
 import { type Dispatcher, NotDispatched } from "./dispatch.ts";
-import { findDispatchable } from "./dispatchable.ts";
+import { findDispatchable } from "./find-dispatchable.ts";
 
 const PER_PASS = 50;
 

@@ -2,8 +2,8 @@ import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Db } from "../db/client.ts";
 import { limitAccount } from "../fleet/account-limits.ts";
 import { recordFailure } from "../fleet/quick-failures.ts";
+import { recordTrouble } from "../fleet/rest-after-trouble.ts";
 import { restUntilRegistered } from "../fleet/start-rest.ts";
-import { recordTrouble } from "../fleet/worker-breaker.ts";
 import { lastErrorOf, ruleFor } from "./outcome.ts";
 
 /**

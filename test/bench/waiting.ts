@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { pino } from "pino";
 import { openDatabase } from "../../src/db/client.ts";
-import { findDispatchable } from "../../src/queue/dispatchable.ts";
+import { findDispatchable } from "../../src/queue/find-dispatchable.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { withDatabase } from "../support/database-url.ts";
 import { launch } from "../support/spawn-service.ts";

@@ -10,7 +10,7 @@ import { openBrowser, PATIENCE_MS, visit } from "../support/browser.ts";
 import { fillExample } from "../support/console-example.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { aProject, startMembridge } from "../support/membridge.ts";
+import { aProject, startMembridge } from "../support/scripted-membridge.ts";
 
 const KEY = "the key of the admin";
 

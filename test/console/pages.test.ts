@@ -4,7 +4,7 @@ import { startApp } from "../support/app.ts";
 import { DESKTOP, findBarriers, openBrowser, PATIENCE_MS, PHONE, sidewaysScroll, visit } from "../support/browser.ts";
 import { fillExample } from "../support/console-example.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aProject, startMembridge } from "../support/membridge.ts";
+import { aProject, startMembridge } from "../support/scripted-membridge.ts";
 
 const KEY = "the key of the admin";
 

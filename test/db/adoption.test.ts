@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { migrate } from "../../src/db/migrate.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
-import { LEGACY_TABLES, makeLegacyDatabase } from "../support/legacy.ts";
+import { LEGACY_TABLES, makeLegacyDatabase } from "../support/legacy-database.ts";
 
 const empty = () => createTestDatabase({ from: "template0" });
 

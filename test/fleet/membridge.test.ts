@@ -7,7 +7,7 @@ import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
 import { ADMIN_KEY } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aProject, connectionRefused, type Fault, startMembridge } from "../support/membridge.ts";
+import { aProject, connectionRefused, type Fault, startMembridge } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();
 const outbound = createOutbound();

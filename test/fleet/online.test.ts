@@ -16,8 +16,8 @@ import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
-import { anAgent, type Fault, secondsAgo, startMembridge } from "../support/membridge.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
+import { anAgent, type Fault, secondsAgo, startMembridge } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();
 const fake = await startMembridge();

@@ -12,7 +12,7 @@ import { ADMIN_KEY } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aWorker } from "../support/factories.ts";
-import { anAgent, secondsAgo, startMembridge } from "../support/membridge.ts";
+import { anAgent, secondsAgo, startMembridge } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();
 const fake = await startMembridge();

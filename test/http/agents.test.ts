@@ -10,8 +10,8 @@ import { createKey } from "../../src/settings/named-keys.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { anAgent as listed, startMembridge } from "../support/membridge.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
+import { anAgent as listed, startMembridge } from "../support/scripted-membridge.ts";
 
 const AGENT_KEY = "the-key-of-the-agents";
 const MAIN = "the key that opens everything";

@@ -14,8 +14,8 @@ import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { CALLS } from "../support/every-call.ts";
 import { aLeasedTask } from "../support/factories.ts";
-import { anAgent, aProject, secondsAgo, startMembridge } from "../support/membridge.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
+import { anAgent, aProject, secondsAgo, startMembridge } from "../support/scripted-membridge.ts";
 import { startProcess } from "../support/service-process.ts";
 
 const { db, query, url: DATABASE_URL } = await createTestDatabase();

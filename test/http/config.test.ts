@@ -9,7 +9,7 @@ import { createSettings } from "../../src/settings/settings.ts";
 import { checkSettingsKey } from "../../src/settings/settings-key-check.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { startMembridge } from "../support/membridge.ts";
+import { startMembridge } from "../support/scripted-membridge.ts";
 import { startProcess } from "../support/service-process.ts";
 
 const CONFIG = "/api/runtime/config";

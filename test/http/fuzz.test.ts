@@ -4,8 +4,8 @@ import { afterAll, expect, it } from "vitest";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
-import { startMembridge } from "../support/membridge.ts";
 import { propertyRuns } from "../support/property-runs.ts";
+import { startMembridge } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();
 const membridge = await startMembridge();

@@ -5,8 +5,8 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aProject, type Fault, startMembridge } from "../support/membridge.ts";
 import { AUDIT_ENTRY, RUNTIME_CONFIG } from "../support/record-shapes.ts";
+import { aProject, type Fault, startMembridge } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();
 const fake = await startMembridge();

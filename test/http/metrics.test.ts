@@ -17,7 +17,7 @@ import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker, completion } from "../support/factories.ts";
-import { namesIn, parseMetrics } from "../support/metrics.ts";
+import { namesIn, parseMetrics } from "../support/parse-metrics.ts";
 
 const { db, url, query, makeOverdue } = await createTestDatabase();
 const MAIN = "the key that opens everything";

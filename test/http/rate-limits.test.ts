@@ -4,7 +4,7 @@ import { forgetPastHits } from "../../src/db/rate-counts.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
-import { startMembridge } from "../support/membridge.ts";
+import { startMembridge } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();
 const KEY = "a key of the runtime";

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { request } from "undici";
 import { expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { parseMetrics } from "../support/metrics.ts";
+import { parseMetrics } from "../support/parse-metrics.ts";
 import type { ServiceProcess } from "../support/service-process.ts";
 
 export const KEY = "a-key-that-no-process-shows";

@@ -2,7 +2,7 @@
 import pg from "pg";
 import { describe, expect, it, vi } from "vitest";
 import type { Lease, Task } from "../../src/contract/record-types.ts";
-import { findDispatchable } from "../../src/queue/dispatchable.ts";
+import { findDispatchable } from "../../src/queue/find-dispatchable.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";

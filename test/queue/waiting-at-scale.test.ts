@@ -4,7 +4,7 @@ import { NOBODY } from "../../src/caller.ts";
 import * as requests from "../../src/contract/requests.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { openClaimWaiters } from "../../src/queue/claim-waiters.ts";
-import { findDispatchable } from "../../src/queue/dispatchable.ts";
+import { findDispatchable } from "../../src/queue/find-dispatchable.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask } from "../support/factories.ts";

@@ -2,7 +2,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { uploadOutput } from "../../src/queue/upload.ts";
+import { uploadOutput } from "../../src/queue/upload-output.ts";
 import { artifactKey } from "../../src/storage/artifact-key.ts";
 import { cleanOnce } from "../../src/storage/clean-staged.ts";
 import { completed, inDatabase, storeAt } from "../support/artifact-stores.ts";

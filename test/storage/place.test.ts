@@ -5,7 +5,7 @@ import type { Db } from "../../src/db/client.ts";
 import type { ArtifactRow } from "../../src/db/row-types.ts";
 import { StartError } from "../../src/errors.ts";
 import { completeTask } from "../../src/queue/complete.ts";
-import { uploadOutput } from "../../src/queue/upload.ts";
+import { uploadOutput } from "../../src/queue/upload-output.ts";
 import { sha256Of } from "../../src/sha256.ts";
 import { artifactKey, keyIn } from "../../src/storage/artifact-key.ts";
 import type { ArtifactStore } from "../../src/storage/artifact-store.ts";

@@ -9,7 +9,7 @@ import { folderOfDatabase, watchDisk } from "../../src/disk-space.ts";
 import { type EventHub, openEventHub } from "../../src/events/event-hub.ts";
 import { createMembridge, type Membridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { createHttpServer, type Patience } from "../../src/http/server.ts";
+import { createHttpServer, type Patience } from "../../src/http/http-server.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
 import { type ClaimWaiters, openClaimWaiters } from "../../src/queue/claim-waiters.ts";

@@ -4,7 +4,7 @@ import { pino } from "pino";
 import { NOBODY } from "../../src/caller.ts";
 import type { Db } from "../../src/db/client.ts";
 import { completeTask } from "../../src/queue/complete.ts";
-import { uploadOutput } from "../../src/queue/upload.ts";
+import { uploadOutput } from "../../src/queue/upload-output.ts";
 import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { aLeasedTask, completion } from "./factories.ts";

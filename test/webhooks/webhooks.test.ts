@@ -9,7 +9,7 @@ import { claimDeliveries } from "../../src/webhooks/claim-deliveries.ts";
 import { cleanDeliveries } from "../../src/webhooks/clean-deliveries.ts";
 import { preparePosition, queueDeliveries } from "../../src/webhooks/queue-deliveries.ts";
 import { recordDelivery } from "../../src/webhooks/record-delivery.ts";
-import { sealSecretsAnew } from "../../src/webhooks/seal-anew.ts";
+import { sealSecretsAnew } from "../../src/webhooks/seal-secrets-anew.ts";
 import { openWebhookSender, type WebhookSender } from "../../src/webhooks/sender.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";

@@ -1,7 +1,7 @@
 /** Workers that call the CLI of an LLM, whose output the runtime reads. */
 import { afterAll, expect } from "vitest";
 import type { Task } from "../../src/contract/record-types.ts";
-import { installClis } from "../support/clis.ts";
+import { installClis } from "../support/cli-stand-ins.ts";
 import { eventually } from "../support/eventually.ts";
 import { call, create, describeWorkers, endOf, type Settings, taskOf } from "../support/shipped-workers.ts";
 

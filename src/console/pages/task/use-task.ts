@@ -1,6 +1,6 @@
 /** What there is of a task, without its prompt and its outputs. */
 import { useRef } from "preact/hooks";
-import { connection, resync } from "../../live.ts";
+import { connection, resync } from "../../live-events.ts";
 import { stageOf } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";

@@ -1,7 +1,7 @@
 /** The rows on view. They change in place; new ones wait until they are asked for, so that nothing moves under the reader. */
 import { useEffect, useState } from "preact/hooks";
 import type { Event, Next, Page, SlimTask } from "../../../client/index.ts";
-import { listen } from "../../live.ts";
+import { listen } from "../../live-events.ts";
 import type { FaultProps } from "../../parts/fault.tsx";
 import { isTaskStatus, stageOf } from "../../parts/state.tsx";
 import { client } from "../../session.ts";

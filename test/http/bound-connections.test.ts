@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, it, onTestFinished } from "vitest";
-import { type Bound, leaveDescriptors } from "../../src/http/file-descriptors.ts";
+import { type Bound, boundConnections } from "../../src/http/bound-connections.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
 import { eventually } from "../support/eventually.ts";
@@ -19,7 +19,7 @@ async function startServer({ perAddress, graceMs, ...bound }: { perAddress: numb
   server.on("connection", connections.admit);
   const logged: Record<string, unknown>[] = [];
   const log = createLog("info", { write: (line) => void logged.push(JSON.parse(line)) });
-  leaveDescriptors(server, connections, log, bound);
+  boundConnections(server, connections, log, bound);
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => {
     server.closeAllConnections();

@@ -9,8 +9,8 @@ import {
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
+import { boundConnections } from "./bound-connections.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
-import { leaveDescriptors } from "./file-descriptors.ts";
 import { RUNTIME_HEADER } from "./runtime-header.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
@@ -80,7 +80,7 @@ export function createHttpServer(
     silent.set(socket, performance.now());
     socket.once("close", () => silent.delete(socket));
   });
-  leaveDescriptors(server, connections, log, { areHandedOver });
+  boundConnections(server, connections, log, { areHandedOver });
   const look = () => {
     refuseLate();
     if (server.listening) return;

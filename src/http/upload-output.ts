@@ -1,13 +1,13 @@
 import type { Request } from "express";
 import type { z } from "zod";
 import { Refusal } from "../errors.ts";
-import { uploadOutput } from "../queue/upload.ts";
+import { uploadOutput } from "../queue/upload-output.ts";
 import { requireAtMost } from "../storage/staging.ts";
+import { allowBody } from "./http-server.ts";
 import { InvalidValue } from "./parse-request.ts";
 import { sendPlain, wantsText } from "./plain-answer.ts";
 import { ownLeaseId } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
-import { allowBody } from "./server.ts";
 
 type UploadCall = Call<"/:id", z.ZodType, z.ZodObject>;
 

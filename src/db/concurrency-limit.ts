@@ -1,11 +1,11 @@
-/** Runs `work` when it is its turn. Rejects with what `work` throws, or when its turn does not come in time. */
-export type Turns = <Done>(work: () => Promise<Done> | Done) => Promise<Done>;
+/** Runs `work` as soon as the limit allows it. Rejects with what `work` throws, or when the limit has not allowed it in time. */
+export type Limited = <Done>(work: () => Promise<Done> | Done) => Promise<Done>;
 
-/** Turns of which `most` are taken at a time. A turn that does not come within `withinMs` milliseconds is refused with the error `overdue`. */
-export function openTurns(most: number, withinMs: number, overdue: () => Error): Turns {
+/** Gives a function that runs `most` works at a time. One that has not begun within `withinMs` milliseconds is refused with the error `overdue`. */
+export function limitConcurrency(most: number, withinMs: number, overdue: () => Error): Limited {
   let running = 0;
   const waiting: (() => void)[] = [];
-  const turn = () =>
+  const waitForOther = () =>
     new Promise<void>((resolve, reject) => {
       const take = () => {
         clearTimeout(late);
@@ -19,7 +19,7 @@ export function openTurns(most: number, withinMs: number, overdue: () => Error):
     });
   return async (work) => {
     if (running < most) running += 1;
-    else await turn();
+    else await waitForOther();
     try {
       return await work();
     } finally {

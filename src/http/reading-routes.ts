@@ -18,7 +18,7 @@ import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";
 const RUNS = 50;
 
 /** `/api/runtime/…`: what was done, to look at. */
-export function recordRoutes(
+export function readingRoutes(
   stats: () => Promise<Stats>,
   readNumbers: () => Promise<OverviewNumbers>,
   readAttention: () => Promise<Attention>,

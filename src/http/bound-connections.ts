@@ -20,7 +20,7 @@ export interface Bound {
  * Bounds the server's connections by the process's limit of open files, and says in the log, at most every 10 s, that some were refused. Left
  * to itself, Node hears nothing when descriptors run out: libuv closes such connections silently, and files and the database fail too.
  */
-export function leaveDescriptors(
+export function boundConnections(
   server: Server,
   connections: UnkeyedConnections,
   log: Logger,

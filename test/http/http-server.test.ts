@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import express from "express";
 import request from "supertest";
 import { expect, it, onTestFinished } from "vitest";
-import { createHttpServer } from "../../src/http/server.ts";
+import { createHttpServer } from "../../src/http/http-server.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createStartup } from "../../src/http/while-starting.ts";
 import { createLog } from "../../src/log.ts";
