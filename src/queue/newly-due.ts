@@ -60,7 +60,7 @@ const DEMANDS = statement<
   sql`select ${nowMs} as now, coalesce(json_agg(demand), '[]') as demands
     from (
       select requires, agent_slug, kept_to, count(*)::int as count from (${isNew} union all ${isFreed}) as task where ${isWanted}
-      group by requires, agent_slug, kept_to limit ${sql.raw(String(MOST_DEMANDS))}
+      group by requires, agent_slug, kept_to order by kept_to nulls first limit ${sql.raw(String(MOST_DEMANDS))}
     ) as demand`,
 );
 

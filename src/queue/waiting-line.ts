@@ -82,16 +82,29 @@ export class WaitingLine<W extends LineMember> {
   /** The longest waiting members that can take tasks with these demands: no more than there are tasks for them, and `limit` at most. */
   membersFor(demands: Demand[], limit: number): W[] {
     const found = new Set<W>();
+    const ofWorker = this.membersOf(new Set(demands.map(({ kept_to }) => kept_to)));
     for (const { requires, agent_slug, kept_to, count } of demands) {
       const fit = this.groupsFor(agent_slug).filter(({ labels }) => coversLabels(labels, requires));
       const first = fit.flatMap(({ members }) =>
         kept_to === null
           ? take(members, Math.min(count, limit))
-          : [...members].filter(({ workerId }) => workerId === kept_to),
+          : (ofWorker.get(kept_to)?.filter((member) => members.has(member)) ?? []),
       );
       for (const member of this.inOrder(first).slice(0, count)) found.add(member);
     }
     return this.inOrder([...found]).slice(0, limit);
+  }
+
+  /** The members of these workers, found by one look at the line: there may be 5,000 members, and 1,000 demands that are kept to a worker each. */
+  private membersOf(workerIds: ReadonlySet<string | null>): Map<string, W[]> {
+    const found = new Map<string, W[]>();
+    for (const member of this.positions.keys()) {
+      if (!workerIds.has(member.workerId)) continue;
+      const known = found.get(member.workerId);
+      if (known) known.push(member);
+      else found.set(member.workerId, [member]);
+    }
+    return found;
   }
 
   private groupsFor(slug: string): Group<W>[] {

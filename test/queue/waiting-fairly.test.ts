@@ -97,3 +97,18 @@ it("what is new is heard of beside many who wait for a task that somebody has lo
     await eventually(() => expect(got).toEqual(new Map([["other", id]])));
   });
 });
+
+it("what anybody may take is heard of behind tasks that are kept to thousands who do not wait", async () => {
+  await aWorker(db, { name: "other" });
+  const { waiters, wait, got } = openWaiters();
+  await wait(["other"]);
+  await query(
+    `insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, status, created_at, updated_at,
+       attempts, max_attempts, allow_fallback, tried_by)
+     select gen_random_uuid(), 'c', 'agent', 'p', '[]', '{"timeout_sec": 120, "budget": 0}', 'text', 'queued', now, now, 1, 3,
+       false, 'away-' || n from generate_series(1, 5000) n, (select floor(extract(epoch from now()) * 1000) as now) as clock`,
+  );
+  const { id } = await aTask(db);
+  waiters.notify();
+  await eventually(() => expect(got).toEqual(new Map([["other", id]])), { timeout: 8_000 });
+});
