@@ -1,21 +1,17 @@
 /** A longer line is passed over, since it would be held in memory whole. No CLI's result is so long. In UTF-16 units. */
 const LONGEST_LINE = 16_000_000;
-/**
- * An object that is spread over lines is parsed again at each closing bracket at the start of a line. This bounds the total length of these
- * attempts, in UTF-16 units: a hostile output could have millions of such brackets.
- */
-const MOST_PARSED_AGAIN = 64_000_000;
 
 /**
  * Finds the JSON objects in a CLI's output, given piece by piece: one a line, an array of them, or one that is spread over lines. Anything
- * else in between (banners, warnings, a line that is cut off at the end) is passed over.
+ * else in between (banners, warnings, a line that is cut off at the end) is passed over. What is spread over lines is parsed once, when its brackets
+ * are closed: 600 KB of brackets that were parsed again at each closing one took 16 s, in which the service answered nobody.
  */
 export function createJsonFinder(found: (value: Record<string, unknown>) => void) {
   let line = "";
   let isTooLong = false;
-  /** An object or array that began on an earlier line. */
+  /** An object or array that began on an earlier line, and how many of its brackets are still open. */
   let open = "";
-  let parsedAgain = 0;
+  let depth = 0;
 
   /** Arrays within arrays are passed over: no CLI prints them, and following a million levels of them would end in a full stack. */
   function take(value: unknown): void {
@@ -26,20 +22,16 @@ export function createJsonFinder(found: (value: Record<string, unknown>) => void
   function endLine(): void {
     const text = isTooLong ? "" : line;
     [line, isTooLong] = ["", false];
-    const isAtMargin = /^[[{]/.test(text);
-    if (isAtMargin || (open === "" && /^\s+[[{]/.test(text))) {
+    if (/^[[{]/.test(text) || (open === "" && /^\s+[[{]/.test(text))) {
       const value = parsed(text);
-      open = value === undefined ? text : "";
       take(value);
-    } else if (open !== "" && open.length < LONGEST_LINE) {
+      [open, depth] = value === undefined ? [text, bracketsLeftOpen(text)] : ["", 0];
+    } else if (open !== "") {
       open += `\n${text}`;
-      if (!/^[\]}]/.test(text)) return;
-      parsedAgain += open.length;
-      if (parsedAgain > MOST_PARSED_AGAIN) return;
-      const value = parsed(open);
-      if (value !== undefined) open = "";
-      take(value);
+      depth += bracketsLeftOpen(text);
+      if (depth <= 0) take(parsed(open));
     }
+    if (depth <= 0 || open.length > LONGEST_LINE) open = "";
   }
 
   return {
@@ -61,6 +53,20 @@ export function createJsonFinder(found: (value: Record<string, unknown>) => void
     if (isTooLong) line = "";
     else line += text;
   }
+}
+
+/** How many more brackets the line opens than it closes, without those in its strings. No string of JSON goes on behind a line. */
+function bracketsLeftOpen(line: string): number {
+  let open = 0;
+  let isInString = false;
+  for (let at = 0; at < line.length; at++) {
+    const character = line[at];
+    if (character === '"') isInString = !isInString;
+    else if (isInString) at += character === "\\" ? 1 : 0;
+    else if (character === "[" || character === "{") open += 1;
+    else if (character === "]" || character === "}") open -= 1;
+  }
+  return open;
 }
 
 function parsed(text: string): unknown {

@@ -131,6 +131,12 @@ describe("codex", () => {
 });
 
 describe("gemini", () => {
+  it("reads an object whose texts have brackets and quotes", async () => {
+    const response = 'a } or ] and \\" or {"[';
+    const reading = await read("gemini", JSON.stringify({ response, stats: {} }, null, 2));
+    expect(reading).toMatchObject({ text: response, failure: undefined });
+  });
+
   it("reads an object that is spread over lines, behind a banner", async () => {
     const text = `Loaded cached credentials.\n${JSON.stringify(printed.geminiSuccess, null, 2)}\n`;
     const reading = await read("gemini", text);
@@ -197,7 +203,12 @@ describe("a hostile output", () => {
     const depth = 200_000;
     const { failure } = await readCli("claude", ["[".repeat(depth), "\n]".repeat(depth)], NOT_ASKED);
     expect(failure?.kind).toBe("parse_error");
-  }, 30_000);
+  }, 5_000);
+
+  it("of quotes that are never closed is not read once for each of them", async () => {
+    const { failure } = await readCli("claude", [`{"${'\\"'.repeat(2_000_000)}\n}`], NOT_ASKED);
+    expect(failure?.kind).toBe("parse_error");
+  }, 5_000);
 });
 
 describe("any of them, without a word of JSON", () => {
