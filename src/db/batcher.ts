@@ -64,7 +64,6 @@ export function batcher<Row extends object, Request>(
   lengthOf: (request: Request) => number,
 ): Batcher<Row, Request> {
   const lanes = new WeakMap<Db, Lane<Row, Request>>();
-
   const fewAtATime = () => limitConcurrency(MOST_ALONE, SENT_WITHIN_MS, overdue);
 
   function laneOf(db: Db): Lane<Row, Request> {
@@ -110,9 +109,13 @@ export function batcher<Row extends object, Request>(
       }, SLOW_AFTER_MS).unref();
   }
 
-  type Passing = BatchStatement<Row, Request>["unlessLocked"];
   /** Sends a request again, when it is its turn: first by `unlessLocked`, where that is given. */
-  async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request, unlessLocked: Passing) {
+  async function sendAlone(
+    db: Db,
+    lane: Lane<Row, Request>,
+    request: Request,
+    unlessLocked: typeof statement.unlessLocked,
+  ) {
     const row = unlessLocked && (await lane.again(() => unlessLocked(db, request)));
     return row ?? (await lane.waitingForLocks(() => statement.alone(db, request)));
   }
