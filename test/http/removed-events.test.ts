@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Event } from "../../src/contract/event-record.ts";
 import { positionText } from "../../src/events/position.ts";
 import { enterEvents, readEvents } from "../../src/events/read-events.ts";
@@ -13,7 +13,9 @@ const { db, query } = await createTestDatabase();
 const { url, eventHub } = await startApp(db);
 const folder = await temporaryFolder("bloom-removed-events-");
 const EVENTS = `${url}/api/runtime/events`;
-const until = (check: () => unknown) => eventually(check, { interval: 20 });
+// A transaction of any other database on the server delays events for as long as it is open.
+vi.setConfig({ testTimeout: 150_000, hookTimeout: 150_000 });
+const until = (check: () => unknown) => eventually(check, { interval: 20, timeout: 60_000 });
 
 const write = (name: string, timestamp = Date.now()) =>
   query(`insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
