@@ -109,13 +109,9 @@ export function batcher<Row extends object, Request>(
       }, SLOW_AFTER_MS).unref();
   }
 
-  /** Sends a request again, when it is its turn: first by `unlessLocked`, where that is given. */
-  async function sendAlone(
-    db: Db,
-    lane: Lane<Row, Request>,
-    request: Request,
-    unlessLocked: typeof statement.unlessLocked,
-  ) {
+  /** Sends a request again, when it is its turn. One that was a batch by itself has passed over what is locked already. */
+  async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request, wasAlone: boolean) {
+    const unlessLocked = wasAlone ? undefined : statement.unlessLocked;
     const row = unlessLocked && (await lane.again(() => unlessLocked(db, request)));
     return row ?? (await lane.waitingForLocks(() => statement.alone(db, request)));
   }
@@ -126,10 +122,8 @@ export function batcher<Row extends object, Request>(
     try {
       const requests = batch.map(({ request }) => request);
       const rows = await rowsOf(db, statement, requests);
-      // One that was a batch by itself has passed over what is locked already.
-      const passing = batch.length > 1 ? statement.unlessLocked : undefined;
       for (const [n, { request, resolve }] of batch.entries())
-        resolve(rows[n] ?? sendAlone(db, lane, request, passing));
+        resolve(rows[n] ?? sendAlone(db, lane, request, batch.length === 1));
     } catch (error) {
       for (const { reject } of batch) reject(error);
     }
