@@ -234,13 +234,13 @@ describe("a webhook", () => {
 
   it("is sent all that waits for it after one pass, four messages at a time", async () => {
     await aHook(["task.created"]);
-    for (let n = 0; n < 200; n++) await aTask(db);
+    for (let n = 0; n < 80; n++) await aTask(db);
     await until(async () => {
       await queueDeliveries(db);
       expect(await isQueued()).toBe(true);
     });
     await sender.passOnce();
-    await until(() => expect(receiver.received).toHaveLength(200));
+    await until(() => expect(receiver.received).toHaveLength(80));
     await sender.idle();
   });
 
