@@ -19,6 +19,8 @@ mv "$DIR/worker.sh.new" "$DIR/worker.sh"
 printf '%s\\n' "\${RUNTIME_API_KEY:-}" > "$DIR/key"
 printf '%s\\n' "$SERVER" > "$DIR/server"
 printf '%s\\n' "$NAME" > "$DIR/name"
+# Cron's PATH has no folder of this user, where the CLI and its node may lie.
+printf '%s\\n' "$PATH" > "$DIR/path"
 rm -f "$DIR/exec" "$DIR/cli" "$DIR/labels" "$DIR/account"
 if [ -n "\${EXEC:-}" ]; then printf '%s\\n' "$EXEC" > "$DIR/exec"; else printf '%s\\n' "$CLI" > "$DIR/cli"; fi
 if [ -n "\${LABELS:-}" ]; then printf '%s\\n' "$LABELS" > "$DIR/labels"; fi
@@ -26,6 +28,7 @@ if [ -n "\${ACCOUNT:-}" ]; then printf '%s\\n' "$ACCOUNT" > "$DIR/account"; fi
 cat > "$DIR/run.sh" <<'END'
 #!/bin/sh
 cd "$(dirname "$0")" || exit 1
+PATH=$(cat path):$PATH; export PATH
 RUNTIME_API_KEY=$(cat key); export RUNTIME_API_KEY
 if [ -f exec ]; then set -- --exec "$(cat exec)"; else set -- --cli "$(cat cli)"; fi
 if [ -f labels ]; then set -- "$@" --labels "$(cat labels)"; fi
@@ -35,7 +38,7 @@ END
 chmod 700 "$DIR/run.sh"
 echo "The BLOOM worker $NAME is installed in $DIR."
 if [ -z "\${EXEC:-}" ] && ! command -v "$CLI" > /dev/null; then
-  echo "There is no command $CLI here. Install it and log in; then start the worker as follows." >&2
+  echo "There is no command $CLI here. Install it and log in. If that changes PATH, run this again; then start the worker as follows." >&2
   START=
 fi
 if [ -n "\${START:-}" ]; then

@@ -1,15 +1,9 @@
-import { execFileSync, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
-import { ADMIN_KEY, startApp } from "../support/app.ts";
+import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { eventually } from "../support/eventually.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
 import { anAgent as listed, startMembridge } from "../support/scripted-membridge.ts";
 
@@ -169,78 +163,5 @@ describe("the buttons of the node pages", () => {
   it("find no projects, and make none: 501 with the reason", async () => {
     expect((await get("/api/runtime/projects").expect(200)).body).toEqual([]);
     expect((await post("/api/runtime/projects").send({}).expect(501)).body.error).toContain("keeps no projects");
-  });
-});
-
-describe("the installation script", () => {
-  const SCRIPT = "/api/runtime/agent-install-script";
-  const ask = (query: object) => app.api.get(SCRIPT).query(query).set(KEY, MAIN);
-
-  it("installs the worker as it is served, and holds no secret", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "bloom-install-"));
-    onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    const { text } = await ask({ node_id: "pi-4", server_url: `${app.url}/` }).expect(200);
-    for (const secret of [MAIN, AGENT_KEY, ADMIN_KEY]) expect(text).not.toContain(secret);
-    const environment = {
-      ...process.env,
-      BLOOM_WORKER_DIR: folder,
-      RUNTIME_API_KEY: MAIN,
-      EXEC: "tr a-z A-Z",
-      LABELS: "gpu,linux",
-    };
-    const installing = spawn("sh", ["-s"], { env: environment, stdio: ["pipe", "ignore", "inherit"] });
-    installing.stdin.end(text);
-    expect(await once(installing, "exit")).toEqual([0, null]);
-    const kept = (name: string) => readFile(join(folder, name), "utf8");
-    expect(await kept("worker.sh")).toBe((await app.api.get("/api/runtime/worker.sh").set(KEY, MAIN)).text);
-    expect([await kept("server"), await kept("name"), await kept("exec")]).toEqual([
-      `${app.url}\n`,
-      "pi-4\n",
-      "tr a-z A-Z\n",
-    ]);
-    expect([await kept("labels"), await readdir(folder)]).toEqual([
-      "gpu,linux\n",
-      expect.not.arrayContaining(["account"]),
-    ]);
-    // The program that `run.sh` starts is given what was kept.
-    await writeFile(join(folder, "account"), "Olena's account\n");
-    await writeFile(join(folder, "worker.sh"), `printf '%s|' "$@"`);
-    expect(execFileSync(join(folder, "run.sh"), { encoding: "utf8" })).toBe(
-      `--server|${app.url}|--name|pi-4|--exec|tr a-z A-Z|--labels|gpu,linux|--account|Olena's account|`,
-    );
-    expect((await stat(join(folder, "key"))).mode & 0o777).toBe(0o600);
-    expect((await stat(join(folder, "run.sh"))).mode & 0o777).toBe(0o700);
-  });
-
-  it("keeps each worker in a folder of its own, and starts it where that is asked for and its command is there", async () => {
-    const home = await mkdtemp(join(tmpdir(), "bloom-install-"));
-    onTestFinished(() => rm(home, { recursive: true, force: true }));
-    const install = async (name: string, settings: Record<string, string>) => {
-      const { text } = await ask({ node_id: name, server_url: app.url }).expect(200);
-      const env = { ...process.env, HOME: home, RUNTIME_API_KEY: MAIN, START: "yes", ...settings };
-      // The worker that it starts is of its process group.
-      const installing = spawn("sh", ["-s"], { env, detached: true, stdio: ["pipe", "pipe", "ignore"] });
-      installing.stdin.end(text);
-      const said = (await installing.stdout.toArray()).join("");
-      return { said, end: () => process.kill(-(installing.pid ?? Number.NaN), "SIGTERM") };
-    };
-    expect((await install("pi-5", { CLI: "no-such-cli" })).said).toContain("Start it: nohup");
-    const { said, end } = await install("pi-6", { EXEC: "cat" });
-    onTestFinished(() => void end());
-    expect(said).toContain("It starts now.");
-    const isThere = async () => (await app.api.get("/api/runtime/workers/pi-6").set(KEY, MAIN)).status;
-    await eventually(async () => expect(await isThere()).toBe(200));
-    expect((await readdir(join(home, ".bloom-worker"))).toSorted()).toEqual(["pi-5", "pi-6"]);
-    expect(await readdir(join(home, ".bloom-worker", "pi-5"))).not.toContain("worker.log");
-  });
-
-  it("has its values as single words of the shell, and takes no others", async () => {
-    const server_url = "http://pi.example/a'b$(id)`id`";
-    const line = /^SERVER=.*$/m.exec((await ask({ server_url })).text)?.[0];
-    expect(execFileSync("sh", ["-c", `${line}\nprintf %s "$SERVER"`], { encoding: "utf8" })).toBe(server_url);
-    expect((await ask({})).text).toContain("NAME=$(hostname)\n");
-    for (const node_id of ["a b", "$(id)", "a\nb", "'", "x".repeat(129)]) await ask({ node_id }).expect(400);
-    for (const wrong of ["file:///etc", "http://u:p@h/", "http://h/?q", "no address"])
-      await ask({ server_url: wrong }).expect(400);
   });
 });
