@@ -2,9 +2,14 @@
 export function installScript(serverUrl: string, nodeId: string | undefined): string {
   return `#!/bin/sh
 # Installs the BLOOM worker for this user. RUNTIME_API_KEY is the worker's key, if the runtime has keys. CLI names the CLI that does the
-# work (claude, codex, gemini or opencode), or EXEC is any other command for it. Where they are given, LABELS are the worker's labels (with
-# commas), and ACCOUNT is the account at the LLM's provider that the CLI uses. START=yes starts it too.
+# work (claude, codex, gemini or opencode), or EXEC is any other command for it. Where they are given, CLI_ARGS are further arguments for the
+# CLI, such as '--permission-mode acceptEdits', LABELS are the worker's labels (with commas), and ACCOUNT is the account at the LLM's provider
+# that the CLI uses. START=yes starts it too.
 set -eu
+if [ -n "\${EXEC:-}" ] && [ -n "\${CLI_ARGS:-}" ]; then
+  echo "CLI_ARGS are for CLI, and EXEC is in its place: write the arguments into EXEC." >&2
+  exit 2
+fi
 SERVER=${quoted(serverUrl.replace(/\/+$/, ""))}
 NAME=${nodeId === undefined ? "$(hostname)" : quoted(nodeId)}
 CLI=\${CLI:-claude}
@@ -21,8 +26,9 @@ printf '%s\\n' "$SERVER" > "$DIR/server"
 printf '%s\\n' "$NAME" > "$DIR/name"
 # Cron's PATH has no folder of this user, where the CLI and its node may lie.
 printf '%s\\n' "$PATH" > "$DIR/path"
-rm -f "$DIR/exec" "$DIR/cli" "$DIR/labels" "$DIR/account"
+rm -f "$DIR/exec" "$DIR/cli" "$DIR/cli-args" "$DIR/labels" "$DIR/account"
 if [ -n "\${EXEC:-}" ]; then printf '%s\\n' "$EXEC" > "$DIR/exec"; else printf '%s\\n' "$CLI" > "$DIR/cli"; fi
+if [ -n "\${CLI_ARGS:-}" ]; then printf '%s\\n' "$CLI_ARGS" > "$DIR/cli-args"; fi
 if [ -n "\${LABELS:-}" ]; then printf '%s\\n' "$LABELS" > "$DIR/labels"; fi
 if [ -n "\${ACCOUNT:-}" ]; then printf '%s\\n' "$ACCOUNT" > "$DIR/account"; fi
 cat > "$DIR/run.sh" <<'END'
@@ -31,6 +37,7 @@ cd "$(dirname "$0")" || exit 1
 PATH=$(cat path):$PATH; export PATH
 RUNTIME_API_KEY=$(cat key); export RUNTIME_API_KEY
 if [ -f exec ]; then set -- --exec "$(cat exec)"; else set -- --cli "$(cat cli)"; fi
+if [ -f cli-args ]; then set -- "$@" --cli-args "$(cat cli-args)"; fi
 if [ -f labels ]; then set -- "$@" --labels "$(cat labels)"; fi
 if [ -f account ]; then set -- "$@" --account "$(cat account)"; fi
 exec sh worker.sh --server "$(cat server)" --name "$(cat name)" "$@"

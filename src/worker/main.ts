@@ -11,8 +11,8 @@ import { CLI_NAMES, type Command, cliCommand } from "./cli-command.ts";
 import { createRuntimeClient } from "./runtime-client.ts";
 import { work } from "./work-loop.ts";
 
-const USAGE = `Usage: npm run worker -- --server http://host:3002 --cli claude [--cli-args '--permission-mode plan'] [--name <name>] [--concurrency 1]
-  [--labels a,b] [--account <name>]
+const USAGE = `Usage: npm run worker -- --server http://host:3002 --cli claude [--cli-args '--permission-mode acceptEdits']
+  [--name <name>] [--concurrency 1] [--labels a,b] [--account <name>]
 With --exec 'any command' in place of --cli, what the command prints is the result as it is.
 The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names: that one is read again
 when the runtime refuses the key.`;

@@ -41,7 +41,7 @@ A BLOOM worker: it asks the runtime for tasks, runs a command for each, and hand
   --server URL      the runtime; http://localhost:3002 when not given
   --name NAME       a name that no other worker has; the host's when not given
   --cli NAME        runs claude, codex, gemini or opencode for each task
-  --cli-args ARGS   adds arguments to those of --cli
+  --cli-args ARGS   adds arguments to those of --cli, such as '--permission-mode acceptEdits'
   --exec COMMAND    runs this in place of --cli: the prompt comes on standard input, what it prints is the result
   --labels A,B      the labels that this worker has
   --account NAME    the account at the LLM's provider that the CLI uses, where workers share one

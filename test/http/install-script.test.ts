@@ -73,6 +73,21 @@ describe("the installation script", () => {
     expect(found).toBe(`${clis}/claude\n`);
   });
 
+  it("passes on what the CLI may do, as it was given, and refuses that for any other command", async () => {
+    const folder = await folderForTest();
+    const CLI_ARGS = `--permission-mode acceptEdits --append-system-prompt "it's $(id) *"`;
+    const refused = await install(folder, "pi-8", { EXEC: "cat", CLI_ARGS });
+    expect(refused).toEqual({ code: 2, complaint: expect.stringContaining("CLI_ARGS are for CLI") });
+    expect(await readdir(folder)).toEqual([]);
+    expect((await install(folder, "pi-8", { CLI: "codex", CLI_ARGS })).code).toBe(0);
+    await writeFile(join(folder, "worker.sh"), `printf '%s|' "$@"`);
+    const given = () => execFileSync(join(folder, "run.sh"), { encoding: "utf8" });
+    expect(given()).toBe(`--server|${app.url}|--name|pi-8|--cli|codex|--cli-args|${CLI_ARGS}|`);
+    await install(folder, "pi-8", { CLI: "codex" });
+    await writeFile(join(folder, "worker.sh"), `printf '%s|' "$@"`);
+    expect(given()).toBe(`--server|${app.url}|--name|pi-8|--cli|codex|`);
+  });
+
   it("keeps each worker in a folder of its own, and starts it where that is asked for and its command is there", async () => {
     const home = await folderForTest();
     const start = async (name: string, settings: Record<string, string>) => {

@@ -177,4 +177,6 @@ vitestIt("the shell worker tells its options", () => {
   const said = execFileSync("sh", [join(ROOT, SCRIPT), "--help"], { encoding: "utf8" });
   for (const option of ["--server", "--name", "--cli", "--cli-args", "--exec", "--labels", "--account"])
     expect(said).toContain(`\n  ${option} `);
+  // Under the mode "plan" an agent only plans.
+  expect(said).toContain("--permission-mode acceptEdits");
 });
