@@ -1,6 +1,7 @@
 import { lstatSync, readFileSync } from "node:fs";
 import { parseEnv } from "node:util";
 import { messageOf, StartError } from "./errors.ts";
+import { misspeltSettings } from "./misspelt-settings.ts";
 
 /** The byte order marks with which a file may begin, and the encodings that they mean. */
 const MARKS: [mark: number[], encoding: string][] = [
@@ -11,22 +12,41 @@ const MARKS: [mark: number[], encoding: string][] = [
 const BYTE_ORDER_MARK = /\uFEFF/g;
 const SAVE_IT = "Save it as plain text in UTF-8.";
 
+/** A line, or a setting whose value is in quotes and may go over several lines. */
+const STATEMENTS = /^[^=\n#]*=[ \t]*(["'`])[\s\S]*?\1.*$|^.*$/gm;
+const SETTING = /^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*=\s*([\s\S]*)$/;
+const EMPTY_OR_COMMENT = /^\s*(#|$)/;
+
 /**
- * Puts the settings of the file, if there is one, into `env`; a setting that `env` has already wins. The file may be in UTF-8 or, with a byte
- * order mark, in UTF-16, with the line ends of any system. StartError: the file cannot be read whole. If only a part of it were understood, the
- * key might be missing, and everything would be open to everybody.
+ * Puts the settings of the file, if there is one, into `env`; a setting that `env` has already wins. Gives the sentences about names in it that are
+ * likely misspelt. The file may be in UTF-8 or, with a byte order mark, in UTF-16, with the line ends of any system. StartError: the file cannot
+ * be read whole. If only a part of it were understood, the key might be missing, and everything would be open to everybody.
  */
-export function loadEnvFile(env: NodeJS.ProcessEnv, path = ".env"): void {
+export function loadEnvFile(env: NodeJS.ProcessEnv, path = ".env"): string[] {
   const bytes = readBytes(path);
-  if (!bytes) return;
-  const settings = parseEnv(decode(path, bytes).replace(/\r\n?/g, "\n"));
-  for (const [name, value] of Object.entries(settings)) {
-    if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name))
+  if (!bytes) return [];
+  const settings = settingsIn(path, decode(path, bytes).replace(/\r\n?/g, "\n"));
+  for (const [name, value] of Object.entries(settings)) env[name] ??= value;
+  return misspeltSettings(Object.keys(settings)).map(
+    ([name, meant]) => `The file ${path} sets ${name}, which is no setting of this service: did you mean ${meant}?`,
+  );
+}
+
+/** Node's parser gets each value by itself: of a whole text it makes a line that it does not understand a part of the next name. */
+function settingsIn(path: string, text: string): Record<string, string> {
+  const settings: Record<string, string> = {};
+  let line = 1;
+  for (const [statement] of text.matchAll(STATEMENTS)) {
+    const [, name, value] = SETTING.exec(statement) ?? [];
+    if (name !== undefined) settings[name] = parseEnv(`VALUE=${value}`).VALUE ?? "";
+    // The line itself may be a secret.
+    else if (!EMPTY_OR_COMMENT.test(statement))
       throw new StartError(
-        `The file ${path} has a line that sets ${JSON.stringify(name)}, which is no name of a setting. Write NAME=value.`,
+        `Line ${line} of the file ${path} sets nothing. Write NAME=value, or begin the line with # where it is a comment.`,
       );
-    env[name] ??= value;
+    line += statement.split("\n").length;
   }
+  return settings;
 }
 
 /** The file's bytes; undefined when there is no such file. */

@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { hostInUrl } from "./callable-addresses.ts";
 import { type Config, loadConfig } from "./config.ts";
 import { loadEnvFile } from "./env-file.ts";
-import { lastWords } from "./errors.ts";
+import { lastWords, StartError } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { onEndAsked } from "./process-signals.ts";
 import { type GivenSettings, SERVING } from "./processes/messages.ts";
@@ -16,12 +16,13 @@ async function main(): Promise<void> {
     serveForFirst(startService);
     return;
   }
-  loadEnvFile(process.env);
-  const config = loadConfig(process.env);
+  const misspelt = loadEnvFile(process.env);
+  const config = configFrom(process.env, misspelt);
   const settings = givenSettings(process.env);
   // Programs that the service starts, and reports of a crash, must not get the secrets.
   for (const name of SECRETS) delete process.env[name];
   const log = createLog(config.logLevel);
+  for (const sentence of misspelt) log.warn(sentence);
   let service: { port: number; stop(): Promise<void> } | undefined;
 
   const stop = async (signal: NodeJS.Signals) => {
@@ -46,6 +47,16 @@ async function main(): Promise<void> {
     `BLOOM Runtime listens on ${whereIn(config, port)}; ${whoMayCall(config)}${processes > 1 ? `; ${processes} processes serve` : ""}`,
   );
   if (config.apiKey === undefined) log.warn("RUNTIME_API_KEY is not set: whoever reaches this port may do everything");
+}
+
+/** A setting that is missing may be there under a misspelt name, so a refused start says that too. */
+function configFrom(env: NodeJS.ProcessEnv, misspelt: string[]): Config {
+  try {
+    return loadConfig(env);
+  } catch (error) {
+    if (error instanceof StartError) throw new StartError([error.message, ...misspelt].join("\n"), { cause: error });
+    throw error;
+  }
 }
 
 /** Starts the service in this process, or in several. What a process does not need is not loaded: the first of several has 75 MB instead of 103. */

@@ -60,7 +60,7 @@ async function main(): Promise<void> {
 
 function readConfig(env: Record<string, string | undefined>): Config | undefined {
   try {
-    loadEnvFile(env);
+    say(...loadEnvFile(env).map((misspelt) => note(misspelt)));
     const config = loadConfig(env);
     say(ok("The settings can be used"));
     return config;
