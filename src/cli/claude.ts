@@ -2,6 +2,7 @@ import type { ErrorKind } from "../db/statuses.ts";
 import { kindOfMessage, kindOfWholeOutput } from "./known-messages.ts";
 import { countIn, fieldsOf, kindFrom, known, textIn } from "./printed-values.ts";
 import type { CliFailure, CliReader, CliUsage, CliWindow } from "./reader-types.ts";
+import { sentenceOf } from "./wordless-failures.ts";
 
 const BY_SUBTYPE: Record<string, ErrorKind> = {
   error_max_turns: "max_turns",
@@ -79,13 +80,13 @@ function failureIn(
   const errors = Array.isArray(result?.errors) ? result.errors.filter((error) => typeof error === "string") : [];
   // The text of a run without a result is a piece of the answer, which may speak of limits.
   const words = result || inText || assistantError ? text : null;
-  const said = errors.join("\n") || words;
+  const kindOfEnd = kindFrom(BY_SUBTYPE, result?.subtype) ?? kindFrom(BY_TERMINAL_REASON, result?.terminal_reason);
+  const said = errors.join("\n") || words || sentenceOf("Claude", kindOfEnd);
   const message = said || "Claude ended without a result.";
   const told = inText ?? (result ? kindOfMessage(message) : undefined);
   const status = countIn(result?.api_error_status);
   const kind =
-    kindFrom(BY_SUBTYPE, result?.subtype) ??
-    kindFrom(BY_TERMINAL_REASON, result?.terminal_reason) ??
+    kindOfEnd ??
     kindFrom(BY_ASSISTANT_ERROR, assistantError) ??
     (status === undefined ? undefined : (BY_API_STATUS[status] ?? (status >= 500 ? "provider_error" : undefined))) ??
     told?.kind ??

@@ -2,6 +2,7 @@ import type { ErrorKind } from "../db/statuses.ts";
 import { kindOfMessage } from "./known-messages.ts";
 import { countIn, fieldsOf, known, textIn } from "./printed-values.ts";
 import type { CliFailure, CliReader, CliUsage } from "./reader-types.ts";
+import { sentenceOf } from "./wordless-failures.ts";
 
 /** An error's code is the exit code of `gemini`, or the status of the API. */
 const BY_CODE: Record<number, ErrorKind> = {
@@ -33,11 +34,12 @@ function failureIn(answer: Record<string, unknown> | undefined, text: string | n
   if (!answer) return { kind: undefined, message: "Gemini ended without an answer.", isUnexplained: true };
   if (!answer.error) return text === null ? { kind: "parse_error", message: "Gemini's answer is empty." } : undefined;
   const error = fieldsOf(answer.error);
-  const message = textIn(error.message) ?? "Gemini failed.";
   // A list or an object may have no number, and asking for it throws.
   const code = typeof error.code === "object" ? Number.NaN : Number(error.code);
   const byStatus = code === 503 ? "overloaded" : code >= 500 && code < 600 ? "provider_error" : undefined;
-  return { kind: BY_CODE[code] ?? byStatus ?? kindOfMessage(message)?.kind, message };
+  const kind = BY_CODE[code] ?? byStatus;
+  const message = textIn(error.message) ?? sentenceOf("Gemini", kind) ?? "Gemini failed.";
+  return { kind: kind ?? kindOfMessage(message)?.kind, message };
 }
 
 function usageIn(stats: Record<string, unknown>): CliUsage {

@@ -61,6 +61,18 @@ describe("claude", () => {
     expect(failure).toEqual({ kind, message: "It failed." });
   });
 
+  it.each([
+    ["max_turns", { subtype: "error_max_turns" }, "Claude ended at its limit of turns."],
+    ["budget_exceeded", { subtype: "error_max_budget_usd", errors: [] }, "Claude ended at its limit of dollars."],
+    ["prompt_too_long", { terminal_reason: "prompt_too_long" }, "Claude ended, since the prompt is too long."],
+    ["max_turns", { subtype: "error_max_turns", errors: ["Reached maximum number of turns (3)"] }, /^Reached maximum/],
+  ])("%s has a sentence of its own where the CLI has no words for it", async (kind, fields, message) => {
+    const result = { type: "result", subtype: "error_during_execution", is_error: true, result: "", ...fields };
+    const exit = { code: 1, stderr: "The command ended with code 1" };
+    const { failure } = await read("claude", printed.lines(result), exit);
+    expect(failure).toEqual({ kind, message: expect.stringMatching(message) });
+  });
+
   it("knows the error of an assistant's message when no result followed", async () => {
     const { failure } = await read("claude", printed.lines(printed.claudeLoggedOut), { code: 1, stderr: "" });
     expect(failure).toEqual({ kind: "auth", message: "Invalid API key" });
@@ -164,6 +176,12 @@ describe("gemini", () => {
       kind,
       message: "no",
     });
+  });
+
+  it("has a sentence for the code of an error without words", async () => {
+    const exit = { code: 53, stderr: "The command ended with code 53" };
+    const { failure } = await read("gemini", JSON.stringify({ error: { code: 53 } }), exit);
+    expect(failure).toEqual({ kind: "max_turns", message: "Gemini ended at its limit of turns." });
   });
 });
 
