@@ -1,8 +1,8 @@
 import { useState } from "preact/hooks";
 import type { Key } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
-import { CopyButton } from "../../parts/copy.tsx";
 import { Fault } from "../../parts/fault.tsx";
+import { Secret } from "../../parts/secret.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
@@ -17,14 +17,19 @@ export function Keys() {
   const { data, trouble, reload } = useSnapshot((signal) => client.listKeys({}, { signal }), {
     wants: ({ type }) => type.startsWith("key."),
   });
-  const { failed, attempt } = useAttempt(reload);
+  const { failed, isBusy, attempt } = useAttempt(reload);
   const [made, setMade] = useState<{ name: string; key: string }>();
   const make = async (event: SubmitEvent) => {
     event.preventDefault();
-    if (!(event.target instanceof HTMLFormElement)) return;
-    const given = new FormData(event.target);
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement)) return;
+    const given = new FormData(form);
     const role = ROLES.find((each) => each === given.get("role")) ?? "read";
-    setMade(await attempt(() => client.createKey({ name: String(given.get("name")), role })));
+    const key = await attempt(() => client.createKey({ name: String(given.get("name")), role }));
+    if (!key) return;
+    setMade(key);
+    // Another click makes no second key then: the browser asks for a name.
+    form.reset();
   };
   const valid = data?.filter(({ revoked_at }) => revoked_at === null);
   const revoke = async ({ name, created_at }: Key) => {
@@ -61,13 +66,7 @@ export function Keys() {
           </table>
         </div>
       )}
-      {made && (
-        <div class="row">
-          <span>{words.made(made.name)}</span>
-          <code>{made.key}</code>
-          <CopyButton text={made.key} />
-        </div>
-      )}
+      {made && <Secret means={words.made(made.name)} text={made.key} close={() => setMade(undefined)} />}
       <form class="form-row" onSubmit={make}>
         <label class="field">
           {words.name}
@@ -83,7 +82,9 @@ export function Keys() {
             ))}
           </select>
         </label>
-        <button type="submit">{words.make}</button>
+        <button type="submit" disabled={isBusy}>
+          {words.make}
+        </button>
       </form>
     </section>
   );

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 import { confirm } from "../../parts/confirm.tsx";
-import { CopyButton } from "../../parts/copy.tsx";
 import { Fault } from "../../parts/fault.tsx";
+import { Secret } from "../../parts/secret.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
@@ -14,16 +14,20 @@ export function Webhooks() {
   const { data, trouble, reload } = useSnapshot((signal) => client.listWebhooks({}, { signal }), {
     wants: ({ type }) => type.startsWith("webhook."),
   });
-  const { failed, attempt } = useAttempt(reload);
+  const { failed, isBusy, attempt } = useAttempt(reload);
   const [secret, setSecret] = useState<string>();
-  const make = (event: SubmitEvent) => {
+  const make = async (event: SubmitEvent) => {
     event.preventDefault();
-    if (!(event.target instanceof HTMLFormElement)) return;
-    const given = new FormData(event.target);
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement)) return;
+    const given = new FormData(form);
     const events = String(given.get("events"))
       .split(/[\s,]+/)
       .filter(Boolean);
-    void attempt(async () => setSecret((await client.createWebhook({ url: String(given.get("url")), events })).secret));
+    const webhook = await attempt(() => client.createWebhook({ url: String(given.get("url")), events }));
+    if (!webhook) return;
+    setSecret(webhook.secret);
+    form.reset();
   };
   const remove = async (id: string, url: string) => {
     const { ask, means, action } = words.remove;
@@ -60,13 +64,7 @@ export function Webhooks() {
           </div>
         </div>
       ))}
-      {secret !== undefined && (
-        <div class="row">
-          <span>{words.made}</span>
-          <code>{secret}</code>
-          <CopyButton text={secret} />
-        </div>
-      )}
+      {secret !== undefined && <Secret means={words.made} text={secret} close={() => setSecret(undefined)} />}
       <form class="form-row" onSubmit={make}>
         <label class="field">
           {words.url}
@@ -76,7 +74,9 @@ export function Webhooks() {
           {words.events}
           <input name="events" required defaultValue="task.*" />
         </label>
-        <button type="submit">{words.make}</button>
+        <button type="submit" disabled={isBusy}>
+          {words.make}
+        </button>
       </form>
     </section>
   );

@@ -28,8 +28,10 @@ export function Connect({ known }: { known: Worker[] }) {
   const [labels, setLabels] = useState("");
   const [account, setAccount] = useState("");
   const needsKey = session.value.state === "in" && session.value.who.key !== null;
-  const { failed, attempt } = useAttempt();
+  const { failed, isBusy, attempt } = useAttempt();
   const [made, setMade] = useState<{ name: string; line: string }>();
+  /** The fields say what the line says. Making it again would make one more key. */
+  const [isAsFilledIn, setAsFilledIn] = useState(false);
 
   const make = async (event: SubmitEvent) => {
     event.preventDefault();
@@ -38,15 +40,17 @@ export function Connect({ known }: { known: Worker[] }) {
       const key = needsKey ? (await client.createKey({ name, role: "work" })).key : undefined;
       return { name, line: lineOf({ name, cli, labels, account, key }) };
     });
-    if (made) setMade(made);
+    if (!made) return;
+    setMade(made);
+    setAsFilledIn(true);
   };
-  const isTaken = made === undefined && known.some(({ id, status }) => id === name && status === "online");
+  const isTaken = name !== made?.name && known.some(({ id, status }) => id === name && status === "online");
   const connected = known.find(({ id, status }) => id === made?.name && status === "online");
   return (
     <section class="card" aria-label={words.title}>
       <h2>{words.title}</h2>
       <p class="soft">{words.lead}</p>
-      <form class="form-row" onSubmit={make} onInput={() => setMade(undefined)}>
+      <form class="form-row" onSubmit={make} onInput={() => setAsFilledIn(false)}>
         <label class="field">
           {words.name}
           <input
@@ -84,7 +88,7 @@ export function Connect({ known }: { known: Worker[] }) {
             <option key={each} value={each} />
           ))}
         </datalist>
-        <button type="submit" class="primary">
+        <button type="submit" class="primary" disabled={isBusy || isAsFilledIn}>
           {words.make}
         </button>
       </form>

@@ -1,0 +1,84 @@
+/** The secrets that the console shows once, in a real browser: one is never lost to a second click or to a refusal. */
+import { describe, expect, it } from "vitest";
+import { createClient } from "../../src/client/index.ts";
+import { startApp } from "../support/app.ts";
+import { openBrowser, PATIENCE_MS, visit } from "../support/browser.ts";
+import { createTestDatabase } from "../support/database.ts";
+
+const KEY = "the key of the admin";
+
+const { db } = await createTestDatabase();
+const { url } = await startApp(db, { env: { RUNTIME_API_KEY: KEY } });
+const client = createClient({ url, key: () => KEY });
+const browser = await openBrowser();
+
+describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
+  if (!browser) return;
+  const { page } = await visit(browser, url, { key: KEY });
+  page.setDefaultTimeout(20_000);
+  const card = (name: string) => page.getByRole("region", { name, exact: true });
+
+  it("makes one key of a double click, and shows it until somebody closes it, also beside a refusal", async () => {
+    await page.goto("/console/settings");
+    const keys = card("Keys");
+    const make = keys.getByRole("button", { name: "Make a key" });
+    const secret = keys.locator(".row code");
+    await keys.getByLabel("Name").fill("kitchen");
+    await keys.getByLabel("Role").selectOption("read");
+    await make.dblclick();
+    const key = await secret.innerText();
+    expect(await createClient({ url, key: () => key }).getIdentity()).toMatchObject({ key: "kitchen" });
+    await keys.getByRole("row", { name: /^kitchen/ }).waitFor();
+    expect(await client.listKeys()).toHaveLength(1);
+
+    const message = 'Another key "kitchen" was made at the same moment; look at the list, and try again.';
+    let answer = () => {};
+    const asked = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    await page.route("**/api/runtime/keys", async (route) => {
+      if (route.request().method() !== "POST") return await route.fallback();
+      await asked;
+      await route.fulfill({ status: 409, headers: { "X-Bloom-Runtime": "1" }, json: { error: message } });
+    });
+    await keys.getByLabel("Name").fill("kitchen");
+    await keys.getByLabel("Role").selectOption("read");
+    await make.click();
+    await keys.locator("button:disabled", { hasText: "Make a key" }).waitFor();
+    answer();
+    await keys.getByRole("alert").filter({ hasText: message }).waitFor();
+    expect(await secret.innerText()).toBe(key);
+    // What was refused can be sent again as it is.
+    await page.unroute("**/api/runtime/keys");
+    await make.click();
+    await secret.filter({ hasNotText: key }).waitFor();
+    expect(await client.listKeys()).toHaveLength(2);
+    await keys.getByRole("button", { name: "Close" }).click();
+    await secret.waitFor({ state: "detached" });
+  });
+
+  it("adds one webhook of a double click, whose secret stays", async () => {
+    const webhooks = card("Webhooks");
+    await webhooks.getByLabel("Address").fill("https://hooks.example.org/bloom");
+    await webhooks.getByRole("button", { name: "Add a webhook" }).dblclick();
+    await webhooks.locator("strong", { hasText: "hooks.example.org" }).waitFor();
+    await webhooks.locator(".row code").waitFor();
+    expect(await client.listWebhooks()).toHaveLength(1);
+  });
+
+  it("makes one line of a double click, which stays while somebody types, until another one is made", async () => {
+    await page.goto("/console/workers");
+    const make = page.getByRole("button", { name: "Make the line" });
+    await page.getByLabel("Name of the worker").fill("box");
+    await make.dblclick();
+    const line = page.locator("pre.code");
+    const first = await line.innerText();
+    const ofBox = async () => (await client.listKeys()).filter(({ name }) => name === "box");
+    expect(await ofBox()).toHaveLength(1);
+    await page.getByLabel("Labels (optional)").fill("gpu");
+    expect(await line.innerText()).toBe(first);
+    await make.click();
+    await line.filter({ hasText: "LABELS=gpu" }).waitFor();
+    expect(await ofBox()).toHaveLength(2);
+  });
+});
