@@ -31,7 +31,10 @@ const LEASE_SECONDS = 90;
 /** A worker or an account that rests may be resumed by somebody, which a worker that asks too seldom hears late. */
 const LONGEST_REST_MS = 30_000;
 const restMs = (seconds: number) => Math.min(seconds * 1_000, LONGEST_REST_MS);
-const KEY_HINT = "\nThe worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names.";
+const HINTS: Record<number, string> = {
+  401: "\nThe worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names.",
+  404: "\nGive --server the runtime's address without the path of a page or call, such as http://host:3002.",
+};
 
 /**
  * Runs the worker: registers, claims tasks by long poll and executes them until `draining` is aborted. Resolves when the tasks that were begun are
@@ -156,8 +159,8 @@ async function register(
     if (answer.ok) return log.info({ name: self.name }, "registered");
     const { status, error } = answer;
     if (status === 401 && (await client.renewKey())) continue;
-    if (isFirst && [400, 401, 403].includes(status))
-      throw new StartError(`The runtime refused the registration: ${status} ${error}${status === 401 ? KEY_HINT : ""}`);
+    if (isFirst && [400, 401, 403, 404].includes(status))
+      throw new StartError(`The runtime refused the registration: ${status} ${error}${HINTS[status] ?? ""}`);
     log.warn({ status, error }, "not registered yet");
     await pauseAfter(failures, draining);
   }

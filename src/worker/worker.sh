@@ -66,6 +66,7 @@ read_options() {
     shift 2
   done
   [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --cli, --cli-args, --exec, --labels and --account."
+  case $SERVER in [Hh][Tt][Tt][Pp]://?* | [Hh][Tt][Tt][Pp][Ss]://?*) ;; *) fail "--server must be an http:// or https:// address." ;; esac
   case $EXEC:$CLI in : | ?*:?*) fail "Either --cli or --exec must say what does the work, and not both." ;; esac
   [ -n "$CLI" ] || [ -z "$CLI_ARGS" ] || fail "--cli-args are for --cli."
   case $GRACE_SECONDS in '' | *[!0-9]*) fail "BLOOM_CLI_GRACE_SECONDS must be a number of whole seconds." ;; esac
@@ -233,6 +234,8 @@ register() {
       *:20[01]) return ;;
       first:401) fail "The runtime refused the registration: $WHY
 The worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names." ;;
+      first:404) fail "The runtime refused the registration: $WHY
+Give --server the runtime's address without the path of a page or call, such as http://host:3002." ;;
       first:40[03]) fail "The runtime refused the registration: $WHY" ;;
     esac
     warn "not registered yet: $WHY"

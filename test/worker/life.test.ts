@@ -48,6 +48,15 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     );
   });
 
+  it("ends with the reason when its address is that of a page, or has no scheme", async () => {
+    const page = start("cat", { server: `${url}/console` });
+    expect(await page.exited).not.toBe(0);
+    await eventually(() => expect(page.said()).toMatch(/refused the registration: 404 .*\sGive --server/));
+    const bare = start("cat", { server: url.replace("http://", "") });
+    expect(await bare.exited).not.toBe(0);
+    await eventually(() => expect(bare.said()).toContain("--server must be an http:// or https:// address."));
+  });
+
   it("says that its key is refused, and is not kept from draining by that", async () => {
     const worker = startBehindProxy("cat");
     await eventually(() => expect(proxy.calls.at(-1)).toMatch(/claim$/));
