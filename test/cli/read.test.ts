@@ -223,6 +223,11 @@ describe("a hostile output", () => {
     expect(failure?.kind).toBe("parse_error");
   }, 5_000);
 
+  it("of lines that each open a bracket is not tried as JSON for each of them", async () => {
+    const { failure } = await readCli("claude", ["{\n".repeat(2_000_000)], NOT_ASKED);
+    expect(failure?.kind).toBe("parse_error");
+  }, 5_000);
+
   it("of quotes that are never closed is not read once for each of them", async () => {
     const { failure } = await readCli("claude", [`{"${'\\"'.repeat(2_000_000)}\n}`], NOT_ASKED);
     expect(failure?.kind).toBe("parse_error");
