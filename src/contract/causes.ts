@@ -16,6 +16,8 @@ const OF_TASK = [
   "not_due",
   "same_key",
   "takeable",
+  "worker_full",
+  "worker_drained",
   "not_takeable",
   "labels_missing",
   "labels_scattered",
@@ -44,7 +46,7 @@ export const cause = z
     code: z
       .enum([...OF_TASK, ...OF_WORKER])
       .describe("What it is. The other fields are there where they say something of it."),
-    worker_id: worker("The worker that holds the task, or that alone may have it.").exactOptional(),
+    worker_id: worker("The worker that holds the task, that would take it, or that alone may have it.").exactOptional(),
     account: words("The account.", "claude-team").exactOptional(),
     task_id: id("The task that has the same `concurrency_key`.").exactOptional(),
     node: words("The node that answers at the worker's address.").exactOptional(),

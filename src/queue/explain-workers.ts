@@ -3,13 +3,13 @@ import type { Reason } from "../contract/causes.ts";
 import type { Explanation, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
-import type { Rest } from "../db/json-types.ts";
+import type { Drain, Rest } from "../db/json-types.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { activeLeases, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { hasLabels, isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { isPaused, takesCalls } from "../fleet/refusing-agents.ts";
-import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
+import { accountRest, endOf, isResting, ownRest } from "../fleet/worker-rest.ts";
 import { timeText } from "../time-text.ts";
 
 /** The most workers that an explanation names. */
@@ -52,6 +52,34 @@ export async function findMissingLabels(db: Db, { requires }: Task): Promise<Rea
       cause: { code: "labels_scattered", labels: requires },
     },
   ];
+}
+
+/**
+ * The workers that take the task once they have room, and then those that take it once somebody resumes them: three at most. What they wait for
+ * ends sooner than the limit of an account.
+ */
+export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> {
+  const isFull = sql`(${maxConcurrency} > 0 and ${load} >= ${maxConcurrency})`;
+  const { rows } = await db.execute<{ id: string; drain: Drain | null; active: number; slots: number }>(sql`
+    with ${loadCte()}
+    select ${workers.id} as id, case when ${isDrained} then ${workers.drain} end as drain, ${load}::int as active, ${maxConcurrency} as slots
+    from ${workersWithLoad}
+    where ${workers.status} = 'online' and ${workers.has_cli} and not ${isResting} and ${mayTake(inDatabase(task))}
+      and (${workers.url} = '' or ${takesCalls}) and (${isDrained} or ${isFull})
+    order by ${isDrained}, ${workers.id} limit 3`);
+  return rows.map(({ id: worker_id, drain, active, slots }) => {
+    if (drain === null)
+      return {
+        says: `Worker ${worker_id} is busy (${active} of ${slots}) and takes it when it is free.`,
+        cause: { code: "worker_full", worker_id, count: active, of: slots },
+      };
+    const why = drain.reason && `: ${drain.reason.replace(/[.\s]*$/, "")}`;
+    const until = drain.until === null ? "" : ` until ${timeText(drain.until)}`;
+    return {
+      says: `Worker ${worker_id} is drained${until}${why}. Resume it to have it take the task.`,
+      cause: { code: "worker_drained", worker_id, ...(drain.reason && { said: drain.reason }), ...endIn(drain) },
+    };
+  });
 }
 
 /** The limits of accounts whose workers could otherwise take the task: three at most, those that end first. */

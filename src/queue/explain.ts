@@ -4,7 +4,13 @@ import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { timeText } from "../time-text.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
-import { countAbleWorkers, explainWorkers, findMissingLabels, limitsFor } from "./explain-workers.ts";
+import {
+  countAbleWorkers,
+  explainWorkers,
+  findMissingLabels,
+  findWorkersInReach,
+  limitsFor,
+} from "./explain-workers.ts";
 import { findLease } from "./fence.ts";
 import { dueAt, getTask } from "./one-task.ts";
 import { limitReached } from "./usage.ts";
@@ -87,6 +93,7 @@ async function hindrancesOf(db: Db, task: Task, due_at: number | null): Promise<
       },
     ];
   return [
+    ...(await findWorkersInReach(db, task)),
     { says: "No worker can take it now.", cause: { code: "not_takeable" } },
     ...(await findMissingLabels(db, task)),
     ...(await limitsFor(db, task)),

@@ -98,6 +98,33 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
     ]);
   });
 
+  it("names first the workers that take it once they are free or resumed, and then the limits of accounts", async () => {
+    const labels = { capabilities: { labels: ["oven"] } };
+    await aLeasedTask(db, { worker: { name: "box", ...labels } });
+    await aWorker(db, { name: "away", ...labels });
+    await api.post(`${WORKERS}/away/drain`).send({ reason: "new disk." });
+    await aWorker(db, { name: "pi", account: "max-2", ...labels });
+    const rest = `jsonb_build_object('kind', 'usage_limit', 'reason', 'limit', 'until', 4000000000000)`;
+    await query(`update workers set account_rest = ${rest} where id = 'pi'`);
+    // A worker that will not take it for another reason too is not named.
+    await aLeasedTask(db, { worker: { name: "gone", ...labels } });
+    await query("update workers set status = 'offline' where id = 'gone'");
+    await aLeasedTask(db, { worker: { name: "limited", account: "max-2", ...labels } });
+    await query(`update workers set account_rest = ${rest} where id = 'limited'`);
+    const { id } = await aTask(db, { requires: ["oven"] });
+    const { reason, because } = (await api.get(`${TASKS}/${id}/explain`)).body;
+    expect(reason).toBe(
+      "Worker box is busy (1 of 1) and takes it when it is free. Worker away is drained: new disk. Resume it to have it take the task. " +
+        "No worker can take it now. Account max-2 is limited until 2096-10-02T07:06:40.000Z.",
+    );
+    expect(because).toEqual([
+      { code: "worker_full", worker_id: "box", count: 1, of: 1 },
+      { code: "worker_drained", worker_id: "away", said: "new disk." },
+      { code: "not_takeable" },
+      { code: "account_limited", account: "max-2", until: 4e12 },
+    ]);
+  });
+
   it("says when it will be due, who holds it, and that it has ended", async () => {
     const later = Date.now() + 60_000;
     const waiting = await aTask(db, { not_before: later });

@@ -60,7 +60,14 @@ export default function TaskPage({ id = "" }: PageProps) {
       <Fault {...trouble} />
       <section class={`why ${toneOf(task.status)}`} aria-label={words.why}>
         <TaskState status={task.status} />
-        <p>{explanation.because.map(causeText).join(" ")}</p>
+        <p>
+          {explanation.because.map((cause) => (
+            <span key={cause.code + cause.worker_id}>
+              {/worker_/.test(cause.code) && <a href={addressOf("workers", cause.worker_id)}>{cause.worker_id}</a>}{" "}
+              {causeText(cause)}{" "}
+            </span>
+          ))}
+        </p>
         {isHeld && task.progress && <Progress {...task.progress} />}
       </section>
       {explanation.workers.some(({ because }) => because.length > 0) && stageOf(task.status) === "waiting" && (

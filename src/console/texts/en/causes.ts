@@ -1,4 +1,4 @@
-/** Why a task is in its state, as sentences; and why a worker has not got it, as what goes on after the worker's name. */
+/** Why a task is in its state, as sentences; and why one worker has not got it, as what goes on after the worker's name. */
 import type { Cause } from "../../../client/index.ts";
 import type { ToldOf } from "../cause-words.ts";
 import { tasksText } from "./common.ts";
@@ -18,6 +18,8 @@ export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   same_key: ({ task }) => `It waits for task ${task}, which has the same concurrency key and is running.`,
   takeable: ({ count }) =>
     `${count} ${count === 1 ? "worker" : "workers"} could take it now; none has asked for it yet.`,
+  worker_full: ({ count, of }) => `is busy (${count} of ${of}) and takes it when it is free.`,
+  worker_drained: ({ said, sentence, until }) => `is drained ${until}${said && ": "}${sentence}`,
   not_takeable: () => "No worker can take it now.",
   labels_missing: ({ labels }) => `No worker that is online has the label(s) ${labels}, which it requires.`,
   labels_scattered: ({ labels }) => `No worker that is online has all of the labels that it requires: ${labels}.`,

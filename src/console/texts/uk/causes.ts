@@ -16,6 +16,8 @@ export const causes: Texts["causes"] = {
   same_key: ({ task }) => `Воно чекає на завдання ${task}, яке має той самий ключ одночасності й виконується.`,
   takeable: ({ count }) =>
     `${count} ${plural(count, "виконавець міг би", "виконавці могли б", "виконавців могли б")} взяти його зараз; ще жоден не просив.`,
+  worker_full: ({ count, of }) => `зайнятий (${count} з ${of}) і візьме його, щойно звільниться.`,
+  worker_drained: ({ said, sentence, until }) => `призупинений ${until}${said && ": "}${sentence}`,
   not_takeable: () => "Зараз жоден виконавець не може його взяти.",
   labels_missing: ({ labels }) => `Жоден виконавець на зв’язку не має потрібної мітки (міток): ${labels}.`,
   labels_scattered: ({ labels }) => `Жоден виконавець на зв’язку не має всіх потрібних міток: ${labels}.`,
