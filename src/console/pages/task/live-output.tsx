@@ -8,6 +8,8 @@ import { textOfEvents } from "./cli-events.ts";
 const MOST = 100_000;
 
 export function LiveOutput({ id }: { id: string }) {
+  /** The service keeps live output. */
+  const [isKept, setKept] = useState(false);
   const [printed, setPrinted] = useState("");
   const text = textOfEvents(printed);
   const place = useRef<HTMLTextAreaElement>(null);
@@ -23,7 +25,11 @@ export function LiveOutput({ id }: { id: string }) {
     };
     const follow = async (signal: AbortSignal) => {
       try {
-        for await (const piece of client.followOutput(after === undefined ? { id } : { id, after }, { signal })) {
+        const pieces = client.followOutput(after === undefined ? { id } : { id, after }, {
+          signal,
+          onState: ({ isOpen }) => isOpen && setKept(true),
+        });
+        for await (const piece of pieces) {
           after = piece.position;
           setPrinted((before) => (before + piece.text).slice(-MOST));
         }
@@ -42,22 +48,26 @@ export function LiveOutput({ id }: { id: string }) {
   useEffect(() => {
     if (isAtEnd.current && place.current) place.current.scrollTop = place.current.scrollHeight;
   }, [text]);
-  if (text === "") return null;
-  const { live } = texts.value.task;
+  if (!isKept) return null;
+  const { live, nothingPrinted } = texts.value.task;
   return (
     <section class="card">
       <h2>{live}</h2>
-      <textarea
-        ref={place}
-        class="code live"
-        readOnly
-        rows={12}
-        aria-label={live}
-        value={text}
-        onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
-          isAtEnd.current = scrollHeight - scrollTop - clientHeight < 40;
-        }}
-      />
+      {text === "" ? (
+        <p class="soft">{nothingPrinted}</p>
+      ) : (
+        <textarea
+          ref={place}
+          class="code live"
+          readOnly
+          rows={12}
+          aria-label={live}
+          value={text}
+          onScroll={({ currentTarget: { scrollTop, scrollHeight, clientHeight } }) => {
+            isAtEnd.current = scrollHeight - scrollTop - clientHeight < 40;
+          }}
+        />
+      )}
     </section>
   );
 }

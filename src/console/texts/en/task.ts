@@ -8,6 +8,7 @@ export const task = {
   couldTake: "could take it now",
   progress: "Progress",
   live: "Live output",
+  nothingPrinted: "Nothing printed yet.",
   output: "Output",
   noOutput: "It is empty.",
   prompt: "Prompt",

@@ -10,6 +10,7 @@ export const task: Texts["task"] = {
   couldTake: "міг би взяти зараз",
   progress: "Перебіг",
   live: "Вивід наживо",
+  nothingPrinted: "Ще нічого не виведено.",
   output: "Вивід",
   noOutput: "Він порожній.",
   prompt: "Запит",
