@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import { startApp } from "../support/app.ts";
-import { openBrowser, PATIENCE_MS, visit } from "../support/browser.ts";
+import { openBrowser, PATIENCE_MS, PHONE, sidewaysScroll, visit } from "../support/browser.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 const KEY = "the key of the admin";
@@ -55,6 +55,26 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     expect(await client.listKeys()).toHaveLength(2);
     await keys.getByRole("button", { name: "Close" }).click();
     await secret.waitFor({ state: "detached" });
+  });
+
+  it("has no role before one is chosen, says when each key was made, and leaves names whole on a phone", async () => {
+    await page.setViewportSize(PHONE);
+    const keys = card("Keys");
+    await keys.getByLabel("Name").fill("kitchen-window-sensors");
+    await keys.getByRole("button", { name: "Make a key" }).click();
+    expect(await keys.locator("select:invalid").count()).toBe(1);
+    expect(await client.listKeys()).toHaveLength(2);
+    await keys.getByLabel("Role").selectOption("submit");
+    await keys.getByRole("button", { name: "Make a key" }).click();
+    const name = keys.locator("th", { hasText: "kitchen-window-sensors" });
+    await name.waitFor();
+    expect(await keys.getByText(/^made \d\d:\d\d$/).count()).toBe(3);
+    const linesOfName = `(() => {
+      const text = document.createRange();
+      text.selectNodeContents([...document.querySelectorAll("th")].find((each) => each.innerText.startsWith("kitchen-w")));
+      return text.getClientRects().length;
+    })()`;
+    expect([await page.evaluate(linesOfName), await sidewaysScroll(page)]).toEqual([1, 0]);
   });
 
   it("adds one webhook of a double click, whose secret stays", async () => {

@@ -3,7 +3,7 @@ import type { Key } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { Fault } from "../../parts/fault.tsx";
 import { Secret } from "../../parts/secret.tsx";
-import { Ago } from "../../parts/time.tsx";
+import { Ago, At } from "../../parts/time.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
@@ -24,7 +24,8 @@ export function Keys() {
     const form = event.target;
     if (!(form instanceof HTMLFormElement)) return;
     const given = new FormData(form);
-    const role = ROLES.find((each) => each === given.get("role")) ?? "read";
+    const role = ROLES.find((each) => each === given.get("role"));
+    if (!role) return;
     const key = await attempt(() => client.createKey({ name: String(given.get("name")), role }));
     if (!key) return;
     setMade(key);
@@ -48,13 +49,24 @@ export function Keys() {
       <Fault of={failed} />
       {valid && valid.length > 0 && (
         <div class="wide">
-          <table class="table dense">
+          <table class="table stacked">
             <tbody>
               {valid.map((key) => (
                 <tr key={`${key.name} ${key.created_at}`}>
                   <th scope="row">{key.name}</th>
                   <td>{words.roles[key.role]}</td>
-                  <td class="soft">{key.last_used_at === null ? words.unused : <Ago at={key.last_used_at} />}</td>
+                  <td class="soft">
+                    {words.madeAt} <At at={key.created_at} />
+                  </td>
+                  <td class="soft">
+                    {key.last_used_at === null ? (
+                      words.unused
+                    ) : (
+                      <>
+                        {words.used} <Ago at={key.last_used_at} />
+                      </>
+                    )}
+                  </td>
                   <td class="number">
                     <button type="button" class="quiet" onClick={() => revoke(key)}>
                       {words.revoke.action}
@@ -74,7 +86,8 @@ export function Keys() {
         </label>
         <label class="field">
           {words.role}
-          <select name="role">
+          <select name="role" required>
+            <option value="">{words.choose}</option>
             {ROLES.map((each) => (
               <option key={each} value={each}>
                 {words.roles[each]}

@@ -27,6 +27,9 @@ export const settings = {
       admin: "admin: everything",
     },
     unused: "not used yet",
+    used: "used",
+    madeAt: "made",
+    choose: "Choose one…",
     make: "Make a key",
     made: (name: string) => `The key “${name}”, shown only now:`,
     revoke: {

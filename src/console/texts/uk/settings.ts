@@ -28,6 +28,9 @@ export const settings: Texts["settings"] = {
       admin: "admin: усе",
     },
     unused: "ще не вживаний",
+    used: "вжито",
+    madeAt: "створено",
+    choose: "Оберіть…",
     make: "Створити ключ",
     made: (name) => `Ключ «${name}», показано лише зараз:`,
     revoke: {
