@@ -74,7 +74,8 @@ function bracketsLeftOpen(line: string): number {
  * million lines of an opening bracket took 29 s with an error thrown for each.
  */
 function parsed(text: string): unknown {
-  const whole = text.trim();
+  // In an array with an item on each line, a comma follows the item.
+  const whole = text.trim().replace(/,$/, "");
   if (whole.at(-1) !== (whole.startsWith("{") ? "}" : "]")) return undefined;
   try {
     return JSON.parse(whole);

@@ -1703,7 +1703,7 @@ export type ReleaseTaskArgs = {
   lease_id: string;
   /** Why it is handed back: for the audit log and for people. */
   reason?: string | null | undefined;
-  /** True: the worker has begun with it, and cannot do it for a reason of its own. It is left to other workers for a while. */
+  /** True: the worker has begun with it, and cannot do it for a reason of its own. The attempt does not count. */
   started?: boolean | null | undefined;
 };
 

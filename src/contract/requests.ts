@@ -76,7 +76,7 @@ export const releaseTaskBody = z.object({
   }),
   reason: reason("Why it is handed back"),
   started: optional(z.boolean()).describe(
-    "True: the worker has begun with it, and cannot do it for a reason of its own. It is left to other workers for a while.",
+    "True: the worker has begun with it, and cannot do it for a reason of its own. The attempt does not count.",
   ),
 });
 

@@ -84,10 +84,7 @@ export function mayClaim(ofTask: OfTask, ofWorker: OfWorker): SQL {
  * The columns of a task that `mayClaim` and `mayTake` ask for. What a statement keeps of tasks for a later choice must have them, and of two tasks
  * with the same in all of them a worker may have both or neither.
  */
-export const ruleColumns: SQL = sql.join(
-  namedBy((ofTask) => mayClaim(ofTask, ofWorkerRow)).map((column) => sql.identifier(column)),
-  sql`, `,
-);
+export const RULE_COLUMNS: readonly string[] = namedBy((ofTask) => mayClaim(ofTask, ofWorkerRow));
 
 function namedBy(rule: (ofTask: OfTask) => SQL): (keyof TaskRow)[] {
   const named = new Set<keyof TaskRow>();

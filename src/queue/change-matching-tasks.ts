@@ -129,7 +129,7 @@ async function changeTasks(
   });
   const which = matching({ ...filter, status });
   let left = ids.toSorted();
-  // Twice: what the first round passes over has nearly always been changed by another call like this one until the second.
+  // Twice: what the first round passes over has nearly always been changed by another call like this one by the second.
   for (let round = 0; together && round < 2; round++) {
     const locked: string[] = [];
     for (let at = 0; at < left.length; at += AT_A_TIME) {

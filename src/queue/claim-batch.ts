@@ -2,6 +2,7 @@
 import { sql } from "drizzle-orm";
 import { statementForBatch } from "../db/batch-statement.ts";
 import { nowMs } from "../db/clock.ts";
+import { columnsOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/task-tables.ts";
@@ -14,15 +15,15 @@ import {
   type OfTask,
   type OfWorker,
   ofTaskRow,
-  ruleColumns,
+  RULE_COLUMNS,
   takesNewWork,
 } from "../fleet/matching.ts";
 import { isLost, signOfLife } from "../fleet/signs-of-life.ts";
-import { CLAIM_BYTES, type Given, LOOKED_AT, SPARE, warmContext } from "./claim-statement.ts";
+import { CLAIM_BYTES, type Given, LOOKED_AT, SPARE, WARM_LOOKED_AT, warmContext } from "./claim-statement.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { isDue, taskBytes } from "./one-task.ts";
-import { isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
+import { isBeforeCutOff, ORDER_COLUMNS, oldestOf, queueOrder } from "./queue-order.ts";
 
 export type ClaimOfOne = {
   worker_id: string;
@@ -33,20 +34,18 @@ export type ClaimOfOne = {
   actor: string;
 };
 
-/** The first tasks of a warm context that are looked at for its workers, as for a single claim. */
-const WARM_LOOKED_AT = sql.raw("200");
 const window = sql`(select count(*) + ${sql.raw(String(SPARE))} from self)`;
 const lookedAt = sql`(select count(*) + ${sql.raw(String(SPARE + LOOKED_AT))} from self)`;
-/** What a task's place depends on, and whether a worker may have it. */
-const columns = sql`${orderColumns}, ${ruleColumns}`;
+/** What a task's place depends on, and whether a worker may have it; some columns may be for both. */
+const columns = columnsOf([...new Set([...ORDER_COLUMNS, ...RULE_COLUMNS, "policy"])]);
 const ofSelf: OfWorker = (column) => sql`self.${sql.identifier(column)}`;
 const ofPool: OfTask = (column) => sql`pool.${sql.identifier(column)}`;
 const allLabels = sql`coalesce(jsonb_agg(distinct label) filter (where label is not null), '[]')`;
 
 /**
- * Claims of several workers. Each gets what it would get after those before it. A claim has no row where none of the first tasks suits it, as many
- * as there are claims, or where it is a worker's second one: it is made again alone, after the others, which also gives the reason where there
- * is nothing.
+ * Claims of several workers. Each gets what it would get after those before it. A claim gets no row where none of the first tasks suits it, as many
+ * as there are claims, or where its worker claims twice. It is then made again alone, after the others, which also tells the reason where there is
+ * nothing.
  *
  * `self` are the workers that have room and whose account is not paced, in the order of the claims. `oldest` are the oldest due tasks that any of them
  * may take, of each set of labels, and `same` those of their warm contexts. `seen` leaves out tasks that have the key of an earlier one and are for the
@@ -70,7 +69,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
     ), same as (
       select same.* from (select distinct warm from self) as warm cross join lateral (
         select ${columns} from (
-          select * from ${llmTasks} where status = 'queued' and context_id = warm.warm order by ${queueOrder()} limit (select ${WARM_LOOKED_AT} from self limit 1)
+          select * from ${llmTasks} where status = 'queued' and context_id = warm.warm order by ${queueOrder()} limit (select ${sql.raw(String(WARM_LOOKED_AT))} from self limit 1)
         ) as ${llmTasks}
         where ${isDue} and ${isKeyFree} and exists (select from self where self.warm = warm.warm and ${mayClaim(ofTaskRow, ofSelf)})
         order by ${queueOrder()} limit (select count(*) from self)
@@ -78,7 +77,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
       where exists (select from oldest)
     ), seen as materialized (
       select id as task_id, is_warm from (
-        select *, row_number() over (partition by coalesce(concurrency_key, id::text), ${ruleColumns}, case when is_warm then context_id end
+        select *, row_number() over (partition by coalesce(concurrency_key, id::text), ${columnsOf(RULE_COLUMNS)}, case when is_warm then context_id end
             order by ${queueOrder()}) as nth_of_kind
         from (
           select *, context_id = any(array(select warm from self)) is true as is_warm from (select ${columns} from oldest union select * from same) as found
@@ -87,7 +86,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
       where nth_of_kind = 1 and ${isBeforeCutOff(sql`oldest`)}
     ), pool as materialized (
       select * from (
-        select ${columns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks} join seen on ${llmTasks.id} = seen.task_id
+        select ${columns}, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks} join seen on ${llmTasks.id} = seen.task_id
         where status = 'queued' and ${isDue} order by is_warm desc, ${queueOrder()}
         limit (select count(*) from self) + (select count(*) from seen where is_warm) for no key update of ${llmTasks} skip locked
       ) as found

@@ -25,7 +25,7 @@ export const warmContext = sql`case when ${workers.served_at} > ${nowMs} - ${sql
  * How many of the oldest tasks of that context are looked at. Most contexts have fewer, and some may have 100,000 that the worker cannot take. The
  * statement has the number as a query: where the planner knows it, it reads and sorts all tasks of the context.
  */
-const WARM_LOOKED_AT = 200;
+export const WARM_LOOKED_AT = 200;
 /** The most bytes in the answer to one claim, except for a single task that is larger. 32 tasks of 10 MB took 2.8 GB of memory. */
 export const CLAIM_BYTES = sql.raw("16000000");
 
@@ -55,7 +55,7 @@ const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
 const mayHave = mayClaim(ofTaskRow, own);
-/** `mayHave` for a query that joins the CTE `self`. Each `own` is a query that starts with the statement, and those of this rule were a third of them. */
+/** `mayHave` for a query that joins the CTE `self`. PostgreSQL starts each `own` as a query of its own, and those of this rule took a third of that time. */
 const mayHaveBesideSelf = mayClaim(ofTaskRow, (column) => sql.raw(`self.${column}`));
 const order = queueOrder(own("warm"));
 const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;

@@ -82,7 +82,7 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
   return areMore ? claimWithin(db, caller, request, spare * WIDER) : claimed;
 }
 
-/** A claim of one task, of any agent, travels with others. */
+/** The first try of a claim for one task, of any agent, travels with others. */
 const isForAnyOne = ({ maxTasks, slugs, spare }: ClaimValues) => maxTasks === 1 && slugs === null && spare === SPARE;
 
 /** A worker that got a task from a batch was free to have it. */

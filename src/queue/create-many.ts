@@ -11,7 +11,7 @@ export interface KeyedRequest {
   idempotencyKey: string | null;
 }
 
-/** So many tasks are checked without a pause, in which other calls have their turn. */
+/** Tasks are checked in groups of this size; between two groups, other calls have their turn. */
 const AT_A_TIME = 64;
 
 /**

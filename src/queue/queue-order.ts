@@ -1,5 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
+import { columnsOf } from "../db/column-lists.ts";
 import { dueOf, turnOf } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { labelKey } from "../fleet/matching.ts";
@@ -9,7 +10,8 @@ import { isKeyFree } from "./concurrency-key.ts";
 const WARM_HEAD_START_MS = 30_000;
 
 /** The columns of a queued task that its place in the queue and its turn depend on. */
-export const orderColumns = sql`id, context_id, created_at, priority, concurrency_key`;
+export const ORDER_COLUMNS: readonly string[] = ["id", "context_id", "created_at", "priority", "concurrency_key"];
+export const orderColumns = columnsOf(ORDER_COLUMNS);
 const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
 /** In SQL, a turn before that of every task. */
 export const ANY_TURN = sql.raw(`(${Number.MIN_SAFE_INTEGER})::bigint`);

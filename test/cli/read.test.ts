@@ -30,6 +30,10 @@ describe("claude", () => {
     ["one array of all messages", JSON.stringify(printed.claudeSuccess)],
     ["an array that is spread over lines", JSON.stringify(printed.claudeSuccess, null, 2)],
     [
+      "an array with an item on each line",
+      `[\n${printed.claudeSuccess.map((each) => JSON.stringify(each)).join(",\n")}\n]`,
+    ],
+    [
       "banners and an unknown type in between",
       `Welcome {\n${printed.lines({ type: "new_in_3.0" }, ...printed.claudeSuccess)}bye`,
     ],

@@ -28,6 +28,11 @@ describe("what a CLI prints, for people", () => {
       [{ type: "item.completed", item: { type: "command_execution", command: "bash -lc ls" } }],
       "▸ $ bash -lc ls",
     ],
+    [
+      "why opencode failed",
+      [{ type: "error", error: { name: "ProviderAuthError", data: { message: "Incorrect API key provided" } } }],
+      "Incorrect API key provided",
+    ],
     ["the texts of opencode", opencodeSuccess, "First.\nSecond."],
     ["objects that are no events of theirs, as they are", [{ type: "mine", a: 1 }], '{"type":"mine","a":1}'],
   ])("are %s", (_what, events, text) => expect(textOfEvents(lines(...events)).trimEnd()).toBe(text));

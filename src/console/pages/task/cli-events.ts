@@ -42,11 +42,13 @@ function said(line: string, isLast: boolean): string[] {
   if (type === "item.completed") return itemOf(fieldsOf(item));
   if (type === "text") return known(fieldsOf(part).text);
   if (type === "tool_use") return [tool(fieldsOf(part).tool, fieldsOf(fieldsOf(part).state).input)];
-  if (type === "turn.failed" || type === "error") return known(message ?? fieldsOf(error).message);
+  if (type === "turn.failed" || type === "error") return known(message ?? faultOf(fieldsOf(error)));
   return PASSED_OVER.has(String(type)) ? [] : [line];
 }
 
-const known = (text: unknown) => [textIn(text) ?? []].flat();
+const known = (text: unknown) => (typeof text === "string" ? [text] : []);
+/** The fault's own words, which opencode has one level deeper. */
+const faultOf = ({ message, data, name }: Fields) => message ?? fieldsOf(data).message ?? name;
 
 function blocksOf(content: unknown): string[] {
   const blocks = Array.isArray(content) ? content.map(fieldsOf) : [];
