@@ -48,8 +48,22 @@ describe("what a CLI prints, for people", () => {
   });
 
   it("has no line for a message without a text", () => {
-    expect(
-      textOfEvents(lines({ type: "assistant", message: { content: "x" } }, { type: "error" }, { type: "text" })),
-    ).toBe("");
+    expect(textOfEvents(lines({ type: "assistant", message: { content: "x" } }, { type: "text" }))).toBe("");
+  });
+
+  it.each([
+    { type: { toString: null, valueOf: null } },
+    { type: ["system"], a: 1 },
+    { type: "result", answer: 42 },
+    { type: "error", message: { code: 1 } },
+    { type: "item.started.by.us" },
+  ])("is the line itself where its fields are none of a CLI: %j", (event) => {
+    expect(textOfEvents(lines(event)).trimEnd()).toBe(JSON.stringify(event));
+  });
+
+  it("does not fail at a tool whose name is no text, nor at a type of many levels", () => {
+    expect(textOfEvents(lines(calls({ toString: null } as never, {})))).toBe("I look.\n▸\n");
+    const deep = `{"type":${"[".repeat(20_000)}${"]".repeat(20_000)}}`;
+    expect(textOfEvents(deep)).toBe(deep);
   });
 });

@@ -6,9 +6,6 @@ const textIn = (value: unknown) => (typeof value === "string" ? value : undefine
 
 /** Events of the CLIs that say nothing about the work: how a run begins and ends, what a tool gave back, and what was used. */
 const PASSED_OVER = new Set([
-  "system",
-  "user",
-  "result",
   "stream_event",
   "rate_limit_event",
   "thread.started",
@@ -19,6 +16,8 @@ const PASSED_OVER = new Set([
   "step_start",
   "step_finish",
 ]);
+/** The same of Claude, which are known by their session: any program may print an object of these types. */
+const OF_A_SESSION = new Set(["system", "user", "result"]);
 
 /**
  * The texts of the model and the tools that it uses, for what `claude`, `codex` and `opencode` print (docs/clis.md). Lines that are no such
@@ -37,18 +36,20 @@ function said(line: string, isLast: boolean): string[] {
   } catch {
     return isLast ? [] : [line];
   }
-  const { type, message, item, part, error } = event;
+  const { message, item, part, error, session_id } = event;
+  const type = textIn(event.type) ?? "";
   if (type === "assistant") return blocksOf(fieldsOf(message).content);
   if (type === "item.completed") return itemOf(fieldsOf(item));
   if (type === "text") return known(fieldsOf(part).text);
   if (type === "tool_use") return [tool(fieldsOf(part).tool, fieldsOf(fieldsOf(part).state).input)];
-  if (type === "turn.failed" || type === "error") return known(message ?? faultOf(fieldsOf(error)));
-  return PASSED_OVER.has(String(type)) ? [] : [line];
+  if (type === "turn.failed" || type === "error") return [textIn(message) ?? faultOf(fieldsOf(error)) ?? line];
+  const isPassedOver = PASSED_OVER.has(type) || (OF_A_SESSION.has(type) && textIn(session_id) !== undefined);
+  return isPassedOver ? [] : [line];
 }
 
 const known = (text: unknown) => (typeof text === "string" ? [text] : []);
 /** The fault's own words, which opencode has one level deeper. */
-const faultOf = ({ message, data, name }: Fields) => message ?? fieldsOf(data).message ?? name;
+const faultOf = ({ message, data, name }: Fields) => textIn(message) ?? textIn(fieldsOf(data).message) ?? textIn(name);
 
 function blocksOf(content: unknown): string[] {
   const blocks = Array.isArray(content) ? content.map(fieldsOf) : [];
@@ -60,5 +61,5 @@ const itemOf = ({ type, text, command }: Fields) => (type === "command_execution
 /** A tool's name, and the first text of its input: the command, the file or the pattern. */
 function tool(name: unknown, input: unknown): string {
   const about = textIn(input) ?? Object.values(fieldsOf(input)).find((value) => typeof value === "string") ?? "";
-  return `▸ ${name} ${about}`.trimEnd();
+  return `▸ ${textIn(name) ?? ""} ${about}`.trimEnd();
 }
