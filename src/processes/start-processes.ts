@@ -12,11 +12,13 @@ import { type ServingProcess, startServing } from "./serving-process.ts";
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
 const LASTED_MS = 60_000;
+/** A process that has not stopped so long after `DRAIN_SECONDS` hangs, and is killed: requests in flight have 10 s. */
+const KILLED_AFTER_MS = 15_000;
 
 /** The running service. */
 export interface Processes {
   port: number;
-  /** Has all processes stop as a single one does, and then stops the embedded database. A second call changes nothing. */
+  /** Has all processes stop as a single one does, kills those that hang, and then stops the embedded database. A second call changes nothing. */
   stop(): Promise<void>;
 }
 
@@ -65,6 +67,12 @@ export async function startProcesses(config: Config, settings: GivenSettings, lo
     }
   }
 
+  async function allEnded(kept: Promise<void>[]): Promise<void> {
+    const late = setTimeout(killAll, config.drainMs + KILLED_AFTER_MS);
+    await Promise.all(kept);
+    clearTimeout(late);
+  }
+
   try {
     const first = Array.from({ length: config.processes }, () => start(false));
     // As a single process does, they listen before the database is there: they are alive, and not ready.
@@ -80,7 +88,7 @@ export async function startProcesses(config: Config, settings: GivenSettings, lo
       stop() {
         if (!stopped) for (const each of serving) each.send({ kind: "stop" });
         stopping.abort();
-        stopped ??= Promise.all(kept).then(stop);
+        stopped ??= allEnded(kept).then(stop);
         return stopped;
       },
     };

@@ -59,6 +59,18 @@ it("ends with its first process, also when that is killed", async () => {
   await eventually(() => expect([...pidsIn(service.output())].map(isAlive)).toEqual([false, false]));
 });
 
+it("ends although one of its processes hangs", async () => {
+  const service = await startProcess(settings);
+  await eventually(async () => {
+    await fetch(`${service.url}/api/runtime/health`);
+    expect(pidsIn(service.output()).size).toBe(2);
+  });
+  const pids = [...pidsIn(service.output())];
+  process.kill(pids[0] ?? Number.NaN, "SIGSTOP");
+  expect(await service.stop("SIGTERM")).toBe(0);
+  await eventually(() => expect(pids.map(isAlive)).toEqual([false, false]));
+}, 40_000);
+
 it("says once and in one sentence that its port is in use, or that its database cannot be reached", async () => {
   const other = createServer();
   await new Promise<void>((resolve) => other.listen(0, resolve));
