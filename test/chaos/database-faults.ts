@@ -19,14 +19,7 @@ const FULL_DISK = `
       raise exception 'could not extend file "base/1/1": No space left on device' using errcode = 'disk_full';
     end if;
     return new;
-  end $$;
-  do $$
-  declare name text;
-  begin
-    for name in select tablename from pg_tables where schemaname = 'public' loop
-      execute format('create trigger chaos before insert or update on public.%I for each row execute function chaos.find_room()', name);
-    end loop;
-  end $$;`;
+  end $$`;
 
 export interface DatabaseFaults {
   /** As after a switch-over behind one address. Half of the time, what connected meanwhile stays connected to the server that only reads. */
@@ -50,7 +43,17 @@ export async function prepareDatabaseFaults(url: string, dataDir: string): Promi
       for (const statement of statements) await client.query(statement);
     });
 
-  await onServer(url, (client) => client.query(FULL_DISK));
+  await onServer(url, async (client) => {
+    await client.query(FULL_DISK);
+    const { rows } = await client.query<{ name: string }>(
+      "select tablename as name from pg_tables where schemaname = 'public'",
+    );
+    // Each by itself: with the locks of several tables, it met a deadlock with the loops of the instances.
+    for (const { name } of rows)
+      await client.query(
+        `create trigger chaos before insert or update on public.${pg.escapeIdentifier(name)} for each row execute function chaos.find_room()`,
+      );
+  });
   return {
     readOnly: async (ms, random) => {
       await insist(setReadOnly("on"), disconnect);
