@@ -4,7 +4,7 @@ import { SETTINGS } from "./setting-names.ts";
 const lettersOf = (name: string) => name.toUpperCase().replace(/[^A-Z0-9]/g, "");
 
 /**
- * Of these names, those that are no setting and nearly one, each with the setting that is likely meant. A name that is not near any is another
+ * Gives the names that are no setting and nearly one, each with the setting that is likely meant. A name that is not near any is another
  * program's, such as POSTGRES_USER or OTEL_TRACES_SAMPLER, which may read the same file. So a name may be off by one letter in six, and by two.
  */
 export function misspeltSettings(names: string[]): [name: string, meant: string][] {

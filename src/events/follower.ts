@@ -18,7 +18,7 @@ export interface Follower {
 /** Hands the follower what it wants of a batch that was read from its place, or from before it. Its place moves on. */
 export function handOver(follower: Follower, { from, events, until, isKnown }: EventBatch): void {
   if (!isKnown) {
-    // One whose place is on the new timeline, and later than that which is not known, keeps it.
+    // A follower on the new timeline whose place is later than `from` has missed nothing.
     if (follower.after.timeline === until.timeline && comparePositions(follower.after, from) > 0) return;
     follower.reset(until);
     follower.after = until;

@@ -31,7 +31,7 @@ interface Wanted {
 const USUAL_LIMIT = 1_000;
 const EXAMPLES = 10;
 const PAGE = 1_000;
-/** So many tasks are changed in one statement. */
+/** The most tasks that one statement changes. */
 const AT_A_TIME = 64;
 /** A proxy waits for an answer for 30 s or longer. What is left over then is for the next call. */
 const LONGEST_MS = 20_000;

@@ -69,7 +69,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
     ), same as (
       select same.* from (select distinct warm from self) as warm cross join lateral (
         select ${columns} from (
-          select * from ${llmTasks} where status = 'queued' and context_id = warm.warm order by ${queueOrder()} limit (select ${sql.raw(String(WARM_LOOKED_AT))} from self limit 1)
+          select * from ${llmTasks} where status = 'queued' and context_id = warm.warm order by ${queueOrder()} limit (select ${WARM_LOOKED_AT} from self limit 1)
         ) as ${llmTasks}
         where ${isDue} and ${isKeyFree} and exists (select from self where self.warm = warm.warm and ${mayClaim(ofTaskRow, ofSelf)})
         order by ${queueOrder()} limit (select count(*) from self)

@@ -25,7 +25,7 @@ export const warmContext = sql`case when ${workers.served_at} > ${nowMs} - ${sql
  * How many of the oldest tasks of that context are looked at. Most contexts have fewer, and some may have 100,000 that the worker cannot take. The
  * statement has the number as a query: where the planner knows it, it reads and sorts all tasks of the context.
  */
-export const WARM_LOOKED_AT = 200;
+export const WARM_LOOKED_AT = sql.raw("200");
 /** The most bytes in the answer to one claim, except for a single task that is larger. 32 tasks of 10 MB took 2.8 GB of memory. */
 export const CLAIM_BYTES = sql.raw("16000000");
 
@@ -139,7 +139,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
     ), same as (
       select ${orderColumns} from (
         select * from ${llmTasks} where status = 'queued' and context_id = ${own("warm")} and exists (select from oldest)
-        order by ${queueOrder()} limit (select ${sql.raw(String(WARM_LOOKED_AT))} from self)
+        order by ${queueOrder()} limit (select ${WARM_LOOKED_AT} from self)
       ) as ${llmTasks}
       where ${isDue} and ${mayHave} and ${isKeyFree} and ${isAsked}
     ), seen as materialized (

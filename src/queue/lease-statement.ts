@@ -74,7 +74,7 @@ const BATCH = {
 
 /**
  * What a batch passes over, and a task alone waits for: the task itself and a named worker that are locked, and what a claim is just taking, by its key.
- * Of several requests for the same task, or for tasks with the same key, a batch has the first. A paced account is locked before its workers, and
+ * A batch takes the first of several requests for the same task, or for tasks with the same key. A paced account is locked before its workers, and
  * so only for a task alone.
  */
 const rules = (locks: Locks, size: Size) =>

@@ -4,9 +4,9 @@ import { cpuMs } from "./process-usage.ts";
 
 /** A load, and the processor time for each of its iterations, in milliseconds. */
 export interface Timed extends LoadResult {
-  /** Of the service, with all of its processes. */
+  /** The time of the service, with all of its processes. */
   serverMs: number;
-  /** Of its connections in PostgreSQL; NaN where that runs on another machine. */
+  /** The time of its connections in PostgreSQL; NaN where that runs on another machine. */
   postgresMs: number;
 }
 

@@ -58,7 +58,7 @@ describe("auto dispatch", () => {
 
   it("fills each kind of worker, whatever the others have no room for", async () => {
     const gpu = { requires: ["gpu"] };
-    // One after another, so that it is known which is the oldest.
+    // The tasks are made one after another, so that it is known which is the oldest.
     const oldest = await aTask(db, gpu);
     const first = [oldest, await aTask(db, gpu), await aTask(db, gpu)];
     const plain = await aTask(db);

@@ -63,7 +63,9 @@ export default function TaskPage({ id = "" }: PageProps) {
         <p>
           {explanation.because.map((cause) => (
             <span key={cause.code + cause.worker_id}>
-              {/worker_/.test(cause.code) && <a href={addressOf("workers", cause.worker_id)}>{cause.worker_id}</a>}{" "}
+              {(cause.code === "worker_full" || cause.code === "worker_drained") && (
+                <a href={addressOf("workers", cause.worker_id)}>{cause.worker_id}</a>
+              )}{" "}
               {causeText(cause)}{" "}
             </span>
           ))}

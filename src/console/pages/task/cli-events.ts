@@ -16,7 +16,7 @@ const PASSED_OVER = new Set([
   "step_start",
   "step_finish",
 ]);
-/** The same of Claude, which are known by their session: any program may print an object of these types. */
+/** Claude has such events too, with a session. Without one, an object of these types is another program's. */
 const OF_A_SESSION = new Set(["system", "user", "result"]);
 
 /**
