@@ -1,17 +1,14 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { checkNode, checkOpenFiles } from "../src/doctor/machine.ts";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { aLeasedTask, aTask } from "./support/factories.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-doctor-"));
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+const DATA_DIR = await temporaryFolder("bloom-doctor-");
 const KEY = "a key that nobody guesses";
 const settings = { DATABASE_URL, DATA_DIR, BLOOM_RUNTIME_PORT: "9", RUNTIME_API_KEY: KEY };
 

@@ -1,6 +1,3 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, expect, it } from "vitest";
 import type { AuditEntry, Task, WorkerWithLoad } from "../src/contract/record-types.ts";
 import { ADMIN_KEY } from "./support/app.ts";
@@ -9,11 +6,11 @@ import { eventually } from "./support/eventually.ts";
 import { type NodeAgent, startNodeAgent } from "./support/node-agent.ts";
 import { anAgent, aProject, secondsAgo, startMembridge } from "./support/scripted-membridge.ts";
 import { startProcess } from "./support/service-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const API_KEY = "the key of the runtime's clients";
 const { url: DATABASE_URL } = await createTestDatabase();
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-end-to-end-"));
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+const DATA_DIR = await temporaryFolder("bloom-end-to-end-");
 
 /** A client of the service at `url`, as the frontend is one behind its proxy. Throws on any status but 2xx. */
 function clientOf(url: string) {

@@ -1,20 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { loadEnvFile } from "../src/env-file.ts";
 import { StartError } from "../src/errors.ts";
 import { SETTINGS } from "../src/setting-names.ts";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
+import { folderForTest } from "./support/temporary-folder.ts";
 
 let folder = "";
 let path = "";
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), "bloom-env-"));
+  folder = await folderForTest();
   path = join(folder, ".env");
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const KEY = "a-key-of-16-chars";
 const LINES = `# comment: äöü\r\nRUNTIME_API_KEY=${KEY}\r\nexport NAME="two words"\r\n`;

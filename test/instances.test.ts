@@ -1,16 +1,13 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Task } from "../src/contract/record-types.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
 import { pgbouncerPath, startPgbouncer } from "./support/pgbouncer.ts";
 import { type ServiceProcess, startService } from "./support/service-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const SWEEP_INTERVAL_MS = 500;
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-instances-"));
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+const DATA_DIR = await temporaryFolder("bloom-instances-");
 
 async function call<Answer>({ url }: ServiceProcess, path: string, body?: object): Promise<Answer> {
   const response = await fetch(`${url}/api/runtime${path}`, {

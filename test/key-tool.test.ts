@@ -1,16 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { useFolder } from "./support/embedded-template.ts";
 import { startProcess } from "./support/service-process.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-key-"));
+const DATA_DIR = await temporaryFolder("bloom-key-");
 await useFolder(DATA_DIR);
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
 
 const OPEN =
   "RUNTIME_API_KEY is not set here. A service without it is open and asks for no key, so these keys count only where it is set.\n";

@@ -1,17 +1,16 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, truncate, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
 import { launch } from "./support/spawn-service.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const { url: DATABASE_URL } = await createTestDatabase();
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-log-"));
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+const DATA_DIR = await temporaryFolder("bloom-log-");
 const settings = { DATABASE_URL, DATA_DIR, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", RATE_LIMIT_PER_MINUTE: "0" };
 
 /** Each request writes about 8 KB to the log: its path. */

@@ -1,22 +1,20 @@
-import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import pg from "pg";
 import { pino } from "pino";
-import { afterAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { connectServer } from "../src/db/given-or-embedded-server.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { eventually } from "./support/eventually.ts";
 import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
 import { freePort } from "./support/free-port.ts";
+import { holdTransaction } from "./support/held-transaction.ts";
 import { runToExit, startProcess } from "./support/service-process.ts";
 import { launch } from "./support/spawn-service.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-service-"));
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+const DATA_DIR = await temporaryFolder("bloom-service-");
 
 const settings = { DATABASE_URL, DATA_DIR, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" };
 const jsonOf = async (response: Response) => ({ status: response.status, body: await response.json() });
@@ -95,7 +93,7 @@ describe("the process", () => {
     const worker = await aWorker(db);
     const service = await startProcess(settings);
     // The row's lock keeps the request in flight until the test lets it go.
-    const lock = await lockTask(task.id);
+    const unlock = await lockTask(task.id);
     const leasing = fetch(`${service.url}/api/runtime/llm-tasks/${task.id}/lease`, {
       method: "POST",
       headers: { "content-type": "application/json" },
@@ -104,7 +102,7 @@ describe("the process", () => {
     await eventually(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
     const stopped = service.stop();
     await eventually(() => expect(service.output()).toContain("stopping"));
-    await lock.release();
+    await unlock();
     expect((await leasing).status).toBe(201);
     expect(await stopped).toBe(0);
   });
@@ -112,7 +110,7 @@ describe("the process", () => {
   it("exits at once on a second signal, whatever is in flight", async () => {
     const task = await aTask(db);
     const service = await startProcess(settings);
-    const lock = await lockTask(task.id);
+    const unlock = await lockTask(task.id);
     const requeueing = fetch(`${service.url}/api/runtime/llm-tasks/${task.id}/requeue`, { method: "POST" });
     const cutOff = expect(requeueing).rejects.toThrow();
     await eventually(async () => expect(await waitingForLocks()).toBeGreaterThan(0));
@@ -122,7 +120,7 @@ describe("the process", () => {
     await service.stop("SIGINT");
     expect([await stopped, performance.now() - askedAt < 2_000]).toEqual([1, true]);
     await cutOff;
-    await lock.release();
+    await unlock();
   });
 
   it("lists every wrong setting and exits 1, without the values", async () => {
@@ -157,11 +155,11 @@ describe("the process", () => {
   });
 
   it("says in one sentence that the database failed in the middle of its start", async () => {
-    const lock = await lockedBy("lock table runtime_webhook_position");
+    const unlock = await holdTransaction(db, "lock table runtime_webhook_position");
     const impatient = new URL(DATABASE_URL);
     impatient.searchParams.set("options", "-c lock_timeout=100");
     const { code, output } = await runToExit({ ...settings, DATABASE_URL: impatient.href, LOG_LEVEL: "error" });
-    await lock.release();
+    await unlock();
     expect(code).toBe(1);
     expect(output).toMatch(/^The database failed during the start: .*lock timeout\. Start again .*\n$/);
   });
@@ -188,18 +186,5 @@ async function waitingForLocks(): Promise<number> {
   return rows.length;
 }
 
-const lockTask = (id: string) => lockedBy("select 1 from llm_tasks where id = $1 for update", id);
-
-/** Holds the lock that the statement takes, as another instance's transaction would. */
-async function lockedBy(statement: string, ...values: string[]) {
-  const client = new pg.Client({ connectionString: DATABASE_URL });
-  await client.connect();
-  await client.query("begin");
-  await client.query(statement, values);
-  return {
-    release: async () => {
-      await client.query("commit");
-      await client.end();
-    },
-  };
-}
+/** Locks the task, as another instance's transaction would. */
+const lockTask = (id: string) => holdTransaction(db, `select from llm_tasks where id = '${id}' for update`);

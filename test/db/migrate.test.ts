@@ -1,7 +1,5 @@
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -14,6 +12,7 @@ import { openEventHub } from "../../src/events/event-hub.ts";
 import { readEvents } from "../../src/events/read-events.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
+import { folderForTest } from "../support/temporary-folder.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const run = promisify(execFile);
@@ -97,8 +96,7 @@ describe("drizzle-kit push", () => {
     const indexes = () => query("select indexdef from pg_indexes where schemaname = 'public' order by 1");
     const before = [await tables(), await indexes()];
     // drizzle-kit leaves its compiler's cache in the folder for temporary files.
-    const TMPDIR = await mkdtemp(join(tmpdir(), "bloom-push-"));
-    onTestFinished(() => rm(TMPDIR, { recursive: true }));
+    const TMPDIR = await folderForTest();
     await run("npm", ["run", "db:push"], { cwd: ROOT, env: { ...process.env, TMPDIR, DATABASE_URL: url } });
     expect([await tables(), await indexes()]).toEqual(before);
   });

@@ -1,16 +1,13 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 import { useFolder } from "../support/embedded-template.ts";
 import { startProcess } from "../support/service-process.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-tool-"));
+const DATA_DIR = await temporaryFolder("bloom-tool-");
 await useFolder(DATA_DIR);
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
 
 // Each step is a process of its own; a busy machine may take its time.
 const WITHIN_MS = 60_000;

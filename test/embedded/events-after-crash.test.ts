@@ -4,13 +4,11 @@ import { expect, onTestFinished, test } from "vitest";
 import { openDatabase } from "../../src/db/client.ts";
 import { migrateServer } from "../../src/db/given-or-embedded-server.ts";
 import { enterEvents, readEvents } from "../../src/events/read-events.ts";
+import { workerEntry } from "../support/audit.ts";
 import { eventually } from "../support/eventually.ts";
 import { postmasterOf, query, start, usedFolder } from "./support.ts";
 
 const log = pino({ level: "silent" });
-const write = (entity: string) =>
-  `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-   values (gen_random_uuid(), 1, 'worker_updated', 'worker', '${entity}', 'x', 'x')`;
 
 test("events are told also when PostgreSQL gives them numbers of transactions that a crash has swallowed", async () => {
   const dataDir = await usedFolder();
@@ -21,7 +19,7 @@ test("events are told also when PostgreSQL gives them numbers of transactions th
   // Nothing of a rolled back transaction is written to the disk before this time, where no other one waits for its own.
   await query(server.url, "alter system set wal_writer_delay = '10s'");
   await query(server.url, "select pg_reload_conf()");
-  await query(server.url, write("before the crash"));
+  await query(server.url, workerEntry("before the crash"));
   const { now } = await enterEvents(db);
   const swallowed = await rolledBack(server.url, 20);
   const { until } = await readEvents(db, now);
@@ -30,7 +28,7 @@ test("events are told also when PostgreSQL gives them numbers of transactions th
   const killed = postmasterOf(dataDir);
   process.kill(killed, "SIGKILL");
   await eventually(() => expect(postmasterOf(dataDir)).not.toBe(killed));
-  await eventually(() => query(server.url, write("after the crash")));
+  await eventually(() => query(server.url, workerEntry("after the crash")));
   expect(await query(server.url, `select max(xid::text::bigint) < ${swallowed} as again from audit_logs`)).toEqual([
     { again: true },
   ]);

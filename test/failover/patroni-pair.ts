@@ -6,11 +6,12 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { readPidFile } from "../../src/embedded/pid-file.ts";
 import { freePort } from "../support/free-port.ts";
+import { isAlive } from "../support/is-alive.ts";
 import type { ReplicatedPair } from "../support/replicated-pair.ts";
+import { until } from "../support/until.ts";
 
 const VERSIONS = "/usr/lib/postgresql";
 const WITHIN_MS = 180_000;
@@ -89,12 +90,12 @@ export async function startPatroniPair(dataDir: string): Promise<FailoverPair> {
   };
 
   startNode(0);
-  await until("the first server", () => isPrimary(0)).catch((error) => {
+  await untilSo("the first server", () => isPrimary(0)).catch((error) => {
     throw new Error(`${error.message} Patroni says:\n${said}`);
   });
   await query("create database bloom", [], "postgres");
   startNode(1);
-  await until("the standby", follows);
+  await untilSo("the standby", follows);
 
   return {
     url: () =>
@@ -107,22 +108,22 @@ export async function startPatroniPair(dataDir: string): Promise<FailoverPair> {
       const pid = readPidFile(clusterOf(primary))?.pid;
       if (pid === undefined) return;
       process.kill(pid, "SIGQUIT");
-      await until("the end of the primary", async () => !isRunning(pid));
+      await untilSo("the end of the primary", async () => !isAlive(pid));
     },
     async promote() {
       const other = 1 - primary;
-      await until("the promotion", () => isPrimary(other));
+      await untilSo("the promotion", () => isPrimary(other));
       primary = other;
     },
     async makeStandby() {
       // From a fresh copy, as after the loss of a machine.
       rmSync(clusterOf(1 - primary), { recursive: true, force: true });
       startNode(1 - primary);
-      await until("the standby", follows);
+      await untilSo("the standby", follows);
     },
     holdReplication: () => Promise.reject(new Error("With Patroni, the pair is synchronous.")),
     async caughtUp() {
-      await until("the standby", follows);
+      await untilSo("the standby", follows);
     },
     async close() {
       await Promise.all(running.map((node) => end(node, "SIGTERM")));
@@ -162,14 +163,6 @@ function configOf(n: number, at: { etcd: string; rest: number; port: number }, c
 /** The number of the account that Debian's packages make. PostgreSQL does not run as root. */
 const idOf = (which: "-u" | "-g") => Number(execFileSync("id", [which, "postgres"], { encoding: "utf8" }));
 
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
 async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
   if (!child || child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
@@ -177,10 +170,6 @@ async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Pro
   await exited;
 }
 
-async function until(what: string, isSo: () => Promise<boolean>): Promise<void> {
-  const startedAt = performance.now();
-  while (!(await isSo().catch(() => false))) {
-    if (performance.now() - startedAt > WITHIN_MS) throw new Error(`${what} was not there after ${WITHIN_MS} ms.`);
-    await delay(100);
-  }
-}
+/** A server that does not answer is not so yet. */
+const untilSo = (what: string, isSo: () => Promise<boolean>) =>
+  until(what, () => isSo().catch(() => false), { withinMs: WITHIN_MS, everyMs: 100 });

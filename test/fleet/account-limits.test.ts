@@ -1,20 +1,11 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { startApp } from "../support/app.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { failedAttempts, metrics } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";
-import { failedAttempts, metrics } from "../support/failed-attempts.ts";
 
-const { db, query } = await createTestDatabase();
-const { api } = await startApp(db);
-const { lease, claim, claimed, fails, workerOf, accountOf } = failedAttempts(api);
+const { api, db, query, lease, claim, claimed, fails, workerOf, accountOf, audited } = await failedAttempts();
 const TASKS = "/api/runtime/llm-tasks";
 const WORKERS = "/api/runtime/workers";
 const ACCOUNTS = "/api/runtime/accounts";
-
-beforeEach(() => query("truncate workers, runtime_accounts, llm_tasks, leases, llm_results, audit_logs"));
-
-const auditOf = async (id: string) =>
-  (await query("select action from audit_logs where entity_id = $1 order by seq", [id])).map(({ action }) => action);
 
 describe("an account at its limit", () => {
   beforeEach(async () => {
@@ -43,7 +34,7 @@ describe("an account at its limit", () => {
       active_leases: 0,
     });
     expect(await accountOf("max-2")).toMatchObject({ rest: null, workers: ["b1"] });
-    expect(await auditOf("max-1")).toEqual(["account_limited"]);
+    expect(await audited("max-1")).toEqual(["account_limited"]);
     await api.post(`${WORKERS}/b1/drain`).send({}).expect(200);
     const { reason, workers } = (await api.get(`${TASKS}/${id}/explain`)).body;
     expect(reason).toContain(`Account max-1 is limited until ${new Date(resets_at).toISOString()}.`);
@@ -56,7 +47,7 @@ describe("an account at its limit", () => {
     await fails((await aTask(db)).id, "a1", "rate_limited", { retry_after_ms: 3_600_000 });
     expect((await claim("a2")).status).toBe(409);
     await api.post(`${ACCOUNTS}/max-1/resume`).expect(200);
-    expect(await auditOf("max-1")).toEqual(["account_limited", "account_resumed"]);
+    expect(await audited("max-1")).toEqual(["account_limited", "account_resumed"]);
     expect(await claimed("a2")).toBe(1);
     await fails((await aTask(db)).id, "a1", "rate_limited", { resets_at: Date.now() + 1_000 });
     await expect.poll(async () => (await claim("a1")).status, { timeout: 20_000 }).not.toBe(409);

@@ -1,16 +1,11 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { failedAttempts, metrics } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";
-import { failedAttempts, metrics } from "../support/failed-attempts.ts";
 
-const { db, query } = await createTestDatabase();
-const { api } = await startApp(db);
-const { lease, claimed, accountOf } = failedAttempts(api);
+const { api, db, query, lease, claimed, accountOf } = await failedAttempts();
 const TASKS = "/api/runtime/llm-tasks";
 const ACCOUNTS = "/api/runtime/accounts";
-
-beforeEach(() => query("truncate workers, runtime_accounts, llm_tasks, leases, llm_results, audit_logs"));
 
 describe("an account of which most is used", () => {
   const windows = (used: number) => ({ windows: { five_hour: { used, resets_at: Date.now() + 3_600_000 } } });

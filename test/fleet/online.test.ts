@@ -1,39 +1,27 @@
-import { pino } from "pino";
-import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import type { Task } from "../../src/contract/record-types.ts";
-import { createMembridge } from "../../src/fleet/membridge.ts";
-import { syncOnce } from "../../src/fleet/membridge-sync.ts";
-import { createOutbound } from "../../src/fleet/outbound.ts";
 import { getWorker } from "../../src/fleet/workers.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/one-task.ts";
-import { createSecretBox } from "../../src/settings/secret-box.ts";
-import { createSettings } from "../../src/settings/settings.ts";
-import { ADMIN_KEY, startApp } from "../support/app.ts";
+import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
+import { entriesOf } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
+import { aLeasedTask, aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
+import { membridgeOfDatabase } from "../support/membridge-of-database.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
-import { anAgent, type Fault, secondsAgo, startMembridge } from "../support/scripted-membridge.ts";
+import { anAgent, type Fault, secondsAgo } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();
-const fake = await startMembridge();
-const silent = pino({ level: "silent" });
-const address = { url: fake.url, adminKey: ADMIN_KEY };
-const outbound = createOutbound();
-afterAll(() => outbound.destroy());
-const membridge = createMembridge(createSettings(db, createSecretBox("a secret"), address, silent), outbound);
+const { fake, sync: pass } = await membridgeOfDatabase(db);
 const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: fake.url } });
-afterAll(fake.close);
 beforeEach(async () => {
   fake.reset();
   await query("truncate workers, leases, llm_tasks, audit_logs");
 });
 
-const pass = () => syncOnce(db, membridge, silent);
 const statusOf = async (id: string) => (await getWorker(db, id)).status;
 /** Puts the worker's last sign of life that far into the past. */
 const silentFor = (id: string, seconds: number) =>
@@ -47,12 +35,7 @@ async function anOfflineWorker(id: string) {
   await pass();
   expect(await statusOf(id)).toBe("offline");
 }
-const toAnyone = { worker_id: undefined, ttl_seconds: undefined };
-const auditOf = async (id: string, action: string) =>
-  query<{ actor: string; detail: string }>(
-    "select actor, detail from audit_logs where entity_type = 'worker' and entity_id = $1 and action = $2",
-    [id, action],
-  );
+
 describe("a worker without a sign of life", () => {
   it("is offline after 60 s, which is audited once, however many passes there are", async () => {
     const { id } = await aWorker(db);
@@ -61,7 +44,7 @@ describe("a worker without a sign of life", () => {
     expect(passes.reduce((sum, { offline }) => sum + offline, 0)).toBe(1);
     expect(await statusOf(id)).toBe("offline");
     const detail = `Worker ${id} was online and gave no sign of life for 60 s`;
-    expect(await auditOf(id, "worker_offline")).toEqual([{ actor: "runtime", detail }]);
+    expect(await entriesOf(query, id, "worker_offline")).toEqual([{ actor: "runtime", detail }]);
   });
 
   it("is online until then", async () => {
@@ -80,7 +63,7 @@ describe("a worker without a sign of life", () => {
     const { id } = await aWorker(db);
     await anOfflineWorker(id);
     const task = await aTask(db);
-    await expect(leaseTask(db, NOBODY, task.id, toAnyone)).rejects.toThrow("No available worker with free capacity");
+    await expect(leaseTo(db, task.id)).rejects.toThrow("No available worker with free capacity");
   });
 });
 
@@ -95,7 +78,7 @@ describe("a worker that is offline is online again, which is audited once,", () 
     await anOfflineWorker(worker.id);
     await say(task);
     expect(await statusOf(worker.id)).toBe("online");
-    expect(await auditOf(worker.id, "worker_online")).toHaveLength(1);
+    expect(await entriesOf(query, worker.id, "worker_online")).toHaveLength(1);
   });
 
   it.each(says)("and where that cannot be written down, the %s is answered all the same", async (_name, say) => {
@@ -117,7 +100,7 @@ describe("a worker that is offline is online again, which is audited once,", () 
     fake.agents = [anAgent(id, { last_seen: secondsAgo(1) })];
     await Promise.all([pass(), pass(), pass()]);
     expect(await statusOf(id)).toBe("online");
-    expect(await auditOf(id, "worker_online")).toHaveLength(1);
+    expect(await entriesOf(query, id, "worker_online")).toHaveLength(1);
   });
 
   it("when it registers again", async () => {
@@ -125,7 +108,7 @@ describe("a worker that is offline is online again, which is audited once,", () 
     await anOfflineWorker(id);
     await aWorker(db, { name: id });
     expect(await statusOf(id)).toBe("online");
-    const [entry, ...others] = await auditOf(id, "worker_updated");
+    const [entry, ...others] = await entriesOf(query, id, "worker_updated");
     expect(entry?.detail).toBe(`Worker ${id} registered, status=online, max_concurrency=1`);
     expect(others).toEqual([]);
   });
@@ -138,12 +121,12 @@ describe("what Membridge says", () => {
     await pass();
     expect(await statusOf("fresh")).toBe("unknown");
     const task = await aTask(db);
-    await expect(leaseTask(db, NOBODY, task.id, toAnyone)).rejects.toThrow("No available worker with free capacity");
+    await expect(leaseTo(db, task.id)).rejects.toThrow("No available worker with free capacity");
 
-    await leaseTask(db, NOBODY, task.id, { ...toAnyone, worker_id: "fresh" });
+    await leaseTo(db, task.id, "fresh");
     await heartbeat(db, NOBODY, task.id);
     expect(await statusOf("fresh")).toBe("online");
-    expect(await auditOf("fresh", "worker_online")).toHaveLength(1);
+    expect(await entriesOf(query, "fresh", "worker_online")).toHaveLength(1);
   });
 
   it.each([
@@ -190,7 +173,7 @@ describe("a node agent that registers itself once, and that Membridge does not l
     onTestFinished(agent.close);
     await anOfflineWorker("rpi");
     const task = await aTask(db);
-    await leaseTask(db, NOBODY, task.id, { ...toAnyone, worker_id: "rpi" });
+    await leaseTo(db, task.id, "rpi");
     const body = JSON.stringify({ task_id: task.id, prompt: task.prompt });
     const executed = await fetch(`${agent.url}/execute-task`, { method: "POST", body });
     expect(await executed.json()).toMatchObject({ ok: true, task_id: task.id });

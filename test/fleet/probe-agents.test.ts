@@ -1,6 +1,5 @@
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
-import type { Task } from "../../src/contract/record-types.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { probeOnce } from "../../src/fleet/probe-agents.ts";
 import { agentsOfApp } from "../support/agents-of-app.ts";
@@ -15,9 +14,7 @@ const { db, query } = database;
 const outbound = createOutbound();
 const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
 const log = pino({ level: "silent" });
-const { anAgent, anAgentThat } = agentsOfApp(app, database, AGENT_KEY);
-
-const dispatch = (task: Task, body = {}) => app.api.post(`/api/runtime/llm-tasks/${task.id}/dispatch`).send(body);
+const { anAgent, anAgentThat, dispatch } = agentsOfApp(app, database, AGENT_KEY);
 
 const HEALTH = { answersHealth: true };
 

@@ -1,19 +1,10 @@
-import { beforeEach, describe, expect, it } from "vitest";
-import { startApp } from "../support/app.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { describe, expect, it } from "vitest";
+import { failedAttempts, metrics } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";
-import { failedAttempts, metrics } from "../support/failed-attempts.ts";
 
-const { db, query } = await createTestDatabase();
-const { api } = await startApp(db);
-const { lease, claim, claimed, fails, workerOf } = failedAttempts(api);
+const { api, db, query, lease, claim, claimed, fails, workerOf, audited } = await failedAttempts();
 const TASKS = "/api/runtime/llm-tasks";
 const WORKERS = "/api/runtime/workers";
-
-beforeEach(() => query("truncate workers, runtime_accounts, llm_tasks, leases, llm_results, audit_logs"));
-
-const auditOf = async (id: string) =>
-  (await query("select action from audit_logs where entity_id = $1 order by seq", [id])).map(({ action }) => action);
 
 describe("a worker in trouble", () => {
   const until = async (id: string) => (await workerOf(id)).rest?.until ?? null;
@@ -35,7 +26,7 @@ describe("a worker in trouble", () => {
       await fails((await aTask(db)).id, "a", kind);
       await aWorker(db, { name: "a", capabilities: { claude_cli: true } });
       expect(await workerOf("a")).toMatchObject({ rest: null, capabilities: { claude_cli: true } });
-      expect(await auditOf("a")).toEqual(expect.arrayContaining(["worker_rested"]));
+      expect(await audited("a")).toEqual(expect.arrayContaining(["worker_rested"]));
     },
   );
 

@@ -1,33 +1,21 @@
 import { sql } from "drizzle-orm";
-import { pino } from "pino";
-import { afterAll, beforeEach, describe, expect, it } from "vitest";
-import { createMembridge } from "../../src/fleet/membridge.ts";
+import { beforeEach, describe, expect, it } from "vitest";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
-import { createOutbound } from "../../src/fleet/outbound.ts";
 import { getWorker, listWorkers } from "../../src/fleet/workers.ts";
 import { createLog } from "../../src/log.ts";
-import { createSecretBox } from "../../src/settings/secret-box.ts";
-import { createSettings } from "../../src/settings/settings.ts";
-import { ADMIN_KEY } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aWorker } from "../support/factories.ts";
-import { anAgent, secondsAgo, startMembridge } from "../support/scripted-membridge.ts";
+import { membridgeOfDatabase } from "../support/membridge-of-database.ts";
+import { anAgent, secondsAgo } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();
-const fake = await startMembridge();
-const silent = pino({ level: "silent" });
-const address = { url: fake.url, adminKey: ADMIN_KEY };
-const outbound = createOutbound();
-afterAll(() => outbound.destroy());
-const membridge = createMembridge(createSettings(db, createSecretBox("a secret"), address, silent), outbound);
-afterAll(fake.close);
+const { fake, membridge, sync } = await membridgeOfDatabase(db);
 beforeEach(async () => {
   fake.reset();
   await query("truncate workers, audit_logs");
 });
 
-const sync = () => syncOnce(db, membridge, silent);
 /** A pass in which Membridge lists these agents. */
 const report = (...agents: unknown[]) => {
   fake.agents = agents;

@@ -4,11 +4,11 @@ import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { KEY_HEADER, MAIN_KEY } from "../support/keys.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
 import { anAgent as listed, startMembridge } from "../support/scripted-membridge.ts";
 
 const AGENT_KEY = "the-key-of-the-agents";
-const MAIN = "the key that opens everything";
 const { db, query } = await createTestDatabase();
 const membridge = await startMembridge();
 afterAll(membridge.close);
@@ -16,16 +16,15 @@ const env = {
   MEMBRIDGE_SERVER_URL: membridge.url,
   MEMBRIDGE_AGENT_KEY: AGENT_KEY,
   TRUST_PROXY_HOPS: "1",
-  RUNTIME_API_KEY: MAIN,
+  RUNTIME_API_KEY: MAIN_KEY,
 };
 const app = await startApp(db, { env });
 const fenced = await startApp(db, { env: { ...env, OUTBOUND_ALLOW: "10.0.0.0/8, 127.0.0.0/8" } });
 const WORKERS = "/api/runtime/workers";
-const KEY = "X-Runtime-API-Key";
 
 /** Registers a worker by a request from that address. */
-const register = (body: object, { from = "192.0.2.7", key = MAIN, of = app } = {}) =>
-  of.api.post(WORKERS).set("X-Forwarded-For", from).set(KEY, key).send(body);
+const register = (body: object, { from = "192.0.2.7", key = MAIN_KEY, of = app } = {}) =>
+  of.api.post(WORKERS).set("X-Forwarded-For", from).set(KEY_HEADER, key).send(body);
 const workKeyOf = async (name: string) => createKey(db, name, "work");
 
 describe("a worker that registers with a loopback address", () => {
@@ -46,7 +45,7 @@ describe("a worker that registers with a loopback address", () => {
     membridge.agents = [listed("rpi", { url: "http://192.168.1.10:8001" })];
     const pass = () => syncOnce(db, app.membridge, pino({ level: "silent" }));
     await pass();
-    const urlOf = async () => (await app.api.get(`${WORKERS}/rpi`).set(KEY, MAIN)).body.url;
+    const urlOf = async () => (await app.api.get(`${WORKERS}/rpi`).set(KEY_HEADER, MAIN_KEY)).body.url;
     expect(await urlOf()).toBe("http://192.168.1.10:8001");
     expect((await register({ name: "rpi", url: "http://127.0.1.1:8001" })).body.url).toBe("http://192.168.1.10:8001");
     membridge.agents = [listed("rpi", { url: "http://127.0.1.1:8001" })];
@@ -56,7 +55,7 @@ describe("a worker that registers with a loopback address", () => {
     membridge.agents = [listed("rpi", { url: "http://192.168.1.10:8001", agent_version: "0.4.0", os_info: "Linux" })];
     await pass();
     expect(await urlOf()).toBe("http://10.0.0.9:8001");
-    const { body } = await app.api.get(`${WORKERS}/rpi`).set(KEY, MAIN);
+    const { body } = await app.api.get(`${WORKERS}/rpi`).set(KEY_HEADER, MAIN_KEY);
     expect(body).toMatchObject({ agent_version: "0.4.0", os_info: "Linux", install_method: "" });
   });
 });
@@ -68,12 +67,16 @@ describe("a worker's url", () => {
   });
 
   it("with a query, in a database from before, is never called", async () => {
-    const agent = await startNodeAgent({ runtime: app.url, name: "old", apiKey: MAIN });
+    const agent = await startNodeAgent({ runtime: app.url, name: "old", apiKey: MAIN_KEY });
     onTestFinished(agent.close);
     await query("update workers set url = url || '/any?x=' where id = 'old'");
     const task = { context_id: "c", agent_slug: "a", prompt: "p" };
-    const { id } = (await app.api.post("/api/runtime/llm-tasks").set(KEY, MAIN).send(task)).body;
-    await app.api.post(`/api/runtime/llm-tasks/${id}/dispatch`).set(KEY, MAIN).send({ worker_id: "old" }).expect(502);
+    const { id } = (await app.api.post("/api/runtime/llm-tasks").set(KEY_HEADER, MAIN_KEY).send(task)).body;
+    await app.api
+      .post(`/api/runtime/llm-tasks/${id}/dispatch`)
+      .set(KEY_HEADER, MAIN_KEY)
+      .send({ worker_id: "old" })
+      .expect(502);
     expect(agent.requests).toEqual([]);
   });
 });
@@ -107,11 +110,11 @@ describe("a key with the role work", () => {
 });
 
 describe("the buttons of the node pages", () => {
-  const get = (path: string) => app.api.get(path).set(KEY, MAIN);
-  const post = (path: string) => app.api.post(path).set(KEY, MAIN);
+  const get = (path: string) => app.api.get(path).set(KEY_HEADER, MAIN_KEY);
+  const post = (path: string) => app.api.post(path).set(KEY_HEADER, MAIN_KEY);
 
   it("show the agent's health, or why there is none", async () => {
-    const agent = await startNodeAgent({ runtime: app.url, name: "seen", apiKey: MAIN, generation: "newer" });
+    const agent = await startNodeAgent({ runtime: app.url, name: "seen", apiKey: MAIN_KEY, generation: "newer" });
     onTestFinished(agent.close);
     const { body } = await get(`${WORKERS}/seen/agent-health`).expect(200);
     expect(body).toMatchObject({ reachable: true, status: "ok", node_id: "seen", claude_cli_available: true });
@@ -133,7 +136,7 @@ describe("the buttons of the node pages", () => {
     const agent = await startNodeAgent({
       runtime: app.url,
       name: `does-${action}`,
-      apiKey: MAIN,
+      apiKey: MAIN_KEY,
       agentKey: AGENT_KEY,
     });
     onTestFinished(agent.close);
@@ -148,13 +151,18 @@ describe("the buttons of the node pages", () => {
   });
 
   it("ask no agent of another node, none outside OUTBOUND_ALLOW, and none without an address", async () => {
-    const agent = await startNodeAgent({ runtime: app.url, name: "mine", apiKey: MAIN, health: { node_id: "other" } });
+    const agent = await startNodeAgent({
+      runtime: app.url,
+      name: "mine",
+      apiKey: MAIN_KEY,
+      health: { node_id: "other" },
+    });
     onTestFinished(agent.close);
     const refused = await post(`${WORKERS}/mine/agent-uninstall`).expect(502);
     expect(refused.body.error).toContain('the node "other" answers');
     expect(agent.requests.map(({ path }) => path)).toEqual(["/health"]);
     await register({ name: "far", url: "http://192.0.2.66:8001" });
-    const fencedCall = fenced.api.post(`${WORKERS}/far/agent-restart`).set(KEY, MAIN);
+    const fencedCall = fenced.api.post(`${WORKERS}/far/agent-restart`).set(KEY_HEADER, MAIN_KEY);
     expect((await fencedCall.expect(502)).body.error).toContain("is not in OUTBOUND_ALLOW");
     await register({ name: "bare" });
     await post(`${WORKERS}/bare/agent-update`).expect(400);

@@ -1,13 +1,6 @@
-/** Attacks that no other test makes; docs/operations.md, "Security", lists all of them, with their tests. */
-import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { text as readText } from "node:stream/consumers";
 import { gzipSync } from "node:zlib";
 import { pino } from "pino";
-import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createKeyCheck } from "../../src/http/auth.ts";
 import { startApp } from "../support/app.ts";
@@ -16,7 +9,9 @@ import { CALLS } from "../support/every-call.ts";
 import { aLeasedTask } from "../support/factories.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
 import { anAgent, aProject, secondsAgo, startMembridge } from "../support/scripted-membridge.ts";
+import { sendBytes } from "../support/send-bytes.ts";
 import { startProcess } from "../support/service-process.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const { db, query, url: DATABASE_URL } = await createTestDatabase();
 const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", MAX_BODY_MB: "2" } });
@@ -24,18 +19,12 @@ const { api } = app;
 const R = "/api/runtime";
 const task = { context_id: "c", agent_slug: "a", prompt: "p" };
 
-/** Sends bytes as they are, and gives all that comes back until the server closes the connection. */
-async function say(bytes: string): Promise<string> {
-  const socket = connect(Number(new URL(app.url).port), "127.0.0.1");
-  socket.write(bytes);
-  return readText(socket);
-}
-
 describe("a header", () => {
   it("cannot be smuggled into an answer or a call, by no line break in whatever encoding", async () => {
     for (const breaks of ["%0d%0aSet-Cookie:%20a=b", "\r\n\tSet-Cookie: a=b", "\u560d\u560aSet-Cookie: a=b"]) {
       const id = encodeURI(breaks);
-      const answer = await say(
+      const answer = await sendBytes(
+        app.url,
         `GET ${R}/artifacts/${id}/content HTTP/1.1\r\nHost: x\r\nX-Request-Id: ${breaks}\r\nConnection: close\r\n\r\n`,
       );
       expect(answer).toMatch(/^HTTP\/1\.1 4\d\d /);
@@ -48,7 +37,7 @@ describe("a header", () => {
   it("does not make two requests of one (smuggling)", async () => {
     const both =
       "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /x HTTP/1.1\r\n\r\n";
-    expect(await say(both)).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await sendBytes(app.url, both)).toMatch(/^HTTP\/1\.1 400 /);
   });
 });
 
@@ -261,8 +250,7 @@ describe("HTML in prompts and outputs", () => {
 });
 
 describe("the log", async () => {
-  const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-attacks-"));
-  afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+  const DATA_DIR = await temporaryFolder("bloom-attacks-");
 
   it("has one line of JSON for each thing, whatever it is told, and nothing that a terminal obeys", async () => {
     const service = await startProcess({
@@ -279,12 +267,10 @@ describe("the log", async () => {
     await post(`${R}/workers`, { name: forged, url: "http://127.0.0.1:9", os_info: forged });
     await post(`${R}/llm-tasks/claim`, { worker_id: forged });
     await fetch(`${service.url}/api/runtime/${encodeURIComponent(forged)}`);
-    const { port } = new URL(service.url);
-    const socket = connect(Number(port), "127.0.0.1");
-    socket.end(
-      `GET ${R}/health?${forged.replaceAll(/[\r\n]/g, "")} HTTP/1.1\r\nHost: x\r\nX-Request-Id: \u001b[2J\r\n\r\n`,
+    await sendBytes(
+      service.url,
+      `GET ${R}/health?${forged.replaceAll(/[\r\n]/g, "")} HTTP/1.1\r\nHost: x\r\nX-Request-Id: \u001b[2J\r\nConnection: close\r\n\r\n`,
     );
-    await once(socket.resume(), "close");
     expect(await service.stop()).toBe(0);
     const lines = service.output().trimEnd().split("\n");
     expect(lines.length).toBeGreaterThan(5);

@@ -1,4 +1,4 @@
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
@@ -66,7 +66,6 @@ it("cancels the same tasks for four callers at once, in batches, and only what i
   const made = await Promise.all(Array.from({ length: 200 }, () => aTask(db, { context_id: "c6" })));
   const locked = made[90]?.id;
   const unlock = await holdTransaction(db, `select from llm_tasks where id = '${locked}' for no key update`);
-  onTestFinished(unlock);
   const sent = { filter: { context_id: "c6" } };
   const calls = Promise.all(Array.from({ length: 4 }, () => api.post(`${R}/cancel`).send(sent)));
   const [about] = await eventually(async () => {

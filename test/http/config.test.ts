@@ -1,8 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { pino } from "pino";
-import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { createSettings } from "../../src/settings/settings.ts";
@@ -11,6 +8,7 @@ import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { startMembridge } from "../support/scripted-membridge.ts";
 import { startProcess } from "../support/service-process.ts";
+import { folderForTest } from "../support/temporary-folder.ts";
 
 const CONFIG = "/api/runtime/config";
 const { db, query, url: DATABASE_URL } = await createTestDatabase();
@@ -226,8 +224,7 @@ describe("the admin key", () => {
   });
 
   it("is encrypted anew by a start with SETTINGS_KEY_PREVIOUS, after which that is needed no more", async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), "bloom-config-"));
-    onTestFinished(() => rm(dataDir, { recursive: true, force: true }));
+    const dataDir = await folderForTest();
     const OLD = "the old key of the settings";
     const NEW = "the new key of the settings";
     const common = { DATABASE_URL, DATA_DIR: dataDir, MEMBRIDGE_SERVER_URL: fake.url };

@@ -1,5 +1,4 @@
 import express from "express";
-import pg from "pg";
 import { pino } from "pino";
 import request from "supertest";
 import { afterAll, afterEach, describe, expect, it, onTestFinished } from "vitest";
@@ -16,6 +15,7 @@ import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
+import { holdTransaction } from "../support/held-transaction.ts";
 import { pgbouncerPath, startPgbouncer } from "../support/pgbouncer.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
@@ -115,17 +115,6 @@ describe("when connections are cut", () => {
   });
 });
 
-/** Locks something in a transaction of its own; gives what ends that. */
-async function lockedBy(statement: string): Promise<() => Promise<void>> {
-  const client = new pg.Client({ connectionString: direct.url });
-  await client.connect();
-  await client.query("begin");
-  await client.query(statement);
-  const end = () => client.end();
-  onTestFinished(end);
-  return end;
-}
-
 const backends = (condition = "true") =>
   direct.query<{ pid: number }>(
     `select pid from pg_stat_activity where datname = current_database() and application_name = 'bloom-runtime' and ${condition}`,
@@ -135,7 +124,7 @@ const waiting = () => backends("wait_event_type = 'Lock'");
 describe("what takes too long", () => {
   it("ends on the server too, and the server never works for more connections than the pool has", async () => {
     await isWholeAgain();
-    await lockedBy("lock table llm_tasks");
+    await holdTransaction(direct.db, "lock table llm_tasks");
     const most = { waiting: 0 };
     const counting = setInterval(async () => {
       most.waiting = Math.max(most.waiting, (await waiting()).length);
@@ -157,7 +146,7 @@ describe("what takes too long", () => {
       pino({ level: "silent" }),
     );
     onTestFinished(() => pool.close().then(bouncer.stop));
-    await lockedBy("lock table llm_tasks");
+    await holdTransaction(direct.db, "lock table llm_tasks");
     await expect(aTask(pool.db)).rejects.toSatisfy(isDatabaseUnavailable);
     // The lock is still held, so that only a cancelled statement waits no longer.
     await eventually(async () => expect(await waiting()).toEqual([]));
@@ -165,7 +154,7 @@ describe("what takes too long", () => {
 
   it("keeps its place in the pool as long as the server cannot be told to end it", async () => {
     await isWholeAgain();
-    await lockedBy("lock table llm_tasks");
+    await holdTransaction(direct.db, "lock table llm_tasks");
     const creating = Array.from({ length: 5 }, create);
     await eventually(async () => expect(await waiting()).not.toEqual([]), { interval: 10 });
     proxy.freeze();
@@ -217,7 +206,7 @@ describe("a grant that nobody has heard of goes back to the queue with its attem
   it("when whoever asked for a lease has gone away", async () => {
     await isWholeAgain();
     const [task, worker] = await aloneInQueue();
-    const unlock = await lockedBy(`select from workers where id = '${worker.id}' for update`);
+    const unlock = await holdTransaction(direct.db, `select from workers where id = '${worker.id}' for update`);
     const leaving = new AbortController();
     const leasing = fetch(`${url}${TASKS}/${task.id}/lease`, {
       method: "POST",

@@ -8,10 +8,12 @@ import { enterEvents, readEvents } from "../../src/events/read-events.ts";
 import { openEventStream } from "../../src/http/event-stream.ts";
 import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
+import { workerEntry } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
+import { eventBlocks } from "../support/server-sent-events.ts";
 
 const { db, query } = await createTestDatabase();
 const env = { RUNTIME_API_KEY: "the-main-key-of-the-tests" };
@@ -29,25 +31,15 @@ async function listen(base: string, { path = EVENTS, last = "", key = env.RUNTIM
   });
   const events: { type: string; id: string; data: Event }[] = [];
   const ended = (async () => {
-    let text = "";
-    for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-      text += piece;
-      const whole = text.split("\n\n");
-      text = whole.pop() ?? "";
-      for (const said of whole) {
-        const [, id = "", type = "", data = ""] = said.match(/^id: (.*)\nevent: (.*)\ndata: (.*)$/) ?? [];
-        if (type) events.push({ id, type, data: JSON.parse(data) });
-      }
+    for await (const block of eventBlocks(response)) {
+      const [, id = "", type = "", data = ""] = block.match(/^id: (.*)\nevent: (.*)\ndata: (.*)$/) ?? [];
+      if (type) events.push({ id, type, data: JSON.parse(data) });
     }
   })().catch(() => {});
   return { status: response.status, events, ended, stop: () => stop.abort() };
 }
 
 const until = (check: () => void) => eventually(check, { interval: 20 });
-const write = (name: string) => ({
-  text: `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-    values (gen_random_uuid(), 1, 'worker_updated', 'worker', '${name}', 'x', 'x')`,
-});
 
 beforeEach(() => query("truncate llm_tasks, leases, workers"));
 
@@ -71,7 +63,7 @@ describe("events", () => {
     await Promise.all(
       names.map((name, n) =>
         db.transaction(async (tx) => {
-          await tx.execute(write(name).text);
+          await tx.execute(workerEntry(name));
           await tx.execute(`select pg_sleep(${((n * 7) % 11) / 40})`);
         }),
       ),
@@ -93,8 +85,8 @@ describe("events", () => {
 
   it("wait for a transaction that took its number before", async () => {
     const stream = await listen(one.url);
-    const commitSlow = await holdTransaction(db, write("slow").text);
-    await query(write("quick").text);
+    const commitSlow = await holdTransaction(db, workerEntry("slow"));
+    await query(workerEntry("quick"));
     const { now } = await enterEvents(db);
     const { events } = await readEvents(db, { ...now, xid: 0, seq: 0 });
     expect(events.map(({ event }) => event.entity_id)).not.toContain("quick");
@@ -124,7 +116,7 @@ describe("events", () => {
   it("say `reset` to a client whose place is of another server, or is gone", async () => {
     const stream = await listen(one.url, { last: "999999999999.1" });
     await until(() => expect(stream.events[0]?.type).toBe("reset"));
-    await query(write("after-reset").text);
+    await query(workerEntry("after-reset"));
     await until(() => expect(stream.events.at(-1)?.data.entity_id).toBe("after-reset"));
     stream.stop();
   });
@@ -132,14 +124,14 @@ describe("events", () => {
   it("go on behind the last one when the instance is started anew, and what was missed comes first", async () => {
     const before = await startApp(db, { env });
     const stream = await listen(before.url);
-    await query(write("before-the-restart").text);
+    await query(workerEntry("before-the-restart"));
     await until(() => expect(stream.events.at(-1)?.data.entity_id).toBe("before-the-restart"));
     before.eventHub.close();
     await stream.ended;
-    await query(write("while-it-was-away").text);
+    await query(workerEntry("while-it-was-away"));
     const after = await startApp(db, { env });
     const again = await listen(after.url, { last: stream.events.at(-1)?.id ?? "" });
-    await query(write("after-the-restart").text);
+    await query(workerEntry("after-the-restart"));
     const names = () => again.events.map(({ data }) => data.entity_id);
     await until(() => expect(names()).toEqual(["while-it-was-away", "after-the-restart"]));
     again.stop();
@@ -151,7 +143,7 @@ describe("events", () => {
     const reader = body?.getReader();
     const first = new TextDecoder().decode((await reader?.read())?.value);
     await reader?.cancel();
-    await query(write("while-nobody-listened").text);
+    await query(workerEntry("while-nobody-listened"));
     const again = await listen(two.url, { last: first.match(/^id: (.*)$/m)?.[1] ?? "" });
     await until(() => expect(again.events.map(({ data }) => data.entity_id)).toEqual(["while-nobody-listened"]));
     again.stop();
@@ -170,7 +162,7 @@ describe("events", () => {
     await until(() => expect(run.mock.calls.length).toBeGreaterThan(4));
     expect(warn.mock.calls.filter(([, said]) => said?.includes("event"))).toHaveLength(2);
     run.mockRestore();
-    await query(write("after-the-outage").text);
+    await query(workerEntry("after-the-outage"));
     await until(() => expect(taken).toContain("after-the-outage"));
     stop.abort();
     await following;
@@ -187,7 +179,7 @@ describe("events", () => {
 
   it("reach 500 listeners with one query for all", async () => {
     const listeners = await Promise.all(Array.from({ length: 500 }, () => listen(one.url)));
-    await query(write("to-all").text);
+    await query(workerEntry("to-all"));
     await until(() => {
       for (const { events } of listeners) expect(events.at(-1)?.data.entity_id).toBe("to-all");
     });

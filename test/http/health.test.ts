@@ -6,9 +6,10 @@ import { createMeters } from "../../src/metrics/service-meters.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
+import { MAIN_KEY } from "../support/keys.ts";
 
 const { db, query } = await createTestDatabase();
-const env = { RUNTIME_API_KEY: "the key that opens everything", RATE_LIMIT_PER_MINUTE: "2" };
+const env = { RUNTIME_API_KEY: MAIN_KEY, RATE_LIMIT_PER_MINUTE: "2" };
 const ready = { status: 200, body: { status: "ready" } };
 const notReady = (error: unknown) => ({ status: 503, body: { status: "not ready", error } });
 

@@ -11,6 +11,7 @@ import { createLog } from "../../src/log.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
+import { sendBytes } from "../support/send-bytes.ts";
 
 const { db } = await createTestDatabase();
 const patience = { headersMs: 300, requestMs: 600, lingerMs: 200 };
@@ -23,11 +24,9 @@ const guarded = await startApp(db, {
 const TASKS = "/api/runtime/llm-tasks";
 const JSON_TYPE = "Content-Type: application/json\r\n";
 
-/** Sends `bytes` as they are and gives all that comes back until the server ends the connection, which must be an answer of the runtime itself. */
+/** What is answered to these bytes, which must be an answer of the runtime itself. */
 async function say(bytes: string): Promise<{ status: number; body: unknown }> {
-  const socket = connect(Number(new URL(url).port), "127.0.0.1");
-  socket.write(bytes);
-  const answer = await text(socket);
+  const answer = await sendBytes(url, bytes);
   expect(answer).toMatch(/^x-bloom-runtime: 1\r$/im);
   return { status: Number(answer.split(" ")[1]), body: JSON.parse(answer.split("\r\n\r\n")[1] ?? "") };
 }

@@ -1,34 +1,27 @@
 /** The script that a console page offers: what it installs, and what the installed worker is started with. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
+import { KEY_HEADER, MAIN_KEY } from "../support/keys.ts";
+import { folderForTest } from "../support/temporary-folder.ts";
 
 const AGENT_KEY = "the-key-of-the-agents";
-const MAIN = "the key that opens everything";
-const KEY = "X-Runtime-API-Key";
 const { db } = await createTestDatabase();
-const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY, RUNTIME_API_KEY: MAIN } });
+const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY, RUNTIME_API_KEY: MAIN_KEY } });
 
 describe("the installation script", () => {
   const SCRIPT = "/api/runtime/agent-install-script";
-  const ask = (query: object) => app.api.get(SCRIPT).query(query).set(KEY, MAIN);
-
-  async function folderForTest() {
-    const folder = await mkdtemp(join(tmpdir(), "bloom-install-"));
-    onTestFinished(() => rm(folder, { recursive: true, force: true }));
-    return folder;
-  }
+  const ask = (query: object) => app.api.get(SCRIPT).query(query).set(KEY_HEADER, MAIN_KEY);
 
   /** Runs the script with these settings; not with execFileSync, since it calls the service of this process. */
   async function install(folder: string, name: string, settings: Record<string, string>) {
     const { text } = await ask({ node_id: name, server_url: `${app.url}/` }).expect(200);
-    const env = { ...process.env, BLOOM_WORKER_DIR: folder, RUNTIME_API_KEY: MAIN, ...settings };
+    const env = { ...process.env, BLOOM_WORKER_DIR: folder, RUNTIME_API_KEY: MAIN_KEY, ...settings };
     const installing = spawn("sh", ["-s"], { env, stdio: ["pipe", "ignore", "pipe"] });
     installing.stdin.end(text);
     const exited = once(installing, "exit");
@@ -39,11 +32,11 @@ describe("the installation script", () => {
   it("installs the worker as it is served, and holds no secret", async () => {
     const folder = await folderForTest();
     const { text } = await ask({ node_id: "pi-4", server_url: `${app.url}/` }).expect(200);
-    for (const secret of [MAIN, AGENT_KEY, ADMIN_KEY]) expect(text).not.toContain(secret);
+    for (const secret of [MAIN_KEY, AGENT_KEY, ADMIN_KEY]) expect(text).not.toContain(secret);
     const installed = await install(folder, "pi-4", { EXEC: "tr a-z A-Z", LABELS: "gpu,linux" });
     expect(installed).toEqual({ code: 0, complaint: "" });
     const kept = (name: string) => readFile(join(folder, name), "utf8");
-    expect(await kept("worker.sh")).toBe((await app.api.get("/api/runtime/worker.sh").set(KEY, MAIN)).text);
+    expect(await kept("worker.sh")).toBe((await app.api.get("/api/runtime/worker.sh").set(KEY_HEADER, MAIN_KEY)).text);
     expect([await kept("server"), await kept("name"), await kept("exec")]).toEqual([
       `${app.url}\n`,
       "pi-4\n",
@@ -92,7 +85,7 @@ describe("the installation script", () => {
     const home = await folderForTest();
     const start = async (name: string, settings: Record<string, string>) => {
       const { text } = await ask({ node_id: name, server_url: app.url }).expect(200);
-      const env = { ...process.env, HOME: home, RUNTIME_API_KEY: MAIN, START: "yes", ...settings };
+      const env = { ...process.env, HOME: home, RUNTIME_API_KEY: MAIN_KEY, START: "yes", ...settings };
       // The worker that it starts is of its process group.
       const installing = spawn("sh", ["-s"], { env, detached: true, stdio: ["pipe", "pipe", "ignore"] });
       installing.stdin.end(text);
@@ -103,7 +96,7 @@ describe("the installation script", () => {
     const { said, end } = await start("pi-6", { EXEC: "cat" });
     onTestFinished(() => void end());
     expect(said).toContain("It starts now.");
-    const isThere = async () => (await app.api.get("/api/runtime/workers/pi-6").set(KEY, MAIN)).status;
+    const isThere = async () => (await app.api.get("/api/runtime/workers/pi-6").set(KEY_HEADER, MAIN_KEY)).status;
     await eventually(async () => expect(await isThere()).toBe(200));
     expect((await readdir(join(home, ".bloom-worker"))).toSorted()).toEqual(["pi-5", "pi-6"]);
     expect(await readdir(join(home, ".bloom-worker", "pi-5"))).not.toContain("worker.log");

@@ -8,15 +8,12 @@ import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { CALLS, OPEN_CALLS } from "../support/every-call.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { KEY_HEADER, keyOfEachRole, MAIN_KEY } from "../support/keys.ts";
 
 const { db, query } = await createTestDatabase();
-const MAIN = "the key that opens everything";
-const HEADER = "X-Runtime-API-Key";
-const env = { RUNTIME_API_KEY: MAIN, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
+const env = { RUNTIME_API_KEY: MAIN_KEY, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
 const { api, url, claimWaiters } = await startApp(db, { env });
-const keys = Object.fromEntries(
-  await Promise.all(ROLES.map(async (role) => [role, await createKey(db, `key-${role}`, role)] as const)),
-) as Record<Role, string>;
+const keys = await keyOfEachRole(db);
 
 const R = "/api/runtime";
 // The agent's health makes the service call the agent, webhooks are told where events go, and keys open the service; all are for admins.
@@ -54,7 +51,7 @@ const MAY: Record<Role, string[]> = {
 describe.each(ROLES)("a key with the role %s", (role) => {
   it.each(CALLS)("%s %s", async (method, path) => {
     const call = `${method} ${path}`;
-    const asking = api[method](path).set(HEADER, keys[role]);
+    const asking = api[method](path).set(KEY_HEADER, keys[role]);
     const { status } = await (method === "post" ? asking.send({ worker_id: `key-${role}` }) : asking);
     expect(status === 403).toBe(!(OPEN_CALLS.includes(call) || MAY[role].includes(call)));
     expect(status).not.toBe(401);
@@ -68,16 +65,16 @@ describe.each(ROLES.filter((role) => role !== "admin"))("a key with the role %s"
       `${R}/llm-tasks/claim%2f..%2fx/requeue`,
       `${R}/llm-tasks/x/requeue/`,
     ])
-      expect([403, 404]).toContain((await api.post(path).set(HEADER, keys[role])).status);
-    await api.post(`${R.toUpperCase()}/config`).set(HEADER, keys[role]).expect(403);
-    await api.post(`${R}/config`).set(HEADER, keys[role]).set("X-HTTP-Method-Override", "GET").expect(403);
-    await api.delete(`${R}/workers/x`).set(HEADER, keys[role]).expect(403);
+      expect([403, 404]).toContain((await api.post(path).set(KEY_HEADER, keys[role])).status);
+    await api.post(`${R.toUpperCase()}/config`).set(KEY_HEADER, keys[role]).expect(403);
+    await api.post(`${R}/config`).set(KEY_HEADER, keys[role]).set("X-HTTP-Method-Override", "GET").expect(403);
+    await api.delete(`${R}/workers/x`).set(KEY_HEADER, keys[role]).expect(403);
   });
 });
 
 it("a refusal says which roles may make the call", async () => {
   const refusal = async (role: Role, path: string) =>
-    (await api.post(path).set(HEADER, keys[role]).send({}).expect(403)).body.error;
+    (await api.post(path).set(KEY_HEADER, keys[role]).send({}).expect(403)).body.error;
   expect([
     await refusal("read", `${R}/llm-tasks`),
     await refusal("submit", `${R}/llm-tasks/claim`),
@@ -93,10 +90,10 @@ describe("a named key", () => {
   const task = { context_id: "c", agent_slug: "a", prompt: "p" };
 
   it("is who did it", async () => {
-    const { id } = (await api.post(`${R}/llm-tasks`).set(HEADER, keys.submit).send(task).expect(201)).body;
-    await api.post(`${R}/workers`).set(HEADER, keys.work).send({ name: "key-work" }).expect(201);
+    const { id } = (await api.post(`${R}/llm-tasks`).set(KEY_HEADER, keys.submit).send(task).expect(201)).body;
+    await api.post(`${R}/workers`).set(KEY_HEADER, keys.work).send({ name: "key-work" }).expect(201);
     const ask = { worker_id: "key-work" };
-    const { tasks } = (await api.post(`${R}/llm-tasks/claim`).set(HEADER, keys.work).send(ask).expect(200)).body;
+    const { tasks } = (await api.post(`${R}/llm-tasks/claim`).set(KEY_HEADER, keys.work).send(ask).expect(200)).body;
     expect(tasks[0].task.id).toBe(id);
     const entries = await query(
       "select action, actor from audit_logs where timestamp > 0 and action <> 'key_created' order by id",
@@ -109,21 +106,22 @@ describe("a named key", () => {
   });
 
   it("is made, listed and revoked by an admin's calls, and shown once", async () => {
-    const made = (await api.post(`${R}/keys`).set(HEADER, keys.admin).send({ name: "rpi", role: "work" }).expect(201))
-      .body;
+    const made = (
+      await api.post(`${R}/keys`).set(KEY_HEADER, keys.admin).send({ name: "rpi", role: "work" }).expect(201)
+    ).body;
     expect(made).toEqual({ name: "rpi", role: "work", key: expect.stringMatching(/^bloom_/) });
-    expect((await api.get(`${R}/whoami`).set(HEADER, made.key).expect(200)).body).toMatchObject({ key: "rpi" });
-    const listed = await api.get(`${R}/keys`).set(HEADER, keys.admin).expect(200);
+    expect((await api.get(`${R}/whoami`).set(KEY_HEADER, made.key).expect(200)).body).toMatchObject({ key: "rpi" });
+    const listed = await api.get(`${R}/keys`).set(KEY_HEADER, keys.admin).expect(200);
     expect(listed.body.at(-1)).toMatchObject({ name: "rpi", role: "work", revoked_at: null });
     expect(JSON.stringify(listed.body)).not.toContain(made.key);
     for (const wrong of [{ name: "a b", role: "work" }, { name: "x", role: "king" }, { name: "x" }])
-      await api.post(`${R}/keys`).set(HEADER, keys.admin).send(wrong).expect(400);
-    await api.post(`${R}/keys`).set(HEADER, keys.admin).send({ name: "rpi", role: "read" }).expect(409);
-    const revoked = await api.delete(`${R}/keys/rpi`).set(HEADER, keys.admin).expect(200);
+      await api.post(`${R}/keys`).set(KEY_HEADER, keys.admin).send(wrong).expect(400);
+    await api.post(`${R}/keys`).set(KEY_HEADER, keys.admin).send({ name: "rpi", role: "read" }).expect(409);
+    const revoked = await api.delete(`${R}/keys/rpi`).set(KEY_HEADER, keys.admin).expect(200);
     expect(revoked.body).toEqual({ revoked: 1 });
-    await api.get(`${R}/whoami`).set(HEADER, made.key).expect(401);
-    await api.delete(`${R}/keys/rpi`).set(HEADER, keys.admin).expect(404);
-    await api.delete(`${R}/keys/%00`).set(HEADER, keys.admin).expect(404);
+    await api.get(`${R}/whoami`).set(KEY_HEADER, made.key).expect(401);
+    await api.delete(`${R}/keys/rpi`).set(KEY_HEADER, keys.admin).expect(404);
+    await api.delete(`${R}/keys/%00`).set(KEY_HEADER, keys.admin).expect(404);
     const entries = await query("select actor, action from audit_logs where entity_id = 'rpi' order by seq");
     expect(entries).toEqual([
       { actor: "key-admin", action: "key_created" },
@@ -133,7 +131,7 @@ describe("a named key", () => {
 
   // The service itself takes the task back that could not be dispatched.
   it("is who did it in every call that is written down", async () => {
-    const post = (path: string, body: object) => api.post(`${R}/${path}`).set(HEADER, keys.admin).send(body);
+    const post = (path: string, body: object) => api.post(`${R}/${path}`).set(KEY_HEADER, keys.admin).send(body);
     const before = await query("select id from audit_logs");
     await post("config", { membridge_server_url: "http://127.0.0.1:9", admin_key: "k" }).expect(200);
     await post("workers", { name: "busy", url: "http://127.0.0.1:9" }).expect(201);
@@ -147,7 +145,7 @@ describe("a named key", () => {
     await post(`llm-tasks/${id}/complete`, { status: "error", metrics: { duration_ms: 1 } }).expect(200);
     await post(`llm-tasks/${id}/requeue`, {}).expect(200);
     await post(`llm-tasks/${id}/cancel`, {}).expect(200);
-    await api.delete(`${R}/workers/busy`).set(HEADER, keys.admin).expect(200);
+    await api.delete(`${R}/workers/busy`).set(KEY_HEADER, keys.admin).expect(200);
     const entries = await query(
       "select action from audit_logs where actor = 'key-admin' and id <> all($1) order by timestamp, id",
       [before.map(({ id }) => id)],
@@ -172,11 +170,11 @@ describe("a named key", () => {
   it("of a worker that waits is who claimed, whoever woke it", async () => {
     const waiting = api
       .post(`${R}/llm-tasks/claim`)
-      .set(HEADER, keys.admin)
+      .set(KEY_HEADER, keys.admin)
       .send({ worker_id: "waiter", wait_seconds: 10 });
-    await api.post(`${R}/workers`).set(HEADER, keys.admin).send({ name: "waiter" }).expect(201);
+    await api.post(`${R}/workers`).set(KEY_HEADER, keys.admin).send({ name: "waiter" }).expect(201);
     const claimed = waiting.then(({ body }) => body.tasks[0]);
-    const { id } = (await api.post(`${R}/llm-tasks`).set(HEADER, keys.submit).send(task).expect(201)).body;
+    const { id } = (await api.post(`${R}/llm-tasks`).set(KEY_HEADER, keys.submit).send(task).expect(201)).body;
     const { lease } = await claimed;
     expect(lease.task_id).toBe(id);
     expect(await query("select actor from audit_logs where entity_id = $1", [lease.id])).toEqual([
@@ -185,7 +183,7 @@ describe("a named key", () => {
   });
 
   it("of a worker registers that worker only", async () => {
-    const { body } = await api.post(`${R}/workers`).set(HEADER, keys.work).send({ name: "another" }).expect(403);
+    const { body } = await api.post(`${R}/workers`).set(KEY_HEADER, keys.work).send({ name: "another" }).expect(403);
     expect(body.error).toBe('The key "key-work" acts for the worker "key-work" only.');
     expect(await query("select 1 from workers where id = 'another'")).toEqual([]);
   });
@@ -196,13 +194,13 @@ describe("a named key", () => {
     expect(key).toMatch(/^bloom_[\w-]{43}$/);
     const used = async () => (await listKeys(db)).find((one) => one.name === name)?.last_used_at;
     expect(await used()).toBeNull();
-    await api.get(`${R}/stats`).set(HEADER, key).expect(200);
+    await api.get(`${R}/stats`).set(KEY_HEADER, key).expect(200);
     const first = await used();
     expect(first).toBeGreaterThan(Date.now() - 60_000);
-    await api.get(`${R}/stats`).set(HEADER, key).expect(200);
+    await api.get(`${R}/stats`).set(KEY_HEADER, key).expect(200);
     expect(await used()).toBe(first);
     await query("update runtime_api_keys set last_used_at = last_used_at - 61000 where name = $1", [name]);
-    await api.get(`${R}/stats`).set(HEADER, key).expect(200);
+    await api.get(`${R}/stats`).set(KEY_HEADER, key).expect(200);
     expect(await used()).toBeGreaterThanOrEqual(first ?? 0);
     const stored = JSON.stringify(await query("select * from runtime_api_keys"));
     for (const secret of [key, key.slice(6)]) expect(stored).not.toContain(secret);
@@ -210,10 +208,10 @@ describe("a named key", () => {
 
   it("opens nothing once it is revoked, and then its name is free", async () => {
     const key = await createKey(db, "short-lived", "admin");
-    await api.get(`${R}/stats`).set(HEADER, key).expect(200);
+    await api.get(`${R}/stats`).set(KEY_HEADER, key).expect(200);
     await expect(createKey(db, "short-lived", "read")).rejects.toThrow('"short-lived" has the role admin; revoke it');
     await revokeKey(db, "short-lived");
-    await api.get(`${R}/stats`).set(HEADER, key).expect(401);
+    await api.get(`${R}/stats`).set(KEY_HEADER, key).expect(401);
     await expect(revokeKey(db, "short-lived")).rejects.toThrow("There is no valid key");
     await createKey(db, "short-lived", "read");
     const audited = await query("select action, detail from audit_logs where entity_id = 'short-lived' order by id");
@@ -224,18 +222,18 @@ describe("a named key", () => {
     const old = await createKey(db, "rotated", "work");
     const [fresh] = await Promise.all([
       createKey(db, "rotated", "work"),
-      api.post(`${R}/workers`).set(HEADER, old).send({ name: "rotated" }).expect(201),
+      api.post(`${R}/workers`).set(KEY_HEADER, old).send({ name: "rotated" }).expect(201),
     ]);
     await expect(createKey(db, "rotated", "work")).rejects.toThrow('There are two valid keys "rotated" already');
     for (const key of [old, fresh])
-      await api.post(`${R}/workers`).set(HEADER, key).send({ name: "rotated" }).expect(200);
+      await api.post(`${R}/workers`).set(KEY_HEADER, key).send({ name: "rotated" }).expect(200);
     expect(await revokeKey(db, "rotated", { older: true })).toBe(1);
-    await api.post(`${R}/workers`).set(HEADER, old).send({ name: "rotated" }).expect(401);
-    await api.post(`${R}/workers`).set(HEADER, fresh).send({ name: "rotated" }).expect(200);
+    await api.post(`${R}/workers`).set(KEY_HEADER, old).send({ name: "rotated" }).expect(401);
+    await api.post(`${R}/workers`).set(KEY_HEADER, fresh).send({ name: "rotated" }).expect(200);
     await expect(revokeKey(db, "rotated", { older: true })).rejects.toThrow("only one valid key");
     const third = await createKey(db, "rotated", "work");
     expect(await revokeKey(db, "rotated")).toBe(2);
-    for (const key of [fresh, third]) await api.post(`${R}/workers`).set(HEADER, key).send({}).expect(401);
+    for (const key of [fresh, third]) await api.post(`${R}/workers`).set(KEY_HEADER, key).send({}).expect(401);
   });
 
   it("that many make at once has at most two of a name", async () => {
@@ -250,7 +248,8 @@ describe("a named key", () => {
   it("that is revoked on another instance ends the claim that waits with it, and gets no task on the way", async () => {
     const name = "evicted";
     const key = await createKey(db, name, "work");
-    const claim = () => api.post(`${R}/llm-tasks/claim`).set(HEADER, key).send({ worker_id: name, wait_seconds: 20 });
+    const claim = () =>
+      api.post(`${R}/llm-tasks/claim`).set(KEY_HEADER, key).send({ worker_id: name, wait_seconds: 20 });
     await aWorker(db, { name, capabilities: { labels: ["evicted"] } });
     // One waits in vain, and the other is woken by a task at once.
     for (const hasTask of [false, true]) {
@@ -270,7 +269,7 @@ describe("a named key", () => {
     const { task } = await aLeasedTask(db);
     const open = async (shown: string, path: string) => {
       const stop = new AbortController();
-      const headers = { [HEADER]: shown, accept: "text/event-stream" };
+      const headers = { [KEY_HEADER]: shown, accept: "text/event-stream" };
       const response = await fetch(url + R + path, { headers, signal: stop.signal });
       // Node.js ends the stream of a response that nothing refers to any more, when it collects garbage.
       return { response, status: response.status, stop: () => stop.abort() };
@@ -301,7 +300,7 @@ describe("a named key", () => {
   it("that is revoked ends the stream of a task's output that it follows, and the stream does not say that the task is over", async () => {
     const key = await createKey(db, "onlooker", "read");
     const { task: followed } = await aLeasedTask(db);
-    const headers = { [HEADER]: key, accept: "text/event-stream" };
+    const headers = { [KEY_HEADER]: key, accept: "text/event-stream" };
     const stream = await fetch(`${url}${R}/llm-tasks/${followed.id}/stream`, { headers });
     expect(stream.status).toBe(200);
     await revokeKey(db, "onlooker");
@@ -320,25 +319,25 @@ describe("a named key", () => {
   it("is not found by a part of it, by its hash, or by SQL", async () => {
     const [{ key_sha256 } = {}] = await query("select key_sha256 from runtime_api_keys where name = 'key-admin'");
     for (const key of [keys.admin.slice(0, -1), `${keys.admin}x`, key_sha256, "bloom_", "bloom_' or '1'='1", "bloom_%"])
-      await api.get(`${R}/stats`).set(HEADER, key).expect(401);
+      await api.get(`${R}/stats`).set(KEY_HEADER, key).expect(401);
   });
 
   it("counts also where everything is open", async () => {
     const open = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" } });
     await open.api.get(`${R}/stats`).expect(200);
-    await open.api.get(`${R}/stats`).set(HEADER, "any").expect(200);
-    await open.api.post(`${R}/llm-tasks`).set(HEADER, keys.read).send(task).expect(403);
+    await open.api.get(`${R}/stats`).set(KEY_HEADER, "any").expect(200);
+    await open.api.post(`${R}/llm-tasks`).set(KEY_HEADER, keys.read).send(task).expect(403);
   });
 });
 
 describe("role escalation: the key of a worker", () => {
   const bodies = { heartbeat: {}, complete: { status: "success", output: "stolen", metrics: { duration_ms: 1 } } };
   const as = (key: string, verb: string, id: string, body: object) =>
-    api.post(`${R}/llm-tasks/${id}/${verb}`).set(HEADER, key).send(body);
+    api.post(`${R}/llm-tasks/${id}/${verb}`).set(KEY_HEADER, key).send(body);
   const putOutput = (id: string, headers: Record<string, string> = {}) =>
     api
       .put(`${R}/llm-tasks/${id}/output`)
-      .set({ [HEADER]: keys.work, ...headers })
+      .set({ [KEY_HEADER]: keys.work, ...headers })
       .send("stolen");
   /** All that could have been changed of it. */
   const stateOf = (id: string) =>
@@ -384,7 +383,7 @@ describe("role escalation: the key of a worker", () => {
       expect((await as(keys.work, "lease", id, body).expect(403)).body.error).toBe(
         'The key "key-work" acts for the worker "key-work" only.',
       );
-    await api.post(`${R}/llm-tasks/claim`).set(HEADER, keys.work).send({ worker_id: other }).expect(403);
+    await api.post(`${R}/llm-tasks/claim`).set(KEY_HEADER, keys.work).send({ worker_id: other }).expect(403);
     expect(await stateOf(id)).toMatchObject([{ leases: null }]);
   });
 

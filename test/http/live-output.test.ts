@@ -3,6 +3,7 @@ import { cleanLiveOutput } from "../../src/queue/live-output.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
+import { eventBlocks } from "../support/server-sent-events.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);
@@ -26,12 +27,8 @@ async function follow(base: string, id: string, headers: Record<string, string>,
     signal: stop.signal,
   });
   const events: string[] = [];
-  let text = "";
-  for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-    text += piece;
-    const whole = text.split("\n\n");
-    text = whole.pop() ?? "";
-    events.push(...whole.filter((event) => !event.startsWith(":")));
+  for await (const block of eventBlocks(response)) {
+    if (!block.startsWith(":")) events.push(block);
     if (events.length >= enough) break;
   }
   stop.abort();

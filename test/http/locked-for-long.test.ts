@@ -1,6 +1,6 @@
 /** Something that another session has locked for longer than a statement may take. */
 import { setTimeout as delay } from "node:timers/promises";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
@@ -30,15 +30,8 @@ it("is refused to those who need it, after what a statement may take, and others
   for (let n = 0; n < 6; n++) await aWorker(db, { name: `locked-${n}` });
   await aWorker(db, { name: "free", capabilities: { max_concurrency: 32 } });
   for (let n = 0; n < 40; n++) await aTask(db);
-  const unlockWorkers = await holdTransaction(
-    db,
-    "select from workers where id like 'locked-%' and id <> 'locked-task' for no key update",
-  );
-  const unlockTask = await holdTransaction(db, `select from llm_tasks where id = '${held.task.id}' for no key update`);
-  onTestFinished(async () => {
-    await unlockTask();
-    await unlockWorkers();
-  });
+  await holdTransaction(db, "select from workers where id like 'locked-%' and id <> 'locked-task' for no key update");
+  await holdTransaction(db, `select from llm_tasks where id = '${held.task.id}' for no key update`);
 
   let isOver = false;
   const beats = Array.from({ length: 4 }, () => timed(`${held.task.id}/heartbeat`, { lease_id: held.lease.id }));

@@ -4,12 +4,12 @@ import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { MAIN_KEY } from "../support/keys.ts";
 
 const { db, query } = await createTestDatabase();
-const MAIN = "the key that opens everything";
 const PAGES = "https://pages.example";
 const { api, url, logged, resultWaiters } = await startApp(db, {
-  env: { RUNTIME_API_KEY: MAIN, WRONG_KEY_LIMIT_PER_MINUTE: "0", CORS_ORIGINS: PAGES },
+  env: { RUNTIME_API_KEY: MAIN_KEY, WRONG_KEY_LIMIT_PER_MINUTE: "0", CORS_ORIGINS: PAGES },
 });
 const reader = await createKey(db, "reader", "read");
 const submitter = await createKey(db, "submitter", "submit");
@@ -36,17 +36,17 @@ const errorOf = ({ isError, content }: Used) => isError && content[0]?.text;
 const complete = (id: string, output: string) =>
   api
     .post(`/api/runtime/llm-tasks/${id}/complete`)
-    .set("X-Runtime-API-Key", MAIN)
+    .set("X-Runtime-API-Key", MAIN_KEY)
     .send({ status: "success", output, metrics: { duration_ms: 5 } })
     .expect(200);
-const read = async (path: string) => (await api.get(path).set("X-Runtime-API-Key", MAIN).expect(200)).body;
+const read = async (path: string) => (await api.get(path).set("X-Runtime-API-Key", MAIN_KEY).expect(200)).body;
 const A_TASK = { context_id: "from-a-tool", agent_slug: "writer", prompt: "Write a haiku." };
 
-const admin = await connect(MAIN);
+const admin = await connect(MAIN_KEY);
 
 describe.each(["auto", "legacy"] as const)("the official client (%s)", (mode) => {
   it("finds the tools, with their arguments as their calls take them", async () => {
-    const client = await connect(MAIN, mode);
+    const client = await connect(MAIN_KEY, mode);
     expect(client.getServerVersion()).toMatchObject({ name: "bloom-runtime" });
     const { tools } = await client.listTools();
     expect(tools.map(({ name }) => name)).toEqual([
@@ -84,7 +84,7 @@ describe.each(["auto", "legacy"] as const)("the official client (%s)", (mode) =>
     const { id: name } = await aWorker(db);
     await api
       .post(`/api/runtime/llm-tasks/${id}/lease`)
-      .set("X-Runtime-API-Key", MAIN)
+      .set("X-Runtime-API-Key", MAIN_KEY)
       .send({ worker_id: name })
       .expect(201);
     const messages: string[] = [];
@@ -205,20 +205,20 @@ describe("what is refused", () => {
     const post = (body: unknown, headers: Record<string, string> = {}) =>
       api
         .post("/mcp")
-        .set({ "X-Runtime-API-Key": MAIN, Accept: "application/json, text/event-stream", ...headers })
+        .set({ "X-Runtime-API-Key": MAIN_KEY, Accept: "application/json, text/event-stream", ...headers })
         .send(body as object);
     const ping = { jsonrpc: "2.0", id: 1, method: "ping" };
     const evil = await post(ping, { Origin: "http://evil.example", Host: "evil.example" });
     expect([evil.status, evil.body.error]).toEqual([403, expect.stringContaining("CORS_ORIGINS")]);
     expect((await post(ping, { Origin: PAGES })).status).toBe(200);
     expect((await post([ping, ping])).body.error).toBe("The body must be one message, not a list of them.");
-    const stream = await api.get("/mcp").set({ "X-Runtime-API-Key": MAIN, Accept: "text/event-stream" });
+    const stream = await api.get("/mcp").set({ "X-Runtime-API-Key": MAIN_KEY, Accept: "text/event-stream" });
     expect([stream.status, stream.headers.allow]).toEqual([405, "POST"]);
   });
 });
 
 it("a client that goes away ends its wait", async () => {
-  const client = await connect(MAIN);
+  const client = await connect(MAIN_KEY);
   const { id } = await aTask(db);
   const gone = new AbortController();
   const waits = use(client, "wait_for_task", { id, wait_seconds: 600 }, { signal: gone.signal });

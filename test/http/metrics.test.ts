@@ -17,12 +17,12 @@ import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker, completion } from "../support/factories.ts";
+import { MAIN_KEY } from "../support/keys.ts";
 import { namesIn, parseMetrics } from "../support/parse-metrics.ts";
 
 const { db, url, query, makeOverdue } = await createTestDatabase();
-const MAIN = "the key that opens everything";
 const METRICS = "the key of Prometheus";
-const env = { RUNTIME_API_KEY: MAIN, METRICS_KEY: METRICS, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" };
+const env = { RUNTIME_API_KEY: MAIN_KEY, METRICS_KEY: METRICS, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9" };
 const { api, membridge, claimWaiters } = await startApp(db, { env });
 const R = "/api/runtime";
 
@@ -50,7 +50,7 @@ describe("GET /metrics", () => {
     const ask = (header: string, value: string) => api.get("/metrics").set(header, value);
     expect((await ask("Authorization", `Bearer ${METRICS}`)).status).toBe(200);
     expect((await ask("X-Runtime-API-Key", METRICS)).status).toBe(200);
-    expect((await ask("X-Runtime-API-Key", MAIN)).status).toBe(200);
+    expect((await ask("X-Runtime-API-Key", MAIN_KEY)).status).toBe(200);
     expect((await ask("X-Runtime-API-Key", await createKey(db, "prometheus", "read"))).status).toBe(200);
     expect((await ask("X-Runtime-API-Key", await createKey(db, "box", "work"))).status).toBe(403);
     expect((await ask("Authorization", `Bearer ${METRICS}x`)).status).toBe(401);
@@ -60,7 +60,7 @@ describe("GET /metrics", () => {
   it("is all that METRICS_KEY opens", async () => {
     await api.get(`${R}/stats`).set("X-Runtime-API-Key", METRICS).expect(401);
     await api.get(`${R}/stats`).set("Authorization", `Bearer ${METRICS}`).expect(401);
-    await api.post(`${R}/llm-tasks`).set("Authorization", `Bearer ${MAIN}`).send({}).expect(401);
+    await api.post(`${R}/llm-tasks`).set("Authorization", `Bearer ${MAIN_KEY}`).send({}).expect(401);
   });
 
   it("says what docs/metrics.md describes, and nothing else", async () => {
@@ -108,7 +108,11 @@ describe("what a task's life counts", () => {
     };
     expect(await wait(3, () => claimFor(worker.id))).toBe(3);
     const lease = (id: string) =>
-      api.post(`${R}/llm-tasks/${id}/lease`).set("X-Runtime-API-Key", MAIN).send({ worker_id: worker.id }).expect(201);
+      api
+        .post(`${R}/llm-tasks/${id}/lease`)
+        .set("X-Runtime-API-Key", MAIN_KEY)
+        .send({ worker_id: worker.id })
+        .expect(201);
     expect(await wait(5, lease)).toBe(5);
   });
 
@@ -133,13 +137,13 @@ describe("what a task's life counts", () => {
         const { id } = await aTask(db, { ...fields });
         const { body } = await api
           .post(`${R}/llm-tasks/${id}/lease`)
-          .set("X-Runtime-API-Key", MAIN)
+          .set("X-Runtime-API-Key", MAIN_KEY)
           .send({ worker_id: worker.id })
           .expect(201);
         return { id, lease_id: body.lease.id as string };
       };
       const call = (id: string, verb: string, body: object) =>
-        api.post(`${R}/llm-tasks/${id}/${verb}`).set("X-Runtime-API-Key", MAIN).send(body).expect(200);
+        api.post(`${R}/llm-tasks/${id}/${verb}`).set("X-Runtime-API-Key", MAIN_KEY).send(body).expect(200);
       const failed = { status: "error", error_kind: "timeout", output: null, metrics: { duration_ms: 60_000 } };
       const back = await take({});
       await call(back.id, "release", { lease_id: back.lease_id });
@@ -239,7 +243,7 @@ describe("what is read from the database", () => {
     expect(await shape()).toEqual([1, 14, 0, 0, 3, 0, 1]);
     await query("update workers set status = 'offline' where id = $1", [gone.id]);
     expect(await shape()).toEqual([1, 7, 0, 0, 3, 0, 1]);
-    await api.post(`${R}/workers/${fleet[1]?.id}/drain`).set("X-Runtime-API-Key", MAIN).send({}).expect(200);
+    await api.post(`${R}/workers/${fleet[1]?.id}/drain`).set("X-Runtime-API-Key", MAIN_KEY).send({}).expect(200);
     expect(await shape()).toEqual([1, 2, 1, 0, 3, 0, 1]);
     await query(
       `insert into runtime_accounts (id, rest, updated_at) values ('full', '{"kind": "rate_limited", "reason": "r", "until": 99999999999999}', 1)
@@ -259,8 +263,8 @@ describe("what the instance does", () => {
       'bloom_http_request_duration_seconds_count{route="getTask"}',
     ];
     const risen = await rise(names, async () => {
-      for (const id of ["x", "y"]) await api.get(`${R}/llm-tasks/${id}`).set("X-Runtime-API-Key", MAIN).expect(404);
-      await api.get(`${R}/no-such-thing`).set("X-Runtime-API-Key", MAIN).expect(404);
+      for (const id of ["x", "y"]) await api.get(`${R}/llm-tasks/${id}`).set("X-Runtime-API-Key", MAIN_KEY).expect(404);
+      await api.get(`${R}/no-such-thing`).set("X-Runtime-API-Key", MAIN_KEY).expect(404);
     });
     expect(Object.values(risen)).toEqual([2, 1, 2]);
   });
@@ -292,7 +296,7 @@ describe("what the instance does", () => {
     await query("delete from llm_tasks where status = 'queued'");
     const claim = api
       .post(`${R}/llm-tasks/claim`)
-      .set("X-Runtime-API-Key", MAIN)
+      .set("X-Runtime-API-Key", MAIN_KEY)
       .send({ worker_id: id, wait_seconds: 20 })
       .then(({ status }) => status);
     await eventually(() => expect(claimWaiters.size()).toBe(1));

@@ -1,8 +1,7 @@
-import { connect } from "node:net";
-import { text as readText } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { sendBytes } from "../support/send-bytes.ts";
 
 const { db } = await createTestDatabase();
 const RUNTIME = "/api/runtime";
@@ -36,9 +35,10 @@ describe("in production", async () => {
 
   /** Where a request for `target`, which no parser has tidied up, is sent to; its status where it is not. */
   async function sentTo(url: string, target: string, host: string) {
-    const socket = connect(Number(new URL(url).port), "127.0.0.1");
-    socket.write(`GET ${target} HTTP/1.1\r\nHost: ${host}\r\nX-Forwarded-Proto: http\r\nConnection: close\r\n\r\n`);
-    const answer = await readText(socket);
+    const answer = await sendBytes(
+      url,
+      `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nX-Forwarded-Proto: http\r\nConnection: close\r\n\r\n`,
+    );
     if (answer.startsWith("HTTP/1.1 301 ")) expect(answer).toMatch(/^cache-control: no-store\r$/im);
     return answer.match(/^location: (.*)\r$/im)?.[1] ?? Number(answer.split(" ")[1]);
   }

@@ -5,6 +5,7 @@ import { enterEvents, readEvents } from "../../src/events/read-events.ts";
 import { retainOnce } from "../../src/retention/retain-once.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
+import { workerEntry } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
@@ -17,9 +18,7 @@ const EVENTS = `${url}/api/runtime/events`;
 vi.setConfig({ testTimeout: 150_000, hookTimeout: 150_000 });
 const until = (check: () => unknown) => eventually(check, { interval: 20, timeout: 60_000 });
 
-const write = (name: string, timestamp = Date.now()) =>
-  query(`insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-    values (gen_random_uuid(), ${timestamp}, 'worker_updated', 'worker', '${name}', 'x', 'x')`);
+const write = (name: string, timestamp = Date.now()) => query(workerEntry(name, timestamp));
 /** Writes entries of long ago, and gives the places of all that were told. */
 async function writeOld(...names: string[]) {
   for (const name of names) await write(name, 1);

@@ -2,11 +2,10 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { KEY_HEADER, MAIN_KEY } from "../support/keys.ts";
 
 const { db, query } = await createTestDatabase();
-const MAIN = "the key that opens everything";
-const HEADER = "X-Runtime-API-Key";
-const env = { RUNTIME_API_KEY: MAIN, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
+const env = { RUNTIME_API_KEY: MAIN_KEY, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
 
 const R = "/api/runtime";
 
@@ -16,11 +15,11 @@ describe("a request's id", async () => {
 
   it("is the client's own, comes back, and is in every line that the request brings about", async () => {
     const id = `trace-${randomUUID()}`;
-    await logging.get(`${R}/stats`).set("X-Request-Id", id).set(HEADER, MAIN).expect("X-Request-Id", id);
+    await logging.get(`${R}/stats`).set("X-Request-Id", id).set(KEY_HEADER, MAIN_KEY).expect("X-Request-Id", id);
     await expect.poll(() => linesOf(id).map(({ msg }) => msg)).toEqual(["request"]);
     await query("alter table llm_tasks rename to gone");
     try {
-      await logging.get(`${R}/llm-tasks`).set("X-Request-Id", `${id}-2`).set(HEADER, MAIN).expect(500);
+      await logging.get(`${R}/llm-tasks`).set("X-Request-Id", `${id}-2`).set(KEY_HEADER, MAIN_KEY).expect(500);
     } finally {
       await query("alter table gone rename to llm_tasks");
     }

@@ -1,31 +1,27 @@
 import { describe, expect, it } from "vitest";
-import { ROLES, type Role } from "../../src/db/statuses.ts";
 import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { KEY_HEADER, keyOfEachRole, MAIN_KEY } from "../support/keys.ts";
 
 const { db, query } = await createTestDatabase();
-const MAIN = "the key that opens everything";
-const HEADER = "X-Runtime-API-Key";
-const env = { RUNTIME_API_KEY: MAIN, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
-const keys = Object.fromEntries(
-  await Promise.all(ROLES.map(async (role) => [role, await createKey(db, `key-${role}`, role)] as const)),
-) as Record<Role, string>;
+const env = { RUNTIME_API_KEY: MAIN_KEY, MEMBRIDGE_SERVER_URL: "http://127.0.0.1:9", WRONG_KEY_LIMIT_PER_MINUTE: "0" };
+const keys = await keyOfEachRole(db);
 
 const R = "/api/runtime";
 
 describe("wrong keys", async () => {
   const limited = await startApp(db, { env: { ...env, WRONG_KEY_LIMIT_PER_MINUTE: "3", TRUST_PROXY_HOPS: "1" } });
   const ask = (address: string, key: string) =>
-    limited.api.get(`${R}/stats`).set("X-Forwarded-For", address).set(HEADER, key);
+    limited.api.get(`${R}/stats`).set("X-Forwarded-For", address).set(KEY_HEADER, key);
 
   it("block their address after three, even for a right one that it never had; not for one it had, and no other address", async () => {
-    await ask("192.0.2.1", MAIN).expect(200);
+    await ask("192.0.2.1", MAIN_KEY).expect(200);
     for (let n = 0; n < 3; n++) await ask("192.0.2.1", `guess ${n}`).expect(401);
     const { body } = await ask("192.0.2.1", "guess 4").expect(429).expect("Retry-After", "60");
     expect(body.error).toContain("Too many wrong keys");
     await ask("192.0.2.1", keys.admin).expect(429);
-    await ask("192.0.2.1", MAIN).expect(200);
+    await ask("192.0.2.1", MAIN_KEY).expect(200);
     await ask("192.0.2.2", keys.admin).expect(200);
   });
 
@@ -64,6 +60,6 @@ describe("wrong keys", async () => {
 
   it("are not those that were not sent", async () => {
     for (let n = 0; n < 5; n++) await limited.api.get(`${R}/stats`).set("X-Forwarded-For", "192.0.2.9").expect(401);
-    await ask("192.0.2.9", MAIN).expect(200);
+    await ask("192.0.2.9", MAIN_KEY).expect(200);
   });
 });

@@ -1,17 +1,14 @@
 /** A service of several processes (INSTANCES), from outside: what must be as right as with one. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { type ServiceProcess, startService } from "../support/service-process.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { call, create, KEY, linesOf, newTask, R, scrape, servedBy, times } from "./calls.ts";
 
 const { url: DATABASE_URL } = await createTestDatabase();
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-processes-"));
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+const DATA_DIR = await temporaryFolder("bloom-processes-");
 
 const TESTS_PER_MINUTE = 4;
 const settings = {

@@ -1,29 +1,20 @@
 /** How a service of several processes starts, and how it ends at once. */
 import { readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
+import { isAlive } from "../support/is-alive.ts";
 import { runToExit, startProcess } from "../support/service-process.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 import { KEY } from "./calls.ts";
 
 const { url: DATABASE_URL } = await createTestDatabase();
-const DATA_DIR = await mkdtemp(join(tmpdir(), "bloom-processes-"));
-afterAll(() => rm(DATA_DIR, { recursive: true, force: true }));
+const DATA_DIR = await temporaryFolder("bloom-processes-");
 
 const MEMBRIDGE_SERVER_URL = "http://127.0.0.1:9";
 const settings = { INSTANCES: "2", DATABASE_URL, DATA_DIR, RUNTIME_API_KEY: KEY, MEMBRIDGE_SERVER_URL };
-const isAlive = (pid: number) => {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-};
 
 it("has no secret in the environment of its processes; asked a second time to end, all end at once", async () => {
   const service = await startProcess({ ...settings, DRAIN_SECONDS: "300" });

@@ -1,6 +1,5 @@
 import { pino } from "pino";
 import { afterAll, describe, expect, it } from "vitest";
-import type { Task } from "../../src/contract/record-types.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { agentsOfApp } from "../support/agents-of-app.ts";
@@ -14,10 +13,7 @@ const database = await createTestDatabase();
 const { db, query } = database;
 const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
 const log = pino({ level: "silent" });
-const { anAgent, anAgentThat } = agentsOfApp(app, database, AGENT_KEY);
-const endOf = (task: Task, status: string) =>
-  eventually(async () => expect((await getTask(db, task.id)).status).toBe(status), { interval: 30 });
-const resultsOf = async (task: Task) => (await app.api.get(`/api/runtime/llm-tasks/${task.id}/results`)).body;
+const { anAgent, anAgentThat, endOf, resultsOf } = agentsOfApp(app, database, AGENT_KEY);
 
 describe("auto dispatch", () => {
   const pass = () => autoDispatchOnce(db, app.dispatcher, app.url, log);

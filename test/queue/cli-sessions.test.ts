@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
+import { attempt } from "../support/attempts.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 
@@ -10,21 +11,14 @@ const TASKS = "/api/runtime/llm-tasks";
 await aWorker(db, { name: "a1", account: "max-1", capabilities: { max_concurrency: 32 } });
 await aWorker(db, { name: "b1", capabilities: { max_concurrency: 32 } });
 
-/** A successful attempt at the task by the worker. */
-async function attempt(id: string, worker: string, body: object) {
-  await api.post(`${TASKS}/${id}/lease`).send({ worker_id: worker }).expect(201);
-  const completion = { status: "success", output: "x", ...body };
-  await api.post(`${TASKS}/${id}/complete`).send(completion).expect(200);
-}
-
 describe("a task with resume", () => {
   it("goes to the worker that has a session of its context, which is told which", async () => {
-    await attempt((await aTask(db, { context_id: "garden" })).id, "b1", {
-      metrics: { duration_ms: 1, session_id: "s-1" },
-    });
-    await attempt((await aTask(db, { context_id: "garden" })).id, "b1", {
-      metrics: { duration_ms: 1, session_id: "s-2" },
-    });
+    for (const session_id of ["s-1", "s-2"])
+      await attempt(api, (await aTask(db, { context_id: "garden" })).id, "b1", {
+        status: "success",
+        output: "x",
+        metrics: { duration_ms: 1, session_id },
+      });
     const { id } = await aTask(db, { context_id: "garden", resume: true });
     await query("update workers set last_heartbeat = last_heartbeat + 1000 where id = 'a1'");
     expect((await api.post(`${TASKS}/${id}/lease`).send({}).expect(201)).body.worker.id).toBe("b1");

@@ -1,21 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { NOBODY } from "../../src/caller.ts";
-import { completeTask } from "../../src/queue/complete.ts";
 import { getTask } from "../../src/queue/one-task.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
+import { complete } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, completion } from "../support/factories.ts";
+import { aLeasedTask, aTask } from "../support/factories.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
-
-async function complete(taskId: string, fields = {}) {
-  return completeTask(db, NOBODY, inDatabase, taskId, completion(fields));
-}
 
 describe("a completion", () => {
   it("lands whole: task, lease, artifact, result and audit entry", async () => {
     const { task, lease, worker } = await aLeasedTask(db);
-    const { artifact, result } = await complete(task.id, { output: "forty-two" });
+    const { artifact, result } = await complete(db, task.id, { output: "forty-two" });
     expect((await getTask(db, task.id)).status).toBe("completed");
     expect(await query("select status from leases where id = $1", [lease.id])).toEqual([{ status: "released" }]);
     expect(await query("select content, finalized from runtime_artifacts where id = $1", [artifact.id])).toEqual([
@@ -30,14 +24,14 @@ describe("a completion", () => {
 
   it("stores a large output once", async () => {
     const { task } = await aLeasedTask(db);
-    const { result } = await complete(task.id, { output: "x".repeat(1_000_000) });
+    const { result } = await complete(db, task.id, { output: "x".repeat(1_000_000) });
     expect(await query("select output from llm_results where id = $1", [result.id])).toEqual([{ output: null }]);
   });
 
   it("counts when the lease is overdue but not yet swept", async () => {
     const { task } = await aLeasedTask(db);
     await makeOverdue(task.id);
-    await complete(task.id);
+    await complete(db, task.id);
     expect((await getTask(db, task.id)).status).toBe("completed");
   });
 
@@ -46,7 +40,7 @@ describe("a completion", () => {
     const before = await getTask(db, task.id);
     await query("alter table llm_results add constraint no_results check (false) not valid");
     try {
-      await expect(complete(task.id)).rejects.toThrow();
+      await expect(complete(db, task.id)).rejects.toThrow("no_results");
     } finally {
       await query("alter table llm_results drop constraint no_results");
     }
@@ -57,6 +51,6 @@ describe("a completion", () => {
 
   it("is refused for a task that nobody holds", async () => {
     const task = await aTask(db);
-    await expect(complete(task.id)).rejects.toThrow("Task status is 'queued', expected 'leased' or 'running'");
+    await expect(complete(db, task.id)).rejects.toThrow("Task status is 'queued', expected 'leased' or 'running'");
   });
 });

@@ -7,13 +7,13 @@ import { completeTask } from "../../src/queue/complete.ts";
 import { createTask } from "../../src/queue/create.ts";
 import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
 import { bytesInJson, jsonBytesOf } from "../../src/queue/json-bytes.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
-import { aWorker, completion } from "../support/factories.ts";
+import { aWorker, completion, leaseTo } from "../support/factories.ts";
+import { holdTransaction } from "../support/held-transaction.ts";
 
 const { db, query } = await createTestDatabase();
 const request = (fields = {}) =>
@@ -63,7 +63,7 @@ describe("the same creation again", () => {
     const fields = { context_hints: ["a", "b"], policy: { timeout_sec: 1.5, budget: -0 }, max_attempts: 1 };
     const { task } = await createTask(db, NOBODY, request(fields), "as it is now");
     const { id } = await aWorker(db);
-    await leaseTask(db, NOBODY, task.id, { worker_id: id, ttl_seconds: undefined });
+    await leaseTo(db, task.id, id);
     const again = await createTask(db, NOBODY, request(fields), "as it is now");
     expect(again).toMatchObject({ isNew: false, task: { id: task.id, status: "leased", worker_id: id } });
   });
@@ -76,7 +76,7 @@ describe("the same creation again", () => {
       const { task } = await createTask(db, NOBODY, asked, key);
       const again = async () => (await createTask(db, NOBODY, asked, key)).task;
       const fail = async () => {
-        await leaseTask(db, NOBODY, task.id, { worker_id, ttl_seconds: undefined });
+        await leaseTo(db, task.id, worker_id);
         await completeTask(db, NOBODY, inDatabase, task.id, completion({ status: "error" }));
       };
       await fail();
@@ -168,28 +168,14 @@ describe("many creations in a set", () => {
 
   it("do not wait for one whose key is just being used by another call", async () => {
     const key = randomUUID();
-    let finish = () => {};
-    const held = new Promise<void>((resolve) => {
-      finish = resolve;
-    });
-    let started = () => {};
-    const isCreated = new Promise<void>((resolve) => {
-      started = resolve;
-    });
-    const first = db.transaction(async (tx) => {
-      const { task } = await createTask(tx, NOBODY, request(), key);
-      started();
-      await held;
-      return task;
-    });
-    await isCreated;
+    const commit = await holdTransaction(db, (tx) => createTask(tx, NOBODY, request(), key));
     const both = createTasks(db, NOBODY, [wanted({}, key), wanted({ prompt: "the neighbour" })], check);
     await eventually(async () =>
       expect(await query("select id from llm_tasks where prompt = 'the neighbour'")).toHaveLength(1),
     );
-    finish();
+    const first = await commit();
     const [same] = await both;
-    expect(same).toMatchObject({ value: { isNew: false, task: { id: (await first).id } } });
+    expect(same).toMatchObject({ value: { isNew: false, task: { id: first?.task.id } } });
   });
 });
 

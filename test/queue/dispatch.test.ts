@@ -3,7 +3,6 @@ import type { ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
-import type { Task } from "../../src/contract/record-types.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
@@ -26,12 +25,7 @@ const { db, query, url: databaseUrl, makeOverdue } = database;
 const outbound = createOutbound();
 const app = await startApp(db, { env: { MEMBRIDGE_AGENT_KEY: AGENT_KEY } });
 const log = pino({ level: "silent" });
-const { anAgent, anAgentThat } = agentsOfApp(app, database, AGENT_KEY);
-
-const dispatch = (task: Task, body = {}) => app.api.post(`/api/runtime/llm-tasks/${task.id}/dispatch`).send(body);
-const endOf = (task: Task, status: string) =>
-  eventually(async () => expect((await getTask(db, task.id)).status).toBe(status), { interval: 30 });
-const resultsOf = async (task: Task) => (await app.api.get(`/api/runtime/llm-tasks/${task.id}/results`)).body;
+const { anAgent, anAgentThat, dispatch, endOf, resultsOf } = agentsOfApp(app, database, AGENT_KEY);
 
 describe("dispatch", () => {
   it("lets the agent execute the task, which completes by itself, once", async () => {

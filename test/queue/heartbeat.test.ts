@@ -7,14 +7,9 @@ import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
 import { TASK } from "../support/record-shapes.ts";
 
-const { db, query, makeOverdue } = await createTestDatabase();
+const { databaseTime, db, query, makeOverdue } = await createTestDatabase();
 const { api } = await startApp(db);
 const TASKS = "/api/runtime/llm-tasks";
-
-const databaseTime = async () => {
-  const [row] = await query<{ now: string }>("select floor(extract(epoch from clock_timestamp()) * 1000) as now");
-  return Number(row?.now);
-};
 
 describe("a heartbeat", () => {
   it("renews the lease to now and its own TTL, and sets the task running", async () => {

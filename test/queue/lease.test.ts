@@ -1,18 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { NOBODY } from "../../src/caller.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 
-const { db, query } = await createTestDatabase();
-const toAnyone = { worker_id: undefined, ttl_seconds: undefined };
-const to = (worker_id: string) => ({ ...toAnyone, worker_id });
-
-const databaseTime = async () => {
-  const [row] = await query<{ now: string }>("select floor(extract(epoch from clock_timestamp()) * 1000) as now");
-  return Number(row?.now);
-};
+const { databaseTime, db, query } = await createTestDatabase();
 
 describe("a lease", () => {
   it("takes its times from the database's clock, whatever the server's clock says", async () => {
@@ -53,7 +44,7 @@ describe("a lease", () => {
     const [task, worker] = [await aTask(db), await aWorker(db)];
     await query("alter table audit_logs add constraint no_leases check (action <> 'task_leased') not valid");
     try {
-      await expect(leaseTask(db, NOBODY, task.id, to(worker.id))).rejects.toThrow();
+      await expect(leaseTo(db, task.id, worker.id)).rejects.toThrow("no_leases");
     } finally {
       await query("alter table audit_logs drop constraint no_leases");
     }
@@ -63,21 +54,17 @@ describe("a lease", () => {
 
   it("for a named worker is granted beyond its capacity, and counts for the router", async () => {
     const worker = await aWorker(db, { capabilities: { max_concurrency: 1 } });
-    const first = await leaseTask(db, NOBODY, (await aTask(db)).id, to(worker.id));
-    const second = await leaseTask(db, NOBODY, (await aTask(db)).id, to(worker.id));
+    const first = await leaseTo(db, (await aTask(db)).id, worker.id);
+    const second = await leaseTo(db, (await aTask(db)).id, worker.id);
     expect([first.worker.active_leases, second.worker.active_leases]).toEqual([0, 1]);
 
     await query("update workers set status = 'offline' where id <> $1", [worker.id]);
-    await expect(leaseTask(db, NOBODY, (await aTask(db)).id, toAnyone)).rejects.toThrow(
-      "No available worker with free capacity",
-    );
+    await expect(leaseTo(db, (await aTask(db)).id)).rejects.toThrow("No available worker with free capacity");
   });
 
   it.each(["leased", "running", "completed", "failed", "dead"])("is refused for a task that is %s", async (status) => {
     const { task } = await aLeasedTask(db);
     await query("update llm_tasks set status = $1 where id = $2", [status, task.id]);
-    await expect(leaseTask(db, NOBODY, task.id, toAnyone)).rejects.toThrow(
-      `Task status is '${status}', expected 'queued'`,
-    );
+    await expect(leaseTo(db, task.id)).rejects.toThrow(`Task status is '${status}', expected 'queued'`);
   });
 });

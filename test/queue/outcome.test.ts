@@ -1,19 +1,13 @@
 import { readFileSync } from "node:fs";
-import { beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { ERROR_KINDS } from "../../src/db/statuses.ts";
 import { RULES } from "../../src/queue/outcome.ts";
-import { startApp } from "../support/app.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { failedAttempts, metrics } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";
-import { failedAttempts, metrics } from "../support/failed-attempts.ts";
 
-const { db, query } = await createTestDatabase();
-const { api } = await startApp(db);
-const { lease, claimed, fails } = failedAttempts(api);
+const { api, db, query, lease, claimed, fails } = await failedAttempts();
 const TASKS = "/api/runtime/llm-tasks";
 const WORKERS = "/api/runtime/workers";
-
-beforeEach(() => query("truncate workers, runtime_accounts, llm_tasks, leases, llm_results, audit_logs"));
 
 const becomesDue = (id: string) =>
   query("update llm_tasks set retry_at = 1, elsewhere_until = least(elsewhere_until, retry_at) where id = $1", [id]);

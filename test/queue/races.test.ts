@@ -6,15 +6,13 @@ import { Resting } from "../../src/fleet/worker-rest.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
+import { aLeasedTask, aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
 
 const { db, logged, query, makeOverdue } = await createTestDatabase();
-const toAnyone = { worker_id: undefined, ttl_seconds: undefined };
 
 /** What each promise came to: "ok", or the message it was refused with. */
 async function outcomes(promises: Promise<unknown>[]): Promise<string[]> {
@@ -37,7 +35,7 @@ describe("races", () => {
   it("50 callers lease one task: one gets it, 49 are told that it is leased", async () => {
     await aWorker(db, { capabilities: { max_concurrency: 32 } });
     const task = await aTask(db);
-    const all = await outcomes(Array.from({ length: 50 }, () => leaseTask(db, NOBODY, task.id, toAnyone)));
+    const all = await outcomes(Array.from({ length: 50 }, () => leaseTo(db, task.id)));
     expect(count(all, "ok")).toBe(1);
     expect(count(all, "Task status is 'leased', expected 'queued'")).toBe(49);
   });
@@ -63,7 +61,7 @@ describe("races", () => {
     );
     // Whoever gets a task completes it, so that capacity is freed and taken all the time.
     const work = async (id: string) => {
-      await leaseTask(db, NOBODY, id, toAnyone);
+      await leaseTo(db, id);
       await completeTask(db, NOBODY, inDatabase, id, completion());
     };
     const all = await outcomes(tasks.map((task) => work(task.id)));
@@ -80,7 +78,7 @@ describe("races", () => {
     const worker = await aWorker(db);
     const race = async (fenced: boolean) => {
       const { id } = await aTask(db);
-      const { lease } = await leaseTask(db, NOBODY, id, { ...toAnyone, worker_id: worker.id });
+      const { lease } = await leaseTo(db, id, worker.id);
       const held = await requireCompletable(db, id);
       await makeOverdue(id);
       const request = completion(fenced ? { lease_id: lease.id } : {});
@@ -103,7 +101,7 @@ describe("races", () => {
     const worker = await aWorker(db);
     const tasks = await Promise.all(Array.from({ length: 20 }, () => aTask(db, { max_attempts: 1 })));
     for (let round = 0; round < 10; round++) {
-      await Promise.all(tasks.map(({ id }) => leaseTask(db, NOBODY, id, { ...toAnyone, worker_id: worker.id })));
+      await Promise.all(tasks.map(({ id }) => leaseTo(db, id, worker.id)));
       await makeOverdue();
       // Each task is dead as soon as a sweep has seen it, and queued once it was requeued after that.
       const all = await outcomes([sweepOnce(db), ...tasks.map(({ id }) => requeueTask(db, NOBODY, id)), sweepOnce(db)]);
@@ -133,7 +131,7 @@ describe("races", () => {
     const worker = await aWorker(db, { capabilities: { max_concurrency: 32 } });
     const tasks = await Promise.all(Array.from({ length: 10 }, () => aTask(db, { max_attempts: 1 })));
     const step = async (id: string, n: number) => {
-      if (n === 0) await leaseTask(db, NOBODY, id, { ...toAnyone, worker_id: worker.id });
+      if (n === 0) await leaseTo(db, id, worker.id);
       else if (n === 1) await heartbeat(db, NOBODY, id);
       else if (n === 2) await completeTask(db, NOBODY, inDatabase, id, completion({ status: "error" }));
       else if (n === 3) await requeueTask(db, NOBODY, id);

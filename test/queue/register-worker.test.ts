@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { removeWorker } from "../../src/queue/remove-worker.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
 const restart = (name: string, boot_id?: string) => aWorker(db, { name, ...(boot_id && { boot_id }) });
@@ -13,7 +12,7 @@ describe("a worker that registers again", () => {
   it("under another boot_id has restarted: its leases end and its tasks are queued, or dead, at once", async () => {
     const { task, lease, worker } = await aLeasedTask(db, { worker: { boot_id: "first" } });
     const last = await aTask(db, { max_attempts: 1 });
-    await leaseTask(db, NOBODY, last.id, { worker_id: worker.id, ttl_seconds: undefined });
+    await leaseTo(db, last.id, worker.id);
     expect(await restart(worker.id, "second")).toMatchObject({ boot_id: "second", active_leases: 0 });
     expect(await getTask(db, task.id)).toMatchObject({ status: "queued", attempts: 1, lease_id: null });
     expect((await getTask(db, last.id)).status).toBe("dead");
@@ -37,7 +36,7 @@ describe("a worker that registers again", () => {
     for (let round = 0; round < 20; round++) {
       const { id } = await aWorker(db, { boot_id: "first", capabilities: { max_concurrency: 32 } });
       const tasks = await Promise.all(Array.from({ length: 8 }, () => aTask(db)));
-      const leasing = tasks.map((task) => leaseTask(db, NOBODY, task.id, { worker_id: id, ttl_seconds: undefined }));
+      const leasing = tasks.map((task) => leaseTo(db, task.id, id));
       const [ending] = await Promise.allSettled([
         round % 2 === 0 ? removeWorker(db, NOBODY, id) : restart(id, "second"),
         ...leasing,

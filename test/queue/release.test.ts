@@ -1,19 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { releaseTask } from "../../src/queue/release.ts";
+import { entriesOf } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask } from "../support/factories.ts";
+import { aLeasedTask, leaseTo } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
-
-const lease = (taskId: string, worker_id: string) =>
-  leaseTask(db, NOBODY, taskId, { worker_id, ttl_seconds: undefined });
-
-const auditOf = (taskId: string, action: string) =>
-  query("select actor, detail from audit_logs where entity_id = $1 and action = $2", [taskId, action]);
 
 describe("a task handed back", () => {
   it("is queued at once with its attempt given back, and the lease is released", async () => {
@@ -22,8 +16,8 @@ describe("a task handed back", () => {
     expect(back).toMatchObject({ status: "queued", attempts: 0, lease_id: null, worker_id: null });
     expect(await query("select status from leases where id = $1", [held.id])).toEqual([{ status: "released" }]);
     const detail = `Handed back unstarted, lease ${held.id}: no disk left`;
-    expect(await auditOf(task.id, "task_released")).toEqual([{ actor: worker.id, detail }]);
-    expect((await lease(task.id, worker.id)).lease.status).toBe("active");
+    expect(await entriesOf(query, task.id, "task_released")).toEqual([{ actor: worker.id, detail }]);
+    expect((await leaseTo(db, task.id, worker.id)).lease.status).toBe("active");
     expect((await getTask(db, task.id)).attempts).toBe(1);
   });
 

@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { removeWorker } from "../../src/queue/remove-worker.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
 
@@ -26,9 +25,7 @@ describe("removing a worker", () => {
     for (let round = 0; round < 20; round++) {
       const worker = await aWorker(db, { capabilities: { max_concurrency: 32 } });
       const tasks = await Promise.all(Array.from({ length: 8 }, () => aTask(db)));
-      const leasing = tasks.map((task) =>
-        leaseTask(db, NOBODY, task.id, { worker_id: worker.id, ttl_seconds: undefined }),
-      );
+      const leasing = tasks.map((task) => leaseTo(db, task.id, worker.id));
       await Promise.allSettled([...leasing, removeWorker(db, NOBODY, worker.id)]);
       expect(await query("select id from leases where status = 'active' and worker_id = $1", [worker.id])).toEqual([]);
       for (const task of tasks) expect((await getTask(db, task.id)).status).toBe("queued");

@@ -1,29 +1,24 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { completeTask } from "../../src/queue/complete.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
+import { complete } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, completion } from "../support/factories.ts";
+import { aLeasedTask } from "../support/factories.ts";
 
 const { db } = await createTestDatabase();
-
-async function complete(taskId: string, fields = {}) {
-  return completeTask(db, NOBODY, inDatabase, taskId, completion(fields));
-}
 
 describe("a requeue", () => {
   it("gives a failed task all its attempts again", async () => {
     const { task } = await aLeasedTask(db);
-    await complete(task.id, { status: "error", output: null, error_message: "no CLI" });
+    await complete(db, task.id, { status: "error", output: null, error_message: "no CLI" });
     const again = await requeueTask(db, NOBODY, task.id);
     expect(again).toMatchObject({ status: "queued", attempts: 0, lease_id: null, worker_id: null });
   });
 
   it("is refused for a completed task, which stays as it is", async () => {
     const { task } = await aLeasedTask(db);
-    await complete(task.id);
+    await complete(db, task.id);
     const before = await getTask(db, task.id);
     await expect(requeueTask(db, NOBODY, task.id)).rejects.toThrow("Cannot requeue task with status 'completed'");
     expect(await getTask(db, task.id)).toEqual(before);

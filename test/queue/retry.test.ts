@@ -1,18 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { NOBODY } from "../../src/caller.ts";
 import { createTaskBody } from "../../src/contract/create-task.ts";
-import { completeTask } from "../../src/queue/complete.ts";
-import { historyOf } from "../../src/queue/history.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
+import { complete } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
-import { listed } from "../support/lists.ts";
+import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
+import { actionsInHistory } from "../support/lists.ts";
 
 const { db, query } = await createTestDatabase();
-const complete = async (id: string, fields = {}) => completeTask(db, NOBODY, inDatabase, id, completion(fields));
-const history = async (id: string) => listed(db, historyOf(db, id));
-const actionsOf = async (id: string) => (await history(id)).map(({ action }) => action);
 
 describe("a task with retry", () => {
   const retry = { base_delay_sec: 10, max_delay_sec: 25, max_attempts: 4 };
@@ -28,8 +21,8 @@ describe("a task with retry", () => {
       const worker = await aWorker(db);
       const delays: number[] = [];
       for (let attempt = 1; attempt <= 4; attempt++) {
-        await leaseTask(db, NOBODY, id, { worker_id: worker.id, ttl_seconds: undefined });
-        const { task, result } = await complete(id, { status: "error", error_message: "no" });
+        await leaseTo(db, id, worker.id);
+        const { task, result } = await complete(db, id, { status: "error", error_message: "no" });
         expect(task.status).toBe(attempt < 4 ? "queued" : "dead");
         if (attempt < 4) delays.push(((task.retry_at ?? 0) - result.completed_at) / 1_000);
         await due(id);
@@ -38,14 +31,14 @@ describe("a task with retry", () => {
         expect(delays[n]).toBeGreaterThan(most * 0.79);
         expect(delays[n]).toBeLessThan(most * 1.02);
       }
-      expect((await actionsOf(id)).at(-1)).toBe("task_dead");
+      expect((await actionsInHistory(db, id)).at(-1)).toBe("task_dead");
     },
   );
 
   it("is not leased before it is due", async () => {
     const { task, worker } = await aLeasedTask(db, { task: { retry } });
-    const { task: waiting } = await complete(task.id, { status: "error" });
-    const lease = () => leaseTask(db, NOBODY, task.id, { worker_id: worker.id, ttl_seconds: undefined });
+    const { task: waiting } = await complete(db, task.id, { status: "error" });
+    const lease = () => leaseTo(db, task.id, worker.id);
     await expect(lease()).rejects.toThrow(`Task is not due before ${waiting.retry_at}`);
     await due(task.id);
     expect((await lease()).lease.status).toBe("active");
@@ -53,9 +46,9 @@ describe("a task with retry", () => {
 
   it("has failed when the worker says that another attempt is no use, or without retry", async () => {
     const { task } = await aLeasedTask(db, { task: { retry } });
-    expect((await complete(task.id, { status: "error", retryable: false })).task.status).toBe("failed");
+    expect((await complete(db, task.id, { status: "error", retryable: false })).task.status).toBe("failed");
     const { task: plain } = await aLeasedTask(db);
-    expect((await complete(plain.id, { status: "error" })).task.status).toBe("failed");
+    expect((await complete(db, plain.id, { status: "error" })).task.status).toBe("failed");
   });
 
   it("takes its attempts from retry where both are given", () => {

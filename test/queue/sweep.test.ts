@@ -6,19 +6,14 @@ import { leases } from "../../src/db/task-tables.ts";
 import { inTransaction } from "../../src/db/transaction.ts";
 import { expireLeases } from "../../src/queue/expire-leases.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { removeWorker } from "../../src/queue/remove-worker.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
+import { actionsOf } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
-
-const auditOf = async (id: string) =>
-  (
-    await query<{ action: string }>("select action from audit_logs where entity_id = $1 order by timestamp, id", [id])
-  ).map((entry) => entry.action);
 
 describe("a sweep", () => {
   it("leaves leases alone that are not overdue", async () => {
@@ -37,8 +32,8 @@ describe("a sweep", () => {
       lease_id: null,
       worker_id: null,
     });
-    expect(await auditOf(task.id)).toEqual(["task_created", "task_requeued"]);
-    expect(await auditOf(lease.id)).toEqual(["task_leased", "lease_expired"]);
+    expect(await actionsOf(query, task.id)).toEqual(["task_created", "task_requeued"]);
+    expect(await actionsOf(query, lease.id)).toEqual(["task_leased", "lease_expired"]);
   });
 
   it("ends no lease that was renewed between the look for overdue ones and the task's lock", async () => {
@@ -63,12 +58,12 @@ describe("a sweep", () => {
     for (let attempt = 1; attempt <= 3; attempt++) {
       expect((await getTask(db, task.id)).status).toBe("queued");
       const worker = await aWorker(db);
-      await leaseTask(db, NOBODY, task.id, { worker_id: worker.id, ttl_seconds: undefined });
+      await leaseTo(db, task.id, worker.id);
       await makeOverdue(task.id);
       await sweepOnce(db);
     }
     expect(await getTask(db, task.id)).toMatchObject({ status: "dead", attempts: 3 });
-    expect((await auditOf(task.id)).at(-1)).toBe("task_dead");
+    expect((await actionsOf(query, task.id)).at(-1)).toBe("task_dead");
   });
 
   it("does each thing once when several run at the same time", async () => {
@@ -79,6 +74,6 @@ describe("a sweep", () => {
     await makeOverdue();
     const sweeps = await Promise.all(Array.from({ length: 5 }, () => sweepOnce(db)));
     expect(sweeps.reduce((sum, swept) => sum + swept.expired, 0)).toBe(tasks.length);
-    for (const { task } of tasks) expect(await auditOf(task.id)).toEqual(["task_created", "task_requeued"]);
+    for (const { task } of tasks) expect(await actionsOf(query, task.id)).toEqual(["task_created", "task_requeued"]);
   });
 });

@@ -3,12 +3,11 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { leaseTask } from "../../src/queue/lease-task.ts";
 import { lockTask } from "../../src/queue/one-task.ts";
 import { releaseTask } from "../../src/queue/release.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { aTask, aWorker, completion } from "../support/factories.ts";
+import { aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
 
 const { db, logged, query } = await createTestDatabase();
 
@@ -16,8 +15,7 @@ beforeEach(() => query("truncate workers, runtime_accounts, llm_tasks, leases, l
 
 const tasks = (count: number, fields: Record<string, unknown> = {}) =>
   Promise.all(Array.from({ length: count }, () => aTask(db, fields)));
-const lease = (task: { id: string }, worker?: string) =>
-  leaseTask(db, NOBODY, task.id, { worker_id: worker, ttl_seconds: undefined });
+const lease = (task: { id: string }, worker?: string) => leaseTo(db, task.id, worker);
 /** Leases all at the same moment; gives the worker of each, or the message of its refusal. */
 const leaseAll = async (all: { id: string }[]) => {
   const settled = await Promise.allSettled(all.map((task) => lease(task)));

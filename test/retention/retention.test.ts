@@ -203,12 +203,12 @@ describe("RETENTION_DAYS", () => {
     await age(10);
     const hand = ({ task, lease }: typeof late) =>
       completeTask(db, NOBODY, inDatabase, task.id, completion({ lease_id: lease.id }));
-    await expect(hand(lateToo)).rejects.toThrow();
+    await expect(hand(lateToo)).rejects.toThrow("is kept as artifact");
     const cutoff = Date.now() - 9 * DAY_MS;
     const ids = [requeued.task.id, gone.task.id, late.task.id, lateToo.task.id];
     const batch = await archiveTasks(db, inDatabase, folder, ids, never);
     await requeueTask(db, NOBODY, requeued.task.id);
-    await expect(hand(late)).rejects.toThrow();
+    await expect(hand(late)).rejects.toThrow("is kept as artifact");
     expect(batch && (await removeTasks(db, inDatabase, batch, cutoff))).toBe(1);
     expect(await idsOf()).toEqual([requeued.task.id, late.task.id, lateToo.task.id].toSorted());
     expect(await pass({ tasks: 9 })).toMatchObject({ "tasks removed": 0 });

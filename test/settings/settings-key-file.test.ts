@@ -1,10 +1,10 @@
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { beforeEach, expect, it, onTestFinished } from "vitest";
+import { beforeEach, expect, it } from "vitest";
 import { StartError } from "../../src/errors.ts";
 import { createLog } from "../../src/log.ts";
 import { readOrMakeSettingsKey } from "../../src/settings/settings-key-file.ts";
+import { folderForTest } from "../support/temporary-folder.ts";
 
 let dataDir = "";
 let path = "";
@@ -14,9 +14,7 @@ const start = () => readOrMakeSettingsKey(undefined, dataDir, log);
 const modeOf = async (file: string) => (await stat(file)).mode & 0o777;
 
 beforeEach(async () => {
-  const parent = await mkdtemp(join(tmpdir(), "bloom-settings-key-file-"));
-  onTestFinished(() => rm(parent, { recursive: true, force: true }));
-  dataDir = join(parent, "data");
+  dataDir = join(await folderForTest(), "data");
   path = join(dataDir, "settings.key");
   lines = [];
 });

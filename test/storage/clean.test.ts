@@ -1,4 +1,4 @@
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
@@ -9,24 +9,16 @@ import { completed, inDatabase, storeAt } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
 import { startS3 } from "../support/s3.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
 const s3 = await startS3();
-
-async function behindProxy() {
-  const connection = s3.connection();
-  const proxy = await startProxy(`127.0.0.1:${connection.port}`);
-  onTestFinished(proxy.close);
-  return { connection: { ...connection, port: proxy.port }, proxy };
-}
 
 describe("what no artifact came of", () => {
   const age = () => query("update runtime_staged_outputs set created_at = created_at - 25 * 3600000");
   const staged = () => query("select id from runtime_staged_outputs");
 
   it("is removed from the bucket, and nothing else is", async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     const { store } = storeAt(connection);
     const kept = await completed(db, store, "kept");
     const { task, lease } = await aLeasedTask(db);
@@ -48,7 +40,7 @@ describe("what no artifact came of", () => {
   });
 
   it("stays while the store cannot be reached", async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     const { store, logged } = storeAt(connection);
     await query(
       `insert into runtime_staged_outputs (id, task_id, created_at, size_bytes, sha256, bucket)
@@ -83,7 +75,7 @@ describe("what no artifact came of", () => {
   });
 
   it("is found when its row went away while it was put", async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     const { store } = storeAt(connection);
     const { task, lease } = await aLeasedTask(db);
     const held = await requireCompletable(db, task.id, lease.id);
@@ -117,7 +109,7 @@ describe("what no artifact came of", () => {
   });
 
   it("counts as new from the moment when a completion puts it into the bucket", async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     const { store } = storeAt(connection);
     const { task, lease } = await aLeasedTask(db);
     const { id } = await uploadOutput(db, task.id, lease.id, pieces("uploaded"), 100);

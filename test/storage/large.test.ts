@@ -1,18 +1,14 @@
 import { execFileSync } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { createTestDatabase } from "../support/database.ts";
 import { startS3 } from "../support/s3.ts";
 import { startProcess } from "../support/service-process.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
+import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const s3 = await startS3();
-const dataDir = await mkdtemp(join(tmpdir(), "bloom-large-"));
-afterAll(() => rm(dataDir, { recursive: true }));
+const dataDir = await temporaryFolder("bloom-large-");
 
 /** Those fields of the answers that are looked at. */
 interface Answer {
@@ -38,10 +34,8 @@ it.each(["PostgreSQL", "the bucket"])(
   `100 MB go into %s, out again, whole and in part, and from PostgreSQL into the bucket, while the process grows by less than ${MOST_GROWTH_MB} MB`,
   async (place) => {
     const { url: DATABASE_URL } = await createTestDatabase();
-    const connection = s3.connection();
-    const proxy = await startProxy(`127.0.0.1:${connection.port}`);
-    onTestFinished(proxy.close);
-    const bucket = s3.env({ ...connection, port: proxy.port });
+    const { connection, proxy } = await s3.behindProxy();
+    const bucket = s3.env(connection);
     if (place === "PostgreSQL") await proxy.refuse();
     const { url, pid } = await startProcess({ DATABASE_URL, DATA_DIR: dataDir, RATE_LIMIT_PER_MINUTE: "0", ...bucket });
     const call = async (path: string, body: object) => {

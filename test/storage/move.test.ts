@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { ArtifactRow } from "../../src/db/row-types.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import { completed, inDatabase, storeAt, uploaded } from "../support/artifact-stores.ts";
@@ -7,7 +7,6 @@ import { createTestDatabase } from "../support/database.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble } from "../support/s3-trouble.ts";
 import { startProcess } from "../support/service-process.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 
 const { db, query, url: DATABASE_URL } = await createTestDatabase();
 const s3 = await startS3();
@@ -109,16 +108,9 @@ describe("outputs that cannot be read from PostgreSQL", () => {
 });
 
 describe("a stop", () => {
-  const throttled = async () => {
-    const connection = s3.connection();
-    const proxy = await startProxy(`127.0.0.1:${connection.port}`);
-    onTestFinished(proxy.close);
-    return { connection, proxy, here: { ...connection, port: proxy.port } };
-  };
-
   it("ends a pass, and the upload that is in flight", async () => {
-    const { connection, proxy, here } = await throttled();
-    const { store, logged } = storeAt(here);
+    const { connection, proxy } = await s3.behindProxy();
+    const { store, logged } = storeAt(connection);
     const ids = await outputs(2);
     await store.bucket?.checkOwn();
     proxy.freeze();
@@ -133,11 +125,15 @@ describe("a stop", () => {
   });
 
   it("of the service does not wait for the store", async () => {
-    const { connection, proxy, here } = await throttled();
+    const { connection, proxy } = await s3.behindProxy();
     await uploaded(db, inDatabase, randomBytes(2_000_000));
     await s3.client.makeBucket(connection.bucket);
     proxy.throttle(20_000);
-    const service = await startProcess({ DATABASE_URL, ...s3.env(here), SETTINGS_KEY: "a key for the tests alone" });
+    const service = await startProcess({
+      DATABASE_URL,
+      ...s3.env(connection),
+      SETTINGS_KEY: "a key for the tests alone",
+    });
     // Far more than the look at the bucket takes: the upload is under way.
     await expect.poll(proxy.bytesPassed, { timeout: 30_000 }).toBeGreaterThan(10_000);
     const asked = Date.now();

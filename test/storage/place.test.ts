@@ -16,7 +16,6 @@ import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble, startStrictS3 } from "../support/s3-trouble.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 
 const { db, query } = await createTestDatabase();
 const s3 = await startS3();
@@ -143,22 +142,22 @@ interface Trouble {
 }
 const TROUBLES: Record<string, () => Promise<Trouble>> = {
   "refuses connections": async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     await proxy.refuse();
     return { connection, mend: proxy.accept };
   },
   hangs: async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     proxy.freeze();
     return { connection, options: { idleMs: 200 }, mend: async () => proxy.thaw() };
   },
   "is too slow": async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     proxy.throttle(2_000);
     return { connection, options: { uploadWithinMs: 200 }, mend: async () => proxy.throttle(0) };
   },
   "breaks the connection midway": async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     proxy.delay(50);
     const cutting = setInterval(proxy.cut, 20);
     onTestFinished(() => clearInterval(cutting));
@@ -190,13 +189,6 @@ const TROUBLES: Record<string, () => Promise<Trouble>> = {
   },
 };
 
-async function behindProxy() {
-  const connection = s3.connection();
-  const proxy = await startProxy(`127.0.0.1:${connection.port}`);
-  onTestFinished(proxy.close);
-  return { connection: { ...connection, port: proxy.port }, proxy };
-}
-
 describe("an object store that", () => {
   it.each(Object.entries(TROUBLES))("%s fails no completion, and gets the output later", async (name, make) => {
     const { connection, options, mend } = await make();
@@ -222,7 +214,7 @@ describe("an object store that", () => {
   });
 
   it("has failed five times in a row is left alone, and asked again after a while", async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     await proxy.refuse();
     const { store, logged } = storeAt(connection, { restMs: 300 });
     for (let n = 0; n < 6; n++) await complete(store);
@@ -254,7 +246,7 @@ describe("a store of its own mind", () => {
 
 describe("an upload", () => {
   it("that is given up for its time is stopped, and counts as a failure", async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     const { store, logged } = storeAt(connection, { uploadWithinMs: 100 });
     await store.bucket?.checkOwn();
     proxy.throttle(2_000);
@@ -264,7 +256,7 @@ describe("an upload", () => {
   });
 
   it("that is given up closes its connection and what it reads from", async () => {
-    const { connection, proxy } = await behindProxy();
+    const { connection, proxy } = await s3.behindProxy();
     const bucket = openBucket(connection);
     await bucket.checkOwn();
     proxy.throttle(2_000);

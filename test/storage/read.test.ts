@@ -4,7 +4,7 @@ import { createServer, get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import express, { type RequestHandler } from "express";
 import { pino } from "pino";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { artifactRoutes } from "../../src/http/artifact-routes.ts";
 import { shortBody } from "../../src/http/json-body.ts";
 import { mountRoutes } from "../../src/http/mount-routes.ts";
@@ -16,7 +16,6 @@ import { startApp } from "../support/app.ts";
 import { completed, inDatabase, storeAt, uploaded } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { startS3 } from "../support/s3.ts";
-import { startProxy } from "../support/tcp-proxy.ts";
 
 const { db, query } = await createTestDatabase();
 const s3 = await startS3();
@@ -24,10 +23,8 @@ const MB = 1024 * 1024;
 
 /** A bucket behind a proxy, with an artifact of so many bytes in it, and the service over both. */
 async function setUp(sizeBytes: number, options = {}) {
-  const connection = s3.connection();
-  const proxy = await startProxy(`127.0.0.1:${connection.port}`);
-  onTestFinished(proxy.close);
-  const { store } = storeAt({ ...connection, port: proxy.port }, options);
+  const { connection, proxy } = await s3.behindProxy();
+  const { store } = storeAt(connection, options);
   const bytes = randomBytes(sizeBytes);
   const { artifact } = await uploaded(db, store, bytes);
   const { url, api } = await startApp(db, { store });

@@ -27,6 +27,10 @@ export function storeAt(connection: Connection, { uploadWithinMs = 10_000, ...op
   return { store, logged };
 }
 
+/** Completes a task that is held. Its output stays in PostgreSQL. */
+export const complete = async (db: Db, taskId: string, fields = {}) =>
+  completeTask(db, NOBODY, inDatabase, taskId, completion(fields));
+
 /** A task that a worker has completed with this output. */
 export async function completed(db: Db, store: ArtifactStore, output: string, fields = {}, task = {}) {
   const { task: made, lease } = await aLeasedTask(db, { task });

@@ -14,6 +14,8 @@ export interface TestDatabase {
   query<Row extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<Row[]>;
   /** Makes every active lease overdue by `ms`, or only those of one task: rows are aged, nobody sleeps. */
   makeOverdue(taskId?: string, ms?: number): Promise<void>;
+  /** Milliseconds since 1970, by the database's clock. */
+  databaseTime(): Promise<number>;
 }
 
 /** A database of the calling test file's own, dropped when the file is done. `from` is a template: the migrated one, or an empty one. */
@@ -45,6 +47,10 @@ export async function createTestDatabase({ from = inject("template") } = {}): Pr
          where status = 'active' and ($1::uuid is null or task_id = $1)`,
         [taskId ?? null, ms],
       );
+    },
+    databaseTime: async () => {
+      const { rows } = await side.query("select floor(extract(epoch from clock_timestamp()) * 1000) as now");
+      return Number(rows[0]?.now);
     },
   };
 }

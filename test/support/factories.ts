@@ -44,5 +44,9 @@ export async function aLeasedTask(
   return { task, lease: grant.lease, worker };
 }
 
+/** Leases the task to this worker, or to whichever the router chooses. */
+export const leaseTo = (db: Db, taskId: string, workerId?: string) =>
+  leaseTask(db, NOBODY, taskId, { worker_id: workerId, ttl_seconds: undefined });
+
 export const completion = (fields: Record<string, unknown> = {}) =>
   completeTaskBody.parse({ status: "success", output: "the output", metrics: { duration_ms: 5 }, ...fields });

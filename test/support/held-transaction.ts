@@ -1,23 +1,33 @@
 import type { SQL } from "drizzle-orm";
+import { onTestFinished } from "vitest";
 import type { Db } from "../../src/db/client.ts";
 
-/** Runs the statement in a transaction that stays open; resolves when it has run. The function that it gives commits, and resolves then. */
-export async function holdTransaction(db: Db, statement: SQL | string): Promise<() => Promise<void>> {
+/**
+ * Runs the statement, or what is done with the transaction, in a transaction that stays open; resolves when it has run. The function that it gives
+ * commits, and resolves then with what was done. At the end of the test it commits by itself.
+ */
+export async function holdTransaction<Done>(
+  db: Db,
+  work: SQL | string | ((tx: Db) => Promise<Done>),
+): Promise<() => Promise<Done | undefined>> {
   let commit = () => {};
   const held = new Promise<void>((resolve) => {
     commit = resolve;
   });
-  let done = Promise.resolve();
+  let whole: Promise<Done | undefined> = Promise.resolve(undefined);
   await new Promise<void>((begun, failed) => {
-    done = db.transaction(async (tx) => {
-      await tx.execute(statement);
+    whole = db.transaction(async (tx) => {
+      const done = typeof work === "function" ? await work(tx) : void (await tx.execute(work));
       begun();
       await held;
+      return done;
     });
-    done.catch(failed);
+    whole.catch(failed);
   });
-  return () => {
+  const end = () => {
     commit();
-    return done;
+    return whole;
   };
+  onTestFinished(async () => void (await end()));
+  return end;
 }

@@ -1,6 +1,7 @@
 import type { Db } from "../../src/db/client.ts";
 import type { Source } from "../../src/db/list-source.ts";
 import { openPage } from "../../src/db/pages.ts";
+import { historyOf } from "../../src/queue/history.ts";
 
 /** The records of a list's first page. */
 export async function listed(db: Db, source: Source, limit = 500): Promise<Record<string, unknown>[]> {
@@ -9,3 +10,8 @@ export async function listed(db: Db, source: Source, limit = 500): Promise<Recor
   if (rest) for await (const batch of rest) records.push(batch);
   return JSON.parse(`[${records.join(",")}]`);
 }
+
+/** What a task's history tells, oldest first. */
+export const history = async (db: Db, taskId: string) => listed(db, historyOf(db, taskId));
+export const actionsInHistory = async (db: Db, taskId: string) =>
+  (await history(db, taskId)).map(({ action }) => action);

@@ -1,7 +1,6 @@
 /** Two PostgreSQL servers with streaming replication, made of the embedded server's programs: a primary and its standby, which change their parts. */
 import { appendFile, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { pino } from "pino";
 import { platformPackage } from "../../src/embedded/binaries.ts";
@@ -12,10 +11,10 @@ import { launchPostmaster, type Postmaster } from "../../src/embedded/postmaster
 import { run } from "../../src/embedded/processes.ts";
 import { useFolder } from "./embedded-template.ts";
 import { freePort } from "./free-port.ts";
+import { until } from "./until.ts";
 
 const DATABASE = "bloom";
 const UP_WITHIN_MS = 60_000;
-const AGAIN_AFTER_MS = 50;
 /** What the standby has not yet fetched stays on the primary: a copied standby begins at the start of the copy. */
 const KEEP_WAL = "256MB";
 
@@ -76,7 +75,7 @@ export async function startReplicatedPair(
   async function start(which: number): Promise<void> {
     const postmaster = launchPostmaster(clusterOf(which), ports[which] ?? 0);
     running[which] = postmaster;
-    await until(async () => {
+    await until("the start of PostgreSQL", async () => {
       if (!postmaster.isRunning()) throw new Error(`PostgreSQL ended at its start:\n${postmaster.output()}`);
       return answers(urlOf(which));
     });
@@ -142,7 +141,7 @@ export async function startReplicatedPair(
       await query("alter system set synchronous_standby_names = '*'");
       await query("select pg_reload_conf()");
     }
-    await until(async () => {
+    await until("the start of the standby", async () => {
       const [standby] = await query<{ state: string; sync_state: string }>(
         "select state, sync_state from pg_stat_replication",
       );
@@ -174,7 +173,7 @@ export async function startReplicatedPair(
     },
     async caughtUp() {
       const [now] = await query<{ lsn: string }>("select pg_current_wal_lsn() as lsn");
-      await until(async () => {
+      await until("what the standby lacks", async () => {
         const [standby] = await query<{ is: boolean }>(
           "select flush_lsn >= $1::pg_lsn as is from pg_stat_replication",
           [now?.lsn],
@@ -198,13 +197,5 @@ async function answers(url: string): Promise<boolean> {
   } catch {
     // Starting, which is what is waited for.
     return false;
-  }
-}
-
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  const giveUpAt = performance.now() + UP_WITHIN_MS;
-  while (!(await isSo())) {
-    if (performance.now() > giveUpAt) throw new Error("PostgreSQL did not get there within a minute.");
-    await delay(AGAIN_AFTER_MS);
   }
 }

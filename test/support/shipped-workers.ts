@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, symlinkSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -84,13 +84,6 @@ afterAll(async () => {
   await proxy.close();
   for (const directory of [DATA_DIR, FOLDER, ...(busyBox ? [busyBox] : [])]) await rm(directory, { recursive: true });
 });
-
-/** A folder of the running test, which is removed with it. */
-export async function folderForTest(): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), "bloom-worker-test-"));
-  onTestFinished(() => rm(folder, { recursive: true, force: true }));
-  return folder;
-}
 
 export async function call<Answer>(path: string, body?: object): Promise<Answer> {
   const response = await fetch(`${otherUrl}/api/runtime${path}`, {

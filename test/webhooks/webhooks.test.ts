@@ -12,6 +12,7 @@ import { recordDelivery } from "../../src/webhooks/record-delivery.ts";
 import { sealSecretsAnew } from "../../src/webhooks/seal-secrets-anew.ts";
 import { openWebhookSender, type WebhookSender } from "../../src/webhooks/sender.ts";
 import { startApp } from "../support/app.ts";
+import { workerEntry } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask } from "../support/factories.ts";
@@ -110,17 +111,14 @@ describe("a webhook", () => {
 
   it("is sent nothing of what was rolled back, and what commits late", async () => {
     await aHook(["worker.updated"]);
-    const entry = (name: string) =>
-      `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-       values (gen_random_uuid(), 1, 'worker_updated', 'worker', '${name}', 'x', 'x')`;
-    const commitLate = await holdTransaction(db, entry("late"));
+    const commitLate = await holdTransaction(db, workerEntry("late"));
     await db
       .transaction(async (tx) => {
-        await tx.execute(entry("rolled back"));
+        await tx.execute(workerEntry("rolled back"));
         throw new Error("rolled back");
       })
       .catch(() => {});
-    await query(entry("soon"));
+    await query(workerEntry("soon"));
     await sender.passOnce();
     expect(receiver.received).toEqual([]);
     await commitLate();

@@ -6,7 +6,8 @@ import { expect, it, vi } from "vitest";
 import type { Account, Explanation, UsageSum, Worker } from "../../src/contract/record-types.ts";
 import type { Rest } from "../../src/db/json-types.ts";
 import { lines } from "../cli/printed.ts";
-import { call, create, folderForTest, PATH, query, startWorker, WORKERS } from "../support/shipped-workers.ts";
+import { call, create, PATH, query, startWorker, WORKERS } from "../support/shipped-workers.ts";
+import { folderForTest } from "../support/temporary-folder.ts";
 
 const TASKS = 60;
 const TOKENS = 7;

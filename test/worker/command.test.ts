@@ -5,17 +5,8 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { eventually } from "../support/eventually.ts";
 import { hang, refuse } from "../support/faulty-proxy.ts";
-import {
-  API_KEY,
-  busyBox,
-  call,
-  create,
-  describeWorkers,
-  endOf,
-  folderForTest,
-  proxy,
-  resultOf,
-} from "../support/shipped-workers.ts";
+import { API_KEY, busyBox, call, create, describeWorkers, endOf, proxy, resultOf } from "../support/shipped-workers.ts";
+import { folderForTest } from "../support/temporary-folder.ts";
 
 /** What the file holds; nothing where the worker has removed it since it was found. */
 function textOf(path: string): string {

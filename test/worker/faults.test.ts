@@ -7,6 +7,7 @@ import { expect } from "vitest";
 import { createKey } from "../../src/settings/named-keys.ts";
 import { eventually } from "../support/eventually.ts";
 import { answerAsStranger, refuse } from "../support/faulty-proxy.ts";
+import { isAlive } from "../support/is-alive.ts";
 import {
   API_KEY,
   call,
@@ -14,7 +15,6 @@ import {
   db,
   describeWorkers,
   endOf,
-  folderForTest,
   proxy,
   query,
   resultOf,
@@ -22,14 +22,7 @@ import {
   taskOf,
   WORKERS,
 } from "../support/shipped-workers.ts";
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
+import { folderForTest } from "../support/temporary-folder.ts";
 
 describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("whose command cannot be run leaves 30 of 30 tasks to another, with no attempt lost", async () => {

@@ -13,7 +13,6 @@ import {
   create,
   describeWorkers,
   endOf,
-  folderForTest,
   PATH,
   proxy,
   query,
@@ -24,6 +23,7 @@ import {
   taskOf,
   url,
 } from "../support/shipped-workers.ts";
+import { folderForTest } from "../support/temporary-folder.ts";
 
 describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("says what is wrong with its options", async () => {
