@@ -5,6 +5,7 @@ import { batchStatement, type Locks } from "../../src/db/batch-statement.ts";
 import { batcher } from "../../src/db/batcher.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
+import { holdTransaction } from "../support/held-transaction.ts";
 
 /** The end of a locking clause. */
 const passingOver = (locks: Locks) => sql.raw(locks === "waits" ? "" : "skip locked");
@@ -53,31 +54,8 @@ const sizes = (rows: (Taken | undefined)[]) => {
   return [...new Set(xids)].map((xid) => xids.filter((each) => each === xid).length).toSorted((a, b) => a - b);
 };
 
-/** Locks the table, or what `locking` selects, in another session, until the function that is given is called. */
-async function lock(locking = "lock table seats in exclusive mode") {
-  let release = () => {};
-  const released = new Promise<void>((resolve) => {
-    release = resolve;
-  });
-  let isLocked = () => {};
-  const locked = new Promise<void>((resolve) => {
-    isLocked = resolve;
-  });
-  const whole = db.transaction(async (tx) => {
-    await tx.execute(sql.raw(locking));
-    isLocked();
-    await released;
-  });
-  onTestFinished(() => {
-    release();
-    return whole;
-  });
-  await locked;
-  return async () => {
-    release();
-    await whole;
-  };
-}
+/** Locks the table, or what `locking` selects, in another session, until the function that it gives is called. */
+const lock = (locking = "lock table seats in exclusive mode") => holdTransaction(db, locking);
 const waitingFor = (event: string) =>
   query(
     "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like $1",
@@ -130,8 +108,26 @@ it("sends one at once, those that come meanwhile in sets of 64 at most, and a se
   expect(sizes(await Promise.all(all))).toEqual([1, all.length - 65, 64]);
 });
 
+it("has two sets under way at most, however slow they are", async () => {
+  const unlock = await lock();
+  const slow = [seats.send(db, request(0))];
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  slow.push(seats.send(db, request(1)));
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  const later = performance.now() + 1_000;
+  vi.spyOn(performance, "now").mockReturnValue(later);
+  // Were it sent in its own turn of the event loop, those of the next turn could not travel with it.
+  const next = [];
+  for (const n of [2, 3, 4]) {
+    next.push(seats.send(db, request(n)));
+    await new Promise((turn) => setImmediate(turn));
+  }
+  await unlock();
+  expect([sizes(await Promise.all(slow)), sizes(await Promise.all(next))]).toEqual([[1, 1], [3]]);
+});
+
 it("does not have a request wait for a set that came shortly before it and hangs", async () => {
-  const unlock = await lock(`lock table seats in exclusive mode`);
+  const unlock = await lock();
   const hanging = seats.send(db, request(0));
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
   const behind = seats.send(db, request(1));
@@ -195,6 +191,28 @@ it("a request that fails is alone with its error, and one whose seat is locked d
   expect(rows[1]).toBeDefined();
   // Both wanted the locked seat, and waited for it.
   expect([rows[0], await alone].filter((row) => row !== undefined)).toHaveLength(1);
+});
+
+it("a fault of the statement itself is no request's, and shows: nothing is sent again alone", async () => {
+  await query(`create function is_faulty() returns boolean language plpgsql as
+    $$ begin raise exception 'no such column' using errcode = 'undefined_column'; end $$`);
+  const faulty = batcher(
+    batchStatement<{ id: string }, { id: string }>(
+      "faulty_in_a_set",
+      { id: "uuid" },
+      () => sql`seated as (
+        select ordinal, id from request where (select count(*) from request) = 1 or is_faulty()
+      )
+      select ordinal, id::text from seated`,
+    ),
+    () => 1,
+  );
+  const sent = await Promise.allSettled([0, 1, 2].map((n) => faulty.send(db, { id: ids[n] ?? "" })));
+  expect(sent.map((each) => each.status === "rejected" && each.reason.code)).toEqual(Array(3).fill("42703"));
+  await expect(faulty.sendAll(db, [{ id: ids[0] ?? "" }, { id: ids[1] ?? "" }])).rejects.toMatchObject({
+    code: "42703",
+  });
+  expect(await faulty.send(db, { id: ids[0] ?? "" })).toMatchObject({ id: ids[0] });
 });
 
 it("what a broken connection was about is sent no second time", async () => {
