@@ -1,12 +1,14 @@
 import pg from "pg";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { sweepOnce } from "../../src/queue/sweep.ts";
 import { usageBy } from "../../src/queue/usage-by.ts";
 import { sumUpUsage } from "../../src/queue/usage-sums.ts";
 import { startApp } from "../support/app.ts";
+import { attempt as attemptAt } from "../support/attempts.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 
-const { db, query } = await createTestDatabase();
+const { db, query, makeOverdue } = await createTestDatabase();
 const { api } = await startApp(db);
 const TASKS = "/api/runtime/llm-tasks";
 
@@ -40,12 +42,11 @@ const USAGE = {
   cost_usd: 0.1,
 };
 
-/** An attempt at the task by the worker; gives the task after it. */
-async function attempt(id: string, worker: string, body: object = {}) {
-  await api.post(`${TASKS}/${id}/lease`).send({ worker_id: worker }).expect(201);
-  const completion = { status: "success", output: "x", metrics: METRICS, ...body };
-  return (await api.post(`${TASKS}/${id}/complete`).send(completion).expect(200)).body.task;
-}
+const TWICE = Object.fromEntries(Object.entries(USAGE).map(([figure, value]) => [figure, 2 * value]));
+
+/** A successful attempt at the task by the worker, unless `body` says otherwise; gives the task after it. */
+const attempt = (id: string, worker: string, body: object = {}) =>
+  attemptAt(api, id, worker, { status: "success", output: "x", metrics: METRICS, ...body });
 const usage = async (text: string) => (await api.get(`/api/runtime/usage?${text}`).expect(200)).body;
 
 describe("usage", () => {
@@ -102,6 +103,34 @@ describe("usage", () => {
     expect(await keys("agent_slug")).toEqual({ writer: two, reader: two });
     await sumUpUsage(db);
     expect(await keys("agent_slug")).toEqual({ writer: two, reader: two });
+  });
+
+  it("is summed up of each attempt once, whether it is tried again, was cancelled or came too late", async () => {
+    const lease = async (id: string, worker_id: string): Promise<string> =>
+      (await api.post(`${TASKS}/${id}/lease`).send({ worker_id }).expect(201)).body.lease.id;
+    const completeTwice = async (id: string, lease_id: string, status: number) => {
+      const completion = { status: "success", output: "x", metrics: METRICS, lease_id };
+      for (let n = 0; n < 2; n++) await api.post(`${TASKS}/${id}/complete`).send(completion).expect(status);
+    };
+    const { id: retried } = await aTask(db, { retry: {} });
+    await attempt(retried, "a1", { status: "error", error_kind: "timeout" });
+    const { id: cancelled } = await aTask(db);
+    const held = await lease(cancelled, "a1");
+    await api.post(`${TASKS}/${cancelled}/cancel`).send({}).expect(200);
+    await completeTwice(cancelled, held, 200);
+    const { id: lost } = await aTask(db);
+    const late = await lease(lost, "b1");
+    await makeOverdue(lost);
+    await sweepOnce(db);
+    await lease(lost, "a1");
+    await completeTwice(lost, late, 409);
+    for (let summed = 0; summed < 2; summed++) {
+      expect(await usage("by=worker_id")).toEqual([
+        { ...USAGE, key: "a1", ...TWICE },
+        { ...USAGE, key: "b1" },
+      ]);
+      expect(await sumUpUsage(db)).toBe(summed === 0 ? 3 : 0);
+    }
   });
 
   it("takes nonsense for the most that can be, so that one worker's figures spoil no sum", async () => {
