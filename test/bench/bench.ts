@@ -4,11 +4,8 @@
  * with expected.json, and exits 1 where one is missed.
  */
 import { parseArgs } from "node:util";
-import pg from "pg";
 import buildPrograms from "../support/compiled-programs.ts";
-import { withDatabase } from "../support/database-url.ts";
 import { settingsFor, startObjectStore } from "../support/object-store.ts";
-import { launch } from "../support/spawn-service.ts";
 import { growthOf } from "./bytes-per-lifecycle.ts";
 import { fill } from "./fill.ts";
 import { expressFloor, insertFloor, MANY, sqlFloor } from "./floors.ts";
@@ -17,6 +14,7 @@ import { openPostgres } from "./postgres.ts";
 import { idleShare, peakRssMb } from "./process-usage.ts";
 import { timed } from "./processor-time.ts";
 import { CROWD, misses, type Report, tableOf } from "./report.ts";
+import { startService } from "./service.ts";
 import { sweepMany } from "./sweep.ts";
 import { claimingMany, claimingOne, creating, lifecycle, reading, register } from "./work.ts";
 
@@ -42,12 +40,9 @@ if (![size, clients, instances].every((n) => Number.isInteger(n) && n > 0) || !(
 }
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
-const { url: serverUrl, admin, folder, close } = await openPostgres();
-const database = `bloom_bench_${process.pid}`;
-await admin.query(`create database ${database}`);
-const url = withDatabase(serverUrl, database);
-const client = new pg.Client({ connectionString: url });
-await client.connect();
+await using postgres = await openPostgres();
+const database = await postgres.makeDatabase("bench");
+const { url, client } = database;
 
 const everybody = <Work>(work: Work, times = 1): Work[] => Array.from({ length: clients * times }, () => work);
 
@@ -59,17 +54,9 @@ const express = await expressFloor((base) => load(base, API_KEY, everybody(lifec
 say("On empty tables …");
 await buildPrograms();
 const began = performance.now();
-const settings = {
-  DATABASE_URL: url,
-  DATA_DIR: folder,
-  RUNTIME_API_KEY: API_KEY,
-  RATE_LIMIT_PER_MINUTE: "0",
-  TEST_CONNECTION_LIMIT_PER_MINUTE: "0",
-  WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
-  ...(instances > 1 && { INSTANCES: values.instances }),
-};
-const service = launch(settings);
-const base = `http://127.0.0.1:${await service.listening}`;
+const settings = instances > 1 ? { INSTANCES: values.instances } : {};
+const service = await startService(postgres, database, settings);
+const { base, pid } = service;
 const startMs = performance.now() - began;
 const registerAll = async () => {
   const caller = connect(base, API_KEY, new Map());
@@ -77,9 +64,9 @@ const registerAll = async () => {
   await caller.close();
 };
 await registerAll();
-const idleCore = await idleShare(service.pid);
+const idleCore = await idleShare(pid);
 const living = (times = 1) => load(base, API_KEY, everybody(lifecycle, times), seconds);
-const timedLiving = (times?: number) => timed({ pid: service.pid, database }, admin, () => living(times));
+const timedLiving = (times?: number) => timed({ pid, database }, postgres.admin, () => living(times));
 // Until V8 has compiled the service: a lifecycle took 4.5 ms of its processor time in the first 3 s, 2.1 in the next, and 1.7 after 15 to 20.
 await load(base, API_KEY, everybody(lifecycle), seconds * 1.5);
 const empty = await growthOf(client, timedLiving);
@@ -98,7 +85,7 @@ const full = await growthOf(client, living);
 const reads = await load(base, API_KEY, [...everybody(lifecycle).slice(1), reading(ids)], seconds * 2);
 const claims = await load(base, API_KEY, everybody(claimingOne), seconds);
 const bulk = await load(base, API_KEY, everybody(claimingMany), seconds);
-const sweep = await sweepMany(url, base, API_KEY, Math.min(10_000, size / 20));
+const sweep = await sweepMany(postgres, database, base, Math.min(10_000, size / 20));
 const { databaseMb } = (
   await client.query<{ databaseMb: number }>(
     `select pg_database_size(current_database())::float8 / 1e6 as "databaseMb"`,
@@ -121,24 +108,18 @@ const report: Omit<Report, "bucket"> = {
   sweep,
   startMs,
   idleCore,
-  rssMb: peakRssMb(service.pid),
+  rssMb: peakRssMb(pid),
   databaseMb,
 };
 
-service.kill("SIGTERM");
-await service.exited;
+await service.stop();
 
 say("With a bucket …");
 const store = await startObjectStore(false);
-const withBucket = launch({ ...settings, ...settingsFor({ ...store.address, bucket: "bloom-bench" }) });
-const bucketBase = `http://127.0.0.1:${await withBucket.listening}`;
-const bucket = await load(bucketBase, API_KEY, everybody(lifecycle), seconds);
-withBucket.kill("SIGTERM");
-await withBucket.exited;
-await store.stop();
-await client.end();
-await admin.query(`drop database ${database} with (force)`);
-await close();
+postgres.atEnd(store.stop);
+const bucketSettings = settingsFor({ ...store.address, bucket: "bloom-bench" });
+const withBucket = await startService(postgres, database, { ...settings, ...bucketSettings });
+const bucket = await load(withBucket.base, API_KEY, everybody(lifecycle), seconds);
 
 const whole: Report = { ...report, bucket };
 process.stdout.write(values.json ? `${JSON.stringify(whole, null, 2)}\n` : tableOf(whole));

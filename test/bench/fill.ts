@@ -9,8 +9,8 @@ const idAt = (at: string) =>
   `(lpad(to_hex(${at}), 12, '0') || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15))::uuid`;
 
 /**
- * Fills the tables as if `size` tasks had been there for months: 5 % or `queuedShare` are queued, 5 % have ended badly, and the others are
- * completed with their lease, result, artifact and three audit entries. Gives a completed and a queued task's id.
+ * Fills the tables as if `size` tasks had been there for months, with the rows that the service writes: 5 % or `queuedShare` are queued, 5 % failed,
+ * were lost with their worker or cancelled, and the others are completed. Gives a completed and a queued task's id.
  */
 export async function fill(
   client: pg.Client,
@@ -29,47 +29,118 @@ export async function fill(
   return { completed: await one("completed"), queued: await one("queued") };
 }
 
+/** The statuses of the tasks that a worker had, and of those that it ended. A cancelled one was still queued. */
+const LEASED = "status in ('completed', 'failed', 'dead')";
+const ENDED = "status in ('completed', 'failed')";
+const OUTPUT = "repeat('A seed holds its breath. ', 20)";
+const LOST = "no heartbeat before it was overdue";
+
+/** Of each task, what was written down: the condition, the time, the action, what it is about, who did it, and how it is told. */
+const ENTRIES = [
+  ["true", "at", "task_created", "llm_task", "id", "'api'", "'Task for agent writer, context ' || context_id"],
+  [
+    LEASED,
+    "at + 100",
+    "task_leased",
+    "lease",
+    "lease_id",
+    "'router'",
+    "'Task ' || id || ' leased to worker ' || worker_id || ', TTL 300s'",
+  ],
+  [
+    ENDED,
+    "ended_at",
+    "task_completed",
+    "llm_task",
+    "id",
+    "worker_id",
+    "'Status: ' || result || ', artifact: ' || artifact_id || ', duration: 1200ms'",
+  ],
+  [
+    "status = 'dead'",
+    "ended_at",
+    "lease_expired",
+    "lease",
+    "lease_id",
+    "'runtime'",
+    `'Lease of task ' || id || ' to worker ' || worker_id || ' ended: ${LOST}'`,
+  ],
+  [
+    "status = 'dead'",
+    "ended_at",
+    "task_dead",
+    "llm_task",
+    "id",
+    "'runtime'",
+    `'Attempt 1 of 1 ended without a result: ${LOST}'`,
+  ],
+  ["status = 'cancelled'", "ended_at", "task_cancelled", "llm_task", "id", "'api'", "'Cancelled while queued'"],
+];
+
 async function fillBatch(
   client: pg.Client,
   { size, queuedShare, from, to }: { size: number; queuedShare: number; from: number; to: number },
 ): Promise<void> {
   await client.query(
     `create temp table batch on commit preserve rows as
-     select n, at, ${idAt("at")} as id, ${idAt("at + 100")} as lease_id, ${idAt("at + 1500")} as artifact_id,
-       'context-' || n % ${CONTEXTS} as context_id, 'bench-' || n % ${WORKERS} as worker_id,
-       case when n > $3 * (1 - $4::float8) then 'queued' when n % 20 = 0 then (array['failed', 'dead', 'cancelled'])[1 + n / 20 % 3]
-         else 'completed' end as status
-     from generate_series($1::int, $2::int) n,
-       lateral (select floor(extract(epoch from now()) * 1000)::bigint - ($3 - n) * 30::bigint - 3600000 as at) as time`,
+     select *, case status when 'completed' then 'success' else 'error' end as result,
+       case status when 'queued' then at when 'dead' then at + 301000 else at + 1500 end as ended_at
+     from (
+       select at, ${idAt("at")} as id, ${idAt("at + 100")} as lease_id, ${idAt("at + 1500")} as artifact_id,
+         'context-' || n % ${CONTEXTS} as context_id, 'bench-' || n % ${WORKERS} as worker_id,
+         case when n > $3 * (1 - $4::float8) then 'queued' when n % 20 = 0 then (array['failed', 'dead', 'cancelled'])[1 + n / 20 % 3]
+           else 'completed' end as status
+       from generate_series($1::int, $2::int) n,
+         lateral (select floor(extract(epoch from now()) * 1000)::bigint - ($3 - n) * 30::bigint - 3600000 as at) as time
+     ) as task`,
     [from, to, size, queuedShare],
   );
   await client.query(
     `insert into llm_tasks (id, context_id, agent_slug, prompt, context_hints, policy, desired_format, status, created_at, updated_at,
-       lease_id, worker_id, attempts, max_attempts)
-     select id, context_id, 'writer', repeat('Write a haiku about seeds. ', 10), '[]', '{"timeout_sec": 120, "budget": 0}', 'text', status, at, at + 1500,
-       case when status <> 'queued' then lease_id end, case when status <> 'queued' then worker_id end,
-       case when status = 'queued' then 0 else 1 end, 3 from batch`,
+       lease_id, worker_id, attempts, max_attempts, last_error, tried_by, size_bytes)
+     select id, context_id, 'writer', repeat('Write a haiku about seeds. ', 10), '[]', '{"timeout_sec": 120, "budget": 0}', 'text', status, at, ended_at,
+       case when ${LEASED} then lease_id end, case when ${LEASED} then worker_id end, case when ${LEASED} then 1 else 0 end,
+       case status when 'dead' then 1 else 3 end,
+       case status when 'failed' then 'It failed.' when 'dead' then 'The lease of worker ' || worker_id || ' ended: ${LOST}' end,
+       case status when 'dead' then worker_id end, 900
+     from batch`,
   );
   await client.query(
     `insert into leases (id, task_id, worker_id, started_at, expires_at, ttl_seconds, status, last_heartbeat, context_id)
-     select lease_id, id, worker_id, at + 100, at + 300100, 300, case when status = 'dead' then 'expired' else 'released' end, at + 1000, context_id
-     from batch where status <> 'queued'`,
+     select lease_id, id, worker_id, at + 100, beat + 300000, 300, case status when 'dead' then 'expired' else 'released' end, beat, context_id
+     from batch, lateral (select case status when 'dead' then at + 100 else at + 1000 end as beat) as last where ${LEASED}`,
   );
   await client.query(
     `insert into runtime_artifacts (id, task_id, type, created_at, finalized, content, size_bytes, sha256)
-     select artifact_id, id, 'LLM_RESULT', at + 1500, true, repeat('A seed holds its breath. ', 20), 500, repeat('0', 64)
-     from batch where status = 'completed'`,
+     select artifact_id, id, 'LLM_RESULT', ended_at, true, output, octet_length(output), encode(sha256(convert_to(output, 'UTF8')), 'hex')
+     from batch, lateral (select case result when 'success' then ${OUTPUT} end as output) as printed where ${ENDED}`,
   );
   await client.query(
-    `insert into llm_results (id, task_id, worker_id, artifact_id, status, metrics, completed_at, lease_id, body_sha256)
-     select ${idAt("at + 1500")}, id, worker_id, artifact_id, 'success', '{"duration_ms": 1200}', at + 1500, lease_id, repeat('0', 64)
-     from batch where status = 'completed'`,
+    `insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, metrics, completed_at, lease_id, body_sha256)
+     select ${idAt("ended_at")}, id, worker_id, artifact_id, result, case result when 'error' then 'It failed.' end, '{"duration_ms": 1200}',
+       ended_at, lease_id, encode(sha256(convert_to(id::text, 'UTF8')), 'hex')
+     from batch where ${ENDED}`,
+  );
+  const entries = ENTRIES.map(
+    ([which, at, action, type, entity, actor, detail], place) =>
+      `select ${place} as place, ${at} as written_at, '${action}' as action, '${type}' as type, ${entity} as entity, ${actor} as actor, ${detail} as detail
+       from batch where ${which}`,
   );
   await client.query(
     `insert into audit_logs (id, timestamp, action, entity_type, entity_id, actor, detail)
-     select ${idAt("at + 500 * k")}, at + 500 * k, (array['task_created', 'task_leased', 'task_completed'])[k],
-       case when k = 2 then 'lease' else 'llm_task' end, case when k = 2 then lease_id else id end, 'bench', 'as it was'
-     from batch, generate_series(1, 3) k`,
+     select ${idAt("written_at")}, written_at, action, type, entity, actor, detail from (${entries.join(" union all ")}) as entry
+     order by written_at, place`,
   );
   await client.query("drop table batch");
+}
+
+/** Adds `count` workers `w-0`, `w-1`, … that are online, with room for 32 tasks each. `labels` is SQL over the number `n`. */
+export async function fillWorkers(client: pg.Client, count: number, labels = "'[]'::jsonb"): Promise<void> {
+  await client.query(
+    `insert into workers (id, node_id, url, status, capabilities, registered_at, last_heartbeat)
+     select 'w-' || n, 'w-' || n, 'http://127.0.0.1:9', 'online',
+       jsonb_build_object('claude_cli', true, 'max_concurrency', 32, 'labels', ${labels}),
+       1, floor(extract(epoch from now()) * 1000)::bigint from generate_series(0, ${count - 1}) n`,
+  );
+  await client.query("vacuum (analyze) workers");
 }

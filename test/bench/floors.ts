@@ -86,8 +86,10 @@ export async function insertFloor(url: string, clients: number, seconds: number)
 export async function expressFloor(run: (base: string) => Promise<LoadResult>): Promise<LoadResult> {
   const script = fileURLToPath(new URL("bare-express.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", script], { stdio: ["ignore", "pipe", "inherit"] });
-  const [printed] = await once(child.stdout, "data");
-  const result = await run(`http://127.0.0.1:${String(printed).match(/\d+/)?.[0]}`);
-  child.kill();
-  return result;
+  try {
+    const [printed] = await once(child.stdout, "data");
+    return await run(`http://127.0.0.1:${String(printed).match(/\d+/)?.[0]}`);
+  } finally {
+    child.kill();
+  }
 }

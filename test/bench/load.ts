@@ -159,11 +159,14 @@ async function run(url: string, apiKey: string, works: Work[], seconds: number):
   await Promise.all(
     works.map(async (work, client) => {
       const caller = connect(url, apiKey, times);
-      while (performance.now() < end) {
-        const done = await work(caller, client, n++);
-        iterations += done;
+      try {
+        while (performance.now() < end) {
+          const done = await work(caller, client, n++);
+          iterations += done;
+        }
+      } finally {
+        await caller.close();
       }
-      await caller.close();
     }),
   );
   const perSecond = iterations / ((performance.now() - started) / 1_000);

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import type { LoadResult } from "./load.ts";
+import type { BenchDatabase } from "./postgres.ts";
 import { cpuMs } from "./process-usage.ts";
 
 /** A load, and the processor time for each of its iterations, in milliseconds. */
@@ -12,14 +13,14 @@ export interface Timed extends LoadResult {
 
 /** Runs the load against the process `pid`, whose database this is. The time is taken over the warm-up too. */
 export async function timed(
-  { pid, database }: { pid: number; database: string },
+  { pid, database }: { pid: number; database: BenchDatabase },
   admin: pg.Client,
   run: () => Promise<LoadResult>,
 ): Promise<Timed> {
-  const [server, backends] = [cpuMs(pid), await backendsOf(database, admin)];
+  const [server, backends] = [cpuMs(pid), await backendsOf(database.name, admin)];
   const result = await run();
   const serverMs = (cpuMs(pid) - server) / result.everDone;
-  const after = await backendsOf(database, admin);
+  const after = await backendsOf(database.name, admin);
   // A connection that has come meanwhile began at 0.
   const used = [...after].reduce((sum, [backend, ms]) => sum + ms - (backends.get(backend) ?? 0), 0);
   return { ...result, serverMs, postgresMs: after.size > 0 ? used / result.everDone : Number.NaN };

@@ -3,17 +3,15 @@
  * that many finished tasks, waiting workers and listeners, beside the same on a small service. `--check` exits with 1 where the median of
  * one is more than twice that of the small service. The PostgreSQL is that at TEST_DATABASE_URL, else the embedded one.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import pg from "pg";
 import buildPrograms from "../support/compiled-programs.ts";
-import { withDatabase } from "../support/database-url.ts";
-import { launch } from "../support/spawn-service.ts";
+import { until } from "../support/until.ts";
 import { openListeners, openWaitingWorkers } from "./crowd.ts";
-import { fill } from "./fill.ts";
+import { fill, fillWorkers } from "./fill.ts";
 import { API_KEY, connect, type Timing, timingOf } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
 import { peakRssMb } from "./process-usage.ts";
+import { startService } from "./service.ts";
 
 const { values } = parseArgs({
   options: {
@@ -35,7 +33,8 @@ if (![...Object.values(large), rounds].every((n) => Number.isInteger(n) && n > 0
 }
 
 const R = "/api/runtime";
-const WITHIN_MS = 60_000;
+/** How often it is looked whether something has come. */
+const SOON = { everyMs: 1 };
 const READS = {
   "one task": (id: string) => `/llm-tasks/${id}`,
   "50 tasks": () => "/llm-tasks?limit=50",
@@ -50,17 +49,8 @@ function sizeText({ tasks, waiting, listeners }: Size): string {
   return `${tasks} finished tasks, ${waiting} waiting workers, ${listeners} listeners`;
 }
 
-const { url: serverUrl, admin, folder, close } = await openPostgres();
+await using postgres = await openPostgres();
 await buildPrograms();
-
-async function until(what: string, isThere: () => boolean): Promise<number> {
-  const started = performance.now();
-  while (!isThere()) {
-    if (performance.now() - started > WITHIN_MS) throw new Error(`${what} took more than ${WITHIN_MS} ms.`);
-    await delay(1);
-  }
-  return performance.now();
-}
 
 type Size = typeof large;
 interface Measured {
@@ -72,32 +62,22 @@ interface Measured {
 interface Opened {
   /** Takes the times of what one task goes through, and of the reads beside it. Rounds below 0 do not count. */
   round(n: number): Promise<void>;
-  /** Ends the service, and drops its database. */
-  close(): Promise<Measured>;
+  measured(): Promise<Measured>;
 }
 
 /** Makes a service of that size in a database of its own, with everybody who waits at it. */
 async function open(size: Size): Promise<Opened> {
   process.stderr.write(`${sizeText(size)} …\n`);
-  const database = `bloom_scale_${process.pid}_${size.tasks}`;
-  await admin.query(`create database ${database}`);
-  const url = withDatabase(serverUrl, database);
-  const limits = { RATE_LIMIT_PER_MINUTE: "0", WORKER_CALLBACK_LIMIT_PER_MINUTE: "0" };
-  const service = launch({ DATABASE_URL: url, DATA_DIR: folder, RUNTIME_API_KEY: API_KEY, ...limits });
-  const base = `http://127.0.0.1:${await service.listening}`;
-  const client = new pg.Client({ connectionString: url });
-  await client.connect();
+  const database = await postgres.makeDatabase(`scale_${size.tasks}`);
+  const { client } = database;
+  const { base, pid } = await startService(postgres, database);
   const { completed } = await fill(client, size.tasks, 0);
-  await client.query(
-    `insert into workers (id, node_id, url, status, capabilities, registered_at, last_heartbeat)
-     select 'w-' || n, 'w-' || n, '', 'online', '{"claude_cli": true, "max_concurrency": 32, "labels": []}', 1,
-       floor(extract(epoch from now()) * 1000)::bigint from generate_series(0, $1::int - 1) n`,
-    [size.waiting],
-  );
-  await client.query("vacuum (analyze) workers");
+  await fillWorkers(client, size.waiting);
   const kinds = Math.ceil(size.waiting / 4);
   const workers = openWaitingWorkers(base, API_KEY, size.waiting, kinds);
+  postgres.atEnd(workers.close);
   const listeners = openListeners(base, API_KEY, size.listeners);
+  postgres.atEnd(listeners.close);
   await Promise.all([workers.opened, listeners.opened]);
   await until("opening the streams", () => listeners.open() === size.listeners);
 
@@ -107,7 +87,10 @@ async function open(size: Size): Promise<Opened> {
   return {
     async round(n) {
       // Not before: a connection without a request is closed while the other service is made.
-      caller ??= connect(base, API_KEY, times);
+      if (!caller) {
+        caller = connect(base, API_KEY, times);
+        postgres.atEnd(caller.close);
+      }
       if (n === 0) times.clear();
       const task = {
         context_id: "new",
@@ -117,8 +100,8 @@ async function open(size: Size): Promise<Opened> {
       const created = performance.now();
       const { id }: { id: string } = JSON.parse(await caller.call("create", "POST", `${R}/llm-tasks`, task));
       await Promise.all([
-        until("waking a worker", () => workers.handed.has(id)),
-        until("telling all listeners", () => listeners.told(id) === size.listeners).then((at) =>
+        until("waking a worker", () => workers.handed.has(id), SOON),
+        until("telling all listeners", () => listeners.told(id) === size.listeners, SOON).then((at) =>
           took("create, until all listeners know", at - created),
         ),
       ]);
@@ -130,20 +113,14 @@ async function open(size: Size): Promise<Opened> {
       await caller.call("complete", "POST", `${R}/llm-tasks/${id}/complete`, result);
       for (const [name, path] of Object.entries(READS)) await caller.call(name, "GET", R + path(completed));
     },
-    async close() {
+    async measured() {
       if (workers.lost.length > 0)
         throw new Error(`${workers.lost.length} workers do not wait any more: ${workers.lost[0]}`);
       const { rows } = await client.query<{ mb: number }>(
         "select pg_database_size(current_database())::float8 / 1e6 as mb",
       );
-      const rssMb = peakRssMb(service.pid);
-      await Promise.all([workers.close(), caller?.close(), listeners.close()]);
-      service.kill("SIGTERM");
-      await service.exited;
-      await client.end();
-      await admin.query(`drop database ${database} with (force)`);
       const timings = Object.fromEntries([...times].map(([name, list]) => [name, timingOf(list)]));
-      return { timings, databaseMb: rows[0]?.mb ?? Number.NaN, rssMb };
+      return { timings, databaseMb: rows[0]?.mb ?? Number.NaN, rssMb: peakRssMb(pid) };
     },
   };
 }
@@ -154,8 +131,7 @@ for (let n = -Math.ceil(rounds / 2); n < rounds; n++) {
   const inTurn = n % 2 === 0 ? [smallService, largeService] : [largeService, smallService];
   for (const service of inTurn) await service.round(n);
 }
-const [first, second] = [await smallService.close(), await largeService.close()];
-await close();
+const [first, second] = [await smallService.measured(), await largeService.measured()];
 
 const ms = (value: number) => value.toFixed(1);
 const lines = Object.entries(second.timings).map(([name, { p50, p95, max }]) => {

@@ -3,12 +3,10 @@
  * PostgreSQL is that at TEST_DATABASE_URL, else the embedded one; the role must be a superuser.
  */
 import { parseArgs } from "node:util";
-import pg from "pg";
 import buildPrograms from "../support/compiled-programs.ts";
-import { withDatabase } from "../support/database-url.ts";
-import { launch } from "../support/spawn-service.ts";
 import { API_KEY, connect, load } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
+import { startService } from "./service.ts";
 import { lifecycle, register } from "./work.ts";
 
 const { values } = parseArgs({
@@ -21,15 +19,11 @@ if (!Number.isInteger(clients) || clients < 1 || !(seconds > 0)) {
   process.exit(2);
 }
 
-const { url: serverUrl, admin, folder, close } = await openPostgres();
-const database = `bloom_written_${process.pid}`;
-await admin.query(`create database ${database}`);
-const url = withDatabase(serverUrl, database);
+await using postgres = await openPostgres();
+const database = await postgres.makeDatabase("written");
+const { client } = database;
 await buildPrograms();
-const service = launch({ DATABASE_URL: url, DATA_DIR: folder, RUNTIME_API_KEY: API_KEY, RATE_LIMIT_PER_MINUTE: "0" });
-const base = `http://127.0.0.1:${await service.listening}`;
-const client = new pg.Client({ connectionString: url });
-await client.connect();
+const { base, stop } = await startService(postgres, database);
 await client.query("create extension pg_walinspect");
 const caller = connect(base, API_KEY, new Map());
 await register(caller);
@@ -48,8 +42,7 @@ const placeNow = async () => (await client.query<{ lsn: string }>("select pg_cur
 await client.query("checkpoint");
 const from = await placeNow();
 const { everDone } = await run();
-service.kill("SIGTERM");
-await service.exited;
+await stop();
 
 const { rows } = await client.query<{ name: string; kind: string; records: number; bytes: number; pages: number }>(
   `select coalesce(c.relname, case when w.resource_manager = 'Transaction' then 'commits' else 'other' end) as name,
@@ -80,6 +73,3 @@ process.stdout.write(
     "",
   ].join("\n"),
 );
-await client.end();
-await admin.query(`drop database ${database} with (force)`);
-await close();

@@ -30,20 +30,13 @@ if (![...crowds, rounds].every((n) => Number.isInteger(n) && n > 0) || !(seconds
 
 const say = (text: string) => process.stderr.write(`${text}\n`);
 const machine = `${availableParallelism()} cores, load average ${loadavg()[0]?.toFixed(1)} before the run`;
-const postgres = await openPostgres();
+await using postgres = await openPostgres();
 const { admin } = postgres;
-const opened: Side[] = [];
-
-async function open(opening: Promise<Side>): Promise<Side> {
-  const side = await opening;
-  opened.push(side);
-  return side;
-}
 
 async function compare(): Promise<string> {
   say("Getting pg-boss and Node.js 24 …");
-  const theirs = await open(openPgBoss(postgres));
-  const ours = await open(openThisService(postgres, Math.max(...crowds)));
+  const theirs = await openPgBoss(postgres);
+  const ours = await openThisService(postgres, Math.max(...crowds));
   const counted = new Map([
     [ours, 0],
     [theirs, 0],
@@ -64,7 +57,7 @@ async function compare(): Promise<string> {
       const [a, b] = [done.ours.at(-1)?.perSecond ?? Number.NaN, done.theirs.at(-1)?.perSecond ?? Number.NaN];
       say(`${done.clients} clients, round ${round}: ${a.toFixed(0)} and ${b.toFixed(0)} tasks a second`);
     }
-  for (const [side, n] of counted) await checkCompleted(side, postgres, n);
+  for (const [side, n] of counted) await checkCompleted(side, n);
   const { rows } = await admin.query<{ name: string; setting: string }>(
     "select name, setting from pg_settings where name in ('fsync', 'synchronous_commit', 'server_version') order by name",
   );
@@ -77,7 +70,4 @@ try {
 } catch (error) {
   say(error instanceof Error ? error.message : String(error));
   process.exitCode = 1;
-} finally {
-  for (const side of opened) await side.close();
-  await postgres.close();
 }

@@ -1,7 +1,5 @@
-import pg from "pg";
-import { withDatabase } from "../../support/database-url.ts";
+import type pg from "pg";
 import { API_KEY, load } from "../load.ts";
-import type { BenchPostgres } from "../postgres.ts";
 import { type Timed, timed } from "../processor-time.ts";
 import type { Side } from "./side.ts";
 
@@ -12,11 +10,8 @@ export function measure(side: Side, admin: pg.Client, clients: number, seconds: 
 }
 
 /** Throws where the clients counted more or fewer completed tasks than the side has in its database. */
-export async function checkCompleted(side: Side, { url }: BenchPostgres, counted: number): Promise<void> {
-  const client = new pg.Client({ connectionString: withDatabase(url, side.database) });
-  await client.connect();
-  const { rows } = await client.query<{ n: number }>(side.completed);
-  await client.end();
+export async function checkCompleted(side: Side, counted: number): Promise<void> {
+  const { rows } = await side.database.client.query<{ n: number }>(side.completed);
   if (rows[0]?.n !== counted)
     throw new Error(`${side.title}: the clients completed ${counted} tasks, but its database has ${rows[0]?.n}.`);
 }

@@ -2,7 +2,6 @@ import { execFile } from "node:child_process";
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { withDatabase } from "../../support/database-url.ts";
 import { launchProgram } from "../../support/spawn-service.ts";
 import type { Work } from "../load.ts";
 import type { BenchPostgres } from "../postgres.ts";
@@ -37,7 +36,7 @@ const work: Work = async (caller, _client, n) => {
 };
 
 /** Installs pg-boss into a folder of its own and serves it on Node.js 24. Throws a sentence where either cannot be had. */
-export async function openPgBoss({ url, admin, folder: parent }: BenchPostgres): Promise<Side> {
+export async function openPgBoss({ folder: parent, makeDatabase, atEnd }: BenchPostgres): Promise<Side> {
   const node = await findNode24();
   const folder = join(parent, "pg-boss");
   await mkdir(folder);
@@ -48,9 +47,12 @@ export async function openPgBoss({ url, admin, folder: parent }: BenchPostgres):
       throw new Error(`npm cannot install ${PACKAGES.join(", ")}: ${error.message}`);
     },
   );
-  const database = `pg_boss_peers_${process.pid}`;
-  await admin.query(`create database ${database}`);
-  const proxy = launchProgram(node.path, [PROXY], folder, { DATABASE_URL: withDatabase(url, database) });
+  const database = await makeDatabase("pg_boss_peers");
+  const proxy = launchProgram(node.path, [PROXY], folder, { DATABASE_URL: database.url });
+  atEnd(async () => {
+    proxy.kill("SIGTERM");
+    await proxy.exited;
+  });
   return {
     base: `http://127.0.0.1:${await proxy.listening}`,
     pid: proxy.pid,
@@ -58,10 +60,5 @@ export async function openPgBoss({ url, admin, folder: parent }: BenchPostgres):
     title: `pg-boss ${VERSION} behind an HTTP proxy, Node.js ${node.version}`,
     work,
     completed: "select count(*)::int as n from pgboss.job where state = 'completed'",
-    async close() {
-      proxy.kill("SIGTERM");
-      await proxy.exited;
-      await admin.query(`drop database ${database} with (force)`);
-    },
   };
 }

@@ -1,17 +1,16 @@
 import type { Work } from "../load.ts";
+import type { BenchDatabase } from "../postgres.ts";
 
-/** One of the two services that are compared, running, in a database of its own. */
+/** One of the two services that are compared, running, in a database of its own. It ends with the benchmark. */
 export interface Side {
   base: string;
   /** Of the process that answers the calls. */
   pid: number;
-  database: string;
+  database: BenchDatabase;
   /** What it is, with its versions. */
   title: string;
   /** One task from its creation to its completion, in three calls. */
   work: Work;
   /** Counts the completed tasks in its database. */
   completed: string;
-  /** Ends it, and drops its database. */
-  close(): Promise<void>;
 }

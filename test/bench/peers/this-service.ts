@@ -1,8 +1,7 @@
 import buildPrograms from "../../support/compiled-programs.ts";
-import { withDatabase } from "../../support/database-url.ts";
-import { launch } from "../../support/spawn-service.ts";
 import { API_KEY, connect, type Work } from "../load.ts";
 import type { BenchPostgres } from "../postgres.ts";
+import { startService } from "../service.ts";
 import { claimedIn, completion, newTask } from "../work.ts";
 import type { Side } from "./side.ts";
 
@@ -19,18 +18,10 @@ const work: Work = async (caller, client, n) => {
 };
 
 /** Builds and starts this service, as `npm start` runs it, with a registered worker for each of at most `clients` clients. */
-export async function openThisService({ url, admin, folder }: BenchPostgres, clients: number): Promise<Side> {
+export async function openThisService(postgres: BenchPostgres, clients: number): Promise<Side> {
   await buildPrograms();
-  const database = `bloom_peers_${process.pid}`;
-  await admin.query(`create database ${database}`);
-  const service = launch({
-    DATABASE_URL: withDatabase(url, database),
-    DATA_DIR: folder,
-    RUNTIME_API_KEY: API_KEY,
-    RATE_LIMIT_PER_MINUTE: "0",
-    WORKER_CALLBACK_LIMIT_PER_MINUTE: "0",
-  });
-  const base = `http://127.0.0.1:${await service.listening}`;
+  const database = await postgres.makeDatabase("peers");
+  const { base, pid } = await startService(postgres, database);
   const caller = connect(base, API_KEY, new Map());
   for (let client = 0; client < clients; client++)
     await caller.call("register", "POST", `${R}/workers`, {
@@ -40,15 +31,10 @@ export async function openThisService({ url, admin, folder }: BenchPostgres, cli
   await caller.close();
   return {
     base,
-    pid: service.pid,
+    pid,
     database,
     title: `This service, Node.js ${process.version}`,
     work,
     completed: "select count(*)::int as n from llm_tasks where status = 'completed'",
-    async close() {
-      service.kill("SIGTERM");
-      await service.exited;
-      await admin.query(`drop database ${database} with (force)`);
-    },
   };
 }
