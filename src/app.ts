@@ -20,6 +20,7 @@ import { configRoutes } from "./http/config-routes.ts";
 import { consoleRoutes } from "./http/console-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
 import { eventRoutes } from "./http/event-routes.ts";
+import { createFormOrTextBody } from "./http/form-or-text-body.ts";
 import { healthRoutes } from "./http/health-routes.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { keyRoutes } from "./http/key-routes.ts";
@@ -31,7 +32,6 @@ import { withMcp } from "./http/mcp-routes.ts";
 import { membridgeRoutes } from "./http/membridge-routes.ts";
 import { metricsRoutes } from "./http/metrics-routes.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
-import { createPlainBody } from "./http/plain-body.ts";
 import { inDatabase, inMemory } from "./http/rate-limit-store.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
 import { readingRoutes } from "./http/reading-routes.ts";
@@ -119,7 +119,7 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
     limits: createRateLimits(config.limits, makeStore),
     requireKey: createKeyGuard(db, config, wrongKeys, connections),
     longBody: jsonBody(body),
-    plainBody: createPlainBody(body),
+    formOrTextBody: createFormOrTextBody(body),
   };
   mountRoutes(app, routesOf(deps), db, ["/api/runtime", "/api/membridge"], guards);
 

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import type { z } from "zod";
-import { faultSentence } from "./contract/field-faults.ts";
+import { faultSentence } from "./contract/fault-sentences.ts";
 import { StartError } from "./errors.ts";
 import { variables } from "./setting-names.ts";
 import { untrimmed } from "./setting-values.ts";

@@ -11,9 +11,9 @@ import { SECRETS, SETTINGS } from "./setting-names.ts";
 
 async function main(): Promise<void> {
   if (process.argv[2] === SERVING) {
-    const { serveForFirst } = await import("./processes/serve-for-first.ts");
+    const { runAsChild } = await import("./processes/run-as-child.ts");
     const { startService } = await import("./service.ts");
-    serveForFirst(startService);
+    runAsChild(startService);
     return;
   }
   const misspelt = loadEnvFile(process.env);

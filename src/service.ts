@@ -18,7 +18,7 @@ import { ownMetrics } from "./http/metrics-routes.ts";
 import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { createStartup } from "./http/while-starting.ts";
 import { every } from "./loop.ts";
-import type { FirstProcess } from "./processes/serve-for-first.ts";
+import type { FirstProcess } from "./processes/run-as-child.ts";
 import { openClaimWaiters } from "./queue/claim-waiters.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";

@@ -1,7 +1,7 @@
 /** Lists that show a page at first, and one more whenever somebody asks for it. */
 import { useState } from "preact/hooks";
 import type { Next, Page } from "../client/index.ts";
-import { type Snapshot, type SnapshotOptions, useSnapshot } from "./use-snapshot.ts";
+import { type LiveData, type LiveDataOptions, useLiveData } from "./use-live-data.ts";
 
 const PAUSE_MS = 3_000;
 
@@ -22,12 +22,12 @@ export async function readPages<Item>(pages: number, list: (next: Next) => Promi
   return { items, hasMore: next !== undefined };
 }
 
-/** As `useSnapshot`, of as many pages as were asked for. The more there are, the longer it pauses between two readings. */
+/** As `useLiveData`, of as many pages as were asked for. The more there are, the longer it pauses between two readings. */
 export function usePages<Data>(
   load: (pages: number, signal: AbortSignal) => Promise<Data>,
-  options: Omit<SnapshotOptions, "pauseMs">,
-): Snapshot<Data> & { showMore(): void } {
+  options: Omit<LiveDataOptions, "pauseMs">,
+): LiveData<Data> & { showMore(): void } {
   const [pages, setPages] = useState(1);
-  const snapshot = useSnapshot((signal) => load(pages, signal), { ...options, pauseMs: PAUSE_MS * pages });
-  return { ...snapshot, showMore: () => setPages(pages + 1) };
+  const live = useLiveData((signal) => load(pages, signal), { ...options, pauseMs: PAUSE_MS * pages });
+  return { ...live, showMore: () => setPages(pages + 1) };
 }

@@ -2,9 +2,9 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
+import { createConnectionHealth } from "./connection-health.ts";
 import { faultOf, Unconfirmed } from "./faults.ts";
 import type { Servers } from "./servers.ts";
-import { createUsableConnections } from "./usable-connections.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
 
 export interface PoolOptions {
@@ -50,7 +50,7 @@ export function openPool(
   reportConnections(pool, poolMax, meters);
   let isClosing = false;
   const inUse = new Set<pg.PoolClient>();
-  const connections = createUsableConnections();
+  const connections = createConnectionHealth();
 
   pool.on("error", (error) => log.warn({ reason: messageOf(error) }, "idle database connection lost"));
   pool.on("connect", (client) => {

@@ -4,14 +4,14 @@ import type { claimTasksBody } from "../contract/requests.ts";
 import { claimTasks } from "../queue/claim.ts";
 import type { ClaimWaiters } from "../queue/claim-waiters.ts";
 import { refuseKey, WRONG_KEY } from "./auth.ts";
+import { headersOfGrant } from "./claimed-task-as-text.ts";
 import { clientGone } from "./client-gone.ts";
 import { deliverGrant } from "./deliver-grant.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { InvalidValue } from "./parse-request.ts";
-import { sendPlain, wantsText } from "./plain-answer.ts";
 import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
-import { headersOfGrant } from "./task-as-text.ts";
+import { sendAsText, wantsText } from "./text-answer.ts";
 
 /** What a claim that wants text is answered. */
 export const GRANT_AS_TEXT = {
@@ -57,7 +57,7 @@ export function claim(claimWaiters: ClaimWaiters, keyWatch: KeyWatch) {
     const [first] = granted;
     const leaseIds = granted.map(({ lease }) => lease.id);
     deliverGrant(db, caller, gone, leaseIds, () => {
-      if (asText && first) sendPlain(response, headersOfGrant(first), first.task.prompt);
+      if (asText && first) sendAsText(response, headersOfGrant(first), first.task.prompt);
       else sendJson(response, { tasks: granted });
     });
   };

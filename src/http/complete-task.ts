@@ -3,11 +3,11 @@ import { completeTaskBody } from "../contract/complete-task.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { fencedBody } from "./parse-request.ts";
-import { sendPlain, wantsText } from "./plain-answer.ts";
 import { continueTrace } from "./request-trace.ts";
 import { ownFence } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
+import { sendAsText, wantsText } from "./text-answer.ts";
 
 type CompleteCall = Call<"/:id", typeof completeTaskBody, z.ZodObject>;
 
@@ -29,6 +29,6 @@ export function complete(store: ArtifactStore, paceAt: number) {
       "Result-Status": result.status,
       "Error-Kind": result.error_kind,
     };
-    sendPlain(response, fields, `The result is kept; the task is ${task.status}.\n`);
+    sendAsText(response, fields, `The result is kept; the task is ${task.status}.\n`);
   };
 }

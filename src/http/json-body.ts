@@ -38,7 +38,7 @@ export function jsonBody({ maxBytes, budget }: BodyLimits): BodyReader {
   return (request, response, next) => {
     // The body of a GET means nothing (RFC 9110), and its answer does not wait for one.
     if (request.method === "GET" || request.method === "HEAD") return next();
-    // A body without JSON was read before (plain-body.ts).
+    // A body without JSON was read before (form-or-text-body.ts).
     if (request.body !== undefined || !hasBody(request)) return next();
     if (request.headers["content-type"] !== JSON_TYPE && !request.is(JSON_TYPE)) return next({ status: 415 });
     const room = reserveBody({ maxBytes, ...(budget && { budget }) }, request, response);

@@ -28,7 +28,7 @@ export function liveOutputRoutes(followers: LiveFollowers, streams: Streams, isO
       path: PATH,
       access: WORKERS,
       limit: "worker calls",
-      plain: "stream",
+      form: "stream",
       schema: requests.liveOutputBody,
       headers: ["X-Lease-Id"],
       answers: { 204: "The piece is kept, or was before.", ...NO_LEASE },

@@ -7,9 +7,9 @@ import {
   Router,
 } from "express";
 import type { Db } from "../db/client.ts";
+import type { FormOrTextBody } from "./form-or-text-body.ts";
 import type { BodyReader } from "./json-body.ts";
 import { shortBody } from "./json-body.ts";
-import type { PlainBody } from "./plain-body.ts";
 import { type Access, ADMINS, type BodyKind, type Limit, type OwnKey, READERS, type Route } from "./route.ts";
 
 /** Makes what stands before a route from its declaration. */
@@ -17,7 +17,7 @@ export interface Guards {
   limits(limit: Limit): RequestHandler[];
   requireKey(access: Access, ownKey?: OwnKey): RequestHandler;
   longBody: BodyReader;
-  plainBody: PlainBody;
+  formOrTextBody: FormOrTextBody;
 }
 
 declare global {
@@ -70,9 +70,9 @@ export function mountRoutes(app: Router, routes: Route[], db: Db, prefixes: stri
   app.use(router.use(prefixes, undecoded, strangers));
 }
 
-function readersOf({ method, body = method === "get" ? "none" : "short", plain }: Route, guards: Guards) {
+function readersOf({ method, body = method === "get" ? "none" : "short", form }: Route, guards: Guards) {
   const json: Record<BodyKind, BodyReader[]> = { none: [], raw: [], short: [shortBody], long: [guards.longBody] };
-  return plain === undefined ? json[body] : [guards.plainBody(plain), ...json[body]];
+  return form === undefined ? json[body] : [guards.formOrTextBody(form), ...json[body]];
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Request } from "express";
 import { z } from "zod";
-import { faultSentence } from "../contract/field-faults.ts";
+import { faultSentence } from "../contract/fault-sentences.ts";
 
 /**
  * The schema of a call refuses the body: 400. `problems` is zod's flattened form. A problem of an inner field stands under its top-level field,

@@ -2,7 +2,7 @@
 import type { Request, Response } from "express";
 import { z } from "zod";
 import type { Caller } from "../caller.ts";
-import type { PlainCallName } from "../contract/plain-fields.ts";
+import type { FormCallName } from "../contract/form-fields.ts";
 import type { Db } from "../db/client.ts";
 import type { Role } from "../db/statuses.ts";
 import { callerOf } from "./caller-of.ts";
@@ -41,8 +41,8 @@ export interface RouteFacts {
   limit?: Limit;
   /** Where it is left out: "none" for a GET, else "short". */
   body?: BodyKind;
-  /** The call may also be made without JSON, with the fields of this name (plain-body.ts). */
-  plain?: PlainCallName;
+  /** The call may also be made without JSON, with the fields of this name (form-or-text-body.ts). */
+  form?: FormCallName;
   /** The call is refused while the disk is nearly full (refuse-when-disk-full.ts). Completions are not: they are the last that may fail. */
   storesNewWork?: true;
   /** Monitors make the call every few seconds. It makes no span unless the request has a `traceparent`. */

@@ -8,10 +8,10 @@ import { historyOf, resultsOf } from "../queue/history.ts";
 import { getTask } from "../queue/one-task.ts";
 import { tasks } from "../queue/task-list.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
+import { sendTaskInput } from "./claimed-task-as-text.ts";
 import { NO_TASK, pageOf } from "./declared-answers.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
-import { sendTaskInput } from "./task-as-text.ts";
 
 /**
  * `GET /api/runtime/llm-tasks` and what is below it: what callers, and workers, read of tasks. The routes that change tasks are in

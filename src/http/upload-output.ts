@@ -5,9 +5,9 @@ import { uploadOutput } from "../queue/upload-output.ts";
 import { requireAtMost } from "../storage/staging.ts";
 import { allowBody } from "./http-server.ts";
 import { InvalidValue } from "./parse-request.ts";
-import { sendPlain, wantsText } from "./plain-answer.ts";
 import { ownLeaseId } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
+import { sendAsText, wantsText } from "./text-answer.ts";
 
 type UploadCall = Call<"/:id", z.ZodType, z.ZodObject>;
 
@@ -34,7 +34,7 @@ export function upload(maxBytes: number) {
       const { id, size_bytes, sha256 } = await uploadOutput(db, params.id, leaseId, bytesOf(request), maxBytes);
       response.status(201);
       if (!wantsText(request)) return void response.json({ output_id: id, size_bytes, sha256 });
-      sendPlain(response, { "Output-Id": id, "Size-Bytes": size_bytes, Sha256: sha256 }, "The output is uploaded.\n");
+      sendAsText(response, { "Output-Id": id, "Size-Bytes": size_bytes, Sha256: sha256 }, "The output is uploaded.\n");
     } catch (error) {
       // A client that is cut off while it sends does not see the refusal.
       allowBody(request.resume(), LINGER_MS);

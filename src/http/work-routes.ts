@@ -16,10 +16,10 @@ import { asText, NO_LEASE, NO_TASK } from "./declared-answers.ts";
 import { deliverGrant } from "./deliver-grant.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { fencedBody } from "./parse-request.ts";
-import { sendPlain, wantsText } from "./plain-answer.ts";
 import { ownFence, ownLeaseId } from "./require-own-worker.ts";
 import { type Route, route, WORKERS } from "./route.ts";
 import { sendJson } from "./send-json.ts";
+import { sendAsText, wantsText } from "./text-answer.ts";
 import { upload } from "./upload-output.ts";
 
 export interface WorkRouteDeps {
@@ -44,7 +44,7 @@ export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt 
       method: "post",
       path: "/api/runtime/llm-tasks/:id/heartbeat",
       ...WORK,
-      plain: "heartbeat",
+      form: "heartbeat",
       schema: requests.heartbeatTaskBody,
       headers: ["X-Lease-Id"],
       answers: {
@@ -61,7 +61,7 @@ export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt 
         if (!wantsText(request)) return sendJson(response, pulse);
         const { cancel, drain, next_heartbeat_ms } = pulse;
         const fields = { Cancel: cancel, Drain: drain, "Next-Heartbeat-Ms": next_heartbeat_ms };
-        sendPlain(response, fields, "The lease is renewed.\n");
+        sendAsText(response, fields, "The lease is renewed.\n");
       },
     }),
     route({
@@ -70,7 +70,7 @@ export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt 
       method: "post",
       path: "/api/runtime/llm-tasks/claim",
       ...WORK,
-      plain: "claim",
+      form: "claim",
       schema: requests.claimTasksBody,
       description:
         "The oldest tasks that the worker may have, up to `max_tasks` and 16 MB. Without any, the call waits for up to `wait_seconds`.",
@@ -94,7 +94,7 @@ export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt 
       path: "/api/runtime/llm-tasks/:id/complete",
       ...WORK,
       body: "long",
-      plain: "complete",
+      form: "complete",
       schema: completeTaskBody,
       headers: ["X-Lease-Id"],
       description:
@@ -161,7 +161,7 @@ export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt 
       method: "post",
       path: "/api/runtime/llm-tasks/:id/release",
       ...WORK,
-      plain: "release",
+      form: "release",
       schema: requests.releaseTaskBody,
       headers: ["X-Lease-Id"],
       description: "The attempt is given back.",

@@ -63,7 +63,7 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       path: "/api/runtime/workers",
       access: WORKERS,
       limit: "worker calls",
-      plain: "register",
+      form: "register",
       schema: requests.registerWorkerBody,
       description: "What is not sent keeps its value where the worker is known.",
       answers: {
@@ -110,7 +110,7 @@ export function workerRoutes(allowed: Allowed | undefined): Route[] {
       path: "/api/runtime/workers/:id/rest",
       access: WORKERS,
       limit: "worker calls",
-      plain: "rest",
+      form: "rest",
       schema: requests.restWorkerBody,
       answers: { 200: { means: "The worker.", json: workerRecord }, ...NO_WORKER },
       ofWorker: ({ params }) => storableName(params.id),

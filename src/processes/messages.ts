@@ -10,7 +10,7 @@ export const SERVING = "serving";
 /** The settings as the environment or `.env` has them, secrets among them: no process has those in its environment. */
 export type GivenSettings = Record<string, string>;
 
-export type ToServing =
+export type ToChild =
   /** The first message. A process that `joins` others listens only when it is ready, so that nobody waits for it. */
   | { kind: "settings"; settings: GivenSettings; joins: boolean }
   /** The address of the database, which is up to date. */
@@ -19,7 +19,7 @@ export type ToServing =
   | { kind: "tell your metrics"; question: number }
   | { kind: "metrics of all"; question: number; families: Family[] };
 
-export type FromServing =
+export type FromChild =
   /** The process hears from now on. What was sent before would be lost. */
   | { kind: "hears" }
   | { kind: "listening"; port: number }

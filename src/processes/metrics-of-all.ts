@@ -2,7 +2,7 @@
 import { addUp, type Family } from "../metrics/families.ts";
 import { processReadings } from "../metrics/process.ts";
 import { familiesOf } from "../metrics/registry.ts";
-import type { ServingProcess } from "./serving-process.ts";
+import type { ChildHandle } from "./child-handle.ts";
 
 /** What the process that takes the connections adds: it has neither requests nor connections of its own. */
 const OF_THE_FIRST = /^process_(cpu|resident)|^nodejs_/;
@@ -10,10 +10,10 @@ const OF_THE_FIRST = /^process_(cpu|resident)|^nodejs_/;
 export interface MetricsOfAll {
   now(): Promise<Family[]>;
   /** Keeps what a process has counted that has ended. A sum that fell would be a restart to Prometheus, which would then count all of it again. */
-  keep(ended: ServingProcess): void;
+  keep(ended: ChildHandle): void;
 }
 
-export function openMetricsOfAll(serving: () => Iterable<ServingProcess>): MetricsOfAll {
+export function openMetricsOfAll(serving: () => Iterable<ChildHandle>): MetricsOfAll {
   let counted: Family[] = [];
   return {
     async now() {

@@ -4,9 +4,9 @@ import type { Logger } from "pino";
 import { pause } from "../abort-signals.ts";
 import type { Config } from "../config.ts";
 import { openServer, type Server } from "../db/given-or-embedded-server.ts";
+import { type ChildHandle, startChild } from "./child-handle.ts";
 import { type GivenSettings, SERVING } from "./messages.ts";
 import { openMetricsOfAll } from "./metrics-of-all.ts";
-import { type ServingProcess, startServing } from "./serving-process.ts";
 
 /** The pause before a process takes the place of one that ended. It doubles with each that does not last. */
 const FIRST_PAUSE_MS = 100;
@@ -28,13 +28,13 @@ export interface Processes {
  */
 export async function startProcesses(config: Config, settings: GivenSettings, log: Logger): Promise<Processes> {
   cluster.setupPrimary({ args: [SERVING] });
-  const serving = new Set<ServingProcess>();
+  const serving = new Set<ChildHandle>();
   const metrics = openMetricsOfAll(() => serving);
   const stopping = new AbortController();
   let server: Server | undefined;
 
-  function start(joins: boolean): ServingProcess {
-    const started = startServing(settings, joins, metrics.now);
+  function start(joins: boolean): ChildHandle {
+    const started = startChild(settings, joins, metrics.now);
     serving.add(started);
     return started;
   }
@@ -44,7 +44,7 @@ export async function startProcesses(config: Config, settings: GivenSettings, lo
   process.on("exit", killAll);
 
   /** Replaces a process whenever it ends, until the service stops. */
-  async function keepServing(first: ServingProcess, url: string): Promise<void> {
+  async function keepServing(first: ChildHandle, url: string): Promise<void> {
     let current = first;
     let failures = 0;
     for (;;) {

@@ -5,8 +5,8 @@ import { watchWaiters } from "../metrics/common-meters.ts";
 import { changedWorkers } from "./changed-workers.ts";
 import { createLookSoon } from "./look-soon.ts";
 import { demandsDueSince } from "./newly-due.ts";
-import { type Attempt, type Waiter, waitInLine } from "./wait-in-line.ts";
 import { type Seeker, WaitingLine } from "./waiting-line.ts";
+import { type Attempt, type Waiter, waitInLine } from "./waiting-worker.ts";
 
 /** How often to look without being notified. Where notifications get lost, as behind PgBouncer, news takes about so long; 2 s are promised. */
 const LOOK_EVERY_MS = 1_000;

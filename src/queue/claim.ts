@@ -10,7 +10,6 @@ import { Conflict } from "../errors.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { Resting } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
-import { runAfterCommit } from "./after-commit.ts";
 import { CLAIMS, type ClaimOfOne } from "./claim-batch.ts";
 import {
   CLAIM,
@@ -23,6 +22,7 @@ import {
   SPARE,
 } from "./claim-statement.ts";
 import { withContinuations } from "./continuation.ts";
+import { recordAfterCommit } from "./record-after-commit.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 
 /** When others have locked all tasks that a claim looked at, the next try looks at so many times more. */
@@ -49,7 +49,7 @@ export async function claimTasks(db: Db, caller: Caller | undefined, request: Cl
   const { worker_id } = request;
   const claimed = await claimWithin(db, caller, request, SPARE);
   const { leased, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
-  if (quiet) await runAfterCommit(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
+  if (quiet) await recordAfterCommit(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);

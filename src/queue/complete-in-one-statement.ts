@@ -6,14 +6,14 @@ import { newId } from "../db/ids.ts";
 import { recordSuccess } from "../fleet/quick-failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
-import { runAfterCommit } from "./after-commit.ts";
 import { type Completion, completions, stagedCompletions } from "./completion-statement.ts";
 import { countCompletion } from "./count-completion.ts";
 import { endsTask, lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { recordAfterCommit } from "./record-after-commit.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { modelOf } from "./record-usage.ts";
-import { detailOf, type Submission } from "./submission.ts";
+import { detailOf, type SubmittedResult } from "./submitted-result.ts";
 import { traceRun } from "./trace-run.ts";
 import { usageOf } from "./usage.ts";
 
@@ -25,7 +25,7 @@ export async function completeInOneStatement(
   db: Db,
   caller: Caller | undefined,
   taskId: string,
-  { request, bodySha256, incomplete }: Submission,
+  { request, bodySha256, incomplete }: SubmittedResult,
   { id: artifactId, columns, contentTypes, staged }: PlacedOutput,
 ): Promise<Completed | undefined> {
   const { status, output, lease_id: leaseId, metrics, error_message, error_kind } = request;
@@ -72,7 +72,7 @@ export async function completeInOneStatement(
     outcome: task.status,
     isFault: status === "error",
   });
-  await runAfterCommit(db, caller, `completion of task ${task_id}`, async (what) => {
+  await recordAfterCommit(db, caller, `completion of task ${task_id}`, async (what) => {
     if (completed.quiet) await recordSignOfLife(db, worker_id, what);
     if (status === "error") await recordFailedAttempt(db, request, worker_id, lease_id);
     else if (completed.new_success) await recordSuccess(db, worker_id);

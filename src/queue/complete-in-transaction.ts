@@ -24,7 +24,7 @@ import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { addUsage, recordUsage } from "./record-usage.ts";
 import { releaseLease } from "./release-lease.ts";
-import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type Submission } from "./submission.ts";
+import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type SubmittedResult } from "./submitted-result.ts";
 import { traceRun } from "./trace-run.ts";
 import { usageOf } from "./usage.ts";
 
@@ -38,14 +38,14 @@ export function completeInTransaction(
   db: Db,
   caller: Caller | undefined,
   taskId: string,
-  submission: Submission,
+  submitted: SubmittedResult,
   placed: PlacedOutput,
   transcript?: PlacedOutput,
 ): Promise<Completed> {
-  const { request } = submission;
+  const { request } = submitted;
   return inTransaction(db, async (tx) => {
     const before = await lockTask(tx, taskId);
-    const earlier = await findEarlier(tx, before, submission);
+    const earlier = await findEarlier(tx, before, submitted);
     if (earlier) return earlier;
     const { leaseId, workerId, late } = await holderFor(tx, before, request);
     // A limit locks the account, which comes before the worker.
@@ -62,7 +62,7 @@ export function completeInTransaction(
     if (transcript)
       await keep(tx, transcript, { ...before, desired_format: "text" }, { type: TRANSCRIPT, tags }, olderMs);
     const artifact = await keep(tx, placed, before, { type: artifact_type, tags });
-    const result = await insertResult(tx, submission, {
+    const result = await insertResult(tx, submitted, {
       task_id: taskId,
       worker_id: workerId,
       artifact_id: placed.id,
@@ -102,7 +102,7 @@ export function completeInTransaction(
 
 async function insertResult(
   tx: Db,
-  { request, bodySha256, incomplete }: Submission,
+  { request, bodySha256, incomplete }: SubmittedResult,
   of: { task_id: string; worker_id: string; artifact_id: string; lease_id: string; accepted: boolean },
 ) {
   const { status, error_message, error_kind, metrics } = request;

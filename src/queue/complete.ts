@@ -11,7 +11,6 @@ import { recordWindows } from "../fleet/account-limits.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place-output.ts";
 import { requireStaged, unstage } from "../storage/staging.ts";
-import { runAfterCommit } from "./after-commit.ts";
 import { recordSession } from "./cli-sessions.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
@@ -19,8 +18,9 @@ import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from ".
 import { judgeOutput } from "./judge-output.ts";
 import { getTask } from "./one-task.ts";
 import { readPrinted } from "./read-cli-output.ts";
+import { recordAfterCommit } from "./record-after-commit.ts";
 import { withOwnCost } from "./session-cost.ts";
-import { findEarlier, type Submission, submissionOf, tooLate } from "./submission.ts";
+import { findEarlier, type SubmittedResult, submittedResultOf, tooLate } from "./submitted-result.ts";
 
 /** The task, if there may be something to complete. NotFound: no such task. Conflict: nobody holds it, or `leaseId` never was a lease of it. */
 export async function requireCompletable(db: Db, taskId: string, leaseId?: string): Promise<Task> {
@@ -50,31 +50,31 @@ export async function completeTask(
   { incomplete = false, paceAt = 0 }: { incomplete?: boolean; paceAt?: number } = {},
 ): Promise<Completed> {
   const { cli, output_id } = request;
-  let submission = submissionOf(request, incomplete);
+  let submitted = submittedResultOf(request, incomplete);
   let sessionCost: number | null = null;
   if (cli !== undefined) {
     const task = await requireCompletable(db, taskId, request.lease_id);
-    const earlier = await findEarlier(db, task, { ...submission, request: { ...request, output: null } });
+    const earlier = await findEarlier(db, task, { ...submitted, request: { ...request, output: null } });
     if (earlier) return earlier;
-    submission = await readPrinted(db, task, submission, cli);
-    sessionCost = submission.request.metrics.cost_usd ?? null;
-    if (cli === "claude") submission = await withOwnCost(db, task, submission);
+    submitted = await readPrinted(db, task, submitted, cli);
+    sessionCost = submitted.request.metrics.cost_usd ?? null;
+    if (cli === "claude") submitted = await withOwnCost(db, task, submitted);
   }
-  const completion = await complete(db, caller, store, taskId, submission);
+  const completion = await complete(db, caller, store, taskId, submitted);
   const { worker_id } = completion.result;
-  const { windows, metrics } = submission.request;
+  const { windows, metrics } = submitted.request;
   const what = `completion of task ${taskId}`;
   if (windows)
-    await runAfterCommit(db, caller, what, () =>
+    await recordAfterCommit(db, caller, what, () =>
       inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)),
     );
   const { session_id } = metrics;
   if (session_id !== undefined)
-    await runAfterCommit(db, caller, what, () =>
+    await recordAfterCommit(db, caller, what, () =>
       recordSession(db, worker_id, completion.task.context_id, session_id, sessionCost),
     );
-  if (cli !== undefined && output_id !== undefined && submission.transcript === undefined)
-    await runAfterCommit(db, caller, what, () => unstage(db, output_id));
+  if (cli !== undefined && output_id !== undefined && submitted.transcript === undefined)
+    await recordAfterCommit(db, caller, what, () => unstage(db, output_id));
   return completion;
 }
 
@@ -83,20 +83,20 @@ async function complete(
   caller: Caller | undefined,
   store: ArtifactStore,
   taskId: string,
-  submission: Submission,
+  submitted: SubmittedResult,
 ): Promise<Completed> {
-  const { request, transcript } = submission;
+  const { request, transcript } = submitted;
   let placed = await placeForHolder(db, caller, store, taskId, request);
   let kept: PlacedOutput | undefined;
   try {
     const completed =
-      placed && transcript === undefined && (await completeInOneStatement(db, caller, taskId, submission, placed));
+      placed && transcript === undefined && (await completeInOneStatement(db, caller, taskId, submitted, placed));
     if (completed) return completed;
     const task = await requireCompletable(db, taskId, request.lease_id);
     // The transaction looks for this as well. To look here spares a repeated completion its upload.
-    const earlier = await findEarlier(db, task, submission);
+    const earlier = await findEarlier(db, task, submitted);
     if (earlier) return earlier;
-    const fitting = await judgeOutput(db, task, submission);
+    const fitting = await judgeOutput(db, task, submitted);
     const about = { taskId: task.id, leaseId: request.lease_id ?? task.lease_id, format: task.desired_format };
     placed ??= await place(db, caller, store, about, request);
     if (transcript !== undefined)

@@ -14,7 +14,6 @@ import { transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/matching.ts";
 import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
-import { runAfterCommit } from "./after-commit.ts";
 import {
   findLease,
   HOLDER_TYPES,
@@ -26,6 +25,7 @@ import {
   taskIsHeld,
 } from "./fence.ts";
 import { findTask } from "./one-task.ts";
+import { recordAfterCommit } from "./record-after-commit.ts";
 import { BEATS_PER_TTL } from "./renew-lease.ts";
 
 /** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
@@ -78,7 +78,7 @@ export async function heartbeat(
   );
   const { cancel, ...lease } = renewed;
   if (quiet)
-    await runAfterCommit(db, caller, `heartbeat of task ${taskId}`, (what) =>
+    await recordAfterCommit(db, caller, `heartbeat of task ${taskId}`, (what) =>
       recordSignOfLife(db, lease.worker_id, what),
     );
   return {

@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { checkOutput } from "../output-schema/check.ts";
 import { readLastChunks } from "../storage/output-chunks.ts";
 import { requireStaged } from "../storage/staging.ts";
-import type { Submission } from "./submission.ts";
+import type { SubmittedResult } from "./submitted-result.ts";
 
 /** A larger output is refused unchecked, as a `parse_error`. */
 const LARGEST_BYTES = 10_000_000;
@@ -13,28 +13,28 @@ const LARGEST_BYTES = 10_000_000;
  * The completion of a task with `output_schema`: a success whose output does not fit becomes a `parse_error` that names the first faults, and
  * keeps the output. Where the schema itself is the fault, `invalid_input`, since another attempt would not help.
  */
-export async function judgeOutput(db: Db, task: Task, submission: Submission): Promise<Submission> {
-  const { request } = submission;
+export async function judgeOutput(db: Db, task: Task, submitted: SubmittedResult): Promise<SubmittedResult> {
+  const { request } = submitted;
   const { output_schema: schema } = task;
-  if (schema === null || request.status !== "success") return submission;
+  if (schema === null || request.status !== "success") return submitted;
   const text = await outputOf(db, task, request);
   const { schemaFault, outputFaults } =
     text === undefined
       ? { outputFaults: [`it is not one of ${LARGEST_BYTES} bytes at most`] }
       : await checkOutput(schema, text);
   if (schemaFault !== undefined)
-    return failed(submission, "invalid_input", `The output cannot be checked against output_schema: ${schemaFault}`);
-  if (outputFaults === undefined) return submission;
-  return failed(submission, "parse_error", `The output does not fit output_schema: ${outputFaults.join("; ")}`);
+    return failed(submitted, "invalid_input", `The output cannot be checked against output_schema: ${schemaFault}`);
+  if (outputFaults === undefined) return submitted;
+  return failed(submitted, "parse_error", `The output does not fit output_schema: ${outputFaults.join("; ")}`);
 }
 
 const failed = (
-  submission: Submission,
+  submitted: SubmittedResult,
   error_kind: "invalid_input" | "parse_error",
   error_message: string,
-): Submission => ({
-  ...submission,
-  request: { ...submission.request, status: "error", error_kind, error_message },
+): SubmittedResult => ({
+  ...submitted,
+  request: { ...submitted.request, status: "error", error_kind, error_message },
 });
 
 async function outputOf(

@@ -4,7 +4,7 @@ import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { readLastChunks } from "../storage/output-chunks.ts";
 import { requireStaged } from "../storage/staging.ts";
-import { recorded, type Submission } from "./submission.ts";
+import { recorded, type SubmittedResult } from "./submitted-result.ts";
 
 /** How much of an uploaded output is read. It is read from its end, where the result is. */
 const MOST_READ_BYTES = 32_000_000;
@@ -12,10 +12,10 @@ const MOST_READ_BYTES = 32_000_000;
 const REPLACED = "invalid_utf8_replaced";
 
 /**
- * Reads what the CLI printed, which came in the completion or was uploaded before, and gives the submission that it amounts to. Conflict: there is
+ * Reads what the CLI printed, which came in the completion or was uploaded before, and gives the result that it amounts to. Conflict: there is
  * no output `output_id` under the lease.
  */
-export async function readPrinted(db: Db, task: Task, sent: Submission, cli: CliName): Promise<Submission> {
+export async function readPrinted(db: Db, task: Task, sent: SubmittedResult, cli: CliName): Promise<SubmittedResult> {
   const { request } = sent;
   const { output, output_id, lease_id, artifact_tags } = request;
   const about = { taskId: task.id, leaseId: lease_id ?? task.lease_id };

@@ -2,23 +2,23 @@ import { and, eq } from "drizzle-orm";
 import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { cliSessions } from "../db/fleet-tables.ts";
-import type { Submission } from "./submission.ts";
+import type { SubmittedResult } from "./submitted-result.ts";
 
 /**
  * What Claude says a run cost is the cost of its whole session, earlier runs included. Where this run went on with the session of the
  * worker's last run in the task's context, subtracts what that run said, so that the run's own cost stays, in dollars.
  */
-export async function withOwnCost(db: Db, task: Task, submission: Submission): Promise<Submission> {
-  const { request } = submission;
+export async function withOwnCost(db: Db, task: Task, submitted: SubmittedResult): Promise<SubmittedResult> {
+  const { request } = submitted;
   const { session_id, cost_usd: total } = request.metrics;
-  if (total === undefined || session_id === undefined || task.worker_id === null) return submission;
+  if (total === undefined || session_id === undefined || task.worker_id === null) return submitted;
   const [before] = await db
     .select({ session_id: cliSessions.session_id, cost_usd: cliSessions.cost_usd })
     .from(cliSessions)
     .where(and(eq(cliSessions.worker_id, task.worker_id), eq(cliSessions.context_id, task.context_id)));
   // A session that was resumed may have got another name.
   const wentOn = before?.session_id === session_id || task.resume;
-  if (!wentOn || before?.cost_usd == null || before.cost_usd > total) return submission;
+  if (!wentOn || before?.cost_usd == null || before.cost_usd > total) return submitted;
   const metrics = { ...request.metrics, cost_usd: total - before.cost_usd };
-  return { ...submission, request: { ...request, metrics } };
+  return { ...submitted, request: { ...request, metrics } };
 }

@@ -5,7 +5,7 @@ import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { hasEnded } from "./fence.ts";
 import { getTask } from "./one-task.ts";
-import { resultColumns } from "./submission.ts";
+import { resultColumns } from "./submitted-result.ts";
 
 /** The task with the result that its last lease brought. NotFound: no such task. */
 export async function getTaskWithResult(db: Db, taskId: string): Promise<TaskWithResult> {

@@ -8,7 +8,7 @@ import type { Command } from "./cli-command.ts";
 import type { Work } from "./runtime-client.ts";
 import type { TaskFolder } from "./task-folder.ts";
 import { variablesOf } from "./task-inputs.ts";
-import { watchForResult } from "./watch-for-result.ts";
+import { watchForHungCli } from "./watch-for-hung-cli.ts";
 
 /** How long a command that was asked to end may take before it is killed. */
 const GRACE_MS = 5_000;
@@ -54,7 +54,9 @@ export async function runCommand(command: Command, work: Work, folder: TaskFolde
       env: { ...own, ...variablesOf(work, folder.inputFiles) },
     });
     return await supervise(child, work, stop, (end) =>
-      command.cli ? watchForResult(folder.outputFile, command.cli, command.graceMs, () => end(AFTER_RESULT)) : () => {},
+      command.cli
+        ? watchForHungCli(folder.outputFile, command.cli, command.graceMs, () => end(AFTER_RESULT))
+        : () => {},
     );
   } catch (error) {
     return { fault: `could not be run: ${messageOf(error)}`, exitCode: null, stopped: false, isTimeout: false };

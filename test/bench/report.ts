@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Growth } from "./bytes-per-lifecycle.ts";
-import { MANY } from "./floors.ts";
 import type { LoadResult } from "./load.ts";
+import { MANY } from "./machine-limits.ts";
 import type { Timed } from "./processor-time.ts";
 import type { Sweep } from "./sweep.ts";
 

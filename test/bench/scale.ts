@@ -6,12 +6,12 @@
 import { parseArgs } from "node:util";
 import buildPrograms from "../support/compiled-programs.ts";
 import { until } from "../support/until.ts";
-import { openListeners, openWaitingWorkers } from "./crowd.ts";
 import { fill, fillWorkers } from "./fill.ts";
 import { API_KEY, connect, type Timing, timingOf } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
 import { peakRssMb } from "./process-usage.ts";
 import { startService } from "./service.ts";
+import { openListeners, openWaitingWorkers } from "./waiting-clients.ts";
 
 const { values } = parseArgs({
   options: {

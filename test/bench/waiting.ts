@@ -9,12 +9,12 @@ import { findDispatchable } from "../../src/queue/find-dispatchable.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { parseMetrics } from "../support/parse-metrics.ts";
 import { until } from "../support/until.ts";
-import { openWaitingWorkers } from "./crowd.ts";
 import { fillWorkers } from "./fill.ts";
 import { API_KEY, connect, timingOf } from "./load.ts";
 import { openPostgres } from "./postgres.ts";
 import { peakRssMb } from "./process-usage.ts";
 import { startService } from "./service.ts";
+import { openWaitingWorkers } from "./waiting-clients.ts";
 
 const WAITERS = 2_000;
 const KINDS = 500;

@@ -190,7 +190,7 @@ describe("a client that", () => {
         : await setUp(30 * MB);
     const app = express().use(requestId);
     const pass: RequestHandler = (_request, _response, next) => next();
-    const guards = { limits: () => [], requireKey: () => pass, longBody: shortBody, plainBody: () => pass };
+    const guards = { limits: () => [], requireKey: () => pass, longBody: shortBody, formOrTextBody: () => pass };
     const routes = artifactRoutes(store, pino({ level: "silent" }), { patienceMs: 200 });
     mountRoutes(app, routes, db, ["/api"], guards);
     const server = createServer(app).listen(0, "127.0.0.1");

@@ -6,7 +6,7 @@ import { HELD_STATUSES, WorkerStateOf } from "../parts/state.tsx";
 import { addressOf } from "../router.ts";
 import { client } from "../session.ts";
 import { dollarsText, numberText, shortNumber, texts } from "../texts.ts";
-import { useSnapshot } from "../use-snapshot.ts";
+import { useLiveData } from "../use-live-data.ts";
 import { AccountCard } from "./accounts/account-card.tsx";
 import { dayBefore } from "./accounts/usage.tsx";
 
@@ -24,7 +24,7 @@ async function read(id: string, signal: AbortSignal) {
 
 export default function AccountPage({ id = "" }: PageProps) {
   const words = texts.value.accounts;
-  const { data, trouble, reload } = useSnapshot((signal) => read(id, signal), {
+  const { data, trouble, reload } = useLiveData((signal) => read(id, signal), {
     of: id,
     wants: ({ type }) => !type.startsWith("key.") && !type.startsWith("webhook."),
     pauseMs: 15_000,

@@ -10,7 +10,7 @@ import { At } from "../parts/time.tsx";
 import { addressOf, go, place } from "../router.ts";
 import { client } from "../session.ts";
 import { texts } from "../texts.ts";
-import { useSnapshot } from "../use-snapshot.ts";
+import { useLiveData } from "../use-live-data.ts";
 
 /** The first 8 digits are enough to tell an id from the others on the page. The whole id is shown on hover. */
 const UUID = /^([0-9a-f]{8})-[0-9a-f-]{27}$/;
@@ -24,7 +24,7 @@ export default function Audit() {
   );
   const of = JSON.stringify(filter);
   const [older, setOlder] = useState<{ of: string; entries: AuditEntry[]; next: string | undefined }>();
-  const { data, trouble } = useSnapshot((signal) => client.listAudit({ ...filter, limit: 100 }, { signal }), {
+  const { data, trouble } = useLiveData((signal) => client.listAudit({ ...filter, limit: 100 }, { signal }), {
     of,
     wants: () => older?.of !== of,
   });

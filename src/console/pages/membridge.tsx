@@ -6,7 +6,7 @@ import { tell, tellFault } from "../parts/notice.tsx";
 import { Ago } from "../parts/time.tsx";
 import { client, may } from "../session.ts";
 import { texts } from "../texts.ts";
-import { useSnapshot } from "../use-snapshot.ts";
+import { useLiveData } from "../use-live-data.ts";
 
 /** With more projects than this, nodes are shown only where somebody asks for them: each project takes two calls to Membridge. */
 const SHOWN = 4;
@@ -19,7 +19,7 @@ const textOf = (...values: unknown[]) =>
 
 export default function Membridge() {
   const words = texts.value.membridge;
-  const { data, trouble } = useSnapshot(async (signal) => listOf(await client.listMembridgeProjects({}, { signal })), {
+  const { data, trouble } = useLiveData(async (signal) => listOf(await client.listMembridgeProjects({}, { signal })), {
     everyMs: 60_000,
   });
   return (
@@ -57,7 +57,7 @@ function Project({ cid, name, isShown }: { cid: string; name: string; isShown: b
 
 function Nodes({ cid, name }: { cid: string; name: string }) {
   const words = texts.value.membridge;
-  const { data, trouble, reload } = useSnapshot(
+  const { data, trouble, reload } = useLiveData(
     async (signal) => {
       const [nodes, leadership] = await Promise.all([
         client.listNodes({ cid }, { signal }),

@@ -2,7 +2,7 @@
 import { Fault } from "../parts/fault.tsx";
 import { client } from "../session.ts";
 import { texts } from "../texts.ts";
-import { useSnapshot } from "../use-snapshot.ts";
+import { useLiveData } from "../use-live-data.ts";
 import { Accounts } from "./now/accounts.tsx";
 import { Attention } from "./now/attention.tsx";
 import { Failures } from "./now/failures.tsx";
@@ -12,7 +12,7 @@ import { Tiles } from "./now/tiles.tsx";
 const PAUSE_MS = 4_000;
 const EVERY_MS = 30_000;
 export default function Now() {
-  const { data, trouble, reload } = useSnapshot((signal) => client.getOverview({}, { signal }), {
+  const { data, trouble, reload } = useLiveData((signal) => client.getOverview({}, { signal }), {
     wants: () => true,
     pauseMs: PAUSE_MS,
     everyMs: EVERY_MS,

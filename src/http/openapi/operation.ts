@@ -1,4 +1,4 @@
-import { PLAIN_CALLS, type PlainCall, type PlainCallName, textOf } from "../../contract/plain-fields.ts";
+import { FORM_CALLS, type FormCall, type FormCallName, textOf } from "../../contract/form-fields.ts";
 import { refusal } from "../../contract/service-answers.ts";
 import type { Answer } from "../declared-answers.ts";
 import type { RouteFacts } from "../route.ts";
@@ -10,11 +10,11 @@ import type { Schema, Schemas } from "./schemas.ts";
 
 /** The operation object of a call, with its own answers and those that every such call may be refused with. */
 export function operationOf(route: RouteFacts, schemas: Schemas): Operation {
-  const { name, summary, description, access, plain, ownKey } = route;
+  const { name, summary, description, access, form, ownKey } = route;
   const body = bodyOf(route, schemas);
   const said = [
     description,
-    plain && "Its fields may also be sent as query parameters or as a form.",
+    form && "Its fields may also be sent as query parameters or as a form.",
     access === "anybody"
       ? "Open: it needs no key."
       : `For keys with the role ${[...access, "admin"].map((role) => `\`${role}\``).join(", ")}.`,
@@ -92,7 +92,7 @@ function parametersOf({ path, query, headers = [] }: RouteFacts, schemas: Schema
   return [...inPath, ...inQuery, ...inHeaders];
 }
 
-function bodyOf({ method, schema, plain, body = method === "get" ? "none" : "short" }: RouteFacts, schemas: Schemas) {
+function bodyOf({ method, schema, form, body = method === "get" ? "none" : "short" }: RouteFacts, schemas: Schemas) {
   if (body === "raw")
     return { required: true, content: { "*/*": { schema: {}, example: "The bytes of the output." } } };
   if (body === "none" || schema === undefined) return undefined;
@@ -102,18 +102,18 @@ function bodyOf({ method, schema, plain, body = method === "get" ? "none" : "sho
     required: isRequired,
     content: {
       "application/json": { schema: sent, example: exampleOf(sent, schemas.components) },
-      ...(plain && plainBodiesOf(plain, sent)),
+      ...(form && bodiesWithoutJson(form, sent)),
     },
   };
 }
 
 /** The bodies without JSON that a worker's call may have: a form of the same fields, and for some the text itself. */
-function plainBodiesOf(plain: PlainCallName, sent: Schema): Content {
-  const { fields, inner }: PlainCall = PLAIN_CALLS[plain];
+function bodiesWithoutJson(form: FormCallName, sent: Schema): Content {
+  const { fields, inner }: FormCall = FORM_CALLS[form];
   const all = sent.properties ?? {};
   const within = inner && withoutNull(all[inner.name] as Schema).properties;
   const properties = Object.fromEntries(Object.keys(fields).map((name) => [name, within?.[name] ?? all[name] ?? {}]));
-  const text = textOf(plain);
+  const text = textOf(form);
   return {
     "application/x-www-form-urlencoded": { schema: { type: "object", properties } },
     ...(text && {

@@ -4,7 +4,7 @@ import { Fault } from "../../parts/fault.tsx";
 import { addressOf, go, place } from "../../router.ts";
 import { client } from "../../session.ts";
 import { dollarsText, numberText, shortNumber, texts } from "../../texts.ts";
-import { useSnapshot } from "../../use-snapshot.ts";
+import { useLiveData } from "../../use-live-data.ts";
 
 const BY = ["day", "account", "agent_slug", "context_id", "worker_id", "model"] as const satisfies GetUsageArgs["by"][];
 const DAYS = ["7", "30", "365"] as const;
@@ -19,7 +19,7 @@ export function UsageOf() {
   const by = BY.find((each) => each === query.get("by")) ?? "day";
   const days = DAYS.find((each) => each === query.get("days")) ?? "30";
   const since = dayBefore(Number(days) - 1);
-  const { data, trouble } = useSnapshot((signal) => client.getUsage({ by, since, limit: 400 }, { signal }), {
+  const { data, trouble } = useLiveData((signal) => client.getUsage({ by, since, limit: 400 }, { signal }), {
     of: `${by} ${since}`,
     wants: ({ type }) => type === "task.completed" || type === "task.failed",
     pauseMs: 15_000,

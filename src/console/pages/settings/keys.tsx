@@ -7,14 +7,14 @@ import { Ago, At } from "../../parts/time.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
-import { useSnapshot } from "../../use-snapshot.ts";
+import { useLiveData } from "../../use-live-data.ts";
 
 const ROLES = ["submit", "work", "read", "admin"] as const satisfies Key["role"][];
 
 /** The named keys: one is shown once, when it is made. */
 export function Keys() {
   const words = texts.value.settings.keys;
-  const { data, trouble, reload } = useSnapshot((signal) => client.listKeys({}, { signal }), {
+  const { data, trouble, reload } = useLiveData((signal) => client.listKeys({}, { signal }), {
     wants: ({ type }) => type.startsWith("key."),
   });
   const { failed, isBusy, attempt } = useAttempt(reload);

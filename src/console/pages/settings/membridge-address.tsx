@@ -7,12 +7,12 @@ import { At } from "../../parts/time.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
-import { useSnapshot } from "../../use-snapshot.ts";
+import { useLiveData } from "../../use-live-data.ts";
 
 /** Where Membridge is, and its admin key, which is sent to the service and never comes back. */
 export function MembridgeAddress() {
   const words = texts.value.settings.membridge;
-  const { data, trouble, reload } = useSnapshot((signal) => client.getConfig({}, { signal }), {
+  const { data, trouble, reload } = useLiveData((signal) => client.getConfig({}, { signal }), {
     wants: ({ type }) => type.startsWith("config."),
   });
   const { failed, attempt } = useAttempt(reload);

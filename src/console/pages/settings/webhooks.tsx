@@ -6,12 +6,12 @@ import { Ago } from "../../parts/time.tsx";
 import { useAttempt } from "../../parts/use-attempt.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
-import { useSnapshot } from "../../use-snapshot.ts";
+import { useLiveData } from "../../use-live-data.ts";
 
 /** Who is told of events, and what became of it. */
 export function Webhooks() {
   const words = texts.value.settings.webhooks;
-  const { data, trouble, reload } = useSnapshot((signal) => client.listWebhooks({}, { signal }), {
+  const { data, trouble, reload } = useLiveData((signal) => client.listWebhooks({}, { signal }), {
     wants: ({ type }) => type.startsWith("webhook."),
   });
   const { failed, isBusy, attempt } = useAttempt(reload);

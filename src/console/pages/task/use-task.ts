@@ -4,7 +4,7 @@ import { connection, resync } from "../../live-events.ts";
 import { stageOf } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
-import { type Snapshot, useSnapshot } from "../../use-snapshot.ts";
+import { type LiveData, useLiveData } from "../../use-live-data.ts";
 
 /** Progress and heartbeats come without an event. */
 const EVERY_MS = 10_000;
@@ -35,7 +35,7 @@ type TaskState = Awaited<ReturnType<typeof readState>>;
 type TaskRecords = Awaited<ReturnType<typeof readRecords>>;
 
 /** Reads the task, and anew what may have changed: all after an event, else its state alone, and nothing of one that has ended. */
-export function useTask(id: string): Snapshot<TaskState & TaskRecords> {
+export function useTask(id: string): LiveData<TaskState & TaskRecords> {
   const events = useRef(0);
   const held = useRef<{ of: string; data: TaskState & TaskRecords } | undefined>(undefined);
   const load = async (signal: AbortSignal) => {
@@ -54,5 +54,5 @@ export function useTask(id: string): Snapshot<TaskState & TaskRecords> {
     events.current++;
     return true;
   };
-  return useSnapshot(load, { of: id, wants, pauseMs: 1_500, everyMs: EVERY_MS });
+  return useLiveData(load, { of: id, wants, pauseMs: 1_500, everyMs: EVERY_MS });
 }

@@ -3,13 +3,13 @@ import { TASK_STATUSES, TaskState } from "../../parts/state.tsx";
 import { addressOf } from "../../router.ts";
 import { client } from "../../session.ts";
 import { shortNumber, texts } from "../../texts.ts";
-import { useSnapshot } from "../../use-snapshot.ts";
+import { useLiveData } from "../../use-live-data.ts";
 import type { Filter } from "./filter.ts";
 
 const PAUSE_MS = 5_000;
 
 export function Counts({ filter }: { filter: Filter }) {
-  const { data } = useSnapshot((signal) => client.getStats({}, { signal }), {
+  const { data } = useLiveData((signal) => client.getStats({}, { signal }), {
     wants: ({ task_id }) => task_id !== null,
     pauseMs: PAUSE_MS,
   });

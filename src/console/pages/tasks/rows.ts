@@ -5,7 +5,7 @@ import { listen } from "../../live-events.ts";
 import type { FaultProps } from "../../parts/fault.tsx";
 import { isTaskStatus, stageOf } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
-import { useSnapshot } from "../../use-snapshot.ts";
+import { useLiveData } from "../../use-live-data.ts";
 import { argsOf, type Filter } from "./filter.ts";
 
 const PAGE = 50;
@@ -47,7 +47,7 @@ export function useRows(filter: Filter): Rows {
   const isHeld = current?.rows.some(({ status }) => stageOf(status) === "held");
   const list = (next: Next, signal?: AbortSignal) =>
     client.listTasks({ ...argsOf(filter), limit: PAGE, ...next, fields: "slim" }, { signal });
-  const { data, trouble, reload } = useSnapshot((signal) => list({}, signal), {
+  const { data, trouble, reload } = useLiveData((signal) => list({}, signal), {
     of,
     wants: ({ task_id }) => task_id !== null,
     pauseMs: PAUSE_MS,

@@ -3,7 +3,7 @@ import { cancelRunningStatement } from "./cancel-running-statement.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
 
 /** What is known of the pool's connections: which are still of use, and on which a statement was given up. */
-export interface UsableConnections {
+export interface ConnectionHealth {
   /** Takes note of a new connection. */
   add(client: pg.PoolClient): void;
   /** False for a connection from before the server became read-only, or to an earlier server. */
@@ -23,7 +23,7 @@ export interface UsableConnections {
   close(): void;
 }
 
-export function createUsableConnections(): UsableConnections {
+export function createConnectionHealth(): ConnectionHealth {
   /** Goes up when the server has become read-only, or is another one: connections of an earlier generation are of no more use. */
   let generation = 0;
   /** The first generation of connections to the present server. */

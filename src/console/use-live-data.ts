@@ -6,7 +6,7 @@ import { connection, listen, resync } from "./live-events.ts";
 import type { FaultProps } from "./parts/fault.tsx";
 import { retryMsOf } from "./retry.ts";
 
-export interface Snapshot<Data> {
+export interface LiveData<Data> {
   data: Data | undefined;
   /** Why the last reading failed, and when it is tried again, for `<Fault {...trouble} />`; the data of the one before is kept. */
   trouble: FaultProps | undefined;
@@ -14,7 +14,7 @@ export interface Snapshot<Data> {
   reload(): void;
 }
 
-export interface SnapshotOptions {
+export interface LiveDataOptions {
   /** What the data depends on: with another value, it is forgotten and read anew. */
   of?: string;
   /** Whether this event may have changed the data. */
@@ -26,10 +26,10 @@ export interface SnapshotOptions {
 }
 
 /** Reads data for a component, and keeps it up to date. */
-export function useSnapshot<Data>(
+export function useLiveData<Data>(
   load: (signal: AbortSignal) => Promise<Data>,
-  { of = "", wants, pauseMs = 3_000, everyMs }: SnapshotOptions = {},
-): Snapshot<Data> {
+  { of = "", wants, pauseMs = 3_000, everyMs }: LiveDataOptions = {},
+): LiveData<Data> {
   const [held, setHeld] = useState<{ of: string; data?: Data; trouble?: { of: unknown; retryAt: number | undefined } }>(
     { of },
   );

@@ -5,7 +5,7 @@ import type { Db } from "../db/client.ts";
  * Runs `record` after a change was committed, to write down what the change says of a worker. `what` names the change for the log. Never rejects:
  * a failure is logged, and the caller is still answered that its change was made.
  */
-export async function runAfterCommit(
+export async function recordAfterCommit(
   db: Db,
   caller: Caller | undefined,
   what: string,

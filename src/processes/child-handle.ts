@@ -3,7 +3,7 @@ import cluster, { type Worker } from "node:cluster";
 import { setTimeout as delay } from "node:timers/promises";
 import { StartError } from "../errors.ts";
 import type { Family } from "../metrics/families.ts";
-import type { FromServing, GivenSettings, ToServing } from "./messages.ts";
+import type { FromChild, GivenSettings, ToChild } from "./messages.ts";
 import { openQuestions } from "./questions.ts";
 
 /** A process that is so busy that it does not tell its metrics in this time is counted with those that it told before. */
@@ -16,14 +16,14 @@ export interface End {
   reason?: string;
 }
 
-export interface ServingProcess {
+export interface ChildHandle {
   pid: number | undefined;
   /** The port, when it listens. Rejects with a StartError when it ends before; so does `started`. */
   listening: Promise<number>;
   started: Promise<void>;
   ended: Promise<End>;
   /** A message to a process that does not hear yet waits, and one to a process that has ended is dropped. */
-  send(message: ToServing): void;
+  send(message: ToChild): void;
   /** What it tells of itself now, or what it told last where it does not answer within a second. */
   metrics(): Promise<Family[]>;
   /** What it told last of itself. */
@@ -32,11 +32,11 @@ export interface ServingProcess {
 }
 
 /** Starts a process with these settings. `metricsOfAll` is for its `GET /metrics`. Throws where the system can start no more. */
-export function startServing(
+export function startChild(
   settings: GivenSettings,
   joins: boolean,
   metricsOfAll: () => Promise<Family[]>,
-): ServingProcess {
+): ChildHandle {
   const worker = cluster.fork();
   const dropHandedOver = watchHandedOver(worker);
   const questions = openQuestions<void>();
@@ -66,12 +66,12 @@ export function startServing(
   // A rejection is heard by whoever waits for these, and nobody has to wait.
   for (const each of [listening, started]) each.catch(() => {});
 
-  let unsent: ToServing[] | undefined = [];
-  const send = (message: ToServing) => {
+  let unsent: ToChild[] | undefined = [];
+  const send = (message: ToChild) => {
     if (unsent) unsent.push(message);
     else if (worker.isConnected()) worker.send(message, () => {});
   };
-  worker.on("message", async (message: FromServing) => {
+  worker.on("message", async (message: FromChild) => {
     if (message.kind === "hears") {
       const messages = unsent ?? [];
       unsent = undefined;
@@ -102,12 +102,12 @@ export function startServing(
   };
 }
 
-function heard<Kind extends FromServing["kind"]>(
+function heard<Kind extends FromChild["kind"]>(
   worker: Worker,
   kind: Kind,
-): Promise<Extract<FromServing, { kind: Kind }>> {
+): Promise<Extract<FromChild, { kind: Kind }>> {
   return new Promise((resolve) => {
-    const hear = (message: FromServing) => {
+    const hear = (message: FromChild) => {
       if (!isOf(message, kind)) return;
       worker.off("message", hear);
       resolve(message);
@@ -116,10 +116,10 @@ function heard<Kind extends FromServing["kind"]>(
   });
 }
 
-const isOf = <Kind extends FromServing["kind"]>(
-  message: FromServing,
+const isOf = <Kind extends FromChild["kind"]>(
+  message: FromChild,
   kind: Kind,
-): message is Extract<FromServing, { kind: Kind }> => message.kind === kind;
+): message is Extract<FromChild, { kind: Kind }> => message.kind === kind;
 
 /**
  * Gives what closes the connection that is on its way to the process, which has ended: Node waits for the process to say that it has the connection

@@ -4,7 +4,7 @@
  */
 type Kind = "text" | "number" | "flag" | "list";
 
-export interface PlainCall {
+export interface FormCall {
   fields: Record<string, Kind>;
   /** Fields that lie in an object of that name in the JSON body. */
   inner?: { name: string; fields: string[] };
@@ -31,7 +31,7 @@ const METRICS = {
 } as const;
 const CAPABILITIES = { claude_cli: "flag", max_concurrency: "number", labels: "list" } as const;
 
-export const PLAIN_CALLS = {
+export const FORM_CALLS = {
   claim: {
     fields: {
       worker_id: "text",
@@ -81,26 +81,26 @@ export const PLAIN_CALLS = {
   },
   stream: { fields: { lease_id: "text", seq: "number", text: "text" }, text: { field: "text", as: "shown" } },
   rest: { fields: { reason: "text", seconds: "number" } },
-} satisfies Record<string, PlainCall>;
+} satisfies Record<string, FormCall>;
 
-export type PlainCallName = keyof typeof PLAIN_CALLS;
+export type FormCallName = keyof typeof FORM_CALLS;
 
 /** The field whose value is this call's body of text; undefined: the call takes no such body. */
-export function textOf(call: PlainCallName): PlainCall["text"] {
-  return (PLAIN_CALLS[call] as PlainCall).text;
+export function textOf(call: FormCallName): FormCall["text"] {
+  return (FORM_CALLS[call] as FormCall).text;
 }
 
 /** A query or a form, as it was parsed: a name that came more than once has a list. */
 export type Given = Record<string, unknown>;
 
 /** The names in `given` that the call does not have. */
-export function unknownFields(call: PlainCallName, given: Given): string[] {
-  return Object.keys(given).filter((name) => !Object.hasOwn(PLAIN_CALLS[call].fields, name));
+export function unknownFields(call: FormCallName, given: Given): string[] {
+  return Object.keys(given).filter((name) => !Object.hasOwn(FORM_CALLS[call].fields, name));
 }
 
 /** The JSON body that `given` stands for. Names that the call does not have are left out. */
-export function bodyFromFields(call: PlainCallName, given: Given): Record<string, unknown> {
-  const { fields, inner }: PlainCall = PLAIN_CALLS[call];
+export function bodyFromFields(call: FormCallName, given: Given): Record<string, unknown> {
+  const { fields, inner }: FormCall = FORM_CALLS[call];
   const body: Record<string, unknown> = {};
   const innerBody: Record<string, unknown> = {};
   for (const [name, kind] of Object.entries(fields)) {

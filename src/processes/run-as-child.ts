@@ -5,7 +5,7 @@ import type { Server } from "../db/given-or-embedded-server.ts";
 import { lastWords } from "../errors.ts";
 import { createLog } from "../log.ts";
 import type { Family } from "../metrics/families.ts";
-import type { FromServing, GivenSettings, ToServing } from "./messages.ts";
+import type { FromChild, GivenSettings, ToChild } from "./messages.ts";
 import { openQuestions } from "./questions.ts";
 
 /** What a service needs to be one of several. */
@@ -25,7 +25,7 @@ type StartService = (config: Config, log: Logger, first: FirstProcess) => Promis
  * Does what the first process says, and ends with it. Signals do nothing here: a terminal and some supervisors send them to every process, and
  * the first one decides what they mean.
  */
-export function serveForFirst(startService: StartService): void {
+export function runAsChild(startService: StartService): void {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => {});
   const questions = openQuestions<Family[]>();
   let ownMetrics: () => Family[] = () => [];
@@ -58,7 +58,7 @@ export function serveForFirst(startService: StartService): void {
   }
 
   const fail = (error: unknown) => tell({ kind: "fault", reason: lastWords(error) }, () => process.exit(1));
-  process.on("message", (message: ToServing) => {
+  process.on("message", (message: ToChild) => {
     if (message.kind === "settings") serve(message.settings, message.joins).catch(fail);
     else if (message.kind === "database") giveUrl(message.url);
     else if (message.kind === "stop") stop().catch(fail);
@@ -69,6 +69,6 @@ export function serveForFirst(startService: StartService): void {
   tell({ kind: "hears" });
 }
 
-function tell(message: FromServing, then = (): void => {}): void {
+function tell(message: FromChild, then = (): void => {}): void {
   process.send?.(message, undefined, undefined, then);
 }

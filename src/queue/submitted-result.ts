@@ -19,7 +19,7 @@ import { artifactColumns } from "./artifacts.ts";
 import { findLease, hasEnded, isHeld, requireHeld, staleLease } from "./fence.ts";
 
 /** What a worker submits, and the SHA-256 of its body, by which the same completion is recognized when it comes again. */
-export interface Submission {
+export interface SubmittedResult {
   request: CompleteTask;
   bodySha256: string;
   /** The output may be only a part of what the command printed. */
@@ -35,13 +35,13 @@ export const resultColumns = pickColumns(llmResults, RESULT_FIELDS);
  * What `sent` is recorded as. An error that names no kind gets the one that its message tells, and a success that is nothing but a message about
  * the account becomes such an error. Schemas give their fields in one order, so that equal bodies have equal text; the fence is not part of it.
  */
-export function submissionOf(sent: CompleteTask, incomplete: boolean): Submission {
+export function submittedResultOf(sent: CompleteTask, incomplete: boolean): SubmittedResult {
   const { lease_id: _fence, ...body } = sent;
   return { ...recorded(withToldKind(sent), incomplete), bodySha256: sha256Of(JSON.stringify(body)) };
 }
 
 /** The request as it is recorded: a `partial_output` becomes its output, which is then incomplete. */
-export function recorded(request: CompleteTask, incomplete: boolean): Pick<Submission, "request" | "incomplete"> {
+export function recorded(request: CompleteTask, incomplete: boolean): Pick<SubmittedResult, "request" | "incomplete"> {
   const { partial_output } = request;
   if (partial_output === undefined) return { request, incomplete };
   return { request: { ...request, output: partial_output }, incomplete: true };
@@ -71,7 +71,7 @@ export function detailOf({ status, metrics }: CompleteTask, artifactId: string):
 export async function findEarlier(
   db: Db,
   task: Task,
-  { request, bodySha256 }: Submission,
+  { request, bodySha256 }: SubmittedResult,
 ): Promise<Completed | undefined> {
   const { lease_id: leaseId } = request;
   if (leaseId === undefined || !(await findLease(db, task.id, leaseId))) return undefined;

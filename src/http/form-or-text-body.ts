@@ -3,12 +3,12 @@ import { promisify } from "node:util";
 import express, { type Request, type RequestHandler } from "express";
 import {
   bodyFromFields,
+  FORM_CALLS,
+  type FormCallName,
   type Given,
-  PLAIN_CALLS,
-  type PlainCallName,
   textOf,
   unknownFields,
-} from "../contract/plain-fields.ts";
+} from "../contract/form-fields.ts";
 import { type BodyLimits, reserveBody, SHORT_BODY_BYTES } from "./json-body.ts";
 import { InvalidValue } from "./parse-request.ts";
 
@@ -18,7 +18,7 @@ const TEXT = "text/plain";
 const FORM = "application/x-www-form-urlencoded";
 
 /** Reads the body of one of these calls where it came without JSON. */
-export type PlainBody = (call: PlainCallName) => RequestHandler;
+export type FormOrTextBody = (call: FormCallName) => RequestHandler;
 
 /**
  * Lets a worker's calls be made without JSON: their fields as query parameters or as a form, and an output as a body of text. All of it
@@ -27,7 +27,7 @@ export type PlainBody = (call: PlainCallName) => RequestHandler;
  * A request that a browser makes for a page has an `Origin`, and is left to that reader as well. Pages may send forms and texts to any address
  * without asking, and nothing else keeps them from it where no key is set.
  */
-export function createPlainBody(limits: Required<BodyLimits>): PlainBody {
+export function createFormOrTextBody(limits: Required<BodyLimits>): FormOrTextBody {
   const reader = (limit: number) => promisify(express.raw({ limit, type: () => true }));
   const [readLarge, readSmall] = [reader(limits.maxBytes), reader(SHORT_BODY_BYTES)];
   return (call) => async (request, response, next) => {
@@ -76,10 +76,10 @@ function separatorsIn(text: string): number {
 }
 
 /** The body that these fields make. Throws InvalidValue for a name that the call does not have. */
-function knownFields(call: PlainCallName, given: Given): Record<string, unknown> {
+function knownFields(call: FormCallName, given: Given): Record<string, unknown> {
   const unknown = unknownFields(call, given);
   if (unknown.length === 0) return bodyFromFields(call, given);
-  const known = Object.keys(PLAIN_CALLS[call].fields).join(", ");
+  const known = Object.keys(FORM_CALLS[call].fields).join(", ");
   throw new InvalidValue(`This call has no field ${unknown.join(", ")}. Its fields are: ${known}.`);
 }
 

@@ -7,10 +7,10 @@ const LOOK_EVERY_MS = 500;
 const END_BYTES = 1_000_000;
 
 /**
- * Calls `onOverdue` when the output has ended with a result, and nothing has been added to it, for `graceMs`. CLIs that hang after their answer are
+ * Calls `onHung` when the output has ended with a result, and nothing has been added to it, for `graceMs`. CLIs that hang after their answer are
  * common. Gives what ends the watch.
  */
-export function watchForResult(file: string, cli: CliName, graceMs: number, onOverdue: () => void): () => void {
+export function watchForHungCli(file: string, cli: CliName, graceMs: number, onHung: () => void): () => void {
   let size = 0;
   let since = performance.now();
   let isResult: boolean | undefined;
@@ -21,7 +21,7 @@ export function watchForResult(file: string, cli: CliName, graceMs: number, onOv
       return;
     }
     isResult ??= endsWithResult(cli, (await lastBytes(file, END_BYTES)).toString("utf8"));
-    if (isResult && performance.now() - since >= graceMs) onOverdue();
+    if (isResult && performance.now() - since >= graceMs) onHung();
   };
   let isLooking = false;
   const timer = setInterval(() => {

@@ -10,7 +10,7 @@ export function wantsText(request: Request): boolean {
  * Answers with `fields` as headers `X-Bloom-<Name>` and `text` as the body. A value is percent-encoded, and an object JSON before that, so
  * that nothing in it can end its header; null and undefined send none.
  */
-export function sendPlain(response: Response, fields: Record<string, unknown>, text: string): void {
+export function sendAsText(response: Response, fields: Record<string, unknown>, text: string): void {
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined || value === null) continue;
     const said = typeof value === "object" ? JSON.stringify(value) : String(value);
