@@ -15,7 +15,7 @@ const PER_PASS = 5_000;
 const LOCK = 7_011_604;
 
 const dayOf = sql`(timestamp 'epoch' + completed_at * interval '1 ms')::date`;
-/** Attempts that are in no sum yet, a row for each dimension. */
+/** In SQL, the rows of `attempts`, which are in no sum yet: one row for each attempt and dimension. */
 export const spread = (attempts: string) => sql`(
     select dimension, ${dayOf} as day, key, ${listed(String)} from ${sql.raw(attempts)}
     cross join lateral (values ${sql.join(
@@ -25,14 +25,14 @@ export const spread = (attempts: string) => sql`(
       sql`, `,
     )}) as each (dimension, key))`;
 
-/** Adds new attempts to the sums, each once whoever does it at the same time; gives how many. */
+/** Adds new attempts to the sums, each once, whichever instances do this at the same time; gives how many attempts. */
 export async function sumUpUsage(db: Db): Promise<number> {
   const { rows } = await db.execute<{ attempts: number }>(sql`
-    with turn as materialized (
-      select pg_try_advisory_xact_lock(${LOCK}::bigint) as mine
+    with lock_taken as materialized (
+      select pg_try_advisory_xact_lock(${LOCK}::bigint) as is_mine
     ), taken as (
       delete from ${newUsage} where id = any(array(
-        select id from ${newUsage} where (select mine from turn) order by id limit ${PER_PASS}
+        select id from ${newUsage} where (select is_mine from lock_taken) order by id limit ${PER_PASS}
       )) returning *
     ), spread as (
       select dimension, day, key, ${summed} from ${spread("taken")} as spread group by dimension, day, key

@@ -75,7 +75,7 @@ it("gives each request its own row, in their order, whatever the order of the id
   expect(seat).toEqual({ note: { n: [0, "ü\\\"'"] }, guest: "x" });
 });
 
-it("takes null and JSON's own null, texts and numbers for what they are, alone and in a set", async () => {
+it("takes null and JSON's own null, texts and numbers for what they are, alone and in a batch", async () => {
   const notes = [null, "null", 7, "a", [], { a: null }, true];
   for (const note of notes) await seats.send(db, request(notes.indexOf(note), { note }));
   await seats.sendAll(
@@ -95,7 +95,7 @@ it("sends those of one moment together", async () => {
   expect(sizes(await Promise.all(all))).toEqual([3, 64]);
 });
 
-it("sends one at once, those that come meanwhile in sets of 64 at most, and a second set only beside a slow one", async () => {
+it("sends one at once, those that come meanwhile in batches of 64 at most, and a second batch only beside a slow one", async () => {
   const unlock = await lock();
   const all = [seats.send(db, request(0))];
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
@@ -108,7 +108,7 @@ it("sends one at once, those that come meanwhile in sets of 64 at most, and a se
   expect(sizes(await Promise.all(all))).toEqual([1, all.length - 65, 64]);
 });
 
-it("has two sets under way at most, however slow they are", async () => {
+it("has two batches under way at most, however slow they are", async () => {
   const unlock = await lock();
   const slow = [seats.send(db, request(0))];
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
@@ -126,7 +126,7 @@ it("has two sets under way at most, however slow they are", async () => {
   expect([sizes(await Promise.all(slow)), sizes(await Promise.all(next))]).toEqual([[1, 1], [3]]);
 });
 
-it("does not have a request wait for a set that came shortly before it and hangs", async () => {
+it("does not have a request wait for a batch that came shortly before it and hangs", async () => {
   const unlock = await lock();
   const hanging = seats.send(db, request(0));
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
@@ -147,7 +147,7 @@ it("leaves connections to others while requests for many locked seats wait", asy
   expect((await Promise.all(waiting)).filter((row) => row === undefined)).toEqual([]);
 });
 
-it("sends a long request at once and by itself, and no set that is too long", async () => {
+it("sends a long request at once and by itself, and no batch that is too long", async () => {
   const unlock = await lock();
   const lengths = [1, 1, 10, 200_000, 100_000, 300_000, 10, 10];
   const sent = lengths.map((length, n) => seats.send(db, request(n, { guest: `${n}`.repeat(length) })));
@@ -177,7 +177,7 @@ it("a request that fails is alone with its error, and one whose seat is locked d
 
   const unlockSeat = await lock(`select from seats where id = '${ids[9]}' for update`);
   let isSeated = false;
-  const inSet = seats.sendAll(db, [request(9), request(12)]).finally(() => {
+  const inBatch = seats.sendAll(db, [request(9), request(12)]).finally(() => {
     isSeated = true;
   });
   const alone = seats.send(db, request(9));
@@ -187,7 +187,7 @@ it("a request that fails is alone with its error, and one whose seat is locked d
   );
   expect(isSeated).toBe(false);
   await unlockSeat();
-  const rows = (await inSet).map((each) => (each.status === "fulfilled" ? each.value : each));
+  const rows = (await inBatch).map((each) => (each.status === "fulfilled" ? each.value : each));
   expect(rows[1]).toBeDefined();
   // Both wanted the locked seat, and waited for it.
   expect([rows[0], await alone].filter((row) => row !== undefined)).toHaveLength(1);

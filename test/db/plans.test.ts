@@ -60,7 +60,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   await api.post(`${R}/llm-tasks/${queued}/cancel`).send({}).expect(200);
   const [{ id: failed }] = (await api.get(`${R}/llm-tasks?status=failed&limit=1`)).body;
   await api.post(`${R}/llm-tasks/${failed}/requeue`).expect(200);
-  // Three of a kind at once: the first goes by itself, and the others in a set.
+  // Three of a kind at once: the first goes by itself, and the others in a batch.
   const three = <Answer>(act: (n: number) => Promise<Answer>) => Promise.all([0, 1, 2].map(act));
   const made3 = await three(() => aTask(db));
   const idOf = (n: number) => made3[n]?.id ?? "";

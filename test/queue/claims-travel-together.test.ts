@@ -53,7 +53,7 @@ describe("claims at the same moment", () => {
         await empty();
         for (const [n, { labels, slots }] of fleet.entries())
           await aWorker(db, { name: `w${n}`, capabilities: { labels, max_concurrency: slots } });
-        // A set locks as many tasks as it has claims. With more of them, a worker that may have none of the first is asked after the others.
+        // A batch locks as many tasks as it has claims. With more of them, a worker that may have none of the first is asked after the others.
         for (const { tried_by, allow_fallback, elsewhere_until, due, concurrency_key, ...fields } of wanted.slice(
           1 - claims.length,
         )) {
@@ -83,7 +83,7 @@ describe("claims at the same moment", () => {
         const inTurn = [];
         for (const worker of workers) inTurn.push(await claim(worker));
         await reset();
-        // The first goes by itself, and all others are the next set.
+        // The first goes by itself, and all others are the next batch.
         expect(await claimAll(workers)).toEqual(inTurn);
       }),
       { numRuns: 25, seed: 20 },

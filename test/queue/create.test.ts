@@ -110,7 +110,7 @@ describe("the same creation again", () => {
   });
 });
 
-describe("many creations in a set", () => {
+describe("many creations in a batch", () => {
   const check = async (task: unknown) => task as KeyedRequest;
   const wanted = (fields = {}, idempotencyKey: string | null = null) => ({ request: request(fields), idempotencyKey });
 
@@ -122,7 +122,7 @@ describe("many creations in a set", () => {
       wanted({}, key),
     ];
     sent.splice(5, 0, wanted({}, other), wanted({ prompt: "Another." }, other));
-    // The database refuses this one, which would not get past the schema. The requests of its set are then sent again one after the other,
+    // The database refuses this one, which would not get past the schema. The requests of its batch are then sent again one after the other,
     // so that the first of the two with the other key still makes the task.
     sent.splice(9, 0, { ...wanted(), request: { ...request(), priority: 2 ** 40 } });
     const outcomes = await createTasks(db, NOBODY, sent, check);
@@ -144,7 +144,7 @@ describe("many creations in a set", () => {
       "select entity_id from audit_logs where action = 'task_created' and entity_id = any($1) order by seq",
       [ids],
     );
-    // The tasks of the set that failed were created one by one.
+    // The tasks of the batch that failed were created one by one.
     expect(entries.map(({ entity_id }) => entity_id).toSorted()).toEqual(ids.toSorted());
     const whole = await query("select detail, actor from audit_logs where action = 'tasks_created'");
     expect(whole).toEqual([{ detail: "68 of 71 tasks of one call", actor: "api" }]);

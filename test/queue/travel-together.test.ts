@@ -127,10 +127,10 @@ describe("of the calls for held tasks at the same moment", () => {
     const beat = ({ task_id, id }: { task_id: string; id: string }) => heartbeat(db, NOBODY, task_id, { lease_id: id });
     const { late } = await db.transaction(async (tx) => {
       await lockTask(tx, locked.task_id);
-      // The first goes by itself, and those behind it in a set with the task that is locked.
-      const [first, ...set] = [...others, locked, ...others].map(beat);
-      const late = set[others.length - 1];
-      await Promise.all([first, ...set.filter((each) => each !== late)]);
+      // The first goes by itself, and those behind it in a batch with the task that is locked.
+      const [first, ...batch] = [...others, locked, ...others].map(beat);
+      const late = batch[others.length - 1];
+      await Promise.all([first, ...batch.filter((each) => each !== late)]);
       return { late };
     });
     expect((await late)?.lease.id).toBe(locked.id);
