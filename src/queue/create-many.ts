@@ -11,13 +11,13 @@ export interface KeyedRequest {
   idempotencyKey: string | null;
 }
 
-/** Tasks are checked in groups of this size; between two groups, other calls have their turn. */
+/** Tasks are checked in groups of this size, between which the process serves other calls. */
 const AT_A_TIME = 64;
 
 /**
- * Creates a task from each of `sent`, as `createTask` does it, and gives what became of each, in their order: `check` makes a request of it, or
- * throws. Beside the entries of the tasks, the audit gets one for the whole call. Throws what makes it impossible to go on, such as a database that
- * does not answer: some tasks may have been created then, and the same call again finds those that have a key.
+ * Creates a task from each of `sent`, as `createTask` does it, and gives the outcome of each, in their order. `check` makes a request of what was
+ * sent, or throws. Beside the entries of the tasks, the audit gets one for the whole call. Throws an error that makes it impossible to go on, such as
+ * a database that does not answer: some tasks may have been created then, and the same call again finds those that have a key.
  */
 export async function createTasks(
   db: Db,
@@ -47,15 +47,17 @@ async function createChecked(
   caller: Caller | undefined,
   checked: PromiseSettledResult<KeyedRequest>[],
 ): Promise<PromiseSettledResult<Creation>[]> {
-  const valid = checked.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
-  const tasks = valid.map(({ request, idempotencyKey }) => newTask(caller, request, idempotencyKey));
-  const rows = (await creations.sendAll(db, tasks)).values();
-  const taskOf = tasks.values();
+  const tasks = checked.map((each) =>
+    each.status === "fulfilled" ? newTask(caller, each.value.request, each.value.idempotencyKey) : undefined,
+  );
+  const valid = tasks.filter((task) => task !== undefined);
+  const rows = await creations.sendAll(db, valid);
+  const rowOf = new Map(valid.map((task, n) => [task, rows[n]]));
   return await Promise.allSettled(
-    checked.map(async (each) => {
+    checked.map(async (each, n) => {
       if (each.status === "rejected") throw each.reason;
-      const { value: row } = rows.next();
-      const { value: task } = taskOf.next();
+      const task = tasks[n];
+      const row = task && rowOf.get(task);
       if (!task || !row) throw new Error("A request of a batch got no verdict.");
       if (row.status === "rejected") throw row.reason;
       return await finishCreation(db, each.value.request, task, row.value);

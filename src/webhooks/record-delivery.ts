@@ -11,8 +11,10 @@ import { delayAfter, restAfter } from "./delivery-times.ts";
 import type { Outcome } from "./send-delivery.ts";
 
 const given = (name: string) => sql.placeholder(name);
+/** The last success of a webhook is written no more often than this, so that not every message writes the webhook's row. */
+const SUCCESS_EVERY_MS = sql.raw("60000");
 
-/** The last success of a webhook is written once a minute at most. What waits for the end of a target's rest is due again at once. */
+/** Records that a receiver took a message, and ends the rest of its target: callbacks that waited for the end of that are due at once. */
 const TAKEN = statement<never, { id: string; attempts: number; target: string; status: number | null }>(
   "delivery_taken",
   sql`with taken as (
@@ -25,7 +27,7 @@ const TAKEN = statement<never, { id: string; attempts: number; target: string; s
       update runtime_callback_turns c set due_at = least(c.due_at, ${nowMs}) from well where c.target = well.target
     )
     update runtime_webhooks set last_success_at = ${nowMs}
-    where id::text = ${given("target")} and coalesce(last_success_at, 0) < ${nowMs} - 60000`,
+    where id::text = ${given("target")} and coalesce(last_success_at, 0) < ${nowMs} - ${SUCCESS_EVERY_MS}`,
 );
 
 /** Records how the call for a claimed delivery went. A call that counts as lost meanwhile changes nothing. */
