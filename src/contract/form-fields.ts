@@ -1,6 +1,6 @@
 /**
- * The fields of a worker's calls as names and texts, in a query or a form, for shells and curl. They become the call's JSON body, which its
- * own schema then checks like any other; so a text that is no number stays a text here and is refused there.
+ * The fields of a worker's calls as a form or a query has them, for shells and curl: names and texts. They become the call's JSON body, which the
+ * call's schema then checks like any other. A text that should be a number and is none stays a text here, and that schema refuses it.
  */
 type Kind = "text" | "number" | "flag" | "list";
 

@@ -2,29 +2,32 @@ import type pg from "pg";
 import { cancelRunningStatement } from "./cancel-running-statement.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
 
-/** What is known of the pool's connections: which are still of use, and on which a statement was given up. */
+/**
+ * Which of the pool's connections may be used again. The others are closed: a statement on them was given up or met a fault of the connection, or
+ * they lead to a server that takes no changes any more.
+ */
 export interface ConnectionHealth {
   /** Takes note of a new connection. */
   add(client: pg.PoolClient): void;
   /** False for a connection from before the server became read-only, or to an earlier server. */
   isCurrent(client: pg.PoolClient): boolean;
-  /** False when a statement on it was given up, or met a fault of the connection. */
+  /** False when a statement on the connection was given up, or met a fault of the connection. */
   isUsable(client: pg.PoolClient): boolean;
-  /** Takes note of what a statement met, and gives it up where the server may still be at it. */
+  /** Takes note of the error of a statement. Where the server may still run the statement, it is given up. */
   note(client: pg.PoolClient, error: unknown): void;
-  /** Nobody waits for the connection's statement any more: it is cancelled on the server, and the connection is of no more use. */
+  /** Gives up the connection's statement, for which nobody waits any more: cancels it on the server. The connection is not used again. */
   giveUp(client: pg.PoolClient): void;
   isGivenUp(client: pg.PoolClient): boolean;
-  /** Resolves when the server has been told to end what was given up. */
+  /** Resolves when the server has been told to cancel the statement that was given up. */
   whenCancelled(client: pg.PoolClient): Promise<void>;
-  /** Another server takes the changes: no connection so far is of more use, and what runs on the earlier server needs no cancelling. */
+  /** Another server takes the changes. No connection so far is used again, and what runs on the earlier server need not be cancelled. */
   leaveServer(): void;
   /** Ends cancellations that are on their way. */
   close(): void;
 }
 
 export function createConnectionHealth(): ConnectionHealth {
-  /** Goes up when the server has become read-only, or is another one: connections of an earlier generation are of no more use. */
+  /** Goes up when the server has become read-only, or is another one. Connections of an earlier generation are not used again. */
   let generation = 0;
   /** The first generation of connections to the present server. */
   let arrivedIn = 0;
@@ -48,7 +51,7 @@ export function createConnectionHealth(): ConnectionHealth {
       const drops = faultOf(error)?.drops ?? "none";
       if (drops === "all") generation += 1;
       if (drops !== "none") unusable.add(client);
-      // The server may still be at it, unless it was the server that ended the connection.
+      // The server may still run the statement, unless it was the server that ended the connection.
       if (drops === "one" && !databaseErrorOf(error)) giveUp(client);
     },
     giveUp,

@@ -19,8 +19,8 @@ export const workers = pgTable("workers", {
   status: text({ enum: WORKER_STATUSES }).notNull(),
   capabilities: jsonb().$type<Capabilities>().notNull(),
   /**
-   * What the router asks each worker, out of `capabilities`: reading the JSON for each of 24 workers took a seventh of a lease. After a rest for
-   * trouble, a worker has one slot until it has a success.
+   * These three are computed from `capabilities`, since the router asks each worker for them: to read the JSON of 24 workers took a seventh of a
+   * lease. After a rest for trouble, a worker has one slot until it has a success.
    */
   slots: integer().generatedAlwaysAs(
     sql`case when troubles >= ${sql.raw(String(TROUBLES))} then 1 else (capabilities ->> 'max_concurrency')::int end`,
@@ -62,8 +62,8 @@ export const workers = pgTable("workers", {
 });
 
 /**
- * What is known of accounts at LLM providers: an account has a row from the first limit, or the first report of its windows, on. It is locked
- * after the task and before the workers that share it, whose rows have copies of what decides whether they get work.
+ * What is known of accounts at LLM providers. An account gets its row at its first limit, or at the first report of its windows. That row is locked
+ * after the task and before the workers that share the account; their rows have copies of what decides whether they get work.
  */
 export const accounts = pgTable("runtime_accounts", {
   id: text().primaryKey(),

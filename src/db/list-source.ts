@@ -16,20 +16,20 @@ export interface Source {
   /** About how many bytes that is. */
   weight: SQL;
   order: "newest first" | "oldest first";
-  /** Asked when a list is empty: throws where that is because nobody has such a list. */
+  /** Called when the list is empty. Throws where there is no such list at all, as that of a task that does not exist. */
   whenEmpty?: () => Promise<unknown>;
 }
 
 /** Rows that one index has in the order of the list. */
 export interface Part {
-  /** What an index answers, or that the index has no other rows. */
+  /** A condition that an index answers, or one that is true of all rows of an index. */
   where?: SQL | undefined;
   /**
-   * Only rows with this value, where there is an index of that column, the time and the id. As an equality it would be left to the planner's
-   * statistics whether all newer rows of other values are passed over, one by one.
+   * Only rows with this value, where there is an index of that column, the time and the id. If it were written as an equality, the planner's
+   * statistics would decide whether all newer rows of other values are passed over, one by one.
    */
   only?: { column: Column; value: string } | undefined;
-  /** What no index answers: the rows are read in their order and looked at one by one, at most `LOOKED_AT` for a page. */
+  /** A condition that no index answers: the rows are read in their order and looked at one by one, at most `LOOKED_AT` for a page. */
   sift?: SQL | undefined;
   /** True where few rows match. All of them are read and then sorted, since the index of the order would be read to its end to find them. */
   isRare?: boolean | undefined;
@@ -138,7 +138,10 @@ function sliceOf(source: Source, { only }: Part, time: SQL | Column, after: Curs
   };
 }
 
-/** The narrowest bounds that the list's times and the cursor give. The upper one is never in; the lower one is in unless it `isOut`. */
+/**
+ * The narrowest bounds that the list's times and the cursor give. The row at the upper bound is not in the slice; the one at the lower bound is,
+ * unless it `isOut`.
+ */
 function boundsOf({ since, until, order }: Source, after: Cursor | undefined) {
   const from = since === undefined ? undefined : { time: since, id: FIRST_ID, isOut: false };
   const to = until === undefined ? undefined : { time: until, id: FIRST_ID };

@@ -16,9 +16,9 @@ export interface PoolOptions {
 
 /** The service's connections, each of which is used by one caller at a time. */
 export interface Pool {
-  /** Runs `work` on a connection of its own. One on which a statement met a fault of the connection is closed afterwards. */
+  /** Runs `work` on a connection of its own, which is closed afterwards where a statement on it was given up or met a fault of the connection. */
   use<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T>;
-  /** Runs one statement on that connection: `run` sends it. It is ended on the server when it takes too long (faults.ts). */
+  /** Runs one statement on that connection; `run` sends it. A statement that takes too long is cancelled on the server. */
   ask<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T>;
   /** False when the connection is of no more use. */
   isUsable(client: pg.PoolClient): boolean;
@@ -30,9 +30,9 @@ export interface Pool {
 
 const ANSWER_WITHIN_MS = 10_000;
 /**
- * After this part of its time a statement is cancelled on the server; the rest is for the server to say so. Nobody waits for it any more after
- * the whole: the other end may have vanished. Not the server's statement_timeout: it is a setting of the session, which PgBouncer hands
- * to others, and `set local` would cost each statement that needs no transaction three round trips more.
+ * After this part of its time a statement is cancelled on the server, which has the rest of the time to confirm that. After the whole time nobody
+ * waits for it any more, since the server may have vanished. The server's statement_timeout is not used: it is a setting of the session, which
+ * PgBouncer hands to others, and `set local` would cost each statement that needs no transaction three round trips more.
  */
 const CANCEL_AFTER = 0.8;
 
@@ -84,7 +84,10 @@ export function openPool(
     }
   }
 
-  /** A connection keeps its place in the pool until its statement has been cancelled: the server never works for more than the pool has. */
+  /**
+   * A connection keeps its place in the pool until its statement has been cancelled, so that the server never works on more statements than the pool
+   * has connections.
+   */
   async function discard(client: pg.PoolClient): Promise<void> {
     await connections.whenCancelled(client);
     client.release(true);
@@ -138,12 +141,13 @@ function newPool(servers: Servers, poolMax: number, answerWithinMs: number): pg.
     connectionTimeoutMillis: Math.min(CONNECT_WITHIN_MS, answerWithinMs),
     query_timeout: answerWithinMs,
     keepAlive: true,
-    // Before a NAT or a load balancer between us and the database forgets a connection that nobody uses.
+    // Sooner than a NAT or a load balancer between us and the database forgets a connection that nobody uses.
     keepAliveInitialDelayMillis: 30_000,
-    // Few, and each has its statements prepared. A timer for each return to the pool costs more than they do.
+    // Idle connections are kept: they are few, and each has its statements prepared. A timer for each return to the pool costs more than they
+    // do.
     idleTimeoutMillis: 0,
     application_name: "bloom-runtime",
-    // Not `verify`: a caller whose patience ends during that leaves its connection in use for ever (pg-pool 3.14).
+    // Not `verify`: a caller whose time is over while that runs leaves its connection in use for ever (pg-pool 3.14).
     onConnect: requireWritable,
   });
 }

@@ -3,10 +3,10 @@ import { Unavailable } from "../errors.ts";
 import { isRepeatable } from "./faults.ts";
 
 const ATTEMPTS = 8;
-/** A pause of random length, so that two that met in a deadlock do not meet again. */
+/** The pauses have random lengths, so that two that met in a deadlock do not meet again. */
 const LONGEST_PAUSE_MS = 20;
 
-/** Thrown by work that has to begin again from its start, since its view of the data was older than the lock that it waited for. */
+/** Thrown by work that must begin again, since what it has read is older than the lock that it has waited for. */
 export class StaleView extends Error {}
 
 /** True when the work was rolled back and may run again: after a deadlock, a serialization failure or a StaleView. */

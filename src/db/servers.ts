@@ -34,7 +34,7 @@ export function openServers(url: string): Servers {
   const [first = url] = addresses;
   const leaves: ((to: Primary) => void)[] = [];
   let primary = first;
-  /** An earlier primary that comes back by mistake takes changes too, and would lose them again. */
+  /** The latest timeline that was seen. An earlier primary that comes back by mistake takes changes too, and would lose them again. */
   let latest = 0;
   let looking: Promise<string> | undefined;
 
@@ -77,7 +77,7 @@ async function findAmong(addresses: string[], from: number): Promise<Primary> {
   const reasons = (await Promise.allSettled(answers)).flatMap((each) =>
     each.status === "rejected" ? [each.reason] : [],
   );
-  // That a standby answers says more than that the primary is not there.
+  // The answer of a standby is the better reason: it says that there is a server, and not only that the primary is away.
   throw reasons.find((reason) => reason instanceof NotWritable) ?? reasons[0];
 }
 

@@ -38,14 +38,14 @@ function given(values: Record<string, Value>, name: string): Value {
   throw new Error(`The statement has no value for ${name}.`);
 }
 
-/** More than a transaction gets: a single statement is short, and may lose to many others before its turn comes. */
+/** More attempts than a transaction gets: a single statement is short, and many others may be faster before it succeeds. */
 const ATTEMPTS = 20;
 
 /**
- * Runs a transition that is one statement, guarded in its WHERE, and gives its row. No row means that the transition was not allowed, or that
- * the statement's view of the data was older than the lock that it waited for. `explain` looks for the reason and throws it; when it finds none,
- * the statement runs again, twenty times in all, as it does when the database rolled it back for the sake of others.
- * Unavailable: others were faster each time.
+ * Runs a transition that is one statement, guarded in its WHERE, and gives its row. No row means that the transition was not allowed, or that what
+ * the statement had read was older than the lock that it waited for. `explain` looks for the reason and throws it. When `explain` finds none, or the
+ * database rolled the statement back for the sake of others, the statement runs again, twenty times in all. Unavailable: others were faster each
+ * time.
  */
 export function transition<Row extends object>(
   run: () => Promise<Row | undefined>,

@@ -74,8 +74,9 @@ export const webhookDeliveries = pgTable(
 );
 
 /**
- * The targets of callbacks that may have something to get, and from when on: one row for each. A trigger on the deliveries makes the row or moves it
- * forward; a claim moves it back or removes it (webhooks/claim-callbacks.ts). It may say too early a time, and never too late a one.
+ * The targets of callbacks for which something may be due, and from when on: one row for each target. A trigger on the deliveries makes the row, or
+ * makes its time earlier; a claim makes the time later, or removes the row (webhooks/claim-callbacks.ts). The time may be too early, and is never too
+ * late.
  */
 export const callbackTurns = pgTable(
   "runtime_callback_turns",

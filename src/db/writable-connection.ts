@@ -3,7 +3,7 @@ import pg from "pg";
 import { NotWritable } from "./faults.ts";
 import { openServers, type Servers } from "./servers.ts";
 
-/** For a new connection, and for a free one of the pool. */
+/** How long a caller waits for a new connection, or for a free one of the pool. */
 export const CONNECT_WITHIN_MS = 5_000;
 
 /**
@@ -14,7 +14,8 @@ export async function connectWritable(servers: Servers | string, config: pg.Clie
   const { findPrimary } = typeof servers === "string" ? openServers(servers) : servers;
   const connectionString = await findPrimary();
   const client = new pg.Client({ connectionTimeoutMillis: CONNECT_WITHIN_MS, ...config, connectionString });
-  // A connection that breaks while nothing is asked on it would end the process; what is asked next fails.
+  // Without a listener, a connection that breaks while nothing is asked on it would end the process. The next query on it fails, which is
+  // enough.
   client.on("error", () => {});
   await client.connect();
   try {

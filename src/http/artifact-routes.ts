@@ -35,7 +35,10 @@ const CONTENT: Answers = {
   502: "The bytes are damaged or gone.",
 };
 
-/** A client that takes nothing for so long is cut off. It would hold a connection to the bucket, or memory with the database's rows, for ever. */
+/**
+ * A client that takes nothing for so long is cut off. Otherwise it would hold a connection to the bucket, or rows of the database in memory, for
+ * ever.
+ */
 const PATIENCE_MS = 300_000;
 
 /** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */

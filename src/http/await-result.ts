@@ -45,7 +45,7 @@ export function answersFrom(waiters: ResultWaiters, keyWatch: KeyWatch): ResultA
     requireSpace: () => waiters.requireSpace(),
     async answer({ response, db, caller }, taskId, waitSeconds, headers = {}) {
       const gone = clientGone(response);
-      // Its client may have gone away before this was asked.
+      // The client may have gone away before this call: then nothing is read for it.
       if (response.closed) return;
       let outcome = await getTaskWithResult(db, taskId);
       if (!hasEnded(outcome.task) && waitSeconds > 0) {

@@ -3,8 +3,8 @@ import type { Db } from "../db/client.ts";
 import { releaseUndelivered } from "../queue/release-undelivered.ts";
 
 /**
- * Tells a client of what it was granted under these leases: `send` does. When that throws, or the client has gone away before the whole answer
- * was sent (`gone`, from before the grant), nobody has heard of them, and their tasks go back to the queue. Throws what `send` throws.
+ * Has `send` send the answer that tells a client of these leases. When `send` throws, or the client goes away before the whole answer was sent
+ * (`gone`, a signal from before the grant), no worker knows of the leases, and their tasks go back to the queue. Throws what `send` throws.
  */
 export function deliverGrant(
   db: Db,

@@ -47,7 +47,7 @@ export function openEventStream(
     if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
   };
   const comment = () => write(`: \n${textOf({ id: place() })}`);
-  // At once too: a client whose stream is lost before its first event knows where to go on.
+  // The first comment comes at once: a client whose stream is lost before its first event then knows where to go on.
   comment();
   const comments = setInterval(() => {
     const taken = socket?.bytesWritten === undefined ? 0 : socket.bytesWritten - socket.writableLength;

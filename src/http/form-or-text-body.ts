@@ -17,7 +17,7 @@ const MOST_FIELDS = 2_000;
 const TEXT = "text/plain";
 const FORM = "application/x-www-form-urlencoded";
 
-/** Reads the body of one of these calls where it came without JSON. */
+/** Gives what reads the call's body where that is a form or a text. */
 export type FormOrTextBody = (call: FormCallName) => RequestHandler;
 
 /**

@@ -8,7 +8,7 @@ import { messageOf } from "../errors.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { type Route, route } from "./route.ts";
 
-/** For so long an answer about the database is given again, since `/readyz` needs no key and has no limit. */
+/** For so long an answer of the database is used again, since `/readyz` needs no key and has no limit. */
 const KEPT_MS = 1_000;
 
 /**

@@ -66,7 +66,7 @@ export function withMcp(others: readonly Route[], { allowedOrigins, stopping }: 
       },
       handle: async (call) => {
         requireKnownOrigin(call.request.get("origin"), allowedOrigins);
-        // A list would use many tools and count as one request. The protocol has none since 2025-06-18.
+        // A list of messages would use many tools and count as one request. The protocol has no such lists since 2025-06-18.
         if (Array.isArray(call.request.body))
           throw new InvalidValue("The body must be one message, not a list of them.");
         if (call.request.body === undefined) throw new InvalidValue("The body must be a message of JSON-RPC.");

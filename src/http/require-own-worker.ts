@@ -5,8 +5,8 @@ import { Forbidden } from "../errors.ts";
 import { leaseMeant } from "../queue/fence.ts";
 
 /**
- * Forbidden: the caller has a worker's key, and `workerId` gives another worker. It is asked for such keys only, since it may read the body, which
- * the call then reads again. Throws what it throws.
+ * Throws Forbidden when the caller has a worker's key and `workerId` gives another worker. `workerId` is called for such keys only, since it may
+ * check the body, which the call then checks again. Throws what `workerId` throws.
  */
 export function requireOwnWorker(caller: Caller, workerId: () => string | undefined): void {
   const name = workerOfKey(caller);

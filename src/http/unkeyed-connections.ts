@@ -15,8 +15,9 @@ export interface UnkeyedConnections {
 }
 
 /**
- * At most `perAddress` connections without a valid key for an address (IPv6: a /64), but for those of the last `graceMs`; 0 sets no limit. The
- * oldest give way and not the newest, so that somebody with a key always gets in, whatever a stranger at the same address holds.
+ * Allows an address (IPv6: a /64) `perAddress` connections without a valid key, and beside these the connections of the last `graceMs`; 0 sets no
+ * limit. Where there are more, the oldest are closed and not the newest, so that somebody with a key always gets in, whatever a stranger at the same
+ * address holds.
  */
 export function createUnkeyedConnections(perAddress: number, graceMs = GRACE_MS): UnkeyedConnections {
   /** By address, and the oldest first, with the process's time from which each may be closed. */

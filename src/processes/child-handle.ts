@@ -1,4 +1,4 @@
-/** A process that serves, as the process sees it that has started it. */
+/** The first process's handle on a child, which serves: its messages, its metrics and its end. */
 import cluster, { type Worker } from "node:cluster";
 import { setTimeout as delay } from "node:timers/promises";
 import { StartError } from "../errors.ts";
@@ -6,10 +6,10 @@ import type { Family } from "../metrics/families.ts";
 import type { FromChild, GivenSettings, ToChild } from "./messages.ts";
 import { openQuestions } from "./questions.ts";
 
-/** A process that is so busy that it does not tell its metrics in this time is counted with those that it told before. */
+/** A child that is too busy to tell its metrics in this time is counted with those that it told before. */
 const METRICS_WITHIN_MS = 1_000;
 
-/** How a process ended: its exit code or the signal, and the reason where it could not start. */
+/** How a child ended: its exit code or the signal, and the reason where it could not start. */
 export interface End {
   code: number | null;
   signal: string | null;
@@ -18,20 +18,20 @@ export interface End {
 
 export interface ChildHandle {
   pid: number | undefined;
-  /** The port, when it listens. Rejects with a StartError when it ends before; so does `started`. */
+  /** The port, as soon as the child listens. Rejects with a StartError when the child ends before; so does `started`. */
   listening: Promise<number>;
   started: Promise<void>;
   ended: Promise<End>;
-  /** A message to a process that does not hear yet waits, and one to a process that has ended is dropped. */
+  /** A message to a child that does not hear yet waits, and one to a child that has ended is dropped. */
   send(message: ToChild): void;
-  /** What it tells of itself now, or what it told last where it does not answer within a second. */
+  /** The child's metrics now, or those that it told last where it does not answer within a second. */
   metrics(): Promise<Family[]>;
-  /** What it told last of itself. */
+  /** The metrics that the child told last. */
   lastMetrics(): Family[];
   kill(): void;
 }
 
-/** Starts a process with these settings. `metricsOfAll` is for its `GET /metrics`. Throws where the system can start no more. */
+/** Starts a child with these settings. `metricsOfAll` is for its `GET /metrics`. Throws where the system can start no more processes. */
 export function startChild(
   settings: GivenSettings,
   joins: boolean,
@@ -51,7 +51,7 @@ export function startChild(
       resolve({ code, signal, ...(reason !== undefined && { reason }) });
     };
     worker.once("exit", (code: number | null, signal: string | null) => {
-      // What it said before may not have been read yet.
+      // What the child said before may not have been read yet.
       if (worker.isConnected()) worker.process.once("disconnect", () => end(code, signal));
       else end(code, signal);
     });
@@ -63,7 +63,7 @@ export function startChild(
   });
   const listening = Promise.race([heard(worker, "listening").then(({ port }) => port), endedEarly]);
   const started = Promise.race([heard(worker, "started").then(() => {}), endedEarly]);
-  // A rejection is heard by whoever waits for these, and nobody has to wait.
+  // Whoever waits for these hears of a rejection. Without this, one for which nobody waits would end the process.
   for (const each of [listening, started]) each.catch(() => {});
 
   let unsent: ToChild[] | undefined = [];
@@ -122,8 +122,8 @@ const isOf = <Kind extends FromChild["kind"]>(
 ): message is Extract<FromChild, { kind: Kind }> => message.kind === kind;
 
 /**
- * Gives what closes the connection that is on its way to the process, which has ended: Node waits for the process to say that it has the connection
- * before it closes its own end (round_robin_handle.js), and one such client waited for ever. Connections are handed over one at a time.
+ * Gives a function that closes the connection that was on its way to the child when the child ended. Node waits for the child to say that it has the
+ * connection before it closes its own end (round_robin_handle.js), and one such client waited for ever. Connections are handed over one at a time.
  */
 function watchHandedOver({ process: child }: Worker): () => void {
   let handedOver: unknown;
@@ -133,7 +133,7 @@ function watchHandedOver({ process: child }: Worker): () => void {
       return Reflect.apply(send, self, values);
     },
   });
-  // A connection that has arrived is closed here already, and to close it again does nothing.
+  // Where the connection had arrived, Node has closed its own end already. To close it again does nothing.
   return () => isClosable(handedOver) && handedOver.close();
 }
 

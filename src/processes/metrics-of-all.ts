@@ -4,12 +4,12 @@ import { processReadings } from "../metrics/process.ts";
 import { familiesOf } from "../metrics/registry.ts";
 import type { ChildHandle } from "./child-handle.ts";
 
-/** What the process that takes the connections adds: it has neither requests nor connections of its own. */
+/** The metrics that the first process adds of its own: it has neither requests nor connections. */
 const OF_THE_FIRST = /^process_(cpu|resident)|^nodejs_/;
 
 export interface MetricsOfAll {
   now(): Promise<Family[]>;
-  /** Keeps what a process has counted that has ended. A sum that fell would be a restart to Prometheus, which would then count all of it again. */
+  /** Keeps the counts of a child that has ended. A sum that falls is a restart for Prometheus, which would then count all of it again. */
   keep(ended: ChildHandle): void;
 }
 
@@ -17,7 +17,7 @@ export function openMetricsOfAll(serving: () => Iterable<ChildHandle>): MetricsO
   let counted: Family[] = [];
   return {
     async now() {
-      // Taken first: a process that ends meanwhile tells its last numbers, and must not be counted twice.
+      // Read before the children are asked: a child that ends meanwhile tells its last numbers, and must not be counted twice.
       const ofEnded = counted;
       const told = await Promise.all([...serving()].map((each) => each.metrics()));
       const own = familiesOf(processReadings().filter(({ name }) => OF_THE_FIRST.test(name)));

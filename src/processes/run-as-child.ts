@@ -1,4 +1,4 @@
-/** The other side: a process that serves for the one that has started it (start-processes.ts). */
+/** The child's side: a process that the first process (start-processes.ts) has started, and that serves. */
 import type { Logger } from "pino";
 import { type Config, loadConfig } from "../config.ts";
 import type { Server } from "../db/given-or-embedded-server.ts";
@@ -8,22 +8,22 @@ import type { Family } from "../metrics/families.ts";
 import type { FromChild, GivenSettings, ToChild } from "./messages.ts";
 import { openQuestions } from "./questions.ts";
 
-/** What a service needs to be one of several. */
+/** What the first process does for a service that runs in a child of it. */
 export interface FirstProcess {
-  /** Whether others listen already. Then this one listens when it is ready, so that no connection comes to it before. */
+  /** Whether other children listen already. Then this one listens only when it is ready, so that no connection comes to it before. */
   joins: boolean;
   /** Gives the database, when its tables are up to date. */
   database(): Promise<Server>;
   tellPort(port: number): void;
-  /** `own` gives what this process tells of itself; what all tell is given back. */
+  /** Takes what reads the metrics of this process, and gives what reads those of all processes. */
   shareMetrics(own: () => Family[]): () => Promise<Family[]>;
 }
 
 type StartService = (config: Config, log: Logger, first: FirstProcess) => Promise<{ stop(): Promise<void> }>;
 
 /**
- * Does what the first process says, and ends with it. Signals do nothing here: a terminal and some supervisors send them to every process, and
- * the first one decides what they mean.
+ * Starts the service when the first process sends the settings, and then does what the first process says. Signals do nothing here: a terminal and
+ * some supervisors send them to every process, and the first one decides what they mean.
  */
 export function runAsChild(startService: StartService): void {
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => {});

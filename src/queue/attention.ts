@@ -8,8 +8,8 @@ import { listWorkersInTrouble } from "../fleet/workers.ts";
 import { tasks } from "./task-list.ts";
 
 /**
- * Gives a function that reads what somebody may have to do something about. Callers share a reading, which begins after each of them has asked: who has
- * just mended something sees that, and many callers cost two readings.
+ * Gives a function that reads what somebody may have to do something about. Callers share a reading, which begins only after each of them has asked:
+ * so whoever has just mended something sees that. However many callers there are, they cost two readings.
  */
 export function openAttention(db: Db): () => Promise<Attention> {
   let running: Promise<unknown> = Promise.resolve();
@@ -17,7 +17,7 @@ export function openAttention(db: Db): () => Promise<Attention> {
   const begin = () => {
     next = undefined;
     const reading = readAttention(db);
-    // Its callers get a failure; the next reading does not depend on it.
+    // A failure goes to the callers of this reading; the next one does not depend on it.
     running = reading.catch(() => {});
     return reading;
   };

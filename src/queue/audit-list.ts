@@ -47,7 +47,7 @@ function partOf({ entity_id, ...filter }: AuditFilter, isWithin: SQL | undefined
   return { where: isRare ? isUncommon(auditLogs.action) : undefined, sift };
 }
 
-/** The actions of every task's life are about tasks and leases alone. */
+/** True for entries about other things than tasks and leases, which are uncommon: the actions of every task's life are about these two. */
 const isUncommonType = (type: string | undefined) => type !== undefined && type !== "llm_task" && type !== "lease";
 
 const matching = ({ action, entity_type, actor }: HistoryFilter) =>
@@ -63,7 +63,10 @@ const matching = ({ action, entity_type, actor }: HistoryFilter) =>
  */
 const DISORDER_MS = 120_000;
 
-/** The `seq` of the first entry that is not older than a time. Its times grow, so that some twenty entries are looked at. */
+/**
+ * The `seq` of the first entry that is not older than `time`. The times grow with `seq`, so that the search halves the range each time and looks at
+ * some twenty entries.
+ */
 async function seqAt(db: Db, time: number): Promise<number> {
   const { rows } = await db.execute<{ seq: string }>(sql`
     with recursive search as (

@@ -33,7 +33,7 @@ const EXAMPLES = 10;
 const PAGE = 1_000;
 /** The most tasks that one statement changes. */
 const AT_A_TIME = 64;
-/** A proxy waits for an answer for 30 s or longer. What is left over then is for the next call. */
+/** A call changes tasks for no longer than this, since a proxy may give up after 30 s. The next call changes the rest. */
 const LONGEST_MS = 20_000;
 
 /** Cancels the tasks that match and have not ended, each as `cancelTask` does it. */
@@ -88,17 +88,21 @@ export function replayTasks(
 interface Change {
   action: AuditAction;
   from: readonly TaskStatus[];
-  /** True of tasks that are not as wanted yet. */
+  /** True in SQL for the tasks that are still to be changed. */
   isLeft?: SQL;
-  /** Changes a task if it still matches once it is locked. NotFound or Conflict: it does not, or it cannot be changed. */
+  /** Locks a task, and changes it if it still matches. NotFound: it does not match any more. Conflict: it cannot be changed. */
   change(id: string, which: SQL | undefined): Promise<unknown>;
-  /** Changes those of the tasks that match, and passes over what others have locked, which is changed alone. The rest do not match any more. */
+  /**
+   * Changes those of the tasks that still match (`done`), in one statement, which passes over tasks that others have locked (`locked`). The rest do
+   * not match any more.
+   */
   together?(ids: string[], which: SQL | undefined): Promise<{ done: string[]; locked: string[] }>;
 }
 
 /**
- * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids. It holds no lock of a task while it waits for
- * another's: what waits is a transaction for each task. When it is interrupted, the same call again goes on, since changed tasks do not match any more.
+ * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids. The tasks that others have locked come last,
+ * each in a transaction of its own, so that no call holds the lock of one task while it waits for another. After an interruption the same call goes
+ * on, since changed tasks do not match any more.
  */
 async function changeTasks(
   db: Db,
@@ -129,7 +133,7 @@ async function changeTasks(
   });
   const which = matching({ ...filter, status });
   let left = ids.toSorted();
-  // Twice: what the first round passes over has nearly always been changed by another call like this one by the second.
+  // Two rounds: what is locked in the first is nearly always being changed by another call like this one, which is done with it by the second.
   for (let round = 0; together && round < 2; round++) {
     const locked: string[] = [];
     for (let at = 0; at < left.length; at += AT_A_TIME) {
@@ -155,7 +159,7 @@ async function changeTasks(
   return answer;
 }
 
-/** The first of the tasks that were found, which are not searched for again. */
+/** The first tasks that were found, by their ids, so that they are not searched for again. */
 const examplesOf = (ids: string[]): Part => ({ where: inArray(llmTasks.id, ids.slice(0, EXAMPLES)), isRare: true });
 
 /** The ids of the first `limit` rows of the list. `more`: there are more, or the time was up. */

@@ -43,9 +43,9 @@ const ofPool: OfTask = (column) => sql`pool.${sql.identifier(column)}`;
 const allLabels = sql`coalesce(jsonb_agg(distinct label) filter (where label is not null), '[]')`;
 
 /**
- * Claims of several workers. Each gets what it would get after those before it. A claim gets no row where none of the first tasks suits it, as many
- * as there are claims, or where its worker claims twice. It is then made again alone, after the others, which also tells the reason where there is
- * nothing.
+ * Claims of several workers. Each worker gets the task that it would get if the claims were made one after the other. Only so many of the first tasks
+ * are locked as there are claims: a claim that none of them suits gets no row, nor does the second claim of the same worker. Such a claim is then made
+ * again alone, after the others, and is told the reason where there is nothing.
  *
  * `self` are the workers that have room and whose account is not paced, in the order of the claims. `oldest` are the oldest due tasks that any of them
  * may take, of each set of labels, and `same` those of their warm contexts. `seen` leaves out tasks that have the key of an earlier one and are for the

@@ -22,8 +22,8 @@ const WARM_MS = 600_000;
 /** The context of a worker whose CLI session is warm. */
 export const warmContext = sql`case when ${workers.served_at} > ${nowMs} - ${sql.raw(String(WARM_MS))} then ${workers.served_context} end`;
 /**
- * How many of the oldest tasks of that context are looked at. Most contexts have fewer, and some may have 100,000 that the worker cannot take. The
- * statement has the number as a query: where the planner knows it, it reads and sorts all tasks of the context.
+ * How many of the oldest tasks of that context are looked at. Most contexts have fewer, and some may have 100,000 that the worker cannot take. In the
+ * statement the number stands in a query of its own: where the planner knows it, PostgreSQL reads and sorts all tasks of the context.
  */
 export const WARM_LOOKED_AT = sql.raw("200");
 /** The most bytes in the answer to one claim, except for a single task that is larger. 32 tasks of 10 MB took 2.8 GB of memory. */
@@ -31,7 +31,7 @@ export const CLAIM_BYTES = sql.raw("16000000");
 
 /** How many more tasks are looked at than the worker has room for, since other claims may have locked the oldest. */
 export const SPARE = 8;
-/** After so many more tasks, a claim stops, and looks key by key. */
+/** A claim looks at so many more tasks than that where keys may be held, and then looks key by key. */
 export const LOOKED_AT = 200;
 /** With more keys than these, tasks are not looked for key by key: a key costs as much as ten tasks that are passed over. */
 const MOST_KEYS = sql.raw("1000");
@@ -55,7 +55,10 @@ const own = (column: string) => sql.raw(`(select ${column} from self)`);
 const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
 const mayHave = mayClaim(ofTaskRow, own);
-/** `mayHave` for a query that joins the CTE `self`. PostgreSQL starts each `own` as a query of its own, and those of this rule took a third of that time. */
+/**
+ * `mayHave` for a query that joins the CTE `self`. Each `own` is a query of its own, and to start those of this rule took a third of the time of such
+ * a query.
+ */
 const mayHaveBesideSelf = mayClaim(ofTaskRow, (column) => sql.raw(`self.${column}`));
 const order = queueOrder(own("warm"));
 const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;
@@ -90,7 +93,7 @@ const ofFreeKeys = sql`select oldest.* from self cross join sets cross join late
         union all (select ${orderColumns}, ${ANY_TURN} from (select (null::llm_tasks).*) as none cross join known offset ${MOST_KEYS})
       ) as oldest`;
 
-/** What a worker got, and what is known of it. */
+/** What a claim gave a worker, and what is known of the worker. */
 export interface Given {
   leased: LeasedTask[];
   /** How long each of these was due; null where there are none. */
@@ -120,8 +123,8 @@ const isCutOff = sql`exists (select from oldest where cut_off_at is not null)`;
 
 /**
  * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
- * then: the oldest of each set of labels, and those of its warm context; `seen` are the first of these, of each concurrency key one, as far as
- * none before them may be missing. `ranked` locks as many of them as the worker has room for, in the queue's order, and passes over those that
+ * then: the oldest of each set of labels, and those of its warm context. `seen` are the first of these, one of each concurrency key, up to the place
+ * from which on tasks may be missing. `ranked` locks as many of them as the worker has room for, in the queue's order, and passes over those that
  * others have locked. `locked` then locks the worker's row, after the tasks (lifecycle.md, invariant 4), or passes over it where somebody else has
  * (`locks`). `worker` changes that row and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it
  * gets.
@@ -177,13 +180,13 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
     ) as leased, (select json_agg(now - takeable_from) from picked) as waited_ms
     from self`,
   );
-/** Takes what comes first, but only as far as it stands before the last of `lookedAt` tasks more than there is room for. */
+/** Takes the tasks that come first. It looks at `lookedAt` tasks more than there is room for, and takes none that stands behind the last of them. */
 export const CLAIM = claimOf<Bounded>("claim", ofAllAgents);
-/** The same, but takes nothing while somebody has locked the worker's row. */
+/** The same, but it takes nothing while somebody has locked the worker's row. */
 export const CLAIM_UNLESS_LOCKED = claimOf<Bounded>("claim_unless_locked", ofAllAgents, "skips locked");
 export const CLAIM_OF_AGENTS = claimOf<Bounded>("claim_of_agents", ofSomeAgents);
 /**
- * Takes what comes first, looking for the first tasks of each free key, and nothing where there are too many keys. It costs as much as there are keys,
- * however many tasks wait for each.
+ * Takes the tasks that come first, after a search for the first tasks of each free key; it takes nothing where there are too many keys. It costs as
+ * much as there are keys, however many tasks wait for each.
  */
 export const CLAIM_OF_FREE_KEYS = claimOf<ClaimValues>("claim_of_free_keys", ofFreeKeys);

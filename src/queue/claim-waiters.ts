@@ -8,17 +8,20 @@ import { demandsDueSince } from "./newly-due.ts";
 import { type Seeker, WaitingLine } from "./waiting-line.ts";
 import { type Attempt, type Waiter, waitInLine } from "./waiting-worker.ts";
 
-/** How often to look without being notified. Where notifications get lost, as behind PgBouncer, news takes about so long; 2 s are promised. */
+/**
+ * How often to look without a notification. Where notifications get lost, as behind PgBouncer, a waiting worker gets a new task after about so long;
+ * 2 s are promised.
+ */
 const LOOK_EVERY_MS = 1_000;
 /**
- * How far a look goes back behind the look before it. A task has the time of its statement, which commits later. The looks of the timer go back
- * by the wide margin, which is longer than a statement may take.
+ * How far before the last look a look begins to search. A task has the time at which its statement began, and is seen only after the commit. The
+ * looks of the timer use the wide margin, which is longer than a statement may take.
  */
 const MARGIN_MS = 1_000;
 const WIDE_MARGIN_MS = 15_000;
 /** How many waiters claim at the same time. */
 const AT_ONCE = 8;
-/** The pause after claims that got nothing: the row of a task that a waiter could take was then locked by somebody else, for a moment. */
+/** The pause after claims that got nothing: somebody else had locked the row of a task that a waiter could take, for a moment. */
 const AGAIN_AFTER_MS = 100;
 /** The most workers that wait on one instance. Each takes a connection and memory: see docs/performance.md. */
 const MOST_WAITERS = 5_000;
@@ -71,7 +74,7 @@ export function openClaimWaiters(db: Db, mostWaiters = MOST_WAITERS): ClaimWaite
     const { now, demands } = await demandsDueSince(db, knownUntil, margin, interest);
     knownUntil = now;
     const forNews = line.membersFor(demands, AT_ONCE);
-    // Half of them are those whom something new suits, however many others are due.
+    // Others that are due take at most half of the places while there is something new for some waiters.
     return [...new Set([...due.slice(0, AT_ONCE / 2), ...forNews, ...due])].slice(0, AT_ONCE);
   }
 
@@ -117,7 +120,7 @@ export function openClaimWaiters(db: Db, mostWaiters = MOST_WAITERS): ClaimWaite
       if (!missed || signal.aborted || isClosed) return;
       if (line.size >= mostWaiters) throw new Unavailable("Too many workers wait on this instance; try again.");
       const waiting = waitInLine(line, seeker, missed, signal, attempt);
-      // Tasks that came during the attempt may have been too new for it.
+      // The attempt may not have seen tasks that came while it ran.
       if (missed.isPassedOver || notices !== before) void lookSoon();
       await waiting;
     },

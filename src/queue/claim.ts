@@ -25,7 +25,9 @@ import { withContinuations } from "./continuation.ts";
 import { recordAfterCommit } from "./record-after-commit.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 
-/** When others have locked all tasks that a claim looked at, the next try looks at so many times more. */
+/**
+ * A claim looks at `SPARE` tasks more than the worker has room for. When others have locked all of them, the next try looks at so many times as many.
+ */
 const WIDER = 10;
 const WIDEST = SPARE * WIDER ** 3;
 
@@ -58,6 +60,7 @@ export async function claimTasks(db: Db, caller: Caller | undefined, request: Cl
   return { leased, labels, hasRoom: room > 0, isPassedOver: leased.length === 0 && seen > 0 };
 }
 
+/** Claims, and tries again among `WIDER` times as many tasks where others had locked all tasks that it looked at. */
 async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTasks, spare: number): Promise<Claimed> {
   const { worker_id, max_tasks = 1, ttl_seconds, agent_slugs = [] } = request;
   const ids = () => Array.from({ length: max_tasks }, newId);
@@ -73,7 +76,7 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
     entryIds: ids(),
   };
   const claimed = await releaseIfAnswerLost(db, caller, leaseIds, async () => {
-    const found = await (isForAnyOne(values) ? claims.send(db, values) : takeFirst(db, values));
+    const found = await (mayBeBatched(values) ? claims.send(db, values) : takeFirst(db, values));
     if (!found) throw workerNotFound();
     for (const ms of found.waited_ms ?? []) db.meters.taskWait.observe(ms / 1_000);
     return { ...found, leased: await withContinuations(db, worker_id, found.leased) };
@@ -82,13 +85,13 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
   return areMore ? claimWithin(db, caller, request, spare * WIDER) : claimed;
 }
 
-/** The first try of a claim for one task, of any agent, travels with others. */
-const isForAnyOne = ({ maxTasks, slugs, spare }: ClaimValues) => maxTasks === 1 && slugs === null && spare === SPARE;
+/** True for the first try of a claim of one task, of any agent: it is sent in a batch with others. */
+const mayBeBatched = ({ maxTasks, slugs, spare }: ClaimValues) => maxTasks === 1 && slugs === null && spare === SPARE;
 
-/** A worker that got a task from a batch was free to have it. */
+/** What a claim says of a worker that got a task in a batch: it was neither drained nor resting. */
 const FREE = { drained: false, drain: null, resting: false, rest: null, rest_seconds: null } as const;
 
-/** Claims of one task. A batch gives tasks to those for whom this is simple; a claim that it gives none to is made again alone. */
+/** Claims of one task each. A batch gives tasks to the workers for which that is simple. A claim that got none in a batch is made again alone. */
 const claims = batcher<Claimed, ClaimValues>(
   {
     async together(db, requests) {
@@ -103,7 +106,7 @@ const claims = batcher<Claimed, ClaimValues>(
   () => 0,
 );
 
-/** `takeFirst`, but gives undefined where a task was found and not given, since somebody has locked the worker's row. */
+/** Like `takeFirst`, but undefined where there was a task for the worker, and somebody has locked the worker's row. */
 async function takeUnlessLocked(db: Db, values: ClaimValues): Promise<Claimed | undefined> {
   const found = await takeFirst(db, values, CLAIM_UNLESS_LOCKED);
   return found.leased.length === 0 && found.locked > 0 ? undefined : found;
@@ -118,8 +121,8 @@ const claimOfOne = ({ workerId, ttlSeconds, leaseIds, entryIds, actor }: ClaimVa
 });
 
 /**
- * Takes what comes first, usually in one statement. Where tasks of held keys stand before all others, a second one looks key by key; with more than 1,000
- * keys in a set of labels, a third looks at everything. With `agent_slugs`, the second already looks at everything.
+ * Takes the tasks that come first, usually in one statement. Where tasks whose key is held stand before all others, a second statement looks key by
+ * key; with more than 1,000 keys in a set of labels, a third looks at all tasks. With `agent_slugs`, the second one already does.
  */
 async function takeFirst(db: Db, values: ClaimValues, ofAllAgents = CLAIM): Promise<Claimed> {
   const first = values.slugs ? CLAIM_OF_AGENTS : ofAllAgents;

@@ -85,7 +85,7 @@ export function completeInTransaction(
     const endedAt = result.completed_at;
     const runMs = startedAt === undefined ? undefined : endedAt - startedAt;
     countCompletion(tx, request, accepted ? task : undefined, runMs);
-    // A late completion ends no lease: the sweep that ended it has traced it.
+    // A late completion ends no lease: the sweep, which ended it, has recorded the span already.
     if (startedAt !== undefined)
       traceRun(tx, {
         task,

@@ -106,7 +106,7 @@ async function complete(
     [placed, kept] = [undefined, undefined];
     throw tooLate(completion.artifact.id);
   } catch (error) {
-    // Should this fail as well, the announcement from before the upload is most likely still there.
+    // If this fails too, the row that announced the object before its upload is most likely still there, and the object is cleaned away later.
     for (const output of [placed, kept]) if (output) await abandonOutput(db, store, output).catch(() => {});
     throw error;
   }

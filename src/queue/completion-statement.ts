@@ -1,4 +1,7 @@
-/** The statements that complete tasks in the ordinary case, for one and for a batch: with outputs that are in their place, and with staged ones. */
+/**
+ * The statements that complete tasks in the ordinary case, for one task and for a batch: `completions` for outputs that are in their place already,
+ * `stagedCompletions` for outputs that have a staged row.
+ */
 import { type SQL, sql } from "drizzle-orm";
 import type { CompleteTask } from "../contract/complete-task.ts";
 import { TASK_FIELDS, type Task } from "../contract/record-types.ts";
@@ -93,7 +96,9 @@ const ENTRY: EntryInSql = {
 const completed = sql`task join request using (ordinal)`;
 const USED = sql`(select agent_slug, context_id, worker_id, updated_at, model, used from ${completed} where used is not null)`;
 
-/** The change of the tasks in the CTE `from`, which has the `ordinal` and the task's `id`. `where` is of the artifact's INSERT. */
+/**
+ * The CTEs that complete the tasks in the CTE `from`, which has the `ordinal` and the task's `id`. `where` is the condition of the artifact's INSERT.
+ */
 const completing = (from: SQL, where = sql``) => sql`task as (
       update llm_tasks t set status = case request.status when 'success' then 'completed' else 'failed' end,
         usage = case when used is null then t.usage else ${addUsage(sql`t.usage`, sql`used`)} end,

@@ -1,7 +1,7 @@
 /**
- * At most one of the tasks with the same `concurrency_key` is leased or running. A unique index on such tasks is what makes sure of it; what is
- * here passes over the tasks whose key is held, so that the index is hardly ever met. A key is free as soon as its task is not held any more,
- * however that came about.
+ * At most one of the tasks with the same `concurrency_key` is leased or running. A unique index makes sure of that. The conditions here pass over
+ * tasks whose key is held, so that the index hardly ever has to refuse one. A key is free as soon as no lease holds its task, in whatever way the
+ * lease ended.
  */
 
 import { and, eq, inArray, type SQL, sql } from "drizzle-orm";

@@ -7,7 +7,10 @@ import { limitsLeft } from "./usage.ts";
 
 export type Continuation = Pick<LeasedTask, "resume_session" | "limits_left" | "traceparent">;
 
-/** The same tasks, each with what the worker is told beside it. It asks the database only for tasks with `resume`. */
+/**
+ * Gives the same tasks, each with what its worker is told beside it: the CLI session to resume, what is left of the task's limits, and the trace. It
+ * asks the database only for tasks with `resume`.
+ */
 export async function withContinuations<Leased extends { task: Task; lease: Pick<Lease, "id"> }>(
   db: Db,
   workerId: string,

@@ -90,7 +90,7 @@ export async function finishCreation(
   tellQueueNews(db);
   db.onCommit(() => db.meters.tasksCreated.add(1));
   const { created_at, queue_until } = row;
-  // What was stored, and not read back, since a prompt may be long.
+  // These are the values that were stored. They are not read back, since a prompt may be long.
   const task: Task = {
     id,
     size_bytes,

@@ -62,7 +62,7 @@ export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCall
 
   return {
     async dispatch(taskId, { worker_id, ttl_seconds }, runtimeUrl, caller) {
-      // Everything is read before the task is leased, so that afterwards nothing but the call can fail.
+      // The task is read before it is leased, so that afterwards nothing but the call can fail.
       const task = await getTask(db, taskId);
       const before = dispatchedBefore(task, worker_id);
       if (before) return before;
@@ -123,7 +123,7 @@ function dispatchedBefore(task: Task, named: string | undefined) {
 
 async function requireUrl(db: Db, workerId: string): Promise<void> {
   const worker = await getWorker(db, workerId).catch((error) => {
-    // As for a lease, an unknown worker is a worker that is not there to work.
+    // A lease is answered the same where the named worker is unknown.
     throw error instanceof NotFound ? new Unavailable("No available worker with free capacity") : error;
   });
   if (worker.url === "") throw new NoUrl(`Worker "${workerId}" has no URL configured`);

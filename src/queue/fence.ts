@@ -46,8 +46,8 @@ export async function leaseMeant(
 }
 
 /**
- * Guards for the rows `t` of a task and `l` of a lease, which a statement finds by their ids. "is true" keeps the planner from the indexes of
- * held tasks and active leases: by its statistics these look empty, and each heartbeat then read all active leases.
+ * Guards for the rows `t` of a task and `l` of a lease, which a statement finds by their ids. "is true" keeps the planner from the indexes of held
+ * tasks and active leases. By its statistics these look empty, and when it used them, each heartbeat read all active leases.
  */
 export const taskIsHeld = sql`(t.status in (${heldStatuses})) is true`;
 export const taskHasEnded = sql`(t.status not in (${openStatuses}))`;
@@ -58,14 +58,14 @@ export type HolderRequest = { task_id: string; lease_id: string | null };
 export const HOLDER_TYPES = { task_id: "uuid", lease_id: "uuid" } as const;
 
 /**
- * The CTE `held` of a batch statement: the tasks whose holders ask in `request`, locked in the order of their ids, with the `ordinal` of the request; of
- * several requests for one task the first, so that the others are sent again alone. `condition` may say more of the task `t`, its lease `l` and the
- * request.
+ * The CTE `held` of a batch statement: the tasks that the requests in `request` are about and that their lease holds, each with the `ordinal` of its
+ * request, locked in the order of their ids. Of several requests for one task, only the first is in it, and the others are sent again alone.
+ * `condition` is a further condition on the task `t`, its lease `l` and the request.
  */
 export function heldBy(locks: Locks, size: Size, condition = sql`true`): SQL {
   const held = sql`select request.ordinal, t.id from request join llm_tasks t on t.id = request.task_id join leases l on l.id = t.lease_id
         where ${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(request.lease_id, t.lease_id) and ${condition}`;
-  // A batch also passes over a lease that somebody else has locked: its change would wait there, and all others with it.
+  // A batch also passes over a lease that somebody else has locked: to change it, the whole batch would have to wait.
   const lock = sql.raw(`for no key update of ${locks === "waits" ? "t" : "t, l skip locked"}`);
   return size === "one"
     ? sql`held as (${held} ${lock})`

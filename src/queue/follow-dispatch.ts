@@ -22,7 +22,7 @@ const INCOMPLETE = "incomplete";
 const CANNOT_RUN = new Set([126, 127]);
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
-/** What has failed so often while the database answered is given up. */
+/** What has failed so often, though the database answered, is not tried again. */
 const MOST_FAILURES = 5;
 
 /** What following a dispatched task needs. */
@@ -120,8 +120,8 @@ async function releaseRefused(deps: Deps, task: Task, lease: Lease, { message }:
 }
 
 /**
- * Completes the task from the agent's answer, unless the agent's own completion came. Should that come later, it is a Conflict, since both come
- * under the same lease. The part of the output that the answer has is marked as incomplete. A success whose lease was swept meanwhile is
+ * Completes the task from the agent's answer, unless the agent's own completion came before. An own completion that comes later is a Conflict, since
+ * both come under the same lease. The part of the output that the answer has is marked as incomplete. A success whose lease was swept meanwhile is
  * submitted like any late completion (lifecycle.md, invariant 8).
  */
 async function completeFromAnswer(

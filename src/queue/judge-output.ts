@@ -10,8 +10,9 @@ import type { SubmittedResult } from "./submitted-result.ts";
 const LARGEST_BYTES = 10_000_000;
 
 /**
- * The completion of a task with `output_schema`: a success whose output does not fit becomes a `parse_error` that names the first faults, and
- * keeps the output. Where the schema itself is the fault, `invalid_input`, since another attempt would not help.
+ * Checks the output of a success against the task's `output_schema`, and gives the result as it counts. An output that does not fit makes it a
+ * `parse_error` that names the first faults and keeps the output. A schema that cannot be used makes it `invalid_input`, since another attempt would
+ * not help.
  */
 export async function judgeOutput(db: Db, task: Task, submitted: SubmittedResult): Promise<SubmittedResult> {
   const { request } = submitted;

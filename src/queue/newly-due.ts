@@ -10,18 +10,21 @@ import { isKeyFree } from "./concurrency-key.ts";
 import { isDue } from "./one-task.ts";
 
 /**
- * What tasks ask of the worker that takes them: their labels, their agent, and whom they are kept to. Nearly always, a worker that can take one of
- * the `count` tasks with this demand can take all.
+ * What `count` tasks ask of the worker that takes them: labels, an agent, and for tasks that are kept to a worker, that worker. A worker that can
+ * take one of them can nearly always take all.
  */
 export interface Demand {
   requires: string[];
   agent_slug: string;
-  /** The only worker that may have them: they are kept to the one that had them first (`allow_fallback` false). */
+  /** The only worker that may have them, since it had them first (`allow_fallback` false); null where any may. */
   kept_to: string | null;
   count: number;
 }
 
-/** What all waiting workers together can take: all their labels, and the agents that they ask for, or null where some worker takes any agent's. */
+/**
+ * What the waiting workers together can take: every label that one of them has, and every agent that one of them asks for; null where one of them
+ * takes the tasks of any agent.
+ */
 export interface Interest {
   labels: string[];
   slugs: string[] | null;
@@ -30,7 +33,7 @@ export interface Interest {
 /** The most demands in one answer. When their tasks are taken, the next answer has others. */
 const MOST_DEMANDS = 1_000;
 
-/** How many of the tasks that wait for a key are looked at when it becomes free, and how many of those that somebody may take count as new. */
+/** When a key becomes free, so many of the tasks that wait for it are looked at. Of those that a waiting worker may take, so many count as new. */
 const LOOKED_AT_PER_KEY = sql.raw("200");
 const NEW_PER_KEY = sql.raw("8");
 
@@ -65,9 +68,9 @@ const DEMANDS = statement<
 );
 
 /**
- * Finds the demands of the tasks that somebody may take only since `since` minus `margin`, and that still wait: they were queued, became due, or their
- * concurrency key became free. `now` is the `since` of the next call. Times are in milliseconds by the database's clock. The cost grows with what
- * is new, not with the queue. `since` may lie in the future when the clock was set back.
+ * Finds the demands of the queued tasks that nobody could take before `since` minus `margin`: since then they were queued, became due, or their
+ * concurrency key became free. `now` is the `since` of the next call. Times are in milliseconds by the database's clock; `since` may lie in the
+ * future when the clock was set back. The cost grows with what is new, not with the queue.
  */
 export async function demandsDueSince(
   db: Db,

@@ -32,7 +32,7 @@ export function openOverview(db: Db, stats: () => Promise<Stats>): () => Promise
       const now = performance.now();
       freshUntil = now + Math.min(LONGEST_MS, Math.max(SHORTEST_MS, (now - began) * KEPT_PER_READING));
     });
-    // Every caller gets a failure; the next one after it reads anew.
+    // A failure goes to every caller of this reading. The next caller reads anew.
     reading.catch(() => {
       freshUntil = 0;
     });
@@ -50,7 +50,7 @@ async function read(db: Db, stats: () => Promise<Stats>): Promise<OverviewNumber
   return { counts, oldest_due_ms, slots, ended_by_minute, untakeable };
 }
 
-/** Every attempt that ends with a result has an artifact of its time. */
+/** Counts artifacts, since every attempt that ends with a result makes one at that time. */
 async function countEndedByMinute(db: Db): Promise<number[]> {
   const { rows } = await db.execute<{ ago: number; ended: number }>(sql`
     with clock as materialized (select ${nowMs} as now)

@@ -30,7 +30,7 @@ export function queueOrder(warm?: SQL): SQL {
 const due = dueOf(llmTasks);
 
 /**
- * True in SQL for a row in front of which no row is missing in `found`, a CTE with the rows of `oldestOf` with `lookedAt`. The row has
+ * True in SQL for a row that comes before all rows that may be missing in `found`, a CTE with what `oldestOf` gives with `lookedAt`. The row has
  * `orderColumns`.
  */
 export function isBeforeCutOff(found: SQL): SQL {

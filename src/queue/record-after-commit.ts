@@ -2,8 +2,8 @@ import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 
 /**
- * Runs `record` after a change was committed, to write down what the change says of a worker. `what` names the change for the log. Never rejects:
- * a failure is logged, and the caller is still answered that its change was made.
+ * Runs `record` after a change was committed, to write down what the change says of a worker. `what` names the change for the log. Never rejects: a
+ * failure is logged, and the caller is still told that its change was made.
  */
 export async function recordAfterCommit(
   db: Db,

@@ -6,7 +6,10 @@ import { leases } from "../db/task-tables.ts";
 import { Refusal } from "../errors.ts";
 import { releaseTask } from "./release.ts";
 
-/** A statement that was cut off may commit a moment later, and the database may be away for long. After these looks, the leases end by themselves. */
+/**
+ * When to look for such leases. A statement that was cut off may commit a moment later, and the database may be away for long. What the last look
+ * does not find ends when its lease is overdue.
+ */
 const LOOK_AFTER_MS = [0, 1_000, 4_000, 15_000, 40_000, 60_000, 120_000];
 
 /**

@@ -28,7 +28,7 @@ export interface ResultWaiters {
   close(): void;
 }
 
-/** Written as "(…) is false", the status does not lead the planner to its index: the tasks are found by their ids. */
+/** The status is written as "(…) is false", so that the planner finds the tasks by their ids and not by the index of the status. */
 const ENDED = statement<{ id: string }, { ids: string[] }>(
   "ended_tasks",
   sql`select id from llm_tasks where id = any(${sql.placeholder("ids")}::uuid[])

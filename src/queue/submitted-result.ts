@@ -1,4 +1,4 @@
-/** What both ways of completing a task share: what a worker submits, what it is answered, and which lease the result belongs to. */
+/** A result as a worker submits it. Both ways of completing a task share this: what is recorded, what is answered, and which lease the result belongs to. */
 import { eq } from "drizzle-orm";
 import { kindOfLastWords, kindOfWholeOutput } from "../cli/known-messages.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
@@ -18,7 +18,7 @@ import type { StagedOutput } from "../storage/staging.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { findLease, hasEnded, isHeld, requireHeld, staleLease } from "./fence.ts";
 
-/** What a worker submits, and the SHA-256 of its body, by which the same completion is recognized when it comes again. */
+/** The result that a worker submits, and the SHA-256 of its body, by which the same completion is recognized when it comes again. */
 export interface SubmittedResult {
   request: CompleteTask;
   bodySha256: string;

@@ -10,7 +10,7 @@ import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/statuses.ts
 import { llmTasks } from "../db/task-tables.ts";
 import { taskBytes } from "./one-task.ts";
 
-/** What a list gives of each task: all of it, or nothing that may be long. */
+/** What a list gives of each task: the whole record, or the record without what may be long. */
 export type Detail = "whole" | "slim";
 
 const slimBytes = sql`(case when ${llmTasks.size_bytes} is null then octet_length(${llmTasks.policy}::text)
@@ -37,7 +37,7 @@ export function tasks(filter: TaskFilter = {}, detail: Detail = "whole"): Source
   };
 }
 
-/** What an index has, of which the first that a filter names is read; the other conditions are looked at row by row. */
+/** Columns that have an index. The index of the first one that a filter names is read, and the filter's other conditions are checked row by row. */
 const INDEXED = ["context_id", "error_kind", "worker_id", "agent_slug"] as const;
 const isHeld = (status: TaskStatus) => HELD_STATUSES.includes(status);
 const FREE_STATUSES = TASK_STATUSES.filter((status) => !isHeld(status));

@@ -22,10 +22,10 @@ function daysOf({ since, until }: Range): number {
 }
 
 /**
- * The CTEs `said`, the range as dates, `bounds`, the time from `since` to before `until` and the months that are read from `first` to before `after`, and
- * `edges`, the days that are read beside them: those that the months lack, and with the sign -1 those that they have too many. The month at either
- * end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of 1,000 keys takes about a
- * millisecond. `isByDays`: no month is read.
+ * Three CTEs. `said` is the range as dates. `bounds` has the days from `since` to before `until`, and the months that are read, from `first` to
+ * before `after`. `edges` are the days that are read beside the months: those that the months lack, and with the sign -1 those that the months have
+ * too many. The month at either end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of
+ * 1,000 keys takes about a millisecond. `isByDays`: no month is read.
  */
 function bounds(isByDays: boolean, { since = "-infinity", until = "infinity" }: Range): SQL {
   const monthOf = (day: string) => `date_trunc('month', ${day}::timestamp)::date`;
@@ -46,15 +46,18 @@ function bounds(isByDays: boolean, { since = "-infinity", until = "infinity" }: 
     )`;
 }
 
-/** Of a range of more days, the keys with the largest sums of all time are looked at first; of a shorter one, all its keys take less time. */
+/**
+ * For a range of more days than this, the keys with the largest sums of all time are looked at first. For a shorter one, it takes less time to look
+ * at all of its keys.
+ */
 const LONG_DAYS = 45;
 /** How many keys are looked at first for each that is wanted, where all time or a long range is asked for. */
 const LOOKED_AT_TIMES = { ofAll: 2, ofLong: 20 };
 
 /**
- * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most
- * tokens, or for days the latest. With `account`, the days are that account's. It is exact: attempts that are in no sum yet are added, and where
- * a key that was not looked at might belong to the answer, all keys are looked at.
+ * What attempts used by `dimension`, in the days (UTC, YYYY-MM-DD) from `since` to `until`, both included: the `limit` values with the most tokens,
+ * or for days the latest. With `account`, the days are that account's. The sums are exact: attempts that are in no stored sum yet are added, and
+ * where a key that was not looked at might belong to the answer, all keys are looked at.
  */
 export async function usageBy(db: Db, dimension: UsageDimension, range: Range): Promise<UsageSum[]> {
   if (dimension === "day") return await latestDays(db, range);

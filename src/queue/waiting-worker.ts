@@ -10,9 +10,9 @@ export interface EmptyClaim extends WorkerSnapshot {
 /** Claims for a worker. Gives undefined when the worker has got something, or does not wait any more. */
 export type Attempt = () => Promise<EmptyClaim | undefined>;
 
-/** A worker in the line, as those who serve the line know it. */
+/** A worker that waits in the line, with what the waiters' looks may do with it (claim-waiters.ts). */
 export interface Waiter extends LineMember {
-  /** The worker shall claim at the next look, whatever is new. */
+  /** The worker claims at the next look, even where nothing is new. */
   isDue: boolean;
   /** Claims. Resolves to true when the waiter does not wait any more. */
   attempt(): Promise<boolean>;
@@ -20,8 +20,8 @@ export interface Waiter extends LineMember {
 }
 
 /**
- * Puts a worker into the line whose claim has just got nothing (`missed`). Resolves when an attempt gives undefined, when `signal` is aborted, or when
- * it was told to leave; a running attempt goes on to its end before, since it may get tasks. Throws what `attempt` throws.
+ * Puts into the line a worker whose claim has just got nothing. Resolves when a later attempt gives undefined, when `signal` is aborted, or when the
+ * waiter was told to leave. An attempt that is running then goes on to its end first, since it may get tasks. Throws what `attempt` throws.
  */
 export function waitInLine(
   line: WaitingLine<Waiter>,

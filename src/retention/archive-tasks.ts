@@ -4,7 +4,7 @@ import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import { readTask, type WholeTask } from "./read-task.ts";
 
-/** An archive ends after the task with which it has so many characters before it is compressed. */
+/** An archive takes tasks until it has so many characters, counted before they are compressed. */
 const MOST_CHARACTERS = 64 * 1024 * 1024;
 
 /** Tasks that are in an archive, and still in the database. */
@@ -15,12 +15,12 @@ export interface ArchivedTasks {
   rest: string[];
 }
 
-/** No task could be archived, so that there is no archive. */
+/** Ends the writing of an archive when it is found that none of the tasks can be archived, so that no empty archive is left. */
 class NothingArchived extends Error {}
 
 /**
- * Writes the tasks into an archive of their own, each whole, one after the other, so that one task at a time is in memory. Undefined: all of them are
- * gone, or must stay.
+ * Writes the tasks into an archive of their own, one whole task after the other, so that only one is in memory. Undefined: there is no archive, since
+ * all of the tasks are gone or must stay.
  */
 export async function archiveTasks(
   db: Db,

@@ -14,7 +14,7 @@ import { transport } from "./s3-transport.ts";
 
 /** A connection on which nothing moves for so long is closed. */
 const IDLE_MS = 10_000;
-/** After so many failed uploads in a row no upload is tried for a while, since a completion would wait for each. */
+/** After so many failed uploads in a row, none is tried for `REST_MS`, since a completion would wait for each. */
 const FAILURES = 5;
 const REST_MS = 10_000;
 
@@ -167,7 +167,7 @@ export function openBucket(
   };
 }
 
-/** Passes the bytes on, and reports when they cannot be read: the stream that is made of them would not tell that from its own errors. */
+/** Passes the bytes on, and reports when they cannot be read: the stream that is made of them does not tell such an error from its own. */
 async function* readFrom(body: Upload["body"], onFault: (error: unknown) => void): AsyncGenerator<Buffer> {
   try {
     yield* body;

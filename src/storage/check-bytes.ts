@@ -24,8 +24,8 @@ export function createMeasure() {
 }
 
 /**
- * Passes the bytes on, and holds the last piece back until all of them are known to be those that were stored. A reader of wrong bytes so gets
- * fewer than were announced. Without a hash, only their number is checked. Throws WrongBytes.
+ * Passes the bytes on, and holds the last piece back until all of them are known to be those that were stored. So a reader of wrong bytes gets fewer
+ * than were announced. Without a hash, only their number is checked. Throws WrongBytes.
  */
 export async function* checkBytes(
   bytes: Bytes,

@@ -38,7 +38,7 @@ export async function* readLastChunks(db: Db, outputId: string, bytes: number): 
     .select({ seq: max(outputChunks.seq) })
     .from(outputChunks)
     .where(eq(outputChunks.output_id, outputId));
-  // All pieces but the last have at least their size.
+  // Each piece but the last has `PIECE_BYTES` or more.
   yield* collectingBuffers(piecesIn(db, outputId, (last?.seq ?? 0) - Math.ceil(bytes / PIECE_BYTES) - 1));
 }
 

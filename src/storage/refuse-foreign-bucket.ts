@@ -4,7 +4,7 @@ import { isNoBucket } from "./s3-faults.ts";
 
 /** The only folder at the root of our bucket (lifecycle.md, invariant 12). */
 const OURS = "artifacts/";
-/** A key that comes after all of ours, whose second part is a UUID, and before all other keys that come later. */
+/** A key between ours, whose second part is a UUID or `archive`, and all keys that begin later. */
 const AFTER_OURS = "artifacts/~";
 /** How the names of the other memory layer's buckets begin: `claude-mem`, `claude-memory`. */
 const CLAUDE_MEM = "claude-mem";

@@ -58,7 +58,7 @@ export async function stageUpload(
     if ((await whole.returning({ id: stagedOutputs.id })).length === 0) throw replaced();
     return { ...staged, size_bytes, sha256, is_utf8 };
   } catch (error) {
-    // Should this fail as well, cleanOnce finds the output later.
+    // If this fails too, cleanOnce finds the output later.
     await unstage(db, staged.id).catch(() => {});
     throw error;
   }
@@ -86,8 +86,8 @@ export async function announceObject(db: Db, object: AnnouncedObject): Promise<v
 }
 
 /**
- * Records the same for an output that was uploaded, which then counts as new, so that it is not cleaned away while it is put into the bucket.
- * False: it must not be put there, since it is being taken over or cleaned away, or may have an object in another bucket.
+ * Records that there may be an object of an output that was uploaded. The output counts as new from then on, so that it is not cleaned away while it
+ * is put into the bucket. False: it must not be put there, since it is being taken over or cleaned away, or may have an object in another bucket.
  */
 export async function announceUpload(db: Db, id: string, bucket: string): Promise<boolean> {
   const announced = await db

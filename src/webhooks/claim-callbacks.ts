@@ -21,8 +21,9 @@ const TAKE_TURNS = statement<{ target: string }, { most: number }>(
 );
 
 /**
- * Takes due deliveries of the targets, up to `room`, and moves the turn of each target. It goes to the end of the line when more is due of it, else to the time at which its rest is over or its next delivery is due;
- * it leaves the line when nothing is pending. A target that got nothing because the room was full keeps its place.
+ * Takes due deliveries of the targets, up to `room`, and moves the turn of each target. A target with more due deliveries goes to the end of the line.
+ * For any other, the next turn comes when its next delivery is due and its rest is over; a target with nothing pending leaves the line. A target that
+ * got nothing because the room was full keeps its place.
  */
 const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; calls: string[]; room: number }>(
   "claim_callbacks",
@@ -50,15 +51,16 @@ const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; ca
 );
 
 /**
- * Takes up to `room` callbacks that are due. Each host in a `callback_url` is a target; their turns stand in one line. The cost of a claim
- * grows with what it claims. Looking through 51,000 waiting hosts took 0.9 s.
+ * Takes up to `room` callbacks that are due. Each host in a `callback_url` is a target, and the turns of all targets stand in one line. The cost of a
+ * claim grows with what it claims: a look through 51,000 waiting hosts took 0.9 s.
  */
 export function claimCallbacks(db: Db, calls: ReadonlyMap<string, number>, room: number): Promise<ClaimedDelivery[]> {
   return inTransaction(db, async (tx) => {
-    // Targets that are busy may have no room, and must not keep the others from theirs.
+    // As many turns more as there are busy targets: those may have no room left, and must not take the places of others.
     const turns = await TAKE_TURNS(tx, { most: room + calls.size });
     if (turns.length === 0) return [];
-    // The second statement sees all that was queued before the turns were locked, so that none of it is forgotten when they are moved back.
+    // This second statement sees every delivery that was queued before the turns were locked, so that none of them is forgotten when a turn
+    // is moved.
     return await CLAIM(tx, {
       targets: turns.map(({ target }) => target),
       busy: [...calls.keys()],

@@ -11,7 +11,7 @@ export interface Tool {
   description: string;
   /** What calling it may do, for clients that ask a person first. */
   annotations: { readOnlyHint: boolean; destructiveHint?: boolean; idempotentHint?: boolean };
-  /** Query parameters that the client does not choose, or need not. */
+  /** Query parameters that the tool sets: the client cannot choose `fields`, and need not choose the others. */
   query?: Record<string, string>;
   /** The name of the list in the answer, where the call answers an array. */
   listName?: string;
