@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { createOutageLog } from "../outage-log.ts";
 import { type Follower, handOver } from "./follower.ts";
-import { comparePositions } from "./position.ts";
+import { comparePositions, type Position } from "./position.ts";
 import { readOldEvents } from "./read-events.ts";
 
 /** How soon to look again whether a listener can take more, where all that are behind have a full buffer. */
@@ -16,8 +16,15 @@ export interface CatchUp {
   run(): Promise<void>;
 }
 
-/** `rejoin` takes a follower that has got to the place of the others, and gives false for one that has not. */
-export function openCatchUp(db: Db, rejoin: (follower: Follower) => boolean): CatchUp {
+/** The followers that are not behind. */
+interface Others {
+  /** Takes a follower that has got to their place, and gives false for one that has not. */
+  rejoin(follower: Follower): boolean;
+  /** Their place, or `now` where that is later. */
+  latest(now: Position): Position;
+}
+
+export function openCatchUp(db: Db, { rejoin, latest }: Others): CatchUp {
   const behind = new Set<Follower>();
   const outage = createOutageLog(db.log, "reading older events for listeners");
   let isRunning = false;
@@ -38,7 +45,8 @@ export function openCatchUp(db: Db, rejoin: (follower: Follower) => boolean): Ca
           const [first] = ready.toSorted((a, b) => comparePositions(a.after, b.after));
           if (!first) await delay(FULL_MS, undefined, { ref: false });
           else {
-            const batch = await readOldEvents(db, first.after);
+            const read = await readOldEvents(db, first.after);
+            const batch = read.isKnown ? read : { ...read, until: latest(read.until) };
             for (const follower of ready) if (behind.has(follower)) handOver(follower, batch);
           }
         }

@@ -6,10 +6,12 @@ import { createOutageLog } from "../outage-log.ts";
 import { openCatchUp } from "./catch-up.ts";
 import { type Follower, handOver } from "./follower.ts";
 import { comparePositions, type Position } from "./position.ts";
-import { enterEvents, readEvents } from "./read-events.ts";
+import { enterEvents, readEvents, readOldEvents } from "./read-events.ts";
 
 /** How often one query looks for new events for all listeners of this instance, beside each look after a notification. */
 const LOOK_EVERY_MS = 150;
+/** No event is removed before it is a day old. After a longer pause than this, as of a machine that slept, some may have been removed unread. */
+const LONG_PAUSE_MS = 3_600_000;
 const MOST_LISTENERS = 1_000;
 
 /** The listeners for events on this instance. */
@@ -43,13 +45,24 @@ export function openEventHub(db: Db): EventHub {
   let entered: Position | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isLooking = false;
+  /** When a look last found nothing more, by the system's clock: the process's own stands still while the machine sleeps. */
+  let lookedAt = Date.now();
   let isClosed = false;
   let isUnknownTold = false;
   const outage = createOutageLog(db.log, "a look for new events");
-  const behind = openCatchUp(db, (follower) => {
-    if (position === undefined || comparePositions(follower.after, position) < 0) return false;
-    current.add(follower);
-    return true;
+  /**
+   * Where to go on instead of `now`, which is the place of the newest entry: at the place of the others, where that is later. The entries up to it were
+   * removed then, and from the place before all entries a follower would be reset at each look.
+   */
+  const latest = (now: Position) =>
+    position?.timeline === now.timeline && comparePositions(position, now) > 0 ? position : now;
+  const behind = openCatchUp(db, {
+    latest,
+    rejoin(follower) {
+      if (position === undefined || comparePositions(follower.after, position) < 0) return false;
+      current.add(follower);
+      return true;
+    },
   });
   watchWaiters(db.meters, "event", () => leave.size);
 
@@ -59,7 +72,9 @@ export function openEventHub(db: Db): EventHub {
     try {
       for (let isWhole = false; !isWhole && position !== undefined; ) {
         const from: Position = position;
-        const batch = await readEvents(db, from);
+        const read = Date.now() - lookedAt > LONG_PAUSE_MS ? readOldEvents : readEvents;
+        const batch = await read(db, from);
+        if (batch.isWhole) lookedAt = Date.now();
         // All may have left meanwhile, and others come, who began anew.
         if (position !== from) return;
         isWhole = batch.isWhole;
@@ -100,7 +115,7 @@ export function openEventHub(db: Db): EventHub {
           "the database server does not say its timeline: after a failover that loses changes, followers of events will not be told to read anew",
         );
       }
-      return after !== undefined && isKnown ? { after, isKnown } : { after: now, isKnown: after === undefined };
+      return after !== undefined && isKnown ? { after, isKnown } : { after: latest(now), isKnown: after === undefined };
     },
     follow: (follower, signal) =>
       new Promise<void>((resolve) => {
@@ -119,6 +134,7 @@ export function openEventHub(db: Db): EventHub {
         };
         signal.addEventListener("abort", end, { once: true });
         leave.set(follower, end);
+        if (position === undefined) lookedAt = Date.now();
         position ??= entered ?? follower.after;
         behind.add(follower);
         timer ??= setInterval(notify, LOOK_EVERY_MS).unref();

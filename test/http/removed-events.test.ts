@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Event } from "../../src/contract/event-record.ts";
 import { positionText } from "../../src/events/position.ts";
 import { enterEvents, readEvents } from "../../src/events/read-events.ts";
@@ -8,6 +8,7 @@ import { inDatabase } from "../support/artifact-stores.ts";
 import { workerEntry } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
+import { holdTransaction } from "../support/held-transaction.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const { db, query } = await createTestDatabase();
@@ -61,11 +62,11 @@ afterEach(async () => {
   for (const stream of streams.splice(0)) stream.abort();
   await until(() => expect(eventHub.size()).toBe(0));
 });
-beforeEach(async () => {
-  await query(
+const truncate = () =>
+  query(
     "alter table audit_logs disable trigger user; truncate audit_logs, runtime_retention; alter table audit_logs enable trigger user",
   );
-});
+beforeEach(truncate);
 
 describe("events of an empty audit", () => {
   it("are all told to those who listened before the first, also when they come again", async () => {
@@ -123,5 +124,36 @@ describe("a client whose place is before removed entries", () => {
     expect(told.slice(0, 1)).toEqual(["reset"]);
     stop.abort();
     await following;
+  });
+
+  it("is told so once while nothing is left, and then what is new, as the others are", async () => {
+    const [first] = await writeOld("a", "b");
+    const place = positionText(first ?? expect.fail());
+    const known = await listen(place);
+    await until(() => expect(known.told()).toEqual(["b"]));
+    // What this transaction and later ones write is told when it has ended.
+    const end = await holdTransaction(db, "select pg_current_xact_id()");
+    await removeOld();
+    const late = await listen(place);
+    await until(() => expect(late.told()[0]).toBe("reset"));
+    await write("young");
+    await end();
+    await until(() => expect(known.told().at(-1)).toBe("young"));
+    await until(() => expect(late.told().at(-1)).toBe("young"));
+    expect(late.told().filter((each) => each === "reset")).toHaveLength(1);
+  });
+
+  it("is told so after a pause in which the instance did not look, and not as long as it looks", async () => {
+    onTestFinished(() => void vi.useRealTimers());
+    const stream = await listen();
+    await until(() => expect(stream.place()).not.toBe(""));
+    await write("a");
+    await until(() => expect(stream.told()).toEqual(["a"]));
+    await truncate();
+    await write("b");
+    await until(() => expect(stream.told()).toEqual(["a", "b"]));
+    await truncate();
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 2 * 3_600_000 });
+    await until(() => expect(stream.told()).toEqual(["a", "b", "reset"]));
   });
 });
