@@ -10,6 +10,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { boundConnections } from "./bound-connections.ts";
+import { boundPipelining } from "./bound-pipelining.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { RUNTIME_HEADER } from "./runtime-header.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
@@ -58,7 +59,7 @@ export function createHttpServer(
       requestTimeout: 0,
       connectionsCheckingInterval: Math.min(5_000, headersMs),
     },
-    app,
+    boundPipelining(app),
   );
   server.maxHeadersCount = MAX_HEADERS;
   const answers = new WeakMap<Duplex, ServerResponse>();

@@ -74,6 +74,25 @@ it("an idle connection is kept for longer than the 90 s of a proxy in front", as
   expect(answered.get("keep-alive")).toBe("timeout=95");
 });
 
+it("a connection may have 32 requests unanswered, and ends with the refusal of the next", async () => {
+  const health = `GET /api/runtime/health HTTP/1.1\r\nHost: x\r\n\r\n`;
+  const statuses = (answers: string) => [...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  let received = "";
+  socket.on("data", (bytes) => {
+    received += bytes;
+  });
+  socket.write(health.repeat(32));
+  await eventually(() => expect(statuses(received)).toEqual(Array(32).fill("200")));
+  received = "";
+  socket.write(health.repeat(500));
+  await once(socket, "end");
+  expect(statuses(received)).toEqual([...Array(32).fill("200"), "429"]);
+  const [, refusal = ""] = received.split("HTTP/1.1 429 ");
+  expect(refusal).toMatch(/^x-bloom-runtime: 1\r$/im);
+  expect(refusal).toContain("32 requests without an answer");
+});
+
 /** A connection to the service with a key, on which `bytes` were sent. */
 function begin(bytes: string): Socket {
   const socket = connect(Number(new URL(guarded.url).port), "127.0.0.1");
