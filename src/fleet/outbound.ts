@@ -3,6 +3,7 @@ import { isIP, type LookupFunction } from "node:net";
 import { Agent, buildConnector } from "undici";
 import { type Allowed, refusalOf } from "../callable-addresses.ts";
 import type { Meters } from "../metrics/service-meters.ts";
+import { createNameLookup } from "./name-lookup.ts";
 
 /** The connections to addresses that others have named: those of Membridge and of workers. */
 export type Outbound = Agent & {
@@ -21,17 +22,19 @@ export function createOutbound(
   allowed?: Allowed,
   { resolve = systemLookup, meters }: { resolve?: LookupFunction; meters?: Meters } = {},
 ): Outbound {
+  const addressesOf = createNameLookup(resolve);
   const lookup: LookupFunction = (host, options, done) =>
-    resolve(host, { ...options, all: true }, (error, found) => {
-      if (error) return done(error, []);
-      const addresses = typeof found === "string" ? [{ address: found, family: isIP(found) }] : found;
-      const refusals = addresses.map(({ address }) => refusalOf(allowed, host, address));
-      const good = addresses.filter((_, n) => refusals[n] === undefined);
-      const [first] = good;
-      if (!first) return done(new OutboundRefused(refusals.find(Boolean) ?? `${host} has no address`), []);
-      if (options.all) done(null, good);
-      else done(null, first.address, first.family);
-    });
+    void addressesOf(host).then(
+      (addresses) => {
+        const refusals = addresses.map(({ address }) => refusalOf(allowed, host, address));
+        const good = addresses.filter((_, n) => refusals[n] === undefined);
+        const [first] = good;
+        if (!first) done(new OutboundRefused(refusals.find(Boolean) ?? `${host} has no address`), []);
+        else if (options.all) done(null, good);
+        else done(null, first.address, first.family);
+      },
+      (error) => done(error, []),
+    );
   const connect = buildConnector({ lookup });
   const agent = new Agent({
     headersTimeout: 0,
