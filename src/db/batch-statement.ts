@@ -72,7 +72,7 @@ export function batchStatement<Row extends object, Request extends Record<string
   const single = (locks: Locks) =>
     sql`with recursive request as not materialized (select 0 as ordinal, ${sql.join(columns, sql`, `)}), ${body(locks, "one")}`;
   const one = statement<Row, Record<string, Value>>(name, single("skips locked"));
-  const waiting = statement<Row, Record<string, Value>>(`${name}_waiting`, single("waits"));
+  const waiting = statement<Row, Record<string, Value>>(`${name}_waiting`, single("waits"), { mayWait: true });
   const batch = statementForBatch<Row, Request>(`${name}_batch`, types, body("skips locked", "batch"));
   const valuesOf = (request: Request): Record<string, Value> => {
     const values: Record<string, Value> = {};

@@ -13,7 +13,7 @@ const LONGEST_BATCH = 256_000;
  */
 const SLOW_AFTER_MS = 100;
 const MOST_BATCHES = 2;
-/** How many requests are sent again alone at once. Each may wait for a lock: those for 60 locked tasks took all connections. */
+/** How many requests are sent again alone at once, as long as they pass over what is locked. */
 const MOST_ALONE = 4;
 /** A request that could not be sent in this time is refused: the database does not answer, or much too slowly. */
 const SENT_WITHIN_MS = 10_000;
@@ -49,9 +49,8 @@ interface Lane<Row, Request> {
   timer: NodeJS.Timeout | undefined;
   /** The waiting requests will be sent at the end of this turn of the event loop. */
   isScheduled: boolean;
-  /** Both send requests again, each alone: `again` passes over what is locked, `waitingForLocks` waits for it. */
+  /** Sends requests again, each alone, that pass over what is locked. Those that wait for it are bounded for all statements (lock-waits.ts). */
   again: Limited;
-  waitingForLocks: Limited;
 }
 
 /**
@@ -64,19 +63,11 @@ export function batcher<Row extends object, Request>(
   lengthOf: (request: Request) => number,
 ): Batcher<Row, Request> {
   const lanes = new WeakMap<Db, Lane<Row, Request>>();
-  const fewAtATime = () => limitConcurrency(MOST_ALONE, SENT_WITHIN_MS, overdue);
-
   function laneOf(db: Db): Lane<Row, Request> {
     const known = lanes.get(db);
     if (known) return known;
-    const lane = {
-      underWay: [],
-      waiting: [],
-      timer: undefined,
-      isScheduled: false,
-      again: fewAtATime(),
-      waitingForLocks: fewAtATime(),
-    };
+    const again = limitConcurrency(MOST_ALONE, SENT_WITHIN_MS, overdue);
+    const lane = { underWay: [], waiting: [], timer: undefined, isScheduled: false, again };
     lanes.set(db, lane);
     return lane;
   }
@@ -113,7 +104,7 @@ export function batcher<Row extends object, Request>(
   async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request, wasAlone: boolean) {
     const unlessLocked = wasAlone ? undefined : statement.unlessLocked;
     const row = unlessLocked && (await lane.again(() => unlessLocked(db, request)));
-    return row ?? (await lane.waitingForLocks(() => statement.alone(db, request)));
+    return row ?? (await statement.alone(db, request));
   }
 
   async function sendBatch(db: Db, lane: Lane<Row, Request>, batch: Waiting<Row, Request>[]): Promise<void> {

@@ -3,7 +3,9 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { createMeters, type Meters } from "../metrics/service-meters.ts";
 import type { Tracer } from "../tracing/tracer.ts";
+import type { Limited } from "./concurrency-limit.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
+import { limitLockWaits } from "./lock-waits.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
 import { repeatedly } from "./repeat.ts";
 import { openServers, type Servers } from "./servers.ts";
@@ -15,6 +17,8 @@ export type Value = string | number | boolean | null | readonly string[];
 export interface Prepared {
   name: string;
   text: string;
+  /** It waits for rows that others have locked. */
+  mayWait: boolean;
 }
 
 /** What every query function takes first: the database, or a transaction on it. */
@@ -58,22 +62,24 @@ export function openDatabase(
   const pool = openPool(servers, options, log, meters);
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
-  const each: Each = (send) =>
-    repeatedly(() => pool.use((client) => pool.ask(client, () => send(client))), isRolledBack);
+  const waiting = limitLockWaits(options.poolMax);
+  const once: Each = (send) => pool.use((client) => pool.ask(client, () => send(client)));
+  const each: Each = (send, mayWait) =>
+    repeatedly(() => (mayWait ? waiting(() => once(send)) : once(send)), isRolledBack);
   const db = Object.assign(drizzleOver(each), {
     log,
     meters,
     tracer,
     onCommit: (effect: () => void) => effect(),
-    transaction: transactionsOf(pool, { names, meters, tracer, tell, log }),
+    transaction: transactionsOf(pool, { waiting, names, meters, tracer, tell, log }),
     run: runnerOf(each, names, "each statement by itself"),
     tell,
   });
   return { db, servers, close: () => pool.close() };
 }
 
-/** Sends one statement: on the connection of a transaction, or on any. */
-type Each = <T>(send: (client: pg.ClientBase) => Promise<T>) => Promise<T>;
+/** Sends one statement: on the connection of a transaction, or on any. `mayWait`: it may wait for what others have locked. */
+type Each = <T>(send: (client: pg.ClientBase) => Promise<T>, mayWait?: boolean) => Promise<T>;
 
 /** When the database's default isolation is stricter than READ COMMITTED, a single statement too can fail with a serialization error. */
 const isRolledBack = (error: unknown) => isRepeatable(error) && !isNotPrepared(error);
@@ -88,11 +94,21 @@ function drizzleOver(each: Each): NodePgDatabase {
 /** Own transactions, because Drizzle's return a connection to the pool even when the connection no longer answers. */
 function transactionsOf(
   pool: Pool,
-  { names, meters, tracer, tell, log }: Pick<Db, "meters" | "tracer" | "tell" | "log"> & { names: Names },
+  {
+    waiting,
+    names,
+    meters,
+    tracer,
+    tell,
+    log,
+  }: Pick<Db, "meters" | "tracer" | "tell" | "log"> & {
+    waiting: Limited;
+    names: Names;
+  },
 ): Db["transaction"] {
   return async (work) => {
     const effects: (() => void)[] = [];
-    const result = await pool.use(async (client) => {
+    const inConnection = async (client: pg.PoolClient) => {
       const each: Each = (send) => pool.ask(client, () => send(client));
       try {
         // The isolation is named because the default of the database or its role may differ.
@@ -116,7 +132,8 @@ function transactionsOf(
         if (pool.isUsable(client)) await each(() => client.query("rollback")).catch(() => {});
         throw error;
       }
-    });
+    };
+    const result = await waiting(() => pool.use(inConnection));
     for (const effect of effects) effect();
     return result;
   };
@@ -150,7 +167,10 @@ function runnerOf(each: Each, names: Names, where: "each statement by itself" | 
     const { text } = prepared;
     const name = names.areKept ? prepared.name : undefined;
     try {
-      const { rows } = await each((client) => client.query<Row & pg.QueryResultRow>({ name, text, values, types }));
+      const { rows } = await each(
+        (client) => client.query<Row & pg.QueryResultRow>({ name, text, values, types }),
+        prepared.mayWait,
+      );
       return rows;
     } catch (error) {
       if (name === undefined || !isNotPrepared(error)) throw error;

@@ -9,15 +9,17 @@ const dialect = new PgDialect();
 /**
  * SQL of our own with `sql.placeholder`s, built once and prepared on each connection. Unprepared and built by Drizzle at each call, a task's life
  * took 20 times as long as bare SQL; the number of round trips counts most. The values that it is given must be those that its text names, no
- * less and no more: a column that is left out of an INSERT is an error, not a value that is lost.
+ * less and no more: a column that is left out of an INSERT is an error, not a value that is lost. `mayWait`: the statement waits for what others
+ * have locked (client.ts).
  */
 export function statement<Row, Values extends Record<string, Value>>(
   name: string,
   query: SQL,
+  { mayWait = false } = {},
 ): (db: Db, values: Values) => Promise<Row[]> {
   const { sql: text, params } = dialect.sqlToQuery(query);
   // Behind PgBouncer another version of the service may have prepared another text under this name.
-  const prepared = { name: `${name}_${sha256Of(text).slice(0, 12)}`, text };
+  const prepared = { name: `${name}_${sha256Of(text).slice(0, 12)}`, text, mayWait };
   const names = params.map((param) => {
     if (is(param, Placeholder)) return param.name;
     throw new Error(`The statement ${name} has a value in its text: make it a placeholder, or write it with sql.raw.`);

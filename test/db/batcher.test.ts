@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
+import { pino } from "pino";
 import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { batchStatement, type Locks } from "../../src/db/batch-statement.ts";
 import { batcher } from "../../src/db/batcher.ts";
+import { openDatabase } from "../../src/db/client.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
@@ -10,7 +12,7 @@ import { holdTransaction } from "../support/held-transaction.ts";
 /** The end of a locking clause. */
 const passingOver = (locks: Locks) => sql.raw(locks === "waits" ? "" : "skip locked");
 
-const { db, query } = await createTestDatabase();
+const { db, url, query } = await createTestDatabase();
 
 await query("create table seats (id uuid primary key, guest text, note jsonb, length integer check (length <> 13))");
 await query("create unique index on seats (md5(guest))");
@@ -137,12 +139,14 @@ it("does not have a request wait for a batch that came shortly before it and han
 });
 
 it("leaves connections to others while requests for many locked seats wait", async () => {
+  const small = openDatabase({ url, poolMax: 6 }, pino({ level: "silent" }));
+  onTestFinished(() => small.close());
   const unlock = await lock(
     `select from seats where id = any(array['${ids.slice(0, 60).join("', '")}']::uuid[]) for update`,
   );
-  const waiting = ids.slice(0, 60).map((_, n) => seats.send(db, request(n)));
+  const waiting = ids.slice(0, 60).map((_, n) => seats.send(small.db, request(n)));
   await eventually(async () => expect((await waitingFor("%seats%")).length).toBe(4));
-  expect(await seats.send(db, request(60))).toBeDefined();
+  expect(await seats.send(small.db, request(60))).toBeDefined();
   await unlock();
   expect((await Promise.all(waiting)).filter((row) => row === undefined)).toEqual([]);
 });

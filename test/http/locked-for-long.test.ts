@@ -1,12 +1,14 @@
 /** Something that another session has locked for longer than a statement may take. */
 import { setTimeout as delay } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { pino } from "pino";
+import { expect, it, onTestFinished } from "vitest";
+import { openDatabase } from "../../src/db/client.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
 
-const { db } = await createTestDatabase();
+const { db, url } = await createTestDatabase();
 const { api } = await startApp(db);
 const TASKS = "/api/runtime/llm-tasks";
 
@@ -16,9 +18,9 @@ const REFUSED_WITHIN_MS = 11_000;
 const ORDINARY_MS = 3_000;
 
 /** The call's status and body, and how long it took. */
-async function timed(path: string, body: object) {
+async function timed(path: string, body: object, of = api) {
   const since = performance.now();
-  const { status, body: answer } = await api.post(`${TASKS}/${path}`).send(body);
+  const { status, body: answer } = await of.post(`${TASKS}/${path}`).send(body);
   return { status, answer, ms: performance.now() - since };
 }
 
@@ -54,4 +56,39 @@ it("is refused to those who need it, after what a statement may take, and others
     expect(status).toBe(200);
     expect(ms).toBeLessThan(ORDINARY_MS);
   }
+});
+
+it("leaves connections to others, however many calls of however many kinds wait for it", {
+  timeout: 60_000,
+}, async () => {
+  const small = openDatabase({ url, poolMax: 6 }, pino({ level: "silent" }));
+  onTestFinished(() => small.close());
+  const { api: service } = await startApp(small.db);
+  const held = await Promise.all(Array.from({ length: 6 }, () => aLeasedTask(db)));
+  const other = await aLeasedTask(db);
+  const ids = held.map(({ task }) => `'${task.id}'`).join(", ");
+  const unlock = await holdTransaction(db, `select from llm_tasks where id in (${ids}) for no key update`);
+
+  let isOver = false;
+  const waiting = held.flatMap(({ task, lease }) => [
+    timed(`${task.id}/heartbeat`, { lease_id: lease.id }, service),
+    timed(`${task.id}/cancel`, {}, service),
+    timed(`${task.id}/requeue`, {}, service),
+  ]);
+  const refused = Promise.all(waiting).finally(() => {
+    isOver = true;
+  });
+  const others = [];
+  while (!isOver && others.length < 40) {
+    others.push(await timed(`${other.task.id}/heartbeat`, { lease_id: other.lease.id }, service));
+    others.push(await timed("", { context_id: "c", agent_slug: "a", prompt: "p" }, service));
+    await delay(200);
+  }
+  expect(others.length).toBe(40);
+  for (const { status, ms } of others) {
+    expect([200, 201]).toContain(status);
+    expect(ms).toBeLessThan(ORDINARY_MS);
+  }
+  await unlock();
+  for (const { status } of await refused) expect([200, 409, 503]).toContain(status);
 });
