@@ -70,6 +70,13 @@ describe("what the pages name", () => {
     expect(named.filter(({ group }) => !exists(group))).toEqual([]);
   });
 
+  it("is a test that is there", () => {
+    const table = /\| Attack \|.*`test\/` \|\n([\s\S]*?)\n\n/.exec(read("docs/operations.md"))?.[1] ?? "";
+    const tests = [...table.matchAll(/`([\w/-]+)`(?=[^|]*\|$)/gm)].map(([, name = ""]) => name);
+    expect(tests.length).toBeGreaterThan(40);
+    expect(tests.filter((name) => !exists(`test/${name}.test.ts`))).toEqual([]);
+  });
+
   it("is linked to where it is", () => {
     const broken = pages.flatMap((page) =>
       [...read(page).matchAll(/\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)/g)].flatMap(([link, path, anchor]) => {
