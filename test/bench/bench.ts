@@ -49,7 +49,13 @@ const everybody = <Work>(work: Work, times = 1): Work[] => Array.from({ length: 
 say("What the machine does at most: bare SQL, bare Express …");
 const floor = () => sqlFloor(url, clients, seconds / 2);
 const before = await floor();
-const express = await expressFloor((base) => load(base, API_KEY, everybody(lifecycle), seconds));
+const living = (base: string, times = 1) => load(base, API_KEY, everybody(lifecycle, times), seconds);
+/** Until V8 has compiled a service: a lifecycle took 4.5 ms of its processor time in the first 3 s, 2.1 in the next, and 1.7 after 15 to 20. */
+const warmUp = (base: string) => load(base, API_KEY, everybody(lifecycle), seconds * 3);
+const express = await expressFloor(async (base) => {
+  await warmUp(base);
+  return await living(base);
+});
 
 say("On empty tables …");
 await buildPrograms();
@@ -65,10 +71,8 @@ const registerAll = async () => {
 };
 await registerAll();
 const idleCore = await idleShare(pid);
-const living = (times = 1) => load(base, API_KEY, everybody(lifecycle, times), seconds);
-const timedLiving = (times?: number) => timed({ pid, database }, postgres.admin, () => living(times));
-// Until V8 has compiled the service: a lifecycle took 4.5 ms of its processor time in the first 3 s, 2.1 in the next, and 1.7 after 15 to 20.
-await load(base, API_KEY, everybody(lifecycle), seconds * 1.5);
+const timedLiving = (times?: number) => timed({ pid, database }, postgres.admin, () => living(base, times));
+await warmUp(base);
 const empty = await growthOf(client, timedLiving);
 const crowd = await timedLiving(CROWD);
 const creations = await load(base, API_KEY, everybody(creating(MANY)), seconds / 2);
@@ -81,7 +85,7 @@ const sql = (before + (await floor())) / 2;
 say(`On ${size} tasks …`);
 const ids = await fill(client, size);
 await registerAll();
-const full = await growthOf(client, living);
+const full = await growthOf(client, () => living(base));
 const reads = await load(base, API_KEY, [...everybody(lifecycle).slice(1), reading(ids)], seconds * 2);
 const claims = await load(base, API_KEY, everybody(claimingOne), seconds);
 const bulk = await load(base, API_KEY, everybody(claimingMany), seconds);
@@ -119,7 +123,8 @@ const store = await startObjectStore(false);
 postgres.atEnd(store.stop);
 const bucketSettings = settingsFor({ ...store.address, bucket: "bloom-bench" });
 const withBucket = await startService(postgres, database, { ...settings, ...bucketSettings });
-const bucket = await load(withBucket.base, API_KEY, everybody(lifecycle), seconds);
+await warmUp(withBucket.base);
+const bucket = await living(withBucket.base);
 
 const whole: Report = { ...report, bucket };
 process.stdout.write(values.json ? `${JSON.stringify(whole, null, 2)}\n` : tableOf(whole));
