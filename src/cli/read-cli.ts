@@ -29,8 +29,8 @@ export interface CliExit {
 const CANNOT_RUN = new Set([126, 127]);
 
 /**
- * Reads what a CLI printed on standard output, piece by piece, in memory bounded by its longest line. What it printed decides before its exit
- * code: a failure may come with code 0, and a result with another.
+ * Reads what a CLI printed on standard output, piece by piece, in memory bounded by its longest line, and in bounded turns of the event loop
+ * (find-json.ts). What it printed decides before its exit code: a failure may come with code 0, and a result with another.
  */
 export async function readCli(
   name: CliName,
@@ -46,10 +46,10 @@ export async function readCli(
   // A CLI that says nothing in JSON says why it failed in plain words.
   let words = "";
   for await (const piece of output) {
-    finder.write(piece);
+    await finder.write(piece);
     words = (words + piece).slice(-LAST_WORDS);
   }
-  finder.end();
+  await finder.end();
 
   const { text, failure, ...rest } = reader.end();
   const clean = text === null ? null : stripVTControlCharacters(text);
