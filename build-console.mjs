@@ -10,8 +10,8 @@ import { build } from "esbuild";
 const START = "/console/files/";
 
 /**
- * esbuild makes a file for each set of pages that share something. Each page that is loaded later counts as one that needs all that the
- * first file has, which is there by then: so that is one file, where it would be seven.
+ * esbuild makes a file for each set of pages that share something. The pages that are loaded later count as one that needs all that the first
+ * file has, which is there by then: so that is one file, where it would be two, which weigh 0.8 KB more.
  */
 const oneFirstFile = {
   name: "one first file",

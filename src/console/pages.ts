@@ -1,4 +1,4 @@
-/** The pages, in the order of the navigation. All but the start are loaded when they are opened first, some of them together. */
+/** The pages, in the order of the navigation. All but the start are loaded together, when one of them is opened first. */
 import type { ComponentType } from "preact";
 import type { PageProps } from "./page-props.ts";
 import Now from "./pages/now.tsx";
@@ -27,22 +27,15 @@ export interface PageCode {
   load(): Promise<void>;
 }
 
-/** A page that is loaded when it is opened first. */
-function lazy(load: () => Promise<{ default: ComponentType<PageProps> }>): PageCode {
+/** A page other than the start. */
+function later(name: keyof typeof import("./pages/loaded-together.ts")["loadedTogether"]): PageCode {
   const code: PageCode = {
     load: async () => {
-      code.Component = (await load()).default;
+      code.Component = (await import("./pages/loaded-together.ts")).loadedTogether[name];
     },
   };
   return code;
 }
-
-/** A page that is neither the start nor about tasks. */
-const other = (name: keyof typeof import("./pages/loaded-together.ts")["loadedTogether"]) =>
-  lazy(async () => {
-    const { loadedTogether } = await import("./pages/loaded-together.ts");
-    return { default: loadedTogether[name] };
-  });
 
 export const PAGES: readonly Page[] = [
   {
@@ -61,8 +54,8 @@ export const PAGES: readonly Page[] = [
     icon: "tasks",
     needs: "read",
     isMain: true,
-    code: lazy(() => import("./pages/tasks.tsx")),
-    recordCode: lazy(() => import("./pages/task.tsx")),
+    code: later("tasks"),
+    recordCode: later("task"),
   },
   {
     path: "new",
@@ -70,7 +63,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "c",
     icon: "add",
     needs: "submit",
-    code: other("newTask"),
+    code: later("newTask"),
   },
   {
     path: "workers",
@@ -79,7 +72,7 @@ export const PAGES: readonly Page[] = [
     icon: "workers",
     needs: "read",
     isMain: true,
-    code: other("workers"),
+    code: later("workers"),
   },
   {
     path: "accounts",
@@ -88,8 +81,8 @@ export const PAGES: readonly Page[] = [
     icon: "accounts",
     needs: "read",
     isMain: true,
-    code: other("accounts"),
-    recordCode: other("account"),
+    code: later("accounts"),
+    recordCode: later("account"),
   },
   {
     path: "audit",
@@ -97,7 +90,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "l",
     icon: "audit",
     needs: "read",
-    code: other("audit"),
+    code: later("audit"),
   },
   {
     path: "membridge",
@@ -105,7 +98,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "m",
     icon: "membridge",
     needs: "read",
-    code: other("membridge"),
+    code: later("membridge"),
   },
   {
     path: "settings",
@@ -113,7 +106,7 @@ export const PAGES: readonly Page[] = [
     shortcut: "s",
     icon: "settings",
     needs: "administer",
-    code: other("settings"),
+    code: later("settings"),
   },
 ];
 
