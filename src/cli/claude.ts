@@ -59,7 +59,12 @@ export function readClaude(): CliReader {
       }
     },
     end() {
-      const usage = { ...(result && usageIn(result)), ...(sessionId && { session_id: sessionId }) };
+      const denied = deniedIn(result);
+      const usage = {
+        ...(result && usageIn(result)),
+        ...(sessionId && { session_id: sessionId }),
+        ...(denied.length > 0 && { denied_tools: denied }),
+      };
       const reading = { usage, windows: [...windows.values()] };
       const text = result ? answerIn(result) : (lastText ?? null);
       return { ...reading, text, failure: failureIn(result, assistantError, text, reading.windows) };
@@ -90,7 +95,7 @@ function failureIn(
     kindFrom(BY_ASSISTANT_ERROR, assistantError) ??
     (status === undefined ? undefined : (BY_API_STATUS[status] ?? (status >= 500 ? "provider_error" : undefined))) ??
     told?.kind ??
-    (isDenied(result) ? "denied" : undefined);
+    (deniedIn(result).length > 0 ? "denied" : undefined);
   const resetsAtMs = kind === "rate_limited" ? (latestReset(windows) ?? told?.resetsAtMs) : undefined;
   return { kind, message, isUnexplained: !said, ...(resetsAtMs !== undefined && { resetsAtMs }) };
 }
@@ -104,8 +109,11 @@ function latestReset(windows: CliWindow[]): number | undefined {
   return resets.reduce<number | undefined>((last, next) => Math.max(last ?? next, next), undefined);
 }
 
-const isDenied = (result: Record<string, unknown> | undefined) =>
-  Array.isArray(result?.permission_denials) && result.permission_denials.length > 0;
+/** The tools that were denied, each once, in the order in which they were first. */
+function deniedIn(result: Record<string, unknown> | undefined): string[] {
+  const denials = Array.isArray(result?.permission_denials) ? result.permission_denials : [];
+  return [...new Set(denials.map((denial) => textIn(fieldsOf(denial).tool_name) ?? "?"))];
+}
 
 function keepWindow(windows: Map<string, CliWindow>, info: Record<string, unknown>): void {
   const type = textIn(info.rateLimitType) ?? "unknown";

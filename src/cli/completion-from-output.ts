@@ -5,9 +5,12 @@ import type { CliName, CliReading, CliUsage, CliWindow } from "./reader-types.ts
 
 /** PostgreSQL stores neither NUL nor half a surrogate pair, which JSON may escape. */
 const storable = (text: string) => text.replaceAll("\0", "").toWellFormed();
+const nameIn = (text: string, longest: number) => storable(text).slice(0, longest).toWellFormed();
 const LONGEST_NAME = 256;
 const LONGEST_WINDOW_NAME = 64;
 const MOST_WINDOWS = 16;
+const LONGEST_TOOL = 128;
+const MOST_TOOLS = 16;
 const LONGEST_MESSAGE = 1_000_000;
 const LATEST_MS = 8.64e15;
 
@@ -50,8 +53,10 @@ function metricsOf(measured: Metrics, usage: CliUsage): Metrics {
   const counted: Omit<Metrics, "duration_ms"> = {};
   for (const field of ["model", "provider", "session_id"] as const) {
     const name = usage[field];
-    if (name !== undefined) counted[field] = storable(name).slice(0, LONGEST_NAME).toWellFormed();
+    if (name !== undefined) counted[field] = nameIn(name, LONGEST_NAME);
   }
+  if (usage.denied_tools)
+    counted.denied_tools = usage.denied_tools.slice(0, MOST_TOOLS).map((tool) => nameIn(tool, LONGEST_TOOL));
   for (const field of COUNTS) {
     const count = usage[field];
     if (count !== undefined) counted[field] = Math.min(Math.round(count), MOST[field]);
@@ -76,8 +81,10 @@ function windowsOf({ windows }: CliReading): UsageWindows | undefined {
 }
 
 function windowOf({ type, status, used, resetsAtMs }: CliWindow): [string, UsageWindows[string]] {
-  const name = storable(type).slice(0, LONGEST_WINDOW_NAME).toWellFormed();
-  return [name, { used: used ?? (status === "rejected" ? 1 : null), resets_at: epochIn(resetsAtMs) ?? null }];
+  return [
+    nameIn(type, LONGEST_WINDOW_NAME),
+    { used: used ?? (status === "rejected" ? 1 : null), resets_at: epochIn(resetsAtMs) ?? null },
+  ];
 }
 
 const epochIn = (ms: number | null | undefined): number | undefined =>

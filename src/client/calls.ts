@@ -553,6 +553,8 @@ export type Result = {
     num_turns?: number;
     /** The CLI's session. */
     session_id?: string;
+    /** The tools that the CLI wanted to use and was not allowed to. */
+    denied_tools?: string[];
   };
   /** When it was handed in. In epoch milliseconds. */
   completed_at: number;
@@ -650,6 +652,8 @@ export type SlimResult = {
     num_turns?: number;
     /** The CLI's session. */
     session_id?: string;
+    /** The tools that the CLI wanted to use and was not allowed to. */
+    denied_tools?: string[];
   };
   /** When it was handed in. In epoch milliseconds. */
   completed_at: number;
@@ -1186,6 +1190,8 @@ export type CompleteTaskArgs = {
     num_turns?: number | null | undefined;
     /** The CLI's session, which a later task of the context may go on with. */
     session_id?: string | null | undefined;
+    /** The tools that the CLI wanted to use and was not allowed to, each name once. */
+    denied_tools?: string[] | null | undefined;
   };
   /** What the artifact of the output is. */
   artifact_type?: string | undefined;

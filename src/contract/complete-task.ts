@@ -27,6 +27,9 @@ const metrics = z
     cost_usd: optional(z.number().min(0).max(1_000_000)).describe("An estimate of the cost, in US dollars."),
     num_turns: optional(z.int().min(0).max(1_000_000)).describe("Turns of the model."),
     session_id: name("The CLI's session, which a later task of the context may go on with."),
+    denied_tools: optional(z.array(text(128)).max(16)).describe(
+      "The tools that the CLI wanted to use and was not allowed to, each name once.",
+    ),
   })
   .transform(present);
 

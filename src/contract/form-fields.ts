@@ -28,6 +28,7 @@ const METRICS = {
   cost_usd: "number",
   num_turns: "number",
   session_id: "text",
+  denied_tools: "list",
 } as const;
 const CAPABILITIES = { claude_cli: "flag", max_concurrency: "number", labels: "list" } as const;
 

@@ -62,6 +62,7 @@ const metrics = z.object({
   cost_usd: z.number().describe("An estimate of the cost, in US dollars.").exactOptional(),
   num_turns: tokens("Turns of the model."),
   session_id: words("The CLI's session.").exactOptional(),
+  denied_tools: list("The tools that the CLI wanted to use and was not allowed to.", "Bash").exactOptional(),
 });
 
 export const storedResult = z.object({

@@ -55,6 +55,8 @@ export type Metrics = {
   cost_usd?: number;
   num_turns?: number;
   session_id?: string;
+  /** The tools that the CLI wanted to use and was not allowed to, by name. */
+  denied_tools?: string[];
 };
 
 /** What a task used over all of its attempts so far. The dollars are an estimate. */

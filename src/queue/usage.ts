@@ -7,7 +7,14 @@ const count = (said = 0) => Math.min(said, MOST);
 
 /** What an attempt used; undefined where its metrics say nothing but how long it took. */
 export function usageOf(metrics: Metrics): Usage | undefined {
-  const { duration_ms, model: _model, provider: _provider, session_id: _session, ...said } = metrics;
+  const {
+    duration_ms,
+    model: _model,
+    provider: _provider,
+    session_id: _session,
+    denied_tools: _denied,
+    ...said
+  } = metrics;
   if (Object.keys(said).length === 0) return undefined;
   const [input_tokens, output_tokens] = [count(said.input_tokens), count(said.output_tokens)];
   const [cache_read_tokens, cache_write_tokens] = [count(said.cache_read_tokens), count(said.cache_write_tokens)];

@@ -77,6 +77,16 @@ describe("claude", () => {
     expect(failure).toEqual({ kind, message: expect.stringMatching(message) });
   });
 
+  it("names the tools that were denied, each once, in a success too", async () => {
+    const permission_denials = [{ tool_name: "Bash" }, { tool_name: "WebFetch" }, { tool_name: "Bash" }, null];
+    const result = { type: "result", subtype: "success", result: "I could not look.", permission_denials };
+    const { failure, usage } = await read("claude", printed.lines(result));
+    expect({ failure, usage }).toEqual({
+      failure: undefined,
+      usage: { provider: "anthropic", denied_tools: ["Bash", "WebFetch", "?"] },
+    });
+  });
+
   it("knows the error of an assistant's message when no result followed", async () => {
     const { failure } = await read("claude", printed.lines(printed.claudeLoggedOut), { code: 1, stderr: "" });
     expect(failure).toEqual({ kind: "auth", message: "Invalid API key" });

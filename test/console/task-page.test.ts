@@ -42,6 +42,19 @@ describe.skipIf(!browser)("the page of a task", { timeout: PATIENCE_MS }, async 
     expect(faults).toEqual([]);
   });
 
+  it("names the tools that the CLI was not allowed to use, where the task is done all the same", async () => {
+    const { id } = await create();
+    await client.registerWorker({ name: "without-tools" });
+    await client.leaseTask({ id, worker_id: "without-tools" });
+    await client.completeTask({
+      id,
+      status: "success",
+      metrics: { duration_ms: 5, denied_tools: ["Bash", "WebFetch"] },
+    });
+    await page.goto(`/console/tasks/${id}`);
+    await page.getByText("Was not allowed to use: Bash, WebFetch").waitFor();
+  });
+
   it("has no live output where the service keeps none", async () => {
     const { url: without } = await startApp(db, { env: { LIVE_OUTPUT: "false" } });
     const [{ id } = { id: "" }] = await client.listTasks({ status: "leased" });

@@ -33,6 +33,17 @@ describe("a completion with what a CLI printed", () => {
     expect(await artifactsOf(id)).toHaveLength(1);
   });
 
+  it("keeps which tools were denied, and counts nothing as used where there is no more than that", async () => {
+    const { id } = await held();
+    const denied = (n: number) => ({ tool_name: `${n}`.padStart(200, "\u0000tool") });
+    const permission_denials = Array.from({ length: 40 }, (_, n) => denied(n));
+    const output = printed.lines({ type: "result", subtype: "success", result: "ok", permission_denials });
+    const { task, result } = (await complete(id, { output, exit_code: 0 }).expect(200)).body;
+    expect(result.metrics.denied_tools).toHaveLength(16);
+    expect(result.metrics.denied_tools[0]).toHaveLength(128);
+    expect([task.status, task.usage]).toEqual(["completed", null]);
+  });
+
   it("counts as a success whatever became of the command after its result", async () => {
     for (const end of [{ exit_code: 1 }, { status: "error", error_message: "was stopped", error_kind: "timeout" }]) {
       const { id } = await held();

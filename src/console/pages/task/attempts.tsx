@@ -59,7 +59,7 @@ function Bar({ tone, from, to }: { tone: string; from: number; to: number }) {
 }
 
 function Spent({ result: { metrics } }: { result: SlimResult }) {
-  const { model, tokens_used, cost_usd, num_turns } = metrics;
+  const { model, tokens_used, cost_usd, num_turns, denied_tools } = metrics;
   const words = texts.value.task.usage;
   const parts = [
     model,
@@ -67,7 +67,12 @@ function Spent({ result: { metrics } }: { result: SlimResult }) {
     num_turns && words.turns(num_turns),
     cost_usd && dollarsText(cost_usd),
   ];
-  return <p class="soft">{parts.filter(Boolean).join(" · ")}</p>;
+  return (
+    <>
+      {denied_tools && <p class="bad">{words.denied(denied_tools.join(", "))}</p>}
+      <p class="soft">{parts.filter(Boolean).join(" · ")}</p>
+    </>
+  );
 }
 
 function endOf({ status }: Lease, result: SlimResult | undefined): string {

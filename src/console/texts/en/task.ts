@@ -23,6 +23,7 @@ export const task = {
   usage: {
     tokens: (count: string) => `${count} tokens`,
     turns: (count: number) => `${count} ${count === 1 ? "turn" : "turns"}`,
+    denied: (tools: string) => `Was not allowed to use: ${tools}`,
   },
   facts: {
     title: "Facts",

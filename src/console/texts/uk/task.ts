@@ -25,6 +25,7 @@ export const task: Texts["task"] = {
   usage: {
     tokens: (count) => `токенів: ${count}`,
     turns: (count) => `${count} ${plural(count, "крок", "кроки", "кроків")}`,
+    denied: (tools) => `Не отримав дозволу на: ${tools}`,
   },
   facts: {
     title: "Відомості",
