@@ -1,4 +1,6 @@
 /** `npm run key` creates, lists and revokes named keys, in the database at DATABASE_URL or in the embedded one, whether the service runs or not. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { endWhenNobodyReads } from "./closed-output.ts";
 import { type Config, loadConfig } from "./config.ts";
@@ -21,16 +23,17 @@ const OPEN =
   "RUNTIME_API_KEY is not set here. A service without it is open and asks for no key, so these keys count only where it is set.\n";
 
 async function main(args: string[]): Promise<void> {
-  const command = readCommand(args);
+  const { run, needsDatabase } = readCommand(args);
   loadEnvFile(process.env);
   const config = loadConfig({ ...process.env, LOG_LEVEL: "warn", ALLOW_OPEN: "true" });
   const log = createLog(config.logLevel);
+  if (needsDatabase) requireDatabase(config);
   process.stderr.write(`The keys of ${databaseIn(config)}:\n`);
   const server = await joinServer(config.databaseUrl, config.dataDir, log);
   try {
     await migrateServer(server, log);
     const { db, close } = openDatabase({ url: server.url, poolMax: 1 }, log);
-    await command(db).finally(close);
+    await run(db).finally(close);
     if (config.apiKey === undefined) process.stderr.write(OPEN);
   } finally {
     await server.stop();
@@ -44,20 +47,29 @@ function databaseIn({ databaseUrl, dataDir }: Config): string {
   return `the database ${database} at ${hosts} (DATABASE_URL)`;
 }
 
-function readCommand(args: string[]): (db: Db) => Promise<void> {
+/** StartError: the embedded database that is meant is not there. It would be made, without a key, and the keys that are sought lie elsewhere. */
+function requireDatabase({ databaseUrl, dataDir }: Config): void {
+  if (databaseUrl !== undefined || existsSync(join(dataDir, "postgres"))) return;
+  throw new StartError(
+    `There is no database in ${dataDir} yet, so there are no keys. Run this in the folder in which the service runs, or with the DATA_DIR or DATABASE_URL that the service has.`,
+  );
+}
+
+interface Command {
+  run(db: Db): Promise<void>;
+  /** The command is about keys that were made before. */
+  needsDatabase: boolean;
+}
+
+function readCommand(args: string[]): Command {
   const { verb, name, role, older = false } = parse(args);
-  if (verb === "list") return printKeys;
+  if (verb === "list") return { run: printKeys, needsDatabase: true };
   if (verb !== "create" && verb !== "revoke") throw new StartError(USAGE);
   if (name === undefined || !KEY_NAME.test(name)) throw new StartError(`--name ${KEY_NAME_RULE}.\n${USAGE}`);
-  if (verb === "revoke")
-    return async (db) => {
-      const count = await revokeKey(db, name, { older });
-      if (older) print(`The older key "${name}" is revoked.`);
-      else print(count === 2 ? `Both keys "${name}" are revoked.` : `The key "${name}" is revoked.`);
-    };
+  if (verb === "revoke") return { run: (db) => revoke(db, name, older), needsDatabase: true };
   const found = ROLES.find((each) => each === role);
   if (!found) throw new StartError(`--role must be one of ${ROLES.join(", ")}.\n${USAGE}`);
-  return async (db) => print(await createKey(db, name, found));
+  return { run: async (db) => print(await createKey(db, name, found)), needsDatabase: false };
 }
 
 function parse(args: string[]) {
@@ -71,6 +83,12 @@ function parse(args: string[]) {
   } catch (error) {
     throw new StartError(USAGE, { cause: error });
   }
+}
+
+async function revoke(db: Db, name: string, older: boolean): Promise<void> {
+  const count = await revokeKey(db, name, { older });
+  if (older) print(`The older key "${name}" is revoked.`);
+  else print(count === 2 ? `Both keys "${name}" are revoked.` : `The key "${name}" is revoked.`);
 }
 
 async function printKeys(db: Db): Promise<void> {

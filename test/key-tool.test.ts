@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
+import { readdir } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { useFolder } from "./support/embedded-template.ts";
 import { startProcess } from "./support/service-process.ts";
-import { temporaryFolder } from "./support/temporary-folder.ts";
+import { folderForTest, temporaryFolder } from "./support/temporary-folder.ts";
 
 const DATA_DIR = await temporaryFolder("bloom-key-");
 await useFolder(DATA_DIR);
@@ -45,6 +46,15 @@ describe("npm run key", { timeout: 60_000 }, () => {
       expect.stringMatching(/, revoked 20\S+Z\n$/),
       expect.not.stringContaining("open"),
     ]);
+  });
+
+  it("makes no database to look for keys in, and says where it looked", async () => {
+    const empty = await folderForTest();
+    for (const args of [["list"], ["revoke", "--name", "a"]]) {
+      const said = await key({ DATA_DIR: empty }, ...args);
+      expect(said).toEqual({ code: 1, out: "", err: expect.stringContaining(`There is no database in ${empty} yet`) });
+    }
+    expect(await readdir(empty)).toEqual([]);
   });
 
   it("says what is wrong in a sentence", async () => {
