@@ -6,7 +6,7 @@ import { leaseMeant } from "../queue/fence.ts";
 
 /**
  * Throws Forbidden when the caller has a worker's key and `workerId` gives another worker. `workerId` is called for such keys only, since it may
- * check the body, which the call then checks again. Throws what `workerId` throws.
+ * check the body. Throws what `workerId` throws.
  */
 export function requireOwnWorker(caller: Caller, workerId: () => string | undefined): void {
   const name = workerOfKey(caller);

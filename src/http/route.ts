@@ -120,6 +120,8 @@ export function route<
   return {
     ...facts,
     serve: (request, response, db) => {
+      const check = (given: { body: unknown }) => parseBody((schema ?? z.unknown()) as Schema, given);
+      let own: { checked: z.output<Schema> } | undefined;
       const call: Call<Path, Schema, Query> = {
         request,
         response,
@@ -127,7 +129,11 @@ export function route<
         caller: callerOf(response),
         // Express gives the parameters that the path names.
         params: request.params as Params<Path>,
-        body: (given = request) => parseBody((schema ?? z.unknown()) as Schema, given),
+        body: (given) => {
+          if (given) return check(given);
+          own ??= { checked: check(request) };
+          return own.checked;
+        },
         query: () => parseQuery((query ?? NO_QUERY) as Query, request),
       };
       if (ofWorker) requireOwnWorker(call.caller, () => ofWorker(call));
