@@ -1242,7 +1242,7 @@ export type CreateTaskArgs = {
   context_hints?: string[] | undefined;
   /** How an attempt is made, and the creator's own words about that. */
   policy?: {
-    /** How long one attempt may run, in seconds. */
+    /** How long one attempt may run, in seconds; 120 where it is not given. */
     timeout_sec?: number | undefined;
     /** The creator's own number, or object of 10,000 bytes at most. It is kept and passed on. */
     budget?: number | {

@@ -18,7 +18,12 @@ export const retry = z.object({
 });
 
 export const policy = z.object({
-  timeout_sec: z.number().min(1).max(3_600).default(120).describe("How long one attempt may run, in seconds."),
+  timeout_sec: z
+    .number()
+    .min(1)
+    .max(3_600)
+    .default(120)
+    .describe("How long one attempt may run, in seconds; 120 where it is not given."),
   budget: z
     .union(
       [z.number().min(0), jsonObject(10_000)],

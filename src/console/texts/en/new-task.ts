@@ -10,7 +10,7 @@ export const newTask = {
     prompt: "Prompt",
     desired_format: "Format",
     model: "Model | As the worker’s CLI names it",
-    timeout_sec: "Time limit in seconds",
+    timeout_sec: "Time limit in seconds | Of one attempt; 120 without one",
     max_attempts: "Attempts",
     priority: "Priority | Minutes of head start, from -100 to 100",
     requires: "Labels that the worker must have | With commas",
