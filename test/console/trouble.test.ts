@@ -11,7 +11,7 @@ import { startProxy } from "../support/tcp-proxy.ts";
 const KEY = "the key of the admin";
 
 const { db, query } = await createTestDatabase();
-const { url } = await startApp(db, { env: { RUNTIME_API_KEY: KEY } });
+const { url } = await startApp(db, { env: { MEMBRIDGE_ADMIN_KEY: "", RUNTIME_API_KEY: KEY } });
 const client = createClient({ url, key: () => KEY });
 const browser = await openBrowser();
 
@@ -49,6 +49,10 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await page.locator("pre", { hasText: `curl ${url}/api/runtime/llm-tasks` }).waitFor();
     await page.getByRole("link", { name: "Fill in the form" }).click();
     await page.getByLabel("Prompt").waitFor();
+    await page.goto("/console/settings");
+    const membridge = page.getByRole("region", { name: "Membridge" });
+    await membridge.getByText("None is saved.").waitFor();
+    expect(await membridge.innerText()).not.toContain("Not connected");
     expect(faults).toEqual([]);
     await context.close();
   });

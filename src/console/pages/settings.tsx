@@ -1,4 +1,4 @@
-/** What an admin sets: Membridge, keys, webhooks. */
+/** What an admin sets: keys, webhooks, Membridge. */
 import { texts } from "../texts.ts";
 import { Keys } from "./settings/keys.tsx";
 import { MembridgeAddress } from "./settings/membridge-address.tsx";
@@ -8,9 +8,9 @@ export default function Settings() {
   return (
     <main class="page">
       <h1 tabIndex={-1}>{texts.value.settings.title}</h1>
-      <MembridgeAddress />
       <Keys />
       <Webhooks />
+      <MembridgeAddress />
     </main>
   );
 }

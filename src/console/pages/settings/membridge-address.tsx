@@ -29,11 +29,13 @@ export function MembridgeAddress() {
       tell(words.saved);
     });
   };
+  // Who saved no key has no Membridge, most likely, and misses nothing.
+  const isUsed = data && (data.connected || data.admin_key_masked !== "");
   return (
     <section class="card" aria-label={words.title}>
       <div class="head">
         <h2>{words.title}</h2>
-        {data && (
+        {isUsed && (
           <StateShape
             state={data.connected ? "connected" : "disconnected"}
             word={data.connected ? words.connected : words.notConnected}
@@ -64,7 +66,9 @@ export function MembridgeAddress() {
         </form>
       )}
       {tested && <p class={tested.connected ? "good" : "bad"}>{tested.connected ? words.answers : tested.error}</p>}
-      {data && !data.connected && data.reason !== null && !tested && <p class="bad">{data.reason}</p>}
+      {data && !data.connected && data.reason !== null && !tested && (
+        <p class={isUsed ? "bad" : "soft"}>{data.reason}</p>
+      )}
       {data && data.last_test !== null && (
         <p class="soft">
           {words.lastTest} <At at={data.last_test} />
