@@ -471,8 +471,10 @@ export type Overview = {
   ended_by_minute: number[];
   /** Queued tasks that no worker can take: the first 5 kinds. */
   untakeable: Array<{
-    /** The labels that no online worker has. */
+    /** The labels that no online worker has, but for those that are drained. */
     requires: string[];
+    /** Online workers that have these labels and are drained: the first 3 by name. */
+    drained: string[];
     /** How many such tasks there are among the 1,000 that wait for longest. */
     tasks: number;
     /** The id of one of them. */

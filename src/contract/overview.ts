@@ -6,11 +6,14 @@ import { slimTaskRecord } from "./slim-records.ts";
 import { accountRecord, workerRecord } from "./worker-record.ts";
 
 /** How many there are at most of each kind of what the overview lists. */
-export const MOST = { accounts: 50, workersOfEachKind: 5, failures: 6, untakeable: 5 };
+export const MOST = { accounts: 50, workersOfEachKind: 5, failures: 6, untakeable: 5, drained: 3 };
 
 const untakeable = z
   .object({
-    requires: z.array(z.string()).describe("The labels that no online worker has."),
+    requires: z.array(z.string()).describe("The labels that no online worker has, but for those that are drained."),
+    drained: z
+      .array(z.string())
+      .describe(`Online workers that have these labels and are drained: the first ${MOST.drained} by name.`),
     tasks: count("How many such tasks there are among the 1,000 that wait for longest."),
     example: words("The id of one of them.", "01a2171b-7bd8-7c1d-8e6f-0a1b2c3d4e5f"),
     since: time("Since when the first of them waits."),

@@ -7,7 +7,7 @@ import { workers } from "../db/fleet-tables.ts";
 import { runtimeArtifacts, TRANSCRIPT } from "../db/output-tables.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import { hasLabels } from "../fleet/matching.ts";
+import { hasLabels, isDrained } from "../fleet/matching.ts";
 import { readGauges } from "./gauges.ts";
 import { KEPT_PER_READING } from "./stats.ts";
 
@@ -61,9 +61,10 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
 }
 
 /**
- * The tasks that wait for longest, by the labels that no online worker has; the set of labels that waits for longest comes first.
+ * The tasks that wait for longest, by the labels that no online worker has that is not drained; the set of labels that waits for longest comes first.
  */
 export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeable"]> {
+  const fits = sql`${workers.status} = 'online' and ${hasLabels(sql`label_sets.requires`)}`;
   const { rows } = await db.execute<OverviewNumbers["untakeable"][number]>(sql`
     with first as (
       select ${llmTasks.id} as id, ${llmTasks.requires} as requires, ${takeableFrom(llmTasks)} as since from ${llmTasks}
@@ -72,8 +73,12 @@ export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeabl
       select requires, count(*)::int as tasks, (array_agg(id order by since, id))[1] as example, min(since)::float8 as since
       from first group by requires
     )
-    select requires, tasks, example, since from label_sets
-    where not exists (select from ${workers} where ${workers.status} = 'online' and ${hasLabels(sql`label_sets.requires`)})
+    select requires, (
+      select coalesce(jsonb_agg(id order by id), '[]') from (
+        select ${workers.id} as id from ${workers} where ${fits} order by ${workers.id} limit ${MOST.drained}
+      ) as drained
+    ) as drained, tasks, example, since from label_sets
+    where not exists (select from ${workers} where ${fits} and not ${isDrained})
     order by since limit ${MOST.untakeable}`);
   return rows;
 }

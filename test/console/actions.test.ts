@@ -31,6 +31,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
   const why = page.locator(".why");
   const card = (name: string) => page.getByRole("region", { name, exact: true });
   const dialog = page.getByRole("dialog");
+  const attention = page.locator(".attention");
   const heading = (name: string) => page.getByRole("heading", { level: 1, name, exact: true });
   /** Presses `g` and a page's letter. The letter counts within 1.2 s only, which a busy machine may miss: then both are pressed again. */
   const goByKeys = (letter: string, name: string) =>
@@ -166,10 +167,19 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await card("Connect a worker").getByText("Online", { exact: true }).waitFor();
   });
 
+  it("says of a worker that is away that its key is revoked", async () => {
+    await client.registerWorker({ name: "greenhouse-1", status: "offline" });
+    await page.goto("/console/workers/greenhouse-1");
+    await card("greenhouse-1").getByText("Offline", { exact: true }).waitFor();
+    expect(await card("greenhouse-1").innerText()).not.toContain("key");
+    await client.revokeKey({ name: "greenhouse-1" });
+    await page.reload();
+    await card("greenhouse-1").getByText("Its key is revoked").waitFor();
+  });
+
   it("calls no worker lost that said that it stops", async () => {
     await client.registerWorker({ name: "greenhouse-1", status: "offline" });
     await page.goto("/console");
-    const attention = page.locator(".attention");
     await attention.filter({ hasText: "Worker vps-old is offline" }).waitFor();
     expect(await attention.innerText()).not.toContain("greenhouse-1");
   });

@@ -39,6 +39,8 @@ describe.skipIf(!browser)("the page of a task", { timeout: PATIENCE_MS }, async 
     await why.filter({ hasText: /^\s*box is drained until somebody resumes it: A new SD card\. / }).waitFor();
     await why.getByRole("link", { name: "box" }).click();
     await page.getByRole("region", { name: "box" }).getByRole("button", { name: "Resume" }).waitFor();
+    await page.goto("/console");
+    await page.getByText("Only drained workers (box) could take it: 1 task waiting").waitFor();
     expect(faults).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { inTransaction } from "../../src/db/transaction.ts";
 import { markSilentOffline } from "../../src/fleet/signs-of-life.ts";
+import { findUntakeable } from "../../src/queue/overview.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
@@ -155,7 +156,12 @@ describe("GET /api/runtime/stats", async () => {
     expect(slots.used).toBeGreaterThan(0);
     expect(ended_by_minute).toHaveLength(60);
     expect(ended_by_minute.reduce((sum: number, each: number) => sum + each, 0)).toBeGreaterThan(0);
-    expect(untakeable).toEqual([{ requires: ["tpu"], tasks: 2, example: stuck.id, since: stuck.created_at }]);
+    const tpu = { requires: ["tpu"], drained: [] as string[], tasks: 2, example: stuck.id, since: stuck.created_at };
+    expect(untakeable).toEqual([tpu]);
+    await aWorker(counted.db, { name: "only", capabilities: { labels: ["tpu"] } });
+    expect(await findUntakeable(counted.db)).toEqual([]);
+    await own.api.post("/api/runtime/workers/only/drain").send({ minutes: 5 }).expect(200);
+    expect(await findUntakeable(counted.db)).toEqual([{ ...tpu, drained: ["only"] }]);
   });
 
   it("has in the overview who needs somebody: accounts at their limit, workers at rest, lost or in error, and what failed", async () => {

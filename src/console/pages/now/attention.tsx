@@ -104,17 +104,20 @@ function taskItems({ counts, untakeable }: Overview, reload: () => void): Item[]
   const words = texts.value.now;
   const countText = (count: number) => texts.value.common.tasks(count, numberText(count));
   const { dead = 0 } = counts.tasks.by_status;
-  const stuck = untakeable.map(
-    ({ requires, tasks, example, since }): Item => ({
+  const stuck = untakeable.map(({ requires, drained, tasks, example, since }): Item => {
+    const waiting = [countText(tasks), ageText(since)] as const;
+    const [first] = drained;
+    return {
       key: `stuck ${requires.join()}`,
-      tone: "bad",
-      says:
-        requires.length > 0
-          ? words.noLabels(countText(tasks), requires.join(", "), ageText(since))
-          : words.noWorker(countText(tasks), ageText(since)),
-      mends: link(addressOf("tasks", example)),
-    }),
-  );
+      tone: first ? "wait" : "bad",
+      says: first
+        ? words.drained(drained.join(", "), ...waiting)
+        : requires.length > 0
+          ? words.noLabels(requires.join(", "), ...waiting)
+          : words.noWorker(...waiting),
+      mends: link(first ? addressOf("workers", first) : addressOf("tasks", example)),
+    };
+  });
   if (dead === 0) return stuck;
   const requeue = async () => {
     await changeMatching("requeue", { status: "dead" }).catch(tellFault);

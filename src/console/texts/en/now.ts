@@ -7,8 +7,10 @@ export const now = {
   look: "Look",
   resume: "Resume",
   resumed: (name: string) => `${name} gets work again.`,
-  noLabels: (tasks: string, labels: string, age: string) =>
+  noLabels: (labels: string, tasks: string, age: string) =>
     `No worker that is online has the label(s) ${labels}: ${tasks} waiting, the oldest for ${age}.`,
+  drained: (workers: string, tasks: string, age: string) =>
+    `Only drained workers (${workers}) could take it: ${tasks} waiting, the oldest for ${age}.`,
   noWorker: (tasks: string, age: string) => `No worker is online: ${tasks} waiting, the oldest for ${age}.`,
   dead: (tasks: string, _count: number) => `${tasks} dead: all attempts are used up.`,
   accountRests: (account: string, why: string, until: string) => `Account ${account}: ${why}, ${until}.`,

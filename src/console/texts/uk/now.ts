@@ -9,8 +9,10 @@ export const now: Texts["now"] = {
   look: "Глянути",
   resume: "Відновити",
   resumed: (name) => `${name} знову отримує роботу.`,
-  noLabels: (tasks, labels, age) =>
+  noLabels: (labels, tasks, age) =>
     `Жоден виконавець на зв’язку не має міток ${labels}: через це стоїть ${tasks}, найстаріше вже ${age}.`,
+  drained: (workers, tasks, age) =>
+    `Узяти це могли б лише призупинені виконавці (${workers}): стоїть ${tasks}, найстаріше вже ${age}.`,
   noWorker: (tasks, age) => `Жодного виконавця немає на зв’язку: через це стоїть ${tasks}, найстаріше вже ${age}.`,
   dead: (tasks, count) => `${tasks} — ${plural(count, "мертве", "мертві", "мертвих")}: усі спроби вичерпано.`,
   accountRests: (account, why, until) => `Акаунт ${account}: ${why}, ${until}.`,
