@@ -26,14 +26,26 @@ async function read(id: string | undefined, pages: number, signal: AbortSignal) 
     );
   if (id !== undefined) {
     const [worker, tasks] = await Promise.all([readWorker(id, signal), held({ worker_id: id })]);
-    return { workers: worker ? [worker] : [], hasMore: false, held: tasks.items };
+    const found = worker ? [worker] : [];
+    return { workers: found, hasMore: false, held: tasks.items, revoked: await readRevoked(found, signal) };
   }
   const [workers, tasks] = await Promise.all([
     readPages(pages, (next) => client.listWorkers({ limit: 500, ...next }, { signal })),
     held({}),
   ]);
   const sorted = workers.items.toSorted((a, b) => placeOf(a) - placeOf(b) || a.id.localeCompare(b.id));
-  return { workers: sorted, hasMore: workers.hasMore, held: tasks.items };
+  return { workers: sorted, hasMore: workers.hasMore, held: tasks.items, revoked: await readRevoked(sorted, signal) };
+}
+
+/** The names of those that are away and whose own key is revoked, as far as this reader may see the keys. */
+async function readRevoked(workers: Worker[], signal: AbortSignal): Promise<string[]> {
+  const away = workers.filter(({ status }) => status !== "online");
+  if (away.length === 0 || !may("administer")) return [];
+  const keys = (await client.listKeys({}, { signal })).filter(({ role }) => role === "work");
+  return away.flatMap(({ id }) => {
+    const own = keys.filter(({ name }) => name === id);
+    return own.length > 0 && own.every(({ revoked_at }) => revoked_at !== null) ? [id] : [];
+  });
 }
 
 /** Undefined: there is none of this name. */
@@ -87,6 +99,7 @@ export default function Workers({ id }: PageProps) {
             key={worker.id}
             worker={worker}
             tasks={data?.held.filter(({ worker_id }) => worker_id === worker.id) ?? []}
+            isKeyRevoked={data?.revoked.includes(worker.id) === true}
             change={change}
           />
         ))}

@@ -12,11 +12,12 @@ export interface WorkerCardProps {
   worker: Worker;
   /** The tasks that the worker holds. */
   tasks: SlimTask[];
+  isKeyRevoked: boolean;
   change(call: Promise<unknown>): void;
 }
 
 /** A worker with all that decides whether it gets work. */
-export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
+export function WorkerCard({ worker, tasks, isKeyRevoked, change }: WorkerCardProps) {
   const words = texts.value.workers;
   const { id, capabilities, active_leases, account, last_heartbeat, agent_version, os_info, drain, rest, answered_by } =
     worker;
@@ -32,6 +33,7 @@ export function WorkerCard({ worker, tasks, change }: WorkerCardProps) {
       </div>
       {drain && <Rest reason={drain.reason || words.drained} until={drain.until} />}
       {!drain && resting && <Rest reason={restText(resting.kind, resting.reason)} until={resting.until} />}
+      {isKeyRevoked && <p class="bad">{words.keyRevoked}</p>}
       {answered_by !== null && <p class="bad">{words.answeredBy(answered_by)}</p>}
       <dl class="facts">
         <div>

@@ -6,6 +6,7 @@ export const workers = {
   none: "No worker has registered yet. “Connect a worker” gives the line that starts one.",
   drained: "drained",
   answeredBy: (node: string) => `At its address the node “${node}” answers, so it is not called.`,
+  keyRevoked: "Its key is revoked: the service refuses it.",
   slots: "Running",
   slotsOf: (held: string, most: string) => `${held} of ${most}`,
   account: "Account",
