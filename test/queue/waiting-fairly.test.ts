@@ -55,13 +55,26 @@ it("whom a task is kept to gets it when it is due, before others that have waite
   await eventually(() => expect(got).toEqual(new Map([["first", id]])));
 });
 
-it("what waits for a key is heard of behind tasks for others with the same key", async () => {
+const FOR_OTHERS = { concurrency_key: "key", requires: ["gpu"] };
+const KEPT = { concurrency_key: "key", allow_fallback: false };
+
+it.each<[string, { before?: Record<string, unknown>[]; behind?: number }]>([
+  ["behind ten tasks for others", { before: Array(10).fill(FOR_OTHERS) }],
+  ["behind seven that are kept to a worker who does not wait", { before: Array(7).fill(KEPT) }],
+  ["before hundreds for others", { behind: 300 }],
+])("what waits for a key is heard of %s with the same key", async (_place, { before = [], behind = 0 }) => {
   await aWorker(db, { name: "holder" });
   await aWorker(db, { name: "patient" });
   const held = await aTask(db, { concurrency_key: "key" });
   await claimTasks(db, NOBODY, claimTasksBody.parse({ worker_id: "holder" }));
-  for (let n = 0; n < 10; n++) await aTask(db, { concurrency_key: "key", requires: ["gpu"] });
+  for (const fields of before) await aTask(db, fields);
+  await query("update llm_tasks set tried_by = 'away' where not allow_fallback");
   const { id } = await aTask(db, { concurrency_key: "key" });
+  await query(
+    `insert into llm_tasks select (jsonb_populate_record(task, jsonb_build_object('id', gen_random_uuid(), 'created_at', created_at + n,
+       'requires', array['gpu']))).* from llm_tasks task, generate_series(1, $2::int) n where id = $1`,
+    [id, behind],
+  );
   await query("update llm_tasks set created_at = created_at - 1000000000, updated_at = 1 where status = 'queued'");
   const { waiters, wait, got } = openWaiters();
   // The first look takes everything for new.
