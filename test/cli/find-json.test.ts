@@ -26,6 +26,11 @@ it("takes nothing of a line that is too long, and all of the next one", async ()
   expect(await find(half, half, "x", '{"end": "of the line"}\n{"next":', " 1}\n")).toEqual([{ next: 1 }]);
 });
 
+it("holds nothing of a line that is too long, which may be longer than any text of JavaScript", async () => {
+  const piece = "x".repeat(LONGEST_LINE - 1);
+  expect(await find(...Array<string>(40).fill(piece), '\n{"next": 1}\n')).toEqual([{ next: 1 }]);
+});
+
 it("passes over what is spread over lines when they are too long together", async () => {
   const spread = (lines: number) => `{"texts": [\n${`"${"x".repeat(999_996)}",\n`.repeat(lines)}""]}\n`;
   expect((await find(spread(15))).length).toBe(1);

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { pino } from "pino";
-import { afterEach, beforeEach, expect, it, onTestFinished, vi } from "vitest";
+import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
 import { batchStatement, type Locks } from "../../src/db/batch-statement.ts";
 import { batcher } from "../../src/db/batcher.ts";
 import { openDatabase } from "../../src/db/client.ts";
@@ -39,10 +39,11 @@ const seats = batcher(
 
 let ids: string[] = [];
 beforeEach(async () => {
+  // Not at the end of each test: one that has failed has still locked the table then.
+  await query("delete from seats");
   ids = Array.from({ length: 200 }, () => randomUUID()).toSorted();
   await query("insert into seats select unnest($1::uuid[])", [ids]);
 });
-afterEach(() => query("delete from seats"));
 let guests = 0;
 const request = (n: number, fields: Partial<Request> = {}): Request => ({
   id: ids[n] ?? "",
