@@ -33,7 +33,7 @@ const ends = async (worker: string, ending?: Ending) => does(worker, (await aTas
 const succeeds = (worker: string) => ends(worker, { status: "success" });
 const restOf = async (worker: string) => (await api.get(`${WORKERS}/${worker}`)).body.rest;
 const claim = (worker_id: string, more = {}) => api.post(`${TASKS}/claim`).send({ worker_id, ...more });
-/** Its rest is over. What it has had since began after that. */
+/** Ends the worker's rest, and sets its end so far back that all tasks which the worker has had began after it. */
 const restEnds = (worker: string) =>
   query(`update workers set rest = jsonb_set(rest, '{until}', '1') where id = $1`, [worker]);
 const auditOf = async (worker: string) =>

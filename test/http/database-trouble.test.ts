@@ -66,7 +66,7 @@ describe("while the database is away", () => {
     await isWholeAgain();
   });
 
-  // Two cores run two test files at once: a moment without a core is no fault.
+  // Tried again, since a busy machine may give the service no core for so long.
   it("and its connections hang instead of failing, calls answer 503 all the same, and no connection stays in use", {
     retry: 3,
   }, async () => {

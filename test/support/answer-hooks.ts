@@ -1,4 +1,4 @@
-/** Runs for each test file. What it calls keeps its state in a module of its own, which files that follow each other in one process share. */
+/** Runs for each test file. The state is in watch-answers.ts, since test files that run one after the other in a process share that module. */
 import { afterAll, afterEach } from "vitest";
 import { lastAnswers, requireDocumented } from "./watch-answers.ts";
 

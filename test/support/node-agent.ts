@@ -18,7 +18,7 @@ export interface Execution {
   runtime_url?: string;
 }
 
-/** Stands in for the Claude CLI. What it throws is a CLI that failed. */
+/** Stands in for the Claude CLI. An error that it throws is a failure of the CLI. */
 export type Cli = (execution: Execution) => Promise<string> | string;
 
 export interface NodeAgentOptions {

@@ -50,7 +50,7 @@ export function launchProgram(command: string, args: string[], cwd: string, env:
     child.stdout.on("data", look);
     exited.then((code) => reject(new Error(`The service ended with ${code}:\n${written}`)), reject);
   });
-  // Whoever waits for it hears of it; for a service that is meant to end, nobody does.
+  // A service that is meant to end has nobody who waits until it listens: without this, its end would be an unhandled rejection.
   listening.catch(() => {});
   return {
     pid: child.pid ?? Number.NaN,
