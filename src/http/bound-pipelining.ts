@@ -1,4 +1,4 @@
-import type { RequestListener, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { RUNTIME_HEADER } from "./runtime-header.ts";
 
@@ -8,22 +8,32 @@ const TOO_MANY = {
   error: `This connection has ${MOST_UNANSWERED} requests without an answer. Wait for answers before you send more, or use other connections.`,
 };
 
+/** What counts the requests of each connection that are not answered. */
+export interface PipeliningBound {
+  /** False for a request that was refused, or that came behind one, and must be left alone. */
+  admit(socket: Socket, response: ServerResponse): boolean;
+  /** An admitted request was answered. */
+  release(socket: Socket): void;
+}
+
 /**
- * Hands `app` at most 32 requests of a connection that are not answered yet. The next is refused with 429, and the connection ends with that answer.
- * Node hands over all requests of what it has read at once, 1,500 short ones of 64 KB: twelve connections held all others up for 5 to 9 s, and
- * answers that nobody read took 1 GB.
+ * Admits at most 32 requests of a connection that are not answered yet. The next is refused with 429, and the connection ends with that answer. Node
+ * hands over all requests of what it has read at once, 1,500 short ones of 64 KB: twelve connections held all others up for 5 to 9 s, and answers that
+ * nobody read took 1 GB.
  */
-export function boundPipelining(app: RequestListener): RequestListener {
+export function boundPipelining(): PipeliningBound {
   /** How many requests of a connection are unanswered; without end, once it was refused. */
   const unanswered = new WeakMap<Socket, number>();
-  return (request, response) => {
-    const { socket } = request;
-    const before = unanswered.get(socket) ?? 0;
-    if (before === Number.POSITIVE_INFINITY) return;
-    unanswered.set(socket, before < MOST_UNANSWERED ? before + 1 : Number.POSITIVE_INFINITY);
-    if (before === MOST_UNANSWERED) return refuse(response);
-    response.on("close", () => unanswered.set(socket, (unanswered.get(socket) ?? 0) - 1));
-    app(request, response);
+  return {
+    admit(socket, response) {
+      const before = unanswered.get(socket) ?? 0;
+      if (before === Number.POSITIVE_INFINITY) return false;
+      const isAdmitted = before < MOST_UNANSWERED;
+      unanswered.set(socket, isAdmitted ? before + 1 : Number.POSITIVE_INFINITY);
+      if (!isAdmitted) refuse(response);
+      return isAdmitted;
+    },
+    release: (socket) => void unanswered.set(socket, (unanswered.get(socket) ?? 1) - 1),
   };
 }
 

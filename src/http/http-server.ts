@@ -49,30 +49,32 @@ export function createHttpServer(
   { log, connections, areHandedOver = false, patience = PATIENCE }: ServerDeps,
 ): Server {
   const { headersMs, requestMs, lingerMs } = patience;
-  const server = createServer(
-    {
-      ...stablePrototypes(app),
-      maxHeaderSize: MAX_HEADER_BYTES,
-      headersTimeout: headersMs,
-      keepAliveTimeout: IDLE_MS,
-      // Node has one limit for all requests. Here each has its own: see `expectBody` and `allowBody`.
-      requestTimeout: 0,
-      connectionsCheckingInterval: Math.min(5_000, headersMs),
-    },
-    boundPipelining(app),
-  );
+  const server = createServer({
+    ...stablePrototypes(app),
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: headersMs,
+    keepAliveTimeout: IDLE_MS,
+    // Node has one limit for all requests. Here each has its own: see `expectBody` and `allowBody`.
+    requestTimeout: 0,
+    connectionsCheckingInterval: Math.min(5_000, headersMs),
+  });
   server.maxHeadersCount = MAX_HEADERS;
+  const pipelining = boundPipelining();
   const answers = new WeakMap<Duplex, ServerResponse>();
   server.on("request", (request, response) => {
-    answers.set(request.socket, response);
-    silent.delete(request.socket);
+    const { socket } = request;
+    if (!pipelining.admit(socket, response)) return;
+    answers.set(socket, response);
+    silent.delete(socket);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;
     const hasBody = chunked !== undefined || Number(length) > 0;
     if (hasBody) expectBody({ request, response, until: performance.now() + requestMs }, lingerMs);
     response.on("close", () => {
+      pipelining.release(socket);
       // While the server closes, Node ends a connection that is kept alive only 5 s after its last answer.
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
+    app(request, response);
   });
   server.on("connection", connections.admit);
   /** Connections without a request yet, each with the time when it came. Node does not count them as idle, and they would keep a closing server open. */
