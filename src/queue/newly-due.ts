@@ -33,7 +33,10 @@ export interface Interest {
 /** The most demands in one answer. When their tasks are taken, the next answer has others. */
 const MOST_DEMANDS = 1_000;
 
-/** When a key becomes free, so many of the tasks that wait for it are looked at. Of those that a waiting worker may take, so many count as new. */
+/**
+ * When a key becomes free, so many of the tasks that wait for it are looked at. Of those for any worker, so many count as new, and as many of those that are
+ * kept to each worker, since that worker may be away.
+ */
 const LOOKED_AT_PER_KEY = sql.raw("200");
 const NEW_PER_KEY = sql.raw("8");
 
@@ -45,16 +48,16 @@ const isWanted = sql`${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}
         and (${sql.placeholder("slugs")}::text[] is null or agent_slug = any(${sql.placeholder("slugs")}::text[]))`;
 const isNew = sql`select ${demand} from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
 /** Tasks that may be old, but whose key became free: the task that held it has ended, or waits again. */
-const isFreed = sql`select first.* from (
+const isFreed = sql`select requires, agent_slug, kept_to from (
         select distinct concurrency_key from ${llmTasks}
         where concurrency_key is not null and status not in (${heldStatuses}) and ${isSince(sql`updated_at`)}
       ) as freed cross join lateral (
-        select * from (
+        select *, row_number() over (partition by kept_to) as nth from (
           select ${demand} from ${llmTasks}
           where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isKeyFree}
           order by ${turnOf(llmTasks)} limit ${LOOKED_AT_PER_KEY}
-        ) as first where ${isWanted} limit ${NEW_PER_KEY}
-      ) as first`;
+        ) as looked_at where ${isWanted}
+      ) as first where nth <= ${NEW_PER_KEY}`;
 const DEMANDS = statement<
   { now: number; demands: Demand[] },
   { since: number; margin: number; labels: string; slugs: string[] | null }

@@ -60,7 +60,7 @@ const KEPT = { concurrency_key: "key", allow_fallback: false };
 
 it.each<[string, { before?: Record<string, unknown>[]; behind?: number }]>([
   ["behind ten tasks for others", { before: Array(10).fill(FOR_OTHERS) }],
-  ["behind seven that are kept to a worker who does not wait", { before: Array(7).fill(KEPT) }],
+  ["behind twelve that are kept to a worker who does not wait", { before: Array(12).fill(KEPT) }],
   ["before hundreds for others", { behind: 300 }],
 ])("what waits for a key is heard of %s with the same key", async (_place, { before = [], behind = 0 }) => {
   await aWorker(db, { name: "holder" });
