@@ -3,6 +3,8 @@ import pg from "pg";
 import { pino } from "pino";
 import { afterAll, inject } from "vitest";
 import { type Db, openDatabase } from "../../src/db/client.ts";
+import { databaseErrorOf } from "../../src/db/faults.ts";
+import { repeatedly } from "../../src/db/repeat.ts";
 import { withDatabase } from "./database-url.ts";
 
 export interface TestDatabase {
@@ -17,6 +19,8 @@ export interface TestDatabase {
   /** Milliseconds since 1970, by the database's clock. */
   databaseTime(): Promise<number>;
 }
+
+const isDeadlock = (error: unknown) => databaseErrorOf(error)?.code === "40P01";
 
 /** A database of the calling test file's own, dropped when the file is done. `from` is a template: the migrated one, or an empty one. */
 export async function createTestDatabase({ from = inject("template") } = {}): Promise<TestDatabase> {
@@ -40,7 +44,8 @@ export async function createTestDatabase({ from = inject("template") } = {}): Pr
     db,
     url,
     logged,
-    query: async (text, values) => (await side.query(text, values)).rows,
+    // A truncate of several tables may meet a deadlock with the loops of a running service.
+    query: async (text, values) => (await repeatedly(() => side.query(text, values), isDeadlock)).rows,
     makeOverdue: async (taskId, ms = 1_000) => {
       await side.query(
         `update leases set expires_at = floor(extract(epoch from now()) * 1000) - $2
