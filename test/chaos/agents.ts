@@ -1,7 +1,7 @@
 /** Node agents of today under faults: they are told what to do, send no lease id, and repeat nothing. */
 import { setTimeout as delay } from "node:timers/promises";
 import { type NodeAgent, type NodeAgentOptions, startNodeAgent } from "../support/node-agent.ts";
-import { type Call, type Journal, until } from "./callers.ts";
+import { type Call, type Journal, untilAnswered } from "./callers.ts";
 import type { Random } from "./random.ts";
 
 const ANSWERS_AFTER_MS = 100;
@@ -31,7 +31,7 @@ export class Agent {
     // Its own registration is not repeated, and may have met an instance that was down.
     const capabilities = { max_concurrency: this.cap };
     const self = { name: this.name, url: this.running.url, capabilities };
-    await until(() => this.call("POST", "/workers", self));
+    await untilAnswered(() => this.call("POST", "/workers", self));
   }
 
   async stop(): Promise<void> {

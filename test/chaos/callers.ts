@@ -72,7 +72,7 @@ export function callerOf(urls: string[], random: Random, journal: Journal) {
 export type Call = ReturnType<typeof callerOf>;
 
 /** Repeats a call that is safe to repeat until it is answered. */
-export async function until(call: () => ReturnType<Call>): Promise<Answer> {
+export async function untilAnswered(call: () => ReturnType<Call>): Promise<Answer> {
   for (;;) {
     const answer = await call();
     if (answer) return answer;
@@ -103,7 +103,7 @@ function drawRequest(random: Random) {
 export async function createOne(call: Call, random: Random, journal: Journal): Promise<void> {
   const request = drawRequest(random);
   const headers: Record<string, string> = random.chance(0.1) ? { prefer: "wait=1" } : {};
-  const { status, body } = await until(() => call("POST", "/llm-tasks", request, headers));
+  const { status, body } = await untilAnswered(() => call("POST", "/llm-tasks", request, headers));
   const { id } = body?.task ?? body ?? {};
   if ([200, 201, 202].includes(status)) noteCreated(journal, id, request);
   else journal.wrong.push(`a create was answered ${status}: ${JSON.stringify(body)}`);
@@ -112,7 +112,7 @@ export async function createOne(call: Call, random: Random, journal: Journal): P
 /** Creates several in one call. */
 export async function createSome(call: Call, random: Random, journal: Journal): Promise<void> {
   const tasks = Array.from({ length: random.between(2, 8) }, () => drawRequest(random));
-  const { status, body } = await until(() => call("POST", "/llm-tasks/bulk", { tasks }));
+  const { status, body } = await untilAnswered(() => call("POST", "/llm-tasks/bulk", { tasks }));
   const results: { id: string | null }[] = status === 200 ? body.results : [];
   for (const [n, task] of tasks.entries()) {
     const id = results[n]?.id;
@@ -127,7 +127,7 @@ export async function replayOne(call: Call, random: Random, journal: Journal): P
   const { id: old, prompt } = random.pick(journal.created);
   const idempotency_key = randomUUID();
   const headers = { "idempotency-key": idempotency_key };
-  const { status, body } = await until(() => call("POST", `/llm-tasks/${old}/replay`, {}, headers));
+  const { status, body } = await untilAnswered(() => call("POST", `/llm-tasks/${old}/replay`, {}, headers));
   if (status === 200 || status === 201) noteCreated(journal, body.id, { idempotency_key, prompt });
   else journal.wrong.push(`a replay was answered ${status}: ${JSON.stringify(body)}`);
 }
@@ -191,7 +191,7 @@ export class Worker {
     const boot_id = `${this.name} life ${this.life}`;
     // Two of three share an account.
     const account = Number(this.name.at(-1)) % 3 === 0 ? "own" : "shared";
-    await until(() => this.call("POST", "/workers", { name: this.name, account, capabilities, boot_id }));
+    await untilAnswered(() => this.call("POST", "/workers", { name: this.name, account, capabilities, boot_id }));
   }
 
   /** Drops everything that it is doing, and begins another life. */

@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type pg from "pg";
 import { createClient } from "../../src/client/client.ts";
-import { type Call, until } from "./callers.ts";
+import { type Call, untilAnswered } from "./callers.ts";
 import type { Random } from "./random.ts";
 import { untilNoneLeft } from "./until-none-left.ts";
 
@@ -99,7 +99,7 @@ export class Receiver {
   async start(call: Call): Promise<void> {
     await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
     const url = `http://127.0.0.1:${(this.server.address() as AddressInfo).port}/hook`;
-    await until(() => call("POST", "/webhooks", { url, events: WANTED }));
+    await untilAnswered(() => call("POST", "/webhooks", { url, events: WANTED }));
   }
 
   count(): number {
