@@ -1,9 +1,9 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { startApp } from "../support/app.ts";
-import { failedAttempts, metrics } from "../support/attempts.ts";
+import { metrics, serviceForAttempts } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 
-const { api, db, query, lease, claimed, accountOf } = await failedAttempts();
+const { api, db, query, lease, claimed, accountOf } = await serviceForAttempts();
 const TASKS = "/api/runtime/llm-tasks";
 const ACCOUNTS = "/api/runtime/accounts";
 

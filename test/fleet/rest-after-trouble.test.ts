@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { failedAttempts, metrics } from "../support/attempts.ts";
+import { metrics, serviceForAttempts } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 
-const { api, db, query, lease, claim, claimed, fails, workerOf, audited } = await failedAttempts();
+const { api, db, query, lease, claim, claimed, fails, workerOf, audited } = await serviceForAttempts();
 const TASKS = "/api/runtime/llm-tasks";
 const WORKERS = "/api/runtime/workers";
 

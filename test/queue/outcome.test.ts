@@ -2,10 +2,10 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ERROR_KINDS } from "../../src/db/statuses.ts";
 import { RULES } from "../../src/queue/outcome.ts";
-import { failedAttempts, metrics } from "../support/attempts.ts";
+import { metrics, serviceForAttempts } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 
-const { api, db, query, lease, claimed, fails } = await failedAttempts();
+const { api, db, query, lease, claimed, fails } = await serviceForAttempts();
 const TASKS = "/api/runtime/llm-tasks";
 const WORKERS = "/api/runtime/workers";
 

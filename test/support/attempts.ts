@@ -23,7 +23,7 @@ export async function attempt(api: TestApp["api"], task: string, worker: string,
 }
 
 /** A service whose workers, accounts and tasks are gone before each test, and what tests of failed attempts ask of it. */
-export async function failedAttempts() {
+export async function serviceForAttempts() {
   const { db, query } = await createTestDatabase();
   const { api } = await startApp(db);
   beforeEach(() => query("truncate workers, runtime_accounts, llm_tasks, leases, llm_results, audit_logs"));
