@@ -5,8 +5,8 @@ import { type Config, loadConfig } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import type { Disk } from "./disk-space.ts";
 import type { EventHub } from "./events/event-hub.ts";
+import type { AgentCalls } from "./fleet/call-agent.ts";
 import type { Membridge } from "./fleet/membridge.ts";
-import type { AgentCalls } from "./fleet/node-agent.ts";
 import { accessLog } from "./http/access-log.ts";
 import { accountRoutes } from "./http/account-routes.ts";
 import { agentRoutes } from "./http/agent-routes.ts";
@@ -34,9 +34,9 @@ import { metricsRoutes } from "./http/metrics-routes.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
 import { inDatabase, inMemory } from "./http/rate-limit-store.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
-import { readingRoutes } from "./http/reading-routes.ts";
 import { redirectToHttps } from "./http/redirect-to-https.ts";
 import { refusingWhenFull } from "./http/refuse-when-disk-full.ts";
+import { reportingRoutes } from "./http/reporting-routes.ts";
 import { requestId } from "./http/request-id.ts";
 import { traceRequests } from "./http/request-trace.ts";
 import type { Route, RouteFacts } from "./http/route.ts";
@@ -146,7 +146,7 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...eventRoutes(deps.eventHub, streams),
     ...configRoutes(settings, membridge),
     ...bulkRoutes(callbacks),
-    ...readingRoutes(stats, openOverview(db, stats), openAttention(db)),
+    ...reportingRoutes(stats, openOverview(db, stats), openAttention(db)),
     ...artifactRoutes(store, log),
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,

@@ -140,7 +140,7 @@ describe("the house", () => {
             "backup-tool.ts",
             "doctor/main.ts",
             "key-tool.ts",
-            "embedded/processes.ts",
+            "embedded/run-program.ts",
             "worker/main.ts",
             "worker/run-command.ts",
           ].includes(file),

@@ -2,8 +2,9 @@
 import { z } from "zod";
 import { TASK_STATUSES } from "../db/statuses.ts";
 import { cause } from "./causes.ts";
+import { leaseRecord } from "./lease-record.ts";
+import { artifactRecord, resultRecord } from "./output-records.ts";
 import { count, flag, id, time, words, worker } from "./record-fields.ts";
-import { artifactRecord, leaseRecord, resultRecord } from "./records.ts";
 import { limitsRecord, taskRecord, usageFigures } from "./task-record.ts";
 import { workerRecord } from "./worker-record.ts";
 

@@ -3,15 +3,10 @@ import type { z } from "zod";
 import { shownUrl } from "../callable-addresses.ts";
 import type { WorkerRow } from "../db/row-types.ts";
 import type * as answers from "./answers.ts";
-import {
-  type artifactRecord,
-  type auditRecord,
-  type configRecord,
-  leaseRecord,
-  type resultRecord,
-  storedArtifact,
-  storedResult,
-} from "./records.ts";
+import type { auditRecord } from "./audit-record.ts";
+import type { configRecord } from "./config-record.ts";
+import { leaseRecord } from "./lease-record.ts";
+import { type artifactRecord, type resultRecord, storedArtifact, storedResult } from "./output-records.ts";
 import type { agentHealthAnswer, connectionTest } from "./service-answers.ts";
 import { slimArtifactColumns, slimTaskColumns } from "./slim-records.ts";
 import { taskRecord } from "./task-record.ts";

@@ -1,7 +1,7 @@
 /** Records without what may be long, for those who list many: `?fields=slim`. */
 import { z } from "zod";
+import { artifactRecord, resultRecord, storedArtifact } from "./output-records.ts";
 import { count } from "./record-fields.ts";
-import { artifactRecord, resultRecord, storedArtifact } from "./records.ts";
 import { LONG_FIELDS, taskRecord } from "./task-record.ts";
 
 /** The columns of a slim task. */

@@ -2,7 +2,7 @@
 import { mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { syncFolder } from "../fsync-folder.ts";
-import { isAlive } from "./processes.ts";
+import { isAlive } from "./look-up-process.ts";
 
 /**
  * Makes the folder `target`: `build` works in a temporary folder beside it and returns the path of the finished one in there, which is

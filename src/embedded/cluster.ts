@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import { StartError } from "../errors.ts";
 import { makeWhole } from "./atomic-folder.ts";
 import type { Installation } from "./find-installation.ts";
-import { run } from "./processes.ts";
+import { run } from "./run-program.ts";
 import { appendLog, startFailure } from "./server-log.ts";
 
 /** A group may read and enter; PostgreSQL allows no more. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { StartError } from "../errors.ts";
 import { removeLeftovers } from "./atomic-folder.ts";
 import { copyBinaries, packageVersion, readyBinaries } from "./binaries.ts";
-import type { RunAs } from "./processes.ts";
+import type { RunAs } from "./run-program.ts";
 import { accountFor, findWay } from "./unprivileged-user.ts";
 
 export interface Installation {

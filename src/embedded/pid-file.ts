@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StartError } from "../errors.ts";
-import { commandLine } from "./processes.ts";
+import { commandLine } from "./look-up-process.ts";
 
 const POLL_MS = 20;
 const STOP_WITHIN_MS = 30_000;

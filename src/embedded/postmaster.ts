@@ -4,7 +4,7 @@ import { closeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
 import type { Installation } from "./find-installation.ts";
-import { spawnAs } from "./processes.ts";
+import { spawnAs } from "./run-program.ts";
 import { openLog, readLog } from "./server-log.ts";
 
 /**

@@ -6,7 +6,7 @@ import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
 import { promisify } from "node:util";
 import { StartError } from "../errors.ts";
-import { type Account, type RunAs, run } from "./processes.ts";
+import { type Account, type RunAs, run } from "./run-program.ts";
 
 const execute = promisify(execFile);
 

@@ -2,8 +2,8 @@ import { z } from "zod";
 import { text } from "../contract/request-fields.ts";
 import type { Capabilities } from "../db/json-types.ts";
 import type { WorkerRow } from "../db/row-types.ts";
+import { type AgentCalls, callAgent } from "./call-agent.ts";
 import { lenient, list, maxConcurrency } from "./membridge-agents.ts";
-import { type AgentCalls, callAgent } from "./node-agent.ts";
 
 const MAX_ANSWER_BYTES = 64 * 1024;
 

@@ -7,7 +7,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import { askHealth, otherNodeIn } from "./agent-health.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
-import { AgentFault } from "./node-agent.ts";
+import { AgentFault } from "./execute-on-agent.ts";
 import type { Outbound } from "./outbound.ts";
 
 const ASK_WITHIN_MS = 2_000;

@@ -6,7 +6,8 @@ import { messageOf, Refusal } from "../errors.ts";
 import { askHealth, otherNodeIn } from "./agent-health.ts";
 import { answeredByOther, requireOwnAgent } from "./agent-identity.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
-import { type AgentCalls, AgentFault, callAgent } from "./node-agent.ts";
+import { type AgentCalls, callAgent } from "./call-agent.ts";
+import { AgentFault } from "./execute-on-agent.ts";
 import { getWorker } from "./workers.ts";
 
 const HEALTH_WITHIN_MS = 3_000;

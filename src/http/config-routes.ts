@@ -1,4 +1,4 @@
-import { configRecord } from "../contract/records.ts";
+import { configRecord } from "../contract/config-record.ts";
 import * as requests from "../contract/requests.ts";
 import { connectionTest } from "../contract/service-answers.ts";
 import { checkMembridge } from "../fleet/check-membridge.ts";

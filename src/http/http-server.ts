@@ -9,8 +9,8 @@ import {
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
-import { boundConnections } from "./bound-connections.ts";
 import { boundPipelining } from "./bound-pipelining.ts";
+import { boundConnections } from "./descriptor-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { RUNTIME_HEADER } from "./runtime-header.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";

@@ -1,6 +1,7 @@
 import * as answers from "../contract/answers.ts";
+import { auditRecord } from "../contract/audit-record.ts";
+import { resultRecord } from "../contract/output-records.ts";
 import * as queries from "../contract/queries.ts";
-import { auditRecord, resultRecord } from "../contract/records.ts";
 import { slimResultRecord, slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { explain } from "../queue/explain.ts";

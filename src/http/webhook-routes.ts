@@ -6,7 +6,7 @@ import { urlFault } from "../webhooks/callable-url.ts";
 import { changeWebhook, createWebhook, removeWebhook, rotateSecret } from "../webhooks/change-webhooks.ts";
 import { deliveryList } from "../webhooks/delivery-list.ts";
 import { resend } from "../webhooks/resend-delivery.ts";
-import { getWebhook, listWebhooks } from "../webhooks/webhooks.ts";
+import { getWebhook, listWebhooks } from "../webhooks/webhook-list.ts";
 import { pageOf } from "./declared-answers.ts";
 import { InvalidBody } from "./parse-request.ts";
 import { ADMINS, type Route, route } from "./route.ts";

@@ -7,7 +7,7 @@ import { taskRecord } from "../contract/task-record.ts";
 import type { ClaimWaiters } from "../queue/claim-waiters.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
 import { leaseTask } from "../queue/lease-task.ts";
-import { releaseTask } from "../queue/release.ts";
+import { releaseTask } from "../queue/release-task.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { claim, GRANT_AS_TEXT } from "./claim.ts";
 import { clientGone } from "./client-gone.ts";

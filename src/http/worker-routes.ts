@@ -1,8 +1,8 @@
 import { z } from "zod";
 import type { Allowed } from "../callable-addresses.ts";
+import { leaseRecord } from "../contract/lease-record.ts";
 import * as queries from "../contract/queries.ts";
 import { workerView } from "../contract/record-types.ts";
-import { leaseRecord } from "../contract/records.ts";
 import { workerName } from "../contract/request-fields.ts";
 import * as requests from "../contract/requests.ts";
 import { removed } from "../contract/service-answers.ts";

@@ -5,13 +5,13 @@ import type { Lease, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { isDatabaseUnavailable } from "../db/faults.ts";
 import { Conflict, messageOf, Refusal, Unavailable } from "../errors.ts";
-import { AgentFault, type Execution } from "../fleet/node-agent.ts";
+import { AgentFault, type Execution } from "../fleet/execute-on-agent.ts";
 import { recordAcceptance, recordRefusal } from "../fleet/refusing-agents.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";
 import { getTask } from "./one-task.ts";
-import { releaseTask } from "./release.ts";
+import { releaseTask } from "./release-task.ts";
 import { BEATS_PER_TTL, renewLease } from "./renew-lease.ts";
 
 /** An agent may answer a moment before its own completion arrives, which has the whole output. */

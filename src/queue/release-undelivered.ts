@@ -4,7 +4,7 @@ import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 import { leases } from "../db/task-tables.ts";
 import { Refusal } from "../errors.ts";
-import { releaseTask } from "./release.ts";
+import { releaseTask } from "./release-task.ts";
 
 /**
  * When to look for such leases. A statement that was cut off may commit a moment later, and the database may be away for long. What the last look

@@ -21,7 +21,7 @@ import type { SecretBox } from "../settings/secret-box.ts";
 import { newSecret } from "../webhook-secret.ts";
 import { shownOrigin } from "./callable-url.ts";
 import { RETRY_MS } from "./delivery-times.ts";
-import { webhookColumns, webhookNotFound } from "./webhooks.ts";
+import { webhookColumns, webhookNotFound } from "./webhook-list.ts";
 
 /** The most webhooks. Each of them is compared with every event. */
 const MOST_WEBHOOKS = 100;

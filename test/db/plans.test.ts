@@ -11,7 +11,7 @@ import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
 import { demandsDueSince } from "../../src/queue/newly-due.ts";
-import { releaseTask } from "../../src/queue/release.ts";
+import { releaseTask } from "../../src/queue/release-task.ts";
 import { renewLease } from "../../src/queue/renew-lease.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";

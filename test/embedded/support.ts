@@ -10,7 +10,7 @@ import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import { platformPackage } from "../../src/embedded/binaries.ts";
 import { readPidFile } from "../../src/embedded/pid-file.ts";
-import type { Account } from "../../src/embedded/processes.ts";
+import type { Account } from "../../src/embedded/run-program.ts";
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../src/embedded/start.ts";
 import { ROOT, testProgram } from "../support/compiled-programs.ts";
 import { useFolder } from "../support/embedded-template.ts";

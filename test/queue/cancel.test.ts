@@ -3,7 +3,7 @@ import { NOBODY } from "../../src/caller.ts";
 import { cancelTask } from "../../src/queue/cancel.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { getTask } from "../../src/queue/one-task.ts";
-import { releaseTask } from "../../src/queue/release.ts";
+import { releaseTask } from "../../src/queue/release-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { complete } from "../support/artifact-stores.ts";

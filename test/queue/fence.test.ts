@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { releaseTask } from "../../src/queue/release.ts";
+import { releaseTask } from "../../src/queue/release-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
 import { fencedCalls, STALE } from "../support/fenced-calls.ts";

@@ -4,7 +4,7 @@ import { NOBODY } from "../../src/caller.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { lockTask } from "../../src/queue/one-task.ts";
-import { releaseTask } from "../../src/queue/release.ts";
+import { releaseTask } from "../../src/queue/release-task.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker, completion, leaseTo } from "../support/factories.ts";

@@ -8,7 +8,7 @@ import { ensureCluster } from "../../src/embedded/cluster.ts";
 import { findInstallation, type Installation } from "../../src/embedded/find-installation.ts";
 import { readPidFile } from "../../src/embedded/pid-file.ts";
 import { launchPostmaster, type Postmaster } from "../../src/embedded/postmaster.ts";
-import { run } from "../../src/embedded/processes.ts";
+import { run } from "../../src/embedded/run-program.ts";
 import { useFolder } from "./embedded-template.ts";
 import { freePort } from "./free-port.ts";
 import { until } from "./until.ts";

@@ -1,11 +1,7 @@
-/** Starting PostgreSQL's programs as the right user, and looking at processes that others started. */
-import { type ChildProcess, execFile, type StdioOptions, spawn } from "node:child_process";
-import { readFile } from "node:fs/promises";
+/** Starting PostgreSQL's programs as the right user. */
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
-import { promisify } from "node:util";
 import { messageOf } from "../errors.ts";
-
-const execute = promisify(execFile);
 
 /** A user of the system, by number. */
 export interface Account {
@@ -48,29 +44,5 @@ export async function run(runAs: RunAs, command: readonly string[]): Promise<{ o
     return { ok: code === 0, output: output.join("") };
   } catch (error) {
     return { ok: false, output: messageOf(error) };
-  }
-}
-
-/** Whether a process has this number now, of whatever user. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
-}
-
-/** The command line of a process; undefined when there is no such process, or only its zombie, or it is hidden from us. */
-export async function commandLine(pid: number): Promise<string | undefined> {
-  try {
-    if (process.platform === "linux") {
-      const args = await readFile(`/proc/${pid}/cmdline`, "utf8");
-      return args.replaceAll("\0", " ").trim() || undefined;
-    }
-    const { stdout } = await execute("ps", ["-ww", "-o", "command=", "-p", String(pid)]);
-    return stdout.trim() || undefined;
-  } catch {
-    return undefined;
   }
 }

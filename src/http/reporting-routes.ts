@@ -1,9 +1,10 @@
 import { z } from "zod";
 import { statsAnswer, usageSum } from "../contract/answers.ts";
+import { auditRecord } from "../contract/audit-record.ts";
+import { leaseRecord } from "../contract/lease-record.ts";
 import { type Attention, type OverviewNumbers, overviewAnswer } from "../contract/overview.ts";
 import * as queries from "../contract/queries.ts";
 import type { Stats } from "../contract/record-types.ts";
-import { auditRecord, leaseRecord } from "../contract/records.ts";
 import { slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { openPage } from "../db/pages.ts";
@@ -18,7 +19,7 @@ import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";
 const RUNS = 50;
 
 /** `/api/runtime/…`: what was done, to look at. */
-export function readingRoutes(
+export function reportingRoutes(
   stats: () => Promise<Stats>,
   readNumbers: () => Promise<OverviewNumbers>,
   readAttention: () => Promise<Attention>,

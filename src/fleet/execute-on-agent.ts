@@ -1,9 +1,8 @@
 import { z } from "zod";
-import { isAgentUrl } from "../callable-addresses.ts";
 import type { Task } from "../contract/record-types.ts";
 import { messageOf } from "../errors.ts";
-import { boundedFetch, type FetchOptions, NetworkFault, RedirectFault } from "./bounded-fetch.ts";
-import type { Outbound } from "./outbound.ts";
+import { NetworkFault, RedirectFault } from "./bounded-fetch.ts";
+import { type AgentCalls, callAgent } from "./call-agent.ts";
 
 /** The longest answer: a task's output and some words around it. */
 const MAX_ANSWER_BYTES = 20 * 1024 * 1024;
@@ -43,17 +42,6 @@ export class AgentFault extends Error {
 
 /** The statuses with which a gateway says that the agent does not answer it. */
 const GATEWAY_STATUSES = new Set([502, 504]);
-
-/** What calls of node agents need. */
-export interface AgentCalls {
-  outbound: Outbound;
-  /** MEMBRIDGE_AGENT_KEY; "" sends none. */
-  agentKey: string;
-  /** How long after `timeout_sec` an agent may still answer, in milliseconds. */
-  marginMs?: number;
-  /** How long to wait for an agent's own completion after its answer, in milliseconds. */
-  ownCompletionMs?: number;
-}
 
 /** What an agent is told: the task, and what it needs to go on where earlier work ended. */
 interface Order {
@@ -110,40 +98,4 @@ export async function executeOn(
   const answer = execution.safeParse(json);
   if (answer.success) return answer.data;
   throw new AgentFault("The agent's answer is not what an agent answers", "unknown");
-}
-
-/**
- * Calls the agent at `url`; `json` is undefined when the answer is no JSON. No redirect is followed, so that the key goes to this address only.
- * Throws a NetworkFault, or the reason of an aborted `signal`.
- */
-export async function callAgent(
-  { outbound, agentKey }: AgentCalls,
-  url: string,
-  path: string,
-  { body, traceparent, ...options }: Omit<FetchOptions, "headers"> & { traceparent?: string | undefined },
-): Promise<{ status: number; json: unknown }> {
-  // An adopted database may hold any address. With a query in it, the path would become a part of the query.
-  if (!isAgentUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
-  const headers = new Headers({
-    accept: "application/json",
-    ...(body !== undefined && { "content-type": "application/json" }),
-    ...(agentKey && { "x-membridge-agent": agentKey }),
-    ...(traceparent !== undefined && { traceparent }),
-  });
-  const { status, text } = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}${path}`, {
-    ...options,
-    target: "agent",
-    headers,
-    ...(body !== undefined && { body }),
-  });
-  return { status, json: parse(text) };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The caller says that this is no answer of an agent.
-    return undefined;
-  }
 }

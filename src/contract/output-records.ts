@@ -1,26 +1,8 @@
-/** The records of leases, outputs, audit entries and the configuration. A column is published by being named here, and in no other way. */
+/** The records of what attempts bring forth: artifacts, and results, which say how the attempt went. A column is published by being named here, and in no other way. */
 import { z } from "zod";
-import { LEASE_STATUSES, RESULT_STATUSES } from "../db/statuses.ts";
+import { RESULT_STATUSES } from "../db/statuses.ts";
 import { count, flag, id, list, time, words, worker } from "./record-fields.ts";
 import { errorKind } from "./task-record.ts";
-
-export const leaseRecord = z
-  .object({
-    id: id("The id of the lease: the fence that a worker sends with each call for the task."),
-    task_id: id("The task that it holds."),
-    worker_id: worker("The worker that it was given to."),
-    started_at: time("When it began."),
-    expires_at: time("When it is overdue, unless a heartbeat renews it."),
-    ttl_seconds: count("How long it lives after each heartbeat, in seconds.", 300),
-    status: z
-      .enum(LEASE_STATUSES)
-      .describe(
-        "`active`, `expired` (overdue, or its worker is gone), `released` (completed or handed back); `failed` in rows of an earlier service.",
-      ),
-    last_heartbeat: time("The last heartbeat, or its begin."),
-    context_id: words("The context of the task.", "garden").nullable(),
-  })
-  .meta({ id: "Lease", description: "The right of one worker to work on a task, for a limited time." });
 
 export const storedArtifact = z.object({
   id: id("The id of the artifact."),
@@ -83,28 +65,3 @@ export const storedResult = z.object({
 export const resultRecord = storedResult
   .extend({ output: words("The output, where PostgreSQL holds it as text.").nullable() })
   .meta({ id: "Result", description: "What a worker handed in for an attempt." });
-
-export const auditRecord = z
-  .object({
-    id: id("The id of the entry."),
-    timestamp: time("When it happened."),
-    action: words("What was done.", "task_created"),
-    entity_type: words("To what kind of thing.", "llm_task"),
-    entity_id: words("To which one."),
-    actor: words("Who did it: the named key, or the part of the service.", "api"),
-    detail: words("The rest in a sentence.", "Task for agent writer, context garden"),
-  })
-  .meta({ id: "AuditEntry", description: "Who did what, and when." });
-
-export const configRecord = z
-  .object({
-    membridge_server_url: words("Where Membridge is.", "http://127.0.0.1:8000"),
-    admin_key_masked: words(
-      "The first and the last 4 characters of its key around `****`; empty: there is none.",
-      "****",
-    ),
-    connected: flag("Membridge answered, and took the key."),
-    last_test: time("When that was asked last.").nullable(),
-    reason: words("Why it is not connected, in a sentence.").nullable(),
-  })
-  .meta({ id: "RuntimeConfig", description: "Where Membridge is." });

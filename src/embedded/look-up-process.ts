@@ -1,0 +1,30 @@
+/** Processes that others started, by their numbers. */
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { promisify } from "node:util";
+
+const execute = promisify(execFile);
+
+/** Whether a process has this number now, of whatever user. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return error instanceof Error && "code" in error && error.code === "EPERM";
+  }
+}
+
+/** The command line of a process; undefined when there is no such process, or only its zombie, or it is hidden from us. */
+export async function commandLine(pid: number): Promise<string | undefined> {
+  try {
+    if (process.platform === "linux") {
+      const args = await readFile(`/proc/${pid}/cmdline`, "utf8");
+      return args.replaceAll("\0", " ").trim() || undefined;
+    }
+    const { stdout } = await execute("ps", ["-ww", "-o", "command=", "-p", String(pid)]);
+    return stdout.trim() || undefined;
+  } catch {
+    return undefined;
+  }
+}
