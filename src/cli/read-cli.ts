@@ -29,7 +29,7 @@ export interface CliExit {
 const CANNOT_RUN = new Set([126, 127]);
 
 /**
- * Reads what a CLI printed on standard output, piece by piece, in memory bounded by its longest line, and in bounded turns of the event loop
+ * Reads what a CLI printed on standard output, piece by piece, in memory bounded by its longest object, and in bounded turns of the event loop
  * (find-json.ts). What it printed decides before its exit code: a failure may come with code 0, and a result with another.
  */
 export async function readCli(
@@ -49,7 +49,7 @@ export async function readCli(
     await finder.write(piece);
     words = (words + piece).slice(-LAST_WORDS);
   }
-  await finder.end();
+  finder.end();
 
   const { text, failure, ...rest } = reader.end();
   const clean = text === null ? null : stripVTControlCharacters(text);

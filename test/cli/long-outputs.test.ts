@@ -35,15 +35,21 @@ describe("a long output", () => {
     expect((await readCli("claude", [text], NOT_ASKED)).text).toHaveLength(1_500_000);
   });
 
+  it("is read when it is an array of many messages, with the result at its end", async () => {
+    const message = { type: "assistant", message: { content: values(40) } };
+    const text = JSON.stringify([...Array<unknown>(4_000).fill(message), answer]);
+    expect((await readCli("claude", [text], NOT_ASKED)).text).toBe("ok");
+  });
+
   it.each([
     ["in one line", undefined],
     ["in lines of their own", 1],
-  ])("with more values in one piece of JSON than are parsed at once, %s, is passed over", async (_how, indent) => {
+  ])("with more values in one object than are parsed at once, %s, is passed over", async (_how, indent) => {
     const read = async (count: number) => {
       const text = JSON.stringify({ ...answer, structured_output: values(count) }, null, indent);
       return (await readCli("claude", [text], NOT_ASKED)).failure?.kind;
     };
-    expect(await read(45_000)).toBeUndefined();
+    expect(await read(95_000)).toBeUndefined();
     expect(await read(105_000)).toBe("parse_error");
   });
 
