@@ -56,6 +56,35 @@ describe.skipIf(!browser)("what the console reads", { timeout: PATIENCE_MS }, as
     await context.close();
   });
 
+  it("splits what is typed into a filter's terms, and names the filters where one is not known", async () => {
+    const { page, context } = await visit(browser, url, { key: KEY });
+    await page.goto("/console/tasks");
+    const box = page.locator("[data-filter]");
+    const filter = () => Object.fromEntries(new URL(page.url()).searchParams);
+    await box.fill('status:failed agent:"the writer" error: crash spring beds');
+    await box.press("Enter");
+    await expect
+      .poll(filter)
+      .toEqual({ status: "failed", agent_slug: "the writer", error_kind: "crash", q: "spring beds" });
+    await page.locator(".chip", { hasText: "agent:the writer" }).waitFor();
+    await page.goto("/console/tasks");
+    await box.fill("status:cancelled agnet:ended");
+    await box.press("Enter");
+    await page
+      .getByRole("alert")
+      .filter({ hasText: "“agnet:” is not a filter. The filters are status, agent," })
+      .waitFor();
+    expect([filter(), await box.inputValue()]).toEqual([{}, "status:cancelled agnet:ended"]);
+    await box.fill("status:cancelled agent:e");
+    await page.getByRole("option", { name: "agent:ended" }).click();
+    await expect.poll(filter).toEqual({ status: "cancelled", agent_slug: "ended" });
+    expect(await page.getByRole("alert").count()).toBe(0);
+    await page.goto("/console/tasks?status=failed%20agent");
+    await page.getByRole("alert").waitFor();
+    expect(await page.locator(".bulk").count()).toBe(0);
+    await context.close();
+  });
+
   it("shows the first 500 workers and accounts, and further ones when they are asked for", async () => {
     await query(
       `insert into workers (id, node_id, status, capabilities, registered_at, account)

@@ -54,7 +54,7 @@ export default function Tasks() {
       <Counts filter={filter} />
       <FilterBox filter={filter} known={known} />
       <Fault {...trouble} />
-      {canChange && <Bulk filter={filter} chosen={chosen} clear={() => setChosen(new Set())} />}
+      {canChange && (rows || !trouble) && <Bulk filter={filter} chosen={chosen} clear={() => setChosen(new Set())} />}
       {waiting > 0 && (
         <button type="button" class="new-rows" onClick={showNew}>
           {words.fresh(waiting)}

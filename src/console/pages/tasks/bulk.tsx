@@ -97,7 +97,8 @@ export function Bulk({ filter, chosen, clear }: BulkProps) {
   const states = filter.status?.split(",") ?? TASK_STATUSES;
   const isPossible = (verb: Verb) =>
     may(verb === "replay" ? "submit" : "administer") && states.some((each) => STATES[verb].includes(each));
-  if (isOfFilter && isEmpty(filter)) return null;
+  const possible = VERBS.filter(isPossible);
+  if (isOfFilter && (isEmpty(filter) || possible.length === 0)) return null;
   const run = async (verb: Verb) => {
     setBusy(true);
     await (isOfFilter ? changeMatching(verb, filter) : changeChosen(verb)).catch(tellFault);
@@ -106,7 +107,7 @@ export function Bulk({ filter, chosen, clear }: BulkProps) {
   return (
     <div class={isOfFilter ? "bulk" : "bulk active"}>
       <span>{isOfFilter ? words.matching : words.chosen(numberText(chosen.size))}</span>
-      {VERBS.filter(isPossible).map((verb) => (
+      {possible.map((verb) => (
         <button key={verb} type="button" class="quiet" disabled={isBusy} onClick={() => run(verb)}>
           {words[verb].name}
         </button>

@@ -1,46 +1,55 @@
 /** One box for the whole filter: chips for what is chosen, and completion for what is typed. */
 import { useId, useRef, useState } from "preact/hooks";
+import { Fault } from "../../parts/fault.tsx";
 import { Icon } from "../../parts/icon.tsx";
 import { texts } from "../../texts.ts";
-import { chipsOf, type Filter, show, withTyped } from "./filter.ts";
+import { chipsOf, type Filter, isName, lastTermOf, NAMES, show, withTyped } from "./filter.ts";
 import { useSuggestions } from "./suggestions.ts";
 
 export function FilterBox({ filter, known }: { filter: Filter; known: { agent: string[]; context: string[] } }) {
   const [typed, setTyped] = useState("");
+  const [unknown, setUnknown] = useState<string>();
   const [at, setAt] = useState(-1);
   const [isOpen, setOpen] = useState(false);
   const field = useRef<HTMLInputElement>(null);
   const id = useId();
   const words = texts.value.tasks.filter;
-  const suggestions = useSuggestions(typed, known);
+  const [before, term] = lastTermOf(typed);
+  const suggestions = useSuggestions(term, known);
   const chips = chipsOf(filter);
   const isShown = isOpen && suggestions.length > 0;
 
   const add = (text: string) => {
     setAt(-1);
-    // A name alone is not a filter yet.
-    setTyped(text.endsWith(":") ? text : "");
-    if (!text.endsWith(":")) {
-      // The suggestions would lie over what was found.
-      setOpen(false);
-      show(withTyped(filter, text));
-    }
     field.current?.focus();
+    // A name alone is not a filter yet.
+    const [, name = ""] = /(\w+):$/.exec(text) ?? [];
+    if (isName(name)) return setTyped(text);
+    // The suggestions would lie over what was found.
+    setOpen(false);
+    const found = withTyped(filter, text);
+    setUnknown(found.unknown);
+    // What cannot be used can be mended.
+    setTyped(found.unknown === undefined ? "" : text);
+    if (found.unknown === undefined) show(found.filter);
   };
+  const complete = (suggestion: string) => add(before + suggestion);
   const onKeyDown = (event: KeyboardEvent) => {
     const { key } = event;
     if (key === "ArrowDown" || key === "ArrowUp") {
       event.preventDefault();
       setOpen(true);
       const places = suggestions.length + 1;
-      setAt((before) => ((before + 1 + (key === "ArrowDown" ? 1 : places - 1)) % places) - 1);
+      setAt((last) => ((last + 1 + (key === "ArrowDown" ? 1 : places - 1)) % places) - 1);
     } else if (key === "Enter") {
       event.preventDefault();
-      add(suggestions[at] ?? typed.trim());
-    } else if (key === "Tab" && isShown && typed !== "" && at < 0) {
+      const suggestion = suggestions[at];
+      if (suggestion === undefined) add(typed.trim());
+      else complete(suggestion);
+    } else if (key === "Tab" && isShown && term !== "" && at < 0) {
       const [first = ""] = suggestions;
       event.preventDefault();
-      add(first);
+      complete(first);
     } else if (key === "Escape" && isShown) {
       event.stopPropagation();
       setOpen(false);
@@ -49,7 +58,7 @@ export function FilterBox({ filter, known }: { filter: Filter; known: { agent: s
       if (last) show(last.rest);
     }
   };
-  return (
+  const box = (
     <div class="filter-box">
       <Icon name="search" />
       {chips.map(({ name, value, rest }) => (
@@ -76,6 +85,7 @@ export function FilterBox({ filter, known }: { filter: Filter; known: { agent: s
         value={typed}
         onInput={({ currentTarget }) => {
           setTyped(currentTarget.value);
+          setUnknown(undefined);
           setAt(-1);
           setOpen(true);
         }}
@@ -93,7 +103,7 @@ export function FilterBox({ filter, known }: { filter: Filter; known: { agent: s
             aria-selected={n === at}
             // The field keeps the focus.
             onMouseDown={(event) => event.preventDefault()}
-            onClick={() => add(text)}
+            onClick={() => complete(text)}
             onKeyDown={() => {}}
           >
             <code>{text}</code>
@@ -101,5 +111,11 @@ export function FilterBox({ filter, known }: { filter: Filter; known: { agent: s
         ))}
       </div>
     </div>
+  );
+  return (
+    <>
+      {box}
+      <Fault of={unknown && words.unknown(unknown, Object.keys(NAMES).join(", "))} />
+    </>
   );
 }

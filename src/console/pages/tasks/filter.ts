@@ -44,15 +44,39 @@ function epochMsOf(text: string): string {
   return Number.isNaN(time) ? text : String(time);
 }
 
-/** Adds what was typed: `agent:writer`, `status:dead`, or a text to search for. The same name again replaces its value; statuses add up. */
-export function withTyped(filter: Filter, typed: string): Filter {
-  const [, word = "", value = ""] = /^(\w+):(.+)$/.exec(typed) ?? [];
-  if (!isName(word)) return typed === "" ? filter : { ...filter, q: typed };
-  const name = NAMES[word];
-  const before = filter[name];
-  const isAdded = (name === "status" || name === "error_kind") && before !== undefined;
-  return { ...filter, [name]: isAdded ? [...new Set([...before.split(","), value])].join(",") : value };
+/** A term: a word, a text in quotes, or the name of a filter with either. */
+const TERM = /(\w+):\s*(?:"([^"]*)"?|(\S*))|"([^"]*)"?|\S+/g;
+
+/**
+ * Adds the terms of what was typed: `agent:writer`, `agent:"the writer"`, `status:dead`, and a text to search for. The same name again replaces its
+ * value; statuses add up. Where a term has a name that is no filter, gives that name, and the filter as it was.
+ */
+export function withTyped(filter: Filter, typed: string): { filter: Filter; unknown?: string } {
+  const changed = { ...filter };
+  const texts: string[] = [];
+  for (const [term, word, inQuotes, plain, text = term] of typed.matchAll(TERM)) {
+    const value = inQuotes ?? plain;
+    if (word === undefined || value === undefined) texts.push(text);
+    else if (!isName(word)) return { filter, unknown: word };
+    else if (value !== "") {
+      const name = NAMES[word];
+      const before = changed[name];
+      const isAdded = (name === "status" || name === "error_kind") && before !== undefined;
+      changed[name] = isAdded ? [...new Set([...before.split(","), value])].join(",") : value;
+    }
+  }
+  if (texts.length > 0) changed.q = texts.join(" ");
+  return { filter: changed };
 }
+
+/** The last term of what was typed, which is still being typed, and what stands before it. */
+export function lastTermOf(typed: string): [before: string, term: string] {
+  const [term = ""] = /(?:\w+:)?(?:"[^"]*|\S*)$/.exec(typed) ?? [];
+  return [typed.slice(0, typed.length - term.length), term];
+}
+
+/** A value as a term has it. */
+export const termOf = (name: string, value: string) => `${name}:${/\s/.test(value) ? `"${value}"` : value}`;
 
 export interface Chip {
   name: Name | "q";

@@ -2,15 +2,15 @@ import { useEffect, useState } from "preact/hooks";
 import { TASK_STATUSES } from "../../parts/state.tsx";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
-import { isName, NAMES } from "./filter.ts";
+import { isName, NAMES, termOf } from "./filter.ts";
 
 const MOST = 8;
 /** The names of workers are asked for when nobody has typed for so long. */
 const PAUSE_MS = 200;
 
-/** What may be meant by what was typed: names of filters, and their values as far as the page knows them. */
+/** What may be meant by a term that is being typed: names of filters, and their values as far as the page knows them. */
 export function useSuggestions(typed: string, known: { agent: string[]; context: string[] }): string[] {
-  const [, name = "", begin = ""] = /^(\w+):(.*)$/.exec(typed) ?? [];
+  const [, name = "", begin = ""] = /^(\w+):"?(.*)$/.exec(typed) ?? [];
   const workers = useWorkers(name === "worker" ? begin : undefined);
   const values: Record<string, readonly string[]> = {
     status: TASK_STATUSES,
@@ -23,7 +23,7 @@ export function useSuggestions(typed: string, known: { agent: string[]; context:
   };
   if (isName(name)) {
     const found = (values[name] ?? []).filter((value) => value.toLowerCase().includes(begin.toLowerCase()));
-    return found.slice(0, MOST).map((value) => `${name}:${value}`);
+    return found.slice(0, MOST).map((value) => termOf(name, value));
   }
   const names = Object.keys(NAMES).map((each) => `${each}:`);
   if (typed === "") return names;

@@ -15,6 +15,8 @@ export const tasks = {
     placeholder: "Filter: status:dead agent:writer, or part of a name",
     remove: (what: string) => `Remove ${what}`,
     suggestions: "Suggestions",
+    unknown: (name: string, known: string) =>
+      `“${name}:” is not a filter. The filters are ${known}. To search for a text with a colon, put it in quotes.`,
   },
   first: {
     title: "No task yet",

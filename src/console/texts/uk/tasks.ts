@@ -17,6 +17,8 @@ export const tasks: Texts["tasks"] = {
     placeholder: "Фільтр: status:dead agent:writer або частина назви",
     remove: (what) => `Прибрати ${what}`,
     suggestions: "Підказки",
+    unknown: (name, known) =>
+      `«${name}:» — не фільтр. Є такі фільтри: ${known}. Щоб шукати текст із двокрапкою, візьміть його в лапки.`,
   },
   first: {
     title: "Завдань ще немає",
