@@ -47,7 +47,7 @@ function databaseIn({ databaseUrl, dataDir }: Config): string {
   return `the database ${database} at ${hosts} (DATABASE_URL)`;
 }
 
-/** StartError: the embedded database that is meant is not there. It would be made, without a key, and the keys that are sought lie elsewhere. */
+/** StartError: the embedded database is not there. Going on would make an empty one, while the keys that the caller means are in another folder. */
 function requireDatabase({ databaseUrl, dataDir }: Config): void {
   if (databaseUrl !== undefined || existsSync(join(dataDir, "postgres"))) return;
   throw new StartError(

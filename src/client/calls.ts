@@ -471,7 +471,7 @@ export type Overview = {
   ended_by_minute: number[];
   /** Queued tasks that no worker can take: the first 5 kinds. */
   untakeable: Array<{
-    /** The labels that no online worker has, but for those that are drained. */
+    /** Labels that no online worker has, drained workers aside. */
     requires: string[];
     /** Online workers that have these labels and are drained: the first 3 by name. */
     drained: string[];

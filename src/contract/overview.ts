@@ -10,7 +10,7 @@ export const MOST = { accounts: 50, workersOfEachKind: 5, failures: 6, untakeabl
 
 const untakeable = z
   .object({
-    requires: z.array(z.string()).describe("The labels that no online worker has, but for those that are drained."),
+    requires: z.array(z.string()).describe("Labels that no online worker has, drained workers aside."),
     drained: z
       .array(z.string())
       .describe(`Online workers that have these labels and are drained: the first ${MOST.drained} by name.`),

@@ -8,49 +8,50 @@ import { type ChildHandle, startChild } from "./child-handle.ts";
 import { type GivenSettings, SERVING } from "./messages.ts";
 import { openMetricsOfAll } from "./metrics-of-all.ts";
 
-/** The pause before a process takes the place of one that ended. It doubles with each that does not last. */
+/** The pause before a child takes the place of one that ended. It doubles with each that does not last. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
 const LASTED_MS = 60_000;
-/** A process that has not stopped so long after `DRAIN_SECONDS` hangs, and is killed: requests in flight have 10 s. */
+/** A child that has not stopped so long after `DRAIN_SECONDS` hangs, and is killed: requests in flight have 10 s. */
 const KILLED_AFTER_MS = 15_000;
 
 /** The running service. */
 export interface Processes {
   port: number;
-  /** Has all processes stop as a single one does, kills those that hang, and then stops the embedded database. A second call changes nothing. */
+  /** Has all children stop as a single process does, kills those that hang, and then stops the embedded database. A second call changes nothing. */
   stop(): Promise<void>;
 }
 
 /**
- * Has `config.processes` processes serve with these settings. This one has the database, whose tables it brings up to date, and hands each new
- * connection to the next of them in turn; it serves nothing itself. One that ends is replaced, and when this one ends, so do all. Throws a StartError.
+ * Has `config.processes` children serve with these settings. This process has the database, whose tables it brings up to date, and hands each new
+ * connection to the next child in turn; it serves nothing itself. A child that ends is replaced, and when this process ends, so do all. Throws a
+ * StartError.
  */
 export async function startProcesses(config: Config, settings: GivenSettings, log: Logger): Promise<Processes> {
   cluster.setupPrimary({ args: [SERVING] });
-  const serving = new Set<ChildHandle>();
-  const metrics = openMetricsOfAll(() => serving);
+  const children = new Set<ChildHandle>();
+  const metrics = openMetricsOfAll(() => children);
   const stopping = new AbortController();
   let server: Server | undefined;
 
   function start(joins: boolean): ChildHandle {
-    const started = startChild(settings, joins, metrics.now);
-    serving.add(started);
-    return started;
+    const child = startChild(settings, joins, metrics.now);
+    children.add(child);
+    return child;
   }
   const killAll = () => {
-    for (const each of serving) each.kill();
+    for (const child of children) child.kill();
   };
   process.on("exit", killAll);
 
-  /** Replaces a process whenever it ends, until the service stops. */
+  /** Replaces a child whenever it ends, until the service stops. */
   async function keepServing(first: ChildHandle, url: string): Promise<void> {
     let current = first;
     let failures = 0;
     for (;;) {
       const startedAt = performance.now();
       const end = { endedPid: current.pid, ...(await current.ended) };
-      serving.delete(current);
+      children.delete(current);
       metrics.keep(current);
       if (stopping.signal.aborted) {
         if (end.code !== 0) log.warn(end, "a process ended before it had stopped");
@@ -75,18 +76,18 @@ export async function startProcesses(config: Config, settings: GivenSettings, lo
 
   try {
     const first = Array.from({ length: config.processes }, () => start(false));
-    // As a single process does, they listen before the database is there: they are alive, and not ready.
+    // As a single process does, the children listen before the database is there: they are alive, and not ready.
     const [port = 0] = await Promise.all(first.map(({ listening }) => listening));
     const { url, stop } = await openServer(config.databaseUrl, config.dataDir, log);
     server = { url, stop };
-    for (const each of first) each.send({ kind: "database", url });
+    for (const child of first) child.send({ kind: "database", url });
     await Promise.all(first.map(({ started }) => started));
-    const kept = first.map((each) => keepServing(each, url));
+    const kept = first.map((child) => keepServing(child, url));
     let stopped: Promise<void> | undefined;
     return {
       port,
       stop() {
-        if (!stopped) for (const each of serving) each.send({ kind: "stop" });
+        if (!stopped) for (const child of children) child.send({ kind: "stop" });
         stopping.abort();
         stopped ??= allEnded(kept).then(stop);
         return stopped;

@@ -61,7 +61,8 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
 }
 
 /**
- * The tasks that wait for longest, by the labels that no online worker has that is not drained; the set of labels that waits for longest comes first.
+ * The tasks that wait for longest whose labels no online worker has, drained workers aside, by their set of labels; the set that waits for longest
+ * comes first.
  */
 export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeable"]> {
   const fits = sql`${workers.status} = 'online' and ${hasLabels(sql`label_sets.requires`)}`;

@@ -2,8 +2,8 @@ import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 
 /**
- * Runs `record` after a change was committed, to write down what the change says of a worker. `what` names the change for the log. Never rejects: a
- * failure is logged, and the caller is still told that its change was made.
+ * Runs `record` after a change was committed, to write down what the change says of a worker, or to remove what the change has taken over. `what`
+ * names the change for the log. Never rejects: a failure is logged, and the caller is still told that its change was made.
  */
 export async function recordAfterCommit(
   db: Db,
@@ -15,6 +15,6 @@ export async function recordAfterCommit(
     await record(what);
   } catch (error) {
     const requestId = caller?.requestId;
-    db.log.warn({ err: error, requestId }, `what a ${what} says of its worker was not written down`);
+    db.log.warn({ err: error, requestId }, `a step after a ${what} failed; the ${what} itself is committed`);
   }
 }
