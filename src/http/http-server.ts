@@ -1,18 +1,11 @@
-import {
-  createServer,
-  type IncomingMessage,
-  type RequestListener,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
+import { refusalAsText, refuseBare } from "./bare-refusal.ts";
 import { boundPipelining } from "./bound-pipelining.ts";
 import { boundConnections } from "./descriptor-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
-import { RUNTIME_HEADER } from "./runtime-header.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
 export interface Patience {
@@ -94,15 +87,12 @@ export function createHttpServer(
   const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
   server.on("close", () => clearInterval(looking));
   server.on("checkExpectation", (_request, response) => {
-    const body = JSON.stringify({ error: "Expect is not supported with any value but 100-continue." });
-    response
-      .writeHead(417, { ...RUNTIME_HEADER, "content-type": "application/json", "content-length": body.length })
-      .end(body);
+    refuseBare(response, 417, "Expect is not supported with any value but 100-continue.", { isLast: false });
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
     const answer = answers.get(socket);
     const isBetween = answer === undefined || answer.writableFinished || !answer.headersSent;
-    if (socket.writable && isBetween && error.code !== "ECONNRESET") socket.end(refusal(error.code));
+    if (socket.writable && isBetween && error.code !== "ECONNRESET") socket.end(refusalAsText(...refusalOf(error)));
     else socket.destroy();
   });
   return server;
@@ -169,32 +159,15 @@ function refuseLate(): void {
       } else request.destroy();
       continue;
     }
-    const body = JSON.stringify({ error: TOO_LATE });
-    const headers = {
-      ...RUNTIME_HEADER,
-      "content-type": "application/json",
-      "content-length": body.length,
-      connection: "close",
-    };
-    response.writeHead(408, headers).end(body, () => request.destroy());
+    refuseBare(response, 408, TOO_LATE, { isLast: true, whenSent: () => request.destroy() });
   }
 }
 
-const REFUSALS: Record<string, [status: number, error: string]> = {
+type Refusal = [status: number, error: string];
+const REFUSALS: Record<string, Refusal> = {
   HPE_HEADER_OVERFLOW: [431, "The headers are too large or too many: 16 KB and 100 are the limits."],
   ERR_HTTP_REQUEST_TIMEOUT: [408, TOO_LATE],
 };
 
-function refusal(code = ""): string {
-  const [status, error] = REFUSALS[code] ?? [400, "This is not a request that HTTP allows."];
-  const body = JSON.stringify({ error });
-  return [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
-    ...Object.entries(RUNTIME_HEADER).map(([name, value]) => `${name}: ${value}`),
-    "Content-Type: application/json",
-    `Content-Length: ${body.length}`,
-    "Connection: close",
-    "",
-    body,
-  ].join("\r\n");
-}
+const refusalOf = ({ code = "" }: NodeJS.ErrnoException): Refusal =>
+  REFUSALS[code] ?? [400, "This is not a request that HTTP allows."];
