@@ -121,6 +121,7 @@ export function route<
     ...facts,
     serve: (request, response, db) => {
       const check = (given: { body: unknown }) => parseBody((schema ?? z.unknown()) as Schema, given);
+      // `ofWorker` and `handle` may both ask for the request's own body, which is checked once. Its checked value may be undefined.
       let own: { checked: z.output<Schema> } | undefined;
       const call: Call<Path, Schema, Query> = {
         request,
