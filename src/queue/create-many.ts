@@ -47,17 +47,18 @@ async function createChecked(
   caller: Caller | undefined,
   checked: PromiseSettledResult<KeyedRequest>[],
 ): Promise<PromiseSettledResult<Creation>[]> {
-  const tasks = checked.map((each) =>
-    each.status === "fulfilled" ? newTask(caller, each.value.request, each.value.idempotencyKey) : undefined,
+  const valid = checked.flatMap((each, place) =>
+    each.status === "fulfilled"
+      ? [{ place, task: newTask(caller, each.value.request, each.value.idempotencyKey) }]
+      : [],
   );
-  const valid = tasks.filter((task) => task !== undefined);
-  const rows = await creations.sendAll(db, valid);
-  const rowOf = new Map(valid.map((task, n) => [task, rows[n]]));
+  const tasks = valid.map(({ task }) => task);
+  const rows = await creations.sendAll(db, tasks);
+  const sentFrom = new Map(valid.map(({ place, task }, n) => [place, { task, row: rows[n] }]));
   return await Promise.allSettled(
-    checked.map(async (each, n) => {
+    checked.map(async (each, place) => {
       if (each.status === "rejected") throw each.reason;
-      const task = tasks[n];
-      const row = task && rowOf.get(task);
+      const { task, row } = sentFrom.get(place) ?? {};
       if (!task || !row) throw new Error("A request of a batch got no verdict.");
       if (row.status === "rejected") throw row.reason;
       return await finishCreation(db, each.value.request, task, row.value);
