@@ -5,30 +5,33 @@ import type { Limits, Metrics, Usage } from "../db/json-types.ts";
 const MOST = 1e11;
 const count = (said = 0) => Math.min(said, MOST);
 
-/** What an attempt used; undefined where its metrics say nothing but how long it took. */
+/** The metrics that say what an attempt used. That it took some time, every attempt says. */
+const FIGURES = [
+  "tokens_used",
+  "input_tokens",
+  "output_tokens",
+  "cache_read_tokens",
+  "cache_write_tokens",
+  "num_turns",
+  "cost_usd",
+] as const satisfies (keyof Metrics)[];
+
+/** What an attempt used; undefined where its metrics have none of these figures. */
 export function usageOf(metrics: Metrics): Usage | undefined {
-  const {
-    duration_ms,
-    model: _model,
-    provider: _provider,
-    session_id: _session,
-    denied_tools: _denied,
-    ...said
-  } = metrics;
-  if (Object.keys(said).length === 0) return undefined;
-  const [input_tokens, output_tokens] = [count(said.input_tokens), count(said.output_tokens)];
-  const [cache_read_tokens, cache_write_tokens] = [count(said.cache_read_tokens), count(said.cache_write_tokens)];
+  if (FIGURES.every((figure) => metrics[figure] === undefined)) return undefined;
+  const [input_tokens, output_tokens] = [count(metrics.input_tokens), count(metrics.output_tokens)];
+  const [cache_read_tokens, cache_write_tokens] = [count(metrics.cache_read_tokens), count(metrics.cache_write_tokens)];
   const sum = input_tokens + output_tokens + cache_read_tokens + cache_write_tokens;
   return {
     attempts: 1,
-    duration_ms: count(duration_ms),
-    tokens: count(said.tokens_used ?? sum),
+    duration_ms: count(metrics.duration_ms),
+    tokens: count(metrics.tokens_used ?? sum),
     input_tokens,
     output_tokens,
     cache_read_tokens,
     cache_write_tokens,
-    num_turns: said.num_turns ?? 0,
-    cost_usd: said.cost_usd ?? 0,
+    num_turns: metrics.num_turns ?? 0,
+    cost_usd: metrics.cost_usd ?? 0,
   };
 }
 
