@@ -35,46 +35,62 @@ const ENDED = "status in ('completed', 'failed')";
 const OUTPUT = "repeat('A seed holds its breath. ', 20)";
 const LOST = "no heartbeat before it was overdue";
 
-/** Of each task, what was written down: the condition, the time, the action, what it is about, who did it, and how it is told. */
+/** What was written down of each task in the batch for which `which` is true. All but the names of the action and the type is SQL over its row. */
 const ENTRIES = [
-  ["true", "at", "task_created", "llm_task", "id", "'api'", "'Task for agent writer, context ' || context_id"],
-  [
-    LEASED,
-    "at + 100",
-    "task_leased",
-    "lease",
-    "lease_id",
-    "'router'",
-    "'Task ' || id || ' leased to worker ' || worker_id || ', TTL 300s'",
-  ],
-  [
-    ENDED,
-    "ended_at",
-    "task_completed",
-    "llm_task",
-    "id",
-    "worker_id",
-    "'Status: ' || result || ', artifact: ' || artifact_id || ', duration: 1200ms'",
-  ],
-  [
-    "status = 'dead'",
-    "ended_at",
-    "lease_expired",
-    "lease",
-    "lease_id",
-    "'runtime'",
-    `'Lease of task ' || id || ' to worker ' || worker_id || ' ended: ${LOST}'`,
-  ],
-  [
-    "status = 'dead'",
-    "ended_at",
-    "task_dead",
-    "llm_task",
-    "id",
-    "'runtime'",
-    `'Attempt 1 of 1 ended without a result: ${LOST}'`,
-  ],
-  ["status = 'cancelled'", "ended_at", "task_cancelled", "llm_task", "id", "'api'", "'Cancelled while queued'"],
+  {
+    which: "true",
+    at: "at",
+    action: "task_created",
+    type: "llm_task",
+    entity: "id",
+    actor: "'api'",
+    detail: "'Task for agent writer, context ' || context_id",
+  },
+  {
+    which: LEASED,
+    at: "at + 100",
+    action: "task_leased",
+    type: "lease",
+    entity: "lease_id",
+    actor: "'router'",
+    detail: "'Task ' || id || ' leased to worker ' || worker_id || ', TTL 300s'",
+  },
+  {
+    which: ENDED,
+    at: "ended_at",
+    action: "task_completed",
+    type: "llm_task",
+    entity: "id",
+    actor: "worker_id",
+    detail: "'Status: ' || result || ', artifact: ' || artifact_id || ', duration: 1200ms'",
+  },
+  {
+    which: "status = 'dead'",
+    at: "ended_at",
+    action: "lease_expired",
+    type: "lease",
+    entity: "lease_id",
+    actor: "'runtime'",
+    detail: `'Lease of task ' || id || ' to worker ' || worker_id || ' ended: ${LOST}'`,
+  },
+  {
+    which: "status = 'dead'",
+    at: "ended_at",
+    action: "task_dead",
+    type: "llm_task",
+    entity: "id",
+    actor: "'runtime'",
+    detail: `'Attempt 1 of 1 ended without a result: ${LOST}'`,
+  },
+  {
+    which: "status = 'cancelled'",
+    at: "ended_at",
+    action: "task_cancelled",
+    type: "llm_task",
+    entity: "id",
+    actor: "'api'",
+    detail: "'Cancelled while queued'",
+  },
 ];
 
 async function fillBatch(
@@ -122,7 +138,7 @@ async function fillBatch(
      from batch where ${ENDED}`,
   );
   const entries = ENTRIES.map(
-    ([which, at, action, type, entity, actor, detail], place) =>
+    ({ which, at, action, type, entity, actor, detail }, place) =>
       `select ${place} as place, ${at} as written_at, '${action}' as action, '${type}' as type, ${entity} as entity, ${actor} as actor, ${detail} as detail
        from batch where ${which}`,
   );
