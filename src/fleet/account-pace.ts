@@ -20,6 +20,6 @@ export const isAccountIdle = sql`${accountOf} not in (select coalesce(peer.accou
 
 /**
  * True when the worker's account may get another task now, for the WHERE of an UPDATE that leases one. The database function locks the account
- * and looks again, so that two leases at the same moment do not both find it idle.
+ * and looks again, so that two leases at the same moment do not both find it idle. It comes after the lock of the worker (lifecycle.md, invariant 4).
  */
 export const isAccountFree = sql`(not ${isPaced} or bloom_runtime.account_is_idle(${accountOf}))`;
