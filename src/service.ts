@@ -96,14 +96,19 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
     await sealSecretsAnew(db, box);
     await checkSettingsKey(db, box, log);
     await preparePosition(db);
-    const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
-    started.push(() => outbound.destroy());
+    const openOutbound = () => {
+      const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
+      started.push(() => outbound.destroy());
+      return outbound;
+    };
+    // Each looks up names by itself: those of callbacks, which no server may answer, do not hold up those of Membridge and the agents.
+    const [outbound, toReceivers] = [openOutbound(), openOutbound()];
     const membridge = createMembridge(settings, outbound, { log });
     const store = { bucket: config.minio && (await connectBucket(config.minio, db.meters)), log };
     await checkBucket(store);
     const agents = { outbound, agentKey: config.membridge.agentKey };
     const dispatcher = createDispatcher(db, store, agents, log);
-    const sender = openWebhookSender(db, { outbound, box, callbackSecrets: config.callbackSecrets });
+    const sender = openWebhookSender(db, { outbound: toReceivers, box, callbackSecrets: config.callbackSecrets });
     const loops = startLoops(
       config,
       { db, log, disk, membridge, outbound, store, dispatcher, sender },

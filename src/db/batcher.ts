@@ -1,7 +1,7 @@
+import { type Limited, limitConcurrency } from "../concurrency-limit.ts";
 import { Unavailable } from "../errors.ts";
 import type { BatchStatement } from "./batch-statement.ts";
 import type { Db } from "./client.ts";
-import { type Limited, limitConcurrency } from "./concurrency-limit.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
 
 /** The most requests of a batch, and about how many characters they may have together. A longer request is sent by itself. */

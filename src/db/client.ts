@@ -3,9 +3,8 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { createMeters, type Meters } from "../metrics/service-meters.ts";
 import type { Tracer } from "../tracing/tracer.ts";
-import type { Limited } from "./concurrency-limit.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
-import { limitLockWaits } from "./lock-waits.ts";
+import { mayWaitForLocks } from "./lock-waits.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
 import { repeatedly } from "./repeat.ts";
 import { openServers, type Servers } from "./servers.ts";
@@ -17,7 +16,7 @@ export type Value = string | number | boolean | null | readonly string[];
 export interface Prepared {
   name: string;
   text: string;
-  /** It waits for rows that others have locked. */
+  /** It may wait for rows that others have locked. */
   mayWait: boolean;
 }
 
@@ -33,9 +32,9 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
   onCommit(effect: () => void): void;
   /**
    * Runs `work` in a READ COMMITTED transaction; inside a transaction, in that same one. Callers use `inTransaction`, which also repeats the
-   * work after a deadlock or a serialization failure.
+   * work after a deadlock or a serialization failure. Work that never waits for a lock says so (`mayWait`, pool.ts).
    */
-  transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Db) => Promise<T>, options?: { mayWait?: boolean }): Promise<T>;
   /**
    * Notifies the channel within 25 ms, once for all calls in that time; inside a transaction, only after the commit. A notification is a hint
    * and may get lost.
@@ -62,16 +61,14 @@ export function openDatabase(
   const pool = openPool(servers, options, log, meters);
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
-  const waiting = limitLockWaits(options.poolMax);
-  const once: Each = (send) => pool.use((client) => pool.ask(client, () => send(client)));
   const each: Each = (send, mayWait) =>
-    repeatedly(() => (mayWait ? waiting(() => once(send)) : once(send)), isRolledBack);
+    repeatedly(() => pool.use((client) => pool.ask(client, () => send(client)), mayWait), isRolledBack);
   const db = Object.assign(drizzleOver(each), {
     log,
     meters,
     tracer,
     onCommit: (effect: () => void) => effect(),
-    transaction: transactionsOf(pool, { waiting, names, meters, tracer, tell, log }),
+    transaction: transactionsOf(pool, { names, meters, tracer, tell, log }),
     run: runnerOf(each, names, "each statement by itself"),
     tell,
   });
@@ -79,14 +76,15 @@ export function openDatabase(
 }
 
 /** Sends one statement: on the connection of a transaction, or on any. `mayWait`: it may wait for what others have locked. */
-type Each = <T>(send: (client: pg.ClientBase) => Promise<T>, mayWait?: boolean) => Promise<T>;
+type Each = <T>(send: (client: pg.ClientBase) => Promise<T>, mayWait: boolean) => Promise<T>;
 
 /** When the database's default isolation is stricter than READ COMMITTED, a single statement too can fail with a serialization error. */
 const isRolledBack = (error: unknown) => isRepeatable(error) && !isNotPrepared(error);
 
 /** Drizzle uses nothing of its client but `query`, so an object with that method is enough. */
 function drizzleOver(each: Each): NodePgDatabase {
-  const query = (config: pg.QueryConfig, values: unknown[]) => each((client) => client.query(config, values));
+  const query = (config: pg.QueryConfig, values: unknown[]) =>
+    each((client) => client.query(config, values), mayWaitForLocks(config.text));
   const client: pg.Client = Object.assign(Object.create(pg.Client.prototype), { query });
   return drizzle(client);
 }
@@ -94,25 +92,16 @@ function drizzleOver(each: Each): NodePgDatabase {
 /** Own transactions, because Drizzle's return a connection to the pool even when the connection no longer answers. */
 function transactionsOf(
   pool: Pool,
-  {
-    waiting,
-    names,
-    meters,
-    tracer,
-    tell,
-    log,
-  }: Pick<Db, "meters" | "tracer" | "tell" | "log"> & {
-    waiting: Limited;
-    names: Names;
-  },
+  { names, meters, tracer, tell, log }: Pick<Db, "meters" | "tracer" | "tell" | "log"> & { names: Names },
 ): Db["transaction"] {
-  return async (work) => {
+  return async (work, { mayWait = true } = {}) => {
     const effects: (() => void)[] = [];
     const inConnection = async (client: pg.PoolClient) => {
       const each: Each = (send) => pool.ask(client, () => send(client));
+      const run = (command: string) => pool.ask(client, () => client.query(command));
       try {
         // The isolation is named because the default of the database or its role may differ.
-        await each(() => client.query("begin isolation level read committed"));
+        await run("begin isolation level read committed");
         const tx: Db = Object.assign(drizzleOver(each), {
           log,
           meters,
@@ -123,17 +112,17 @@ function transactionsOf(
           tell: (channel: string) => void effects.push(() => tell(channel)),
         });
         const result = await work(tx);
-        await each(() => client.query("commit"));
+        await run("commit");
         return result;
       } catch (error) {
         if (isRepeatable(error))
           log.warn({ err: error }, "the database rolled a transaction back for the sake of others");
         // A failed rollback makes the connection unusable. The caller gets the first error, so the second is ignored.
-        if (pool.isUsable(client)) await each(() => client.query("rollback")).catch(() => {});
+        if (pool.isUsable(client)) await run("rollback").catch(() => {});
         throw error;
       }
     };
-    const result = await waiting(() => pool.use(inConnection));
+    const result = await pool.use(inConnection, mayWait);
     for (const effect of effects) effect();
     return result;
   };
@@ -151,7 +140,7 @@ function tellerOf(pool: Pool, log: Logger): Db["tell"] {
       waiting.delete(channel);
       if (pool.isClosing()) return;
       pool
-        .use((client) => pool.ask(client, () => client.query("select pg_notify($1, '')", [channel])))
+        .use((client) => pool.ask(client, () => client.query("select pg_notify($1, '')", [channel])), false)
         .catch((error) => log.debug({ err: error }, "a notification was not sent"));
     }, TOLD_WITHIN_MS).unref();
   };

@@ -21,13 +21,14 @@ export function databaseHealth(db: Db): Promise<DatabaseHealth> {
 
 async function look(db: Db): Promise<DatabaseHealth> {
   try {
-    await db.transaction(async (tx) => {
+    const check = async (tx: Db) => {
       await tx.execute(sql`set local work_mem = '64kB'`);
       await tx.execute(sql`update ${runtimeSettings} set value = value where false`);
       await tx.execute(
         sql`with pages as materialized (select repeat('x', 8192) from generate_series(1, 32)) select count(*) from pages`,
       );
-    });
+    };
+    await db.transaction(check, { mayWait: false });
     return "ok";
   } catch (error) {
     db.log.warn({ err: error }, "the database cannot do its work");

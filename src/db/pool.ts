@@ -1,9 +1,11 @@
 import pg from "pg";
 import type { Logger } from "pino";
+import type { Places } from "../concurrency-limit.ts";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { createConnectionHealth } from "./connection-health.ts";
 import { faultOf, Unconfirmed } from "./faults.ts";
+import { openLockPlaces } from "./lock-waits.ts";
 import type { Servers } from "./servers.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
 
@@ -16,8 +18,11 @@ export interface PoolOptions {
 
 /** The service's connections, each of which is used by one caller at a time. */
 export interface Pool {
-  /** Runs `work` on a connection of its own, which is closed afterwards where a statement on it was given up or met a fault of the connection. */
-  use<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` on a connection of its own, which is closed afterwards where a statement on it was given up or met a fault of the connection.
+   * Works that may wait for a lock (`mayWait`) leave some connections to others. Unavailable: too many of these were before it.
+   */
+  use<T>(work: (client: pg.PoolClient) => Promise<T>, mayWait: boolean): Promise<T>;
   /** Runs one statement on that connection; `run` sends it. A statement that takes too long is cancelled on the server. */
   ask<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T>;
   /** False when the connection is of no more use. */
@@ -47,7 +52,8 @@ export function openPool(
   meters: Meters,
 ): Pool {
   const pool = newPool(servers, poolMax, answerWithinMs);
-  reportConnections(pool, poolMax, meters);
+  const lockPlaces = openLockPlaces(poolMax);
+  reportConnections(pool, { poolMax, lockPlaces }, meters);
   let isClosing = false;
   const inUse = new Set<pg.PoolClient>();
   const connections = createConnectionHealth();
@@ -94,17 +100,23 @@ export function openPool(
   }
 
   return {
-    async use(work) {
+    async use(work, mayWait) {
       const asked = performance.now();
-      const client = await checkOut();
+      const leave = mayWait ? await lockPlaces.take() : () => {};
+      const client = await checkOut().catch((error: unknown) => {
+        leave();
+        throw error;
+      });
       meters.poolWait.observe((performance.now() - asked) / 1_000);
       inUse.add(client);
       try {
         return await work(client);
       } finally {
         inUse.delete(client);
-        if (connections.isUsable(client)) client.release();
-        else void discard(client);
+        if (connections.isUsable(client)) {
+          client.release();
+          leave();
+        } else void discard(client).finally(leave);
       }
     },
     async ask(client, run) {
@@ -152,7 +164,11 @@ function newPool(servers: Servers, poolMax: number, answerWithinMs: number): pg.
   });
 }
 
-function reportConnections(pool: pg.Pool, poolMax: number, { registry }: Meters): void {
+function reportConnections(
+  pool: pg.Pool,
+  { poolMax, lockPlaces }: { poolMax: number; lockPlaces: Places },
+  { registry }: Meters,
+): void {
   registry.watch("pool", () => [
     {
       name: "bloom_db_pool_connections",
@@ -170,7 +186,7 @@ function reportConnections(pool: pg.Pool, poolMax: number, { registry }: Meters)
     {
       name: "bloom_db_pool_waiting",
       help: "Statements and transactions that wait for a connection now.",
-      values: [{ value: pool.waitingCount }],
+      values: [{ value: pool.waitingCount + lockPlaces.waiting() }],
     },
   ]);
 }

@@ -19,6 +19,8 @@ const COUNT = statement<HitCount, { key: string; windowMs: number }>(
       hits = case when counted.ends_at <= ${nowMs} then 1 else counted.hits + 1 end,
       ends_at = case when counted.ends_at <= ${nowMs} then excluded.ends_at else counted.ends_at end
     returning hits, ends_at - ${nowMs} as "endsInMs"`,
+  // Every call counts, and nothing holds these rows for long.
+  { mayWait: false },
 );
 
 /** Counts one hit of `key`; the first one begins a window of `windowMs` milliseconds. */

@@ -1,9 +1,9 @@
 import type { LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import { limitConcurrency } from "../db/concurrency-limit.ts";
+import { limitConcurrency } from "../concurrency-limit.ts";
 
 /** A name that was found within this time is known: its next lookup does not wait for those of unknown names. */
-const QUICK_MS = 1_000;
+const QUICK_MS = 2_000;
 const MOST_KNOWN = 1_000;
 /** A lookup waits so long for others. The system gives up one that nobody answers after 10 to 30 s. */
 const BEGUN_WITHIN_MS = 10_000;
@@ -35,7 +35,8 @@ export function createNameLookup(resolve: LookupFunction, begunWithinMs = BEGUN_
       resolve(host, { all: true }, (error, addresses) => {
         if (error) return failed(error);
         if (performance.now() - began < QUICK_MS) known.add(host);
-        for (const oldest of known) if (known.size > MOST_KNOWN) known.delete(oldest);
+        const [oldest] = known;
+        if (oldest !== undefined && known.size > MOST_KNOWN) known.delete(oldest);
         found(typeof addresses === "string" ? [{ address: addresses, family: isIP(addresses) }] : addresses);
       });
     });

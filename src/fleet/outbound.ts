@@ -5,7 +5,7 @@ import { type Allowed, refusalOf } from "../callable-addresses.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { createNameLookup } from "./name-lookup.ts";
 
-/** The connections to addresses that others have named: those of Membridge and of workers. */
+/** The connections to addresses that others have named: those of Membridge and of workers, or those of webhooks and callbacks. */
 export type Outbound = Agent & {
   /** Where calls are measured. */
   readonly meters?: Meters | undefined;

@@ -37,7 +37,7 @@ const BACK_ONLINE: EntryInSql = {
 const SIGN_OF_LIFE = statement<never, Values>(
   "sign_of_life",
   sql`with before as (
-      select id, status from ${workers} where id = ${given("workerId")} for no key update
+      select id, status from ${workers} where id = ${given("workerId")} for no key update skip locked
     ), after as (
       update ${workers} as w
       set last_heartbeat = ${nowMs},
@@ -51,7 +51,7 @@ const SIGN_OF_LIFE = statement<never, Values>(
 /**
  * Writes down a sign of life of the worker; `evidence` says what it was. A worker that was offline or unknown becomes online, which is audited.
  * An unknown worker is no fault, since it may have been removed while it worked. Locks the worker, after the task and before the lease. This may
- * run after the commit of the transition that is the evidence: if it gets lost, the next sign of life makes up for it.
+ * run after the commit of the transition that is the evidence. It is not written while somebody has locked the worker; the next one makes up for it.
  */
 export async function recordSignOfLife(db: Db, workerId: string, evidence: string): Promise<void> {
   await SIGN_OF_LIFE(db, { workerId, evidence, entryId: newId() });

@@ -129,7 +129,7 @@ const isCutOff = sql`exists (select from oldest where cut_off_at is not null)`;
  * (`locks`). `worker` changes that row and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it
  * gets.
  */
-const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: Locks = "waits") =>
+const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: Locks) =>
   statement<Claimed, Values>(
     name,
     sql`with recursive self as materialized (
@@ -181,13 +181,15 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
     from self`,
     { mayWait: locks === "waits" },
   );
-/** Takes the tasks that come first. It looks at `lookedAt` tasks more than there is room for, and takes none that stands behind the last of them. */
-export const CLAIM = claimOf<Bounded>("claim", ofAllAgents);
-/** The same, but it takes nothing while somebody has locked the worker's row. */
-export const CLAIM_UNLESS_LOCKED = claimOf<Bounded>("claim_unless_locked", ofAllAgents, "skips locked");
-export const CLAIM_OF_AGENTS = claimOf<Bounded>("claim_of_agents", ofSomeAgents);
-/**
- * Takes the tasks that come first, after a search for the first tasks of each free key; it takes nothing where there are too many keys. It costs as
- * much as there are keys, however many tasks wait for each.
- */
-export const CLAIM_OF_FREE_KEYS = claimOf<ClaimValues>("claim_of_free_keys", ofFreeKeys);
+const claimsOf = (locks: Locks) => ({
+  /** Takes the tasks that come first. It looks at `lookedAt` tasks more than there is room for, and takes none that stands behind the last of them. */
+  claim: claimOf<Bounded>("claim", ofAllAgents, locks),
+  ofAgents: claimOf<Bounded>("claim_of_agents", ofSomeAgents, locks),
+  /**
+   * Takes the tasks that come first, after a search for the first tasks of each free key; it takes nothing where there are too many keys. It costs as
+   * much as there are keys, however many tasks wait for each.
+   */
+  ofFreeKeys: claimOf<ClaimValues>("claim_of_free_keys", ofFreeKeys, locks),
+});
+/** The statements of a claim, by what they do while somebody has locked the worker's row: they wait, or take nothing. */
+export const CLAIM = { waits: claimsOf("waits"), "skips locked": claimsOf("skips locked") } as const;

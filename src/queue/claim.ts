@@ -2,6 +2,7 @@ import type { Caller } from "../caller.ts";
 import type { LeasedTask } from "../contract/record-types.ts";
 import type { ClaimTasks } from "../contract/requests.ts";
 import { actorOf } from "../db/audit.ts";
+import type { Locks } from "../db/batch-statement.ts";
 import { batcher } from "../db/batcher.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
@@ -11,16 +12,7 @@ import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import { Resting } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { CLAIMS, type ClaimOfOne } from "./claim-batch.ts";
-import {
-  CLAIM,
-  CLAIM_OF_AGENTS,
-  CLAIM_OF_FREE_KEYS,
-  CLAIM_UNLESS_LOCKED,
-  type Claimed,
-  type ClaimValues,
-  LOOKED_AT,
-  SPARE,
-} from "./claim-statement.ts";
+import { CLAIM, type Claimed, type ClaimValues, LOOKED_AT, SPARE } from "./claim-statement.ts";
 import { withContinuations } from "./continuation.ts";
 import { recordAfterCommit } from "./record-after-commit.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
@@ -76,7 +68,9 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
     entryIds: ids(),
   };
   const claimed = await releaseIfAnswerLost(db, caller, leaseIds, async () => {
-    const found = await (mayBeBatched(values) ? claims.send(db, values) : takeFirst(db, values));
+    const found = mayBeBatched(values)
+      ? await claims.send(db, values)
+      : ((await takeUnlessLocked(db, values)) ?? (await takeFirst(db, values, "waits")));
     if (!found) throw workerNotFound();
     for (const ms of found.waited_ms ?? []) db.meters.taskWait.observe(ms / 1_000);
     return { ...found, leased: await withContinuations(db, worker_id, found.leased) };
@@ -101,14 +95,14 @@ const claims = batcher<Claimed, ClaimValues>(
       return rows.map((row) => row && { is_cut_off: false, seen: 1, locked: 1, ...FREE, ...row });
     },
     unlessLocked: takeUnlessLocked,
-    alone: takeFirst,
+    alone: (db, values) => takeFirst(db, values, "waits"),
   },
   () => 0,
 );
 
 /** Like `takeFirst`, but undefined where there was a task for the worker, and somebody has locked the worker's row. */
 async function takeUnlessLocked(db: Db, values: ClaimValues): Promise<Claimed | undefined> {
-  const found = await takeFirst(db, values, CLAIM_UNLESS_LOCKED);
+  const found = await takeFirst(db, values, "skips locked");
   return found.leased.length === 0 && found.locked > 0 ? undefined : found;
 }
 
@@ -124,13 +118,14 @@ const claimOfOne = ({ workerId, ttlSeconds, leaseIds, entryIds, actor }: ClaimVa
  * Takes the tasks that come first, usually in one statement. Where tasks whose key is held stand before all others, a second statement looks key by
  * key; with more than 1,000 keys in a set of labels, a third looks at all tasks. With `agent_slugs`, the second one already does.
  */
-async function takeFirst(db: Db, values: ClaimValues, ofAllAgents = CLAIM): Promise<Claimed> {
-  const first = values.slugs ? CLAIM_OF_AGENTS : ofAllAgents;
+async function takeFirst(db: Db, values: ClaimValues, locks: Locks): Promise<Claimed> {
+  const { claim, ofAgents, ofFreeKeys } = CLAIM[locks];
+  const first = values.slugs ? ofAgents : claim;
   const take = (lookedAt: number | null) =>
     transition(async () => (await first(db, { ...values, lookedAt }))[0], refuse);
   let found = await take(LOOKED_AT);
   if (found.is_cut_off && !values.slugs)
-    found = await transition(async () => (await CLAIM_OF_FREE_KEYS(db, values))[0], refuse);
+    found = await transition(async () => (await ofFreeKeys(db, values))[0], refuse);
   return found.is_cut_off ? take(null) : found;
 }
 

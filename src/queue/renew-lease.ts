@@ -16,7 +16,6 @@ const RENEW = statement<{ status: Task["status"] }, { leaseId: string }>(
       returning l.task_id
     )
     select t.status from renewed join llm_tasks t on t.id = renewed.task_id`,
-  { mayWait: true },
 );
 
 /**
