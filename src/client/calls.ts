@@ -87,7 +87,7 @@ export type AuditEntry = {
 /** A reason as a code, with what it is about. */
 export type Cause = {
   /** What it is. The other fields are there where they say something of it. */
-  code: "in_state" | "dead" | "not_started" | "said" | "said_nothing" | "may_be_requeued" | "may_be_replayed" | "held" | "cancelling" | "not_due" | "same_key" | "takeable" | "worker_full" | "worker_drained" | "not_takeable" | "labels_missing" | "labels_scattered" | "account_limited" | "ends_unstarted" | "attempt_ended" | "not_online" | "no_cli" | "drained" | "rests" | "account_rests" | "account_paced" | "kept_to" | "lacks_labels" | "not_allowed" | "full" | "other_node" | "left_alone";
+  code: "in_state" | "tools_denied" | "dead" | "not_started" | "said" | "said_nothing" | "may_be_requeued" | "may_be_replayed" | "held" | "cancelling" | "not_due" | "same_key" | "takeable" | "worker_full" | "worker_rests" | "worker_drained" | "not_takeable" | "labels_missing" | "labels_scattered" | "account_limited" | "ends_unstarted" | "attempt_ended" | "not_online" | "no_cli" | "drained" | "rests" | "account_rests" | "account_paced" | "kept_to" | "lacks_labels" | "not_allowed" | "full" | "other_node" | "left_alone";
   /** The worker that holds the task, that would take it, or that alone may have it. */
   worker_id?: string;
   /** The account. */
@@ -102,7 +102,7 @@ export type Cause = {
   until?: number;
   /** Since when, or when the worker was last heard of. In epoch milliseconds. */
   since?: number;
-  /** What an attempt, a worker or an admin said. */
+  /** What an attempt, a worker or an admin said; with `tools_denied`, the names of the tools. */
   said?: string;
   /** The state of the task, or of the worker. */
   state?: string;

@@ -5,6 +5,7 @@ import { count, id, list, time, words, worker } from "./record-fields.ts";
 /** The causes that the task itself has. */
 const OF_TASK = [
   "in_state",
+  "tools_denied",
   "dead",
   "not_started",
   "said",
@@ -17,6 +18,7 @@ const OF_TASK = [
   "same_key",
   "takeable",
   "worker_full",
+  "worker_rests",
   "worker_drained",
   "not_takeable",
   "labels_missing",
@@ -53,7 +55,9 @@ export const cause = z
     labels: list("The labels that are missing.", "gpu").exactOptional(),
     until: time("Until when, where that has an end.").exactOptional(),
     since: time("Since when, or when the worker was last heard of.").exactOptional(),
-    said: words("What an attempt, a worker or an admin said.").exactOptional(),
+    said: words(
+      "What an attempt, a worker or an admin said; with `tools_denied`, the names of the tools.",
+    ).exactOptional(),
     state: words("The state of the task, or of the worker.", "offline").exactOptional(),
     kind: words("The kind of the rest.", "rate_limited").exactOptional(),
     count: count("How many attempts, workers, tasks or refusals.", 1).exactOptional(),

@@ -24,7 +24,7 @@ const TROUBLED = statement<never, { leaseId: string; entryId: string; kind: stri
     ), verdict as (
       select self.*, in_a_row >= ${ms(TROUBLES)} as must_rest,
         least(${ms(LONGEST_REST_MS)}, ${ms(FIRST_REST_MS)} * 2 ^ least(in_a_row - ${ms(TROUBLES)}, 10))::bigint as rest_ms,
-        in_a_row || ' of its attempts in a row ended in trouble, the last with ' || ${text("kind")} as reason
+        'its last ' || in_a_row || ' attempts all failed, the last one with error kind ' || ${text("kind")} as reason
       from failed, self
       where self.rest is null or failed.started_at >= (self.rest ->> 'until')::bigint
     ), troubled as (

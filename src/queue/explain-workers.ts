@@ -9,7 +9,7 @@ import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { activeLeases, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { hasLabels, isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { isPaused, takesCalls } from "../fleet/refusing-agents.ts";
-import { accountRest, endOf, isResting, ownRest } from "../fleet/worker-rest.ts";
+import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
 import { timeText } from "../time-text.ts";
 
 /** The most workers that an explanation names. */
@@ -55,19 +55,30 @@ export async function findMissingLabels(db: Db, { requires }: Task): Promise<Rea
 }
 
 /**
- * The workers that take the task once they have room, and then those that take it once somebody resumes them: three at most. What they wait for
- * ends sooner than the limit of an account.
+ * The workers that take the task once they have room, then those that rest, and then those that take it once somebody resumes them: three at most.
+ * A worker whose account is at its limit is not among them: the limit is named for itself.
  */
 export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> {
   const isFull = sql`(${maxConcurrency} > 0 and ${load} >= ${maxConcurrency})`;
-  const { rows } = await db.execute<{ id: string; drain: Drain | null; active: number; slots: number }>(sql`
+  const { rows } = await db.execute<{
+    id: string;
+    drain: Drain | null;
+    rest: Rest | null;
+    active: number;
+    slots: number;
+  }>(sql`
     with ${loadCte()}
-    select ${workers.id} as id, case when ${isDrained} then ${workers.drain} end as drain, ${load}::int as active, ${maxConcurrency} as slots
+    select ${workers.id} as id, case when ${isDrained} then ${workers.drain} end as drain, ${ownRest} as rest, ${load}::int as active, ${maxConcurrency} as slots
     from ${workersWithLoad}
-    where ${workers.status} = 'online' and ${workers.has_cli} and not ${isResting} and ${mayTake(inDatabase(task))}
-      and (${workers.url} = '' or ${takesCalls}) and (${isDrained} or ${isFull})
-    order by ${isDrained}, ${workers.id} limit 3`);
-  return rows.map(({ id: worker_id, drain, active, slots }) => {
+    where ${workers.status} = 'online' and (${workers.has_cli} or ${ownRest} ->> 'kind' = 'no_cli') and ${accountRest} is null and ${mayTake(inDatabase(task))}
+      and (${workers.url} = '' or ${takesCalls}) and (${isDrained} or ${ownRest} is not null or ${isFull})
+    order by ${isDrained}, ${ownRest} is not null, ${workers.id} limit 3`);
+  return rows.map(({ id: worker_id, drain, rest, active, slots }) => {
+    if (drain === null && rest !== null)
+      return {
+        says: `Worker ${worker_id} rests until ${endOf(rest)}: ${rest.reason.replace(/[.\s]*$/, ".")}`,
+        cause: { code: "worker_rests", worker_id, kind: rest.kind, said: rest.reason, ...endIn(rest) },
+      };
     if (drain === null)
       return {
         says: `Worker ${worker_id} is busy (${active} of ${slots}) and takes it when it is free.`,

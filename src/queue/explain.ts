@@ -13,6 +13,7 @@ import {
 } from "./explain-workers.ts";
 import { findLease } from "./fence.ts";
 import { dueAt, getTask } from "./one-task.ts";
+import { getMetrics } from "./task-result.ts";
 import { limitReached } from "./usage.ts";
 
 /** Says why the task waits, which worker holds it, or what became of it. NotFound: no such task. */
@@ -28,7 +29,13 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
       return { ...about, holder, ...told(holdOf(task, holder)) };
     }
     case "completed":
-      return { ...about, ...told(stateOf(task, "It is completed: its results and artifacts have the output.")) };
+      return {
+        ...about,
+        ...told(
+          stateOf(task, "It is completed: its results and artifacts have the output."),
+          ...(await findDeniedTools(db, task)),
+        ),
+      };
     case "cancelled":
       return { ...about, ...told(stateOf(task, "It is cancelled; only a queued task waits for a worker.")) };
     case "failed":
@@ -47,6 +54,13 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
     case "queued":
       return { ...about, ...(await waitOf(db, task)) };
   }
+}
+
+/** The tools that the CLI was not allowed to use for what it answered, so that the output may say no more than that; none where it was. */
+async function findDeniedTools(db: Db, task: Task): Promise<Reason[]> {
+  const said = (await getMetrics(db, task))?.denied_tools?.join(", ");
+  if (said === undefined) return [];
+  return [{ says: `But its CLI was not allowed to use: ${said}.`, cause: { code: "tools_denied", said } }];
 }
 
 /** That the task is in its state, in these words. */

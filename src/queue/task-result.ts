@@ -1,23 +1,37 @@
-import { and, desc, eq, sql } from "drizzle-orm";
-import type { TaskWithResult } from "../contract/record-types.ts";
+import { desc, eq, sql } from "drizzle-orm";
+import type { Task, TaskWithResult } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
+import type { Metrics } from "../db/json-types.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { hasEnded } from "./fence.ts";
 import { getTask } from "./one-task.ts";
 import { resultColumns } from "./submitted-result.ts";
 
+/** In SQL, the results that the task's last lease brought. Adopted results do not know their lease. */
+const isAccepted = ({ id, lease_id }: Task) =>
+  sql`${llmResults.task_id} = ${id} and ${llmResults.accepted} and (${llmResults.lease_id} is null or ${llmResults.lease_id} = ${lease_id}::uuid)`;
+
+/** What the last attempt of a task that has ended took; undefined where it had no result. */
+export async function getMetrics(db: Db, task: Task): Promise<Metrics | undefined> {
+  const [found] = await db
+    .select({ metrics: llmResults.metrics })
+    .from(llmResults)
+    .where(isAccepted(task))
+    .orderBy(desc(llmResults.completed_at))
+    .limit(1);
+  return found?.metrics;
+}
+
 /** The task with the result that its last lease brought. NotFound: no such task. */
 export async function getTaskWithResult(db: Db, taskId: string): Promise<TaskWithResult> {
   const task = await getTask(db, taskId);
   if (!hasEnded(task)) return { task, result: null, artifact: null };
-  // Adopted results do not know their lease.
-  const isOfLastLease = sql`(${llmResults.lease_id} is null or ${llmResults.lease_id} = ${task.lease_id}::uuid)`;
   const [found] = await db
     .select({ result: resultColumns, output: llmResults.output, artifact: artifactColumns })
     .from(llmResults)
     .leftJoin(runtimeArtifacts, eq(runtimeArtifacts.id, llmResults.artifact_id))
-    .where(and(eq(llmResults.task_id, task.id), eq(llmResults.accepted, true), isOfLastLease))
+    .where(isAccepted(task))
     .orderBy(desc(llmResults.completed_at))
     .limit(1);
   if (!found) return { task, result: null, artifact: null };

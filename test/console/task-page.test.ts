@@ -54,7 +54,9 @@ describe.skipIf(!browser)("the page of a task", { timeout: PATIENCE_MS }, async 
       metrics: { duration_ms: 5, denied_tools: ["Bash", "WebFetch"] },
     });
     await page.goto(`/console/tasks/${id}`);
-    await page.getByText("Was not allowed to use: Bash, WebFetch").waitFor();
+    await page.getByText("Was not allowed to use: Bash, WebFetch", { exact: true }).waitFor();
+    const why = page.locator(".why.wait").filter({ hasText: "But its CLI was not allowed to use: Bash, WebFetch." });
+    await why.waitFor();
   });
 
   it("has no live output where the service keeps none", async () => {

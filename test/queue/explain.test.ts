@@ -125,6 +125,35 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
     ]);
   });
 
+  it("names the worker that rests, and why", async () => {
+    await aWorker(db, { name: "tired", capabilities: { labels: ["kiln"] } });
+    const rest = { kind: "auth", reason: "Not logged in · Please run /login", until: null };
+    await query("update workers set rest = $1 where id = 'tired'", [rest]);
+    const { id } = await aTask(db, { requires: ["kiln"] });
+    expect((await api.get(`${TASKS}/${id}/explain`)).body).toMatchObject({
+      reason:
+        "Worker tired rests until somebody resumes it: Not logged in · Please run /login. No worker can take it now.",
+      because: [
+        { code: "worker_rests", worker_id: "tired", kind: "auth", said: rest.reason },
+        { code: "not_takeable" },
+      ],
+    });
+  });
+
+  it("names the tools that its CLI was not allowed to use, where it is completed all the same", async () => {
+    const { task } = await aLeasedTask(db);
+    const metrics = { duration_ms: 1, denied_tools: ["Bash", "WebFetch"] };
+    await api.post(`${TASKS}/${task.id}/complete`).send({ status: "success", output: "o", metrics }).expect(200);
+    expect((await api.get(`${TASKS}/${task.id}/explain`)).body).toMatchObject({
+      reason:
+        "It is completed: its results and artifacts have the output. But its CLI was not allowed to use: Bash, WebFetch.",
+      because: [
+        { code: "in_state", state: "completed" },
+        { code: "tools_denied", said: "Bash, WebFetch" },
+      ],
+    });
+  });
+
   it("says when it will be due, who holds it, and that it has ended", async () => {
     const later = Date.now() + 60_000;
     const waiting = await aTask(db, { not_before: later });

@@ -17,6 +17,9 @@ import { useTask } from "./task/use-task.ts";
 /** The type of the artifact that holds all that a CLI printed. */
 const TRANSCRIPT = "LLM_TRANSCRIPT";
 
+/** Their sentences begin with the worker, which is a link. */
+const WORKERS_IN_REACH: readonly string[] = ["worker_full", "worker_rests", "worker_drained"];
+
 export default function TaskPage({ id = "" }: PageProps) {
   const { data, trouble, reload } = useTask(id);
   const words = texts.value.task;
@@ -58,12 +61,15 @@ export default function TaskPage({ id = "" }: PageProps) {
         <Actions task={task} reload={reload} />
       </div>
       <Fault {...trouble} />
-      <section class={`why ${toneOf(task.status)}`} aria-label={words.why}>
+      <section
+        class={`why ${explanation.because.some(({ code }) => code === "tools_denied") ? "wait" : toneOf(task.status)}`}
+        aria-label={words.why}
+      >
         <TaskState status={task.status} />
         <p>
           {explanation.because.map((cause) => (
             <span key={cause.code + cause.worker_id}>
-              {(cause.code === "worker_full" || cause.code === "worker_drained") && (
+              {WORKERS_IN_REACH.includes(cause.code) && (
                 <a href={addressOf("workers", cause.worker_id)}>{cause.worker_id}</a>
               )}{" "}
               {causeText(cause)}{" "}

@@ -5,6 +5,7 @@ import { tasksText } from "./common.ts";
 
 export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   in_state: ({ state }) => `It is ${state.toLowerCase()}.`,
+  tools_denied: ({ said }) => `But its CLI was not allowed to use: ${said}.`,
   dead: ({ count, of }) => `It is dead after ${count} of ${of} attempts.`,
   not_started: () => "It is dead: it was not started in time.",
   said: ({ sentence }) => `What went wrong: ${sentence}`,
@@ -19,6 +20,7 @@ export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   takeable: ({ count }) =>
     `${count} ${count === 1 ? "worker" : "workers"} could take it now; none has asked for it yet.`,
   worker_full: ({ count, of }) => `is busy (${count} of ${of}) and takes it when it is free.`,
+  worker_rests: ({ reason, until }) => `rests ${until}${reason}.`,
   worker_drained: ({ said, sentence, until }) => `is drained ${until}${said && ": "}${sentence}`,
   not_takeable: () => "No worker can take it now.",
   labels_missing: ({ labels }) => `No worker that is online has the label(s) ${labels}, which it requires.`,

@@ -40,7 +40,7 @@ export const states = {
     worker: "asked for a rest",
     auth: "not logged in",
     no_cli: "CLI missing",
-    trouble: "trouble in a row",
+    trouble: "its last attempts all failed",
     rate_limited: "at its limit",
   },
 };

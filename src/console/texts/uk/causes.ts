@@ -3,6 +3,7 @@ import { plural } from "./plural.ts";
 
 export const causes: Texts["causes"] = {
   in_state: ({ state }) => `Воно ${state.toLowerCase()}.`,
+  tools_denied: ({ said }) => `Але його CLI не отримав дозволу на: ${said}.`,
   dead: ({ count, of }) => `Воно мертве після ${count} з ${of} спроб.`,
   not_started: () => "Воно мертве: його не почали вчасно.",
   said: ({ sentence }) => `Що пішло не так: ${sentence}`,
@@ -17,6 +18,7 @@ export const causes: Texts["causes"] = {
   takeable: ({ count }) =>
     `${count} ${plural(count, "виконавець міг би", "виконавці могли б", "виконавців могли б")} взяти його зараз; ще жоден не просив.`,
   worker_full: ({ count, of }) => `зайнятий (${count} з ${of}) і візьме його, щойно звільниться.`,
+  worker_rests: ({ reason, until }) => `відпочиває ${until}${reason}.`,
   worker_drained: ({ said, sentence, until }) => `призупинений ${until}${said && ": "}${sentence}`,
   not_takeable: () => "Зараз жоден виконавець не може його взяти.",
   labels_missing: ({ labels }) => `Жоден виконавець на зв’язку не має потрібної мітки (міток): ${labels}.`,

@@ -41,7 +41,7 @@ export const states: Texts["states"] = {
     worker: "сам попросив відпочинку",
     auth: "вхід не виконано",
     no_cli: "немає CLI",
-    trouble: "кілька збоїв поспіль",
+    trouble: "усі останні спроби були невдалі",
     rate_limited: "ліміт вичерпано",
   },
 };
