@@ -13,7 +13,13 @@ import { useAttempt } from "../../parts/use-attempt.ts";
 import { client, session } from "../../session.ts";
 import { texts } from "../../texts.ts";
 
-const CLIS = ["claude", "codex", "gemini", "opencode"] as const;
+/** The CLIs, each with arguments by which it may use tools, as an example. */
+const CLIS: Record<string, string> = {
+  claude: "--permission-mode acceptEdits",
+  codex: "--sandbox workspace-write",
+  gemini: "",
+  opencode: "",
+};
 
 /** What a shell takes as it is. */
 const PLAIN = /^[\w.,-]+$/;
@@ -24,7 +30,8 @@ const LOCAL = /^(localhost|127\..*|\[::1\])$/;
 export function Connect({ known }: { known: Worker[] }) {
   const words = texts.value.workers.connect;
   const [name, setName] = useState("");
-  const [cli, setCli] = useState<string>(CLIS[0]);
+  const [cli, setCli] = useState("claude");
+  const [args, setArgs] = useState("");
   const [labels, setLabels] = useState("");
   const [account, setAccount] = useState("");
   const needsKey = session.value.state === "in" && session.value.who.key !== null;
@@ -38,7 +45,7 @@ export function Connect({ known }: { known: Worker[] }) {
     const made = await attempt(async () => {
       // Where no key is needed, a worker needs none either.
       const key = needsKey ? (await client.createKey({ name, role: "work" })).key : undefined;
-      return { name, line: lineOf({ name, cli, labels, account, key }) };
+      return { name, line: lineOf({ name, cli, args, labels, account, key }) };
     });
     if (!made) return;
     setMade(made);
@@ -57,6 +64,7 @@ export function Connect({ known }: { known: Worker[] }) {
             required
             maxLength={128}
             pattern="[A-Za-z0-9._\-]+"
+            title={words.nameForm}
             value={name}
             onInput={(event) => setName(event.currentTarget.value)}
           />
@@ -64,10 +72,19 @@ export function Connect({ known }: { known: Worker[] }) {
         <label class="field">
           {words.cli}
           <select value={cli} onChange={(event) => setCli(event.currentTarget.value)}>
-            {CLIS.map((each) => (
+            {Object.keys(CLIS).map((each) => (
               <option key={each}>{each}</option>
             ))}
           </select>
+        </label>
+        <label class="field">
+          {words.args}
+          <input
+            placeholder={CLIS[cli]}
+            title={words.argsMean}
+            value={args}
+            onInput={(event) => setArgs(event.currentTarget.value)}
+          />
         </label>
         <label class="field">
           {words.labels}
@@ -113,18 +130,20 @@ export function Connect({ known }: { known: Worker[] }) {
 interface Wanted {
   name: string;
   cli: string;
+  args: string;
   labels: string;
   account: string;
   key: string | undefined;
 }
 
-function lineOf({ name, cli, labels, account, key }: Wanted): string {
+function lineOf({ name, cli, args, labels, account, key }: Wanted): string {
   const script = `${location.origin}/api/runtime/agent-install-script?node_id=${encodeURIComponent(name)}&server_url=${encodeURIComponent(location.origin)}`;
   const header = key === undefined ? "" : ' -H "X-Runtime-API-Key: $RUNTIME_API_KEY"';
   const given = Object.entries({
     START: "yes",
     RUNTIME_API_KEY: key,
     CLI: cli,
+    CLI_ARGS: args.trim(),
     LABELS: labelsIn(labels).join(","),
     ACCOUNT: account.trim(),
   }).flatMap(([variable, value]) =>
