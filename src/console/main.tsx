@@ -4,7 +4,7 @@
  * A page is one file in `pages/`: its default export is a component (`page-props.ts`), which shows a `<main>` with one
  * `<h1 tabIndex={-1}>`. To add one:
  * 1. Write `pages/<name>.tsx`. `useLiveData` reads its data, and reads it again when an event says that it has changed (`use-live-data.ts`).
- *    Filters are in the address: `place.value.query`, `go(addressOf(…))` (`router.ts`). What keys do on it: `useKeys` (`keys.ts`).
+ *    Filters are in the address: `place.value.query`, `go(addressOf(…))` (`router.ts`). What keys do on it: `useKeys` (`keyboard.ts`).
  * 2. Name it in `pages.ts`, with its letter and who may see it.
  * 3. Write its texts as `texts/en/<name>.ts` and `texts/uk/<name>.ts`, and name these in `texts/en.ts` and `texts/uk.ts`.
  * 4. Its styles, where the common ones do not do, are a file in `styles/`, named in `styles.css`.

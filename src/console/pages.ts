@@ -1,4 +1,4 @@
-/** The pages, in the order of the navigation. All but the start are loaded together, when one of them is opened first. */
+/** The pages, in the order of the navigation. All but the start are loaded together, when the first of them is opened. */
 import type { ComponentType } from "preact";
 import type { PageProps } from "./page-props.ts";
 import Now from "./pages/now.tsx";

@@ -167,16 +167,6 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await card("Connect a worker").getByText("Online", { exact: true }).waitFor();
   });
 
-  it("says of a worker that is away that its key is revoked", async () => {
-    await client.registerWorker({ name: "greenhouse-1", status: "offline" });
-    await page.goto("/console/workers/greenhouse-1");
-    await card("greenhouse-1").getByText("Offline", { exact: true }).waitFor();
-    expect(await card("greenhouse-1").innerText()).not.toContain("key");
-    await client.revokeKey({ name: "greenhouse-1" });
-    await page.reload();
-    await card("greenhouse-1").getByText("Its key is revoked").waitFor();
-  });
-
   it("calls no worker lost that said that it stops", async () => {
     await client.registerWorker({ name: "greenhouse-1", status: "offline" });
     await page.goto("/console");

@@ -1,4 +1,7 @@
-/** The secrets that the console shows once, in a real browser: one is never lost to a second click or to a refusal. */
+/**
+ * Keys in the console, in a real browser: a secret that is shown once is never lost to a second click or to a refusal, and a worker whose key is
+ * revoked says so.
+ */
 import { describe, expect, it } from "vitest";
 import { createClient } from "../../src/client/index.ts";
 import { startApp } from "../support/app.ts";
@@ -101,5 +104,25 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await make.click();
     await line.filter({ hasText: "CLI_ARGS='--permission-mode acceptEdits' LABELS=gpu" }).waitFor();
     expect(await ofBox()).toHaveLength(2);
+  });
+
+  it("says of a worker that is away that its key is revoked, before the worker is read anew", async () => {
+    await client.registerWorker({ name: "box", status: "offline" });
+    await page.goto("/console/workers/box");
+    await card("box").getByText("Offline", { exact: true }).waitFor();
+    expect(await card("box").innerText()).not.toContain("key");
+    await page.route("**/api/runtime/workers/box", () => {});
+    await client.revokeKey({ name: "box" });
+    await card("box").getByText("Its key is revoked").waitFor();
+    await page.unroute("**/api/runtime/workers/box");
+  });
+
+  it("shows the workers, and says what is wrong, when the keys cannot be read", async () => {
+    const error = "The keys cannot be read now.";
+    const headers = { "X-Bloom-Runtime": "1" };
+    await page.route("**/api/runtime/keys", (route) => route.fulfill({ status: 500, headers, json: { error } }));
+    await page.goto("/console/workers/box");
+    await page.getByRole("alert").filter({ hasText: error }).waitFor();
+    await card("box").getByText("Offline", { exact: true }).waitFor();
   });
 });

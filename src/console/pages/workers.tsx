@@ -1,6 +1,6 @@
 /** The workers: their state, what they may take, and what is done about it. */
 import { useEffect, useState } from "preact/hooks";
-import { Refused, type Worker } from "../../client/index.ts";
+import { type Key, Refused, type Worker } from "../../client/index.ts";
 import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
@@ -8,6 +8,7 @@ import { HELD_STATUSES, type WorkerState, workerStateOf } from "../parts/state.t
 import { addressOf } from "../router.ts";
 import { client, may } from "../session.ts";
 import { texts } from "../texts.ts";
+import { useLiveData } from "../use-live-data.ts";
 import { readPages, usePages } from "../use-pages.ts";
 import { Connect } from "./workers/connect.tsx";
 import { WorkerCard } from "./workers/worker-card.tsx";
@@ -27,25 +28,20 @@ async function read(id: string | undefined, pages: number, signal: AbortSignal) 
   if (id !== undefined) {
     const [worker, tasks] = await Promise.all([readWorker(id, signal), held({ worker_id: id })]);
     const found = worker ? [worker] : [];
-    return { workers: found, hasMore: false, held: tasks.items, revoked: await readRevoked(found, signal) };
+    return { workers: found, hasMore: false, held: tasks.items };
   }
   const [workers, tasks] = await Promise.all([
     readPages(pages, (next) => client.listWorkers({ limit: 500, ...next }, { signal })),
     held({}),
   ]);
   const sorted = workers.items.toSorted((a, b) => placeOf(a) - placeOf(b) || a.id.localeCompare(b.id));
-  return { workers: sorted, hasMore: workers.hasMore, held: tasks.items, revoked: await readRevoked(sorted, signal) };
+  return { workers: sorted, hasMore: workers.hasMore, held: tasks.items };
 }
 
-/** The names of those that are away and whose own key is revoked, as far as this reader may see the keys. */
-async function readRevoked(workers: Worker[], signal: AbortSignal): Promise<string[]> {
-  const away = workers.filter(({ status }) => status !== "online");
-  if (away.length === 0 || !may("administer")) return [];
-  const keys = (await client.listKeys({}, { signal })).filter(({ role }) => role === "work");
-  return away.flatMap(({ id }) => {
-    const own = keys.filter(({ name }) => name === id);
-    return own.length > 0 && own.every(({ revoked_at }) => revoked_at !== null) ? [id] : [];
-  });
+/** Whether the worker is away and its own key is revoked, as far as this reader may see the keys. */
+function isKeyRevoked({ id, status }: Worker, keys: Key[]): boolean {
+  const own = keys.filter(({ name, role }) => name === id && role === "work");
+  return status !== "online" && own.length > 0 && own.every(({ revoked_at }) => revoked_at !== null);
 }
 
 /** Undefined: there is none of this name. */
@@ -66,6 +62,10 @@ export default function Workers({ id }: PageProps) {
     wants: ({ type }) => type.startsWith("worker.") || type.startsWith("account.") || type.startsWith("task."),
     everyMs: READ_EVERY_MS,
   });
+  // Read apart: the workers are shown without the keys too.
+  const keys = useLiveData(async (signal) => (may("administer") ? await client.listKeys({}, { signal }) : []), {
+    wants: ({ type }) => type.startsWith("key."),
+  });
   const change = (call: Promise<unknown>) => call.then(reload, tellFault);
   const shown = data?.workers;
   const isEmpty = id === undefined && shown?.length === 0;
@@ -84,7 +84,7 @@ export default function Workers({ id }: PageProps) {
           </button>
         )}
       </div>
-      <Fault {...trouble} />
+      <Fault {...(trouble ?? keys.trouble)} />
       {id !== undefined && (
         <a class="back" href={addressOf("workers")}>
           ← {words.all}
@@ -99,7 +99,7 @@ export default function Workers({ id }: PageProps) {
             key={worker.id}
             worker={worker}
             tasks={data?.held.filter(({ worker_id }) => worker_id === worker.id) ?? []}
-            isKeyRevoked={data?.revoked.includes(worker.id) === true}
+            isKeyRevoked={isKeyRevoked(worker, keys.data ?? [])}
             change={change}
           />
         ))}
