@@ -3,9 +3,9 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { refusalAsText, refuseBare } from "./bare-refusal.ts";
-import { boundPipelining } from "./bound-pipelining.ts";
 import { boundConnections } from "./descriptor-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
+import { createPipelinedRequests } from "./pipelined-requests.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
 export interface Patience {
@@ -52,23 +52,23 @@ export function createHttpServer(
     connectionsCheckingInterval: Math.min(5_000, headersMs),
   });
   server.maxHeadersCount = MAX_HEADERS;
-  const pipelining = boundPipelining();
+  const pipelined = createPipelinedRequests();
   const answers = new WeakMap<Duplex, ServerResponse>();
-  server.on("request", (request, response) => {
+  const begin = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
-    if (!pipelining.admit(socket, response)) return;
     answers.set(socket, response);
     silent.delete(socket);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;
     const hasBody = chunked !== undefined || Number(length) > 0;
     if (hasBody) expectBody({ request, response, until: performance.now() + requestMs }, lingerMs);
     response.on("close", () => {
-      pipelining.release(socket);
+      pipelined.leave(socket);
       // While the server closes, Node ends a connection that is kept alive only 5 s after its last answer.
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
     app(request, response);
-  });
+  };
+  server.on("request", (request, response) => pipelined.enter(request.socket, () => begin(request, response)));
   server.on("connection", connections.admit);
   /** Connections without a request yet, each with the time when it came. Node does not count them as idle, and they would keep a closing server open. */
   const silent = new Map<Socket, number>();
