@@ -3,8 +3,8 @@ export function installScript(serverUrl: string, nodeId: string | undefined): st
   return `#!/bin/sh
 # Installs the BLOOM worker for this user. RUNTIME_API_KEY is the worker's key, if the runtime has keys. CLI names the CLI that does the
 # work (claude, codex, gemini or opencode), or EXEC is any other command for it. Where they are given, CLI_ARGS are further arguments for the
-# CLI, such as '--permission-mode acceptEdits', LABELS are the worker's labels (with commas), and ACCOUNT is the account at the LLM's provider
-# that the CLI uses. START=yes starts it too.
+# CLI, such as '--permission-mode acceptEdits', LABELS are the worker's labels (with commas), ACCOUNT is the account at the LLM's provider
+# that the CLI uses, and CWD is the folder in which the command runs; without it, that is "work" in the worker's folder. START=yes starts it too.
 set -eu
 if [ -n "\${EXEC:-}" ] && [ -n "\${CLI_ARGS:-}" ]; then
   echo "CLI_ARGS are for CLI, and EXEC is in its place: write the arguments into EXEC." >&2
@@ -26,19 +26,23 @@ printf '%s\\n' "$SERVER" > "$DIR/server"
 printf '%s\\n' "$NAME" > "$DIR/name"
 # Cron's PATH has no folder of this user, where the CLI and its node may lie.
 printf '%s\\n' "$PATH" > "$DIR/path"
-rm -f "$DIR/exec" "$DIR/cli" "$DIR/cli-args" "$DIR/labels" "$DIR/account"
+rm -f "$DIR/exec" "$DIR/cli" "$DIR/cli-args" "$DIR/labels" "$DIR/account" "$DIR/cwd"
 if [ -n "\${EXEC:-}" ]; then printf '%s\\n' "$EXEC" > "$DIR/exec"; else printf '%s\\n' "$CLI" > "$DIR/cli"; fi
 if [ -n "\${CLI_ARGS:-}" ]; then printf '%s\\n' "$CLI_ARGS" > "$DIR/cli-args"; fi
 if [ -n "\${LABELS:-}" ]; then printf '%s\\n' "$LABELS" > "$DIR/labels"; fi
+if [ -n "\${CWD:-}" ]; then (cd -- "$CWD" && pwd) > "$DIR/cwd"; fi
 if [ -n "\${ACCOUNT:-}" ]; then printf '%s\\n' "$ACCOUNT" > "$DIR/account"; fi
 cat > "$DIR/run.sh" <<'END'
 #!/bin/sh
 cd "$(dirname "$0")" || exit 1
+# The worker's command does not run here but in the folder "work", since here are the key and the worker itself.
+BLOOM_WORKER_DIR=$(pwd); export BLOOM_WORKER_DIR
 PATH=$(cat path):$PATH; export PATH
 RUNTIME_API_KEY=$(cat key); export RUNTIME_API_KEY
 if [ -f exec ]; then set -- --exec "$(cat exec)"; else set -- --cli "$(cat cli)"; fi
 if [ -f cli-args ]; then set -- "$@" --cli-args "$(cat cli-args)"; fi
 if [ -f labels ]; then set -- "$@" --labels "$(cat labels)"; fi
+if [ -f cwd ]; then set -- "$@" --cwd "$(cat cwd)"; fi
 if [ -f account ]; then set -- "$@" --account "$(cat account)"; fi
 exec sh worker.sh --server "$(cat server)" --name "$(cat name)" "$@"
 END
@@ -46,6 +50,10 @@ chmod 700 "$DIR/run.sh"
 echo "The BLOOM worker $NAME is installed in $DIR."
 if [ -z "\${EXEC:-}" ] && ! command -v "$CLI" > /dev/null; then
   echo "There is no command $CLI here. Install it and log in. If that changes PATH, run this again; then start the worker as follows." >&2
+  START=
+fi
+if [ -n "\${START:-}" ] && [ -f "$DIR/pid" ] && kill -0 "$(head -n 1 "$DIR/pid")" 2> /dev/null; then
+  echo "It runs already, as it was before. End it, and start it when it has ended: kill $(head -n 1 "$DIR/pid")" >&2
   START=
 fi
 if [ -n "\${START:-}" ]; then

@@ -11,6 +11,8 @@ export interface Command {
   cli: CliName | undefined;
   /** How long a CLI may take to end after its result. */
   graceMs: number;
+  /** The folder in which it runs. */
+  folder: string;
 }
 
 /** An option with the variable's value, or nothing where the variable is empty. Written so, no value can be taken for another option. */
@@ -40,11 +42,10 @@ const SUBCOMMANDS: Partial<Record<CliName, string>> = {
 export const CLI_NAMES = Object.keys(COMMANDS);
 const isCliName = (name: string): name is CliName => Object.hasOwn(COMMANDS, name);
 
-/** The command that calls the CLI, with further arguments as a shell reads them; undefined when there is no such CLI. */
-export function cliCommand(name: string, args: string, graceMs: number): Command | undefined {
+/** How the CLI is called, with further arguments as a shell reads them; undefined when there is no such CLI. */
+export function cliShell(name: string, args: string): Pick<Command, "shell" | "cli"> | undefined {
   if (!isCliName(name)) return undefined;
-  const shell = [COMMANDS[name], args, SUBCOMMANDS[name]].filter(Boolean).join(" ");
-  return { shell, cli: name, graceMs };
+  return { shell: [COMMANDS[name], args, SUBCOMMANDS[name]].filter(Boolean).join(" "), cli: name };
 }
 
 /** By the last line of the output. */

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { pause } from "../abort-signals.ts";
 import { messageOf } from "../errors.ts";
 import type { Command } from "./cli-command.ts";
+import { folderFault } from "./command-folder.ts";
 import { deliver, type Outcome } from "./deliver.ts";
 import { sendLiveOutput } from "./live-output.ts";
 import { runCommand } from "./run-command.ts";
@@ -77,6 +78,8 @@ export async function execute(
     const made = await createTaskFolder(work).catch((error: unknown) => messageOf(error));
     if (typeof made === "string") return await unfit(`its temporary folder cannot be written: ${made}`, false);
     folder = made;
+    const noFolder = folderFault(command.folder);
+    if (noFolder && !isHopeless) return await unfit(noFolder, false);
     const startedAt = performance.now();
     const over = new AbortController();
     showing = sendLiveOutput(client, work, folder.outputFile, over.signal);

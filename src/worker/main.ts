@@ -1,21 +1,26 @@
 /** `npm run worker -- --server http://host:3002 --name rpi --cli claude`: a worker for machines behind NAT. */
 import { hostname } from "node:os";
 import { parseArgs } from "node:util";
+import type { Logger } from "pino";
 import { isHttpUrl } from "../callable-addresses.ts";
-import { StartError } from "../errors.ts";
+import { messageOf, StartError } from "../errors.ts";
 import { createLog } from "../log.ts";
 import { onEndAsked } from "../process-signals.ts";
 import { openApiKey } from "./api-key.ts";
 import { commandFault } from "./can-run-command.ts";
-import { CLI_NAMES, type Command, cliCommand } from "./cli-command.ts";
+import { CLI_NAMES, type Command, cliShell } from "./cli-command.ts";
+import { chooseCommandFolder } from "./command-folder.ts";
+import { ownFolderOf } from "./own-folder.ts";
+import { takePidFile } from "./pid-file.ts";
 import { createRuntimeClient } from "./runtime-client.ts";
 import { work } from "./work-loop.ts";
 
 const USAGE = `Usage: npm run worker -- --server http://host:3002 --cli claude [--cli-args '--permission-mode acceptEdits']
-  [--name <name>] [--concurrency 1] [--labels a,b] [--account <name>]
-With --exec 'any command' in place of --cli, what the command prints is the result as it is.
-The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names: that one is read again
-when the runtime refuses the key.`;
+  [--name <name>] [--concurrency 1] [--labels a,b] [--account <name>] [--cwd <folder>]
+With --exec 'any command' in place of --cli, what the command prints is the result as it is. It runs in the folder of --cwd; without that, where
+you call this, or in an empty folder of the worker's own where that is the service's checkout.
+The key of the runtime, if it has one, is read from RUNTIME_API_KEY in the environment, not from .env; or from the file that RUNTIME_API_KEY_FILE
+names: that one is read again when the runtime refuses the key.`;
 
 function readOptions() {
   const option = { type: "string" } as const;
@@ -30,6 +35,7 @@ function readOptions() {
       concurrency: option,
       labels: option,
       account: option,
+      cwd: option,
       help: { type: "boolean" },
     },
   });
@@ -39,13 +45,18 @@ function readOptions() {
   }
   const { server = "http://localhost:3002", name = hostname(), concurrency = "1", labels = "", account } = values;
   if (!isHttpUrl(server)) throw new StartError(`--server must be an http:// or https:// address.\n${USAGE}`);
-  const command = commandIn(values);
+  const ownFolder = ownFolderOf(name, process.env);
+  const unplaced = commandIn(values);
   if (!/^([1-9]|[12]\d|3[0-2])$/.test(concurrency))
     throw new StartError(`--concurrency must be from 1 to 32.\n${USAGE}`);
+  const folder = chooseCommandFolder(values.cwd, ownFolder, process.env);
+  const command = { ...unplaced, folder: folder.path };
   const fault = commandFault(command);
   if (fault !== undefined) throw new StartError(fault);
   return {
     server,
+    ownFolder,
+    folder,
     command,
     name,
     concurrency: Number(concurrency),
@@ -63,21 +74,25 @@ function withCliArgs(given: string[]): string[] {
 /** How long a CLI may take to end after its result, where BLOOM_CLI_GRACE_SECONDS does not say. */
 const GRACE_SECONDS = 30;
 
-function commandIn({ exec, cli, "cli-args": args }: { exec?: string; cli?: string; "cli-args"?: string }): Command {
+function commandIn(values: { exec?: string; cli?: string; "cli-args"?: string }): Omit<Command, "folder"> {
+  const { exec, cli, "cli-args": args } = values;
   if (!exec === !cli)
     throw new StartError(`Either --cli or --exec must say what does the work, and not both.\n${USAGE}`);
   if (args !== undefined && !cli) throw new StartError(`--cli-args are for --cli.\n${USAGE}`);
   const graceMs = Number(process.env.BLOOM_CLI_GRACE_SECONDS || GRACE_SECONDS) * 1_000;
   if (!(graceMs >= 0)) throw new StartError("BLOOM_CLI_GRACE_SECONDS must be a number of seconds.");
   if (exec) return { shell: exec, cli: undefined, graceMs };
-  const command = cliCommand(cli ?? "", args ?? "", graceMs);
-  if (!command) throw new StartError(`--cli must be one of ${CLI_NAMES.join(", ")}.\n${USAGE}`);
-  return command;
+  const called = cliShell(cli ?? "", args ?? "");
+  if (!called) throw new StartError(`--cli must be one of ${CLI_NAMES.join(", ")}.\n${USAGE}`);
+  return { ...called, graceMs };
 }
 
 async function main(): Promise<void> {
-  const { server, ...options } = readOptions();
+  const { server, ownFolder, folder, ...options } = readOptions();
   const log = createLog(process.env.LOG_LEVEL ?? "info");
+  const apiKey = await openApiKey(process.env.RUNTIME_API_KEY, process.env.RUNTIME_API_KEY_FILE);
+  leavePidFile(ownFolder, options.name, log);
+  log.info(`its command runs in ${folder.path}${folder.reason ? `, since ${folder.reason}` : ""}`);
   const [draining, giveUp] = [new AbortController(), new AbortController()];
   onEndAsked(
     () => {
@@ -86,10 +101,19 @@ async function main(): Promise<void> {
     },
     () => giveUp.abort(),
   );
-  const apiKey = await openApiKey(process.env.RUNTIME_API_KEY, process.env.RUNTIME_API_KEY_FILE);
   const client = createRuntimeClient(server, apiKey);
   await work(client, options, log, draining.signal, giveUp.signal);
   process.exit(giveUp.signal.aborted ? 1 : 0);
+}
+
+/** The worker runs without its pid file where that cannot be written, as in a home that is for reading only. */
+function leavePidFile(ownFolder: string, name: string, log: Logger): void {
+  try {
+    process.once("exit", takePidFile(ownFolder, name));
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    log.warn({ reason: messageOf(error) }, "no pid file: a second worker of this name would take over its tasks");
+  }
 }
 
 main().catch((error: unknown) => {

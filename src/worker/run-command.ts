@@ -50,6 +50,7 @@ export async function runCommand(command: Command, work: Work, folder: TaskFolde
     const child = spawn("/bin/sh", ["-c", GUARDED, "bloom-command", command.shell], {
       // A process group of its own, so that what the command starts ends with it.
       detached: true,
+      cwd: command.folder,
       stdio: ["pipe", files[0]?.fd, files[1]?.fd, "pipe"],
       env: { ...own, ...variablesOf(work, folder.inputFiles) },
     });

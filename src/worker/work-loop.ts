@@ -32,7 +32,7 @@ const LEASE_SECONDS = 90;
 const LONGEST_REST_MS = 30_000;
 const restMs = (seconds: number) => Math.min(seconds * 1_000, LONGEST_REST_MS);
 const HINTS: Record<number, string> = {
-  401: "\nThe worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names.",
+  401: "\nThe worker's key is read from RUNTIME_API_KEY in the environment, not from .env; or from the file that RUNTIME_API_KEY_FILE names.",
   404: "\nGive --server the runtime's address without the path of a page or call, such as http://host:3002.",
 };
 

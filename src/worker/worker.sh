@@ -6,7 +6,8 @@
 # It needs a POSIX shell (BusyBox, dash, bash), curl and the usual small tools. With --exec 'any command' in place of
 # --cli, what the command prints is the result as it is. The command gets the prompt on standard input and the task's
 # fields as BLOOM_... variables. The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that
-# RUNTIME_API_KEY_FILE names; that file is read again when the runtime refuses the key.
+# RUNTIME_API_KEY_FILE names; that file is read again when the runtime refuses the key. The command runs in the folder of
+# --cwd, or else in the one where this is called; where that holds this file or the key's, in an empty one of its own.
 #
 # Signals: TERM or INT lets the running task end and takes no new one; HUP stops the running task and hands it back.
 set -u
@@ -20,8 +21,8 @@ MOST_HAND_BACKS=3      # A task that could not be run here so often is at fault 
 GRACE_SECONDS=${BLOOM_CLI_GRACE_SECONDS:-30}  # So long a CLI may take to end after its result.
 AFTER_RESULT='was stopped after its result'
 
-SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' CLI='' CLI_ARGS='' LABELS='' ACCOUNT=''
-DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH='' SAID=''
+SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' CLI='' CLI_ARGS='' LABELS='' ACCOUNT='' CWD=''
+DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH='' SAID='' PID_FILE=''
 FAILURES=0 TROUBLES=0 RAN_WELL='' HANDED_BACK=''
 
 # The control characters of UTF-8's second block, which terminals take for commands too.
@@ -45,6 +46,8 @@ A BLOOM worker: it asks the runtime for tasks, runs a command for each, and hand
   --exec COMMAND    runs this in place of --cli: the prompt comes on standard input, what it prints is the result
   --labels A,B      the labels that this worker has
   --account NAME    the account at the LLM's provider that the CLI uses, where workers share one
+  --cwd FOLDER      the folder in which it runs; where this is called when not given, or a folder of its own where
+                    that one holds this file or the key's
 
 RUNTIME_API_KEY is the runtime's key, if it has one; or RUNTIME_API_KEY_FILE names the file that holds it.
 END
@@ -61,11 +64,12 @@ read_options() {
       --cli-args) CLI_ARGS=$2 ;;
       --labels) LABELS=$2 ;;
       --account) ACCOUNT=$2 ;;
+      --cwd) CWD=$2 ;;
       *) break ;;
     esac
     shift 2
   done
-  [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --cli, --cli-args, --exec, --labels and --account."
+  [ $# = 0 ] || fail "Unknown option $1, or its value is missing; there are --server, --name, --cli, --cli-args, --exec, --labels, --account and --cwd."
   case $SERVER in [Hh][Tt][Tt][Pp]://?* | [Hh][Tt][Tt][Pp][Ss]://?*) ;; *) fail "--server must be an http:// or https:// address." ;; esac
   case $EXEC:$CLI in : | ?*:?*) fail "Either --cli or --exec must say what does the work, and not both." ;; esac
   [ -n "$CLI" ] || [ -z "$CLI_ARGS" ] || fail "--cli-args are for --cli."
@@ -120,6 +124,66 @@ command_fault() {
     echo "The command \"$word\" of $OPTION is not found on this machine, or may not be run. Install it, or $hint."
   else
     sh -n -c "$EXEC" 2>&1 | sed -n "1s/^/The command of $OPTION is not valid: /p"
+  fi
+}
+
+# absolute <path>: as it is from any folder.
+absolute() { case $1 in /* | '') printf '%s' "$1" ;; *) printf '%s/%s' "$PWD" "$1" ;; esac; }
+
+# True when folder $1 lies in folder $2, or is it.
+is_within() { case $1/ in "${2%/}"/*) true ;; *) false ;; esac; }
+
+# Enters the folder in which the commands run, so that a CLI that may edit files does not find the worker's own ones there. OWN is the worker's own
+# folder, for its pid file and, where the one in which it was called does not serve, for its command. The other worker has the same.
+enter_folder() {
+  KEY_FILE=$(absolute "$KEY_FILE")
+  OWN=$(absolute "${BLOOM_WORKER_DIR:-${HOME:+$HOME/.bloom-worker/$NAME}}")
+  if [ -n "${TMPDIR:-}" ]; then TMPDIR=$(absolute "$TMPDIR") && export TMPDIR; fi
+  because=''
+  if [ -n "$CWD" ]; then
+    cd -- "$CWD" 2> /dev/null || fail "--cwd: the folder $CWD cannot be entered. Make it first, or name another."
+  else
+    called_in=$(pwd -P) kept='' checkout=''
+    # Through a pipe there is no such file.
+    [ ! -f "$0" ] || kept=$(cd -P -- "$(dirname -- "$0")" && pwd -P)
+    case $kept in */src/worker) checkout=${kept%/src/worker} ;; esac
+    if [ -n "$kept" ] && is_within "$kept" "$called_in"; then because="$called_in holds the worker's script"; fi
+    if [ -n "$checkout" ] && is_within "$called_in" "$checkout"; then because="$called_in is the service's checkout"; fi
+    if [ -n "$KEY_FILE" ] && kept=$(cd -P -- "$(dirname -- "$KEY_FILE")" 2> /dev/null && pwd -P) && is_within "$kept" "$called_in"; then
+      because="$called_in holds the worker's key"
+    fi
+    if [ -n "$because" ]; then
+      if [ -z "$OWN" ] || ! (umask 077 && mkdir -p "$OWN/work") 2> /dev/null || ! cd -- "$OWN/work" 2> /dev/null; then
+        fail "The command cannot run here, since $because, and no other folder could be made. Give --cwd a folder for it."
+      fi
+    fi
+  fi
+  FOLDER=$(pwd -P)
+}
+
+# began <process>: when it began, as this system says it; nothing for one that has ended.
+began() {
+  if [ -r /proc/self/stat ]; then
+    { read -r stat < "/proc/$1/stat"; } 2> /dev/null || return 0
+    # Behind the program's name, which is in brackets and may have spaces.
+    # shellcheck disable=SC2086
+    set -- ${stat##*) }
+    [ "$1" = Z ] || printf '%s' "${20}"
+  elif command -v ps > /dev/null 2>&1; then LC_ALL=C TZ=UTC ps -o lstart= -p "$1" 2> /dev/null | sed 's/ *$//'
+  fi
+}
+
+# A second worker of the same name on this machine would take over the first's task. The pid file has the process's number and when that process
+# began, since numbers are used again. One whose process has ended is replaced.
+take_pid_file() {
+  pid='' since=''
+  if [ -n "$OWN" ] && [ -r "$OWN/pid" ]; then { read -r pid; read -r since; } < "$OWN/pid"; fi
+  case $pid in '' | *[!0-9]* | "$$") since='' ;; esac
+  if [ -n "$since" ] && [ "$(began "$pid")" = "$since" ]; then
+    fail "A worker of the name $NAME runs on this machine already: process $pid, by $OWN/pid. Give this one another --name, or end that one first: kill $pid"
+  fi
+  if [ -n "$OWN" ] && (umask 077 && mkdir -p "$OWN" && printf '%s\n%s\n' "$$" "$(began $$)" > "$OWN/pid") 2> /dev/null; then PID_FILE=$OWN/pid
+  else warn "There is no pid file, since $OWN cannot be written: a second worker of this name would take over its tasks."
   fi
 }
 
@@ -233,7 +297,7 @@ register() {
     case $1:$CODE in
       *:20[01]) return ;;
       first:401) fail "The runtime refused the registration: $WHY
-The worker's key is read from RUNTIME_API_KEY, or from the file that RUNTIME_API_KEY_FILE names." ;;
+The worker's key is read from RUNTIME_API_KEY in the environment, or from the file that RUNTIME_API_KEY_FILE names." ;;
       first:404) fail "The runtime refused the registration: $WHY
 Give --server the runtime's address without the path of a page or call, such as http://host:3002." ;;
       first:40[03]) fail "The runtime refused the registration: $WHY" ;;
@@ -503,6 +567,12 @@ execute() {
   case $TASK$LEASE in '' | *[!0-9a-f-]*) warn "an answer to a claim names no task"; return ;; esac
   case $TIMEOUT in '' | *[!0-9.]*) warn "an answer to a claim has no timeout"; return ;; esac
   [ -z "$DRAINING" ] || { release 'the worker drains'; return; }
+  cd -- "$FOLDER" 2> /dev/null || {
+    TROUBLES=$((TROUBLES + 1)) fault="the folder $FOLDER, in which its command runs, cannot be entered"
+    release "$fault" true
+    rest "$TROUBLES" "$fault"
+    return
+  }
   fetch_inputs || { release 'the task could not be fetched whole'; rest 1 'a task could not be fetched'; return; }
   started=$(now)
   keep_lease &
@@ -574,14 +644,17 @@ go_offline() {
 read_options "$@"
 KEY_FILE=${RUNTIME_API_KEY_FILE:-}
 unset RUNTIME_API_KEY_FILE
+enter_folder
 load_key
 unset RUNTIME_API_KEY
 check_machine
+take_pid_file
 BOOT_ID=$(cat /proc/sys/kernel/random/uuid 2> /dev/null || echo "$$-$(date +%s)") BROKEN=''
-trap '[ -z "$DIR" ] || rm -rf "$DIR"' EXIT
+trap '[ -z "$DIR" ] || rm -rf "$DIR"; [ -z "$PID_FILE" ] || rm -f "$PID_FILE"' EXIT
 trap 'log "draining: no new work"; DRAINING=1' TERM INT
 trap 'DRAINING=1 STOPPING=1; [ -z "$DIR" ] || echo "was stopped with its worker" > "$DIR/stop"' HUP
 have_room || fail "No file can be written into ${TMPDIR:-/tmp}, where this worker keeps prompts and outputs. Make room, or set TMPDIR."
+log "its command runs in $FOLDER${because:+, since $because}"
 register first
 log "worker $NAME waits for tasks of $SERVER"
 

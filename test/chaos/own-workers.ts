@@ -56,6 +56,7 @@ export class OwnWorker {
     const life = `${this.name}#${this.lives++}`;
     const env = {
       ...process.env,
+      HOME: this.folder,
       TMPDIR: this.folder,
       CHAOS_LIFE: life,
       CHAOS_FINISHED: join(this.folder, "finished"),

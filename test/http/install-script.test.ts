@@ -52,6 +52,9 @@ describe("the installation script", () => {
     expect(execFileSync(join(folder, "run.sh"), { encoding: "utf8" })).toBe(
       `--server|${app.url}|--name|pi-4|--exec|tr a-z A-Z|--labels|gpu,linux|--account|Olena's account|`,
     );
+    // The worker has its own files here, so that its command runs elsewhere, unless CWD says where.
+    await writeFile(join(folder, "worker.sh"), `printf '%s|' "$BLOOM_WORKER_DIR" "$@"`);
+    expect(execFileSync(join(folder, "run.sh"), { encoding: "utf8" })).toMatch(`${folder}|--server|`);
     expect((await stat(join(folder, "key"))).mode & 0o777).toBe(0o600);
     expect((await stat(join(folder, "run.sh"))).mode & 0o777).toBe(0o700);
   });
@@ -76,9 +79,9 @@ describe("the installation script", () => {
     await writeFile(join(folder, "worker.sh"), `printf '%s|' "$@"`);
     const given = () => execFileSync(join(folder, "run.sh"), { encoding: "utf8" });
     expect(given()).toBe(`--server|${app.url}|--name|pi-8|--cli|codex|--cli-args|${CLI_ARGS}|`);
-    await install(folder, "pi-8", { CLI: "codex" });
+    await install(folder, "pi-8", { CLI: "codex", CWD: folder });
     await writeFile(join(folder, "worker.sh"), `printf '%s|' "$@"`);
-    expect(given()).toBe(`--server|${app.url}|--name|pi-8|--cli|codex|`);
+    expect(given()).toBe(`--server|${app.url}|--name|pi-8|--cli|codex|--cwd|${folder}|`);
   });
 
   it("keeps each worker in a folder of its own, and starts it where that is asked for and its command is there", async () => {

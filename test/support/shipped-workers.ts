@@ -15,7 +15,7 @@ import { type FaultyProxy, startFaultyProxy } from "./faulty-proxy.ts";
 import { type Launched, launch } from "./spawn-service.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-export const SCRIPT = "src/worker/worker.sh";
+export const SCRIPT = join(ROOT, "src/worker/worker.sh");
 export const PATH = process.env.PATH ?? "";
 
 /** A directory with nothing but BusyBox's applets and curl, to be the PATH; undefined where BusyBox is not installed. */
@@ -37,7 +37,7 @@ export interface Kind {
 }
 /** The two workers behave alike, so they have one suite. */
 export const WORKERS: [name: string, kind: Kind][] = [
-  ["npm run worker", { command: [process.execPath, "dist/worker.js"], path: PATH }],
+  ["npm run worker", { command: [process.execPath, join(ROOT, "dist/worker.js")], path: PATH }],
   busyBox
     ? ["worker.sh under BusyBox", { command: [join(busyBox, "sh"), SCRIPT], path: busyBox }]
     : ["worker.sh under BusyBox (skipped: it is not installed)", { command: [], path: "", skip: true }],
@@ -115,12 +115,12 @@ const workOf = (exec: string) =>
 
 /** Starts a worker that gets only the tasks that require its label, directly or through the proxy. */
 export function startWorker({ command, path }: Kind, exec: string, settings: Settings) {
-  const { label, server = url, name = `worker-${randomUUID()}`, key = API_KEY, script } = settings;
+  const { label, server = url, name = `worker-${randomUUID()}`, key = API_KEY, script, cwd } = settings;
   const [program = "", ...args] = command;
   const options = ["--server", server, "--name", name, ...workOf(exec), "--labels", label, ...(settings.args ?? [])];
   const child = spawn(program, [...args, ...options], {
-    cwd: ROOT,
-    env: { ...process.env, PATH: path, TMPDIR: FOLDER, RUNTIME_API_KEY: key, ...settings.env },
+    cwd: cwd ?? FOLDER,
+    env: { ...process.env, PATH: path, HOME: FOLDER, TMPDIR: FOLDER, RUNTIME_API_KEY: key, ...settings.env },
     detached: true,
   });
   let said = "";
@@ -147,6 +147,8 @@ export interface Settings {
   name?: string;
   key?: string;
   env?: Record<string, string>;
+  /** Where it is called. */
+  cwd?: string;
   /** Further options. */
   args?: string[];
   /** What it reads from standard input. */

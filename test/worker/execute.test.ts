@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { getEventListeners, once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { openApiKey } from "../../src/worker/api-key.ts";
@@ -26,7 +27,7 @@ describe("a task's execution", () => {
     policy: { timeout_sec: 60, budget: 0 },
     desired_format: "text" as const,
   };
-  const shell = (text: string) => ({ shell: text, cli: undefined, graceMs: 0 });
+  const shell = (text: string) => ({ shell: text, cli: undefined, graceMs: 0, folder: tmpdir() });
   const work = { task, lease: { id: randomUUID(), ttl_seconds: 300 } };
 
   it("ends well when the command cannot be started", async () => {

@@ -16,7 +16,6 @@ import {
   PATH,
   proxy,
   query,
-  ROOT,
   resultOf,
   SCRIPT,
   startWorker,
@@ -30,7 +29,7 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     const [program = "", ...args] = kind.command;
     const notThere = ["--exec", "claude-is-not-here -p"];
     for (const options of [[], ["--exec"], ["--nonsense", "x", "--exec", "cat"], notThere, ["--exec", "cat | | cat"]]) {
-      const child = spawn(program, [...args, ...options], { cwd: ROOT, env: { ...process.env, PATH: kind.path } });
+      const child = spawn(program, [...args, ...options], { env: { ...process.env, PATH: kind.path } });
       let said = "";
       child.stderr.on("data", (chunk) => {
         said += chunk;
@@ -163,7 +162,7 @@ vitestIt.skipIf(!busyBox)("the shell worker runs from a pipe, as it comes from t
 
 vitestIt("the shell worker keeps its lease when its file's name has spaces", async () => {
   const file = join(await folderForTest(), "worker (1).sh");
-  await copyFile(join(ROOT, SCRIPT), file);
+  await copyFile(SCRIPT, file);
   await chmod(file, 0o700);
   const worker = startWorker({ command: [file], path: PATH }, "sleep 60", { label: "only-spaced" });
   const { id } = await create("only-spaced");
@@ -179,12 +178,12 @@ vitestIt("the shell worker comes from the service, as it lies here", async () =>
     200,
     expect.stringContaining("text/x-shellscript"),
   ]);
-  expect(script).toBe(await readFile(join(ROOT, SCRIPT), "utf8"));
+  expect(script).toBe(await readFile(SCRIPT, "utf8"));
 });
 
 vitestIt("the shell worker tells its options", () => {
-  const said = execFileSync("sh", [join(ROOT, SCRIPT), "--help"], { encoding: "utf8" });
-  for (const option of ["--server", "--name", "--cli", "--cli-args", "--exec", "--labels", "--account"])
+  const said = execFileSync("sh", [SCRIPT, "--help"], { encoding: "utf8" });
+  for (const option of ["--server", "--name", "--cli", "--cli-args", "--exec", "--labels", "--account", "--cwd"])
     expect(said).toContain(`\n  ${option} `);
   // Under the mode "plan" an agent only plans.
   expect(said).toContain("--permission-mode acceptEdits");
