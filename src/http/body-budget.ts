@@ -1,12 +1,17 @@
-import type { Response } from "express";
+import type { Request, Response } from "express";
 import { Refusal } from "../errors.ts";
+import { allowBody } from "./http-server.ts";
 
 /** Room for two bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
 const BUDGET_BYTES = 20 * 1024 * 1024;
 /** Bodies of up to this size, such as results in JSON, have room of their own: whoever sends the largest ones slowly does not hold these up. */
 const MEDIUM_BYTES = 2 * 1024 * 1024;
+const LOOK_EVERY_MS = 1_000;
 const MEDIUM_BUDGET_BYTES = 8 * 1024 * 1024;
 const WAIT_MS = 15_000;
+/** While others wait for room, a body that has room must arrive in this time: 5 s, or at 1 MB a second. Some bytes a minute held it for 2 min. */
+const LEAST_ARRIVAL_MS = 5_000;
+const ARRIVAL_BYTES_PER_MS = 1_000;
 
 /** 503: other large bodies use all the memory that large bodies may use. */
 class TooManyBodies extends Refusal {
@@ -15,8 +20,17 @@ class TooManyBodies extends Refusal {
 
 /** Bounds the bytes of large bodies that are in memory at a time. */
 export interface BodyBudget {
-  /** Takes `bytes` when there is room for them, and gives them back when the response is closed. Rejects with a 503 after 15 s without room. */
+  /**
+   * Takes `bytes` when there is room for them, and gives them back when the response has ended. Rejects with a 503 after 15 s without room. A body
+   * that arrives slowly is refused with 408 when others wait for its room.
+   */
   reserve(bytes: number, response: Response): Promise<void>;
+}
+
+interface Holder {
+  request: Request;
+  /** The process's time by which the body must have arrived when others wait. */
+  until: number;
 }
 
 interface Waiting {
@@ -36,6 +50,10 @@ export function createBodyBudget(largestBytes: number, waitMs = WAIT_MS): BodyBu
 function roomOf(roomBytes: number, waitMs: number): BodyBudget {
   let free = roomBytes;
   const waiting = new Set<Waiting>();
+  const holders = new Set<Holder>();
+  const refuseSlow = () => {
+    for (const { request, until } of holders) if (!request.complete && performance.now() > until) allowBody(request, 0);
+  };
   const admitNext = () => {
     for (const next of waiting) {
       if (next.bytes > free) return;
@@ -45,10 +63,16 @@ function roomOf(roomBytes: number, waitMs: number): BodyBudget {
   };
   const take = (bytes: number, response: Response) => {
     free -= bytes;
-    response.once("close", () => {
+    const arrivalMs = Math.max(LEAST_ARRIVAL_MS, bytes / ARRIVAL_BYTES_PER_MS);
+    const holder = { request: response.req, until: performance.now() + arrivalMs };
+    holders.add(holder);
+    const giveBack = () => {
+      if (!holders.delete(holder)) return;
       free += bytes;
       admitNext();
-    });
+    };
+    // The first comes when the answer is written, whether its client reads it or not.
+    response.once("prefinish", giveBack).once("close", giveBack);
   };
   return {
     reserve(bytes, response) {
@@ -59,6 +83,7 @@ function roomOf(roomBytes: number, waitMs: number): BodyBudget {
       return new Promise((resolve, reject) => {
         const leave = (settle: () => void) => {
           clearTimeout(timer);
+          clearInterval(looking);
           response.off("close", giveUp);
           waiting.delete(asking);
           settle();
@@ -77,6 +102,7 @@ function roomOf(roomBytes: number, waitMs: number): BodyBudget {
           admitNext();
         };
         const timer = setTimeout(giveUp, waitMs);
+        const looking = setInterval(refuseSlow, LOOK_EVERY_MS).unref();
         response.once("close", giveUp);
         waiting.add(asking);
       });

@@ -7,11 +7,15 @@ import { boundConnections } from "./descriptor-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { createPipelinedRequests } from "./pipelined-requests.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
+import { createUnreadAnswersLook } from "./unread-answers.ts";
 
 export interface Patience {
   /** How long a request's headers may take to arrive, in milliseconds. */
   headersMs: number;
-  /** How long its body may take after that, in milliseconds, unless its route calls `allowBody`. 10 MB over 1 Mbit/s take 80 s. */
+  /**
+   * How long its body may take after that, in milliseconds, unless its route calls `allowBody`, and how long an answer may wait without anything of it
+   * being read. 10 MB over 1 Mbit/s take 80 s.
+   */
   requestMs: number;
   /** How long the rest of a body is read and dropped after the answer. A client that is cut off at once may not see its answer. */
   lingerMs: number;
@@ -72,13 +76,20 @@ export function createHttpServer(
   server.on("connection", connections.admit);
   /** Connections without a request yet, each with the time when it came. Node does not count them as idle, and they would keep a closing server open. */
   const silent = new Map<Socket, number>();
+  const open = new Set<Socket>();
   server.on("connection", (socket) => {
     silent.set(socket, performance.now());
-    socket.once("close", () => silent.delete(socket));
+    open.add(socket);
+    socket.once("close", () => {
+      silent.delete(socket);
+      open.delete(socket);
+    });
   });
+  const cutUnreadAnswers = createUnreadAnswersLook(open, requestMs);
   boundConnections(server, connections, log, { areHandedOver });
   const look = () => {
     refuseLate();
+    cutUnreadAnswers();
     if (server.listening) return;
     // The request on a newer connection may just be on its way.
     const before = performance.now() - SILENT_MS;

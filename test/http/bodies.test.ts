@@ -1,8 +1,9 @@
 /** Bodies that are legal and would cost far more than they should, and how many large ones are taken at a time. */
 import { EventEmitter } from "node:events";
 import { connect } from "node:net";
+import { text } from "node:stream/consumers";
 import type { Response } from "express";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { createBodyBudget } from "../../src/http/body-budget.ts";
 import { requireBoundedShape } from "../../src/http/bounded-json.ts";
 import { startApp } from "../support/app.ts";
@@ -72,6 +73,36 @@ describe("large bodies", () => {
     return socket;
   }
 
+  const response = () => Object.assign(new EventEmitter(), { req: { complete: true } }) as unknown as Response;
+
+  it("that come slowly give way to those of others", async () => {
+    const slow = Array.from({ length: 4 }, () => begin(2 * MB));
+    onTestFinished(() => slow.forEach((socket) => void socket.destroy()));
+    const refused = slow.map((socket) => text(socket));
+    await Promise.all(slow.map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
+    await api.get("/api/runtime/health").expect(200);
+    await api
+      .post(TASKS)
+      .send({ context_id: "c", agent_slug: "a", prompt: "x".repeat(MB) })
+      .expect(201);
+    expect(await Promise.race(refused)).toMatch(/^HTTP\/1\.1 408 /);
+  });
+
+  it("leave their room when their answer is written, whether it is read or not", async () => {
+    const budget = createBodyBudget(MB, 60_000);
+    const unread = response();
+    await budget.reserve(20 * MB, unread);
+    const waiting = budget.reserve(20 * MB, response());
+    unread.emit("prefinish");
+    await waiting;
+    // The room is given back once.
+    unread.emit("close");
+    const late = response();
+    const next = budget.reserve(3 * MB, late);
+    late.emit("close");
+    await expect(next).rejects.toMatchObject({ status: 503 });
+  });
+
   it("wait while others take the 20 MB that there are for them, and short ones do not", async () => {
     const others = [begin(10 * MB), begin(10 * MB)];
     await Promise.all(others.map((socket) => new Promise((resolve) => socket.once("connect", resolve))));
@@ -95,7 +126,6 @@ describe("large bodies", () => {
 
   it("are refused with 503 when none ends in time, and leave room for the next", async () => {
     const budget = createBodyBudget(MB, 50);
-    const response = () => new EventEmitter() as unknown as Response;
     const [first, second, third] = [response(), response(), response()];
     await budget.reserve(12 * MB, first);
     const tooLarge = budget.reserve(12 * MB, second);
@@ -108,7 +138,7 @@ describe("large bodies", () => {
 
   it("of clients that have gone are not waited for", async () => {
     const budget = createBodyBudget(MB, 60_000);
-    const [first, second] = [new EventEmitter() as unknown as Response, new EventEmitter() as unknown as Response];
+    const [first, second] = [response(), response()];
     await budget.reserve(20 * MB, first);
     const waiting = budget.reserve(3 * MB, second);
     second.emit("close");

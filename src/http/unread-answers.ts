@@ -1,0 +1,42 @@
+import type { Socket } from "node:net";
+
+/** Answers that may wait to be read, in bytes of all connections. A page of records has 8 MB at most. */
+const MOST_UNREAD_BYTES = 256_000_000;
+
+interface Unread {
+  socket: Socket;
+  /** What of all that was sent on the connection its other end has taken, in bytes, and since when that has not changed. */
+  taken: number;
+  since: number;
+}
+
+/**
+ * Gives a function to be called every second or so, which cuts connections of `open` on which an answer waits to be read: those that have taken nothing for
+ * `withinMs`, and where the answers of all together are more than `mostBytes`, those that have taken nothing for longest. 200 connections with
+ * a page each held 700 MB without end.
+ */
+export function createUnreadAnswersLook(
+  open: ReadonlySet<Socket>,
+  withinMs: number,
+  mostBytes = MOST_UNREAD_BYTES,
+): () => void {
+  let unread = new Map<Socket, Unread>();
+  return () => {
+    const now = performance.now();
+    const next = new Map<Socket, Unread>();
+    let bytes = 0;
+    for (const socket of open) {
+      if (socket.writableLength === 0) continue;
+      const taken = socket.bytesWritten - socket.writableLength;
+      const before = unread.get(socket);
+      next.set(socket, before?.taken === taken ? before : { socket, taken, since: now });
+      bytes += socket.writableLength;
+    }
+    unread = next;
+    for (const { socket, since } of [...unread.values()].toSorted((a, b) => a.since - b.since)) {
+      if (now - since < withinMs && bytes <= mostBytes) break;
+      bytes -= socket.writableLength;
+      socket.destroy();
+    }
+  };
+}
