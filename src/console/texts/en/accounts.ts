@@ -10,7 +10,7 @@ export const accounts = {
   resume: "Resume",
   resumeAsk: (id: string) => `Resume account ${id}?`,
   resumeMeans:
-    "Its workers get tasks at once, although its limit may not have reset yet. A task that meets the limit again is queued again, and the account rests again.",
+    "Its workers get tasks at once, although its limit may not have been reset yet. If a task meets the limit again, it goes back to the queue, and the account rests again.",
   usage: {
     title: "Usage",
     by: "By",

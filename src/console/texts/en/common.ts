@@ -32,7 +32,7 @@ export const common = {
   roleMay: {
     read: "It may look at everything, and change nothing.",
     submit: "It may look at everything, and create and replay tasks.",
-    work: "It may do a worker’s calls, and nothing here.",
+    work: "It may make a worker’s calls, and do nothing in this console.",
     admin: "It may do everything.",
   },
   needsRole: {
@@ -41,14 +41,14 @@ export const common = {
     administer: "This page needs a key with the role “admin”.",
   },
   otherKey: "Log in with another key",
-  noAnswer: "The service was not reached.",
-  tooMany: (ahead: string) => `Too many calls: the service takes more of them in ${ahead}.`,
+  noAnswer: "The service could not be reached.",
+  tooMany: (ahead: string) => `Too many calls: the service takes calls again in ${ahead}.`,
   limitMet: (setting: string, most: string, ahead: string) =>
-    `Too many calls: ${setting} allows ${most} a minute for one address. The service takes more in ${ahead}.`,
+    `Too many calls: ${setting} allows ${most} a minute for one address. The service takes calls again in ${ahead}.`,
   triedAgain: (when: string) => `It is tried again by itself ${when}.`,
   tryAgain: "Try again",
   notLoaded: "This page’s files could not be loaded; the service may have a new version. Reload the page.",
-  notFoundTitle: "Nothing is here",
+  notFoundTitle: "There is nothing here",
   notFoundBody: "The address names no page of the console.",
   home: "Go to the start",
 };

@@ -12,7 +12,7 @@ export const now = {
   drained: (workers: string, tasks: string, age: string) =>
     `Only drained workers (${workers}) could take it: ${tasks} waiting, the oldest for ${age}.`,
   noWorker: (tasks: string, age: string) => `No worker is online: ${tasks} waiting, the oldest for ${age}.`,
-  dead: (tasks: string, _count: number) => `${tasks} dead: all attempts are used up.`,
+  dead: (tasks: string, count: number) => `${tasks} ${count === 1 ? "is" : "are"} dead: all attempts are used up.`,
   accountRests: (account: string, why: string, until: string) => `Account ${account}: ${why}, ${until}.`,
   workerRests: (worker: string, why: string, until: string) => `Worker ${worker} rests, ${until}: ${why}.`,
   loggedOut: (worker: string) => `Worker ${worker} is logged out of its LLM. Log in on that machine, then resume it.`,
@@ -31,7 +31,7 @@ export const now = {
   },
   accounts: "Accounts",
   atWork: (count: number) => `${count} at work`,
-  noWindows: "How much of its limits is used is not known yet.",
+  noWindows: "It is not known yet how much of its limits is used.",
   windows: { five_hour: "5 hours", seven_day: "7 days" },
   resets: (when: string) => `resets ${when}`,
   failures: "Failed lately",

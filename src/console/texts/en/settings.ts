@@ -8,16 +8,16 @@ export const settings = {
     address: "Address",
     key: "Admin key",
     noKey: "None is saved.",
-    keyIs: (masked: string) => `${masked} is saved. It is never shown: give it again to save.`,
+    keyIs: (masked: string) => `${masked} is saved. It is never shown: enter it again to save.`,
     save: "Save",
     saved: "Saved.",
     test: "Test the connection",
     answers: "Membridge answers, and takes the key.",
-    lastTest: "Asked last",
+    lastTest: "Last test",
   },
   keys: {
     title: "Keys",
-    lead: "The name says in the audit who did something, the role what the key may do. A worker’s key bears the worker’s name.",
+    lead: "The audit names the key with which something was done. The role says what the key may do. A worker’s key has the worker’s name.",
     name: "Name",
     role: "Role",
     roles: {
@@ -54,7 +54,7 @@ export const settings = {
     remove: {
       action: "Remove",
       ask: (url: string) => `Remove the webhook to ${url}?`,
-      means: "What was still to be sent to it is dropped.",
+      means: "Messages that were not sent to it yet are dropped.",
     },
   },
 };

@@ -41,9 +41,9 @@ export const shell = {
     back: "The connection is back; everything was read anew.",
   },
   keys: {
-    title: "Keys",
+    title: "Keyboard shortcuts",
     hint: "Keyboard",
-    enabled: "Use these keys",
+    enabled: "Use these shortcuts",
     go: "Go to",
     help: "This help",
     filter: "Go to the filter",

@@ -36,7 +36,7 @@ export const states = {
     denied: "denied",
   },
   rest: {
-    failures: "its tasks failed at once",
+    failures: "its tasks failed right after they began",
     worker: "asked for a rest",
     auth: "not logged in",
     no_cli: "CLI missing",

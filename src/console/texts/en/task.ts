@@ -47,7 +47,7 @@ export const task = {
   cancelHeld: "Its worker is told to stop, and the task ends with its lease. It cannot be undone.",
   cancelled: "The task is cancelled, or will be when its worker lets go of it.",
   requeued: "The task is queued again.",
-  replayed: "A new task was made. This is it.",
+  replayed: "This is the new task.",
   replay: {
     title: "Replay with changes",
     means: "A new task is made of this one. What you do not change stays as it was.",

@@ -3,7 +3,7 @@ export const workers = {
   title: "Workers",
   all: "All workers",
   gone: (id: string) => `No worker is named ${id}.`,
-  none: "No worker has registered yet. “Connect a worker” gives the line that starts one.",
+  none: "No worker has registered yet. “Connect a worker” makes a line for the shell that starts one.",
   drained: "drained",
   answeredBy: (node: string) => `At its address the node “${node}” answers, so it is not called.`,
   keyRevoked: "Its key is revoked: the service refuses it.",
@@ -35,7 +35,7 @@ export const workers = {
     nameForm: "Letters from A to Z, digits, dots, hyphens and underscores, without spaces.",
     cli: "CLI",
     args: "Arguments of the CLI (optional)",
-    argsMean: "They say which tools the CLI may use. Without them, some CLIs may use none that changes anything.",
+    argsMean: "They say which tools the CLI may use. Without them, some CLIs may not change anything.",
     labels: "Labels (optional)",
     account: "Account (optional)",
     ownAccount: "its own",
@@ -45,6 +45,6 @@ export const workers = {
     local: (host: string) =>
       `It calls ${host}, so it works on this machine alone. For another machine, open this page at an address that it reaches.`,
     isTaken: (name: string) => `A worker named ${name} is online already. The line would replace it.`,
-    waits: (name: string) => `Waiting for ${name}… What it says is there in ~/.bloom-worker/${name}/worker.log.`,
+    waits: (name: string) => `Waiting for ${name}… Its log on that machine is ~/.bloom-worker/${name}/worker.log.`,
   },
 };

@@ -7,9 +7,9 @@ export const causes: Texts["causes"] = {
   dead: ({ count, of }) => `Воно мертве після ${count} з ${of} спроб.`,
   not_started: () => "Воно мертве: його не почали вчасно.",
   said: ({ sentence }) => `Що пішло не так: ${sentence}`,
-  said_nothing: () => "Що пішло не так, не сказано.",
+  said_nothing: () => "Спроба не сказала, що пішло не так.",
   may_be_requeued: () => "«До черги» дасть йому ще спробу.",
-  may_be_replayed: () => "«Повторити…» з іншими лімітами дасть йому ще спробу.",
+  may_be_replayed: () => "«Повторити…» створить із нього нове завдання, з іншими лімітами.",
   held: ({ worker, since, at }) =>
     `Над ним працює виконавець ${worker}${since && ` (з ${since})`}. Якщо той більше не озветься, завдання повернеться в чергу о ${at}.`,
   cancelling: ({ worker, until }) => `Його скасовують. Виконавець ${worker} має його щонайбільше ${until}.`,
@@ -24,7 +24,7 @@ export const causes: Texts["causes"] = {
   labels_missing: ({ labels }) => `Жоден виконавець на зв’язку не має потрібної мітки (міток): ${labels}.`,
   labels_scattered: ({ labels }) => `Жоден виконавець на зв’язку не має всіх потрібних міток: ${labels}.`,
   account_limited: ({ account, until }) => `Акаунт ${account} вичерпав ліміт ${until}.`,
-  ends_unstarted: ({ until }) => `Воно чекає щонайбільше ${until}: якщо ніхто не почне, тоді стане мертвим.`,
+  ends_unstarted: ({ until }) => `Воно чекає щонайбільше ${until}: якщо доти ніхто не почне, стане мертвим.`,
   attempt_ended: ({ sentence }) => `Попередня спроба скінчилася: ${sentence}`,
   not_online: ({ state, since }) =>
     `${state.toLowerCase()}, ${since ? `востаннє озивався ${since}` : "ще не озивався"}`,

@@ -33,7 +33,7 @@ export const now: Texts["now"] = {
   },
   accounts: "Акаунти",
   atWork: (count) => `${count} у роботі`,
-  noWindows: "Скільки з його лімітів використано, ще не відомо.",
+  noWindows: "Ще не відомо, скільки з його лімітів використано.",
   windows: { five_hour: "5 годин", seven_day: "7 днів" },
   resets: (when) => `скинеться ${when}`,
   failures: "Нещодавні невдачі",
