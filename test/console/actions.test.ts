@@ -147,7 +147,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await page.goto("/console/workers");
     await button("Connect a worker").click();
     await page.getByLabel("Name of the worker").fill("greenhouse-1");
-    await page.getByLabel("CLI").selectOption("codex");
+    await page.getByRole("combobox", { name: "CLI" }).selectOption("codex");
     await page.getByLabel("Labels (optional)").fill("gpu, linux");
     await page.getByLabel("Account (optional)").fill("Olena's account");
     await button("Make the line").click();
