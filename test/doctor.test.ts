@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { checkNode, checkOpenFiles } from "../src/doctor/machine.ts";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
-import { aLeasedTask, aTask } from "./support/factories.ts";
+import { aLeasedTask, aTask, aWorker } from "./support/factories.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
 const { db, url: DATABASE_URL, query, makeOverdue } = await createTestDatabase();
@@ -89,11 +89,28 @@ describe("npm run doctor", () => {
     expect(output).toMatch(/^WRONG Membridge cannot be reached/m);
   });
 
+  it("names workers that rest or are drained, and a task that none of them can take", async () => {
+    const labels = { capabilities: { labels: ["kiln"] } };
+    await aWorker(db, { name: "logged-out", ...labels });
+    await aWorker(db, { name: "away", ...labels });
+    const rest = { kind: "auth", reason: "Not logged in · Please run /login", until: null };
+    await query("update workers set rest = $1 where id = 'logged-out'", [rest]);
+    await query("update workers set drain = $1 where id = 'away'", [{ reason: "new disk.", until: null }]);
+    const { id } = await aTask(db, { requires: ["kiln"] });
+    await query("update llm_tasks set updated_at = updated_at - 120000 where id = $1", [id]);
+    const { code, output } = await examine({});
+    expect(output).toMatch(/^note {2}Worker away is drained: new disk\.\n {6}POST \S+\/away\/resume ends that\.$/m);
+    const why = "Worker logged-out rests until somebody resumes it: Not logged in · Please run /login.";
+    expect(output).toContain(`note  ${why}\n      Mend that on its machine.`);
+    expect(output).toContain(`WRONG 1 task(s) wait, the oldest for 2 min (${id}). ${why}`);
+    expect(code).toBe(1);
+  });
+
   it("says which settings are wrong, and that the database cannot be reached, without a password", async () => {
     const wrong = await examine({ BLOOM_RUNTIME_PORT: "many" });
     expect([wrong.code, wrong.output]).toEqual([
       1,
-      expect.stringMatching(/^WRONG The environment has 1 wrong setting/m),
+      expect.stringMatching(/^WRONG The environment, or the file .env, has 1 wrong setting/m),
     ]);
     const away = await examine({ DATABASE_URL: "postgresql://user:secret@127.0.0.1:9/db" });
     expect([away.code, away.output]).toEqual([

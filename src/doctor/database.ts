@@ -10,7 +10,6 @@ import { databaseHealth } from "../db/health.ts";
 import { countPendingMigrations } from "../db/migrate.ts";
 import { retention } from "../db/retention-table.ts";
 import { readGauges } from "../queue/gauges.ts";
-import { findUntakeable } from "../queue/overview.ts";
 import type { KeptDays } from "../retention/retain-once.ts";
 import { createSecretBox, type SecretBox } from "../settings/secret-box.ts";
 import { isSettingsKeyRight } from "../settings/settings-key-check.ts";
@@ -94,7 +93,7 @@ export async function checkSettingsKey(db: Db, config: Config, log: Logger): Pro
   if (await isSettingsKeyRight(db, box)) return ok("The settings key opens what is saved");
   return wrong(
     "The settings in the database are encrypted with another key than this machine has.",
-    "Give every instance the same SETTINGS_KEY (or settings.key), or save the configuration again: POST /api/runtime/config.",
+    "Give every instance the same SETTINGS_KEY (or settings.key), also the old one after a restore. If that is lost, save the configuration again (POST /api/runtime/config) and make each webhook a new secret (POST /api/runtime/webhooks/<id>/rotate): webhooks cannot be signed either.",
   );
 }
 
@@ -134,18 +133,6 @@ export async function checkWebhooks(db: Db): Promise<Finding[]> {
       note(`${off} webhook(s) are off.`, 'GET /api/runtime/webhooks says why; PATCH with {"on": true} turns one on.'),
     );
   return findings;
-}
-
-/** Queued tasks with labels that no online worker has: nobody takes them, however long they wait. */
-export async function checkLabels(db: Db): Promise<Finding[]> {
-  const now = await databaseTime(db);
-  const labelled = (await findUntakeable(db)).filter(({ requires }) => requires.length > 0);
-  return labelled.map(({ requires, tasks, since }) =>
-    note(
-      `${tasks} task(s) wait for a worker with the label(s) ${requires.join(", ")}, the oldest for ${timeOf(now - since)}: none is online.`,
-      "Start a worker with them (`--labels`), or cancel these tasks.",
-    ),
-  );
 }
 
 /** Overdue leases say that no sweep runs; due tasks that nobody works on, that the fleet is away. */

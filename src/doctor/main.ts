@@ -14,6 +14,7 @@ import { loadEnvFile } from "../env-file.ts";
 import { messageOf, StartError } from "../errors.ts";
 import * as database from "./database.ts";
 import { type Finding, lineOf, note, ok, wrong } from "./finding.ts";
+import * as fleet from "./fleet.ts";
 import * as machine from "./machine.ts";
 import * as neighbours from "./neighbours.ts";
 
@@ -101,7 +102,9 @@ async function checkDatabase(db: Db, config: Config, isMembridgeWanted: boolean)
   await run("What is kept", () => database.checkRetention(db, config.keptDays));
   await run("The webhooks", () => database.checkWebhooks(db));
   await run("The queue", () => database.checkQueue(db, config.sweepIntervalMs));
-  await run("The labels", () => database.checkLabels(db));
+  await run("The workers", () => fleet.checkWorkers(db));
+  await run("The labels", () => fleet.checkLabels(db));
+  await run("The tasks that wait", () => fleet.checkUntakeable(db));
 }
 
 const exitCode = () => (isSomethingWrong ? 1 : 0);

@@ -60,6 +60,23 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
   return Array.from({ length: MINUTES }, (_, minute) => ended.get(MINUTES - 1 - minute) ?? 0);
 }
 
+/** A CTE with the tasks that wait for longest, by the set of labels that they require. */
+const labelSets = sql`first as (
+      select ${llmTasks.id} as id, ${llmTasks.requires} as requires, ${takeableFrom(llmTasks)} as since from ${llmTasks}
+      where ${llmTasks.status} = 'queued' and ${takeableFrom(llmTasks)} <= ${nowMs} order by ${takeableFrom(llmTasks)} limit ${LOOKED_AT}
+    ), label_sets as (
+      select requires, count(*)::int as tasks, (array_agg(id order by since, id))[1] as example, min(since)::float8 as since
+      from first group by requires
+    )`;
+
+/** The sets of labels whose tasks wait for longest, whoever can take them, each with its oldest task: the first `MOST.untakeable`. */
+export async function findLongestWaiting(db: Db): Promise<{ tasks: number; example: string; since: number }[]> {
+  const { rows } = await db.execute<{ tasks: number; example: string; since: number }>(sql`
+    with ${labelSets}
+    select tasks, example, since from label_sets order by since limit ${MOST.untakeable}`);
+  return rows;
+}
+
 /**
  * The tasks that wait for longest whose labels no online worker has, drained workers aside, by their set of labels; the set that waits for longest
  * comes first.
@@ -67,13 +84,7 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
 export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeable"]> {
   const fits = sql`${workers.status} = 'online' and ${hasLabels(sql`label_sets.requires`)}`;
   const { rows } = await db.execute<OverviewNumbers["untakeable"][number]>(sql`
-    with first as (
-      select ${llmTasks.id} as id, ${llmTasks.requires} as requires, ${takeableFrom(llmTasks)} as since from ${llmTasks}
-      where ${llmTasks.status} = 'queued' and ${takeableFrom(llmTasks)} <= ${nowMs} order by ${takeableFrom(llmTasks)} limit ${LOOKED_AT}
-    ), label_sets as (
-      select requires, count(*)::int as tasks, (array_agg(id order by since, id))[1] as example, min(since)::float8 as since
-      from first group by requires
-    )
+    with ${labelSets}
     select requires, (
       select coalesce(jsonb_agg(id order by id), '[]') from (
         select ${workers.id} as id from ${workers} where ${fits} order by ${workers.id} limit ${MOST.drained}

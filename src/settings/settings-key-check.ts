@@ -39,7 +39,7 @@ export async function checkSettingsKey(db: Db, box: SecretBox, log: Logger): Pro
   });
   if (!isOurs)
     log.warn(
-      "settings in this database are encrypted with another key than this instance has: give every instance the same SETTINGS_KEY (or the same settings.key in DATA_DIR), or save the configuration again with this one",
+      "settings in this database are encrypted with another key than this instance has: give every instance the same SETTINGS_KEY (or the same settings.key in DATA_DIR), or save the configuration again with this one and rotate the secrets of webhooks",
     );
 }
 

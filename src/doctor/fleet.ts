@@ -1,0 +1,82 @@
+/** What can be said of the workers, and of tasks that none of them can take. */
+import { asc, sql } from "drizzle-orm";
+import type { Db } from "../db/client.ts";
+import { databaseTime } from "../db/clock.ts";
+import { workers } from "../db/fleet-tables.ts";
+import type { Drain } from "../db/json-types.ts";
+import { isDrained } from "../fleet/matching.ts";
+import { endOf, ownRest } from "../fleet/worker-rest.ts";
+import { explain } from "../queue/explain.ts";
+import { findLongestWaiting, findUntakeable } from "../queue/overview.ts";
+import { timeText } from "../time-text.ts";
+import { type Finding, note, timeOf, wrong } from "./finding.ts";
+
+/** The most workers that are named. */
+const MOST_WORKERS = 5;
+const NOBODY_WORKS_MS = 60_000;
+
+const sentence = (text: string) => text.replace(/[.\s]*$/, ".");
+
+/** Workers that are online and get no work: they rest, or somebody has drained them. What accounts rest for is said by `checkQueue`. */
+export async function checkWorkers(db: Db): Promise<Finding[]> {
+  const found = await db
+    .select({
+      id: workers.id,
+      drain: sql<Drain | null>`case when ${isDrained} then ${workers.drain} end`,
+      rest: ownRest,
+    })
+    .from(workers)
+    .where(sql`${workers.status} = 'online' and (${isDrained} or ${ownRest} is not null)`)
+    .orderBy(asc(workers.id))
+    .limit(MOST_WORKERS + 1);
+  const findings = found.slice(0, MOST_WORKERS).map(({ id, drain, rest }) => {
+    const resume = `POST /api/runtime/workers/${encodeURIComponent(id)}/resume`;
+    if (rest === null) {
+      const until = drain?.until == null ? "" : ` until ${timeText(drain.until)}`;
+      return note(
+        `Worker ${id} is drained${until}${drain?.reason ? `: ${sentence(drain.reason)}` : "."}`,
+        `${resume} ends that.`,
+      );
+    }
+    return note(
+      `Worker ${id} rests until ${endOf(rest)}: ${sentence(rest.reason)}`,
+      rest.until === null
+        ? `Mend that on its machine. Then start the worker anew, or call ${resume}.`
+        : `${resume} ends that at once.`,
+    );
+  });
+  if (found.length > MOST_WORKERS)
+    findings.push(note("More workers rest or are drained.", "GET /api/runtime/workers names them all."));
+  return findings;
+}
+
+/** Queued tasks with labels that no online worker has: nobody takes them, however long they wait. */
+export async function checkLabels(db: Db): Promise<Finding[]> {
+  const now = await databaseTime(db);
+  const labelled = (await findUntakeable(db)).filter(
+    ({ requires, drained }) => requires.length > 0 && drained.length === 0,
+  );
+  return labelled.map(({ requires, tasks, since }) =>
+    note(
+      `${tasks} task(s) wait for a worker with the label(s) ${requires.join(", ")}, the oldest for ${timeOf(now - since)}: none is online.`,
+      "Start a worker with them (`--labels`), or cancel these tasks.",
+    ),
+  );
+}
+
+/** Tasks that no worker can take now, in the words of `explain`, where it is not labels that are missing. With no worker online, `checkQueue` says that. */
+export async function checkUntakeable(db: Db): Promise<Finding[]> {
+  const [online] = await db.select({ id: workers.id }).from(workers).where(sql`${workers.status} = 'online'`).limit(1);
+  if (!online) return [];
+  const now = await databaseTime(db);
+  const findings: Finding[] = [];
+  for (const { tasks, example, since } of await findLongestWaiting(db)) {
+    const { reason, because } = await explain(db, example);
+    const has = (...codes: string[]) => because.some(({ code }) => codes.includes(code));
+    if (!has("not_takeable") || has("worker_full", "labels_missing", "labels_scattered")) continue;
+    const said = `${tasks} task(s) wait, the oldest for ${timeOf(now - since)} (${example}). ${reason}`;
+    const mend = `GET /api/runtime/llm-tasks/${example}/explain says it of each worker.`;
+    findings.push(now - since > NOBODY_WORKS_MS ? wrong(said, mend) : note(said, mend));
+  }
+  return findings;
+}
