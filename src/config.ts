@@ -145,5 +145,7 @@ export function loadConfig(env: Record<string, string | undefined>): Config {
     return Object.freeze({ ...config, settingsKeysPrevious: [...settingsKeysPrevious, ...untrimmed(env)] });
   }
   const faults = parsed.error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`);
-  throw new StartError(`The environment has ${faults.length} wrong setting(s):\n${faults.join("\n")}`);
+  throw new StartError(
+    `The environment, or the file .env, has ${faults.length} wrong setting(s):\n${faults.join("\n")}`,
+  );
 }

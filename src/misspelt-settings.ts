@@ -1,5 +1,8 @@
 import { SETTINGS } from "./setting-names.ts";
 
+/** What many other programs call a setting. */
+const OTHER_NAMES: Record<string, string> = { PORT: "BLOOM_RUNTIME_PORT" };
+
 /** Upper and lower case, and what stands between the words, do not count. */
 const lettersOf = (name: string) => name.toUpperCase().replace(/[^A-Z0-9]/g, "");
 
@@ -10,6 +13,9 @@ const lettersOf = (name: string) => name.toUpperCase().replace(/[^A-Z0-9]/g, "")
 export function misspeltSettings(names: string[]): [name: string, meant: string][] {
   const unknown = names.filter((name) => !SETTINGS.includes(name));
   return unknown.flatMap((name): [string, string][] => {
+    const other = OTHER_NAMES[name];
+    // Where both are set, the other is for another program.
+    if (other !== undefined) return names.includes(other) ? [] : [[name, other]];
     const letters = lettersOf(name);
     const meant = SETTINGS.map((setting) => ({ setting, known: lettersOf(setting) }))
       .filter(({ known }) => Math.abs(known.length - letters.length) <= 2)

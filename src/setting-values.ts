@@ -67,7 +67,7 @@ export const keyValue = z
 /** One or several servers, as libpq writes them. */
 export const databaseUrl = z
   .string()
-  .regex(/^postgres(ql)?:\/\//, "must begin with postgresql://")
+  .regex(/^postgres(ql)?:\/\//, { error: "must begin with postgresql://", abort: true })
   .superRefine((url, context) => {
     try {
       serverAddresses(url);

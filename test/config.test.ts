@@ -77,6 +77,10 @@ describe("the configuration", () => {
     }
   });
 
+  it("says of another database's address only how it must begin", () => {
+    expect(faultsOf({ DATABASE_URL: "mysql://x" })).toMatch(/must begin with postgresql:\/\/$/);
+  });
+
   it("takes MinIO's settings together", () => {
     const minio = {
       MINIO_ENDPOINT: "minio.local",

@@ -92,6 +92,7 @@ describe("the file .env", () => {
       ["RUNTIME_API_KYE", "RUNTIME_API_KEY"],
       ["CORS_ORIGIN", "CORS_ORIGINS"],
       ["MAX_BODY_KB", "MAX_BODY_MB"],
+      ["PORT", "BLOOM_RUNTIME_PORT"],
     ];
     const told = await namesTold(misspelt.map(([name = ""]) => name));
     expect(told.toSorted()).toEqual(misspelt.toSorted());
