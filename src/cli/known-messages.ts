@@ -3,12 +3,19 @@
  * code 0 after such a message, are known by these alone.
  */
 import type { ErrorKind } from "../db/statuses.ts";
+import { timeText } from "../time-text.ts";
 
 export interface KnownMessage {
   kind: ErrorKind;
   /** When the limit ends, in epoch milliseconds, where the message says so with a date. */
   resetsAtMs?: number;
 }
+
+const RESET_IN_SECONDS = /(\busage limit reached\b[^|\n]{0,40})\|(\d{10})\b/gi;
+
+/** The text with the time at which a limit ends as people read it, in place of epoch seconds: `usage limit reached|1795774743`. */
+export const withResetTimes = (said: string): string =>
+  said.replace(RESET_IN_SECONDS, (_, limit, seconds) => `${limit} until ${timeText(Number(seconds) * 1_000)}`);
 
 /** The pattern, the kind, and where in the match the reset stands as epoch seconds. */
 const MESSAGES: [pattern: RegExp, kind: ErrorKind, reset?: number][] = [

@@ -1,4 +1,5 @@
 import { type SQL, sql } from "drizzle-orm";
+import { withResetTimes } from "../cli/known-messages.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/record-types.ts";
 import type { AuditAction } from "../db/audit-actions.ts";
@@ -140,7 +141,7 @@ const LAST_ERROR_CHARACTERS = 500;
 /** The task's `last_error` after a completion: null for a success, else the beginning of its message. */
 export function lastErrorOf({ status, error_message }: CompleteTask): string | null {
   if (status === "success") return null;
-  const said = error_message?.trim() || "The worker handed in an error without a message.";
+  const said = withResetTimes(error_message?.trim() ?? "") || "The worker handed in an error without a message.";
   if (said.length <= LAST_ERROR_CHARACTERS) return said;
   // The cut may have split a surrogate pair.
   return `${said.slice(0, LAST_ERROR_CHARACTERS - 1).toWellFormed()}…`;

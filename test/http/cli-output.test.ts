@@ -159,6 +159,12 @@ describe("an agent that names no kind", () => {
         .expect(200)
     ).body;
 
+  it("has the end of its limit told as a time", async () => {
+    const { id } = await held();
+    const { task } = await send(id, { status: "error", error_message: LIMIT });
+    expect(task.last_error).toBe("Claude AI usage limit reached until 2026-11-24T06:00:00.000Z");
+  });
+
   it.each([
     ["an error that ends with such a message", { status: "error", error_message: `${"x".repeat(900)} ${LIMIT}` }],
     ["a success that is nothing but such a message", { status: "success", output: `${LIMIT}\n` }],
@@ -170,6 +176,7 @@ describe("an agent that names no kind", () => {
     expect(result.status).toBe("error");
     const [account] = (await api.get(`${R}/accounts`).expect(200)).body;
     expect(account).toMatchObject({ id: worker, rest: { kind: "rate_limited" } });
+    expect(task.last_error + account.rest.reason).not.toContain("|1795500000");
   });
 
   it.each([
