@@ -50,7 +50,9 @@ export function Webhooks() {
               ) : last_success_at === null ? (
                 words.unused
               ) : (
-                <Ago at={last_success_at} />
+                <>
+                  {words.delivered} <Ago at={last_success_at} />
+                </>
               )}
             </p>
           </div>

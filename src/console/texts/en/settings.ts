@@ -45,6 +45,7 @@ export const settings = {
     lead: "Addresses that are told of events, signed by the Standard Webhooks specification.",
     off: "Off",
     unused: "Nothing was delivered yet.",
+    delivered: "Last delivered",
     turnOff: "Turn off",
     turnOn: "Turn on",
     url: "Address",

@@ -46,6 +46,7 @@ export const settings: Texts["settings"] = {
     lead: "Адреси, яким повідомляють про події, з підписом за Standard Webhooks.",
     off: "Вимкнено",
     unused: "Ще нічого не доставлено.",
+    delivered: "Востаннє доставлено",
     turnOff: "Вимкнути",
     turnOn: "Увімкнути",
     url: "Адреса",
