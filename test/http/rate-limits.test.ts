@@ -5,6 +5,7 @@ import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
 import { startMembridge } from "../support/scripted-membridge.ts";
+import { sendBytes } from "../support/send-bytes.ts";
 
 const { db, query } = await createTestDatabase();
 const KEY = "a key of the runtime";
@@ -89,6 +90,14 @@ describe("limits", () => {
     expect([status, body.error]).toEqual([429, "Too many requests, please try again later"]);
     expect(body.message).toContain("TEST_CONNECTION_LIMIT_PER_MINUTE allows 20");
     expect((await api.get(`${RUNTIME}/health`)).status).toBe(200);
+  });
+
+  it("let as many pass as they allow, also of those that come at once on one connection", async () => {
+    const { url } = await start({ RATE_LIMIT_PER_MINUTE: "20" });
+    const stats = (more = "") => `GET ${RUNTIME}/stats HTTP/1.1\r\nHost: x\r\n${more}\r\n`;
+    const answers = await sendBytes(url, stats().repeat(29) + stats("Connection: close\r\n"));
+    const statuses = [...answers.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status);
+    expect(statuses).toEqual([...Array(20).fill("200"), ...Array(10).fill("429")]);
   });
 
   it("are by client: whom X-Forwarded-For names counts only behind a trusted proxy", async () => {
