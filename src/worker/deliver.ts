@@ -25,7 +25,7 @@ export type Delivery = Answer<Completed> & { handedIn: string };
 /**
  * Delivers the result, and tries until the runtime has decided on it. A small output that is text goes into the completion. Any other output is
  * uploaded as it is, and so is one with which the completion was too large. If the runtime refuses the upload too, the task is completed with an
- * error that says so. Every error has the last words of the command. Throws as `insist` does.
+ * error that says so. Every error has the last words of the command. `onMiss` and throws: as `insist`.
  */
 export async function deliver(
   client: RuntimeClient,
@@ -33,6 +33,7 @@ export async function deliver(
   folder: TaskFolder,
   { fault, isTimeout, cli, exitCode, durationMs }: Outcome,
   giveUp: AbortSignal,
+  onMiss?: (status: number, error: string) => void,
 ): Promise<Delivery> {
   const said = await folder.complaint();
   const errorOf = (what: string) =>
@@ -49,6 +50,7 @@ export async function deliver(
       COMPLETION_WITHIN_MS,
       giveUp,
       isRecord,
+      onMiss,
     );
     return { ...answer, handedIn };
   };
@@ -71,6 +73,7 @@ export async function deliver(
     UPLOAD_WITHIN_MS,
     giveUp,
     (value) => isRecord(value) && typeof value.output_id === "string",
+    onMiss,
   );
   if (uploaded.ok) return complete({ ...result, output_id: uploaded.value.output_id }, `${sizeBytes} bytes uploaded`);
   const handedIn = `an error, since the output of ${sizeBytes} bytes was refused`;

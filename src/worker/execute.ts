@@ -6,8 +6,9 @@ import { folderFault } from "./command-folder.ts";
 import { deliver, type Outcome } from "./deliver.ts";
 import { sendLiveOutput } from "./live-output.ts";
 import { runCommand } from "./run-command.ts";
-import { isRecord, type RuntimeClient, type Work } from "./runtime-client.ts";
+import { isRecord, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
+import { tellWaiting } from "./tell-waiting.ts";
 
 const BEAT_WITHIN_MS = 10_000;
 const LONGEST_BEAT_MS = 10_000;
@@ -18,6 +19,12 @@ const FAST_MS = 10_000;
 const LONGEST_REASON = 300;
 const RELEASE_WITHIN_MS = 5_000;
 const RELEASE_TRIES = 3;
+
+/** `draining`: somebody asked the worker to end. `giveUp`: to end at once. */
+export interface Ending {
+  draining: AbortSignal;
+  giveUp: AbortSignal;
+}
 
 /** What an execution says about this machine. */
 export type Verdict =
@@ -52,7 +59,7 @@ export async function execute(
   command: Command,
   work: Work,
   log: Logger,
-  giveUp: AbortSignal,
+  { draining, giveUp }: Ending,
   isHopeless = false,
 ): Promise<Verdict> {
   const stop = new AbortController();
@@ -109,7 +116,7 @@ export async function execute(
       cli: noRoom === undefined && !isCommand ? command.cli : undefined,
       durationMs,
     };
-    const { isFault } = await handIn(client, work, folder, outcome, log, giveUp);
+    const { isFault } = await handIn(client, work, folder, outcome, log, { draining, giveUp });
     return { kind: "ran", failedFast: isFault && !ended.stopped && durationMs < FAST_MS };
   } catch (error) {
     log.error({ task: work.task.id, reason: messageOf(error) }, "the result could not be delivered");
@@ -129,10 +136,11 @@ async function handIn(
   folder: TaskFolder,
   outcome: Outcome,
   log: Logger,
-  giveUp: AbortSignal,
+  { draining, giveUp }: Ending,
 ): Promise<{ isFault: boolean }> {
   const said = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
-  const { handedIn, ...answer } = await deliver(client, work, folder, outcome, giveUp);
+  const { waits, isOver } = tellWaiting(log, work.task.id, draining);
+  const { handedIn, ...answer } = await deliver(client, work, folder, outcome, giveUp, waits).finally(isOver);
   const decided = outcome.cli && answer.ok ? answer.value.result : undefined;
   const ownReason = outcome.fault && `${outcome.fault}${said && `: ${said}`}`;
   const reason = decided ? decided.error_message?.slice(0, LONGEST_REASON) : ownReason;
@@ -158,6 +166,8 @@ async function beat(
 ): Promise<void> {
   const held = { id: task.id, lease_id: lease.id };
   let pauseMs = Math.min(LONGEST_BEAT_MS, (lease.ttl_seconds * 1_000) / 3);
+  /** The reason that was logged last: the key may be refused for an hour. */
+  let said = "";
   while (!delivered.aborted) {
     const answer = await client.ask(
       (runtime, signal) => runtime.heartbeatTask(held, { signal }),
@@ -166,6 +176,7 @@ async function beat(
       isRecord,
     );
     if (answer.ok) {
+      said = "";
       const { cancel, next_heartbeat_ms } = answer.value;
       if (cancel) stop.abort("was stopped: the task was cancelled");
       if (typeof next_heartbeat_ms === "number")
@@ -173,9 +184,14 @@ async function beat(
     } else if (answer.status === 404 || answer.status === 409) {
       return stop.abort("was stopped: its lease was lost");
     } else if (!delivered.aborted) {
-      log.warn({ task: task.id, reason: answer.error }, "the runtime did not answer a heartbeat");
+      const { status, error } = answer;
+      const became =
+        status === 0 ? "the runtime did not answer a heartbeat" : `the runtime refused a heartbeat: ${status}`;
+      if (said !== became + error) log.warn({ task: task.id, reason: error }, became);
+      said = became + error;
     }
+    const isKeyRefused = !answer.ok && answer.status === 401 && !(await client.renewKey());
     // The pause ends early when the result is delivered.
-    await pause(pauseMs, delivered);
+    await pause(isKeyRefused ? REFUSED_PAUSE_MS : pauseMs, delivered);
   }
 }

@@ -67,9 +67,15 @@ export interface RuntimeClient {
   ask<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal, isUsable?: Check): Promise<Answer<Value>>;
   /**
    * Makes the call again, with longer and longer pauses, until the runtime has accepted or refused it for good. A refused key is not for good, since
-   * a new key may come. Throws when an hour has passed, or `signal` is aborted.
+   * a new key may come. `onMiss` is told of each attempt after which there will be another. Throws when an hour has passed, or `signal` is aborted.
    */
-  insist<Value>(call: Call<Value>, withinMs: number, signal?: AbortSignal, isUsable?: Check): Promise<Answer<Value>>;
+  insist<Value>(
+    call: Call<Value>,
+    withinMs: number,
+    signal?: AbortSignal,
+    isUsable?: Check,
+    onMiss?: (status: number, error: string) => void,
+  ): Promise<Answer<Value>>;
   /** Reads the key again after a 401. True when there is a new one. */
   renewKey(): Promise<boolean>;
 }
@@ -115,7 +121,7 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
 
   return {
     ask,
-    async insist(call, withinMs, signal, isUsable) {
+    async insist(call, withinMs, signal, isUsable, onMiss) {
       const giveUpAt = performance.now() + OFFERED_FOR_MS;
       for (let failures = 0; ; failures++) {
         signal?.throwIfAborted();
@@ -123,6 +129,7 @@ export function createRuntimeClient(server: string, apiKey: ApiKey): RuntimeClie
         if (answer.ok || isForGood(answer.status)) return answer;
         if (performance.now() > giveUpAt)
           throw new Error(`given up after an hour; the last answer: ${answer.status || ""} ${answer.error}`);
+        onMiss?.(answer.status, answer.error);
         const isKeyRefused = answer.status === 401;
         if (isKeyRefused && (await apiKey.renew())) continue;
         await delay(isKeyRefused ? REFUSED_PAUSE_MS : pauseMs(failures), undefined, signal && { signal });

@@ -29,7 +29,7 @@ const LONGEST_PAUSE_MS = 5_000;
 /** How long a lease lives; heartbeats renew it. If this machine dies, the task comes back after so long. */
 const LEASE_SECONDS = 90;
 /** A worker or an account that rests may be resumed by somebody, which a worker that asks too seldom hears late. */
-const LONGEST_REST_MS = 30_000;
+const LONGEST_REST_MS = 10_000;
 const restMs = (seconds: number) => Math.min(seconds * 1_000, LONGEST_REST_MS);
 const HINTS: Record<number, string> = {
   401: "\nThe worker's key is read from RUNTIME_API_KEY in the environment, not from .env; or from the file that RUNTIME_API_KEY_FILE names.",
@@ -63,18 +63,21 @@ export async function work(
 
   /** Takes no work for so many seconds, and tells the runtime why. An older runtime, which does not know that call, ignores it. */
   async function rest(seconds: number, reason: string): Promise<void> {
-    restUntil = Math.max(restUntil, performance.now() + seconds * 1_000);
+    const startedAt = performance.now();
     log.warn({ seconds, reason }, "takes no work for a while");
-    await client.ask(
+    restUntil = Math.max(restUntil, startedAt + seconds * 1_000);
+    const told = await client.ask(
       (runtime, signal) => runtime.restWorker({ id: name, seconds, reason }, { signal }),
       TELL_WITHIN_MS,
       giveUp,
     );
+    // The runtime refuses the claims until the rest is over or somebody ends it, which is heard only by asking.
+    if (told.ok) restUntil = startedAt + restMs(seconds);
   }
 
   async function carryOut(item: Work): Promise<void> {
     if (draining.aborted) return releaseTask(client, item, "the worker drains", false);
-    const verdict = await execute(client, command, item, log, giveUp, fitness.isHopeless(item.task.id));
+    const verdict = await execute(client, command, item, log, { draining, giveUp }, fitness.isHopeless(item.task.id));
     const advice = fitness.judge(item.task.id, verdict);
     broken ||= advice.broken ?? "";
     if (advice.rest) await rest(advice.rest.seconds, advice.rest.reason);

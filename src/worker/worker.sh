@@ -16,13 +16,14 @@ LEASE_SECONDS=90       # So long a task is lost when this machine dies. Heartbea
 WAIT_SECONDS=8         # A claim waits so long. It is never cut off, and `docker stop` gives 10 s.
 KEEP_SECONDS=3600      # A finished result is offered for so long.
 TEXT_BYTES=1000000     # Larger outputs are uploaded.
+MOST_REST=10           # Somebody may end a rest, which a worker that asks too seldom hears late.
 FAST_SECONDS=10        # A command that fails sooner may have failed because of this machine.
 MOST_HAND_BACKS=3      # A task that could not be run here so often is at fault itself.
 GRACE_SECONDS=${BLOOM_CLI_GRACE_SECONDS:-30}  # So long a CLI may take to end after its result.
 AFTER_RESULT='was stopped after its result'
 
 SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' CLI='' CLI_ARGS='' LABELS='' ACCOUNT='' CWD=''
-DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH='' SAID='' PID_FILE=''
+DRAINING='' STOPPING='' DIR='' KEY_CONFIG='' DETACH='' SAID='' PID_FILE='' WAITING=''
 FAILURES=0 TROUBLES=0 RAN_WELL='' HANDED_BACK=''
 
 # The control characters of UTF-8's second block, which terminals take for commands too.
@@ -271,14 +272,28 @@ field() {
     }' "$DIR/$1.headers" 2> /dev/null
 }
 
+# Says that the result waits: at first, and every 10 minutes. At a signal the trap says it.
+tell_waiting() {
+  WAITING="a finished result of task $TASK waits to be handed in: $WHY"
+  [ "$(now)" -ge "$tell_at" ] || return 0
+  warn "$WAITING"
+  tell_at=$(($(now) + 60000))
+}
 # Makes a call until the runtime has accepted it or refused it for good, for an hour at most.
 insist() {
-  give_up_at=$(($(now) + KEEP_SECONDS * 100))
+  offer "$@"
+  WAITING=''
+}
+offer() {
+  give_up_at=$(($(now) + KEEP_SECONDS * 100)) tell_at=0
   while :; do
     "$@"
     case $CODE in
-      401 | 429) load_key || wait_a_while 30 ;;
-      000 | 408 | 5??) wait_a_while 2 ;;
+      401 | 429)
+        tell_waiting
+        load_key || wait_a_while 30
+        ;;
+      000 | 408 | 5??) tell_waiting && wait_a_while 2 ;;
       *) return ;;
     esac
     [ "$(now)" -lt "$give_up_at" ] || return
@@ -316,6 +331,8 @@ rest() {
   [ "$seconds" -le 300 ] || seconds=300
   warn "takes no work for a while ($seconds s): $2"
   [ -z "$DIR" ] || call answer 5 "/workers/$NAME/rest" -d "seconds=$seconds" --data-urlencode "reason=$2"
+  # The runtime refuses the claims until the rest is over or somebody ends it, which is heard only by asking.
+  if [ "$CODE" = 200 ] && [ "$seconds" -gt "$MOST_REST" ] && have_room; then seconds=$MOST_REST; fi
   nap "$seconds"
 }
 
@@ -372,6 +389,7 @@ keep_lease() {
     call pulse 5 "/llm-tasks/$TASK/heartbeat" -d "lease_id=$LEASE"
     pause=10
     case $CODE in
+      401) load_key || pause=30 ;;
       404 | 409) echo 'was stopped: its lease was lost' > "$DIR/stop"; return ;;
       200)
         [ "$(field pulse cancel)" != true ] || echo 'was stopped: the task was cancelled' > "$DIR/stop"
@@ -651,7 +669,7 @@ check_machine
 take_pid_file
 BOOT_ID=$(cat /proc/sys/kernel/random/uuid 2> /dev/null || echo "$$-$(date +%s)") BROKEN=''
 trap '[ -z "$DIR" ] || rm -rf "$DIR"; [ -z "$PID_FILE" ] || rm -f "$PID_FILE"' EXIT
-trap 'log "draining: no new work"; DRAINING=1' TERM INT
+trap 'log "draining: no new work${WAITING:+, but $WAITING. It is offered for an hour; HUP gives it up}"; DRAINING=1' TERM INT
 trap 'DRAINING=1 STOPPING=1; [ -z "$DIR" ] || echo "was stopped with its worker" > "$DIR/stop"' HUP
 have_room || fail "No file can be written into ${TMPDIR:-/tmp}, where this worker keeps prompts and outputs. Make room, or set TMPDIR."
 log "its command runs in $FOLDER${because:+, since $because}"
@@ -686,7 +704,7 @@ while [ -z "$DRAINING" ] && [ -z "$BROKEN" ]; do
       SAID=$WHY seconds=2
       # This worker or its account rests, and the runtime says for how long; somebody may end that earlier.
       [ "$CODE" != 409 ] || seconds=$(sed -n 's/^[Rr]etry-[Aa]fter: *\([0-9]\{1,6\}\).*/\1/p' "$DIR/prompt.headers" 2> /dev/null)
-      [ "${seconds:=2}" -le 30 ] || seconds=30
+      [ "${seconds:=2}" -le "$MOST_REST" ] || seconds=$MOST_REST
       nap "$seconds"
       ;;
   esac

@@ -39,6 +39,24 @@ describeWorkers(({ it, label, start, startBehindProxy }) => {
     expect((await taskOf(id)).attempts).toBe(1);
   });
 
+  it("says that a finished result waits, once while it does and again when it is asked to end", async () => {
+    const worker = startBehindProxy("echo kept");
+    proxy.on(/heartbeat$/, refuse(401));
+    proxy.on(/complete/, refuse(503), Number.POSITIVE_INFINITY);
+    const { id } = await create(label);
+    const waits = `a finished result of task ${id} waits to be handed in: 503`;
+    await eventually(() => expect(worker.said()).toContain(waits));
+    const calls = proxy.calls.length;
+    await eventually(() => expect(proxy.calls.slice(calls).join()).toMatch(/complete.*complete/));
+    expect(worker.said().split(waits)).toHaveLength(2);
+    worker.child.kill("SIGTERM");
+    await eventually(() => expect(worker.said()).toMatch(new RegExp(`${waits}.* It is offered for an hour`)));
+    proxy.reset();
+    expect(await worker.exited).toBe(0);
+    expect((await resultOf(id))?.output).toBe("kept\n");
+    expect(worker.said()).not.toContain("did not answer a heartbeat");
+  });
+
   it("keeps its lease alive while it delivers", async () => {
     startBehindProxy("sleep 2");
     proxy.on(

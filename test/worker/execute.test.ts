@@ -72,9 +72,9 @@ describe("a task's execution", () => {
   });
 
   it("leaves no listener behind", async () => {
-    const giveUp = new AbortController().signal;
+    const [draining, giveUp] = [new AbortController().signal, new AbortController().signal];
     const client = createRuntimeClient(url, await openApiKey(undefined, undefined));
-    await execute(client, shell("true"), work, pino({ level: "silent" }), giveUp);
-    expect(getEventListeners(giveUp, "abort")).toEqual([]);
+    await execute(client, shell("true"), work, pino({ level: "silent" }), { draining, giveUp });
+    for (const signal of [draining, giveUp]) expect(getEventListeners(signal, "abort")).toEqual([]);
   });
 });
