@@ -40,10 +40,12 @@ describeWorkers(({ it, kind, label, start }) => {
   });
 
   it("gives the CLI what the task decides, and nothing of it as another option", async () => {
-    startCli("claude", { args: ["--cli-args", "--permission-mode plan"] });
-    const plain = await carriedOut("arguments", "completed");
+    const hints = '--append-system-prompt="$(head -c 100000 "$BLOOM_CONTEXT_HINTS_FILE")"';
+    startCli("claude", { args: ["--cli-args", `--permission-mode plan ${hints}`] });
+    const plain = await carriedOut("arguments", "completed", { context_hints: ['--model "x"', "$(id)"] });
+    const given = (said: string) => ["--permission-mode", "plan", `--append-system-prompt=${said}`];
     const ARGS = ["-p", "--output-format", "stream-json", "--verbose"];
-    expect(JSON.parse((await resultOf(plain.id))?.output ?? "")).toEqual([...ARGS, "--permission-mode", "plan"]);
+    expect(JSON.parse((await resultOf(plain.id))?.output ?? "")).toEqual([...ARGS, ...given('--model "x"\n$(id)')]);
     const model = '--dangerously "x" $(id)';
     const output_schema = { type: "array", description: 'it\'s "quoted" $HOME' };
     const limits = { max_turns: 7, max_usd: 1.5 };
@@ -54,8 +56,7 @@ describeWorkers(({ it, kind, label, start }) => {
       "--max-turns=7",
       "--max-budget-usd=1.5",
       `--json-schema=${JSON.stringify(output_schema)}`,
-      "--permission-mode",
-      "plan",
+      ...given(""),
     ]);
   });
 
