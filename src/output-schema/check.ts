@@ -7,6 +7,9 @@ import type { Judgement, Question } from "./check-thread.ts";
 
 /** A check that takes longer is given up, and its thread is ended. */
 const WITHIN_MS = 3_000;
+/** A completion's check that takes longer begins again on a thread for slow ones: 25 of 3 s each held up everybody else's for a minute. */
+const QUICK_MS = 300;
+const TOO_LONG: Judgement = { schemaFault: `checking by it takes longer than ${WITHIN_MS / 1_000} s` };
 const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
 const PROGRAM = join(PACKAGE_FOLDER, "dist/check-thread.js");
 
@@ -17,24 +20,29 @@ const STARTS_WITHIN_MS = 30_000;
 const MOST_WAITING = 20;
 
 /** Creations and completions have a thread each, so that schemas which take long to check hold up no result. */
-const askOfCreation = checkThread();
-const askOfCompletion = checkThread();
+const askOfCreation = checkThread(WITHIN_MS);
+const askOfCompletion = checkThread(QUICK_MS);
+const askSlowly = checkThread(WITHIN_MS);
 
 /** Why `schema` is no JSON Schema that outputs can be checked against; undefined when it is one. Unavailable: too many wait for a check. */
 export async function schemaFault(schema: object): Promise<string | undefined> {
-  return (await askOfCreation({ schema, output: null })).schemaFault;
+  return ((await askOfCreation({ schema, output: null })) ?? TOO_LONG).schemaFault;
 }
 
 /**
  * Checks the output. Gives the first faults of an output that does not fit the schema, or a `schemaFault` when it could not be checked. Unavailable:
  * too many wait for a check.
  */
-export function checkOutput(schema: object, output: string): Promise<Judgement> {
-  return askOfCompletion({ schema, output });
+export async function checkOutput(schema: object, output: string): Promise<Judgement> {
+  const question = { schema, output };
+  return (await askOfCompletion(question)) ?? (await askSlowly(question)) ?? TOO_LONG;
 }
 
-/** Asks a thread one question at a time. A thread that takes too long is ended, and the next question starts a new one. */
-function checkThread(): (question: Question) => Promise<Judgement> {
+/**
+ * Asks a thread one question at a time. A thread that takes longer than `withinMs` milliseconds is ended, and the next question starts a new one; its
+ * answer is undefined.
+ */
+function checkThread(withinMs: number): (question: Question) => Promise<Judgement | undefined> {
   let thread: Worker | undefined;
   let last: Promise<unknown> = Promise.resolve();
   let waiting = 0;
@@ -51,10 +59,10 @@ function checkThread(): (question: Question) => Promise<Judgement> {
     return worker;
   }
 
-  async function answerTo(question: Question): Promise<Judgement> {
+  async function answerTo(question: Question): Promise<Judgement | undefined> {
     // The time of the thread's start is no fault of a schema: on a busy machine it may be seconds.
     const asked = thread ?? (await begin());
-    return new Promise<Judgement>((resolve, reject) => {
+    return new Promise<Judgement | undefined>((resolve, reject) => {
       const end = (settle: () => void) => {
         clearTimeout(timer);
         asked
@@ -68,10 +76,7 @@ function checkThread(): (question: Question) => Promise<Judgement> {
         end(settle);
         asked.terminate().catch(() => {});
       };
-      const timer = setTimeout(
-        () => lose(() => resolve({ schemaFault: `checking by it takes longer than ${WITHIN_MS / 1_000} s` })),
-        WITHIN_MS,
-      );
+      const timer = setTimeout(() => lose(() => resolve(undefined)), withinMs);
       asked.once("message", (judgement: Judgement) => end(() => resolve(judgement)));
       asked.once("error", (error: unknown) =>
         lose(() =>

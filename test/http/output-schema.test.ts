@@ -77,6 +77,18 @@ describe("output_schema", () => {
     await create({}).expect(201);
   });
 
+  it("does not keep others' completions waiting for those that take long to check", async () => {
+    const evil = Array.from({ length: 5 }, () => held({ output_schema: { type: "string", pattern: "^(a+)+$" } }));
+    const ids = (await Promise.all(evil)).map(({ id }) => id);
+    const { id } = await held({ output_schema: { type: "string" } });
+    const slow = Promise.allSettled(ids.map((each) => succeed(each, JSON.stringify(`${"a".repeat(50)}b`))));
+    const since = performance.now();
+    expect((await succeed(id, '"fine"')).task.status).toBe("completed");
+    // All of them, one after the other, take 15 s.
+    expect(performance.now() - since).toBeLessThan(10_000);
+    await slow;
+  }, 90_000);
+
   it("keeps nobody waiting but the completion of its own task, even when its patterns never end", async () => {
     const { id } = await held({ output_schema: { type: "string", pattern: "^(a+)+$" } });
     const slow = succeed(id, JSON.stringify(`${"a".repeat(50)}b`));
