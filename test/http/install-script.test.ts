@@ -97,11 +97,23 @@ describe("the installation script", () => {
     };
     expect((await start("pi-5", { CLI: "no-such-cli" })).said).toContain("Start it: nohup");
     const { said, end } = await start("pi-6", { EXEC: "cat" });
-    onTestFinished(() => void end());
+    onTestFinished(() => {
+      try {
+        end();
+      } catch {
+        // It has ended.
+      }
+    });
     expect(said).toContain("It starts now.");
     const isThere = async () => (await app.api.get("/api/runtime/workers/pi-6").set(KEY_HEADER, MAIN_KEY)).status;
     await eventually(async () => expect(await isThere()).toBe(200));
     expect((await readdir(join(home, ".bloom-worker"))).toSorted()).toEqual(["pi-5", "pi-6"]);
+    const own = join(home, ".bloom-worker", "pi-6");
+    expect(await readdir(join(own, "work"))).toEqual([]);
+    expect(await readFile(join(own, "worker.log"), "utf8")).toContain(`its command runs in ${own}/work, since`);
+    expect((await start("pi-6", { EXEC: "cat" })).said).not.toContain("It starts now.");
+    process.kill(Number.parseInt(await readFile(join(own, "pid"), "utf8"), 10), "SIGTERM");
+    await eventually(async () => expect(await readdir(own)).not.toContain("pid"), { timeout: 20_000 });
     expect(await readdir(join(home, ".bloom-worker", "pi-5"))).not.toContain("worker.log");
   });
 
