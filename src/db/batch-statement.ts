@@ -45,7 +45,7 @@ export function statementForBatch<Row extends object, Request extends object>(
     sql`with recursive request as (
       select * from json_to_recordset(${sql.placeholder("requests")}::json) as request(ordinal integer, ${record}) where ordinal + 0 = ordinal
     ), ${body}`,
-    { mayWait: false },
+    { waitsFor: "tables" },
   );
   return async (db, requests) => {
     const rows = await batch(db, {
@@ -72,8 +72,8 @@ export function batchStatement<Row extends object, Request extends Record<string
   // Inlined, so that a long text is not copied into the CTE's own memory, or onto the disk where it is longer than `work_mem`.
   const single = (locks: Locks) =>
     sql`with recursive request as not materialized (select 0 as ordinal, ${sql.join(columns, sql`, `)}), ${body(locks, "one")}`;
-  const one = statement<Row, Record<string, Value>>(name, single("skips locked"), { mayWait: false });
-  const waiting = statement<Row, Record<string, Value>>(`${name}_waiting`, single("waits"), { mayWait: true });
+  const one = statement<Row, Record<string, Value>>(name, single("skips locked"), { waitsFor: "tables" });
+  const waiting = statement<Row, Record<string, Value>>(`${name}_waiting`, single("waits"), { waitsFor: "rows" });
   const batch = statementForBatch<Row, Request>(`${name}_batch`, types, body("skips locked", "batch"));
   const valuesOf = (request: Request): Record<string, Value> => {
     const values: Record<string, Value> = {};

@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import { createMeters, type Meters } from "../metrics/service-meters.ts";
 import type { Tracer } from "../tracing/tracer.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
-import { mayWaitForLocks } from "./lock-waits.ts";
+import { type WaitsFor, waitsForByText } from "./lock-waits.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
 import { repeatedly } from "./repeat.ts";
 import { openServers, type Servers } from "./servers.ts";
@@ -16,8 +16,7 @@ export type Value = string | number | boolean | null | readonly string[];
 export interface Prepared {
   name: string;
   text: string;
-  /** It may wait for rows that others have locked. */
-  mayWait: boolean;
+  waitsFor: WaitsFor;
 }
 
 /** What every query function takes first: the database, or a transaction on it. */
@@ -32,9 +31,9 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
   onCommit(effect: () => void): void;
   /**
    * Runs `work` in a READ COMMITTED transaction; inside a transaction, in that same one. Callers use `inTransaction`, which also repeats the
-   * work after a deadlock or a serialization failure. Work that never waits for a lock says so (`mayWait`, pool.ts).
+   * work after a deadlock or a serialization failure. Where it waits for less than rows, it says so.
    */
-  transaction<T>(work: (tx: Db) => Promise<T>, options?: { mayWait?: boolean }): Promise<T>;
+  transaction<T>(work: (tx: Db) => Promise<T>, options?: { waitsFor?: WaitsFor }): Promise<T>;
   /**
    * Notifies the channel within 25 ms, once for all calls in that time; inside a transaction, only after the commit. A notification is a hint
    * and may get lost.
@@ -61,8 +60,8 @@ export function openDatabase(
   const pool = openPool(servers, options, log, meters);
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
-  const each: Each = (send, mayWait) =>
-    repeatedly(() => pool.use((client) => pool.ask(client, () => send(client)), mayWait), isRolledBack);
+  const each: Each = (send, waitsFor) =>
+    repeatedly(() => pool.use((client) => pool.ask(client, () => send(client)), waitsFor), isRolledBack);
   const db = Object.assign(drizzleOver(each), {
     log,
     meters,
@@ -75,8 +74,8 @@ export function openDatabase(
   return { db, servers, close: () => pool.close() };
 }
 
-/** Sends one statement: on the connection of a transaction, or on any. `mayWait`: it may wait for what others have locked. */
-type Each = <T>(send: (client: pg.ClientBase) => Promise<T>, mayWait: boolean) => Promise<T>;
+/** Sends one statement: on the connection of a transaction, or on any. */
+type Each = <T>(send: (client: pg.ClientBase) => Promise<T>, waitsFor: WaitsFor) => Promise<T>;
 
 /** When the database's default isolation is stricter than READ COMMITTED, a single statement too can fail with a serialization error. */
 const isRolledBack = (error: unknown) => isRepeatable(error) && !isNotPrepared(error);
@@ -84,7 +83,7 @@ const isRolledBack = (error: unknown) => isRepeatable(error) && !isNotPrepared(e
 /** Drizzle uses nothing of its client but `query`, so an object with that method is enough. */
 function drizzleOver(each: Each): NodePgDatabase {
   const query = (config: pg.QueryConfig, values: unknown[]) =>
-    each((client) => client.query(config, values), mayWaitForLocks(config.text));
+    each((client) => client.query(config, values), waitsForByText(config.text));
   const client: pg.Client = Object.assign(Object.create(pg.Client.prototype), { query });
   return drizzle(client);
 }
@@ -94,7 +93,7 @@ function transactionsOf(
   pool: Pool,
   { names, meters, tracer, tell, log }: Pick<Db, "meters" | "tracer" | "tell" | "log"> & { names: Names },
 ): Db["transaction"] {
-  return async (work, { mayWait = true } = {}) => {
+  return async (work, { waitsFor = "rows" } = {}) => {
     const effects: (() => void)[] = [];
     const inConnection = async (client: pg.PoolClient) => {
       const each: Each = (send) => pool.ask(client, () => send(client));
@@ -122,7 +121,7 @@ function transactionsOf(
         throw error;
       }
     };
-    const result = await pool.use(inConnection, mayWait);
+    const result = await pool.use(inConnection, waitsFor);
     for (const effect of effects) effect();
     return result;
   };
@@ -140,7 +139,7 @@ function tellerOf(pool: Pool, log: Logger): Db["tell"] {
       waiting.delete(channel);
       if (pool.isClosing()) return;
       pool
-        .use((client) => pool.ask(client, () => client.query("select pg_notify($1, '')", [channel])), false)
+        .use((client) => pool.ask(client, () => client.query("select pg_notify($1, '')", [channel])), "nothing")
         .catch((error) => log.debug({ err: error }, "a notification was not sent"));
     }, TOLD_WITHIN_MS).unref();
   };
@@ -158,7 +157,7 @@ function runnerOf(each: Each, names: Names, where: "each statement by itself" | 
     try {
       const { rows } = await each(
         (client) => client.query<Row & pg.QueryResultRow>({ name, text, values, types }),
-        prepared.mayWait,
+        prepared.waitsFor,
       );
       return rows;
     } catch (error) {

@@ -28,7 +28,7 @@ async function look(db: Db): Promise<DatabaseHealth> {
         sql`with pages as materialized (select repeat('x', 8192) from generate_series(1, 32)) select count(*) from pages`,
       );
     };
-    await db.transaction(check, { mayWait: false });
+    await db.transaction(check, { waitsFor: "nothing" });
     return "ok";
   } catch (error) {
     db.log.warn({ err: error }, "the database cannot do its work");

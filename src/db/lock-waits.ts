@@ -1,23 +1,61 @@
-import { openPlaces, type Places } from "../concurrency-limit.ts";
+import { openPlaces } from "../concurrency-limit.ts";
 import { Unavailable } from "../errors.ts";
 
 /**
- * So many connections of the pool are never used by what may wait for a lock, so that batches and reads find one. While somebody had 30 tasks locked,
- * calls of several kinds for them took all six connections, and all others got 503 for 5 s.
+ * What a work in the database may wait for while somebody has it locked: rows, only whole tables (as batches, which pass over locked rows), or nothing (as
+ * reads, which wait for few locks of tables).
  */
-const LEFT_TO_OTHERS = 2;
+export type WaitsFor = "rows" | "tables" | "nothing";
+
+/**
+ * So many connections of the pool are never used by what waits for rows, so that batches and reads find one, and so many never by a change, so that
+ * reads do. While somebody had 30 tasks locked, calls of several kinds for them took all six connections, and all others got 503 for 5 s.
+ */
+const NOT_FOR_ROWS = 2;
+const NOT_FOR_CHANGES = 1;
 /** A statement that waits for a lock is given up after 8 s, so that its place is free again. */
 const PLACE_WITHIN_MS = 10_000;
 
-/** The places of what may wait for a lock: one at least, where the pool is as small as that. Unavailable: there was none in 10 s. */
-export const openLockPlaces = (poolMax: number): Places =>
-  openPlaces(Math.max(1, poolMax - LEFT_TO_OTHERS), PLACE_WITHIN_MS, noPlace);
+/** The places in the pool for what may wait for locks. */
+export interface LockPlaces {
+  /** Takes a place; the function that it gives leaves it again, and is called once. Unavailable: there was none in 10 s. */
+  take(waitsFor: WaitsFor): Promise<() => void>;
+  /** How many wait for a place now. */
+  waiting(): number;
+}
+
+/** Opens the places of a pool of so many connections. A small pool has one place of each kind. */
+export function openLockPlaces(poolMax: number): LockPlaces {
+  const places = (kept: number) => openPlaces(Math.max(1, poolMax - kept), PLACE_WITHIN_MS, noPlace);
+  const forRows = places(NOT_FOR_ROWS);
+  const forChanges = places(NOT_FOR_CHANGES);
+  return {
+    async take(waitsFor) {
+      if (waitsFor === "nothing") return () => {};
+      if (waitsFor === "tables") return await forChanges.take();
+      const leaveRows = await forRows.take();
+      try {
+        const leaveChanges = await forChanges.take();
+        return () => {
+          leaveChanges();
+          leaveRows();
+        };
+      } catch (error) {
+        leaveRows();
+        throw error;
+      }
+    },
+    waiting: () => forRows.waiting() + forChanges.waiting(),
+  };
+}
 
 const noPlace = () =>
   new Unavailable(
     "Too many others wait for something that is locked in the database. Nothing was changed; try again shortly.",
   );
 
-/** True for SQL that may wait for a row which somebody else has locked: it changes or locks rows, and does not pass over those that are locked. */
-export const mayWaitForLocks = (text: string): boolean =>
-  /\b(?:insert into|update|delete from)\b/i.test(text) && !text.includes("skip locked");
+/** What SQL may wait for, as its text says: it changes or locks rows or not, and passes over those that are locked or not. */
+export function waitsForByText(text: string): WaitsFor {
+  if (!/\b(?:insert into|update|delete from)\b/i.test(text)) return "nothing";
+  return text.includes("skip locked") ? "tables" : "rows";
+}

@@ -1,11 +1,10 @@
 import pg from "pg";
 import type { Logger } from "pino";
-import type { Places } from "../concurrency-limit.ts";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { createConnectionHealth } from "./connection-health.ts";
 import { faultOf, Unconfirmed } from "./faults.ts";
-import { openLockPlaces } from "./lock-waits.ts";
+import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
 import type { Servers } from "./servers.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
 
@@ -20,9 +19,9 @@ export interface PoolOptions {
 export interface Pool {
   /**
    * Runs `work` on a connection of its own, which is closed afterwards where a statement on it was given up or met a fault of the connection.
-   * Works that may wait for a lock (`mayWait`) leave some connections to others. Unavailable: too many of these were before it.
+   * What may wait for locks leaves some connections to others. Unavailable: too many of its kind were before it.
    */
-  use<T>(work: (client: pg.PoolClient) => Promise<T>, mayWait: boolean): Promise<T>;
+  use<T>(work: (client: pg.PoolClient) => Promise<T>, waitsFor: WaitsFor): Promise<T>;
   /** Runs one statement on that connection; `run` sends it. A statement that takes too long is cancelled on the server. */
   ask<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T>;
   /** False when the connection is of no more use. */
@@ -100,9 +99,9 @@ export function openPool(
   }
 
   return {
-    async use(work, mayWait) {
+    async use(work, waitsFor) {
       const asked = performance.now();
-      const leave = mayWait ? await lockPlaces.take() : () => {};
+      const leave = await lockPlaces.take(waitsFor);
       const client = await checkOut().catch((error: unknown) => {
         leave();
         throw error;
@@ -166,7 +165,7 @@ function newPool(servers: Servers, poolMax: number, answerWithinMs: number): pg.
 
 function reportConnections(
   pool: pg.Pool,
-  { poolMax, lockPlaces }: { poolMax: number; lockPlaces: Places },
+  { poolMax, lockPlaces }: { poolMax: number; lockPlaces: LockPlaces },
   { registry }: Meters,
 ): void {
   registry.watch("pool", () => [

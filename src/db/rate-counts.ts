@@ -20,7 +20,7 @@ const COUNT = statement<HitCount, { key: string; windowMs: number }>(
       ends_at = case when counted.ends_at <= ${nowMs} then excluded.ends_at else counted.ends_at end
     returning hits, ends_at - ${nowMs} as "endsInMs"`,
   // Every call counts, and nothing holds these rows for long.
-  { mayWait: false },
+  { waitsFor: "nothing" },
 );
 
 /** Counts one hit of `key`; the first one begins a window of `windowMs` milliseconds. */

@@ -2,7 +2,7 @@ import { is, Placeholder, type SQL } from "drizzle-orm";
 import { PgDialect } from "drizzle-orm/pg-core";
 import { sha256Of } from "../sha256.ts";
 import type { Db, Value } from "./client.ts";
-import { mayWaitForLocks } from "./lock-waits.ts";
+import { type WaitsFor, waitsForByText } from "./lock-waits.ts";
 import { mustBeginAgain, repeatedly, StaleView } from "./repeat.ts";
 
 const dialect = new PgDialect();
@@ -10,17 +10,17 @@ const dialect = new PgDialect();
 /**
  * SQL of our own with `sql.placeholder`s, built once and prepared on each connection. Unprepared and built by Drizzle at each call, a task's life
  * took 20 times as long as bare SQL; the number of round trips counts most. The values that it is given must be those that its text names, no
- * less and no more: a column that is left out of an INSERT is an error, not a value that is lost. `mayWait`: the statement may wait for what others
- * have locked; its text says so where this is not given (lock-waits.ts).
+ * less and no more: a column that is left out of an INSERT is an error, not a value that is lost. What the statement may wait for while it is
+ * locked is what its text says, where it is not given (lock-waits.ts).
  */
 export function statement<Row, Values extends Record<string, Value>>(
   name: string,
   query: SQL,
-  { mayWait }: { mayWait?: boolean } = {},
+  { waitsFor }: { waitsFor?: WaitsFor } = {},
 ): (db: Db, values: Values) => Promise<Row[]> {
   const { sql: text, params } = dialect.sqlToQuery(query);
   // Behind PgBouncer another version of the service may have prepared another text under this name.
-  const prepared = { name: `${name}_${sha256Of(text).slice(0, 12)}`, text, mayWait: mayWait ?? mayWaitForLocks(text) };
+  const prepared = { name: `${name}_${sha256Of(text).slice(0, 12)}`, text, waitsFor: waitsFor ?? waitsForByText(text) };
   const names = params.map((param) => {
     if (is(param, Placeholder)) return param.name;
     throw new Error(`The statement ${name} has a value in its text: make it a placeholder, or write it with sql.raw.`);

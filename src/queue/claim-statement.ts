@@ -179,7 +179,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
       from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id
     ) as leased, (select json_agg(now - takeable_from) from picked) as waited_ms
     from self`,
-    { mayWait: locks === "waits" },
+    { waitsFor: locks === "waits" ? "rows" : "tables" },
   );
 const claimsOf = (locks: Locks) => ({
   /** Takes the tasks that come first. It looks at `lookedAt` tasks more than there is room for, and takes none that stands behind the last of them. */

@@ -24,6 +24,19 @@ async function timed(path: string, body: object, of = api) {
   return { status, answer, ms: performance.now() - since };
 }
 
+async function timedReading(path: string, of: typeof api) {
+  const since = performance.now();
+  const { status, body: answer } = await of.get(`/api/runtime/${path}`);
+  return { status, answer, ms: performance.now() - since };
+}
+
+/** A service with as many connections as it has by itself. */
+async function startSmall() {
+  const { db: small, close } = openDatabase({ url, poolMax: 6 }, pino({ level: "silent" }));
+  onTestFinished(close);
+  return (await startApp(small)).api;
+}
+
 it("is refused to those who need it, after what a statement may take, and others are answered meanwhile", {
   timeout: 60_000,
 }, async () => {
@@ -61,9 +74,7 @@ it("is refused to those who need it, after what a statement may take, and others
 it("leaves connections to others, however many calls of however many kinds wait for it", {
   timeout: 60_000,
 }, async () => {
-  const small = openDatabase({ url, poolMax: 6 }, pino({ level: "silent" }));
-  onTestFinished(() => small.close());
-  const { api: service } = await startApp(small.db);
+  const service = await startSmall();
   const held = await Promise.all(Array.from({ length: 6 }, () => aLeasedTask(db)));
   const beating = await Promise.all(Array.from({ length: 6 }, () => aLeasedTask(db)));
   const other = await aLeasedTask(db, { worker: { capabilities: { max_concurrency: 32 } } });
@@ -97,9 +108,7 @@ it("leaves connections to others, however many calls of however many kinds wait 
       await timed("claim", { ...claim, max_tasks: 2 }, service),
       await timed("claim", { ...claim, agent_slugs: ["a"] }, service),
     );
-    const since = performance.now();
-    const { status, body: answer } = await service.get("/api/runtime/health");
-    others.push({ status, answer, ms: performance.now() - since });
+    others.push(await timedReading("health", service));
   }
   expect(isOver).toBe(false);
   for (const { status, ms } of others) {
@@ -110,4 +119,30 @@ it("leaves connections to others, however many calls of however many kinds wait 
   expect(Number(/^bloom_db_pool_waiting (\d+)$/m.exec(text)?.[1])).toBeGreaterThan(5);
   await unlock();
   for (const { status } of await refused) expect([200, 409, 503]).toContain(status);
+});
+
+it("leaves a connection to reads while a whole table is locked", { timeout: 60_000 }, async () => {
+  const service = await startSmall();
+  const held = await Promise.all(Array.from({ length: 4 }, () => aLeasedTask(db)));
+  const unlock = await holdTransaction(db, "lock table llm_tasks in share mode");
+  let isOver = false;
+  const changes = Promise.all(
+    held.flatMap(({ task, lease, worker }) => [
+      timed("", { context_id: "c", agent_slug: "a", prompt: "p" }, service),
+      timed("claim", { worker_id: worker.id }, service),
+      timed(`${task.id}/heartbeat`, { lease_id: lease.id }, service),
+      timed(`${task.id}/cancel`, {}, service),
+    ]),
+  ).finally(() => {
+    isOver = true;
+  });
+  await delay(300);
+  for (const path of ["llm-tasks", "leases", "health", "keys"]) {
+    const { status, ms } = await timedReading(path, service);
+    expect([path, status]).toEqual([path, 200]);
+    expect(ms).toBeLessThan(ORDINARY_MS);
+  }
+  expect(isOver).toBe(false);
+  await unlock();
+  for (const { status } of await changes) expect([200, 201, 204, 409, 503]).toContain(status);
 });
