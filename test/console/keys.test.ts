@@ -99,7 +99,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     const ofBox = async () => (await client.listKeys()).filter(({ name }) => name === "box");
     expect(await ofBox()).toHaveLength(1);
     await page.getByLabel("Labels (optional)").fill("gpu");
-    await page.getByLabel("Arguments of the CLI").fill("--permission-mode acceptEdits");
+    await page.getByLabel("Arguments (optional)").fill("--permission-mode acceptEdits");
     expect(await line.innerText()).toBe(first);
     await make.click();
     await line.filter({ hasText: "CLI_ARGS='--permission-mode acceptEdits' LABELS=gpu" }).waitFor();

@@ -56,7 +56,9 @@ export function Connect({ known }: { known: Worker[] }) {
   return (
     <section class="card" aria-label={words.title}>
       <h2>{words.title}</h2>
-      <p class="soft">{words.lead}</p>
+      <p class="soft">
+        {words.lead} {words.argsMean}
+      </p>
       <form class="form-row" onSubmit={make} onInput={() => setAsFilledIn(false)}>
         <label class="field">
           {words.name}
@@ -79,12 +81,7 @@ export function Connect({ known }: { known: Worker[] }) {
         </label>
         <label class="field">
           {words.args}
-          <input
-            placeholder={CLIS[cli]}
-            title={words.argsMean}
-            value={args}
-            onInput={(event) => setArgs(event.currentTarget.value)}
-          />
+          <input placeholder={CLIS[cli]} value={args} onInput={(event) => setArgs(event.currentTarget.value)} />
         </label>
         <label class="field">
           {words.labels}
