@@ -27,9 +27,10 @@ import { folderForTest } from "../support/temporary-folder.ts";
 describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
   it("says what is wrong with its options", async () => {
     const [program = "", ...args] = kind.command;
+    const HOME = await folderForTest();
     const notThere = ["--exec", "claude-is-not-here -p"];
     for (const options of [[], ["--exec"], ["--nonsense", "x", "--exec", "cat"], notThere, ["--exec", "cat | | cat"]]) {
-      const child = spawn(program, [...args, ...options], { env: { ...process.env, PATH: kind.path } });
+      const child = spawn(program, [...args, ...options], { env: { ...process.env, PATH: kind.path, HOME } });
       let said = "";
       child.stderr.on("data", (chunk) => {
         said += chunk;
