@@ -122,6 +122,7 @@ export async function startInstance(name: string, databaseUrl: string, dataDir: 
       if (code !== 0) wrong.push(`it ended with ${code} at its stop`);
       const traces = written.match(/^\s+at .*|unhandled.*|uncaught.*/gim) ?? [];
       if (traces.length > 0) wrong.push(`it wrote a stack trace: ${traces[0]}`);
+      wrong.push(...(written.match(/^.*"msg":"request failed".*$/gm) ?? []));
       return wrong.map((sentence) => `instance ${name}: ${sentence}`);
     },
   };
