@@ -1,7 +1,10 @@
 /** Places, of which a bounded number may be taken at a time. */
 export interface Places {
-  /** Takes a place as soon as one is free; the function that it gives leaves the place again, and is called once. Rejects when none was free in time. */
-  take(): Promise<() => void>;
+  /**
+   * Takes a place as soon as one is free; the function that it gives leaves the place again, and is called once. Rejects when none was free within
+   * `withinMs`, which is that of the places unless it is given.
+   */
+  take(withinMs?: number): Promise<() => void>;
   /** How many wait for a place now. */
   waiting(): number;
 }
@@ -10,7 +13,7 @@ export interface Places {
 export function openPlaces(most: number, withinMs: number, overdue: () => Error): Places {
   let taken = 0;
   const waiting: (() => void)[] = [];
-  const waitForOther = () =>
+  const waitForOther = (patienceMs: number) =>
     new Promise<void>((resolve, reject) => {
       const go = () => {
         clearTimeout(late);
@@ -19,7 +22,7 @@ export function openPlaces(most: number, withinMs: number, overdue: () => Error)
       const late = setTimeout(() => {
         waiting.splice(waiting.indexOf(go), 1);
         reject(overdue());
-      }, withinMs);
+      }, patienceMs);
       waiting.push(go);
     });
   const leave = () => {
@@ -28,9 +31,9 @@ export function openPlaces(most: number, withinMs: number, overdue: () => Error)
     else taken -= 1;
   };
   return {
-    async take() {
+    async take(patienceMs = withinMs) {
       if (taken < most) taken += 1;
-      else await waitForOther();
+      else await waitForOther(patienceMs);
       return leave;
     },
     waiting: () => waiting.length,

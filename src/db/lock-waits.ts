@@ -8,8 +8,8 @@ import { Unavailable } from "../errors.ts";
 export type WaitsFor = "rows" | "tables" | "nothing";
 
 /**
- * So many connections of the pool are never used by what waits for rows, so that batches and reads find one, and so many never by a change, so that
- * reads do. While somebody had 30 tasks locked, calls of several kinds for them took all six connections, and all others got 503 for 5 s.
+ * So many connections of the pool are never used by what waits for rows, so that batches and reads find one, and one is never used by a change, so that
+ * reads find one. While somebody had 30 tasks locked, calls of several kinds for them took all six connections, and all others got 503 for 5 s.
  */
 const NOT_FOR_ROWS = 2;
 const NOT_FOR_CHANGES = 1;
@@ -24,18 +24,19 @@ export interface LockPlaces {
   waiting(): number;
 }
 
-/** Opens the places of a pool of so many connections. A small pool has one place of each kind. */
+/** Opens the places of a pool of so many connections. A pool of two leaves one to what waits for no rows, and one of one has no choice. */
 export function openLockPlaces(poolMax: number): LockPlaces {
   const places = (kept: number) => openPlaces(Math.max(1, poolMax - kept), PLACE_WITHIN_MS, noPlace);
   const forRows = places(NOT_FOR_ROWS);
-  const forChanges = places(NOT_FOR_CHANGES);
+  const forChanges = places(poolMax > NOT_FOR_ROWS ? NOT_FOR_CHANGES : 0);
   return {
     async take(waitsFor) {
       if (waitsFor === "nothing") return () => {};
       if (waitsFor === "tables") return await forChanges.take();
+      const until = performance.now() + PLACE_WITHIN_MS;
       const leaveRows = await forRows.take();
       try {
-        const leaveChanges = await forChanges.take();
+        const leaveChanges = await forChanges.take(Math.max(0, until - performance.now()));
         return () => {
           leaveChanges();
           leaveRows();

@@ -10,8 +10,8 @@ const dialect = new PgDialect();
 /**
  * SQL of our own with `sql.placeholder`s, built once and prepared on each connection. Unprepared and built by Drizzle at each call, a task's life
  * took 20 times as long as bare SQL; the number of round trips counts most. The values that it is given must be those that its text names, no
- * less and no more: a column that is left out of an INSERT is an error, not a value that is lost. What the statement may wait for while it is
- * locked is what its text says, where it is not given (lock-waits.ts).
+ * less and no more: a column that is left out of an INSERT is an error, not a value that is lost. Without `waitsFor`, the statement's text
+ * decides what it may wait for (lock-waits.ts).
  */
 export function statement<Row, Values extends Record<string, Value>>(
   name: string,

@@ -6,12 +6,12 @@ import { allowBody } from "./http-server.ts";
 const BUDGET_BYTES = 20 * 1024 * 1024;
 /** Bodies of up to this size, such as results in JSON, have room of their own: whoever sends the largest ones slowly does not hold these up. */
 const MEDIUM_BYTES = 2 * 1024 * 1024;
-const LOOK_EVERY_MS = 1_000;
 const MEDIUM_BUDGET_BYTES = 8 * 1024 * 1024;
 const WAIT_MS = 15_000;
 /** While others wait for room, a body that has room must arrive in this time: 5 s, or at 1 MB a second. Some bytes a minute held it for 2 min. */
 const LEAST_ARRIVAL_MS = 5_000;
 const ARRIVAL_BYTES_PER_MS = 1_000;
+const LOOK_EVERY_MS = 1_000;
 
 /** 503: other large bodies use all the memory that large bodies may use. */
 class TooManyBodies extends Refusal {
@@ -71,7 +71,7 @@ function roomOf(roomBytes: number, waitMs: number): BodyBudget {
       free += bytes;
       admitNext();
     };
-    // The first comes when the answer is written, whether its client reads it or not.
+    // `prefinish` comes when the answer is written, whether its client reads it or not.
     response.once("prefinish", giveBack).once("close", giveBack);
   };
   return {

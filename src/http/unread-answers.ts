@@ -3,22 +3,25 @@ import type { Socket } from "node:net";
 /** Answers that may wait to be read, in bytes of all connections. A page of records has 8 MB at most. */
 const MOST_UNREAD_BYTES = 256_000_000;
 
+/** A client that reads an answer of 8 MB steadily, at this many bytes a millisecond, is not cut: what it takes of one write is not seen. */
+const READ_BYTES_PER_MS = 20;
+
 interface Unread {
   socket: Socket;
-  /** What of all that was sent on the connection its other end has taken, in bytes, and since when that has not changed. */
+  /** How many of the bytes sent its other end has taken, as far as that is seen, and since when that has not changed. */
   taken: number;
   since: number;
 }
 
 /**
  * Gives a function to be called every second or so, which cuts connections of `open` on which an answer waits to be read: those that have taken nothing for
- * `withinMs`, and where the answers of all together are more than `mostBytes`, those that have taken nothing for longest. 200 connections with
+ * `withinMs` or what a large answer takes, and where the answers of all together are more than `mostBytes`, those that have taken nothing for longest. 200 connections with
  * a page each held 700 MB without end.
  */
 export function createUnreadAnswersLook(
   open: ReadonlySet<Socket>,
   withinMs: number,
-  mostBytes = MOST_UNREAD_BYTES,
+  { mostBytes = MOST_UNREAD_BYTES, bytesPerMs = READ_BYTES_PER_MS } = {},
 ): () => void {
   let unread = new Map<Socket, Unread>();
   return () => {
@@ -34,7 +37,8 @@ export function createUnreadAnswersLook(
     }
     unread = next;
     for (const { socket, since } of [...unread.values()].toSorted((a, b) => a.since - b.since)) {
-      if (now - since < withinMs && bytes <= mostBytes) break;
+      const isLate = now - since > Math.max(withinMs, socket.writableLength / bytesPerMs);
+      if (!isLate && bytes <= mostBytes) continue;
       bytes -= socket.writableLength;
       socket.destroy();
     }

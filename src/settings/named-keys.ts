@@ -145,11 +145,12 @@ export async function findKeyAndRecordUse(
     .from(apiKeys)
     .where(isIt);
   if (!found) return undefined;
+  const isUsed = and(eq(apiKeys.id, found.id), isQuiet);
+  // Every call waits for its key, and nothing holds its row for long.
   if (found.isQuiet)
-    await db
-      .update(apiKeys)
-      .set({ last_used_at: nowMs })
-      .where(and(eq(apiKeys.id, found.id), isQuiet));
+    await db.transaction((tx) => tx.update(apiKeys).set({ last_used_at: nowMs }).where(isUsed), {
+      waitsFor: "nothing",
+    });
   return { id: found.id, name: found.name, role: found.role };
 }
 

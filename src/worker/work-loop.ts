@@ -64,15 +64,16 @@ export async function work(
   /** Takes no work for so many seconds, and tells the runtime why. An older runtime, which does not know that call, ignores it. */
   async function rest(seconds: number, reason: string): Promise<void> {
     const startedAt = performance.now();
+    const before = restUntil;
     log.warn({ seconds, reason }, "takes no work for a while");
-    restUntil = Math.max(restUntil, startedAt + seconds * 1_000);
+    restUntil = Math.max(before, startedAt + seconds * 1_000);
     const told = await client.ask(
       (runtime, signal) => runtime.restWorker({ id: name, seconds, reason }, { signal }),
       TELL_WITHIN_MS,
       giveUp,
     );
     // The runtime refuses the claims until the rest is over or somebody ends it, which is heard only by asking.
-    if (told.ok) restUntil = startedAt + restMs(seconds);
+    if (told.ok) restUntil = Math.max(before, startedAt + restMs(seconds));
   }
 
   async function carryOut(item: Work): Promise<void> {

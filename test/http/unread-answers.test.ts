@@ -33,7 +33,7 @@ it("cuts a connection that takes nothing of its answer in time, and no other", a
   ask(50 * MB);
   ask(10);
   await eventually(() => expect([open.size, unread().length]).toEqual([2, 1]));
-  const look = createUnreadAnswersLook(open, 100);
+  const look = createUnreadAnswersLook(open, 100, { bytesPerMs: MB });
   look();
   expect(open.size).toBe(2);
   await eventually(async () => {
@@ -48,7 +48,7 @@ it("cuts those that have taken nothing for longest when the answers of all toget
   ask(50 * MB);
   await eventually(() => expect(unread()).toHaveLength(1));
   const [first] = unread();
-  const look = createUnreadAnswersLook(open, 60_000, 80 * MB);
+  const look = createUnreadAnswersLook(open, 60_000, { mostBytes: 80 * MB });
   look();
   ask(40 * MB);
   await eventually(() => expect(unread()).toHaveLength(2));

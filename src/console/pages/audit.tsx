@@ -12,8 +12,8 @@ import { client } from "../session.ts";
 import { texts } from "../texts.ts";
 import { useLiveData } from "../use-live-data.ts";
 
-/** The first 8 digits are enough to tell an id from the others on the page. The whole id is shown on hover. */
-const UUID = /^([0-9a-f]{8})-[0-9a-f-]{27}$/;
+/** Names are shown whole, and ids by their end (short-id.ts). The whole id is shown on hover. */
+const UUID = /^[0-9a-f]{8}-[0-9a-f-]{19}([0-9a-f]{8})$/;
 const FIELDS = ["action", "actor", "entity_id"] as const;
 type Filter = Partial<Record<(typeof FIELDS)[number], string>>;
 
