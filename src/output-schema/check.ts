@@ -19,7 +19,7 @@ const STARTS_WITHIN_MS = 30_000;
 /** How many questions may wait for the thread, each for as long as a check takes at most. */
 const MOST_WAITING = 20;
 
-/** Creations and completions have a thread each, so that schemas which take long to check hold up no result. */
+/** Creations, completions and what takes long have a thread each, so that schemas which take long to check hold up no result. */
 const askOfCreation = checkThread(WITHIN_MS);
 const askOfCompletion = checkThread(QUICK_MS);
 const askSlowly = checkThread(WITHIN_MS);

@@ -25,7 +25,7 @@ export type Delivery = Answer<Completed> & { handedIn: string };
 /**
  * Delivers the result, and tries until the runtime has decided on it. A small output that is text goes into the completion. Any other output is
  * uploaded as it is, and so is one with which the completion was too large. If the runtime refuses the upload too, the task is completed with an
- * error that says so. Every error has the last words of the command. `onMiss` and throws: as `insist`.
+ * error that says so. Every error has the last words of the command. Calls `onMiss` and throws as `insist` does.
  */
 export async function deliver(
   client: RuntimeClient,
