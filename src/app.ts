@@ -58,8 +58,8 @@ import { openLiveFollowers } from "./queue/live-followers.ts";
 import { openOverview } from "./queue/overview.ts";
 import type { ResultWaiters } from "./queue/result-waiters.ts";
 import { openStats } from "./queue/stats.ts";
+import type { Settings } from "./settings/membridge-config.ts";
 import type { SecretBox } from "./settings/secret-box.ts";
-import type { Settings } from "./settings/settings.ts";
 import type { ArtifactStore } from "./storage/artifact-store.ts";
 
 export interface AppDeps {

@@ -1,9 +1,9 @@
 /** The loops of the service: what it does again and again by itself. */
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
+import { analyzeGrownTables } from "./db/analyze-grown-tables.ts";
 import type { Db } from "./db/client.ts";
 import { forgetPastHits } from "./db/rate-counts.ts";
-import { countGrownTables } from "./db/table-statistics.ts";
 import type { Disk } from "./disk-space.ts";
 import type { Membridge } from "./fleet/membridge.ts";
 import { syncOnce } from "./fleet/membridge-sync.ts";
@@ -60,7 +60,7 @@ export function startLoops(config: Config, parts: LoopParts, stopping: AbortSign
     }),
     every(USAGE_INTERVAL_MS, "usage sums", db, () => sumUpUsage(db)),
     every(WEBHOOK_INTERVAL_MS, "webhooks", db, async () => void (await sender.passOnce())),
-    every(STATISTICS_INTERVAL_MS, "table statistics", db, async () => ({ counted: await countGrownTables(db) })),
+    every(STATISTICS_INTERVAL_MS, "table statistics", db, async () => ({ counted: await analyzeGrownTables(db) })),
     every(STORAGE_INTERVAL_MS, "artifact storage", db, async () => {
       await moveOnce(db, store, stopping);
       const removed = await cleanOnce(db, store, stopping);

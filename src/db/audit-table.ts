@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import { bigint, index, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs, transactionId } from "./column-types.ts";
-import { isUncommon } from "./list-indexes.ts";
+import { isUncommon } from "./partial-index-conditions.ts";
 
 export const auditLogs = pgTable(
   "audit_logs",

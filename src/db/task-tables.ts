@@ -11,7 +11,7 @@ import { boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid
 import { epochMs } from "./column-types.ts";
 import { ONE_RUNNING_PER_KEY } from "./faults.ts";
 import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./json-types.ts";
-import { freeWith } from "./list-indexes.ts";
+import { freeWith } from "./partial-index-conditions.ts";
 import { dueOf, keyNameOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import { heldStatuses } from "./status-lists.ts";
 import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES } from "./statuses.ts";

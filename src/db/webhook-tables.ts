@@ -60,7 +60,7 @@ export const webhookDeliveries = pgTable(
     check("runtime_webhook_deliveries_state", sql`${delivery.state} in ('pending', 'delivered', 'failed')`),
     // webhooks/queue-deliveries.ts: an event goes to a target once
     uniqueIndex("runtime_webhook_deliveries_once").on(delivery.target, delivery.entry_id),
-    // webhooks/claimed-delivery.ts: what is due of a target
+    // webhooks/delivery-claim-parts.ts: what is due of a target
     index("runtime_webhook_deliveries_due")
       .on(delivery.target, delivery.next_at)
       .where(sql`${delivery.state} = 'pending'`),

@@ -5,8 +5,8 @@ import { AUDIT_FIELDS } from "../db/audit.ts";
 import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/column-lists.ts";
-import { COMMON_ACTIONS, isUncommon } from "../db/list-indexes.ts";
 import type { Part, Source } from "../db/list-source.ts";
+import { COMMON_ACTIONS, isUncommon } from "../db/partial-index-conditions.ts";
 
 const LIST = {
   table: auditLogs,

@@ -11,7 +11,7 @@ import {
   lostAt,
   roomOfTarget,
   takeDue,
-} from "./claimed-delivery.ts";
+} from "./delivery-claim-parts.ts";
 
 /** Locks up to `most` turns that are due, and skips those that another instance is taking. */
 const TAKE_TURNS = statement<{ target: string }, { most: number }>(

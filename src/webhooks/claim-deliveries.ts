@@ -4,7 +4,7 @@ import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { isCallbackTarget } from "./callback-rules.ts";
 import { claimCallbacks } from "./claim-callbacks.ts";
-import { type ClaimedDelivery, callsNow, claimedColumns, roomOfTarget, takeDue } from "./claimed-delivery.ts";
+import { type ClaimedDelivery, callsNow, claimedColumns, roomOfTarget, takeDue } from "./delivery-claim-parts.ts";
 
 /**
  * The most callbacks that an instance sends at once, to all targets together. Each host in a `callback_url` is a target: 3,000 hosts that never

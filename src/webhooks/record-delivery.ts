@@ -6,7 +6,7 @@ import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { webhookDeliveries as deliveries, webhookRests, webhooks } from "../db/webhook-tables.ts";
 import { isCallbackTarget } from "./callback-rules.ts";
-import type { ClaimedDelivery } from "./claimed-delivery.ts";
+import type { ClaimedDelivery } from "./delivery-claim-parts.ts";
 import { delayAfter, restAfter } from "./delivery-times.ts";
 import type { Outcome } from "./send-delivery.ts";
 

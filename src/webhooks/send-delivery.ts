@@ -3,7 +3,7 @@ import type { Outbound } from "../fleet/outbound.ts";
 import type { SecretBox } from "../settings/secret-box.ts";
 import { timeText } from "../time-text.ts";
 import { sealName } from "./change-webhooks.ts";
-import type { ClaimedDelivery } from "./claimed-delivery.ts";
+import type { ClaimedDelivery } from "./delivery-claim-parts.ts";
 import { retryAfterMs } from "./delivery-times.ts";
 import { signedHeaders } from "./signature.ts";
 

@@ -1,7 +1,7 @@
 import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
 import { claimDeliveries } from "./claim-deliveries.ts";
-import { type ClaimedDelivery, PER_TARGET } from "./claimed-delivery.ts";
+import { type ClaimedDelivery, PER_TARGET } from "./delivery-claim-parts.ts";
 import { queueDeliveries } from "./queue-deliveries.ts";
 import { giveBack, recordDelivery } from "./record-delivery.ts";
 import { type Sending, sendDelivery } from "./send-delivery.ts";

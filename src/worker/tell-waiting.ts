@@ -11,7 +11,7 @@ export interface WaitingResult {
   isOver(): void;
 }
 
-/** A result that waits when somebody asks the worker to end is what it does not end for: it is said then too. */
+/** Asked to end, a worker stays for a result that waits, and says so again. */
 export function tellWaiting(log: Logger, taskId: string, draining: AbortSignal): WaitingResult {
   let [saidAt, saidStatus, waiting] = [0, -1, ""];
   const onDraining = () => {

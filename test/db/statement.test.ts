@@ -1,10 +1,10 @@
 import { sql } from "drizzle-orm";
 import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
+import { analyzeGrownTables } from "../../src/db/analyze-grown-tables.ts";
 import { openDatabase } from "../../src/db/client.ts";
 import { databaseHealth } from "../../src/db/health.ts";
 import { statement } from "../../src/db/statement.ts";
-import { countGrownTables } from "../../src/db/table-statistics.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 const { url, query } = await createTestDatabase();
@@ -102,10 +102,10 @@ it("is planned anew once its table has grown, without waiting for the server to 
     );
   const pages = async () => (await query("select relpages from pg_class where relname = 'audit_logs'"))[0];
   await grow(1_000);
-  expect(await countGrownTables(db)).toContain("audit_logs");
-  expect(await countGrownTables(db)).toEqual([]);
+  expect(await analyzeGrownTables(db)).toContain("audit_logs");
+  expect(await analyzeGrownTables(db)).toEqual([]);
   const before = await pages();
   await grow(3_000);
-  expect(await countGrownTables(db)).toEqual(["audit_logs"]);
+  expect(await analyzeGrownTables(db)).toEqual(["audit_logs"]);
   expect(await pages()).not.toEqual(before);
 });

@@ -1,8 +1,8 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
+import { createSettings } from "../../src/settings/membridge-config.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
-import { createSettings } from "../../src/settings/settings.ts";
 import { checkSettingsKey } from "../../src/settings/settings-key-check.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";

@@ -4,7 +4,7 @@ import { confirm } from "../../parts/confirm.tsx";
 import { Fault } from "../../parts/fault.tsx";
 import { Secret } from "../../parts/secret.tsx";
 import { Ago, At } from "../../parts/time.tsx";
-import { useAttempt } from "../../parts/use-attempt.ts";
+import { useAction } from "../../parts/use-action.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
 import { useLiveData } from "../../use-live-data.ts";
@@ -17,7 +17,7 @@ export function Keys() {
   const { data, trouble, reload } = useLiveData((signal) => client.listKeys({}, { signal }), {
     wants: ({ type }) => type.startsWith("key."),
   });
-  const { failed, isBusy, attempt } = useAttempt(reload);
+  const { failed, isBusy, attempt } = useAction(reload);
   const [made, setMade] = useState<{ name: string; key: string }>();
   const make = async (event: SubmitEvent) => {
     event.preventDefault();

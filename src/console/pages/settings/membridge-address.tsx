@@ -4,7 +4,7 @@ import { Fault } from "../../parts/fault.tsx";
 import { tell } from "../../parts/notice.tsx";
 import { StateShape } from "../../parts/state.tsx";
 import { At } from "../../parts/time.tsx";
-import { useAttempt } from "../../parts/use-attempt.ts";
+import { useAction } from "../../parts/use-action.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
 import { useLiveData } from "../../use-live-data.ts";
@@ -15,7 +15,7 @@ export function MembridgeAddress() {
   const { data, trouble, reload } = useLiveData((signal) => client.getConfig({}, { signal }), {
     wants: ({ type }) => type.startsWith("config."),
   });
-  const { failed, attempt } = useAttempt(reload);
+  const { failed, attempt } = useAction(reload);
   const [tested, setTested] = useState<ConnectionTest>();
   const save = (event: SubmitEvent) => {
     event.preventDefault();

@@ -3,7 +3,7 @@ import { confirm } from "../../parts/confirm.tsx";
 import { Fault } from "../../parts/fault.tsx";
 import { Secret } from "../../parts/secret.tsx";
 import { Ago } from "../../parts/time.tsx";
-import { useAttempt } from "../../parts/use-attempt.ts";
+import { useAction } from "../../parts/use-action.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
 import { useLiveData } from "../../use-live-data.ts";
@@ -14,7 +14,7 @@ export function Webhooks() {
   const { data, trouble, reload } = useLiveData((signal) => client.listWebhooks({}, { signal }), {
     wants: ({ type }) => type.startsWith("webhook."),
   });
-  const { failed, isBusy, attempt } = useAttempt(reload);
+  const { failed, isBusy, attempt } = useAction(reload);
   const [secret, setSecret] = useState<string>();
   const make = async (event: SubmitEvent) => {
     event.preventDefault();

@@ -9,7 +9,7 @@ import { Fault } from "../../parts/fault.tsx";
 import { labelsIn } from "../../parts/labels.ts";
 import { quoted } from "../../parts/shell-word.ts";
 import { WorkerStateOf } from "../../parts/state.tsx";
-import { useAttempt } from "../../parts/use-attempt.ts";
+import { useAction } from "../../parts/use-action.ts";
 import { client, session } from "../../session.ts";
 import { texts } from "../../texts.ts";
 
@@ -35,7 +35,7 @@ export function Connect({ known }: { known: Worker[] }) {
   const [labels, setLabels] = useState("");
   const [account, setAccount] = useState("");
   const needsKey = session.value.state === "in" && session.value.who.key !== null;
-  const { failed, isBusy, attempt } = useAttempt();
+  const { failed, isBusy, attempt } = useAction();
   const [made, setMade] = useState<{ name: string; line: string }>();
   /** The fields say what the line says. Making it again would make one more key. */
   const [isAsFilledIn, setAsFilledIn] = useState(false);

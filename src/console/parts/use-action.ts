@@ -10,7 +10,7 @@ export interface Attempts {
 }
 
 /** Calls that somebody has asked for, in a part of a page that shows why the last one failed. `after` runs when one has ended, either way. */
-export function useAttempt(after: () => void = () => {}): Attempts {
+export function useAction(after: () => void = () => {}): Attempts {
   const [failed, setFailed] = useState<unknown>();
   const [isBusy, setBusy] = useState(false);
   const attempt = async <Answer>(call: () => Promise<Answer>) => {

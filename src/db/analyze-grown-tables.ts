@@ -18,7 +18,7 @@ const GROWN_PAGES = 8;
  * 60,000 rows. Twenty counts take a table to a million rows. `set enable_seqscan = off` is no way out: through PgBouncer it becomes a setting of
  * others.
  */
-export async function countGrownTables(db: Db): Promise<string[]> {
+export async function analyzeGrownTables(db: Db): Promise<string[]> {
   const { rows } = await db.execute<{ name: string }>(sql`
     select name from unnest(${sql.param(GROWING)}::text[]) as name join pg_class on pg_class.oid = to_regclass(name)
     where pg_relation_size(pg_class.oid) / current_setting('block_size')::int > ${GROWN_TIMES} * greatest(relpages, 0) + ${GROWN_PAGES}`);
