@@ -2,14 +2,14 @@ import { openPlaces } from "../concurrency-limit.ts";
 import { Unavailable } from "../errors.ts";
 
 /**
- * What a work in the database may wait for while somebody has it locked: rows, only whole tables (as batches, which pass over locked rows), or nothing (as
- * reads, which wait for few locks of tables).
+ * What a work in the database may wait for while somebody has it locked: rows; only whole tables, as batches, which pass over locked rows; or nothing,
+ * as reads, which wait for few locks of tables.
  */
 export type WaitsFor = "rows" | "tables" | "nothing";
 
 /**
- * So many connections of the pool are never used by what waits for rows, so that batches and reads find one, and one is never used by a change, so that
- * reads find one. While somebody had 30 tasks locked, calls of several kinds for them took all six connections, and all others got 503 for 5 s.
+ * The pool keeps two connections from what waits for rows, so that batches and reads find one, and one from all changes, so that reads find one.
+ * While somebody had 30 tasks locked, calls of several kinds for them took all six connections, and all others got 503 for 5 s.
  */
 const NOT_FOR_ROWS = 2;
 const NOT_FOR_CHANGES = 1;

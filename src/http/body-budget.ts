@@ -51,6 +51,8 @@ function roomOf(roomBytes: number, waitMs: number): BodyBudget {
   let free = roomBytes;
   const waiting = new Set<Waiting>();
   const holders = new Set<Holder>();
+  /** Looks for slow bodies as long as somebody waits for their room. */
+  let looking: NodeJS.Timeout | undefined;
   const refuseSlow = () => {
     for (const { request, until } of holders) if (!request.complete && performance.now() > until) allowBody(request, 0);
   };
@@ -83,9 +85,12 @@ function roomOf(roomBytes: number, waitMs: number): BodyBudget {
       return new Promise((resolve, reject) => {
         const leave = (settle: () => void) => {
           clearTimeout(timer);
-          clearInterval(looking);
           response.off("close", giveUp);
           waiting.delete(asking);
+          if (waiting.size === 0) {
+            clearInterval(looking);
+            looking = undefined;
+          }
           settle();
         };
         const asking: Waiting = {
@@ -102,7 +107,7 @@ function roomOf(roomBytes: number, waitMs: number): BodyBudget {
           admitNext();
         };
         const timer = setTimeout(giveUp, waitMs);
-        const looking = setInterval(refuseSlow, LOOK_EVERY_MS).unref();
+        looking ??= setInterval(refuseSlow, LOOK_EVERY_MS).unref();
         response.once("close", giveUp);
         waiting.add(asking);
       });

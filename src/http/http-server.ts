@@ -61,7 +61,6 @@ export function createHttpServer(
   const begin = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     answers.set(socket, response);
-    silent.delete(socket);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;
     const hasBody = chunked !== undefined || Number(length) > 0;
     if (hasBody) expectBody({ request, response, until: performance.now() + requestMs }, lingerMs);
@@ -74,16 +73,11 @@ export function createHttpServer(
   };
   server.on("request", (request, response) => pipelined.enter(request.socket, () => begin(request, response)));
   server.on("connection", connections.admit);
-  /** Connections without a request yet, each with the time when it came. Node does not count them as idle, and they would keep a closing server open. */
-  const silent = new Map<Socket, number>();
-  const open = new Set<Socket>();
+  /** The open connections, each with the time when it came. */
+  const open = new Map<Socket, number>();
   server.on("connection", (socket) => {
-    silent.set(socket, performance.now());
-    open.add(socket);
-    socket.once("close", () => {
-      silent.delete(socket);
-      open.delete(socket);
-    });
+    open.set(socket, performance.now());
+    socket.once("close", () => open.delete(socket));
   });
   const cutUnreadAnswers = createUnreadAnswersLook(open, requestMs);
   boundConnections(server, connections, log, { areHandedOver });
@@ -91,9 +85,9 @@ export function createHttpServer(
     refuseLate();
     cutUnreadAnswers();
     if (server.listening) return;
-    // The request on a newer connection may just be on its way.
+    // Node does not count connections without a request as idle, and they would keep a closing server open. On a newer one it may be on its way.
     const before = performance.now() - SILENT_MS;
-    for (const [socket, cameAt] of silent) if (cameAt < before) socket.destroy();
+    for (const [socket, cameAt] of open) if (cameAt < before && !answers.has(socket)) socket.destroy();
   };
   const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
   server.on("close", () => clearInterval(looking));

@@ -22,7 +22,7 @@ export function inMemory(): HitStore {
   store.init({ windowMs: WINDOW_MS } as Options);
   let last: Promise<unknown> = Promise.resolve();
   return {
-    // One after the other, since the store gives an object that the next hit changes: of 32 that came at once, each saw 32 hits.
+    // Hits are counted one after the other, since the store gives an object that the next hit changes: of 32 that came at once, each saw 32 hits.
     increment(client) {
       const counted = last.then(async () => ({ ...(await store.increment(client)) }));
       last = counted;

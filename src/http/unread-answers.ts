@@ -14,12 +14,12 @@ interface Unread {
 }
 
 /**
- * Gives a function to be called every second or so, which cuts connections of `open` on which an answer waits to be read: those that have taken nothing for
- * `withinMs` or what a large answer takes, and where the answers of all together are more than `mostBytes`, those that have taken nothing for longest. 200 connections with
- * a page each held 700 MB without end.
+ * Gives a function to be called every second or so, which cuts connections of `open` on which an answer waits to be read: those that have taken
+ * nothing for `withinMs`, or for as long as a large answer takes; and where all answers together are more than `mostBytes`, those that have taken
+ * nothing for longest. 200 connections with a page each held 700 MB without end.
  */
 export function createUnreadAnswersLook(
-  open: ReadonlySet<Socket>,
+  open: { keys(): Iterable<Socket> },
   withinMs: number,
   { mostBytes = MOST_UNREAD_BYTES, bytesPerMs = READ_BYTES_PER_MS } = {},
 ): () => void {
@@ -28,7 +28,7 @@ export function createUnreadAnswersLook(
     const now = performance.now();
     const next = new Map<Socket, Unread>();
     let bytes = 0;
-    for (const socket of open) {
+    for (const socket of open.keys()) {
       if (socket.writableLength === 0) continue;
       const taken = socket.bytesWritten - socket.writableLength;
       const before = unread.get(socket);

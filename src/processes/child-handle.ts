@@ -63,7 +63,7 @@ export function startChild(
   });
   const listening = Promise.race([heard(worker, "listening").then(({ port }) => port), endedEarly]);
   const started = Promise.race([heard(worker, "started").then(() => {}), endedEarly]);
-  // Whoever waits for these hears of a rejection. Without this, one for which nobody waits would end the process.
+  // A rejection is heard by those who wait for these promises. Without this, one for which nobody waits would end the process.
   for (const each of [listening, started]) each.catch(() => {});
 
   let unsent: ToChild[] | undefined = [];

@@ -51,7 +51,7 @@ const orNamed = (best: SQL) => sql`coalesce(waiting.named, (${best}))`;
 
 /** The CTEs for one task do without the windows and the recursion of a batch: with them, the leases of one client alone took 0.2 ms longer. */
 const one = (locks: Locks) => {
-  // Whoever waits for a locked worker may wait long, while others are free.
+  // A request that waits for a locked worker may wait long, while other workers are free.
   const find = locks === "waits" ? bestUnlockedCandidate : bestCandidate;
   const best = find(ofTask, sql`waiting.with_url`, NONE_BEFORE);
   return {

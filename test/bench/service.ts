@@ -5,7 +5,7 @@ import type { BenchDatabase, BenchPostgres } from "./postgres.ts";
 /** A service that is measured. */
 export interface BenchService {
   base: string;
-  /** Of its first process. */
+  /** The process id of the service's first process. */
   pid: number;
   /** Ends it before the benchmark ends. */
   stop(): Promise<void>;

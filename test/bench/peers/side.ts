@@ -1,7 +1,7 @@
 import type { Work } from "../load.ts";
 import type { BenchDatabase } from "../postgres.ts";
 
-/** One of the two services that are compared, running, in a database of its own. It ends with the benchmark. */
+/** A running service of the comparison, in a database of its own. It ends with the benchmark. */
 export interface Side {
   base: string;
   /** Of the process that answers the calls. */

@@ -29,7 +29,7 @@ export function MembridgeAddress() {
       tell(words.saved);
     });
   };
-  // Who saved no key has no Membridge, most likely, and misses nothing.
+  // A team that saved no key most likely has no Membridge, and misses nothing.
   const isUsed = data && (data.connected || data.admin_key_masked !== "");
   return (
     <section class="card" aria-label={words.title}>
