@@ -20,7 +20,10 @@ const TASK_STATES = {
 } as const satisfies Record<string, State>;
 export type TaskStatus = keyof typeof TASK_STATES;
 export const TASK_STATUSES = Object.keys(TASK_STATES) as [TaskStatus, ...TaskStatus[]];
-const isOf = (kind: StateKind) => (status: TaskStatus) => TASK_STATES[status].kind === kind;
+export const kindOf = (status: TaskStatus): StateKind => TASK_STATES[status].kind;
+/** What the state means, as the end of a sentence: "it waits for a worker". */
+export const meaningOf = (status: TaskStatus): string => TASK_STATES[status].meaning;
+const isOf = (kind: StateKind) => (status: TaskStatus) => kindOf(status) === kind;
 /** A task in one of these states is held by a lease. */
 export const HELD_STATUSES: readonly TaskStatus[] = TASK_STATUSES.filter(isOf("held"));
 /** A task in one of these states has not ended. */
@@ -32,9 +35,7 @@ export const REQUEUEABLE_STATUSES: readonly TaskStatus[] = TASK_STATUSES.filter(
   (status) => "isRequeueable" in TASK_STATES[status],
 );
 /** All states with their meanings, for documents. */
-export const STATES_IN_WORDS = TASK_STATUSES.map((status) => `\`${status}\`: ${TASK_STATES[status].meaning}`).join(
-  "; ",
-);
+export const STATES_IN_WORDS = TASK_STATUSES.map((status) => `\`${status}\`: ${meaningOf(status)}`).join("; ");
 export const LEASE_STATUSES = ["active", "expired", "released", "failed"] as const;
 export const WORKER_STATUSES = ["online", "offline", "syncing", "error", "unknown"] as const;
 export const URL_SOURCES = ["node", "caller", "membridge"] as const;

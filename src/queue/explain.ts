@@ -2,6 +2,7 @@ import type { Reason } from "../contract/causes.ts";
 import type { Explanation, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
+import { kindOf, meaningOf } from "../db/statuses.ts";
 import { timeText } from "../time-text.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import {
@@ -21,27 +22,31 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   const task = await getTask(db, taskId);
   const { id: task_id, status, last_error } = task;
   const about = { task_id, status, due_at: null, last_error, holder: null, workers: [] };
-  // A state without a sentence here does not compile.
-  switch (status) {
-    case "leased":
-    case "running": {
+  switch (kindOf(status)) {
+    case "waiting":
+      return { ...about, ...(await waitOf(db, task)) };
+    case "held": {
       const holder = await holderOf(db, task);
       return { ...about, holder, ...told(holdOf(task, holder)) };
     }
+    case "ended":
+      return { ...about, ...told(...(await endOf(db, task))) };
+  }
+}
+
+/** What became of a task that has ended. */
+async function endOf(db: Db, task: Task): Promise<Reason[]> {
+  const { status, attempts, max_attempts } = task;
+  const inState = (says: string): Reason => ({ says, cause: { code: "in_state", state: status } });
+  switch (status) {
     case "completed":
-      return {
-        ...about,
-        ...told(
-          stateOf(task, "It is completed: its results and artifacts have the output."),
-          ...(await findDeniedTools(db, task)),
-        ),
-      };
-    case "cancelled":
-      return { ...about, ...told(stateOf(task, "It is cancelled; only a queued task waits for a worker.")) };
+      return [
+        inState("It is completed: its results and artifacts have the output."),
+        ...(await findDeniedTools(db, task)),
+      ];
     case "failed":
-      return { ...about, ...told(stateOf(task, "It failed."), ...adviceFor(task)) };
+      return [inState("It failed."), ...adviceFor(task)];
     case "dead": {
-      const { attempts, max_attempts } = task;
       const dead: Reason =
         attempts === 0
           ? { says: "It is dead: it was not started in time.", cause: { code: "not_started" } }
@@ -49,10 +54,10 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
               says: `It is dead after ${attempts} of ${max_attempts} attempts.`,
               cause: { code: status, count: attempts, of: max_attempts },
             };
-      return { ...about, ...told(dead, ...adviceFor(task)) };
+      return [dead, ...adviceFor(task)];
     }
-    case "queued":
-      return { ...about, ...(await waitOf(db, task)) };
+    default:
+      return [inState(`It is ${status}: ${meaningOf(status)}.`)];
   }
 }
 
@@ -62,9 +67,6 @@ async function findDeniedTools(db: Db, task: Task): Promise<Reason[]> {
   if (said === undefined) return [];
   return [{ says: `But its CLI was not allowed to use: ${said}.`, cause: { code: "tools_denied", said } }];
 }
-
-/** That the task is in its state, in these words. */
-const stateOf = ({ status }: Task, says: string): Reason => ({ says, cause: { code: "in_state", state: status } });
 
 /** The reasons as one text, and for programs. */
 const told = (...reasons: Reason[]): Pick<Explanation, "reason" | "because"> => ({
