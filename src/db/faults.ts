@@ -43,7 +43,7 @@ const FAULTS: [code: RegExp, fault: Fault][] = [
       drops: "none",
     },
   ],
-  // lock_timeout.
+  // lock_timeout, or NoPlaceToWait.
   [
     /^55P03$/,
     {
@@ -80,7 +80,7 @@ const FAULTS: [code: RegExp, fault: Fault][] = [
       drops: "none",
     },
   ],
-  // A serialization failure or a deadlock that repeating did not end.
+  // A serialization failure or a deadlock that repeating did not end (Overtaken).
   [/^40001$|^40P01$/, OVERTAKEN],
   // The database no longer lets the service in: the password changed, the database was renamed, or it takes no connections (55000).
   [
@@ -117,23 +117,6 @@ export function faultOf(error: unknown): Fault | undefined {
 /** True when the database caused the error, so that the same request may succeed later. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   return faultOf(error) !== undefined;
-}
-
-/** The server is read-only where a writable one is needed. Its code is that of PostgreSQL for the same case. */
-export class NotWritable extends Error {
-  readonly code = "25006";
-
-  constructor(message = "The server takes no changes: it is read-only, as a standby is.") {
-    super(message);
-  }
-}
-
-/**
- * A statement succeeded although its cancellation was asked for. PostgreSQL gives this answer for a commit that waits for a synchronous standby: the
- * primary has committed, but a standby that is promoted may lack the change. The code is PostgreSQL's for an unknown outcome.
- */
-export class Unconfirmed extends Error {
-  readonly code = "08007";
 }
 
 const UNIQUE_VIOLATION = "23505";

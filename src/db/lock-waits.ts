@@ -1,5 +1,5 @@
 import { openPlaces } from "../concurrency-limit.ts";
-import { Unavailable } from "../errors.ts";
+import { NoPlaceToWait } from "./own-faults.ts";
 
 /**
  * What a work in the database may wait for while somebody has it locked: rows; only whole tables, as batches, which pass over locked rows; or nothing,
@@ -18,7 +18,7 @@ const PLACE_WITHIN_MS = 10_000;
 
 /** The places in the pool for what may wait for locks. */
 export interface LockPlaces {
-  /** Takes a place; the function that it gives leaves it again, and is called once. Unavailable: there was none in 10 s. */
+  /** Takes a place; the function that it gives leaves it again, and is called once. NoPlaceToWait: there was none in 10 s. */
   take(waitsFor: WaitsFor): Promise<() => void>;
   /** How many wait for a place now. */
   waiting(): number;
@@ -50,10 +50,7 @@ export function openLockPlaces(poolMax: number): LockPlaces {
   };
 }
 
-const noPlace = () =>
-  new Unavailable(
-    "Too many others wait for something that is locked in the database. Nothing was changed; try again shortly.",
-  );
+const noPlace = () => new NoPlaceToWait();
 
 /** What SQL may wait for, as its text says: it changes or locks rows or not, and passes over those that are locked or not. */
 export function waitsForByText(text: string): WaitsFor {

@@ -3,8 +3,9 @@ import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { createConnectionHealth } from "./connection-health.ts";
-import { faultOf, Unconfirmed } from "./faults.ts";
+import { faultOf } from "./faults.ts";
 import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
+import { Unconfirmed } from "./own-faults.ts";
 import type { Servers } from "./servers.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
 
@@ -19,7 +20,7 @@ export interface PoolOptions {
 export interface Pool {
   /**
    * Runs `work` on a connection of its own, which is closed afterwards where a statement on it was given up or met a fault of the connection.
-   * What may wait for locks leaves some connections to others. Unavailable: too many of its kind were before it.
+   * What may wait for locks leaves some connections to others. NoPlaceToWait: too many of its kind were before it.
    */
   use<T>(work: (client: pg.PoolClient) => Promise<T>, waitsFor: WaitsFor): Promise<T>;
   /** Runs one statement on that connection; `run` sends it. A statement that takes too long is cancelled on the server. */

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Unavailable } from "../errors.ts";
 import { isRepeatable } from "./faults.ts";
+import { Overtaken } from "./own-faults.ts";
 
 const ATTEMPTS = 8;
 /** The pauses have random lengths, so that two that met in a deadlock do not meet again. */
@@ -12,7 +12,7 @@ export class StaleView extends Error {}
 /** True when the work was rolled back and may run again: after a deadlock, a serialization failure or a StaleView. */
 export const mustBeginAgain = (error: unknown) => error instanceof StaleView || isRepeatable(error);
 
-/** Runs `work` again as long as `isAgain` says so of its error, `attempts` times in all. Unavailable: others were faster each time. */
+/** Runs `work` again as long as `isAgain` says so of its error, `attempts` times in all. Overtaken: others were faster each time. */
 export async function repeatedly<T>(
   work: () => Promise<T>,
   isAgain: (error: unknown) => boolean,
@@ -26,5 +26,5 @@ export async function repeatedly<T>(
     }
     await delay(Math.random() * LONGEST_PAUSE_MS);
   }
-  throw new Unavailable("Too many others are changing the same thing now. Nothing was changed; try again.");
+  throw new Overtaken();
 }

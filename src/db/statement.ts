@@ -47,7 +47,7 @@ const ATTEMPTS = 20;
 /**
  * Runs a transition that is one statement, guarded in its WHERE, and gives its row. No row means that the transition was not allowed, or that what
  * the statement had read was older than the lock that it waited for. `explain` looks for the reason and throws it. When `explain` finds none, or the
- * database rolled the statement back for the sake of others, the statement runs again, twenty times in all. Unavailable: others were faster each
+ * database rolled the statement back for the sake of others, the statement runs again, twenty times in all. Overtaken: others were faster each
  * time.
  */
 export function transition<Row extends object>(

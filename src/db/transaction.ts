@@ -9,7 +9,7 @@ interface Transacting<Tx> {
 /**
  * Runs `work` in one READ COMMITTED transaction (lifecycle.md, invariant 3). A deadlock, a serialization failure or a StaleView has rolled
  * everything back, so `work` runs again, eight times in all; it must therefore do nothing that the transaction does not undo.
- * Unavailable: others were faster each time.
+ * Overtaken: others were faster each time.
  */
 export async function inTransaction<T, Tx = Db>(db: Transacting<Tx>, work: (tx: Tx) => Promise<T>): Promise<T> {
   return repeatedly(() => db.transaction(work), mustBeginAgain);

@@ -1,6 +1,6 @@
 /** How connections to the database are made and ended: the pool's, the listener's, the migration's and that of the check at the start. */
 import pg from "pg";
-import { NotWritable } from "./faults.ts";
+import { NotWritable } from "./own-faults.ts";
 import { openServers, type Servers } from "./servers.ts";
 
 /** How long a caller waits for a new connection, or for a free one of the pool. */

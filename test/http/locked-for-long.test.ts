@@ -1,8 +1,11 @@
 /** Something that another session has locked for longer than a statement may take. */
 import { setTimeout as delay } from "node:timers/promises";
+import { eq } from "drizzle-orm";
 import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
 import { openDatabase } from "../../src/db/client.ts";
+import { faultOf } from "../../src/db/faults.ts";
+import { workers } from "../../src/db/fleet-tables.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
@@ -145,4 +148,21 @@ it("leaves a connection to reads while a whole table is locked", { timeout: 60_0
   expect(isOver).toBe(false);
   await unlock();
   for (const { status } of await changes) expect([200, 201, 204, 409, 503]).toContain(status);
+});
+
+it("is a fault of the database, and none of the service, where nothing could be sent for it", {
+  timeout: 60_000,
+}, async () => {
+  const { db: narrow, close } = openDatabase({ url, poolMax: 1, answerWithinMs: 50_000 }, pino({ level: "silent" }));
+  onTestFinished(close);
+  const { id } = await aWorker(db);
+  const unlock = await holdTransaction(db, `select from workers where id = '${id}' for update`);
+  const change = () => narrow.update(workers).set({ fast_failures: 1 }).where(eq(workers.id, id));
+  const first = change().execute();
+  const refusal = await change()
+    .execute()
+    .catch((error: unknown) => faultOf(error));
+  expect(refusal).toMatchObject({ status: 503, drops: "none", sentence: expect.stringContaining("locked") });
+  await unlock();
+  await first;
 });

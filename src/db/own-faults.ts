@@ -1,0 +1,39 @@
+/**
+ * Faults that the service finds itself, and that mean what an error of PostgreSQL means. Each has the code of that error, by which faults.ts knows it
+ * also inside the error that Drizzle makes of it. A refusal (errors.ts) inside of that was answered 500.
+ */
+
+/** The server is read-only where a writable one is needed. Its code is that of PostgreSQL for the same case. */
+export class NotWritable extends Error {
+  readonly code = "25006";
+
+  constructor(message = "The server takes no changes: it is read-only, as a standby is.") {
+    super(message);
+  }
+}
+
+/**
+ * A statement succeeded although its cancellation was asked for. PostgreSQL gives this answer for a commit that waits for a synchronous standby: the
+ * primary has committed, but a standby that is promoted may lack the change. The code is PostgreSQL's for an unknown outcome.
+ */
+export class Unconfirmed extends Error {
+  readonly code = "08007";
+}
+
+/** Others were faster each time that the work was tried. The code is PostgreSQL's for a serialization failure. */
+export class Overtaken extends Error {
+  readonly code = "40001";
+
+  constructor() {
+    super("Others changed the same thing each time that this was tried.");
+  }
+}
+
+/** The statement was not sent, since too many before it wait for something that is locked. The code is PostgreSQL's for a lock that cannot be had. */
+export class NoPlaceToWait extends Error {
+  readonly code = "55P03";
+
+  constructor() {
+    super("Too many others wait for something that is locked in the database.");
+  }
+}
