@@ -32,6 +32,7 @@ import { withMcp } from "./http/mcp-routes.ts";
 import { membridgeRoutes } from "./http/membridge-routes.ts";
 import { metricsRoutes } from "./http/metrics-routes.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
+import { ANSWER_HEADERS } from "./http/openapi/headers.ts";
 import { inDatabase, inMemory } from "./http/rate-limit-store.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
 import { redirectToHttps } from "./http/redirect-to-https.ts";
@@ -83,19 +84,13 @@ export interface AppDeps {
   stopping: AbortSignal;
 }
 
+/** The headers that pages in browsers may read. */
 const EXPOSED_HEADERS = [
   "RateLimit-Limit",
   "RateLimit-Remaining",
   "RateLimit-Reset",
-  "Retry-After",
   "X-Request-Id",
-  "X-Ignored-Fields",
-  "Link",
-  "ETag",
-  "Content-Range",
-  "Accept-Ranges",
-  "Content-Disposition",
-  "Preference-Applied",
+  ...Object.keys(ANSWER_HEADERS),
 ];
 
 /** The HTTP side of the service: middleware and routes in their order, nothing else. They are added to `app`. */

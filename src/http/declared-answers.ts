@@ -1,16 +1,6 @@
 /** What calls answer, as their declarations say it. The document of the calls is made from this, and in the tests every answer is held against it. */
 import { z } from "zod";
-
-/** The headers that answers may have beside those of every answer. What each means is in `openapi/headers.ts`. */
-export type AnswerHeader =
-  | "Accept-Ranges"
-  | "Content-Disposition"
-  | "Content-Range"
-  | "ETag"
-  | "Link"
-  | "Preference-Applied"
-  | "Retry-After"
-  | "X-Ignored-Fields";
+import type { AnswerHeader } from "./openapi/headers.ts";
 
 export interface Answer {
   /** What the status means, in a sentence. */

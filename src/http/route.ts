@@ -7,6 +7,7 @@ import type { Db } from "../db/client.ts";
 import type { Role } from "../db/statuses.ts";
 import { callerOf } from "./caller-of.ts";
 import type { Answers } from "./declared-answers.ts";
+import type { RequestHeader } from "./openapi/headers.ts";
 import { parseBody, parseQuery } from "./parse-request.ts";
 import { requireOwnWorker } from "./require-own-worker.ts";
 
@@ -59,16 +60,6 @@ export interface RouteFacts {
   /** Every answer that the call has of its own. */
   answers: Answers;
 }
-
-/** The headers that calls read beside the key and `X-Request-Id`. What each means is in `openapi/headers.ts`. */
-export type RequestHeader =
-  | "Idempotency-Key"
-  | "If-None-Match"
-  | "If-Range"
-  | "Last-Event-ID"
-  | "Prefer"
-  | "Range"
-  | "X-Lease-Id";
 
 /** One request to a call, as its handler gets it. */
 export interface Call<Path extends string, Schema extends z.ZodType, Query extends z.ZodObject> {

@@ -1,8 +1,7 @@
-/** What the headers of calls and answers mean. */
-import type { AnswerHeader } from "../declared-answers.ts";
-import type { RequestHeader } from "../route.ts";
+/** The headers that calls read and answers have, and what each means. */
 
-export const REQUEST_HEADERS: Record<RequestHeader, string> = {
+/** The headers that calls read beside the key and `X-Request-Id`. */
+export const REQUEST_HEADERS = {
   "Idempotency-Key":
     "The client's name for this creation (255 characters of printable ASCII): the same request again gives the same task.",
   "If-None-Match": "The `ETag` that the client has: 304 when it is still right.",
@@ -13,8 +12,10 @@ export const REQUEST_HEADERS: Record<RequestHeader, string> = {
   "X-Lease-Id":
     "The lease under which the worker has the task. With it, the worker is told when it no longer holds the task.",
 };
+export type RequestHeader = keyof typeof REQUEST_HEADERS;
 
-export const ANSWER_HEADERS: Record<AnswerHeader, string> = {
+/** The headers that answers may have beside those of every answer. Pages in browsers may read them (app.ts). */
+export const ANSWER_HEADERS = {
   "Accept-Ranges": "`bytes`: a part can be asked for.",
   "Content-Disposition": "A file name, so that browsers save it.",
   "Content-Range": "Which part it is.",
@@ -24,3 +25,4 @@ export const ANSWER_HEADERS: Record<AnswerHeader, string> = {
   "Retry-After": "In how many seconds the same call may succeed.",
   "X-Ignored-Fields": "The names of the fields that were ignored, since creations do not have them.",
 };
+export type AnswerHeader = keyof typeof ANSWER_HEADERS;
