@@ -1415,19 +1415,19 @@ export type GetArtifactUrlArgs = {
 };
 
 export type GetConsoleFileArgs = {
-  /** Its id. */
+  /** The file's name. */
   file: string;
 };
 
 export type GetConsolePageArgs = {
-  /** Its id. */
+  /** The page's name. */
   page: string;
 };
 
 export type GetConsoleRecordArgs = {
-  /** Its id. */
+  /** The page's name. */
   page: string;
-  /** Its id. */
+  /** The id of the page's record. */
   id: string;
 };
 

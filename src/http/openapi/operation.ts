@@ -35,6 +35,11 @@ export function operationOf(route: RouteFacts, schemas: Schemas): Operation {
 /** The groups of calls, by the first word of their address behind `/api/runtime`. */
 const GROUPS: Record<string, string> = {
   "llm-tasks": "tasks",
+  workers: "workers",
+  accounts: "accounts",
+  artifacts: "artifacts",
+  keys: "keys",
+  webhooks: "webhooks",
   leases: "records",
   runs: "records",
   audit: "records",
@@ -55,9 +60,11 @@ const GROUPS: Record<string, string> = {
 
 function tagOf(path: string): string {
   const [, , area = "service", word = ""] = path.split("/");
-  return area === "runtime" ? (GROUPS[word] ?? word) : area === "membridge" ? area : "service";
+  if (area === "runtime") return named(GROUPS, word, "GROUPS");
+  return area === "membridge" ? area : "service";
 }
 
+/** What the parameter behind this word of an address is. */
 const PARAMETERS: Record<string, string> = {
   workers: "The worker's name.",
   accounts: "The account's name.",
@@ -67,8 +74,18 @@ const PARAMETERS: Record<string, string> = {
   artifacts: "The artifact's id.",
   "llm-tasks": "The task's id.",
   projects: "The project's id in Membridge.",
+  files: "The file's name.",
+  console: "The page's name.",
+  ":page": "The id of the page's record.",
   input: "`context_hints`, `structured_input`, `attachments`, `tracing` or `output_schema`.",
 };
+
+/** What the list says of a word of an address. Throws an Error where the list does not have the word. */
+function named(list: Record<string, string>, word: string, name: string): string {
+  const said = list[word];
+  if (said === undefined) throw new Error(`${name} in src/http/openapi/operation.ts has no "${word}". Add it.`);
+  return said;
+}
 
 const TEXT: Schema = { type: "string" };
 
@@ -76,7 +93,7 @@ function parametersOf({ path, query, headers = [] }: RouteFacts, schemas: Schema
   const segments = path.split("/");
   const inPath = segments.flatMap((segment, at) => {
     if (!segment.startsWith(":")) return [];
-    const description = PARAMETERS[segments[at - 1] ?? ""] ?? "Its id.";
+    const description = named(PARAMETERS, segments[at - 1] ?? "", "PARAMETERS");
     return [{ name: segment.slice(1), in: "path" as const, required: true, description, schema: TEXT }];
   });
   const inQuery = Object.entries(query?.shape ?? {}).map(([name, schema]) => {
