@@ -2,16 +2,7 @@
 import { z } from "zod";
 import type { TaskRow } from "../db/row-types.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import {
-  attachment,
-  creationFields,
-  limits,
-  policy,
-  REQUESTED_COLUMNS,
-  type RequestedColumn,
-  retry,
-  tracing,
-} from "./creation-fields.ts";
+import { creationFields, REQUESTED_COLUMNS, type RequestedColumn, type retry } from "./creation-fields.ts";
 import { optional, present } from "./request-fields.ts";
 
 /** The body of a replay: `changes` are fields of a creation that replace the old task's fields. */
@@ -77,16 +68,24 @@ function delaysOf({ max_attempts: _attempts, ...delays }: z.output<typeof retry>
   return present(delays);
 }
 
-/** Where a body has objects of fields, by the dotted name of the place. */
-const KNOWN: Record<string, object> = {
-  "": creationFields.shape,
-  policy: policy.shape,
-  "policy.retry": retry.shape,
-  retry: retry.shape,
-  attachments: attachment.shape,
-  tracing: tracing.shape,
-  limits: limits.shape,
-};
+const nameWithin = (place: string, field: string) => (place === "" ? field : `${place}.${field}`);
+
+/** The fields of each object in a schema, by the dotted name of its place. Unions and JSON of any form have no fields. */
+function fieldsByPlace(schema: unknown, place = ""): [place: string, fields: object][] {
+  if (schema instanceof z.ZodObject) {
+    const inner = Object.entries(schema.shape).flatMap(([field, of]) => fieldsByPlace(of, nameWithin(place, field)));
+    return [[place, schema.shape], ...inner];
+  }
+  if (schema instanceof z.ZodPipe) return fieldsByPlace(schema.in, place);
+  const isWrapped =
+    schema instanceof z.ZodArray ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodPrefault;
+  return isWrapped ? fieldsByPlace(schema.unwrap(), place) : [];
+}
+const KNOWN: Record<string, object> = Object.fromEntries(fieldsByPlace(creationFields));
 
 /** The dotted names of the fields of a body that a creation does not know, each once; of a list's items as if they stood in the list itself. */
 export function ignoredFields(body: unknown, place = ""): string[] {
@@ -94,7 +93,7 @@ export function ignoredFields(body: unknown, place = ""): string[] {
   const known = KNOWN[place];
   if (!known || typeof body !== "object" || body === null) return [];
   return Object.entries(body).flatMap(([field, value]) => {
-    const name = place === "" ? field : `${place}.${field}`;
+    const name = nameWithin(place, field);
     return Object.hasOwn(known, field) ? ignoredFields(value, name) : [name];
   });
 }

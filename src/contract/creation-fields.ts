@@ -17,7 +17,7 @@ export const retry = z.object({
   max_delay_sec: delaySeconds.default(300).describe("The longest delay, in seconds."),
 });
 
-export const policy = z.object({
+const policy = z.object({
   timeout_sec: z
     .number()
     .min(1)
@@ -38,7 +38,7 @@ export const policy = z.object({
   retry: optional(retry).describe("As the task's own `retry`, which wins."),
 });
 
-export const attachment = z
+const attachment = z
   .object({
     type: z.enum(["presigned_url", "inline"]).describe("Whether the file is at `url`, or is the text in `content`."),
     mime_type: text(256)
@@ -53,13 +53,13 @@ export const attachment = z
   });
 
 /** What all attempts of the task may use together. */
-export const limits = z.object({
+const limits = z.object({
   max_usd: optional(z.number().positive().max(1_000_000)).describe("US dollars, as the CLIs estimate them."),
   max_tokens: optional(z.int().positive()).describe("Tokens of all kinds."),
   max_turns: optional(z.int().positive()).describe("Turns of the model."),
 });
 
-export const tracing = z.object({
+const tracing = z.object({
   trace_id: text(256).min(1).describe("The creator's id of the trace."),
   parent_span_id: optional(text(256)).describe("The span that the task belongs to."),
   metadata: optional(jsonObject(10_000)).describe("An object of the creator's own, of 10,000 bytes at most."),
