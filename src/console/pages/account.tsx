@@ -2,7 +2,8 @@
 import type { SlimTask, UsageSum, Worker } from "../../client/index.ts";
 import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
-import { HELD_STATUSES, WorkerStateOf } from "../parts/state.tsx";
+import { WorkerStateOf } from "../parts/state.tsx";
+import { HELD_STATUSES } from "../parts/task-states.ts";
 import { addressOf } from "../router.ts";
 import { client } from "../session.ts";
 import { dollarsText, numberText, shortNumber, texts } from "../texts.ts";

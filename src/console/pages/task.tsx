@@ -2,7 +2,8 @@
 import type { PageProps } from "../page-props.ts";
 import { causeText } from "../parts/causes.ts";
 import { Fault } from "../parts/fault.tsx";
-import { stageOf, TaskState, toneOf } from "../parts/state.tsx";
+import { TaskState, toneOf } from "../parts/state.tsx";
+import { stageOf } from "../parts/task-states.ts";
 import { addressOf } from "../router.ts";
 import { percentText, texts } from "../texts.ts";
 import { Actions } from "./task/actions.tsx";

@@ -1,35 +1,12 @@
 /** A state as a shape, a word and a colour: each says it alone. */
-import type { Explanation, Worker } from "../../client/index.ts";
+import type { Worker } from "../../client/index.ts";
 import { texts } from "../texts.ts";
+import { isTaskStatus, type Shape, TASK_FACTS, type TaskStatus } from "./task-states.ts";
 
-export type TaskStatus = Explanation["status"];
 /** States of what is neither a task nor a worker. */
 type OtherState = "free" | "paced" | "limited" | "connected" | "disconnected";
 export type WorkerState = Worker["status"] | "drained" | "resting";
 
-/** The drawing is in a field of 16 by 16. */
-type Shape = [tone: string, path: string];
-interface TaskFacts {
-  /** Whether a task in this state waits for a worker, is with one, or has ended. */
-  stage: "waiting" | "held" | "ended";
-  isRequeueable?: true;
-  shape: Shape;
-}
-
-/** What is to know of each state of a task, in the order of its life. */
-const TASK_FACTS: Record<TaskStatus, TaskFacts> = {
-  queued: { stage: "waiting", shape: ["wait", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M8 5v3l2 1.5"] },
-  leased: { stage: "held", shape: ["busy", "M8 2.5a5.5 5.5 0 1 0 0 11zM8 2.5a5.5 5.5 0 0 1 0 11"] },
-  running: { stage: "held", shape: ["busy", "M5 3.5l8 4.5-8 4.5z"] },
-  completed: { stage: "ended", shape: ["good", "M3 8.5l3.5 3.5L13 4.5"] },
-  failed: { stage: "ended", isRequeueable: true, shape: ["bad", "M4 4l8 8M12 4l-8 8"] },
-  dead: {
-    stage: "ended",
-    isRequeueable: true,
-    shape: ["bad", "M5.5 2h5L14 5.5v5L10.5 14h-5L2 10.5v-5zM6 6l4 4M10 6l-4 4"],
-  },
-  cancelled: { stage: "ended", shape: ["off", "M8 2.5a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11M4.2 11.8l7.6-7.6"] },
-};
 const OTHER_SHAPES: Record<WorkerState | OtherState, Shape> = {
   online: ["good", "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
   offline: ["off", "M8 4a4 4 0 1 0 0 8 4 4 0 0 0 0-8z"],
@@ -46,13 +23,6 @@ const OTHER_SHAPES: Record<WorkerState | OtherState, Shape> = {
 };
 const shapeOf = (state: TaskStatus | keyof typeof OTHER_SHAPES) =>
   isTaskStatus(state) ? TASK_FACTS[state].shape : OTHER_SHAPES[state];
-export const TASK_STATUSES = Object.keys(TASK_FACTS) as TaskStatus[];
-export const isTaskStatus = (name: string): name is TaskStatus => Object.hasOwn(TASK_FACTS, name);
-export const stageOf = (status: TaskStatus) => TASK_FACTS[status].stage;
-/** An operator may queue the task again. */
-export const isRequeueable = (status: TaskStatus) => TASK_FACTS[status].isRequeueable === true;
-/** The states of a task that a worker has. */
-export const HELD_STATUSES = TASK_STATUSES.filter((status) => stageOf(status) === "held");
 const FILLED: ReadonlySet<string> = new Set(["online", "running"]);
 
 export function StateShape({ state, word }: { state: Parameters<typeof shapeOf>[0]; word: string }) {

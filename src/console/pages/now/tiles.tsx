@@ -1,7 +1,7 @@
 /** The work in numbers, each leading to what it counts. */
 import type { ComponentChildren } from "preact";
 import type { Overview } from "../../../client/index.ts";
-import { HELD_STATUSES } from "../../parts/state.tsx";
+import { HELD_STATUSES } from "../../parts/task-states.ts";
 import { durationText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { shortNumber, texts } from "../../texts.ts";

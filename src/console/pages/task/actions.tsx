@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { SlimTask } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
-import { isRequeueable, stageOf } from "../../parts/state.tsx";
+import { isRequeueable, stageOf } from "../../parts/task-states.ts";
 import { addressOf, go } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { texts } from "../../texts.ts";

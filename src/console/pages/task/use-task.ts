@@ -1,7 +1,7 @@
 /** What there is of a task, without its prompt and its outputs. */
 import { useRef } from "preact/hooks";
 import { connection, resync } from "../../live-events.ts";
-import { stageOf } from "../../parts/state.tsx";
+import { stageOf } from "../../parts/task-states.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
 import { type LiveData, useLiveData } from "../../use-live-data.ts";

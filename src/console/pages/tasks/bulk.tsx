@@ -5,7 +5,7 @@ import { type ChangedTasks, Refused } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
 import { shortId } from "../../parts/short-id.ts";
-import { isRequeueable, stageOf, TASK_STATUSES } from "../../parts/state.tsx";
+import { isRequeueable, stageOf, TASK_STATUSES } from "../../parts/task-states.ts";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
 import { argsOf, type Filter, isEmpty } from "./filter.ts";

@@ -1,5 +1,6 @@
 /** How many tasks there are in each state, as the choice of states. The service keeps these counts, so that they never cost a scan. */
-import { TASK_STATUSES, TaskState } from "../../parts/state.tsx";
+import { TaskState } from "../../parts/state.tsx";
+import { TASK_STATUSES } from "../../parts/task-states.ts";
 import { addressOf } from "../../router.ts";
 import { client } from "../../session.ts";
 import { shortNumber, texts } from "../../texts.ts";

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import type { Event, Next, Page, SlimTask } from "../../../client/index.ts";
 import { listen } from "../../live-events.ts";
 import type { FaultProps } from "../../parts/fault.tsx";
-import { isTaskStatus, stageOf } from "../../parts/state.tsx";
+import { isTaskStatus, stageOf } from "../../parts/task-states.ts";
 import { client } from "../../session.ts";
 import { useLiveData } from "../../use-live-data.ts";
 import { argsOf, type Filter } from "./filter.ts";

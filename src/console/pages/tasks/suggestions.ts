@@ -1,5 +1,5 @@
 import { useEffect, useState } from "preact/hooks";
-import { TASK_STATUSES } from "../../parts/state.tsx";
+import { TASK_STATUSES } from "../../parts/task-states.ts";
 import { client } from "../../session.ts";
 import { texts } from "../../texts.ts";
 import { isName, NAMES, termOf } from "./filter.ts";

@@ -1,6 +1,7 @@
 import type { SlimTask, Worker } from "../../../client/index.ts";
 import { confirm } from "../../parts/confirm.tsx";
-import { HELD_STATUSES, WorkerStateOf } from "../../parts/state.tsx";
+import { WorkerStateOf } from "../../parts/state.tsx";
+import { HELD_STATUSES } from "../../parts/task-states.ts";
 import { Ago } from "../../parts/time.tsx";
 import { Rest, restText } from "../../parts/worker-rest.tsx";
 import { addressOf } from "../../router.ts";
