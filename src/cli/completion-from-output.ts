@@ -1,10 +1,9 @@
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Metrics, UsageWindows } from "../db/json-types.ts";
+import { storable } from "../storable-text.ts";
 import { readCli } from "./read-cli.ts";
 import type { CliName, CliReading, CliUsage, CliWindow } from "./reader-types.ts";
 
-/** PostgreSQL stores neither NUL nor half a surrogate pair, which JSON may escape. */
-const storable = (text: string) => text.replaceAll("\0", "").toWellFormed();
 const nameIn = (text: string, longest: number) => storable(text).slice(0, longest).toWellFormed();
 const LONGEST_NAME = 256;
 const LONGEST_WINDOW_NAME = 64;

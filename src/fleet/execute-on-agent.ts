@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Task } from "../contract/record-types.ts";
 import { messageOf } from "../errors.ts";
+import { storable } from "../storable-text.ts";
 import { NetworkFault, RedirectFault } from "./bounded-fetch.ts";
 import { type AgentCalls, callAgent } from "./call-agent.ts";
 
@@ -9,8 +10,7 @@ const MAX_ANSWER_BYTES = 20 * 1024 * 1024;
 /** After `timeout_sec` the agent kills its CLI, and then still has to answer. */
 const MARGIN_MS = 30_000;
 
-/** PostgreSQL stores neither NUL nor half a surrogate pair. These are replaced, so that the rest of the output is kept. */
-const storable = z.string().transform((value) => value.toWellFormed().replaceAll("\0", "\ufffd"));
+const storableText = z.string().transform(storable);
 
 /**
  * The answer of a node agent. Version 0.4.0 answers when its CLI has ended, with the last lines of the output at most. Newer versions answer at
@@ -18,8 +18,8 @@ const storable = z.string().transform((value) => value.toWellFormed().replaceAll
  */
 const execution = z.object({
   ok: z.boolean(),
-  output: storable.nullish().transform((output) => output || undefined),
-  error: storable.nullish(),
+  output: storableText.nullish().transform((output) => output || undefined),
+  error: storableText.nullish(),
   duration_ms: z.number().min(0).max(Number.MAX_SAFE_INTEGER).nullish().catch(null),
   returncode: z.number().nullish().catch(null),
 });

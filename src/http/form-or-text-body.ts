@@ -9,6 +9,7 @@ import {
   textOf,
   unknownFields,
 } from "../contract/form-fields.ts";
+import { storable } from "../storable-text.ts";
 import { type BodyLimits, reserveBody, SHORT_BODY_BYTES } from "./json-body.ts";
 import { InvalidValue } from "./parse-request.ts";
 
@@ -92,4 +93,4 @@ function exactText(bytes: Buffer): string {
 }
 
 /** The bytes as text to look at: what cannot be shown or stored is replaced. */
-const shownText = (bytes: Buffer) => bytes.toString("utf8").replaceAll("\0", "\ufffd");
+const shownText = (bytes: Buffer) => storable(bytes.toString("utf8"));

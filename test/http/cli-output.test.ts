@@ -110,7 +110,7 @@ describe("a completion with what a CLI printed", () => {
     const { id } = await held();
     const output = '{"type":"result","subtype":"success","result":"a\\u0000b\\ud800","session_id":"\\u0000s"}\n';
     const { artifact, result } = (await complete(id, { output, exit_code: 0 }).expect(200)).body;
-    expect([artifact.content, result.metrics.session_id]).toEqual(["ab\ufffd", "s"]);
+    expect([artifact.content, result.metrics.session_id]).toEqual(["a\ufffdb\ufffd", "\ufffds"]);
   });
 
   it("is a text, too", async () => {
