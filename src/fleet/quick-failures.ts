@@ -9,13 +9,13 @@ import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import { insertRested } from "./start-rest.ts";
+import { growingMs } from "./worker-rest.ts";
 
 /** A task that fails so soon after its lease began hardly ran: its command may be missing, or its account at its limit. */
 const FAST_MS = 10_000;
 /** After so many such failures in a row a worker rests. After its first rest each further failure brings another, until it has a success. */
 const FAILURES = 3;
 const FIRST_REST_MS = 5_000;
-const LONGEST_REST_MS = 300_000;
 /** Another worker counts as well when it had a success within that time, the longest that a task may run, and no quick failure since. */
 const SUCCESS_IS_RECENT_MS = 3_600_000;
 /** The time of a success is written only this often: the calls of a busy worker would wait for its row. */
@@ -61,7 +61,7 @@ const FAILED = statement<never, Values>(
           select from ${workers} where ${workers.id} <> self.id and ${workers.fast_failures} = 0
             and ${workers.succeeded_at} > ${nowMs} - ${ms(SUCCESS_IS_RECENT_MS)}
         ) as must_rest,
-        least(${ms(LONGEST_REST_MS)}, ${ms(FIRST_REST_MS)} * 2 ^ least(rests, 10))::bigint as rest_ms,
+        ${growingMs(FIRST_REST_MS, sql`rests`)} as rest_ms,
         in_a_row || ' of its tasks in a row failed within seconds, while those of others did not' as reason
       from failed, self
       where (self.rest is null or failed.started_at >= (self.rest ->> 'until')::bigint)

@@ -6,9 +6,9 @@ import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import type { ErrorKind } from "../db/statuses.ts";
 import { insertRested } from "./start-rest.ts";
+import { growingMs } from "./worker-rest.ts";
 
 const FIRST_REST_MS = 60_000;
-const LONGEST_REST_MS = 300_000;
 
 const ms = (value: number) => sql.raw(String(value));
 const text = (name: "kind") => sql`${sql.placeholder(name)}::text`;
@@ -23,7 +23,7 @@ const TROUBLED = statement<never, { leaseId: string; entryId: string; kind: stri
       where ${workers.id} = (select worker_id from failed) for no key update
     ), verdict as (
       select self.*, in_a_row >= ${ms(TROUBLES)} as must_rest,
-        least(${ms(LONGEST_REST_MS)}, ${ms(FIRST_REST_MS)} * 2 ^ least(in_a_row - ${ms(TROUBLES)}, 10))::bigint as rest_ms,
+        ${growingMs(FIRST_REST_MS, sql`in_a_row - ${ms(TROUBLES)}`)} as rest_ms,
         'its last ' || in_a_row || ' attempts all failed, the last one with error kind ' || ${text("kind")} as reason
       from failed, self
       where self.rest is null or failed.started_at >= (self.rest ->> 'until')::bigint

@@ -2,7 +2,7 @@
  * Whether a worker rests now, for how long, and which of its rests end early. Rests start in start-rest.ts, quick-failures.ts, rest-after-trouble.ts
  * and account-limits.ts.
  */
-import { type Column, inArray, sql } from "drizzle-orm";
+import { inArray, type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Rest } from "../db/json-types.ts";
@@ -10,7 +10,7 @@ import { Refusal } from "../errors.ts";
 import { timeText } from "../time-text.ts";
 
 /** True for a rest, or a drain, whose end has not passed. */
-export const isInForce = (rest: Column) =>
+export const isInForce = (rest: SQLWrapper) =>
   sql`(${rest} is not null and coalesce((${rest} ->> 'until')::bigint > ${nowMs}, true))`;
 const isOwnRest = isInForce(workers.rest);
 const isAccountRest = isInForce(workers.account_rest);
@@ -26,6 +26,10 @@ export const currentRest = sql<Rest | null>`coalesce(${ownRest}, ${accountRest})
 
 /** The whole seconds until that rest ends; null without an end. */
 export const restSeconds = sql<number | null>`ceil(((${currentRest} ->> 'until')::bigint - ${nowMs}) / 1000.0)::int`;
+
+/** In SQL, how long a worker is left alone, in milliseconds: `firstMs`, and twice as long each of the next `times`, 5 min at most. */
+export const growingMs = (firstMs: number, times: SQL) =>
+  sql`least(300000, ${sql.raw(String(firstMs))} * 2 ^ least(${times}, 10))::bigint`;
 
 /** The Retry-After for a worker whose rest has no end, since nobody knows when it will be resumed. */
 const WITHOUT_END_SECONDS = 300;
