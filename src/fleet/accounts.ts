@@ -10,11 +10,12 @@ import { inTransaction } from "../db/transaction.ts";
 import { NotFound } from "../errors.ts";
 import { copyToWorkers } from "./account-limits.ts";
 import { accountOf } from "./account-pace.ts";
+import { isInForce } from "./worker-rest.ts";
 
 /** The most workers that an account's record names. */
 const MOST_WORKERS = 200;
 
-const isAtLimit = sql`coalesce((known.rest ->> 'until')::bigint > ${nowMs}, false)`;
+const isAtLimit = isInForce(sql`known.rest`);
 
 /**
  * The records of the accounts in `page`. A rest and a pace whose end has passed are null. The workers are read once for all accounts: once for each

@@ -3,7 +3,7 @@ import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { leases } from "../db/task-tables.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
-import { takesNewWork } from "./matching.ts";
+import { isAvailable, takesNewWork } from "./matching.ts";
 
 /** The number of active leases that a worker may hold. */
 export const maxConcurrency = sql<number>`${workers.slots}`;
@@ -12,11 +12,12 @@ export const maxConcurrency = sql<number>`${workers.slots}`;
 export const activeLeases = sql<number>`(select count(*)::int from ${leases} where worker_id = workers.id and status = 'active')`;
 
 /**
- * How many more tasks a worker may get now, in a query on `workers`: 0 while it is drained or rests, at most one of a paced account.
- * Nothing is locked.
+ * How many more tasks a worker that holds `active` leases may get now, in a query on `workers`: 0 while it is drained or rests, at most one of a
+ * paced account. Nothing is locked.
  */
-export const freeRoom = sql<number>`(case when not ${takesNewWork} then 0
-  when ${isPaced} then case when ${isAccountIdle} then 1 else 0 end else greatest(0, ${maxConcurrency} - ${activeLeases}) end)`;
+export const freeRoomBeside = (active: SQL<number>) => sql<number>`(case when not ${takesNewWork} then 0
+  when ${isPaced} then case when ${isAccountIdle} then 1 else 0 end else greatest(0, ${maxConcurrency} - ${active}) end)`;
+export const freeRoom = freeRoomBeside(activeLeases);
 
 /**
  * The CTE `load`, which counts the active leases of all workers at once, in column `active`; `more` are further columns of it. It is for queries
@@ -28,7 +29,9 @@ export function loadCte(more: SQL = sql``): SQL {
     )`;
 }
 export const workersWithLoad = sql`${workers} left join load on load.worker_id = ${workers.id}`;
-export const load = sql`coalesce(load.active, 0)`;
+export const load = sql<number>`coalesce(load.active, 0)`;
+/** True in SQL for a worker in `workersWithLoad` that the router may choose, and that has room. */
+export const isFree = sql`(${isAvailable} and ${load} < ${maxConcurrency})`;
 
 /**
  * The number of active leases of a worker, for the RETURNING of an UPDATE of its row, which is locked then. The database function looks at the

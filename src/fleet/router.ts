@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { cliSessions, workers } from "../db/fleet-tables.ts";
-import { load, loadCte, maxConcurrency, workersWithLoad } from "./capacity.ts";
-import { hasLabels, isAvailable, isCallable, mayTake, type OfTask } from "./matching.ts";
+import { isFree, load, loadCte, maxConcurrency, workersWithLoad } from "./capacity.ts";
+import { hasLabels, isCallable, mayTake, type OfTask } from "./matching.ts";
 
 /**
  * The CTEs `load` and `candidate`: the workers that the router may choose from, as they are in `workers`, with `active`, the number of their active
@@ -9,7 +9,7 @@ import { hasLabels, isAvailable, isCallable, mayTake, type OfTask } from "./matc
  */
 export function candidates(asked: SQL): SQL {
   return sql`${loadCte(sql`, array_agg(context_id) filter (where context_id = any(array(${asked}))) as contexts`)}, candidate as materialized (
-      select ${workers}.*, ${load} as active, load.contexts from ${workersWithLoad} where ${isAvailable} and ${load} < ${maxConcurrency}
+      select ${workers}.*, ${load} as active, load.contexts from ${workersWithLoad} where ${isFree}
     )`;
 }
 

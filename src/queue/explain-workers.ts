@@ -6,8 +6,8 @@ import { workers } from "../db/fleet-tables.ts";
 import type { Drain, Rest } from "../db/json-types.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
-import { activeLeases, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
-import { hasLabels, isAvailable, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
+import { activeLeases, isFree, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
+import { hasLabels, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { isPaused, takesCalls } from "../fleet/refusing-agents.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
 import { timeText } from "../time-text.ts";
@@ -20,11 +20,14 @@ const inDatabase =
   (column) =>
     sql`(select ${llmTasks[column]} from ${llmTasks} where ${llmTasks.id} = ${id})`;
 
+/** True in SQL for a worker that claims, or whose agent may be called now. */
+const isReachable = sql`(${workers.url} = '' or ${takesCalls})`;
+
 /** How many workers could take the task now. */
 export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
   const { rows } = await db.execute<{ able: number }>(sql`with ${loadCte()}
     select count(*)::int as able from ${workersWithLoad}
-    where ${isAvailable} and ${mayTake(inDatabase(task))} and ${load} < ${maxConcurrency} and (${workers.url} = '' or ${takesCalls})`);
+    where ${isFree} and ${mayTake(inDatabase(task))} and ${isReachable}`);
   return rows[0]?.able ?? 0;
 }
 
@@ -71,7 +74,7 @@ export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> 
     select ${workers.id} as id, case when ${isDrained} then ${workers.drain} end as drain, ${ownRest} as rest, ${load}::int as active, ${maxConcurrency} as slots
     from ${workersWithLoad}
     where ${workers.status} = 'online' and (${workers.has_cli} or ${ownRest} ->> 'kind' = 'no_cli') and ${accountRest} is null and ${mayTake(inDatabase(task))}
-      and (${workers.url} = '' or ${takesCalls}) and (${isDrained} or ${ownRest} is not null or ${isFull})
+      and ${isReachable} and (${isDrained} or ${ownRest} is not null or ${isFull})
     order by ${isDrained}, ${ownRest} is not null, ${workers.id} limit 3`);
   return rows.map(({ id: worker_id, drain, rest, active, slots }) => {
     if (drain === null && rest !== null)

@@ -2,15 +2,8 @@ import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { statement } from "../db/statement.ts";
-import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
-import {
-  findByLabels,
-  isAvailable,
-  isCallable,
-  labelSetsWithin,
-  mayBeTakenByOneOf,
-  ofTaskRow,
-} from "../fleet/matching.ts";
+import { isFree, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
+import { findByLabels, isCallable, labelSetsWithin, mayBeTakenByOneOf, ofTaskRow } from "../fleet/matching.ts";
 import { oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** The workers with the same labels, and the room that they have together. */
@@ -29,7 +22,7 @@ interface Waiting {
 const LOOKED_AT = 2_000;
 
 /** True for a worker with room whose agent the service may call. */
-const isAble = sql`${isAvailable} and ${isCallable} and ${load} < ${maxConcurrency}`;
+const isAble = sql`${isFree} and ${isCallable}`;
 
 const GROUPS = statement<WorkerGroup, Record<string, never>>(
   "groups_with_room",

@@ -6,10 +6,10 @@ import { takeableFrom } from "../db/queued-indexes.ts";
 import { WORKER_STATUSES } from "../db/statuses.ts";
 import { leases, llmTasks } from "../db/task-tables.ts";
 import { webhookDeliveries, webhooks } from "../db/webhook-tables.ts";
-import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
-import { load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
-import { isDrained, takesNewWork } from "../fleet/matching.ts";
-import { isResting } from "../fleet/worker-rest.ts";
+import { accountOf } from "../fleet/account-pace.ts";
+import { freeRoomBeside, load, loadCte, workersWithLoad } from "../fleet/capacity.ts";
+import { isDrained } from "../fleet/matching.ts";
+import { isInForce, isResting } from "../fleet/worker-rest.ts";
 
 /** What the database says of the queue and the fleet now. Every instance reads the same. */
 export type Gauges = {
@@ -27,8 +27,7 @@ export type Gauges = {
   webhooks: { pending: number; oldest_ms: number; off: number };
 };
 
-const freeSlots = sql`case when ${workers.status} <> 'online' or not ${takesNewWork} then 0
-  when ${isPaced} then case when ${isAccountIdle} then 1 else 0 end else greatest(0, ${maxConcurrency} - ${load}) end`;
+const freeSlots = sql`case when ${workers.status} = 'online' then ${freeRoomBeside(load)} else 0 end`;
 const countWhere = (condition: SQL) => sql`count(*) filter (where ${condition})`;
 const byStatus = sql.join(
   WORKER_STATUSES.map(
@@ -36,7 +35,6 @@ const byStatus = sql.join(
   ),
   sql`, `,
 );
-const isLimited = sql`coalesce((${accounts.rest} ->> 'until')::bigint > ${nowMs}, false)`;
 
 /** In SQL, the webhooks that are off, for what comes after `from`. */
 const webhooksOff = sql`${webhooks} where ${webhooks.off_since} is not null`;
@@ -56,7 +54,7 @@ export async function readGauges(db: Db): Promise<Gauges> {
       ), 0)::float8 as oldest_due_ms,
       (select coalesce(sum(overdue), 0)::int from load) as overdue_leases, fleet.workers, drained, resting,
       json_build_object('used', (select coalesce(sum(active), 0)::int from load), 'free', free) as slots,
-      (select json_build_object('all', fleet.accounts, 'limited', ${countWhere(isLimited)}, 'paced', ${countWhere(sql`${accounts.paced_until} > ${nowMs}`)})
+      (select json_build_object('all', fleet.accounts, 'limited', ${countWhere(isInForce(accounts.rest))}, 'paced', ${countWhere(sql`${accounts.paced_until} > ${nowMs}`)})
         from ${accounts}) as accounts,
       (select json_build_object('pending', count(*), 'off', (select count(*) from ${webhooksOff}),
         'oldest_ms', coalesce(${nowMs} - min(${webhookDeliveries.created_at}) filter (where ${webhookDeliveries.target} not in (select id::text from ${webhooksOff})), 0))
