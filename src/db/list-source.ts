@@ -20,6 +20,9 @@ export interface Source {
   whenEmpty?: () => Promise<unknown>;
 }
 
+/** About how many bytes the names and the short fields of a record take, for its `weight`. */
+export const SHORT_FIELDS_BYTES = sql.raw("700");
+
 /** Rows that one index has in the order of the list. */
 export interface Part {
   /** A condition that an index answers, or one that is true of all rows of an index. */

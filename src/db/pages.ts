@@ -15,8 +15,8 @@ export interface Page {
 
 /** The most bytes of records that are in memory at once, except for a single larger record. */
 const BATCH_BYTES = 1_000_000;
-/** The most bytes in a page, except for a single larger record. */
-const PAGE_BYTES = 8_000_000;
+/** The most bytes of records in a page, except for a single larger record. */
+export const PAGE_BYTES = 8_000_000;
 
 /**
  * Reads a page of at most `limit` rows after `after`, and of 8 MB at most, but at least one row where the list has no part that is sifted. A client

@@ -5,6 +5,7 @@ import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { workerColumns, workers } from "../db/fleet-tables.ts";
 import type { Drain } from "../db/json-types.ts";
+import { PAGE_BYTES } from "../db/pages.ts";
 import { leases } from "../db/task-tables.ts";
 import { NotFound } from "../errors.ts";
 import { accountOf } from "./account-pace.ts";
@@ -12,9 +13,6 @@ import { isDrained } from "./matching.ts";
 import { accountRest, ownRest } from "./worker-rest.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
-
-/** The most bytes of JSON in a page of workers, except for a single record that is larger. */
-const PAGE_BYTES = 8_000_000;
 
 /**
  * The first workers by name after `after` that match the filter: `limit` at most, and 8 MB at most, but at least one. `isLast`: there are no

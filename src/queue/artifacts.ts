@@ -4,7 +4,7 @@ import { ARTIFACT_FIELDS, type Artifact, SLIM_ARTIFACT_FIELDS } from "../contrac
 import type { Db } from "../db/client.ts";
 import { jsonOf, pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
-import type { Source } from "../db/list-source.ts";
+import { SHORT_FIELDS_BYTES, type Source } from "../db/list-source.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import { NotFound } from "../errors.ts";
 import { taskHasEnded } from "./fence.ts";
@@ -20,11 +20,11 @@ export const artifactColumns = pickColumns(runtimeArtifacts, ARTIFACT_FIELDS);
 
 const whole = {
   record: jsonOf(ARTIFACT_FIELDS, sql`${accepted} as accepted`),
-  weight: sql`coalesce(octet_length(${runtimeArtifacts.content}), 0) + 700`,
+  weight: sql`coalesce(octet_length(${runtimeArtifacts.content}), 0) + ${SHORT_FIELDS_BYTES}`,
 };
 const slim = {
   record: jsonOf(SLIM_ARTIFACT_FIELDS, sql`${accepted} as accepted`),
-  weight: sql`octet_length(${runtimeArtifacts.tags}::text) + 700`,
+  weight: sql`octet_length(${runtimeArtifacts.tags}::text) + ${SHORT_FIELDS_BYTES}`,
 };
 
 /** The list of the artifacts that match the filter, newest first; slim ones have no content. */

@@ -4,7 +4,7 @@ import { RESULT_FIELDS } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
-import type { Source } from "../db/list-source.ts";
+import { SHORT_FIELDS_BYTES, type Source } from "../db/list-source.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { leases } from "../db/task-tables.ts";
 import { entriesOf } from "./audit-list.ts";
@@ -35,7 +35,7 @@ export function resultsOf(db: Db, taskId: string, filter: ResultFilter = {}, isS
     ],
     whenEmpty: () => getTask(db, taskId),
     record: jsonOf(RESULT_FIELDS, isSlim ? sql`octet_length(${output}) as output_bytes` : sql`${output} as output`),
-    weight: sql`${isSlim ? sql`700` : sql`coalesce(octet_length(${output}), 0)`} + coalesce(octet_length(${llmResults.error_message}), 0)`,
+    weight: sql`${isSlim ? SHORT_FIELDS_BYTES : sql`coalesce(octet_length(${output}), 0)`} + coalesce(octet_length(${llmResults.error_message}), 0)`,
     order: "newest first",
   };
 }

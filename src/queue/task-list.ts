@@ -4,7 +4,7 @@ import type { TaskFilter } from "../contract/filters.ts";
 import { SLIM_TASK_FIELDS, TASK_FIELDS } from "../contract/record-types.ts";
 import { jsonOf } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
-import type { Part, Source } from "../db/list-source.ts";
+import { type Part, SHORT_FIELDS_BYTES, type Source } from "../db/list-source.ts";
 import { freeWith } from "../db/partial-index-conditions.ts";
 import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
@@ -14,7 +14,7 @@ import { taskBytes } from "./one-task.ts";
 export type Detail = "whole" | "slim";
 
 const slimBytes = sql`(case when ${llmTasks.size_bytes} is null then octet_length(${llmTasks.policy}::text)
-  else greatest(0, ${llmTasks.size_bytes} - octet_length(${llmTasks.prompt})) end + 700)`;
+  else greatest(0, ${llmTasks.size_bytes} - octet_length(${llmTasks.prompt})) end + ${SHORT_FIELDS_BYTES})`;
 const RECORDS = {
   whole: { record: jsonOf(TASK_FIELDS), weight: taskBytes },
   slim: {

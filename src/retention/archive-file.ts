@@ -20,9 +20,6 @@ export const archiveFolder = (dataDir: string) => join(dataDir, "archive");
 
 /** The first line of an archive, by which a reader knows what it is. */
 const FIRST_LINE = '{"archive":"BLOOM Runtime","version":1}\n';
-/** An upload is given up when it takes longer: a minute, and more by its size, as for outputs (storage/move-to-bucket.ts). */
-const LONGEST_BASE_MS = 60_000;
-const LEAST_BYTES_PER_MS = 100;
 
 /**
  * Writes the lines into the new archive `name`, gzipped, and gives its place: a path, or an address in the bucket. When it returns, the archive is
@@ -59,9 +56,8 @@ async function upload(bucket: Bucket, name: string, path: string, signal: AbortS
   for await (const _piece of measure.through(createReadStream(path))) signal.throwIfAborted();
   const facts = measure.result();
   const key = archiveKey(name);
-  const withinMs = LONGEST_BASE_MS + facts.sizeBytes / LEAST_BYTES_PER_MS;
   const archive = { ...facts, body: createReadStream(path), contentType: "application/gzip" };
-  await bucket.put(key, archive, { withinMs, signal, isBackground: true });
+  await bucket.put(key, archive, { signal, isBackground: true });
   return `minio://${bucket.name}/${key}`;
 }
 

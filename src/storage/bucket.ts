@@ -27,8 +27,8 @@ export interface Upload {
 }
 
 export interface PutOptions {
-  /** The upload is given up after so many milliseconds. */
-  withinMs: number;
+  /** The upload is given up after so many milliseconds. Without it, each gets a minute, and more by its size, so that 1 GB gets three hours. */
+  withinMs?: number;
   /** Ends the upload, which then throws the signal's reason. */
   signal?: AbortSignal | undefined;
   /** Nobody waits for this upload: its failure does not count towards the failures in a row. */
@@ -134,7 +134,7 @@ export function openBucket(
   return {
     name,
     checkOwn,
-    put: (key, bytes, { withinMs, signal, isBackground }) => {
+    put: (key, bytes, { withinMs = 60_000 + bytes.sizeBytes / 100, signal, isBackground }) => {
       const late = () => new BucketFault(`not stored within ${withinMs / 1_000} s`);
       const work = () => withDeadline(withinMs, late, signal, (ending) => upload(key, bytes, ending));
       if (isBackground && breaker.state === CircuitState.Closed) return work();

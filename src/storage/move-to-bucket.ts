@@ -15,9 +15,6 @@ import { deleteChunks, readChunks } from "./output-chunks.ts";
 const BATCH = 50;
 /** The most outputs that a pass moves, so that a stop does not wait for long. The next pass goes on. */
 const PER_PASS = 1_000;
-/** An upload is given up when it takes longer: each gets a minute, and more by its size, so that 1 GB gets three hours. */
-const LONGEST_BASE_MS = 60_000;
-const LEAST_BYTES_PER_MS = 100;
 
 /** After so many failures in a row the store is taken to be at fault, and the pass ends. */
 const FAILURES = 3;
@@ -80,9 +77,8 @@ async function move(db: Db, bucket: Bucket, id: string, signal: AbortSignal | un
   const key = artifactKey(task_id, id);
   const facts = { sizeBytes: size_bytes, sha256 };
   const body = checkBytes(content === null ? readChunks(db, id) : [Buffer.from(content)], facts);
-  const withinMs = LONGEST_BASE_MS + size_bytes / LEAST_BYTES_PER_MS;
   try {
-    await bucket.put(key, { body, ...facts, contentType: content_type }, { withinMs, signal, isBackground: true });
+    await bucket.put(key, { body, ...facts, contentType: content_type }, { signal, isBackground: true });
   } catch (error) {
     // The pieces are deleted while they are read when another instance is faster.
     if (error instanceof SourceFault && !(await findHere(db, id))) return false;
