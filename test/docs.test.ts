@@ -46,6 +46,14 @@ describe("what the code cites", () => {
     expect(cited.filter(({ group }) => !names.has(group))).toEqual([]);
   });
 
+  it("is a file that is there", () => {
+    const cited = found(below("src", /\.tsx?$/), /(?<![\w./*-])((?:[\w-]+\/)*[\w-]+\.tsx?)\b/g);
+    expect(cited.length).toBeGreaterThan(100);
+    const isThere = (path: string, file: string) =>
+      ["", "src", dirname(path)].some((folder) => exists(join(folder, file)));
+    expect(cited.filter(({ path, group }) => !isThere(path, group))).toEqual([]);
+  });
+
   it("is an invariant that lifecycle.md has", () => {
     const numbers = new Set([...read("docs/lifecycle.md").matchAll(/^(\d+)\. \*\*/gm)].map(([, number]) => number));
     expect(numbers.size).toBe(18);

@@ -8,15 +8,15 @@ import { leases, llmTasks } from "./task-tables.ts";
 const GROWING = [llmTasks, leases, workers, auditLogs, llmResults, runtimeArtifacts, outputChunks, stagedOutputs].map(
   getTableName,
 );
-/** A table has grown when it has so many times the pages that it had at the last count of its rows, and a few more. */
+/** A table has grown when it has more than `GROWN_TIMES` the pages of the last count of its rows, plus `GROWN_PAGES`. */
 const GROWN_TIMES = 2;
 const GROWN_PAGES = 8;
 
 /**
- * Counts the rows of those of our tables that have grown to twice their size, and gives their names: every prepared statement on them is then planned
- * anew, on every connection. PostgreSQL does so by itself after up to a minute, in which a plan that reads a small table whole goes on reading one of
- * 60,000 rows. Twenty counts take a table to a million rows. `set enable_seqscan = off` is no way out: through PgBouncer it becomes a setting of
- * others.
+ * Counts the rows of our tables that have grown to twice their size, and gives the names of these tables: every prepared statement on them is then
+ * planned anew, on every connection. PostgreSQL does so by itself after up to a minute, in which a plan that reads a small table whole goes on
+ * reading one of 60,000 rows. Twenty counts take a table to a million rows. `set enable_seqscan = off` is no way out: through PgBouncer it would
+ * change other clients' sessions.
  */
 export async function analyzeGrownTables(db: Db): Promise<string[]> {
   const { rows } = await db.execute<{ name: string }>(sql`

@@ -1,4 +1,4 @@
-/** Columns by their names, so that a query reads those that somebody has named, and not whatever a table has. */
+/** Columns by their names, so that a query reads the columns that the code names, and not all that the table has. */
 import { getTableColumns, type SQL, sql, type Table } from "drizzle-orm";
 
 /** The columns with these names as a list in SQL; `row` is the name of the row that they are of. */

@@ -48,7 +48,7 @@ export const workers = pgTable("workers", {
   troubles: integer().notNull().default(0),
   /** The account at the LLM's provider that its CLI uses. Null: an account of its own, with its name. */
   account: text(),
-  /** The rest of its account, and until when the account gets one task at a time: copies of what fleet/account-limits.ts writes there. */
+  /** The rest of its account, and until when the account gets one task at a time: copies of `accounts.rest` and `accounts.paced_until`. */
   account_rest: jsonb().$type<Rest>(),
   account_paced_until: epochMs("account_paced_until"),
   /** How many times in a row the agent has refused a task, and until when it is not called because of that. */

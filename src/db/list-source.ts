@@ -6,7 +6,7 @@ export interface Source {
   table: Table;
   id: Column;
   time: Column;
-  /** Only rows from this time on, and from before that one. */
+  /** Only rows from `since` on and before `until`. */
   since?: number | undefined;
   until?: number | undefined;
   /** The rows of the list, in parts that have no row in common. */
@@ -16,7 +16,7 @@ export interface Source {
   /** About how many bytes that is. */
   weight: SQL;
   order: "newest first" | "oldest first";
-  /** Called when the list is empty. Throws where there is no such list at all, as that of a task that does not exist. */
+  /** Called when the list is empty. Throws where the list itself does not exist, such as the list of an unknown task. */
   whenEmpty?: () => Promise<unknown>;
 }
 
@@ -65,8 +65,8 @@ const unionOf = (names: SQL[]) => sql.join(names, sql` union all `);
 
 /**
  * Two CTEs for a query: `found` has `id`, `time` and `weight` of one row more than `wanted.limit`, so that a query sees whether there are more.
- * `horizon` has a row when the search was ended before it had found so many: the `time` and `id` up to which all rows were looked at.
- * Rows of a part behind the horizon of another part are left to the next page.
+ * `horizon` has a row when the search ended before it had found that number: the `time` and `id` up to which all rows were looked at. Rows of a part
+ * behind the horizon of another part are left to the next page.
  */
 export function findRows(source: Source, { limit, after, lookedAt = LOOKED_AT }: Wanted): SQL {
   const rows = limit + 1;
@@ -128,7 +128,7 @@ function sliceOf(source: Source, { only }: Part, time: SQL | Column, after: Curs
   const value = only && sql`${only.value}::text`;
   const { lower, upper } = boundsOf(source, after);
   const at = (bound: Cursor) => listOf([...(value ? [value] : []), sql`${bound.time}::bigint`, sql`${bound.id}::uuid`]);
-  // Each side has one bound: with two on a side, the index would be read from the one that is further away.
+  // One lower and one upper bound: of two lower bounds, PostgreSQL may start at the wider one.
   const bounds = [
     lower && sql`(${listOf(keys)}) ${lower.isOut ? sql`>` : sql`>=`} (${at(lower)})`,
     upper && sql`(${listOf(keys)}) < (${at(upper)})`,

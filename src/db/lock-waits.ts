@@ -24,7 +24,7 @@ export interface LockPlaces {
   waiting(): number;
 }
 
-/** Opens the places of a pool of so many connections. A pool of two leaves one to what waits for no rows, and one of one has no choice. */
+/** Opens the places of a pool of `poolMax` connections. A pool of two keeps one for statements that wait for no rows; a pool of one cannot. */
 export function openLockPlaces(poolMax: number): LockPlaces {
   const places = (kept: number) => openPlaces(Math.max(1, poolMax - kept), PLACE_WITHIN_MS, noPlace);
   const forRows = places(NOT_FOR_ROWS);
@@ -52,7 +52,7 @@ export function openLockPlaces(poolMax: number): LockPlaces {
 
 const noPlace = () => new NoPlaceToWait();
 
-/** What SQL may wait for, as its text says: it changes or locks rows or not, and passes over those that are locked or not. */
+/** What SQL may wait for, by its text: whether it changes rows, and whether it passes over locked ones. */
 export function waitsForByText(text: string): WaitsFor {
   if (!/\b(?:insert into|update|delete from)\b/i.test(text)) return "nothing";
   return text.includes("skip locked") ? "tables" : "rows";

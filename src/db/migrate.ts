@@ -33,8 +33,8 @@ export async function migrate(url: string, begin: (pending: number) => void = ()
 }
 
 /**
- * Applies in `tx` the migrations that the database does not have yet, of the first `upTo`, and returns their number; `begin` gets it beforehand.
- * `tx` is a READ COMMITTED transaction, which waits for another one that migrates.
+ * Of the first `upTo` migrations, applies in `tx` those that the database lacks, and returns their number; `begin` gets this number beforehand. `tx`
+ * is a READ COMMITTED transaction, which waits while another instance migrates.
  */
 export async function applyPending(
   tx: Pick<NodePgDatabase, "execute">,

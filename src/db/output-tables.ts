@@ -54,7 +54,7 @@ export const stagedOutputs = pgTable(
     sha256: text(),
     /** Whether it is text in UTF-8; null until the upload has ended. */
     is_utf8: boolean(),
-    /** The bucket in which there may be an object of it; null while there is none. */
+    /** The bucket that may hold an object of this output; null while no bucket does. */
     bucket: text(),
   },
   (staged) => [
@@ -90,7 +90,9 @@ export const llmResults = pgTable(
     body_sha256: text(),
     /** False for one that came too late: kept, but not the task's outcome (lifecycle.md, invariant 8). */
     accepted: boolean().notNull().default(true),
-    /** True where the output is what an agent's answer held, since its own completion never came: agents cut what they answer. */
+    /**
+     * True where the output comes from the agent's answer, since the agent's own completion never came: agents shorten the output in their answers.
+     */
     incomplete: boolean().notNull().default(false),
   },
   (result) => [

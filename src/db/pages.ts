@@ -3,7 +3,7 @@ import type { Db } from "./client.ts";
 import { type Cursor, findRows, orderOf, type Source, type Wanted } from "./list-source.ts";
 
 export interface Page {
-  /** Behind which row the next page begins; undefined when there is none. */
+  /** The row after which the next page begins; undefined when there is no next page. */
   next: Cursor | undefined;
   /** How many rows the page has: fewer than asked for when there are no more rows, or the page has its most bytes. */
   rows: number;

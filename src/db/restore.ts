@@ -74,7 +74,7 @@ async function prepareTables(client: pg.Client, migrations: number): Promise<voi
   }
 }
 
-/** Triggers are off meanwhile: they guard what is there already, and the rows that they guard come in no order that they would take. */
+/** Triggers are off meanwhile: one of them, for example, refuses new bytes for an artifact that exists already, as restored artifacts do. */
 async function loadRows(
   client: pg.Client,
   { table, columns }: Command & { kind: "copy" },

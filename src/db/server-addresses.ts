@@ -49,7 +49,7 @@ function addressOf(text: string): string {
   return url.search === new URL(text).search ? text : url.href;
 }
 
-/** The parameters `host` and `port` may name several servers too. A single port is that of all. */
+/** The parameters `host` and `port` may name several servers too. A single port is the port of all hosts. */
 function namedByParameter(address: string): string[] {
   const url = new URL(address);
   const hosts = url.searchParams.get("host")?.split(",") ?? [];

@@ -61,7 +61,10 @@ export function openServers(url: string): Servers {
   };
 }
 
-/** Asks all servers at once. Of those that take changes, the one of the latest timeline is the primary; an earlier one than `from` is not. */
+/**
+ * Asks all servers at once. Of the servers that take changes, the primary is the server with the latest timeline; a timeline earlier than `from` does
+ * not count.
+ */
 async function findAmong(addresses: string[], from: number): Promise<Primary> {
   const answers = addresses.map((address) => askServer(address));
   const writable = await Promise.any(answers).catch(() => undefined);

@@ -48,9 +48,9 @@ export const ROLES = ["submit", "work", "read", "admin"] as const;
 export type Role = (typeof ROLES)[number];
 
 /**
- * The kinds of rest. `failures`: its tasks failed at once while those of others did not. `worker`: it said so itself. `auth`: its CLI is not logged
- * in. `no_cli`: its CLI is not there. `trouble`: three of its attempts in a row ended in trouble with the provider, a time-out or a crash.
- * `rate_limited`: its account is at its limit.
+ * The kinds of rest. `failures`: the worker's tasks failed at once while other workers' tasks did not. `worker`: the worker asked for the rest.
+ * `auth`: its CLI is not logged in. `no_cli`: its CLI is not there. `trouble`: three of its attempts in a row ended in trouble with the provider, a
+ * time-out or a crash. `rate_limited`: its account is at its limit.
  */
 export const REST_KINDS = ["failures", "worker", "auth", "no_cli", "trouble", "rate_limited"] as const;
 export type RestKind = (typeof REST_KINDS)[number];

@@ -35,7 +35,7 @@ export const llmTasks = pgTable(
     max_attempts: integer().notNull(),
     /** The client's name for this creation, by which a repeated one finds the task (lifecycle.md, invariant 9). */
     idempotency_key: text(),
-    /** A head start of so many minutes over tasks of priority 0. */
+    /** The task counts as this many minutes older than it is. */
     priority: integer().notNull().default(0),
     /** The labels that a worker must have to get the task. */
     requires: jsonb().$type<string[]>().notNull().default([]),

@@ -11,7 +11,7 @@ export const webhooks = pgTable("runtime_webhooks", {
   /** Types of events, and groups of them such as `task.*`, as its creator wrote them. */
   events: jsonb().$type<string[]>().notNull(),
   secret: text().notNull(),
-  /** The secret before a rotation. Until that time, what is sent is signed with both. */
+  /** The secret before a rotation. Until `previous_secret_until`, deliveries are signed with both secrets. */
   previous_secret: text(),
   previous_secret_until: epochMs("previous_secret_until"),
   /** The webhook is told of audit entries behind this one. */
@@ -49,7 +49,7 @@ export const webhookDeliveries = pgTable(
     attempts: integer().notNull(),
     /** When a pending delivery is tried next. While a call is made, that is the time at which the call counts as lost. */
     next_at: epochMs("next_at").notNull(),
-    /** Until when it is tried. */
+    /** At this time a delivery that had no success has failed. Sending it again sets a new time. */
     retry_until: epochMs("retry_until").notNull(),
     created_at: epochMs("created_at").notNull(),
     ended_at: epochMs("ended_at"),

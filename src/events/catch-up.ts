@@ -8,7 +8,7 @@ import { readOldEvents } from "./read-events.ts";
 /** How soon to look again whether a listener can take more, where all that are behind have a full buffer. */
 const FULL_MS = 50;
 
-/** The followers that are behind the others. */
+/** The listeners that are behind the others. */
 export interface CatchUp {
   add(follower: Follower): void;
   remove(follower: Follower): void;
@@ -16,7 +16,7 @@ export interface CatchUp {
   run(): Promise<void>;
 }
 
-/** The followers that are not behind. */
+/** The listeners that are not behind. */
 interface Others {
   /** Takes a follower that has got to their place, and gives false for one that has not. */
   rejoin(follower: Follower): boolean;

@@ -52,7 +52,7 @@ export function openEventHub(db: Db): EventHub {
   const outage = createOutageLog(db.log, "a look for new events");
   /**
    * Where to go on instead of `now`, which is the place of the newest entry: at the place of the others, where that is later. The entries up to it were
-   * removed then, and from the place before all entries a follower would be reset at each look.
+   * removed then, and from the place before all entries a listener would be reset at each look.
    */
   const latest = (now: Position) =>
     position?.timeline === now.timeline && comparePositions(position, now) > 0 ? position : now;

@@ -23,9 +23,9 @@ export interface LimitEnd {
 }
 
 /**
- * The account of the worker rests until its limit ends: an hour where nobody says when, and never more than 8 days. A rest that ends later
- * stays as it is. Locks the account, and then the workers that share it, in the order of their names; this comes after the task and before
- * any other worker. An unknown worker has no account, and is no fault.
+ * The account of the worker rests until its limit ends: after an hour where no time is given, and never later than after 8 days. A rest that ends
+ * later stays as it is. Locks the account, and then the workers that share it, in the order of their names; this comes after the task and before any
+ * other worker. An unknown worker has no account, and is no fault.
  */
 export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, message: string): Promise<void> {
   const id = await findAccount(tx, workerId);
@@ -78,7 +78,7 @@ export async function recordWindows(tx: Db, workerId: string, windows: UsageWind
   if (paced_until !== stored.paced_until) await copyToWorkers(tx, eq(accountOf, id));
 }
 
-/** The windows to keep: those that were named now, and then those that last longest; 16 at most, and none that is over. */
+/** The windows to keep, 16 at most: first the windows that were named now, then the windows that last longest. Windows that are over are dropped. */
 function latestOf(known: UsageWindows, named: UsageWindows, now: number): UsageWindows {
   const rank = ([name, { resets_at }]: [string, UsageWindows[string]]) =>
     Object.hasOwn(named, name) ? Number.POSITIVE_INFINITY : (resets_at ?? 0);
@@ -86,7 +86,7 @@ function latestOf(known: UsageWindows, named: UsageWindows, now: number): UsageW
   return Object.fromEntries(live.toSorted((a, b) => (rank(a) < rank(b) ? 1 : -1)).slice(0, MOST_WINDOWS));
 }
 
-/** Gives workers that are new, or have another account now, what is known of their account. Their accounts must be locked, or new. */
+/** Copies to workers that are new, or have another account now, what is known of their accounts. The accounts must be locked, or new. */
 export async function copyAccounts(tx: Db, workerIds: string[]): Promise<void> {
   if (workerIds.length > 0) await copyToWorkers(tx, inArray(workers.id, workerIds));
 }

@@ -12,8 +12,8 @@ export const isPaced = sql`coalesce(${workers.account_paced_until} > ${nowMs}, f
 
 /**
  * True in SQL when nobody works with the worker's account. Nothing is locked. The accounts at work are the same for every worker, so that the
- * database collects them once, and only when a worker is paced. As a question of each worker of its own it made PostgreSQL expect so much work from
- * 11,400 workers on that it compiled the query first (jit), and a pass of auto-dispatch took seconds.
+ * database collects them once, and only when a worker is paced. A subquery for each worker made PostgreSQL compile the query first (JIT) from 11,400
+ * workers on, and a pass of auto-dispatch took seconds.
  */
 export const isAccountIdle = sql`${accountOf} not in (select coalesce(peer.account, peer.id) from ${leases} as held
   join ${workers} as peer on peer.id = held.worker_id where held.status = 'active')`;

@@ -81,8 +81,8 @@ export function mayClaim(ofTask: OfTask, ofWorker: OfWorker): SQL {
 }
 
 /**
- * The columns of a task that `mayClaim` and `mayTake` ask for. What a statement keeps of tasks for a later choice must have them, and of two tasks
- * with the same in all of them a worker may have both or neither.
+ * The columns of a task that `mayClaim` and `mayTake` ask for. A statement that keeps tasks for a later choice must keep these columns. Tasks that
+ * are equal in them are equal for every worker.
  */
 export const RULE_COLUMNS: readonly string[] = namedBy((ofTask) => mayClaim(ofTask, ofWorkerRow));
 

@@ -19,7 +19,7 @@ const TIMEOUT_MS = 10_000;
 const FIRST_BACKOFF_MS = 500;
 const BACKOFF_JITTER = 0.3;
 const DEFAULT_RETRIES = 3;
-/** After so many failed calls in a row, calls fail at once. After a rest, one probe at a time finds out whether Membridge is back. */
+/** After this number of failed calls in a row, calls fail at once. After a rest, one probe at a time finds out whether Membridge is back. */
 const FAILURES = 5;
 const REST_MS = 10_000;
 const PROBE_WITHIN_MS = 2_000;

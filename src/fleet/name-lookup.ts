@@ -5,7 +5,7 @@ import { limitConcurrency } from "../concurrency-limit.ts";
 /** A name that was found within this time is known: its next lookup does not wait for those of unknown names. */
 const QUICK_MS = 2_000;
 const MOST_KNOWN = 1_000;
-/** A lookup waits so long for others. The system gives up one that nobody answers after 10 to 30 s. */
+/** How long a lookup waits for others. The system gives up a lookup that nobody answers after 10 to 30 s. */
 const BEGUN_WITHIN_MS = 10_000;
 
 /** With the code of a lookup that may be repeated: no connection was made. */
@@ -16,15 +16,15 @@ const overdue = () =>
 export type NameLookup = (host: string) => Promise<LookupAddress[]>;
 
 /**
- * Looks up names that others have set, such as those of callbacks: one unknown name and one known name at a time. libuv runs two lookups of a
- * process at a time, those of the database included: with names that no server answers, 48 of 48 creations were 503. `resolve` is the system's
- * lookup. Rejects when the name has no address, or when the lookup has not begun within 10 s.
+ * Looks up names that others have set, such as the hosts of callbacks. libuv looks up two names of a process at once, the database's included, and
+ * names that no server answers once blocked it: 48 of 48 creations were 503. So one known and one unknown name are looked up at a time. `resolve` is
+ * the system's lookup. Rejects when the name has no address, or when the lookup has not begun within 10 s.
  */
 export function createNameLookup(resolve: LookupFunction, begunWithinMs = BEGUN_WITHIN_MS): NameLookup {
   const lane = () => limitConcurrency(1, begunWithinMs, overdue);
   const ofKnown = lane();
   const ofUnknown = lane();
-  /** The names that were found last, the one of the longest ago first. */
+  /** The names that were found last, the oldest first. */
   const known = new Set<string>();
   const running = new Map<string, Promise<LookupAddress[]>>();
 

@@ -14,7 +14,7 @@ import { recordSignOfLife } from "./signs-of-life.ts";
 import { restWithCli } from "./worker-rest.ts";
 
 const PROBE_WITHIN_MS = 3_000;
-/** After so long without a sign of life a worker's agent is asked: well before the worker counts as offline after a minute. */
+/** After this time without a sign of life, a worker's agent is asked: well before the worker counts as offline after a minute. */
 const QUIET_MS = 20_000;
 /** A pass in which no agent answers takes 12 s. */
 const PER_PASS = 200;

@@ -11,12 +11,12 @@ import { statement } from "../db/statement.ts";
 import { insertRested } from "./start-rest.ts";
 import { growingMs } from "./worker-rest.ts";
 
-/** A task that fails so soon after its lease began hardly ran: its command may be missing, or its account at its limit. */
+/** A task that fails within this time after its lease began hardly ran: its command may be missing, or its account at its limit. */
 const FAST_MS = 10_000;
-/** After so many such failures in a row a worker rests. After its first rest each further failure brings another, until it has a success. */
+/** After this number of such failures in a row a worker rests. After its first rest each further failure brings another, until it has a success. */
 const FAILURES = 3;
 const FIRST_REST_MS = 5_000;
-/** Another worker counts as well when it had a success within that time, the longest that a task may run, and no quick failure since. */
+/** Another worker counts as healthy when it had a success within this time, the longest that a task may run, and no quick failure since. */
 const SUCCESS_IS_RECENT_MS = 3_600_000;
 /** The time of a success is written only this often: the calls of a busy worker would wait for its row. */
 const WRITTEN_EVERY_MS = 60_000;

@@ -5,7 +5,7 @@ import { hasLabels, isCallable, mayTake, type OfTask } from "./matching.ts";
 
 /**
  * The CTEs `load` and `candidate`: the workers that the router may choose from, as they are in `workers`, with `active`, the number of their active
- * leases, and `contexts`, those of the `asked` contexts that they hold such a lease of. `asked` is a query for contexts. Nothing is locked.
+ * leases, and `contexts`, the `asked` contexts in which they hold an active lease. `asked` is a query for contexts. Nothing is locked.
  */
 export function candidates(asked: SQL): SQL {
   return sql`${loadCte(sql`, array_agg(context_id) filter (where context_id = any(array(${asked}))) as contexts`)}, candidate as materialized (

@@ -6,10 +6,10 @@ import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 
-/** A worker without a sign of life for so long is offline (lifecycle.md, "When is a worker online?"). */
+/** A worker without a sign of life for this time is offline (lifecycle.md, "When is a worker online?"). */
 export const OFFLINE_AFTER_MS = 60_000;
 
-/** A sign of life that comes so soon after the last one is not written: the calls of a worker with many tasks would wait for its row. */
+/** A sign of life that comes within this time after the last one is not written: the calls of a worker with many tasks would wait for its row. */
 const WRITTEN_EVERY_MS = 1_000;
 
 /** True in SQL for a worker that becomes online with its next sign of life. */
@@ -49,9 +49,9 @@ const SIGN_OF_LIFE = statement<never, Values>(
 );
 
 /**
- * Writes down a sign of life of the worker; `evidence` says what it was. A worker that was offline or unknown becomes online, which is audited.
- * An unknown worker is no fault, since it may have been removed while it worked. Locks the worker, after the task and before the lease. This may
- * run after the commit of the transition that is the evidence. It is not written while somebody has locked the worker; the next one makes up for it.
+ * Writes down a sign of life of the worker; `evidence` says what it was. A worker that was offline or unknown becomes online, which is audited. An
+ * unknown worker is no fault, since it may have been removed while it worked. Locks the worker, after the task and before the lease. This may run
+ * after the commit of the transition that is the evidence. While the worker's row is locked, the sign is not written; the next sign makes up for it.
  */
 export async function recordSignOfLife(db: Db, workerId: string, evidence: string): Promise<void> {
   await SIGN_OF_LIFE(db, { workerId, evidence, entryId: newId() });

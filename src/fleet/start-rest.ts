@@ -12,8 +12,8 @@ import { inTransaction } from "../db/transaction.ts";
 import { getWorker } from "./workers.ts";
 
 /**
- * Has the worker rest: it gets no new work for so many seconds from now, since it says that it can do none. A rest for another reason that ends
- * later stays as it is. NotFound: no such worker.
+ * Has the worker rest: it gets no new work for the next `seconds`, since it says that it can do none. A rest for another reason that ends later stays
+ * as it is. NotFound: no such worker.
  */
 export function restWorker(
   db: Db,

@@ -18,7 +18,7 @@ const isAccountRest = isInForce(workers.account_rest);
 /** The worker gets no new work now, whoever asks: it rests, or its account does. What it holds goes on. */
 export const isResting = sql`(${isOwnRest} or ${isAccountRest})`;
 
-/** The worker's own rest and its account's, without those whose end has passed. */
+/** The worker's own rest and its account's. A rest whose end has passed does not count. */
 export const ownRest = sql<Rest | null>`case when ${isOwnRest} then ${workers.rest} end`;
 export const accountRest = sql<Rest | null>`case when ${isAccountRest} then ${workers.account_rest} end`;
 /** The rest that keeps the worker from work now; null where it does not rest. */

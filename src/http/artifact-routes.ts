@@ -36,7 +36,7 @@ const CONTENT: Answers = {
 };
 
 /**
- * A client that takes nothing for so long is cut off. Otherwise it would hold a connection to the bucket, or rows of the database in memory, for
+ * A client that takes nothing for this time is cut off. Otherwise it would hold a connection to the bucket, or rows of the database in memory, for
  * ever.
  */
 const PATIENCE_MS = 300_000;

@@ -31,9 +31,9 @@ export function createKeyCheck(key: string): (given: string) => boolean {
 }
 
 /**
- * Gives the check of the header `X-Runtime-API-Key` for calls with this access. `apiKey` and `apiKeyPrevious` may make every call, and a named key
- * those that its role allows (else 403); the setting `ownKey` opens its one call. Without a valid key it is 401, and 429 after too many
- * wrong ones. Where no `apiKey` is set, callers without a named key may make every call.
+ * Gives the check of the header `X-Runtime-API-Key` for calls with this access. `apiKey` and `apiKeyPrevious` may make every call, a named key the
+ * calls that its role allows (else 403); the setting `ownKey` opens its one call. Without a valid key the answer is 401, and 429 after too many wrong
+ * keys. Where no `apiKey` is set, callers without a named key may make every call.
  */
 export function createKeyGuard(
   db: Db,

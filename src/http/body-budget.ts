@@ -8,7 +8,10 @@ const BUDGET_BYTES = 20 * 1024 * 1024;
 const MEDIUM_BYTES = 2 * 1024 * 1024;
 const MEDIUM_BUDGET_BYTES = 8 * 1024 * 1024;
 const WAIT_MS = 15_000;
-/** While others wait for room, a body that has room must arrive in this time: 5 s, or at 1 MB a second. Some bytes a minute held it for 2 min. */
+/**
+ * While others wait for room, a body that has room must arrive within 5 s, or at 1 MB a second. Without this, a client that sent a few bytes a minute
+ * held the room for 2 min.
+ */
 const LEAST_ARRIVAL_MS = 5_000;
 const ARRIVAL_BYTES_PER_MS = 1_000;
 const LOOK_EVERY_MS = 1_000;

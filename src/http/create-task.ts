@@ -39,7 +39,7 @@ export const CREATED: Answers = {
 type CreateCall = Call<string, typeof createTaskBody, z.ZodObject>;
 
 /**
- * `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the one that the same request made before under its idempotency key. With the header
+ * `POST /api/runtime/llm-tasks`: 201 for a new task; 200 for the task that the same request made before under its idempotency key. With the header
  * `Prefer: wait=…` the answer waits for the task's end, as that of `…/result` does.
  */
 export function create(results: ResultAnswers, callbacks: Callbacks) {

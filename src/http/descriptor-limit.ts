@@ -5,7 +5,7 @@ import type { Logger } from "pino";
 import { openFilesLimit } from "../metrics/process.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
-/** Descriptors that connections leave for the database, files and calls of our own: a fifth, and at least so many. */
+/** Descriptors that connections leave for the database, files and calls of our own: a fifth of all, and at least this number. */
 const RESERVED = 64;
 const LOGGED_EVERY_MS = 10_000;
 

@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 
 /** Proxies close a connection on which nothing comes for a minute. */
 const COMMENT_EVERY_MS = 15_000;
-/** A client that leaves so many bytes untaken is cut off. It goes on from where it was with `Last-Event-ID`. */
+/** A client that leaves more than this number of bytes untaken is cut off. With `Last-Event-ID` it goes on from where it was. */
 const MOST_UNSENT_BYTES = 1_000_000;
 
 /** One event of a stream. Without `data` it only says where the client is, for its `Last-Event-ID`. */
@@ -18,16 +18,15 @@ export interface EventStream {
   send(events: SentEvent[]): void;
   /** True while the client has not yet taken what was sent. */
   isFull(): boolean;
-  /** Ends the answer. */
+  /** Ends the answer, by which the client sees that it has got everything. */
   end(): void;
   /** Cuts the connection, by which the client sees that the stream is not over: it shall come again. */
   cut(): void;
 }
 
 /**
- * Begins an answer of Server-Sent Events, with a comment at once and every 15 s, and the id that `place` gives beside it: it tells
- * a client that has got nothing for a while where to go on. A client is cut off when it has a megabyte to take, or has taken nothing since
- * the comment before.
+ * Begins an answer of Server-Sent Events, with a comment at once and every 15 s, and with the id that `place` gives: the id tells a client that has
+ * got nothing for a while where to go on. A client is cut off when it has a megabyte to take, or has taken nothing since the comment before.
  */
 export function openEventStream(
   response: ServerResponse,

@@ -7,8 +7,8 @@ const LOOK_EVERY_MS = 1_000;
 /** Tells calls that wait for long that their key was revoked, on any instance. */
 export interface KeyWatch {
   /**
-   * Watches a call until it has no one to answer: `signal` is aborted when its client is `gone`, within about a second of the revocation of its
-   * key, and after `withinMs` milliseconds. `revoked` is aborted for the revocation alone. `forget()` ends the watch, and must be called.
+   * Watches a call. `signal` aborts when the client is `gone`, when the key is revoked (up to a second later), or after `withinMs` milliseconds.
+   * `revoked` aborts for the revocation alone. `forget()` ends the watch, and must be called.
    */
   watch(keyId: string | undefined, gone: AbortSignal, withinMs?: number): Watched;
   /** True when the key is revoked by now; asks the database. */

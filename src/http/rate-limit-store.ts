@@ -22,7 +22,8 @@ export function inMemory(): HitStore {
   store.init({ windowMs: WINDOW_MS } as Options);
   let last: Promise<unknown> = Promise.resolve();
   return {
-    // Hits are counted one after the other, since the store gives an object that the next hit changes: of 32 that came at once, each saw 32 hits.
+    // Hits are counted one after the other, since the store gives an object that the next hit changes: each of 32 requests that came at once saw 32
+    // hits.
     increment(client) {
       const counted = last.then(async () => ({ ...(await store.increment(client)) }));
       last = counted;

@@ -6,7 +6,10 @@ import { clientGone } from "./client-gone.ts";
 import { type EventStream, openEventStream } from "./event-stream.ts";
 import type { KeyWatch } from "./key-watch.ts";
 
-/** The most streams that one named key may have open on an instance: a fifth of those that there may be of a kind, so that others find room. */
+/**
+ * The most streams that one named key may have open on an instance: a fifth of the streams of one kind that it may have, so that other keys find
+ * room.
+ */
 const MOST_OF_A_KEY = 200;
 
 /** Who a stream is for. */

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
 
-/** A connection's first request has so long to show a key. Of 1,500 workers that connected at once, 700 were cut off without it. */
+/** How long a connection's first request may take to show a key. Without this time, 700 of 1,500 workers that connected at once were cut off. */
 const GRACE_MS = 2_000;
 
 /** Connections on which no valid key was shown, by the address at their other end. */
@@ -10,7 +10,7 @@ export interface UnkeyedConnections {
   admit(socket: Socket): void;
   /** A valid key came over this connection, which counts no more. */
   prove(socket: Socket): void;
-  /** Closes a tenth of those of the address that has most of them, the oldest first: the process can hold no more connections. */
+  /** The process can hold no more connections: closes a tenth of the connections of the address that has most of them, the oldest first. */
   makeRoom(): void;
 }
 

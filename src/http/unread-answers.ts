@@ -8,7 +8,7 @@ const READ_BYTES_PER_MS = 20;
 
 interface Unread {
   socket: Socket;
-  /** How many of the bytes sent its other end has taken, as far as that is seen, and since when that has not changed. */
+  /** How many bytes the client has taken so far, as far as the socket shows it, and since when that number is unchanged. */
   taken: number;
   since: number;
 }

@@ -18,7 +18,7 @@ class UnsupportedEncoding extends Refusal {
 
 /** The largest output over a home's uplink of 5 Mbit/s takes half an hour. */
 const UPLOAD_WITHIN_MS = 3_600_000;
-/** For so long after a refusal, what the client still sends is read and dropped. */
+/** How long after a refusal the bytes that the client still sends are read and dropped. */
 const LINGER_MS = 5_000;
 
 /** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. */

@@ -15,7 +15,7 @@ const accepted = sql<boolean | null>`(
   from llm_results r join llm_tasks t on t.id = r.task_id
   where r.task_id = runtime_artifacts.task_id and r.artifact_id = runtime_artifacts.id limit 1)`;
 
-/** What Drizzle reads of an artifact that is answered. */
+/** The columns of an artifact that answers show. */
 export const artifactColumns = pickColumns(runtimeArtifacts, ARTIFACT_FIELDS);
 
 const whole = {

@@ -8,8 +8,8 @@ import { listWorkersInTrouble } from "../fleet/workers.ts";
 import { tasks } from "./task-list.ts";
 
 /**
- * Gives a function that reads what somebody may have to do something about. Callers share a reading, which begins only after each of them has asked:
- * so whoever has just mended something sees that. However many callers there are, they cost two readings.
+ * Gives a function that reads what needs a person's attention. Callers share a reading, which begins only after each of them has asked: so a person
+ * who has just mended something sees that. Any number of callers costs two readings at most.
  */
 export function openAttention(db: Db): () => Promise<Attention> {
   let running: Promise<unknown> = Promise.resolve();

@@ -1,4 +1,3 @@
-/** Lists of audit entries. */
 import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
 import type { AuditFilter, HistoryFilter } from "../contract/filters.ts";
 import { AUDIT_FIELDS } from "../db/audit.ts";

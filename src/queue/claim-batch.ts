@@ -28,7 +28,7 @@ import { isBeforeCutOff, ORDER_COLUMNS, oldestOf, queueOrder } from "./queue-ord
 export type ClaimOfOne = {
   worker_id: string;
   wanted_seconds: number | null;
-  /** One of each. */
+  /** Arrays of one element. */
   lease_ids: string[];
   entry_ids: string[];
   actor: string;
@@ -43,16 +43,16 @@ const ofPool: OfTask = (column) => sql`pool.${sql.identifier(column)}`;
 const allLabels = sql`coalesce(jsonb_agg(distinct label) filter (where label is not null), '[]')`;
 
 /**
- * Claims of several workers. Each worker gets the task that it would get if the claims were made one after the other. Only so many of the first tasks
- * are locked as there are claims: a claim that none of them suits gets no row, nor does the second claim of the same worker. Such a claim is then made
- * again alone, after the others, and is told the reason where there is nothing.
+ * Claims of several workers. Each worker gets the task that it would get if the claims were made one after the other. It locks only as many of the
+ * first tasks as there are claims: a claim that none of them suits gets no row, nor does the second claim of the same worker. Such a claim is then
+ * made again alone, after the others, and is told the reason where there is no task for it.
  *
- * `self` are the workers that have room and whose account is not paced, in the order of the claims. `oldest` are the oldest due tasks that any of them
- * may take, of each set of labels, and `same` those of their warm contexts. `seen` leaves out tasks that have the key of an earlier one and are for the
- * same workers, and what stands behind tasks that may be missing. `pool` locks as many of the oldest as there are claims, beside those of the warm
- * contexts, and passes over what others have locked. `chosen` gives each claim the first task of the pool, in the queue's order for its worker, that was
- * not given before. `locked` and `worker` lock the workers' rows after the tasks and in the order of their names. `picked` are the tasks that their
- * workers still have room for.
+ * `self` are the workers that have room and whose account is not paced, in the order of the claims. `oldest` are the oldest due tasks that any of
+ * them may take, of each set of labels, and `same` those of their warm contexts. `seen` leaves out tasks that have the key of an earlier one and are
+ * for the same workers, and every task after the first place where one may be missing. `pool` locks as many of the oldest as there are claims, beside
+ * those of the warm contexts, and passes over what others have locked. `chosen` gives each claim the first task of the pool, in the queue's order for
+ * its worker, that was not given before. `locked` and `worker` lock the workers' rows after the tasks and in the order of their names. `picked` are
+ * the tasks that their workers still have room for.
  */
 export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
   "claim_batch",

@@ -31,7 +31,7 @@ export const CLAIM_BYTES = sql.raw("16000000");
 
 /** How many more tasks are looked at than the worker has room for, since other claims may have locked the oldest. */
 export const SPARE = 8;
-/** A claim looks at so many more tasks than that where keys may be held, and then looks key by key. */
+/** Where keys may be held, a claim looks at `LOOKED_AT` tasks beyond `SPARE`, and then looks key by key. */
 export const LOOKED_AT = 200;
 /** With more keys than these, tasks are not looked for key by key: a key costs as much as ten tasks that are passed over. */
 const MOST_KEYS = sql.raw("1000");
@@ -56,8 +56,8 @@ const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
 const mayHave = mayClaim(ofTaskRow, own);
 /**
- * `mayHave` for a query that joins the CTE `self`. Each `own` is a query of its own, and to start those of this rule took a third of the time of such
- * a query.
+ * `mayHave` for a query that joins the CTE `self`. Each `own` is a subquery; to start the subqueries of this rule took a third of the time of such a
+ * query.
  */
 const mayHaveBesideSelf = mayClaim(ofTaskRow, (column) => sql.raw(`self.${column}`));
 const order = queueOrder(own("warm"));

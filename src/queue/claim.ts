@@ -17,9 +17,7 @@ import { withContinuations } from "./continuation.ts";
 import { recordAfterCommit } from "./record-after-commit.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 
-/**
- * A claim looks at `SPARE` tasks more than the worker has room for. When others have locked all of them, the next try looks at so many times as many.
- */
+/** A claim looks at `SPARE` tasks more than the worker has room for. When others have locked all of them, the next try looks at ten times as many. */
 const WIDER = 10;
 const WIDEST = SPARE * WIDER ** 3;
 

@@ -31,15 +31,14 @@ export async function requireCompletable(db: Db, taskId: string, leaseId?: strin
 }
 
 /**
- * Takes the result of a task. The output is placed first, outside of any transaction, since an upload may be slow. Then one statement completes
- * the task (complete-in-one-statement.ts). What that statement refuses is not the ordinary case, and a transaction decides on it
- * (complete-in-transaction.ts). An ordinary completion costs one round trip to PostgreSQL. An output for the bucket costs two more, which ask for
- * the task's lease and announce the object, and the upload.
- * The same body under the same `lease_id` again gives the same answer and adds nothing (lifecycle.md, invariant 9). An output that no
- * completion takes over is cleaned away later. `incomplete` marks the result: its output may be only a part of what was printed. From
- * `paceAt` of its allowance on, 0 to 1, the worker's account gets one task at a time; 0 is never.
- * NotFound: no such task. Conflict: nobody holds it, another body came under this lease, there is no output `output_id`, or the lease had ended
- * and the task has gone on; a success is kept even then (invariant 8).
+ * Takes the result of a task. The output is placed first, outside of any transaction, since an upload may be slow. Then one statement completes the
+ * task (complete-in-one-statement.ts). Where that statement refuses, the case is not the ordinary one, and a transaction decides
+ * (complete-in-transaction.ts). An ordinary completion costs one round trip to PostgreSQL. An output for the bucket costs two more, which ask for the
+ * task's lease and announce the object, and the upload. The same body under the same `lease_id` again gives the same answer and adds nothing
+ * (lifecycle.md, invariant 9). An output that no completion takes over is cleaned away later. `incomplete` marks the result: its output may be only a
+ * part of what was printed. From `paceAt` of its allowance on, 0 to 1, the worker's account gets one task at a time; 0 is never. NotFound: no such
+ * task. Conflict: nobody holds it, another body came under this lease, there is no output `output_id`, or the lease had ended and the task has gone
+ * on; a success is kept even then (invariant 8).
  */
 export async function completeTask(
   db: Db,

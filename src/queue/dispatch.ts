@@ -124,7 +124,7 @@ function dispatchedBefore(task: Task, named: string | undefined) {
 
 async function requireUrl(db: Db, workerId: string): Promise<void> {
   const worker = await getWorker(db, workerId).catch((error) => {
-    // A lease is answered the same where the named worker is unknown.
+    // The lease call answers the same for an unknown worker.
     throw error instanceof NotFound ? new Unavailable("No available worker with free capacity") : error;
   });
   if (worker.url === "") throw new NoUrl(`Worker "${workerId}" has no URL configured`);

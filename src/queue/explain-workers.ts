@@ -23,7 +23,7 @@ const inDatabase =
 /** True in SQL for a worker that claims, or whose agent may be called now. */
 const isReachable = sql`(${workers.url} = '' or ${takesCalls})`;
 
-/** How many workers could take the task now. */
+/** How many workers could take the task now: they are available, reachable and free, and may take it. */
 export async function countAbleWorkers(db: Db, task: Task): Promise<number> {
   const { rows } = await db.execute<{ able: number }>(sql`with ${loadCte()}
     select count(*)::int as able from ${workersWithLoad}
@@ -59,7 +59,7 @@ export async function findMissingLabels(db: Db, { requires }: Task): Promise<Rea
 
 /**
  * The workers that take the task once they have room, then those that rest, and then those that take it once somebody resumes them: three at most.
- * A worker whose account is at its limit is not among them: the limit is named for itself.
+ * A worker whose account is at its limit is not among them: `limitsFor` tells the limit.
  */
 export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> {
   const isFull = sql`(${maxConcurrency} > 0 and ${load} >= ${maxConcurrency})`;

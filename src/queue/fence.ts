@@ -11,7 +11,7 @@ import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "../db/statuses.ts
 import { leases } from "../db/task-tables.ts";
 import { Conflict } from "../errors.ts";
 
-/** What Drizzle reads of a lease that is answered. */
+/** The columns of a lease that answers show. */
 export const leaseColumns = pickColumns(leases, LEASE_FIELDS);
 
 /** The lease of this id if it is, or was, a lease of this task; else undefined. */

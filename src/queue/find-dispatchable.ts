@@ -46,8 +46,8 @@ const OLDEST = statement<Waiting, { labels: string; limit: number }>(
 );
 
 /**
- * The ids of the oldest due tasks that workers with an address have room for, `limit` at most. Each task takes up room that its labels allow, so
- * that tasks which nobody can take do not stand in the way of others. Most calls end with the first query, when nobody has room.
+ * The ids of the oldest due tasks that workers with an address have room for, `limit` at most. Each task reserves a slot of a worker with its labels,
+ * so that tasks which nobody can take do not stand in the way of others. Most calls end with the first query, when nobody has room.
  */
 export async function findDispatchable(db: Db, limit: number): Promise<string[]> {
   const rows = await GROUPS(db, {});

@@ -78,9 +78,9 @@ const BATCH = {
 
 /**
  * What a batch passes over, and a request that is sent alone waits for: a task or a named worker that somebody has locked, and a task whose key a
- * claim is just taking. Of several requests for the same task, or for tasks with the same key, a batch takes the first. Only a request alone may take
- * the one place of a paced account: it locks the account after the worker, which a change of the account does the other way round, and the deadlock
- * that may come of that is to hold up no neighbours.
+ * claim is just taking. Of several requests for the same task, or for tasks with the same key, a batch takes the first. Who takes the one place of a
+ * paced account locks the account after the worker; a change of the account locks them the other way round, and the two may meet in a deadlock. Only
+ * a request that is sent alone takes such a place, so that a deadlock delays no other request.
  */
 const rules = (locks: Locks, size: Size) =>
   locks === "waits"

@@ -49,7 +49,7 @@ export async function addLiveOutput(db: Db, taskId: string, { lease_id, seq, tex
   throw staleLease((await leaseMeant(db, taskId, lease_id))?.lease ?? lease_id);
 }
 
-/** A piece of a task's output: `position` grows over all of the task's attempts, and `after` takes it to go on behind it. */
+/** A piece of a task's output: `position` grows over all of the task's attempts; pass it as `after` to read what follows. */
 export interface Piece {
   position: number;
   lease_id: string;

@@ -9,7 +9,7 @@ import { statement } from "../db/statement.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { NotFound } from "../errors.ts";
 
-/** What Drizzle reads of a task that is answered. */
+/** The columns of a task that answers show. */
 export const taskColumns = pickColumns(llmTasks, TASK_FIELDS);
 
 const taskNotFound = () => new NotFound("Task not found");

@@ -13,7 +13,7 @@ import { limitReached, usageOf } from "./usage.ts";
 const JITTER = 0.2;
 /** The delay before a retry that the task itself does not ask for. */
 const DEFAULT_RETRY: Retry = { base_delay_sec: 15, max_delay_sec: 300 };
-/** Where another worker is preferred, the one that failed leaves the task to others for so long after it is due. */
+/** Where another worker is preferred, the worker that failed leaves the task to others for this time after it is due. */
 const ELSEWHERE_MS = 10_000;
 
 /** What a kind of failure does. */
@@ -24,7 +24,7 @@ interface Rule {
    */
   task: "requeue" | "delay" | "as retry says" | "fail";
   attempt: "given back" | "counts";
-  /** What rests, or counts towards a rest: see docs/outcomes.md. */
+  /** Who rests because of this kind, or is counted towards a rest: see docs/outcomes.md. */
   rest: "account" | "worker" | "cli" | "after three" | undefined;
   /** From which failure on another worker is preferred. */
   elsewhereFrom: number | undefined;

@@ -6,7 +6,7 @@ import { llmTasks } from "../db/task-tables.ts";
 import { labelKey } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 
-/** Tasks of the worker's warm context count as so much older than they are, so that other tasks are held back by this time at most. */
+/** Tasks of the worker's warm context count as this much older than they are: other tasks are held back by this time at most. */
 const WARM_HEAD_START_MS = 30_000;
 
 /** The columns of a queued task that its place in the queue and its turn depend on. */
@@ -17,8 +17,8 @@ const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
 export const ANY_TURN = sql.raw(`(${Number.MIN_SAFE_INTEGER})::bigint`);
 
 /**
- * The order in which queued tasks are handed out, for an ORDER BY over rows with `orderColumns`: the oldest first, a task of higher priority as if
- * it were older by so many minutes, and tasks of the context `warm` with a head start of half a minute more.
+ * The order in which queued tasks are handed out, for an ORDER BY over rows with `orderColumns`: the oldest first, where each point of priority
+ * counts as a minute of age, and tasks of the context `warm` with a head start of half a minute more.
  */
 export function queueOrder(warm?: SQL): SQL {
   const headStart = warm
@@ -30,8 +30,8 @@ export function queueOrder(warm?: SQL): SQL {
 const due = dueOf(llmTasks);
 
 /**
- * True in SQL for a row that comes before all rows that may be missing in `found`, a CTE with what `oldestOf` gives with `lookedAt`. The row has
- * `orderColumns`.
+ * True in SQL for a row that comes before the first place where `found` may lack rows. `found` is a CTE with what `oldestOf` gives with `lookedAt`;
+ * the row has `orderColumns`.
  */
 export function isBeforeCutOff(found: SQL): SQL {
   const cutOffAt = sql`(select min(cut_off_at) from ${found})`;
@@ -40,7 +40,7 @@ export function isBeforeCutOff(found: SQL): SQL {
 
 /** Which of a set of labels' due tasks are wanted. */
 interface Wanted {
-  /** The set of labels. */
+  /** The set, as `labelKey` writes it. */
   labelSet: SQL;
   /** True of the tasks that are wanted. It may be on the agent, which an index knows as well. */
   condition: SQL;

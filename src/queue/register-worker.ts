@@ -53,7 +53,7 @@ export function registerWorker(
       });
     const address = await lockAndChooseAddress(tx, caller, request, how);
     const isNew = await upsert(tx, request, address);
-    // A worker that names no account keeps the one that it had. What is known of that is in its row already.
+    // A worker that names no account keeps its account. What is known of this account is in the worker's row already.
     if (isNew || request.account !== undefined) await copyAccounts(tx, [name]);
     const worker = await getWorker(tx, name);
     const { status, capabilities } = worker;

@@ -7,8 +7,8 @@ import { Refusal } from "../errors.ts";
 import { releaseTask } from "./release-task.ts";
 
 /**
- * When to look for such leases. A statement that was cut off may commit a moment later, and the database may be away for long. What the last look
- * does not find ends when its lease is overdue.
+ * When to look for leases whose worker was never told. A statement that was cut off may commit a moment later, and the database may be away for long.
+ * A lease that the last look does not find ends when it is overdue.
  */
 const LOOK_AFTER_MS = [0, 1_000, 4_000, 15_000, 40_000, 60_000, 120_000];
 

@@ -9,7 +9,7 @@ import { createLookSoon } from "./look-soon.ts";
 
 /** How often to look without being notified, since notifications may get lost. */
 const LOOK_EVERY_MS = 1_000;
-/** The pause after a look is so many times as long as the look took, so that a thousand completions a second do not make a thousand looks. */
+/** The pause after a look is four times as long as the look took, so that a thousand completions a second do not make a thousand looks. */
 const REST_PER_LOOK = 4;
 /** The most callers that wait for results on one instance. */
 const MOST_WAITERS = 5_000;

@@ -4,12 +4,12 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
 
-/** Numbers are kept for so many times the time that reading them took, so that requests for them cost at most a twentieth of a core. */
+/** Numbers are kept for 20 times the time that reading them took, so that requests for them cost at most a twentieth of a core. */
 export const KEPT_PER_READING = 20;
 /** The longest time for which counts are kept. */
 const LONGEST_MS = 2_000;
 
-/** After so long no more rows with an older time appear: a row has the time of its statement, and no statement waits for a lock as long as that. */
+/** A row appears at most this long after the time in it, which is the time of its statement: no statement waits longer for a lock. */
 const SETTLED_MS = 600_000;
 /** Everything is counted anew from time to time, since the database's clock may have been set back, or rows may have been put in by hand. */
 const COUNT_ALL_EVERY_MS = 3_600_000;
@@ -65,7 +65,7 @@ export function openStats(db: Db): () => Promise<Stats> {
 
 const nothingSettled = (since: number): Settled => ({ until: -1, tasks: 0, leases: 0, removed: 0, since });
 
-/** This status may have so many tasks that they are not counted: their number is what is left of the total. */
+/** The status that most tasks have. They are not counted: their number is the rest of the total. */
 const UNCOUNTED: TaskStatus = "completed";
 const COUNTED = TASK_STATUSES.filter((status) => status !== UNCOUNTED);
 

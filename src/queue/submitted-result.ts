@@ -28,12 +28,12 @@ export interface SubmittedResult {
   transcript?: string | StagedOutput;
 }
 
-/** What Drizzle reads of a result that is answered. */
+/** The columns of a result that answers show. */
 export const resultColumns = pickColumns(llmResults, RESULT_FIELDS);
 
 /**
- * What `sent` is recorded as. An error that names no kind gets the one that its message tells, and a success that is nothing but a message about
- * the account becomes such an error. Schemas give their fields in one order, so that equal bodies have equal text; the fence is not part of it.
+ * What `sent` is recorded as. An error without a kind gets the kind that its message tells, and a success that is nothing but a message about the
+ * account becomes such an error. Schemas give their fields in one order, so that equal bodies have equal text; the fence is not part of it.
  */
 export function submittedResultOf(sent: CompleteTask, incomplete: boolean): SubmittedResult {
   const { lease_id: _fence, ...body } = sent;

@@ -5,7 +5,7 @@ import { monthlyUsageSums, type UsageDimension, usageSums, usageTotals } from ".
 import { listed } from "./record-usage.ts";
 import { spread, summed } from "./usage-sums.ts";
 
-/** A range of so many days at most is read day by day, without any month. */
+/** A range of up to this number of days is read day by day, without any month. */
 const BY_DAYS = 15;
 const DAY_MS = 86_400_000;
 
@@ -23,9 +23,9 @@ function daysOf({ since, until }: Range): number {
 
 /**
  * Three CTEs. `said` is the range as dates. `bounds` has the days from `since` to before `until`, and the months that are read, from `first` to
- * before `after`. `edges` are the days that are read beside the months: those that the months lack, and with the sign -1 those that the months have
- * too many. The month at either end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of
- * 1,000 keys takes about a millisecond. `isByDays`: no month is read.
+ * before `after`. `edges` are the days that are read beside the months: days that the months lack are added, and days to subtract have the sign -1.
+ * The month at either end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of 1,000 keys
+ * takes about a millisecond. `isByDays`: no month is read.
  */
 function bounds(isByDays: boolean, { since = "-infinity", until = "infinity" }: Range): SQL {
   const monthOf = (day: string) => `date_trunc('month', ${day}::timestamp)::date`;
@@ -90,7 +90,7 @@ const ofDays = ({ key, isOf }: Source, figures?: readonly string[]) => sql`
         select ${key} as key, ${listed((figure) => `sign * ${figure} as ${figure}`, figures)} from edges join ${usageSums}
           on ${isOf} and day >= edges.since and day < edges.until`;
 
-/** The latest days, or those of an account. */
+/** The latest days of all accounts together, or of one account. */
 async function latestDays(db: Db, range: Range): Promise<UsageSum[]> {
   const { account, limit } = range;
   const source =

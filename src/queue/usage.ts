@@ -1,7 +1,7 @@
 /** What attempts use of an LLM: one attempt, a task over its attempts, and whether a task's limits are used up. */
 import type { Limits, Metrics, Usage } from "../db/json-types.ts";
 
-/** No attempt uses so much. A worker that says so is wrong, and 90 million of them would still not overflow a sum. */
+/** No attempt uses more than this: a worker that says so is wrong. 90 million such attempts would still not overflow a sum. */
 const MOST = 1e11;
 const count = (said = 0) => Math.min(said, MOST);
 

@@ -12,7 +12,7 @@ import { client } from "../session.ts";
 import { texts } from "../texts.ts";
 import { useLiveData } from "../use-live-data.ts";
 
-/** Names are shown whole, and ids by their end (short-id.ts). The whole id is shown on hover. */
+/** Names are shown whole, and ids by their end (console/parts/short-id.ts). The whole id is shown on hover. */
 const UUID = /^[0-9a-f]{8}-[0-9a-f-]{19}([0-9a-f]{8})$/;
 const FIELDS = ["action", "actor", "entity_id"] as const;
 type Filter = Partial<Record<(typeof FIELDS)[number], string>>;

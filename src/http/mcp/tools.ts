@@ -96,7 +96,7 @@ export const TOOLS: readonly Tool[] = [
 /** The longest wait in one call of a tool. Clients wait for a minute or longer, and longer still while they hear of progress. */
 const LONGEST_WAIT_SECONDS = 600;
 
-/** What `wait_seconds` is for a tool that waits, in place of what it is for the call. */
+/** The description of `wait_seconds` for a tool that waits, in place of the description that the call has. */
 export const waitArgument = z
   .number()
   .min(0)
