@@ -5,10 +5,10 @@ import * as auditTable from "./src/db/audit-table.ts";
 import * as fleetTables from "./src/db/fleet-tables.ts";
 import * as liveOutputTable from "./src/db/live-output-table.ts";
 import * as outputTables from "./src/db/output-tables.ts";
-import * as queueHeadTable from "./src/db/queue-head-table.ts";
 import * as rateCountTable from "./src/db/rate-count-table.ts";
 import * as retentionTable from "./src/db/retention-table.ts";
 import * as settingsTables from "./src/db/settings-tables.ts";
+import * as stallTable from "./src/db/stall-table.ts";
 import * as taskTables from "./src/db/task-tables.ts";
 import * as usageTables from "./src/db/usage-tables.ts";
 import * as webhookTables from "./src/db/webhook-tables.ts";
@@ -22,7 +22,7 @@ const ours = [
   usageTables,
   liveOutputTable,
   rateCountTable,
-  queueHeadTable,
+  stallTable,
   webhookTables,
   retentionTable,
 ]
@@ -44,7 +44,7 @@ export default defineConfig({
     "./src/db/settings-tables.ts",
     "./src/db/usage-tables.ts",
     "./src/db/live-output-table.ts",
-    "./src/db/queue-head-table.ts",
+    "./src/db/stall-table.ts",
     "./src/db/rate-count-table.ts",
     "./src/db/webhook-tables.ts",
     "./src/db/retention-table.ts",

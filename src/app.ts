@@ -5,7 +5,7 @@ import { type Config, loadConfig } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import type { Disk } from "./disk-space.ts";
 import type { EventHub } from "./events/event-hub.ts";
-import type { AgentCalls } from "./fleet/call-agent.ts";
+import type { AgentCalls } from "./fleet/agent-http.ts";
 import type { Membridge } from "./fleet/membridge.ts";
 import { accessLog } from "./http/access-log.ts";
 import { accountRoutes } from "./http/account-routes.ts";
@@ -16,7 +16,6 @@ import { createKeyGuard } from "./http/auth.ts";
 import { answersFrom } from "./http/await-result.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
 import { bulkRoutes } from "./http/bulk-routes.ts";
-import { configRoutes } from "./http/config-routes.ts";
 import { consoleRoutes } from "./http/console-routes.ts";
 import { errorHandler, notFound } from "./http/error-answers.ts";
 import { eventRoutes } from "./http/event-routes.ts";
@@ -29,6 +28,7 @@ import { legacyProjectRoutes } from "./http/legacy-project-routes.ts";
 import { leaveConnections } from "./http/listening.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
 import { withMcp } from "./http/mcp-routes.ts";
+import { membridgeConfigRoutes } from "./http/membridge-config-routes.ts";
 import { membridgeRoutes } from "./http/membridge-routes.ts";
 import { metricsRoutes } from "./http/metrics-routes.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
@@ -49,6 +49,7 @@ import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { webhookRoutes } from "./http/webhook-routes.ts";
 import { workRoutes } from "./http/work-routes.ts";
 import { workerRoutes } from "./http/worker-routes.ts";
+import { workerScriptRoutes } from "./http/worker-script-routes.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
 import type { Family } from "./metrics/families.ts";
 import { createMeters } from "./metrics/service-meters.ts";
@@ -139,13 +140,14 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...taskReadingRoutes(results),
     ...liveOutputRoutes(openLiveFollowers(db), streams, config.liveOutput),
     ...eventRoutes(deps.eventHub, streams),
-    ...configRoutes(settings, membridge),
+    ...membridgeConfigRoutes(settings, membridge),
     ...bulkRoutes(callbacks),
     ...reportingRoutes(stats, openOverview(db, stats), openAttention(db)),
     ...artifactRoutes(store, log),
     ...workerRoutes(config.outboundAllow),
     ...accountRoutes,
-    ...agentRoutes(agents, publicUrl),
+    ...agentRoutes(agents),
+    ...workerScriptRoutes(publicUrl),
     ...keyRoutes,
     ...webhookRoutes(deps.box, config.outboundAllow),
     ...legacyProjectRoutes,

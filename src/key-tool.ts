@@ -11,9 +11,9 @@ import { nameServers } from "./db/server-addresses.ts";
 import { ROLES } from "./db/statuses.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { lastWords, Refusal, StartError } from "./errors.ts";
+import { isoTime } from "./iso-time.ts";
 import { createLog } from "./log.ts";
 import { createKey, listKeys, revokeKey } from "./settings/named-keys.ts";
-import { timeText } from "./time-text.ts";
 
 const USAGE = `npm run key -- create --name <name> --role <${ROLES.join(" | ")}>
 npm run key -- list
@@ -92,7 +92,7 @@ async function revoke(db: Db, name: string, older: boolean): Promise<void> {
 }
 
 async function printKeys(db: Db): Promise<void> {
-  const time = (ms: number | null) => (ms === null ? "never" : timeText(ms));
+  const time = (ms: number | null) => (ms === null ? "never" : isoTime(ms));
   for (const { name, role, created_at, last_used_at, revoked_at } of await listKeys(db)) {
     const end = revoked_at === null ? "" : `, revoked ${time(revoked_at)}`;
     print(`${name}: ${role}, created ${time(created_at)}, last used ${time(last_used_at)}${end}`);

@@ -15,7 +15,7 @@ import { forgetSessions } from "./queue/cli-sessions.ts";
 import type { Dispatcher } from "./queue/dispatch.ts";
 import { cleanLiveOutput } from "./queue/live-output.ts";
 import { sweepOnce } from "./queue/sweep.ts";
-import { tellStall } from "./queue/tell-stall.ts";
+import { tellQueueStall } from "./queue/tell-queue-stall.ts";
 import { sumUpUsage } from "./queue/usage-sums.ts";
 import { archiveFolder } from "./retention/archive-file.ts";
 import { passesEveryMs, retainOnce } from "./retention/retain-once.ts";
@@ -56,7 +56,7 @@ export function startLoops(config: Config, parts: LoopParts, stopping: AbortSign
     every(config.workerSyncIntervalMs, "health probes", db, () => probeOnce(db, outbound, log)),
     every(config.sweepIntervalMs, "lease sweep", db, async () => {
       const swept = await sweepOnce(db);
-      return { ...swept, stalled: await tellStall(db, config.queueStalledAfterSeconds) };
+      return { ...swept, stalled: await tellQueueStall(db, config.queueStalledAfterSeconds) };
     }),
     every(USAGE_INTERVAL_MS, "usage sums", db, () => sumUpUsage(db)),
     every(WEBHOOK_INTERVAL_MS, "webhooks", db, async () => void (await sender.passOnce())),

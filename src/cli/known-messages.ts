@@ -3,7 +3,7 @@
  * code 0 after such a message, are known by these alone.
  */
 import type { ErrorKind } from "../db/statuses.ts";
-import { timeText } from "../time-text.ts";
+import { isoTime } from "../iso-time.ts";
 
 export interface KnownMessage {
   kind: ErrorKind;
@@ -15,7 +15,7 @@ const RESET_IN_SECONDS = /(\busage limit reached\b[^|\n]{0,40})\|(\d{10})\b/gi;
 
 /** The text with the time at which a limit ends as people read it, in place of epoch seconds: `usage limit reached|1795774743`. */
 export const withResetTimes = (said: string): string =>
-  said.replace(RESET_IN_SECONDS, (_, limit, seconds) => `${limit} until ${timeText(Number(seconds) * 1_000)}`);
+  said.replace(RESET_IN_SECONDS, (_, limit, seconds) => `${limit} until ${isoTime(Number(seconds) * 1_000)}`);
 
 /** The pattern, the kind, and where in the match the reset stands as epoch seconds. */
 const MESSAGES: [pattern: RegExp, kind: ErrorKind, reset?: number][] = [

@@ -1,9 +1,10 @@
 /** How fresh the page is, and what is done about a lost connection. */
-import { now } from "./clock.ts";
+
 import { connection } from "./live-events.ts";
 import { faultText } from "./parts/fault.tsx";
 import { clockText, relativeText } from "./parts/time.tsx";
 import { texts } from "./texts.ts";
+import { now } from "./ticking-now.ts";
 
 export function Freshness() {
   const { value } = connection;

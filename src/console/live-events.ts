@@ -1,8 +1,8 @@
 /** One stream of events for all pages. A hidden tab closes it. */
 import { signal } from "@preact/signals";
 import { type Event, Refused } from "../client/index.ts";
-import { now } from "./clock.ts";
 import { client, session } from "./session.ts";
+import { now } from "./ticking-now.ts";
 
 /** `retryAt`: when it is opened again, in epoch milliseconds. `since`: what is shown is at least as new as that. */
 export type Connection =

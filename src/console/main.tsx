@@ -14,7 +14,6 @@
  * page has a policy that refuses any script, style, image and frame of another origin, and any text that would become HTML.
  */
 import { render } from "preact";
-import { keepTime } from "./clock.ts";
 import { followKeys } from "./keyboard.ts";
 import { keepLive } from "./live-events.ts";
 import { codeOf, PAGES, pageAt } from "./pages.ts";
@@ -23,6 +22,7 @@ import { addressOf, followLinks, place } from "./router.ts";
 import { openSession } from "./session.ts";
 import { Shell } from "./shell.tsx";
 import { followLanguage, loadTexts } from "./texts.ts";
+import { keepTime } from "./ticking-now.ts";
 
 const app = document.getElementById("app");
 if (!app) throw new Error("The page has no place for the console.");

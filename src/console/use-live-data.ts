@@ -1,10 +1,10 @@
 /** What a page shows: read once, and again when an event says that it has changed. */
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Event } from "../client/index.ts";
-import { now } from "./clock.ts";
 import { connection, listen, resync } from "./live-events.ts";
 import type { FaultProps } from "./parts/fault.tsx";
 import { retryMsOf } from "./retry.ts";
+import { now } from "./ticking-now.ts";
 
 export interface LiveData<Data> {
   data: Data | undefined;

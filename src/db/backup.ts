@@ -17,9 +17,9 @@ import {
   rowsLine,
   sequenceLine,
 } from "./backup-file.ts";
-import { countMigrations, ourSequences, ourTables } from "./our-tables.ts";
+import { CONNECT_WITHIN_MS } from "./connect-writable.ts";
 import { openServers } from "./servers.ts";
-import { CONNECT_WITHIN_MS } from "./writable-connection.ts";
+import { countMigrations, ourSequences, ourTables } from "./tables-in-database.ts";
 
 /** How many rows each table has, by its name. */
 export type RowCounts = Record<string, number>;

@@ -6,7 +6,7 @@ import type { Tracer } from "../tracing/tracer.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
 import { type WaitsFor, waitsForByText } from "./lock-waits.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
-import { repeatedly } from "./repeat.ts";
+import { repeatWhile } from "./repeat.ts";
 import { openServers, type Servers } from "./servers.ts";
 
 /** A value that a statement takes for a placeholder. */
@@ -61,7 +61,7 @@ export function openDatabase(
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
   const each: Each = (send, waitsFor) =>
-    repeatedly(() => pool.use((client) => pool.ask(client, () => send(client)), waitsFor), isRolledBack);
+    repeatWhile(() => pool.use((client) => pool.ask(client, () => send(client)), waitsFor), isRolledBack);
   const db = Object.assign(drizzleOver(each), {
     log,
     meters,

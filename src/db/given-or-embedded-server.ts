@@ -1,8 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
+import { CONNECT_WITHIN_MS, connectWritable } from "./connect-writable.ts";
 import { migrate } from "./migrate.ts";
-import { CONNECT_WITHIN_MS, connectWritable } from "./writable-connection.ts";
 
 const OLDEST_VERSION = 140_000;
 

@@ -13,7 +13,7 @@ const looking = new WeakMap<Db["transaction"], Promise<DatabaseHealth>>();
  * fails on a read-only server, and holding 256 KB with 64 KB of memory needs a temporary file, and so free disk space.
  * Callers that ask at the same moment share one check.
  */
-export function databaseHealth(db: Db): Promise<DatabaseHealth> {
+export function checkDatabaseHealth(db: Db): Promise<DatabaseHealth> {
   const running = looking.get(db.transaction) ?? look(db).finally(() => looking.delete(db.transaction));
   looking.set(db.transaction, running);
   return running;

@@ -3,8 +3,8 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { pause } from "../abort-signals.ts";
 import { messageOf } from "../errors.ts";
+import { connectWritable, requireWritable } from "./connect-writable.ts";
 import type { Servers } from "./servers.ts";
-import { connectWritable, requireWritable } from "./writable-connection.ts";
 
 const AGAIN_AFTER_MS = 1_000;
 /** A server that vanished says nothing, and one that became a standby may keep its connections. */

@@ -3,8 +3,8 @@ import { sql } from "drizzle-orm";
 import { readMigrationFiles } from "drizzle-orm/migrator";
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
+import { connectWritable } from "./connect-writable.ts";
 import { inTransaction } from "./transaction.ts";
-import { connectWritable } from "./writable-connection.ts";
 
 const MIGRATIONS_FOLDER = join(PACKAGE_FOLDER, "migrations");
 /** The number of our advisory lock; no other program on this database may use the same. */

@@ -2,12 +2,12 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
+import { CONNECT_WITHIN_MS, requireWritable } from "./connect-writable.ts";
 import { createConnectionHealth } from "./connection-health.ts";
 import { faultOf } from "./faults.ts";
 import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
 import { Unconfirmed } from "./own-faults.ts";
 import type { Servers } from "./servers.ts";
-import { CONNECT_WITHIN_MS, requireWritable } from "./writable-connection.ts";
 
 export interface PoolOptions {
   /** The most connections that the pool opens. */

@@ -13,7 +13,7 @@ export class StaleView extends Error {}
 export const mustBeginAgain = (error: unknown) => error instanceof StaleView || isRepeatable(error);
 
 /** Runs `work` again as long as `isAgain` says so of its error, `attempts` times in all. Overtaken: others were faster each time. */
-export async function repeatedly<T>(
+export async function repeatWhile<T>(
   work: () => Promise<T>,
   isAgain: (error: unknown) => boolean,
   attempts = ATTEMPTS,

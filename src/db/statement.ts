@@ -3,15 +3,14 @@ import { PgDialect } from "drizzle-orm/pg-core";
 import { sha256Of } from "../sha256.ts";
 import type { Db, Value } from "./client.ts";
 import { type WaitsFor, waitsForByText } from "./lock-waits.ts";
-import { mustBeginAgain, repeatedly, StaleView } from "./repeat.ts";
+import { mustBeginAgain, repeatWhile, StaleView } from "./repeat.ts";
 
 const dialect = new PgDialect();
 
 /**
  * SQL of our own with `sql.placeholder`s, built once and prepared on each connection. Unprepared and built by Drizzle at each call, a task's life
- * took 20 times as long as bare SQL; the number of round trips counts most. The values that it is given must be those that its text names, no
- * less and no more: a column that is left out of an INSERT is an error, not a value that is lost. Without `waitsFor`, the statement's text
- * decides what it may wait for (lock-waits.ts).
+ * took 20 times as long as bare SQL; the number of round trips counts most. It must be given exactly the values that its text names: a column that is
+ * left out of an INSERT is an error, not a value that is lost. Without `waitsFor`, the statement's text decides what it may wait for (lock-waits.ts).
  */
 export function statement<Row, Values extends Record<string, Value>>(
   name: string,
@@ -60,5 +59,5 @@ export function transition<Row extends object>(
     await explain();
     throw new StaleView("The statement changed nothing, and nothing forbids the change.");
   };
-  return repeatedly(runOnce, mustBeginAgain, ATTEMPTS);
+  return repeatWhile(runOnce, mustBeginAgain, ATTEMPTS);
 }

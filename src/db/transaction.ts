@@ -1,5 +1,5 @@
 import type { Db } from "./client.ts";
-import { mustBeginAgain, repeatedly } from "./repeat.ts";
+import { mustBeginAgain, repeatWhile } from "./repeat.ts";
 
 /** What runs a transaction once: `Db`, or Drizzle as it comes. */
 interface Transacting<Tx> {
@@ -12,5 +12,5 @@ interface Transacting<Tx> {
  * Overtaken: others were faster each time.
  */
 export async function inTransaction<T, Tx = Db>(db: Transacting<Tx>, work: (tx: Tx) => Promise<T>): Promise<T> {
-  return repeatedly(() => db.transaction(work), mustBeginAgain);
+  return repeatWhile(() => db.transaction(work), mustBeginAgain);
 }

@@ -6,7 +6,7 @@ import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime, nowMs } from "../db/clock.ts";
-import { databaseHealth } from "../db/health.ts";
+import { checkDatabaseHealth } from "../db/health.ts";
 import { countPendingMigrations } from "../db/migrate.ts";
 import { retention } from "../db/retention-table.ts";
 import { readGauges } from "../queue/gauges.ts";
@@ -29,7 +29,7 @@ const LATE_PASS_MS = 3_600_000;
 const SWEEP_MARGIN_MS = 60_000;
 
 export async function checkWritable(db: Db): Promise<Finding> {
-  const health = await databaseHealth(db);
+  const health = await checkDatabaseHealth(db);
   if (health !== "ok") return wrong(health, "See what the database's own log says.");
   const { rows } = await db.execute<{ version: string; size: string }>(
     sql`select current_setting('server_version') as version, pg_size_pretty(pg_database_size(current_database())) as size`,

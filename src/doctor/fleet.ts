@@ -6,9 +6,9 @@ import { workers } from "../db/fleet-tables.ts";
 import type { Drain } from "../db/json-types.ts";
 import { isDrained } from "../fleet/matching.ts";
 import { endOf, ownRest } from "../fleet/worker-rest.ts";
+import { isoTime } from "../iso-time.ts";
 import { explain } from "../queue/explain.ts";
 import { findLongestWaiting, findUntakeable } from "../queue/overview.ts";
-import { timeText } from "../time-text.ts";
 import { type Finding, note, timeOf, wrong } from "./finding.ts";
 
 /** The most workers that are named. */
@@ -32,7 +32,7 @@ export async function checkWorkers(db: Db): Promise<Finding[]> {
   const findings = found.slice(0, MOST_WORKERS).map(({ id, drain, rest }) => {
     const resume = `POST /api/runtime/workers/${encodeURIComponent(id)}/resume`;
     if (rest === null) {
-      const until = drain?.until == null ? "" : ` until ${timeText(drain.until)}`;
+      const until = drain?.until == null ? "" : ` until ${isoTime(drain.until)}`;
       return note(
         `Worker ${id} is drained${until}${drain?.reason ? `: ${sentence(drain.reason)}` : "."}`,
         `${resume} ends that.`,

@@ -42,8 +42,11 @@ export async function packageVersion(packageDirectory: string): Promise<string> 
   return version;
 }
 
-/** The folder with the programs, ready to run: the package's own, or a copy in `dataDir` if that is incomplete and not ours to mend. */
-export async function readyBinaries(packageDirectory: string, dataDir: string): Promise<string> {
+/**
+ * Makes the programs ready to run, and gives their folder: the package's own, or a copy in `dataDir` where the package is incomplete and may not be
+ * changed.
+ */
+export async function prepareBinaries(packageDirectory: string, dataDir: string): Promise<string> {
   const native = join(packageDirectory, "native");
   try {
     await complete(native);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import { StartError } from "../errors.ts";
 import { makeWhole } from "./atomic-folder.ts";
-import type { Installation } from "./find-installation.ts";
+import type { Installation } from "./prepare-installation.ts";
 import { run } from "./run-program.ts";
 import { appendLog, startFailure } from "./server-log.ts";
 

@@ -5,10 +5,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
-import type { Installation } from "./find-installation.ts";
 import { type Credentials, connect, ownerOf, tryLock } from "./owner-lock.ts";
 import { readPidFile } from "./pid-file.ts";
 import { launchPostmaster, type Postmaster } from "./postmaster.ts";
+import type { Installation } from "./prepare-installation.ts";
 import { startFailure } from "./server-log.ts";
 import { alreadyRunning, stopOrphanedPostmaster } from "./stop-orphaned-postmaster.ts";
 

@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { closeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
-import type { Installation } from "./find-installation.ts";
+import type { Installation } from "./prepare-installation.ts";
 import { spawnAs } from "./run-program.ts";
 import { openLog, readLog } from "./server-log.ts";
 

@@ -11,7 +11,7 @@ import {
   writeSync,
 } from "node:fs";
 import { StartError } from "../errors.ts";
-import type { Installation } from "./find-installation.ts";
+import type { Installation } from "./prepare-installation.ts";
 
 const LARGEST_BYTES = 10 * 1024 * 1024;
 /** PostgreSQL cannot start with less than about one WAL segment free. */

@@ -11,11 +11,11 @@ import type { Logger } from "pino";
 import { StartError } from "../errors.ts";
 import { platformPackage } from "./binaries.ts";
 import { ensureCluster, readPassword } from "./cluster.ts";
-import { findInstallation } from "./find-installation.ts";
 import { keepRunning } from "./keep-running.ts";
 import { openSession } from "./owned-postmaster.ts";
 import { connect, newOwner, ownerOf, urlOf } from "./owner-lock.ts";
 import { readPidFile } from "./pid-file.ts";
+import { prepareInstallation } from "./prepare-installation.ts";
 
 export interface EmbeddedOptions {
   /** Absolute path of the folder for all files; made if it is missing. One service at a time. */
@@ -42,7 +42,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   const { dataDir, log, packageDirectory = platformPackage() } = options;
   const stopping = new AbortController();
   try {
-    const installation = await findInstallation(packageDirectory, dataDir);
+    const installation = await prepareInstallation(packageDirectory, dataDir);
     const credentials = { password: await ensureCluster(installation, log), owner: newOwner() };
     const claimant = { installation, credentials, log, signal: stopping.signal };
     const session = await openSession(claimant);

@@ -6,10 +6,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
 import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
-import type { Installation } from "./find-installation.ts";
 import { isAlive } from "./look-up-process.ts";
 import { type Credentials, connect, ownerOf, pidOfOwner, tryLock } from "./owner-lock.ts";
 import { disarmPidFile, mayBePostmaster, type PidFile, readPidFile, stopPostmaster } from "./pid-file.ts";
+import type { Installation } from "./prepare-installation.ts";
 
 const POLL_MS = 20;
 /** How long another service may take between the start of its postmaster and its lock, or a postmaster to write its lock file. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { createOutageLog } from "../outage-log.ts";
-import { type Follower, handOver } from "./follower.ts";
+import { handOver, type Listener } from "./listener.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { readOldEvents } from "./read-events.ts";
 
@@ -10,44 +10,44 @@ const FULL_MS = 50;
 
 /** The listeners that are behind the others. */
 export interface CatchUp {
-  add(follower: Follower): void;
-  remove(follower: Follower): void;
+  add(listener: Listener): void;
+  remove(listener: Listener): void;
   /** Reads older events for them until none is behind any more, one query at a time. When that fails, the next call begins again. */
   run(): Promise<void>;
 }
 
 /** The listeners that are not behind. */
 interface Others {
-  /** Takes a follower that has got to their place, and gives false for one that has not. */
-  rejoin(follower: Follower): boolean;
+  /** Takes a listener that has got to their place, and gives false for one that has not. */
+  rejoin(listener: Listener): boolean;
   /** Their place, or `now` where that is later. */
   latest(now: Position): Position;
 }
 
 export function openCatchUp(db: Db, { rejoin, latest }: Others): CatchUp {
-  const behind = new Set<Follower>();
+  const behind = new Set<Listener>();
   const outage = createOutageLog(db.log, "reading older events for listeners");
   let isRunning = false;
 
   function letRejoin(): void {
-    for (const follower of behind) if (rejoin(follower)) behind.delete(follower);
+    for (const listener of behind) if (rejoin(listener)) behind.delete(listener);
   }
 
   return {
-    add: (follower) => void behind.add(follower),
-    remove: (follower) => void behind.delete(follower),
+    add: (listener) => void behind.add(listener),
+    remove: (listener) => void behind.delete(listener),
     async run() {
       if (isRunning) return;
       isRunning = true;
       try {
         for (letRejoin(); behind.size > 0; letRejoin()) {
-          const ready = [...behind].filter((follower) => !follower.isFull());
+          const ready = [...behind].filter((listener) => !listener.isFull());
           const [first] = ready.toSorted((a, b) => comparePositions(a.after, b.after));
           if (!first) await delay(FULL_MS, undefined, { ref: false });
           else {
             const read = await readOldEvents(db, first.after);
             const batch = read.isKnown ? read : { ...read, until: latest(read.until) };
-            for (const follower of ready) if (behind.has(follower)) handOver(follower, batch);
+            for (const listener of ready) if (behind.has(listener)) handOver(listener, batch);
           }
         }
         outage.worked();

@@ -4,7 +4,7 @@ import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
 import { openCatchUp } from "./catch-up.ts";
-import { type Follower, handOver } from "./follower.ts";
+import { handOver, type Listener } from "./listener.ts";
 import { comparePositions, type Position } from "./position.ts";
 import { enterEvents, readEvents, readOldEvents } from "./read-events.ts";
 
@@ -22,8 +22,8 @@ export interface EventHub {
    * The place behind `after`, or now. `isKnown` is false where events behind `after` are not there any more; the place is now then.
    */
   enter(after: Position | undefined): Promise<{ after: Position; isKnown: boolean }>;
-  /** Hands the follower every event behind its place, once each and in their order, until `signal` is aborted or the service stops. */
-  follow(follower: Follower, signal: AbortSignal): Promise<void>;
+  /** Hands the listener every event behind its place, once each and in their order, until `signal` is aborted or the service stops. */
+  follow(listener: Listener, signal: AbortSignal): Promise<void>;
   /** Says that there may be new events. */
   notify(): void;
   /** How many listen now. */
@@ -37,9 +37,9 @@ export interface EventHub {
  * database has at most two of these queries at once, and none while nobody listens.
  */
 export function openEventHub(db: Db): EventHub {
-  const current = new Set<Follower>();
-  const leave = new Map<Follower, () => void>();
-  /** Up to where the followers in `current` have got all events; undefined while nobody listens. */
+  const current = new Set<Listener>();
+  const leave = new Map<Listener, () => void>();
+  /** Up to where the listeners in `current` have got all events; undefined while nobody listens. */
   let position: Position | undefined;
   /** The last position that was read as now. */
   let entered: Position | undefined;
@@ -58,9 +58,9 @@ export function openEventHub(db: Db): EventHub {
     position?.timeline === now.timeline && comparePositions(position, now) > 0 ? position : now;
   const behind = openCatchUp(db, {
     latest,
-    rejoin(follower) {
-      if (position === undefined || comparePositions(follower.after, position) < 0) return false;
-      current.add(follower);
+    rejoin(listener) {
+      if (position === undefined || comparePositions(listener.after, position) < 0) return false;
+      current.add(listener);
       return true;
     },
   });
@@ -79,11 +79,11 @@ export function openEventHub(db: Db): EventHub {
         if (position !== from) return;
         isWhole = batch.isWhole;
         position = batch.until;
-        for (const follower of current) {
-          if (!follower.isFull()) handOver(follower, batch);
+        for (const listener of current) {
+          if (!listener.isFull()) handOver(listener, batch);
           else {
-            current.delete(follower);
-            behind.add(follower);
+            current.delete(listener);
+            behind.add(listener);
           }
         }
       }
@@ -112,18 +112,18 @@ export function openEventHub(db: Db): EventHub {
       if (now.timeline === UNKNOWN_TIMELINE && !isUnknownTold) {
         isUnknownTold = true;
         db.log.warn(
-          "the database server does not say its timeline: after a failover that loses changes, followers of events will not be told to read anew",
+          "the database server does not say its timeline: after a failover that loses changes, listeners will not be told to read anew",
         );
       }
       return after !== undefined && isKnown ? { after, isKnown } : { after: latest(now), isKnown: after === undefined };
     },
-    follow: (follower, signal) =>
+    follow: (listener, signal) =>
       new Promise<void>((resolve) => {
         if (signal.aborted || isClosed) return resolve();
         const end = () => {
-          current.delete(follower);
-          behind.remove(follower);
-          leave.delete(follower);
+          current.delete(listener);
+          behind.remove(listener);
+          leave.delete(listener);
           signal.removeEventListener("abort", end);
           if (leave.size === 0) {
             clearInterval(timer);
@@ -133,10 +133,10 @@ export function openEventHub(db: Db): EventHub {
           resolve();
         };
         signal.addEventListener("abort", end, { once: true });
-        leave.set(follower, end);
+        leave.set(listener, end);
         if (position === undefined) lookedAt = Date.now();
-        position ??= entered ?? follower.after;
-        behind.add(follower);
+        position ??= entered ?? listener.after;
+        behind.add(listener);
         timer ??= setInterval(notify, LOOK_EVERY_MS).unref();
         notify();
       }),

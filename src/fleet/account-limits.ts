@@ -5,7 +5,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { accounts, workers } from "../db/fleet-tables.ts";
 import type { UsageWindows } from "../db/json-types.ts";
-import { timeText } from "../time-text.ts";
+import { isoTime } from "../iso-time.ts";
 import { accountOf } from "./account-pace.ts";
 
 const HOUR_MS = 3_600_000;
@@ -48,7 +48,7 @@ export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, mess
     .returning({ rest: accounts.rest });
   if (!limited?.rest?.until) return;
   await copyToWorkers(tx, eq(accountOf, id));
-  const detail = `Account ${id} rests until ${timeText(limited.rest.until)}: ${message}`;
+  const detail = `Account ${id} rests until ${isoTime(limited.rest.until)}: ${message}`;
   await audit(tx, { action: "account_limited", entity_type: "account", entity_id: id, actor: "runtime", detail });
 }
 

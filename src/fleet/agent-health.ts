@@ -2,7 +2,7 @@ import { z } from "zod";
 import { text } from "../contract/request-fields.ts";
 import type { Capabilities } from "../db/json-types.ts";
 import type { WorkerRow } from "../db/row-types.ts";
-import { type AgentCalls, callAgent } from "./call-agent.ts";
+import { type AgentCalls, callAgent } from "./agent-http.ts";
 import { lenient, list, maxConcurrency } from "./membridge-agents.ts";
 
 const MAX_ANSWER_BYTES = 64 * 1024;

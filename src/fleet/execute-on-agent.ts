@@ -2,8 +2,8 @@ import { z } from "zod";
 import type { Task } from "../contract/record-types.ts";
 import { messageOf } from "../errors.ts";
 import { storable } from "../storable-text.ts";
+import { type AgentCalls, callAgent } from "./agent-http.ts";
 import { NetworkFault, RedirectFault } from "./bounded-fetch.ts";
-import { type AgentCalls, callAgent } from "./call-agent.ts";
 
 /** The longest answer: a task's output and some words around it. */
 const MAX_ANSWER_BYTES = 20 * 1024 * 1024;

@@ -7,7 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Rest } from "../db/json-types.ts";
 import { Refusal } from "../errors.ts";
-import { timeText } from "../time-text.ts";
+import { isoTime } from "../iso-time.ts";
 
 /** True for a rest, or a drain, whose end has not passed. */
 export const isInForce = (rest: SQLWrapper) =>
@@ -46,7 +46,7 @@ export class Resting extends Refusal {
 }
 
 /** When a rest ends, in words. */
-export const endOf = ({ until }: Rest): string => (until === null ? "somebody resumes it" : timeText(until));
+export const endOf = ({ until }: Rest): string => (until === null ? "somebody resumes it" : isoTime(until));
 
 const restWithout = (...kinds: Rest["kind"][]) =>
   sql`case when ${inArray(sql`${workers.rest} ->> 'kind'`, kinds)} then null else ${workers.rest} end`;

@@ -1,7 +1,7 @@
 import * as queries from "../contract/queries.ts";
 import { accountRecord } from "../contract/worker-record.ts";
 import { getAccount, listAccounts, resumeAccount } from "../fleet/accounts.ts";
-import { pageOf } from "./declared-answers.ts";
+import { pageOf } from "./answer-declarations.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 import { setNext } from "./send-list.ts";
 import { storableName } from "./worker-routes.ts";

@@ -3,7 +3,7 @@ import type { Request, Response } from "express";
 import { z } from "zod";
 import { VERSION } from "../package-folder.ts";
 import { sha256Of } from "../sha256.ts";
-import type { Answers } from "./declared-answers.ts";
+import type { Answers } from "./answer-declarations.ts";
 import { documentOf } from "./openapi/document.ts";
 import { pageOf } from "./openapi/page.ts";
 import { STYLE } from "./openapi/style.ts";

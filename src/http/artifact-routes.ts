@@ -11,7 +11,7 @@ import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
 import { contentOf, fileNameOf, presignedUrl } from "../storage/artifact-content.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import type { Part } from "../storage/bucket.ts";
-import { type Answers, pageOf } from "./declared-answers.ts";
+import { type Answers, pageOf } from "./answer-declarations.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
 

@@ -1,6 +1,6 @@
 /** Refusals of requests that never reach the app, as JSON with the headers that every answer has. */
 import { type ServerResponse, STATUS_CODES } from "node:http";
-import { RUNTIME_HEADER } from "./runtime-header.ts";
+import { OWN_ANSWER_HEADER } from "./own-answer-header.ts";
 
 /** Refuses the request with this sentence. `isLast`: the connection ends with the answer. `whenSent` is called when the answer is sent. */
 export function refuseBare(
@@ -27,7 +27,7 @@ export function refusalAsText(status: number, error: string): string {
 function refusal(error: string, isLast: boolean) {
   const body = JSON.stringify({ error });
   const headers = {
-    ...RUNTIME_HEADER,
+    ...OWN_ANSWER_HEADER,
     "Content-Type": "application/json",
     "Content-Length": Buffer.byteLength(body),
     ...(isLast && { Connection: "close" }),

@@ -4,7 +4,7 @@ import { completeTask, requireCompletable } from "../queue/complete.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
 import { fencedBody } from "./parse-request.ts";
 import { continueTrace } from "./request-trace.ts";
-import { ownFence } from "./require-own-worker.ts";
+import { requireOwnFence } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
 import { sendAsText, wantsText } from "./text-answer.ts";
@@ -14,7 +14,7 @@ type CompleteCall = Call<"/:id", typeof completeTaskBody, z.ZodObject>;
 /** `POST /api/runtime/llm-tasks/:id/complete`: 200 with the task, the artifact and the result. `paceAt` is as for `completeTask`. */
 export function complete(store: ArtifactStore, paceAt: number) {
   return async ({ request, response, db, caller, params, body }: CompleteCall): Promise<void> => {
-    const fenced = await ownFence(db, caller, params.id, fencedBody(request));
+    const fenced = await requireOwnFence(db, caller, params.id, fencedBody(request));
     const valid = completeTaskBody.safeParse(fenced.body ?? {}).data;
     // 404 and 409 come before 400 here (api.md).
     if (!valid) await requireCompletable(db, params.id, fenced.leaseId);

@@ -1,7 +1,7 @@
 import { type Event, eventPage } from "../contract/event-record.ts";
 import * as queries from "../contract/queries.ts";
 import type { EventHub } from "../events/event-hub.ts";
-import type { Follower } from "../events/follower.ts";
+import type { Listener } from "../events/listener.ts";
 import { type Position, parsePosition, positionText } from "../events/position.ts";
 import { readEvents, readOldEvents } from "../events/read-events.ts";
 import type { EventStream } from "./event-stream.ts";
@@ -65,16 +65,16 @@ function streamFrom(hub: EventHub, streams: Streams) {
   return async (wants: (event: Event) => boolean, last: Position | undefined, call: StreamCall) => {
     hub.requireSpace();
     const { after, isKnown } = await hub.enter(last);
-    let follower: Follower | undefined;
-    const place = () => positionText(follower?.after ?? after);
+    let listener: Listener | undefined;
+    const place = () => positionText(listener?.after ?? after);
     const follow = async (stream: EventStream, signal: AbortSignal) => {
       const take = (found: Event[]) =>
         stream.send(found.map((event) => ({ id: event.id, event: event.type, data: event })));
       const reset = (now: Position) =>
         stream.send([{ id: positionText(now), event: "reset", data: { reason: MISSING } }]);
-      follower = { after, wants, take, reset, isFull: stream.isFull };
+      listener = { after, wants, take, reset, isFull: stream.isFull };
       if (!isKnown) reset(after);
-      await hub.follow(follower, signal);
+      await hub.follow(listener, signal);
     };
     await streams.serve(call, follow, place);
   };

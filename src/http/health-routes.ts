@@ -1,14 +1,14 @@
 import { z } from "zod";
 import { alive, health, notReady, ready, refusal } from "../contract/service-answers.ts";
 import type { Db } from "../db/client.ts";
-import { databaseHealth } from "../db/health.ts";
+import { checkDatabaseHealth } from "../db/health.ts";
 import { countPendingMigrations } from "../db/migrate.ts";
 import type { Disk } from "../disk-space.ts";
 import { messageOf } from "../errors.ts";
 import type { Membridge } from "../fleet/membridge.ts";
 import { type Route, route } from "./route.ts";
 
-/** For so long an answer of the database is used again, since `/readyz` needs no key and has no limit. */
+/** How long an answer of the database is used again: `/readyz` needs no key and has no limit. */
 const KEPT_MS = 1_000;
 
 /**
@@ -38,7 +38,7 @@ export function healthRoutes(membridge: Membridge, disk: Disk, stopping: AbortSi
         },
       },
       handle: async ({ response, db }) => {
-        const [database, shortage] = await Promise.all([databaseHealth(db), disk.shortage()]);
+        const [database, shortage] = await Promise.all([checkDatabaseHealth(db), disk.shortage()]);
         response.status(database === "ok" ? 200 : 503).json({
           status: database === "ok" ? "ok" : "degraded",
           service: "bloom-runtime",
@@ -88,7 +88,7 @@ export function healthRoutes(membridge: Membridge, disk: Disk, stopping: AbortSi
 
 /** Why requests cannot be served now, as a sentence; undefined when they can. */
 async function whyDatabaseIsNotReady(db: Db): Promise<string | undefined> {
-  const health = await databaseHealth(db);
+  const health = await checkDatabaseHealth(db);
   if (health !== "ok") return health;
   try {
     const pending = await countPendingMigrations(db);

@@ -5,9 +5,9 @@ import { NotFound } from "../errors.ts";
 import type { LiveFollowers } from "../queue/live-followers.ts";
 import { addLiveOutput, readLiveOutput } from "../queue/live-output.ts";
 import { getTask } from "../queue/one-task.ts";
-import { NO_LEASE } from "./declared-answers.ts";
+import { NO_LEASE } from "./answer-declarations.ts";
 import { fencedBody, InvalidValue } from "./parse-request.ts";
-import { ownFence } from "./require-own-worker.ts";
+import { requireOwnFence } from "./require-own-worker.ts";
 import { READERS, type Route, route, WORKERS } from "./route.ts";
 import type { StreamCall, Streams } from "./serve-stream.ts";
 
@@ -34,7 +34,7 @@ export function liveOutputRoutes(followers: LiveFollowers, streams: Streams, isO
       answers: { 204: "The piece is kept, or was before.", ...NO_LEASE },
       handle: async ({ request, response, db, caller, params, body }) => {
         requireOn();
-        await addLiveOutput(db, params.id, body(await ownFence(db, caller, params.id, fencedBody(request))));
+        await addLiveOutput(db, params.id, body(await requireOwnFence(db, caller, params.id, fencedBody(request))));
         response.status(204).end();
       },
     }),

@@ -5,8 +5,8 @@ import { passedOn } from "../contract/service-answers.ts";
 import { type Membridge, MembridgeUnreachable } from "../fleet/membridge.ts";
 import type { MembridgeAnswer } from "../fleet/membridge-attempt.ts";
 import { errorTextOf, selectLeader } from "../fleet/select-membridge-leader.ts";
+import type { Answers } from "./answer-declarations.ts";
 import { clientGone } from "./client-gone.ts";
-import type { Answers } from "./declared-answers.ts";
 import { InvalidValue } from "./parse-request.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 

@@ -12,7 +12,7 @@ import { auditEntries } from "../queue/audit-list.ts";
 import { leasesIn } from "../queue/leases.ts";
 import { tasks } from "../queue/task-list.ts";
 import { usageBy } from "../queue/usage-by.ts";
-import { pageOf } from "./declared-answers.ts";
+import { pageOf } from "./answer-declarations.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { RequestHandler } from "express";
 import { clientAddressOf } from "./client-address.ts";
-import { RUNTIME_HEADER } from "./runtime-header.ts";
+import { OWN_ANSWER_HEADER } from "./own-answer-header.ts";
 
 /** What may stand in a log line and in a header; anything else is no id. */
 const GIVEN = /^[A-Za-z0-9._:/+=-]{1,128}$/;
@@ -15,7 +15,7 @@ export const requestId: RequestHandler = (request, response, next) => {
   const given = request.get("x-request-id") ?? "";
   const id = GIVEN.test(given) ? given : randomUUID();
   response.setHeader("X-Request-Id", id);
-  for (const [name, value] of Object.entries(RUNTIME_HEADER)) response.setHeader(name, value);
+  for (const [name, value] of Object.entries(OWN_ANSWER_HEADER)) response.setHeader(name, value);
   const client = clientAddressOf(request);
   response.locals.caller = { requestId: id, client, key: undefined, keyName: undefined, traceparent: undefined };
   next();

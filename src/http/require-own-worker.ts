@@ -15,10 +15,11 @@ export function requireOwnWorker(caller: Caller, workerId: () => string | undefi
 }
 
 /**
- * Gives the id of the lease that the caller means. For a worker's key without a `leaseId` it is the task's current lease, so that the call that
- * follows cannot meet a lease that another worker got in between. Forbidden: the lease is another worker's, or no lease holds the task.
+ * Requires that a worker's key means a lease of its own worker, and gives the id of the lease that the caller means. For a worker's key without a
+ * `leaseId` it is the task's current lease, so that the call that follows cannot meet a lease that another worker got in between. Forbidden: the
+ * lease is another worker's, or no lease holds the task.
  */
-export async function ownLeaseId(
+export async function requireOwnLease(
   db: Db,
   caller: Caller,
   taskId: string,
@@ -34,9 +35,14 @@ export async function ownLeaseId(
   return meant.lease;
 }
 
-/** What `fencedBody` gave, with the lease that `ownLeaseId` gives. Forbidden as there. */
-export async function ownFence(db: Db, caller: Caller, taskId: string, { body, leaseId }: Fenced): Promise<Fenced> {
-  const own = await ownLeaseId(db, caller, taskId, leaseId);
+/** Gives what `fencedBody` gave, with the lease that `requireOwnLease` gives. Throws Forbidden as `requireOwnLease` does. */
+export async function requireOwnFence(
+  db: Db,
+  caller: Caller,
+  taskId: string,
+  { body, leaseId }: Fenced,
+): Promise<Fenced> {
+  const own = await requireOwnLease(db, caller, taskId, leaseId);
   if (own === leaseId) return { body, leaseId };
   return { body: withLease(body, own), leaseId: own };
 }

@@ -8,9 +8,9 @@ import { explain } from "../queue/explain.ts";
 import { historyOf, resultsOf } from "../queue/history.ts";
 import { getTask } from "../queue/one-task.ts";
 import { tasks } from "../queue/task-list.ts";
+import { NO_TASK, pageOf } from "./answer-declarations.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
 import { sendTaskInput } from "./claimed-task-as-text.ts";
-import { NO_TASK, pageOf } from "./declared-answers.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
 

@@ -8,9 +8,9 @@ import { cancelTask } from "../queue/cancel.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { requeueTask } from "../queue/requeue.ts";
 import type { Callbacks } from "../webhooks/callback-rules.ts";
+import { NO_TASK } from "./answer-declarations.ts";
 import type { ResultAnswers } from "./await-result.ts";
 import { CREATED, create, replay } from "./create-task.ts";
-import { NO_TASK } from "./declared-answers.ts";
 import { originOf } from "./redirect-to-https.ts";
 import { type Access, ADMINS, type Route, route } from "./route.ts";
 

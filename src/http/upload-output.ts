@@ -5,7 +5,7 @@ import { uploadOutput } from "../queue/upload-output.ts";
 import { requireAtMost } from "../storage/staging.ts";
 import { allowBody } from "./http-server.ts";
 import { InvalidValue } from "./parse-request.ts";
-import { ownLeaseId } from "./require-own-worker.ts";
+import { requireOwnLease } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 import { sendAsText, wantsText } from "./text-answer.ts";
 
@@ -30,7 +30,7 @@ export function upload(maxBytes: number) {
     try {
       // An upload that says that it is too long is refused before any of it is read.
       requireAtMost(maxBytes, Number(request.get("content-length") ?? 0));
-      const leaseId = await ownLeaseId(db, caller, params.id, request.get("x-lease-id")?.toLowerCase());
+      const leaseId = await requireOwnLease(db, caller, params.id, request.get("x-lease-id")?.toLowerCase());
       const { id, size_bytes, sha256 } = await uploadOutput(db, params.id, leaseId, bytesOf(request), maxBytes);
       response.status(201);
       if (!wantsText(request)) return void response.json({ output_id: id, size_bytes, sha256 });

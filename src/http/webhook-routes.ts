@@ -7,7 +7,7 @@ import { changeWebhook, createWebhook, removeWebhook, rotateSecret } from "../we
 import { deliveryList } from "../webhooks/delivery-list.ts";
 import { resend } from "../webhooks/resend-delivery.ts";
 import { getWebhook, listWebhooks } from "../webhooks/webhook-list.ts";
-import { pageOf } from "./declared-answers.ts";
+import { pageOf } from "./answer-declarations.ts";
 import { InvalidBody } from "./parse-request.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";

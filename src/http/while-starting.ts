@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Request, RequestHandler, Response } from "express";
-import { RUNTIME_HEADER } from "./runtime-header.ts";
+import { OWN_ANSWER_HEADER } from "./own-answer-header.ts";
 
 /** Most starts take a second. A request that comes meanwhile waits for its answer, and hears of the start only when that takes this long. */
 const WAIT_MS = 20_000;
@@ -29,7 +29,7 @@ export function createStartup(waitMs = WAIT_MS): Startup {
   const waited = Promise.race([ended, delay(waitMs, undefined, { ref: false })]);
 
   async function serve(request: Request, response: Response, goOn: () => void): Promise<void> {
-    response.set(RUNTIME_HEADER);
+    response.set(OWN_ANSWER_HEADER);
     if (request.path === "/livez") {
       response.json({ status: "alive" });
       return;

@@ -9,14 +9,14 @@ import { heartbeat } from "../queue/heartbeat.ts";
 import { leaseTask } from "../queue/lease-task.ts";
 import { releaseTask } from "../queue/release-task.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
+import { asText, NO_LEASE, NO_TASK } from "./answer-declarations.ts";
 import { claim, GRANT_AS_TEXT } from "./claim.ts";
 import { clientGone } from "./client-gone.ts";
 import { complete } from "./complete-task.ts";
-import { asText, NO_LEASE, NO_TASK } from "./declared-answers.ts";
 import { deliverGrant } from "./deliver-grant.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { fencedBody } from "./parse-request.ts";
-import { ownFence, ownLeaseId } from "./require-own-worker.ts";
+import { requireOwnFence, requireOwnLease } from "./require-own-worker.ts";
 import { type Route, route, WORKERS } from "./route.ts";
 import { sendJson } from "./send-json.ts";
 import { sendAsText, wantsText } from "./text-answer.ts";
@@ -56,7 +56,7 @@ export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt 
         ...NO_LEASE,
       },
       handle: async ({ request, response, db, caller, params, body }) => {
-        const fenced = await ownFence(db, caller, params.id, fencedBody(request));
+        const fenced = await requireOwnFence(db, caller, params.id, fencedBody(request));
         const pulse = await heartbeat(db, caller, params.id, body(fenced));
         if (!wantsText(request)) return sendJson(response, pulse);
         const { cancel, drain, next_heartbeat_ms } = pulse;
@@ -172,7 +172,7 @@ export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt 
       handle: async ({ request, response, db, caller, params, body }) => {
         const { leaseId, ...fenced } = fencedBody(request);
         const asked = body(fenced);
-        await ownLeaseId(db, caller, params.id, leaseId);
+        await requireOwnLease(db, caller, params.id, leaseId);
         response.json(await releaseTask(db, caller, params.id, asked));
       },
     }),

@@ -13,8 +13,8 @@ import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
 import { registerWorker } from "../queue/register-worker.ts";
 import { removeWorker } from "../queue/remove-worker.ts";
+import { NO_WORKER, pageOf } from "./answer-declarations.ts";
 import { clientAddressOf } from "./client-address.ts";
-import { NO_WORKER, pageOf } from "./declared-answers.ts";
 import { ADMINS, READERS, type Route, route, WORKERS } from "./route.ts";
 import { setNext } from "./send-list.ts";
 

@@ -1,16 +1,16 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { coalesceRuns } from "../coalesce-runs.ts";
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
 import { changedWorkers } from "./changed-workers.ts";
-import { createLookSoon } from "./look-soon.ts";
 import { demandsDueSince } from "./newly-due.ts";
 import { type Seeker, WaitingLine } from "./waiting-line.ts";
 import { type Attempt, type Waiter, waitInLine } from "./waiting-worker.ts";
 
 /**
- * How often to look without a notification. Where notifications get lost, as behind PgBouncer, a waiting worker gets a new task after about so long;
- * 2 s are promised.
+ * How often to look without a notification. Where notifications get lost, as behind PgBouncer, a waiting worker gets a new task after about this
+ * time; 2 s are promised.
  */
 const LOOK_EVERY_MS = 1_000;
 /**
@@ -95,7 +95,7 @@ export function openClaimWaiters(db: Db, mostWaiters = MOST_WAITERS): ClaimWaite
     }
   }
 
-  const lookSoon = createLookSoon(db.log, "a look for tasks for waiting workers", look);
+  const lookSoon = coalesceRuns(db.log, "a look for tasks for waiting workers", look);
 
   function notify(): void {
     notices += 1;

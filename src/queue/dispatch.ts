@@ -6,8 +6,8 @@ import type { Dispatched, Task } from "../contract/record-types.ts";
 import type { DispatchTask } from "../contract/requests.ts";
 import type { Db } from "../db/client.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
+import type { AgentCalls } from "../fleet/agent-http.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
-import type { AgentCalls } from "../fleet/call-agent.ts";
 import { executeOn } from "../fleet/execute-on-agent.ts";
 import { getWorker } from "../fleet/workers.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
@@ -18,7 +18,7 @@ import { followDispatch } from "./follow-dispatch.ts";
 import { leaseTask } from "./lease-task.ts";
 import { getTask } from "./one-task.ts";
 
-/** An agent that refuses a task does so at once. An agent that has said nothing for so long has begun. */
+/** An agent that refuses a task does so at once. An agent that has said nothing for this time has begun. */
 const GRACE_MS = 1_000;
 /**
  * How long a caller waits for a refused task to be released. If the database does not answer in time, the caller hears that the task was

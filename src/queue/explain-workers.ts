@@ -10,7 +10,7 @@ import { activeLeases, isFree, load, loadCte, maxConcurrency, workersWithLoad } 
 import { hasLabels, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { isPaused, takesCalls } from "../fleet/refusing-agents.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
-import { timeText } from "../time-text.ts";
+import { isoTime } from "../iso-time.ts";
 
 /** The most workers that an explanation names. */
 const MOST_WORKERS = 200;
@@ -88,7 +88,7 @@ export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> 
         cause: { code: "worker_full", worker_id, count: active, of: slots },
       };
     const why = drain.reason && `: ${drain.reason.replace(/[.\s]*$/, "")}`;
-    const until = drain.until === null ? "" : ` until ${timeText(drain.until)}`;
+    const until = drain.until === null ? "" : ` until ${isoTime(drain.until)}`;
     return {
       says: `Worker ${worker_id} is drained${until}${why}. Resume it to have it take the task.`,
       cause: { code: "worker_drained", worker_id, ...(drain.reason && { said: drain.reason }), ...endIn(drain) },
@@ -107,7 +107,7 @@ export async function limitsFor(db: Db, task: Task): Promise<Reason[]> {
     .orderBy(until)
     .limit(3);
   return limited.map(({ account, until }) => ({
-    says: `Account ${account} is limited until ${timeText(Number(until))}.`,
+    says: `Account ${account} is limited until ${isoTime(Number(until))}.`,
     cause: { code: "account_limited", account, until: Number(until) },
   }));
 }
@@ -156,7 +156,7 @@ type WorkerToExplain = Awaited<ReturnType<typeof readWorkers>>[number];
 
 function reasonsOf({ status, last_heartbeat, drain, rest, accountRest, account, ...is }: WorkerToExplain): Reason[] {
   const { active, refusals, paused_until, answered_by } = is;
-  const seen = last_heartbeat === null ? "never seen" : `last seen ${timeText(last_heartbeat)}`;
+  const seen = last_heartbeat === null ? "never seen" : `last seen ${isoTime(last_heartbeat)}`;
   const found: (Reason | false)[] = [
     status !== "online" && {
       says: `is ${status}, ${seen}`,
@@ -183,7 +183,7 @@ function reasonsOf({ status, last_heartbeat, drain, rest, accountRest, account, 
       cause: { code: "other_node", node: answered_by },
     },
     is.isPaused && {
-      says: `refused ${refusals} times; left alone until ${timeText(paused_until ?? 0)}`,
+      says: `refused ${refusals} times; left alone until ${isoTime(paused_until ?? 0)}`,
       cause: { code: "left_alone", count: refusals, until: paused_until ?? 0 },
     },
   ];

@@ -3,7 +3,7 @@ import type { Explanation, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { kindOf, meaningOf } from "../db/statuses.ts";
-import { timeText } from "../time-text.ts";
+import { isoTime } from "../iso-time.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import {
   countAbleWorkers,
@@ -91,7 +91,7 @@ async function waitOf(db: Db, task: Task): Promise<Pick<Explanation, "reason" | 
 /** Why nobody has the task yet. */
 async function hindrancesOf(db: Db, task: Task, due_at: number | null): Promise<Reason[]> {
   if (due_at !== null)
-    return [{ says: `It is not due before ${timeText(due_at)}.`, cause: { code: "not_due", until: due_at } }];
+    return [{ says: `It is not due before ${isoTime(due_at)}.`, cause: { code: "not_due", until: due_at } }];
   const task_id = await findKeyHolder(db, task);
   if (task_id !== undefined)
     return [
@@ -121,7 +121,7 @@ function endsUnstarted({ queue_until, attempts, tried_by }: Task): Reason[] {
   if (queue_until === null || attempts > 0 || tried_by !== null) return [];
   return [
     {
-      says: `If no worker starts it before ${timeText(queue_until)}, it is dead.`,
+      says: `If no worker starts it before ${isoTime(queue_until)}, it is dead.`,
       cause: { code: "ends_unstarted", until: queue_until },
     },
   ];
@@ -140,9 +140,9 @@ function holdOf({ worker_id, lease_id, cancel_requested }: Task, holder: Explana
   if (!holder) return { says: `${says}.`, cause: { code, ...(worker_id !== null && { worker_id }) } };
   const { since, last_heartbeat, expires_at } = holder;
   const next = cancel_requested ? "It is to be cancelled, which happens when the lease ends:" : "It comes back";
-  const beats = last_heartbeat > since ? `last heard of at ${timeText(last_heartbeat)}` : "not heard of since";
+  const beats = last_heartbeat > since ? `last heard of at ${isoTime(last_heartbeat)}` : "not heard of since";
   return {
-    says: `${says} since ${timeText(since)}, ${beats}. ${next} at ${timeText(expires_at)}, unless the worker is heard of again.`,
+    says: `${says} since ${isoTime(since)}, ${beats}. ${next} at ${isoTime(expires_at)}, unless the worker is heard of again.`,
     cause: { code, worker_id: holder.worker_id, since, until: expires_at },
   };
 }

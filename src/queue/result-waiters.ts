@@ -1,11 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "drizzle-orm";
+import { coalesceRuns } from "../coalesce-runs.ts";
 import type { Db } from "../db/client.ts";
 import { statement } from "../db/statement.ts";
 import { openStatuses } from "../db/status-lists.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
-import { createLookSoon } from "./look-soon.ts";
 
 /** How often to look without being notified, since notifications may get lost. */
 const LOOK_EVERY_MS = 1_000;
@@ -49,7 +49,7 @@ export function openResultWaiters(db: Db, mostWaiters = MOST_WAITERS): ResultWai
     await delay(REST_PER_LOOK * (performance.now() - began), undefined, { ref: false });
   }
 
-  const lookSoon = createLookSoon(db.log, "a look for ended tasks for waiting callers", look);
+  const lookSoon = coalesceRuns(db.log, "a look for ended tasks for waiting callers", look);
   const notify = () => void lookSoon();
   const timer = setInterval(notify, LOOK_EVERY_MS).unref();
 

@@ -5,7 +5,7 @@ import { newId } from "../db/ids.ts";
 import { retention } from "../db/retention-table.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { horizon } from "../events/read-events.ts";
-import { timeText } from "../time-text.ts";
+import { isoTime } from "../iso-time.ts";
 import { isReadForWebhooks } from "../webhooks/queue-deliveries.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import type { Cutoff } from "./old-tasks.ts";
@@ -62,7 +62,7 @@ export async function removeEntries(db: Db, { archive, seqs }: ArchivedEntries, 
       entity_type: "archive",
       entity_id: archive,
       actor: "runtime",
-      detail: `Removed ${removed} audit entries from before ${timeText(cutoff)}`,
+      detail: `Removed ${removed} audit entries from before ${isoTime(cutoff)}`,
     });
     return removed;
   });

@@ -4,8 +4,8 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { retention } from "../db/retention-table.ts";
 import { inTransaction } from "../db/transaction.ts";
+import { isoTime } from "../iso-time.ts";
 import type { ArtifactStore } from "../storage/artifact-store.ts";
-import { timeText } from "../time-text.ts";
 import type { ArchivedTasks } from "./archive-tasks.ts";
 import { type Cutoff, isOld, versionOf } from "./old-tasks.ts";
 import { RETENTION } from "./pass-lock.ts";
@@ -42,7 +42,7 @@ export async function removeTasks(
       entity_type: "archive",
       entity_id: archive,
       actor: "runtime",
-      detail: `Removed ${ids.length} tasks that ended before ${timeText(cutoff)}, with ${leases} leases, ${results} results and ${artifacts} artifacts`,
+      detail: `Removed ${ids.length} tasks that ended before ${isoTime(cutoff)}, with ${leases} leases, ${results} results and ${artifacts} artifacts`,
     });
     return ids.length;
   });

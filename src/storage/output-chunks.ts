@@ -9,7 +9,7 @@ import { collectingBuffers } from "./force-buffer-collection.ts";
 const PIECE_BYTES = 256 * 1024;
 
 /** The answer to an upload that a later one has replaced. */
-export function replaced(): Conflict {
+export function uploadReplaced(): Conflict {
   return new Conflict("A later upload under this lease took the place of this one.");
 }
 
@@ -22,7 +22,7 @@ export async function writeChunks(db: Db, outputId: string, body: AsyncIterable<
       sql`insert into ${outputChunks} (output_id, seq, data)
         select id, ${seq}::integer, ${sql.param(data)}::bytea from ${stagedOutputs} where id = ${outputId} for key share`,
     );
-    if (rowCount === 0) throw replaced();
+    if (rowCount === 0) throw uploadReplaced();
     seq += 1;
   }
 }

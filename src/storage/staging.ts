@@ -6,7 +6,7 @@ import { stagedOutputs } from "../db/output-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict, Refusal } from "../errors.ts";
 import { createMeasure } from "./check-bytes.ts";
-import { deleteChunks, replaced, writeChunks } from "./output-chunks.ts";
+import { deleteChunks, uploadReplaced, writeChunks } from "./output-chunks.ts";
 import { createUtf8Check } from "./utf8-check.ts";
 
 /** How a staged output is identified: an output on its way, before its completion. */
@@ -55,7 +55,7 @@ export async function stageUpload(
     const { sizeBytes: size_bytes, sha256 } = measure.result();
     const is_utf8 = text.isUtf8();
     const whole = db.update(stagedOutputs).set({ size_bytes, sha256, is_utf8 }).where(eq(stagedOutputs.id, staged.id));
-    if ((await whole.returning({ id: stagedOutputs.id })).length === 0) throw replaced();
+    if ((await whole.returning({ id: stagedOutputs.id })).length === 0) throw uploadReplaced();
     return { ...staged, size_bytes, sha256, is_utf8 };
   } catch (error) {
     // If this fails too, cleanOnce finds the output later.

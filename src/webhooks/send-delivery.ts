@@ -1,7 +1,7 @@
 import { boundedFetch, NetworkFault } from "../fleet/bounded-fetch.ts";
 import type { Outbound } from "../fleet/outbound.ts";
+import { isoTime } from "../iso-time.ts";
 import type { SecretBox } from "../settings/secret-box.ts";
-import { timeText } from "../time-text.ts";
 import { sealName } from "./change-webhooks.ts";
 import type { ClaimedDelivery } from "./delivery-claim-parts.ts";
 import { retryAfterMs } from "./delivery-times.ts";
@@ -48,7 +48,7 @@ const NO_CALLBACK_SECRET = "CALLBACK_SECRET, which signs callbacks, is not set o
 export function bodyOf({ type, occurred_at, task_id, entity_type, entity_id, entry_id }: ClaimedDelivery): string {
   return JSON.stringify({
     type,
-    timestamp: timeText(occurred_at),
+    timestamp: isoTime(occurred_at),
     data: { task_id, entity_type, entity_id, audit_id: entry_id },
   });
 }

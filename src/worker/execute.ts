@@ -8,7 +8,7 @@ import { sendLiveOutput } from "./live-output.ts";
 import { runCommand } from "./run-command.ts";
 import { isRecord, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
-import { tellWaiting } from "./tell-waiting.ts";
+import { tellUndelivered } from "./tell-undelivered.ts";
 
 const BEAT_WITHIN_MS = 10_000;
 const LONGEST_BEAT_MS = 10_000;
@@ -139,7 +139,7 @@ async function handIn(
   { draining, giveUp }: Ending,
 ): Promise<{ isFault: boolean }> {
   const said = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
-  const { waits, isOver } = tellWaiting(log, work.task.id, draining);
+  const { waits, isOver } = tellUndelivered(log, work.task.id, draining);
   const { handedIn, ...answer } = await deliver(client, work, folder, outcome, giveUp, waits).finally(isOver);
   const decided = outcome.cli && answer.ok ? answer.value.result : undefined;
   const ownReason = outcome.fault && `${outcome.fault}${said && `: ${said}`}`;

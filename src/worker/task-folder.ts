@@ -2,7 +2,7 @@ import { isUtf8 } from "node:buffer";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { lastBytes } from "./last-bytes.ts";
+import { readFileTail } from "./file-tail.ts";
 import type { Work } from "./runtime-client.ts";
 import { inputsOf } from "./task-inputs.ts";
 
@@ -59,7 +59,7 @@ export async function createTaskFolder(work: Work): Promise<TaskFolder> {
       return isUtf8(bytes) && !bytes.includes(0) ? bytes.toString("utf8") : undefined;
     },
     complaint: async () =>
-      (await lastBytes(errorFile, LONGEST_COMPLAINT_BYTES)).toString("utf8").replaceAll("\0", "").trim(),
+      (await readFileTail(errorFile, LONGEST_COMPLAINT_BYTES)).toString("utf8").replaceAll("\0", "").trim(),
     remove,
   };
 }

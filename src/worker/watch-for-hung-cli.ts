@@ -1,6 +1,6 @@
 import { stat } from "node:fs/promises";
 import { type CliName, endsWithResult } from "./cli-command.ts";
-import { lastBytes } from "./last-bytes.ts";
+import { readFileTail } from "./file-tail.ts";
 
 const LOOK_EVERY_MS = 500;
 /** How much of the output's end is looked at. A result that is longer is not seen; its CLI has until its timeout to end. */
@@ -20,7 +20,7 @@ export function watchForHungCli(file: string, cli: CliName, graceMs: number, onH
       [size, since, isResult] = [now.size, performance.now(), undefined];
       return;
     }
-    isResult ??= endsWithResult(cli, (await lastBytes(file, END_BYTES)).toString("utf8"));
+    isResult ??= endsWithResult(cli, (await readFileTail(file, END_BYTES)).toString("utf8"));
     if (isResult && performance.now() - since >= graceMs) onHung();
   };
   let isLooking = false;

@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { expect, it, onTestFinished } from "vitest";
 import { analyzeGrownTables } from "../../src/db/analyze-grown-tables.ts";
 import { openDatabase } from "../../src/db/client.ts";
-import { databaseHealth } from "../../src/db/health.ts";
+import { checkDatabaseHealth } from "../../src/db/health.ts";
 import { statement } from "../../src/db/statement.ts";
 import { createTestDatabase } from "../support/database.ts";
 
@@ -88,7 +88,7 @@ it("runs again what was rolled back for the sake of others, where the default is
 it("leaves no setting on its connection, which behind PgBouncer others get too", async () => {
   const db = oneConnection();
   await HALF(db, { of: 1 });
-  await databaseHealth(db);
+  await checkDatabaseHealth(db);
   const { rows } = await db.execute(sql`select name from pg_settings where source = 'session'`);
   expect(rows).toEqual([]);
 });

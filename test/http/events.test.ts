@@ -157,8 +157,8 @@ describe("events", () => {
     const take = (events: Event[]) => void taken.push(...events.map(({ entity_id }) => entity_id));
     const { now } = await enterEvents(db);
     const run = vi.spyOn(db, "run").mockRejectedValue(new Error("the database is away"));
-    const follower = { after: { ...now, xid: 0, seq: 0 }, wants: () => true, take, reset() {}, isFull: () => false };
-    const following = hub.follow(follower, stop.signal);
+    const listener = { after: { ...now, xid: 0, seq: 0 }, wants: () => true, take, reset() {}, isFull: () => false };
+    const following = hub.follow(listener, stop.signal);
     await until(() => expect(run.mock.calls.length).toBeGreaterThan(4));
     expect(warn.mock.calls.filter(([, said]) => said?.includes("event"))).toHaveLength(2);
     run.mockRestore();

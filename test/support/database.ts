@@ -4,7 +4,7 @@ import { pino } from "pino";
 import { afterAll, inject } from "vitest";
 import { type Db, openDatabase } from "../../src/db/client.ts";
 import { databaseErrorOf } from "../../src/db/faults.ts";
-import { repeatedly } from "../../src/db/repeat.ts";
+import { repeatWhile } from "../../src/db/repeat.ts";
 import { withDatabase } from "./database-url.ts";
 
 export interface TestDatabase {
@@ -45,7 +45,7 @@ export async function createTestDatabase({ from = inject("template") } = {}): Pr
     url,
     logged,
     // A truncate of several tables may meet a deadlock with the loops of a running service.
-    query: async (text, values) => (await repeatedly(() => side.query(text, values), isDeadlock)).rows,
+    query: async (text, values) => (await repeatWhile(() => side.query(text, values), isDeadlock)).rows,
     makeOverdue: async (taskId, ms = 1_000) => {
       await side.query(
         `update leases set expires_at = floor(extract(epoch from now()) * 1000) - $2

@@ -5,9 +5,9 @@ import pg from "pg";
 import { pino } from "pino";
 import { platformPackage } from "../../src/embedded/binaries.ts";
 import { ensureCluster } from "../../src/embedded/cluster.ts";
-import { findInstallation, type Installation } from "../../src/embedded/find-installation.ts";
 import { readPidFile } from "../../src/embedded/pid-file.ts";
 import { launchPostmaster, type Postmaster } from "../../src/embedded/postmaster.ts";
+import { type Installation, prepareInstallation } from "../../src/embedded/prepare-installation.ts";
 import { run } from "../../src/embedded/run-program.ts";
 import { useFolder } from "./embedded-template.ts";
 import { freePort } from "./free-port.ts";
@@ -54,7 +54,7 @@ export async function startReplicatedPair(
 ): Promise<ReplicatedPair> {
   const log = pino({ level: "silent" });
   await useFolder(dataDir);
-  const installation = await findInstallation(platformPackage(), dataDir);
+  const installation = await prepareInstallation(platformPackage(), dataDir);
   const password = await ensureCluster(installation, log);
   const clusters: [Installation, Installation] = [
     installation,

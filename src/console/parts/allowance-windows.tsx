@@ -1,7 +1,7 @@
 /** How much of each window of an account's allowance is used, and when the window begins anew. */
 import type { Account } from "../../client/index.ts";
-import { now } from "../clock.ts";
 import { percentText, texts } from "../texts.ts";
+import { now } from "../ticking-now.ts";
 import { exactText, relativeText } from "./time.tsx";
 
 export function Windows({ windows }: Pick<Account, "windows">) {

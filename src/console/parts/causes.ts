@@ -1,7 +1,7 @@
 /** Why a task is in its state, and why a worker has not got it, in the reader's language. */
 import type { Cause } from "../../client/index.ts";
-import { now } from "../clock.ts";
 import { texts } from "../texts.ts";
+import { now } from "../ticking-now.ts";
 import { clockText, relativeText, untilText } from "./time.tsx";
 import { restText } from "./worker-rest.tsx";
 

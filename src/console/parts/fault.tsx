@@ -1,7 +1,7 @@
 /** What went wrong with a call, in the service's own sentence, and when it is tried again. */
 import { NoAnswer, Refused } from "../../client/index.ts";
-import { now } from "../clock.ts";
 import { texts } from "../texts.ts";
+import { now } from "../ticking-now.ts";
 import { Icon } from "./icon.tsx";
 import { durationText, relativeText } from "./time.tsx";
 

@@ -1,7 +1,8 @@
 /** Times and durations in the reader's language and zone; the exact time, with its zone, is shown on hover. */
-import { now } from "../clock.ts";
+
 import { locale } from "../preferences.ts";
 import { numberText, texts } from "../texts.ts";
+import { now } from "../ticking-now.ts";
 
 const UNITS = [
   ["day", 86_400_000],

@@ -1,6 +1,6 @@
 import { FORM_CALLS, type FormCall, type FormCallName, textOf } from "../../contract/form-fields.ts";
 import { refusal } from "../../contract/service-answers.ts";
-import type { Answer } from "../declared-answers.ts";
+import type { Answer } from "../answer-declarations.ts";
 import type { RouteFacts } from "../route.ts";
 import { exampleOf } from "./example.ts";
 import { ANSWER_HEADERS, REQUEST_HEADERS } from "./headers.ts";

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Answer } from "../declared-answers.ts";
+import type { Answer } from "../answer-declarations.ts";
 import type { RouteFacts } from "../route.ts";
 
 /** A JSON Schema of the draft 2020-12, as OpenAPI 3.1 has them. */

@@ -2,13 +2,13 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import type { Overview } from "../../../client/index.ts";
-import { now } from "../../clock.ts";
 import { Icon } from "../../parts/icon.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
 import { Ago, durationText, untilText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
+import { now } from "../../ticking-now.ts";
 import { resumeAccount } from "../accounts/resume.ts";
 import { changeMatching } from "../tasks/bulk.tsx";
 

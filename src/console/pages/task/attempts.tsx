@@ -1,9 +1,9 @@
 /** The attempts as a timeline: who had the task from when to when, and how each ended. */
 import type { Lease, SlimResult } from "../../../client/index.ts";
-import { now } from "../../clock.ts";
 import { At, durationText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { dollarsText, shortNumber, texts } from "../../texts.ts";
+import { now } from "../../ticking-now.ts";
 
 interface Attempt {
   lease: Lease;

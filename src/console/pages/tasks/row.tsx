@@ -1,11 +1,11 @@
 import type { SlimTask } from "../../../client/index.ts";
-import { now } from "../../clock.ts";
 import { shortId } from "../../parts/short-id.ts";
 import { TaskState } from "../../parts/state.tsx";
 import { stageOf } from "../../parts/task-states.ts";
 import { Ago, relativeText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { percentText, texts } from "../../texts.ts";
+import { now } from "../../ticking-now.ts";
 
 export interface RowProps {
   task: SlimTask;

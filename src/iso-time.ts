@@ -1,2 +1,2 @@
 /** A time in epoch milliseconds, as sentences and messages write it: ISO 8601 in UTC. */
-export const timeText = (ms: number): string => new Date(ms).toISOString();
+export const isoTime = (ms: number): string => new Date(ms).toISOString();

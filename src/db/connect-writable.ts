@@ -1,4 +1,4 @@
-/** How connections to the database are made and ended: the pool's, the listener's, the migration's and that of the check at the start. */
+/** How connections to the database are made: those of the pool, the listener, the migrations and the check at the start. */
 import pg from "pg";
 import { NotWritable } from "./own-faults.ts";
 import { openServers, type Servers } from "./servers.ts";
@@ -7,8 +7,8 @@ import { openServers, type Servers } from "./servers.ts";
 export const CONNECT_WITHIN_MS = 5_000;
 
 /**
- * Connects to the server that takes changes, of those that `servers` or a DATABASE_URL names. The caller ends the connection. Throws NotWritable
- * and the driver's errors.
+ * Connects to the one server that takes changes among those that `servers` or a DATABASE_URL names. The caller ends the connection. Throws
+ * NotWritable and the driver's errors.
  */
 export async function connectWritable(servers: Servers | string, config: pg.ClientConfig = {}): Promise<pg.Client> {
   const { findPrimary } = typeof servers === "string" ? openServers(servers) : servers;

@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 
 /** The last bytes of a file, `most` of them at most. */
-export async function lastBytes(file: string, most: number): Promise<Buffer> {
+export async function readFileTail(file: string, most: number): Promise<Buffer> {
   const handle = await open(file);
   try {
     const { size } = await handle.stat();

@@ -7,7 +7,7 @@ import { takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { isKeyFree } from "./concurrency-key.ts";
 
-/** So many of the oldest tasks are looked at. All of them may wait for their concurrency key, which is no stall. */
+/** How many of the oldest tasks are looked at. All of them may wait for their concurrency key, which is no stall. */
 const LOOKED_AT = 1_000;
 
 /**
@@ -15,7 +15,7 @@ const LOOKED_AT = 1_000;
  * that moves, however long it is, the oldest task is soon another one. All instances may look at once: what they know is in the database.
  * Gives 1 when it told of a stall, else 0.
  */
-export async function tellStall(db: Db, afterSeconds: number): Promise<number> {
+export async function tellQueueStall(db: Db, afterSeconds: number): Promise<number> {
   if (afterSeconds === 0) return 0;
   const entry: EntryInSql = {
     id: sql`${newId()}::uuid`,

@@ -1,18 +1,18 @@
 import type { Logger } from "pino";
 
-/** How often it is said again of a result that still waits. */
+/** How often a result that still waits is logged again. */
 const AGAIN_AFTER_MS = 600_000;
 
-/** Says of one finished result that it waits to be handed in. */
-export interface WaitingResult {
+/** Logs that one finished result waits to be handed in. */
+export interface UndeliveredResult {
   /** An attempt came to nothing, for this reason. It is logged at the first one, when `status` is another than before, and every 10 minutes. */
   waits(status: number, reason: string): void;
   /** The result was taken, or was given up. */
   isOver(): void;
 }
 
-/** Asked to end, a worker stays for a result that waits, and says so again. */
-export function tellWaiting(log: Logger, taskId: string, draining: AbortSignal): WaitingResult {
+/** A worker that is asked to end stays while a result waits, and logs that once more. */
+export function tellUndelivered(log: Logger, taskId: string, draining: AbortSignal): UndeliveredResult {
   let [saidAt, saidStatus, waiting] = [0, -1, ""];
   const onDraining = () => {
     if (waiting) log.warn(`${waiting}. It is offered for an hour; a second signal gives it up`);

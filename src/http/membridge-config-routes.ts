@@ -1,4 +1,4 @@
-import { configRecord } from "../contract/config-record.ts";
+import { membridgeConfigRecord } from "../contract/membridge-config-record.ts";
 import * as requests from "../contract/requests.ts";
 import { connectionTest } from "../contract/service-answers.ts";
 import { checkMembridge } from "../fleet/check-membridge.ts";
@@ -7,7 +7,7 @@ import type { Settings } from "../settings/membridge-config.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 
 /** `/api/runtime/config`: where Membridge is. */
-export function configRoutes(settings: Settings, membridge: Membridge): Route[] {
+export function membridgeConfigRoutes(settings: Settings, membridge: Membridge): Route[] {
   return [
     route({
       name: "getConfig",
@@ -15,7 +15,7 @@ export function configRoutes(settings: Settings, membridge: Membridge): Route[] 
       method: "get",
       path: "/api/runtime/config",
       access: READERS,
-      answers: { 200: { means: "The configuration, with the key masked.", json: configRecord } },
+      answers: { 200: { means: "The configuration, with the key masked.", json: membridgeConfigRecord } },
       handle: async ({ response }) => response.json(await settings.view()),
     }),
     route({
@@ -25,7 +25,7 @@ export function configRoutes(settings: Settings, membridge: Membridge): Route[] 
       path: "/api/runtime/config",
       access: ADMINS,
       schema: requests.saveConfigBody,
-      answers: { 200: { means: "The configuration as it is saved.", json: configRecord } },
+      answers: { 200: { means: "The configuration as it is saved.", json: membridgeConfigRecord } },
       handle: async ({ response, caller, body }) => {
         await settings.save(caller, body());
         response.json(await settings.view());

@@ -4,9 +4,9 @@ import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf, Refusal } from "../errors.ts";
 import { askHealth, otherNodeIn } from "./agent-health.ts";
+import { type AgentCalls, callAgent } from "./agent-http.ts";
 import { answeredByOther, requireOwnAgent } from "./agent-identity.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
-import { type AgentCalls, callAgent } from "./call-agent.ts";
 import { AgentFault } from "./execute-on-agent.ts";
 import { getWorker } from "./workers.ts";
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { flag, time, words } from "./record-fields.ts";
 
-export const configRecord = z
+export const membridgeConfigRecord = z
   .object({
     membridge_server_url: words("Where Membridge is.", "http://127.0.0.1:8000"),
     admin_key_masked: words(

@@ -1,4 +1,4 @@
-/** The time, for texts such as "3 min ago". It stands still while nobody looks. */
+/** The present time, which moves on every 5 s, for texts such as "3 min ago". It stands still while the page is hidden. */
 import { signal } from "@preact/signals";
 
 const STEP_MS = 5_000;

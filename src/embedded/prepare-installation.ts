@@ -3,7 +3,7 @@ import { mkdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { StartError } from "../errors.ts";
 import { removeLeftovers } from "./atomic-folder.ts";
-import { copyBinaries, packageVersion, readyBinaries } from "./binaries.ts";
+import { copyBinaries, packageVersion, prepareBinaries } from "./binaries.ts";
 import type { RunAs } from "./run-program.ts";
 import { accountFor, findWay } from "./unprivileged-user.ts";
 
@@ -21,10 +21,10 @@ export interface Installation {
 }
 
 /**
- * Makes `dataDir` and finds or repairs what PostgreSQL needs to run there; the cluster itself may still be missing.
- * Throws a StartError when no user may run it there, and the file system's errors.
+ * Makes `dataDir`, removes what an interrupted start has left there, and finds or copies (60 MB) the programs of PostgreSQL; the cluster itself may
+ * still be missing. Throws a StartError when no user may run it there, and the file system's errors.
  */
-export async function findInstallation(packageDirectory: string, wantedDataDir: string): Promise<Installation> {
+export async function prepareInstallation(packageDirectory: string, wantedDataDir: string): Promise<Installation> {
   await mkdir(wantedDataDir, { recursive: true });
   const dataDir = await realpath(wantedDataDir);
   await removeLeftovers(dataDir);
@@ -38,7 +38,7 @@ export async function findInstallation(packageDirectory: string, wantedDataDir: 
   // The account may be unable to reach the package, although it reaches the data.
   const canCopy = () => findWay(account, dataDir, ["test", "-d", "."]);
   const programs =
-    (await find(await readyBinaries(packageDirectory, dataDir))) ??
+    (await find(await prepareBinaries(packageDirectory, dataDir))) ??
     ((await canCopy()) && (await find(await copyBinaries(packageDirectory, dataDir))));
   if (!programs) {
     throw new StartError(

@@ -1,0 +1,28 @@
+import type { Logger } from "pino";
+import { createOutageLog } from "./outage-log.ts";
+
+/**
+ * Gives a function that asks for a run of `run`: at once, or, while one is in flight, once more after it, however often it was asked for in between.
+ * A run that fails is logged under `name` and not repeated: its owner's timer asks for the next one.
+ */
+export function coalesceRuns(log: Logger, name: string, run: () => Promise<void>): () => Promise<void> {
+  const outage = createOutageLog(log, name);
+  let asked = 0;
+  let isRunning = false;
+  return async () => {
+    asked += 1;
+    if (isRunning) return;
+    isRunning = true;
+    try {
+      for (let answered = -1; answered !== asked; ) {
+        answered = asked;
+        await run();
+      }
+      outage.worked();
+    } catch (error) {
+      outage.failed(error);
+    } finally {
+      isRunning = false;
+    }
+  };
+}
