@@ -1,11 +1,12 @@
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { refusalAsText, refuseBare } from "./bare-refusal.ts";
 import { boundConnections } from "./descriptor-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { createPipelinedRequests } from "./pipelined-requests.ts";
+import { createReadingTurns } from "./reading-turns.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import { createUnreadAnswersLook } from "./unread-answers.ts";
 
@@ -56,10 +57,17 @@ export function createHttpServer(
     connectionsCheckingInterval: Math.min(5_000, headersMs),
   });
   server.maxHeadersCount = MAX_HEADERS;
-  const pipelined = createPipelinedRequests();
+  /** The open connections, each with the time when it came. */
+  const open = new Map<Socket, number>();
+  const turns = createReadingTurns(open, connections);
+  const pipelined = createPipelinedRequests(turns);
   const answers = new WeakMap<Duplex, ServerResponse>();
+  /** Connections on which something came that is no request. */
+  const broken = new WeakSet<Duplex>();
   const begin = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
+    // The rest of it will not come; the refusal is behind it in the line.
+    if (broken.has(socket) && !request.complete) return pipelined.leave(socket);
     answers.set(socket, response);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;
     const hasBody = chunked !== undefined || Number(length) > 0;
@@ -73,10 +81,9 @@ export function createHttpServer(
   };
   server.on("request", (request, response) => pipelined.enter(request.socket, () => begin(request, response)));
   server.on("connection", connections.admit);
-  /** The open connections, each with the time when it came. */
-  const open = new Map<Socket, number>();
   server.on("connection", (socket) => {
     open.set(socket, performance.now());
+    turns.admit(socket);
     socket.once("close", () => open.delete(socket));
   });
   const cutUnreadAnswers = createUnreadAnswersLook(open, requestMs);
@@ -85,7 +92,8 @@ export function createHttpServer(
     refuseLate();
     cutUnreadAnswers();
     if (server.listening) return;
-    // Node does not count connections without a request as idle, and they would keep a closing server open. On a newer one it may be on its way.
+    // Node does not count connections without a request as idle, and they would keep a closing server open. On a newer connection a request may be on
+    // its way.
     const before = performance.now() - SILENT_MS;
     for (const [socket, cameAt] of open) if (cameAt < before && !answers.has(socket)) socket.destroy();
   };
@@ -95,10 +103,17 @@ export function createHttpServer(
     refuseBare(response, 417, "Expect is not supported with any value but 100-continue.", { isLast: false });
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+    broken.add(socket);
     const answer = answers.get(socket);
-    const isBetween = answer === undefined || answer.writableFinished || !answer.headersSent;
-    if (socket.writable && isBetween && error.code !== "ECONNRESET") socket.end(refusalAsText(...refusalOf(error)));
-    else socket.destroy();
+    const refuse = () => {
+      const isBetween = answer === undefined || answer.writableFinished || !answer.headersSent;
+      if (socket.writable && isBetween) socket.end(refusalAsText(...refusalOf(error)));
+      else socket.destroy();
+    };
+    if (error.code === "ECONNRESET" || !(socket instanceof Socket)) socket.destroy();
+    // The request that is handled has come whole, so that the fault is in a later one. What came before that is answered first.
+    else if (answer?.req.complete && !answer.writableFinished) pipelined.enter(socket, refuse);
+    else refuse();
   });
   return server;
 }

@@ -1,10 +1,13 @@
 import type { Socket } from "node:net";
+import type { ReadingTurns } from "./reading-turns.ts";
 
 /**
  * A connection with more requests that wait is cut. 64 KB, which Node reads at once, hold 2,500 at most; it reads on while the body of an earlier
- * request is read. What is left of a connection that ends costs Node the square of their number: 1.8 s for 50,000.
+ * request is read. When a connection closes with n requests that wait, Node takes time with the square of n: 1.8 s for 50,000.
  */
 const MOST_WAITING = 4_000;
+/** More than this many of one connection count as very many: programs that send requests at once send a few dozen. */
+const MANY_WAITING = 200;
 
 /** The requests of one connection behind the one that is handled now. */
 interface Pipeline {
@@ -25,13 +28,13 @@ export interface PipelinedRequests {
  * answers that nobody read took 1 GB. Here each begins when the one before it was answered, in a turn of the event loop of its own, and nothing more is
  * read meanwhile. An answer that waits behind another also hears nothing of the end of its connection, so that it would hold its room and places for ever.
  */
-export function createPipelinedRequests(): PipelinedRequests {
+export function createPipelinedRequests(turns: ReadingTurns): PipelinedRequests {
   const pipelines = new WeakMap<Socket, Pipeline>();
   const beginNext = (socket: Socket, pipeline: Pipeline) => {
     // Nobody would get the answers any more.
     if (socket.destroyed) return;
     const begin = pipeline.waiting.shift();
-    if (pipeline.waiting.length === 0) socket.resume();
+    if (pipeline.waiting.length === 0) turns.letRead(socket);
     begin?.();
   };
   return {
@@ -42,8 +45,10 @@ export function createPipelinedRequests(): PipelinedRequests {
         pipeline.isBusy = true;
         return begin();
       }
-      if (pipeline.waiting.push(begin) > MOST_WAITING) socket.destroy();
-      else socket.pause();
+      turns.hold(socket);
+      const count = pipeline.waiting.push(begin);
+      if (count === MANY_WAITING) turns.reportCrowd(socket);
+      if (count > MOST_WAITING) socket.destroy();
     },
     leave(socket) {
       const pipeline = pipelines.get(socket);

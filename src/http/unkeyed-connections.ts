@@ -10,6 +10,8 @@ export interface UnkeyedConnections {
   admit(socket: Socket): void;
   /** A valid key came over this connection, which counts no more. */
   prove(socket: Socket): void;
+  /** True once a valid key has come over the connection. */
+  isProven(socket: Socket): boolean;
   /** The process can hold no more connections: closes a tenth of the connections of the address that has most of them, the oldest first. */
   makeRoom(): void;
 }
@@ -23,6 +25,7 @@ export function createUnkeyedConnections(perAddress: number, graceMs = GRACE_MS)
   /** By address, and the oldest first, with the process's time from which each may be closed. */
   const byAddress = new Map<string, Map<Socket, number>>();
   const addressOf = new WeakMap<Socket, string>();
+  const proven = new WeakSet<Socket>();
   const forget = (socket: Socket) => {
     const address = addressOf.get(socket);
     const held = address === undefined ? undefined : byAddress.get(address);
@@ -54,7 +57,11 @@ export function createUnkeyedConnections(perAddress: number, graceMs = GRACE_MS)
       // Rounded up, so that the connection may be closed when the timer fires.
       if (held.size > perAddress) setTimeout(closeOldest, Math.ceil(graceMs) + 1, held).unref();
     },
-    prove: forget,
+    prove(socket) {
+      proven.add(socket);
+      forget(socket);
+    },
+    isProven: (socket) => proven.has(socket),
     makeRoom() {
       const [most] = [...byAddress.values()].toSorted((a, b) => b.size - a.size);
       for (const socket of [...(most?.keys() ?? [])].slice(0, Math.ceil((most?.size ?? 0) / 10))) close(socket);

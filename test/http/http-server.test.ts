@@ -104,6 +104,63 @@ it("requests that come at once on a connection are handled one after the other, 
   expect(Math.max(...most)).toBe(1);
 });
 
+it.each([
+  ["no request", "no request\r\n\r\n"],
+  ["a wrong chunk", "POST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"],
+])("what came before %s is answered, and then that is refused", async (_what, unreadable) => {
+  const server = createHttpServer(
+    async ({ url: path }, response) => {
+      await nextTurn();
+      response.end(`at ${path};`);
+    },
+    { log: createLog("silent"), connections: createUnkeyedConnections(0) },
+  );
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => void server.close());
+  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  socket.write(`GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n${unreadable}`);
+  const answer = await text(socket);
+  expect(answer.match(/at \/\d;|HTTP\/1.1 4\d\d/g)).toEqual(["at /1;", "at /2;", "HTTP/1.1 400"]);
+});
+
+it("connections of an address that sends thousands of requests at once are read in turns", async () => {
+  let made = 0;
+  const server = createHttpServer((_request, response) => void response.end(), {
+    log: createLog("silent"),
+    connections: createUnkeyedConnections(0),
+  });
+  server.prependListener("request", () => void made++);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  const CONNECTIONS = 8;
+  const AT_ONCE = 2_000;
+  const sockets = await Promise.all(
+    Array.from({ length: CONNECTIONS }, async () => {
+      const socket = connect(port, "127.0.0.1");
+      // From then on the server reads it.
+      socket.write(request);
+      await once(socket, "data");
+      return socket.resume();
+    }),
+  );
+  made = 0;
+  for (const socket of sockets) socket.write(request.repeat(AT_ONCE));
+  let most = 0;
+  for (let seen = 0; seen < CONNECTIONS * AT_ONCE; seen = made) {
+    await nextTurn();
+    most = Math.max(most, made - seen);
+  }
+  // What Node reads at once, 64 KB.
+  expect(most).toBeLessThanOrEqual(65_536 / request.length);
+});
+
 it("a connection with thousands of requests that wait behind unanswered ones is cut", async () => {
   const begun: unknown[] = [];
   const server = createHttpServer(({ url: path }) => void begun.push(path), {
