@@ -62,9 +62,11 @@ function withToldKind(request: CompleteTask): CompleteTask {
   };
 }
 
-/** The detail of a completion's audit entry. */
+/** The detail of a completion's audit entry. It names the tools that the CLI was not allowed to use, since the output may say no more than that. */
 export function detailOf({ status, metrics }: CompleteTask, artifactId: string): string {
-  return `Status: ${status}, artifact: ${artifactId}, duration: ${metrics.duration_ms}ms`;
+  const { duration_ms, denied_tools: denied = [] } = metrics;
+  const tools = denied.length > 0 ? `, tools not allowed: ${denied.join(", ")}` : "";
+  return `Status: ${status}, artifact: ${artifactId}, duration: ${duration_ms}ms${tools}`;
 }
 
 /** The answer to an earlier completion under the same lease, if there was one. Conflict: it had another body, or came too late. */

@@ -152,6 +152,8 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
         { code: "tools_denied", said: "Bash, WebFetch" },
       ],
     });
+    const history = (await api.get(`${TASKS}/${task.id}/history`)).body;
+    expect(history.at(-1).detail).toMatch(/duration: 1ms, tools not allowed: Bash, WebFetch$/);
   });
 
   it("says when it will be due, who holds it, and that it has ended", async () => {
