@@ -160,7 +160,7 @@ export type CreatedTasks = {
   created: number;
   /** How many were created before, by the same request under the same key. */
   repeated: number;
-  /** How many were refused. */
+  /** How many were refused: 4xx. */
   refused: number;
   /** The verdicts, in the order of the tasks. */
   results: Array<{

@@ -61,7 +61,7 @@ export const createdTasks = z
   .object({
     created: count("How many are new."),
     repeated: count("How many were created before, by the same request under the same key."),
-    refused: count("How many were refused."),
+    refused: count("How many were refused: 4xx."),
     results: z.array(verdict).describe("The verdicts, in the order of the tasks."),
   })
   .meta({ id: "CreatedTasks", description: "What became of each task." });

@@ -26,7 +26,10 @@ export interface Batcher<Row, Request> {
    * connection broke, all of the batch are refused. Unavailable: it could not be sent in time.
    */
   send(db: Db, request: Request): Promise<Row | undefined>;
-  /** Sends all requests of one call, in batches of their own, one batch after the other. Gives what `send` would for each, in their order. */
+  /**
+   * Sends all requests of one call, in batches of their own, one batch after the other. Gives what `send` would for each, in their order. After a fault
+   * of the database nothing more is sent, and the rest is rejected with that fault.
+   */
   sendAll(db: Db, requests: readonly Request[]): Promise<PromiseSettledResult<Row | undefined>[]>;
 }
 
@@ -100,7 +103,7 @@ export function batcher<Row extends object, Request>(
       }, SLOW_AFTER_MS).unref();
   }
 
-  /** Sends a request again, alone. One that was a batch by itself has passed over locked rows already, and now waits for them. */
+  /** Sends a request again, alone. A request that was sent as a batch of one has already passed over locked rows, and now waits for them. */
   async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request, wasAlone: boolean) {
     const unlessLocked = wasAlone ? undefined : statement.unlessLocked;
     const row = unlessLocked && (await lane.again(() => unlessLocked(db, request)));
@@ -133,20 +136,32 @@ export function batcher<Row extends object, Request>(
     },
     async sendAll(db, requests) {
       const settled: PromiseSettledResult<Row | undefined>[] = [];
-      while (settled.length < requests.length) {
-        const left = requests.slice(settled.length);
-        const batch = left.slice(0, sizeOfBatch(left, lengthOf));
-        const rows = await rowsOf(db, statement, batch);
-        // Each is sent alone after the one before it: of two with the same key, the first makes the task.
-        for (const [n, request] of batch.entries()) {
-          const value = rows[n];
-          if (value !== undefined) settled.push({ status: "fulfilled", value });
-          else settled.push(...(await Promise.allSettled([statement.alone(db, request)])));
+      try {
+        while (settled.length < requests.length) {
+          const left = requests.slice(settled.length);
+          const batch = left.slice(0, sizeOfBatch(left, lengthOf));
+          const rows = await rowsOf(db, statement, batch);
+          // Each is sent alone after the one before it: of two with the same key, the first makes the task.
+          for (const [n, request] of batch.entries())
+            settled.push(await settledUnlessFault(rows[n] ?? statement.alone(db, request)));
         }
+        return settled;
+      } catch (reason) {
+        if (!faultOf(reason)) throw reason;
+        return [...settled, ...requests.slice(settled.length).map(() => ({ status: "rejected", reason }) as const)];
       }
-      return settled;
     },
   };
+}
+
+/** What becomes of the promise. Throws a fault of the database, which the next request would meet too. */
+async function settledUnlessFault<Row>(row: Row | Promise<Row>): Promise<PromiseSettledResult<Row>> {
+  try {
+    return { status: "fulfilled", value: await row };
+  } catch (reason) {
+    if (faultOf(reason)) throw reason;
+    return { status: "rejected", reason };
+  }
 }
 
 /** True while a batch may go beside those that are under way since these times. */

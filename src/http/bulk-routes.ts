@@ -2,7 +2,8 @@ import type { Caller } from "../caller.ts";
 import * as bulk from "../contract/bulk.ts";
 import { createTaskBody } from "../contract/create-task.ts";
 import { creationKey } from "../contract/creation-fields.ts";
-import { Conflict } from "../errors.ts";
+import { faultOf } from "../db/faults.ts";
+import { Refusal } from "../errors.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching-tasks.ts";
 import type { Creation } from "../queue/create.ts";
 import { createTasks, type KeyedRequest } from "../queue/create-many.ts";
@@ -29,8 +30,8 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
       if (request.get("Idempotency-Key") !== undefined)
         throw new InvalidValue("Each task of a bulk has a key of its own: send it as idempotency_key in the task.");
       const results = (await createTasks(db, caller, body().tasks, checkTask(caller, callbacks))).map(verdictOf);
-      const having = (...codes: number[]) => results.filter(({ code }) => codes.includes(code)).length;
-      response.json({ created: having(201), repeated: having(200), refused: having(400, 409), results });
+      const having = (from: number, to = from) => results.filter(({ code }) => code >= from && code <= to).length;
+      response.json({ created: having(201), repeated: having(200), refused: having(400, 499), results });
     },
   }),
   route({
@@ -85,6 +86,8 @@ function verdictOf(outcome: PromiseSettledResult<Creation>) {
   }
   const { reason } = outcome;
   if (reason instanceof InvalidBody) return { code: 400, id: null, error: reason.problems };
-  if (reason instanceof Conflict) return { code: 409, id: null, error: reason.message };
+  if (reason instanceof Refusal) return { code: reason.status, id: null, error: reason.message };
+  const fault = faultOf(reason);
+  if (fault) return { code: fault.status, id: null, error: fault.sentence };
   throw reason;
 }

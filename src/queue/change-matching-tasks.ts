@@ -7,16 +7,18 @@ import type { TaskFilter } from "../contract/filters.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { AuditAction } from "../db/audit-actions.ts";
 import type { Db } from "../db/client.ts";
+import { faultOf } from "../db/faults.ts";
 import { newId } from "../db/ids.ts";
 import { type Cursor, findRows, orderOf, type Part, type Source } from "../db/list-source.ts";
 import { openPage } from "../db/pages.ts";
 import type { TaskStatus } from "../db/statuses.ts";
 import { OPEN_STATUSES, REQUEUEABLE_STATUSES, TASK_STATUSES } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import { Conflict, NotFound } from "../errors.ts";
+import { Conflict } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
 import { cancelTask, cancelTogether } from "./cancel.ts";
+import { changeEach, type EachChange } from "./change-each.ts";
 import { createTask } from "./create.ts";
 import { getTask } from "./one-task.ts";
 import { requeueTask } from "./requeue.ts";
@@ -31,8 +33,6 @@ interface Wanted {
 const USUAL_LIMIT = 1_000;
 const EXAMPLES = 10;
 const PAGE = 1_000;
-/** The most tasks that one statement changes. */
-const AT_A_TIME = 64;
 /** A call changes tasks for no longer than this, since a proxy may give up after 30 s. The next call changes the rest. */
 const LONGEST_MS = 20_000;
 
@@ -85,31 +85,25 @@ export function replayTasks(
   });
 }
 
-interface Change {
+interface Change extends EachChange {
   action: AuditAction;
   from: readonly TaskStatus[];
   /** True in SQL for the tasks that are still to be changed. */
   isLeft?: SQL;
-  /** Locks a task, and changes it if it still matches. NotFound: it does not match any more. Conflict: it cannot be changed. */
-  change(id: string, which: SQL | undefined): Promise<unknown>;
-  /**
-   * Changes those of the tasks that still match (`done`), in one statement, which passes over tasks that others have locked (`locked`). The rest do
-   * not match any more.
-   */
-  together?(ids: string[], which: SQL | undefined): Promise<{ done: string[]; locked: string[] }>;
 }
 
 /**
  * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids. The tasks that others have locked come last,
  * each in a transaction of its own, so that no call holds the lock of one task while it waits for another. After an interruption the same call goes
- * on, since changed tasks do not match any more.
+ * on, since changed tasks do not match any more. A fault of the database after the first change is answered as `more`.
  */
 async function changeTasks(
   db: Db,
   caller: Caller | undefined,
   { filter, dry_run = false, limit = USUAL_LIMIT }: Wanted,
-  { action, from, isLeft, change, together }: Change,
+  change: Change,
 ): Promise<ChangedTasks> {
+  const { action, from, isLeft } = change;
   const endAt = performance.now() + LONGEST_MS;
   const status = (filter.status ?? [...TASK_STATUSES]).filter((each) => from.includes(each));
   const list = tasks({ ...filter, status }, "slim");
@@ -132,29 +126,12 @@ async function changeTasks(
     detail: `Of ${ids.length} tasks that match ${JSON.stringify(filter)}`,
   });
   const which = matching({ ...filter, status });
-  let left = ids.toSorted();
-  // Two rounds: what is locked in the first is nearly always being changed by another call like this one, which is done with it by the second.
-  for (let round = 0; together && round < 2; round++) {
-    const locked: string[] = [];
-    for (let at = 0; at < left.length; at += AT_A_TIME) {
-      if (performance.now() > endAt) return { ...answer, more: true };
-      const batch = left.slice(at, at + AT_A_TIME);
-      const found = await together(batch, which);
-      locked.push(...found.locked);
-      answer.changed += found.done.length;
-      answer.refused += batch.length - found.done.length - found.locked.length;
-    }
-    left = locked;
-  }
-  for (const id of left) {
-    if (performance.now() > endAt) return { ...answer, more: true };
-    try {
-      await change(id, which);
-      answer.changed++;
-    } catch (error) {
-      if (!(error instanceof Conflict || error instanceof NotFound)) throw error;
-      answer.refused++;
-    }
+  try {
+    if (!(await changeEach(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
+  } catch (error) {
+    // What is changed stays changed, and the next call goes on.
+    if (answer.changed === 0 || !faultOf(error)) throw error;
+    answer.more = true;
   }
   return answer;
 }

@@ -109,15 +109,20 @@ export async function createOne(call: Call, random: Random, journal: Journal): P
   else journal.wrong.push(`a create was answered ${status}: ${JSON.stringify(body)}`);
 }
 
-/** Creates several in one call. */
+/** Creates several in one call, and sends those again that the database could not take. */
 export async function createSome(call: Call, random: Random, journal: Journal): Promise<void> {
-  const tasks = Array.from({ length: random.between(2, 8) }, () => drawRequest(random));
-  const { status, body } = await untilAnswered(() => call("POST", "/llm-tasks/bulk", { tasks }));
-  const results: { id: string | null }[] = status === 200 ? body.results : [];
-  for (const [n, task] of tasks.entries()) {
-    const id = results[n]?.id;
-    if (id) noteCreated(journal, id, task);
-    else journal.wrong.push(`a task of a bulk was answered ${status}: ${JSON.stringify(results[n])}`);
+  let tasks = Array.from({ length: random.between(2, 8) }, () => drawRequest(random));
+  while (tasks.length > 0) {
+    const { status, body } = await untilAnswered(() => call("POST", "/llm-tasks/bulk", { tasks }));
+    const results: { code: number; id: string | null }[] = status === 200 ? body.results : [];
+    const again: typeof tasks = [];
+    for (const [n, task] of tasks.entries()) {
+      const { code = status, id } = results[n] ?? {};
+      if (id) noteCreated(journal, id, task);
+      else if (status === 200 && [503, 507].includes(code)) again.push(task);
+      else journal.wrong.push(`a task of a bulk was answered ${code}: ${JSON.stringify(results[n])}`);
+    }
+    tasks = again;
   }
 }
 

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
@@ -9,6 +9,15 @@ const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);
 const R = "/api/runtime/llm-tasks";
 const statusOf = async (id: string) => (await api.get(`${R}/${id}`).expect(200)).body.status;
+
+/** Makes the database refuse, as on a full disk, to insert or update tasks with the prompt "full". */
+async function refuseFull(change: "insert" | "update") {
+  await query(`create function refuse_full() returns trigger language plpgsql as $$
+    begin raise exception 'no space left' using errcode = '53100'; end $$`);
+  await query(`create trigger is_full before ${change} on llm_tasks for each row when (new.prompt = 'full')
+    execute function refuse_full()`);
+  onTestFinished(async () => void (await query("drop function refuse_full cascade")));
+}
 
 it("a bulk gives each task its own verdict, and the same again creates nothing", async () => {
   const task = { context_id: "bulk", agent_slug: "a", prompt: "p" };
@@ -31,6 +40,29 @@ it("a bulk gives each task its own verdict, and the same again creates nothing",
     .post(`${R}/bulk`)
     .send({ tasks: Array(1_001).fill(task) })
     .expect(400);
+});
+
+it("a bulk that the database does not take to its end says which tasks are there, and which to send again", async () => {
+  await refuseFull("insert");
+  const task = { context_id: "half", agent_slug: "a", prompt: "p" };
+  // More than are sent at once. The tasks of the second batch are sent alone, since one of them is refused.
+  const many = Array<object>(65).fill(task);
+  const tasks = [...many, { ...task, prompt: "full" }, ...many];
+  const { body } = await api.post(`${R}/bulk`).send({ tasks }).expect(200);
+  expect([body.created, body.repeated, body.refused]).toEqual([65, 0, 0]);
+  expect(body.results.map(({ code }: { code: number }) => code)).toEqual([
+    ...Array(65).fill(201),
+    ...Array(66).fill(507),
+  ]);
+  expect(body.results.at(-1)).toEqual({ code: 507, id: null, error: expect.stringContaining("disk") });
+  expect(await query("select id from llm_tasks where context_id = 'half'")).toHaveLength(65);
+  expect((await api.get("/api/runtime/audit?action=tasks_created&limit=1")).body[0].detail).toBe(
+    "65 of 131 tasks of one call",
+  );
+  await api
+    .post(`${R}/bulk`)
+    .send({ tasks: tasks.slice(65) })
+    .expect(507);
 });
 
 it("cancels what matches and no more, after a dry run that changes nothing", async () => {
@@ -126,4 +158,13 @@ it("replays each task once, however often the call is sent, and never what it ha
   const wrong = { ...sent, changes: { prompt: "" }, idempotency_key: "c", limit: 1 };
   expect((await api.post(`${R}/replay`).send(wrong).expect(200)).body).toMatchObject({ changed: 0, refused: 1 });
   await api.post(`${R}/replay`).send({ filter: sent.filter }).expect(400);
+});
+
+it("a change that the database does not take to its end says how many were changed, and that there are more", async () => {
+  for (let n = 0; n < 64; n++) await aTask(db, { context_id: "part" });
+  await aTask(db, { context_id: "part", prompt: "full" });
+  await refuseFull("update");
+  const cancel = () => api.post(`${R}/cancel`).send({ filter: { context_id: "part" } });
+  expect((await cancel().expect(200)).body).toMatchObject({ matched: 65, changed: 64, refused: 0, more: true });
+  await cancel().expect(507);
 });
