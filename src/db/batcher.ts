@@ -1,12 +1,10 @@
 import { type Limited, limitConcurrency } from "../concurrency-limit.ts";
 import { Unavailable } from "../errors.ts";
+import { LONGEST_BATCH, sizeOfBatch } from "./batch-size.ts";
 import type { BatchStatement } from "./batch-statement.ts";
 import type { Db } from "./client.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
 
-/** The most requests of a batch, and about how many characters they may have together. A longer request is sent by itself. */
-const LARGEST_BATCH = 64;
-const LONGEST_BATCH = 256_000;
 /**
  * A second batch of the same statement is sent only when the first has been under way for so long, as on a connection that does not answer. Where two
  * were sent at any time, batches were smaller, and with 16 clients a lifecycle took 1.3 times as long.
@@ -145,11 +143,11 @@ export function batcher<Row extends object, Request>(
           for (const [n, request] of batch.entries())
             settled.push(await settledUnlessFault(rows[n] ?? statement.alone(db, request)));
         }
-        return settled;
       } catch (reason) {
         if (!faultOf(reason)) throw reason;
-        return [...settled, ...requests.slice(settled.length).map(() => ({ status: "rejected", reason }) as const)];
+        while (settled.length < requests.length) settled.push({ status: "rejected", reason });
       }
+      return settled;
     },
   };
 }
@@ -167,18 +165,6 @@ async function settledUnlessFault<Row>(row: Row | Promise<Row>): Promise<Promise
 /** True while a batch may go beside those that are under way since these times. */
 const mayGo = (underWay: readonly number[]) =>
   underWay.length < MOST_BATCHES && underWay.every((since) => performance.now() - since > SLOW_AFTER_MS);
-
-/** How many of the first of `items` make a batch; one at least. */
-function sizeOfBatch<Item>(items: readonly Item[], lengthOf: (item: Item) => number): number {
-  let length = 0;
-  let size = 0;
-  for (const item of items) {
-    length += lengthOf(item);
-    if (size > 0 && (length > LONGEST_BATCH || size === LARGEST_BATCH)) break;
-    size += 1;
-  }
-  return size;
-}
 
 /** Sends a batch, and gives the row of each request; undefined for those to be sent alone. Throws what each of them would meet alone too. */
 async function rowsOf<Row extends object, Request>(
