@@ -39,7 +39,7 @@ export interface ResultAnswers {
   answer(call: WaitingCall, taskId: string, waitSeconds: number, headers?: Record<string, string>): Promise<void>;
 }
 
-/** Makes the answers that wait among `waiters`. */
+/** Answers that wait for a task's end by means of `waiters`. */
 export function answersFrom(waiters: ResultWaiters, keyWatch: KeyWatch): ResultAnswers {
   return {
     requireSpace: () => waiters.requireSpace(),

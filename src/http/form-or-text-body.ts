@@ -25,8 +25,8 @@ export type FormOrTextBody = (call: FormCallName) => RequestHandler;
  * Lets a worker's calls be made without JSON: their fields as query parameters or as a form, and an output as a body of text. All of it
  * becomes the body that JSON would have been. Every other call, and every body in JSON, is left to the route's own reader.
  *
- * A request that a browser makes for a page has an `Origin`, and is left to that reader as well. Pages may send forms and texts to any address
- * without asking, and nothing else keeps them from it where no key is set.
+ * Protects against other sites' pages (CSRF): browsers send forms without asking, but with an `Origin`. A request with one is left to that reader,
+ * too.
  */
 export function createFormOrTextBody(limits: Required<BodyLimits>): FormOrTextBody {
   const reader = (limit: number) => promisify(express.raw({ limit, type: () => true }));

@@ -15,8 +15,8 @@ const CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 /** Prometheus waits for 10 s. A database that does not answer in this time counts as down, and the other numbers are still told. */
 const DATABASE_WITHIN_MS = 4_000;
 /**
- * How long the counts of tasks may delay the text. Where most of a million tasks are queued, to count them takes longer: then the counts
- * of the text before are told again, and the new ones are ready for the next.
+ * How long the counts of tasks may delay the text. If counting takes longer, as where most of a million tasks are queued, this answer repeats the
+ * last counts, and the next one has the new.
  */
 const COUNTS_WITHIN_MS = 10;
 

@@ -2,8 +2,8 @@ import type { Socket } from "node:net";
 import type { ReadingTurns } from "./reading-turns.ts";
 
 /**
- * A connection with more requests that wait is cut. 64 KB, which Node reads at once, hold 2,500 at most; it reads on while the body of an earlier
- * request is read. When a connection closes with n requests that wait, Node takes time with the square of n: 1.8 s for 50,000.
+ * A read of 64 KB brings 2,500 requests at most, but Node reads on while an earlier body arrives. A connection with more than 4,000 that wait is cut:
+ * closing it takes time with the square of what waits, 1.8 s for 50,000.
  */
 const MOST_WAITING = 4_000;
 /** More than this many of one connection count as very many: programs that send requests at once send a few dozen. */

@@ -6,10 +6,7 @@ import { clientGone } from "./client-gone.ts";
 import { type EventStream, openEventStream } from "./event-stream.ts";
 import type { KeyWatch } from "./key-watch.ts";
 
-/**
- * The most streams that one named key may have open on an instance: a fifth of the streams of one kind that it may have, so that other keys find
- * room.
- */
+/** An instance has room for 1,000 streams of a kind (`src/events/event-hub.ts`); one named key may have 200, of all kinds together. */
 const MOST_OF_A_KEY = 200;
 
 /** Who a stream is for. */
@@ -24,7 +21,7 @@ export interface Streams {
   /**
    * Answers with Server-Sent Events: `follow` sends them until all is sent, or its signal is aborted, since the client has gone away or its key was
    * revoked. Where `follow` ends by itself, the stream ends; else the connection is cut, by which the client sees that it must come again. `place`
-   * is where the stream is, for its comments. Unavailable: the named key has too many streams open already.
+   * gives the id of the last event, which comments repeat. Unavailable: the named key has too many streams open already.
    */
   serve(
     call: StreamCall,

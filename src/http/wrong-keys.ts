@@ -16,8 +16,8 @@ export interface WrongKeys {
   isProven(request: Request, key: string): boolean;
   /**
    * False when the address has shown too many wrong keys. A key that was right from this address before is still admitted, since many machines
-   * may share an address, and one of them may have an old key. Any other key counts as wrong until `prove` or `drop` takes that back: of many keys
-   * that come at once, all are counted before the first is looked up.
+   * may share an address, and one of them may have an old key. Any other key is counted as wrong before its look-up, so that a burst of guesses
+   * cannot slip through; `prove` or `drop` takes that back.
    */
   admit(request: Request, key: string): Promise<boolean>;
   /** Records that the key is right, and takes back its count. */
@@ -46,7 +46,7 @@ export function createWrongKeys(perMinute: number, store: HitStore): WrongKeys {
     if (guesses.size > 0 && guesses.delete(proofOf(request, key))) await store.decrement(addressOf(request));
   };
   return {
-    // A proxy sends requests of many addresses over one connection. While somebody guesses, the address decides, and not the connection.
+    // Behind a proxy one connection carries many clients, so while keys are guessed, a key is trusted by address.
     isProven: ({ socket }, key) =>
       provenOn.get(socket) === key && guesses.size === 0 && Date.now() > lastWrong + WINDOW_MS,
     async admit(request, key) {

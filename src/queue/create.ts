@@ -21,8 +21,8 @@ export interface Creation {
 }
 
 /**
- * The fields that a new task has beyond its request, as they are while the task is new. The database says when it was created, and what
- * follows from that.
+ * The fields that a new task has beyond its request, as they are while the task is new. The database says when it was created, and
+ * `queue_until`.
  */
 const FRESH = {
   status: "queued",
@@ -105,7 +105,7 @@ export async function finishCreation(
   return { task, isNew: true };
 }
 
-/** The task that was created under the key. Its fields stay as they were requested, so that they tell whether this request is the same. */
+/** The task that was created under the key. Requested fields never change, so comparing them shows a repeat. */
 async function findCreated(db: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task> {
   const [task] = await db
     .select(taskColumns)

@@ -90,7 +90,10 @@ export async function leaseTask(
   return { lease, worker: { ...worker, drain: null, rest: null, account_rest: null, active_leases } };
 }
 
-/** Throws the reason why the task cannot be leased. When there is none, the chosen worker became full meanwhile, or those that are free are locked just now. */
+/**
+ * Throws the reason why the task cannot be leased. Returns where it finds no reason: the worker became full, or all free ones are locked. The lease
+ * is then tried again.
+ */
 async function refuse(db: Db, taskId: string, workerId: string | undefined, withUrl: boolean): Promise<void> {
   const task = await getTask(db, taskId);
   requireStatus(task, ["queued"]);

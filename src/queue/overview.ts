@@ -60,7 +60,7 @@ async function countEndedByMinute(db: Db): Promise<number[]> {
   return Array.from({ length: MINUTES }, (_, minute) => ended.get(MINUTES - 1 - minute) ?? 0);
 }
 
-/** A CTE with the tasks that wait for longest, by the set of labels that they require. */
+/** Two CTEs: the tasks that wait for longest, and the same by the set of labels that they require. */
 const labelSets = sql`first as (
       select ${llmTasks.id} as id, ${llmTasks.requires} as requires, ${takeableFrom(llmTasks)} as since from ${llmTasks}
       where ${llmTasks.status} = 'queued' and ${takeableFrom(llmTasks)} <= ${nowMs} order by ${takeableFrom(llmTasks)} limit ${LOOKED_AT}
@@ -69,7 +69,7 @@ const labelSets = sql`first as (
       from first group by requires
     )`;
 
-/** The sets of labels whose tasks wait for longest, whoever can take them, each with its oldest task: the first `MOST.untakeable`. */
+/** The label sets whose oldest task waits longest, whether or not anybody can take it: the first `MOST.untakeable`, each with that task. */
 export async function findLongestWaiting(db: Db): Promise<{ tasks: number; example: string; since: number }[]> {
   const { rows } = await db.execute<{ tasks: number; example: string; since: number }>(sql`
     with ${labelSets}
@@ -78,8 +78,8 @@ export async function findLongestWaiting(db: Db): Promise<{ tasks: number; examp
 }
 
 /**
- * The tasks that wait for longest whose labels no online worker has, drained workers aside, by their set of labels; the set that waits for longest
- * comes first.
+ * The tasks that wait for longest, where no online worker that is not drained has their labels, by their set of labels; the set that waits for
+ * longest comes first.
  */
 export async function findUntakeable(db: Db): Promise<OverviewNumbers["untakeable"]> {
   const fits = sql`${workers.status} = 'online' and ${hasLabels(sql`label_sets.requires`)}`;

@@ -7,10 +7,10 @@ import { Refusal } from "../errors.ts";
 import { releaseTask } from "./release-task.ts";
 
 /**
- * When to look for leases whose worker was never told. A statement that was cut off may commit a moment later, and the database may be away for long.
- * A lease that the last look does not find ends when it is overdue.
+ * The pause before each look for leases whose worker was never told, four minutes in all. A statement that was cut off may commit a moment later,
+ * and the database may be away for long. A lease that the last look does not find ends when it is overdue.
  */
-const LOOK_AFTER_MS = [0, 1_000, 4_000, 15_000, 40_000, 60_000, 120_000];
+const PAUSES_MS = [0, 1_000, 4_000, 15_000, 40_000, 60_000, 120_000];
 
 /**
  * Runs `lease`, which leases tasks under `leaseIds`, and gives what it gives. When it fails, the database may have leased the tasks all the same
@@ -44,8 +44,8 @@ export async function releaseUndelivered(
   reason: string,
 ): Promise<void> {
   const about = { requestId: caller?.requestId, reason };
-  for (const afterMs of LOOK_AFTER_MS) {
-    await delay(afterMs, undefined, { ref: false });
+  for (const pauseMs of PAUSES_MS) {
+    await delay(pauseMs, undefined, { ref: false });
     try {
       const tasks = await releaseHeld(db, caller, leaseIds, reason);
       if (tasks > 0) return db.log.info({ ...about, tasks }, "released tasks whose worker was never told of them");

@@ -95,7 +95,7 @@ export class WaitingLine<W extends LineMember> {
     return this.inOrder([...found]).slice(0, limit);
   }
 
-  /** The members of these workers, found by one look at the line: there may be 5,000 members, and 1,000 demands that are kept to a worker each. */
+  /** The waits in line that belong to these workers, found by one look: there may be 5,000 waits, and 1,000 demands that are kept to a worker each. */
   private membersOf(workerIds: ReadonlySet<string | null>): Map<string, W[]> {
     const found = new Map<string, W[]>();
     for (const member of this.positions.keys()) {
