@@ -14,6 +14,7 @@ import { withDocuments } from "./http/api-document-routes.ts";
 import { artifactRoutes } from "./http/artifact-routes.ts";
 import { createKeyGuard } from "./http/auth.ts";
 import { answersFrom } from "./http/await-result.ts";
+import { beginRequest } from "./http/begin-request.ts";
 import { createBodyBudget } from "./http/body-budget.ts";
 import { bulkRoutes } from "./http/bulk-routes.ts";
 import { consoleRoutes } from "./http/console-routes.ts";
@@ -32,17 +33,16 @@ import { membridgeConfigRoutes } from "./http/membridge-config-routes.ts";
 import { membridgeRoutes } from "./http/membridge-routes.ts";
 import { metricsRoutes } from "./http/metrics-routes.ts";
 import { mountRoutes } from "./http/mount-routes.ts";
+import { createStreams } from "./http/open-streams.ts";
 import { ANSWER_HEADERS } from "./http/openapi/headers.ts";
 import { inDatabase, inMemory } from "./http/rate-limit-store.ts";
 import { createRateLimits } from "./http/rate-limits.ts";
 import { redirectToHttps } from "./http/redirect-to-https.ts";
 import { refusingWhenFull } from "./http/refuse-when-disk-full.ts";
 import { reportingRoutes } from "./http/reporting-routes.ts";
-import { requestId } from "./http/request-id.ts";
 import { traceRequests } from "./http/request-trace.ts";
 import type { Route, RouteFacts } from "./http/route.ts";
 import { securityHeaders } from "./http/security-headers.ts";
-import { createStreams } from "./http/serve-stream.ts";
 import { taskReadingRoutes } from "./http/task-reading-routes.ts";
 import { taskRoutes } from "./http/task-routes.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
@@ -62,7 +62,7 @@ import type { ResultWaiters } from "./queue/result-waiters.ts";
 import { openStats } from "./queue/stats.ts";
 import type { Settings } from "./settings/membridge-config.ts";
 import type { SecretBox } from "./settings/secret-box.ts";
-import type { ArtifactStore } from "./storage/artifact-store.ts";
+import type { OutputPlaces } from "./storage/output-places.ts";
 
 export interface AppDeps {
   config: Config;
@@ -72,7 +72,7 @@ export interface AppDeps {
   disk: Disk;
   settings: Settings;
   membridge: Membridge;
-  store: ArtifactStore;
+  store: OutputPlaces;
   claimWaiters: ClaimWaiters;
   resultWaiters: ResultWaiters;
   eventHub: EventHub;
@@ -104,7 +104,7 @@ export function createApp(deps: AppDeps, app: Express = express()): Express {
 
   app.use(securityHeaders());
   app.use(leaveConnections(deps.stopping));
-  app.use(requestId, traceRequests(db.tracer), accessLog(log, db.meters));
+  app.use(beginRequest, traceRequests(db.tracer), accessLog(log, db.meters));
   if (config.production) app.use(redirectToHttps(config.publicUrl));
   if (config.corsOrigins.length > 0) app.use(cors({ origin: config.corsOrigins, exposedHeaders: EXPOSED_HEADERS }));
   const makeStore = config.limits.areShared ? inDatabase(db) : inMemory;

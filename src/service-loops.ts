@@ -19,9 +19,9 @@ import { tellQueueStall } from "./queue/tell-queue-stall.ts";
 import { sumUpUsage } from "./queue/usage-sums.ts";
 import { archiveFolder } from "./retention/archive-file.ts";
 import { passesEveryMs, retainOnce } from "./retention/retain-once.ts";
-import type { ArtifactStore } from "./storage/artifact-store.ts";
 import { cleanOnce } from "./storage/clean-staged.ts";
 import { moveOnce } from "./storage/move-to-bucket.ts";
+import type { OutputPlaces } from "./storage/output-places.ts";
 import { cleanDeliveries } from "./webhooks/clean-deliveries.ts";
 import type { WebhookSender } from "./webhooks/sender.ts";
 
@@ -39,7 +39,7 @@ export interface LoopParts {
   disk: Disk;
   membridge: Membridge;
   outbound: Outbound;
-  store: ArtifactStore;
+  store: OutputPlaces;
   dispatcher: Dispatcher;
   sender: WebhookSender;
 }

@@ -3,7 +3,8 @@
  * texts of its language loaded. `session.ts` takes the answers (`first-answers.ts`).
  */
 import { type FirstCalls, forgetFirstAnswers } from "./first-answers.ts";
-import { keptChoice, preferredLanguage } from "./language.ts";
+import { keptChoice } from "./kept-choices.ts";
+import { preferredLanguage } from "./language.ts";
 import { knownWho, storedKey } from "./tab-storage.ts";
 
 /** Where the Ukrainian texts are; the build puts it here. */

@@ -1,6 +1,7 @@
 /** What the reader has chosen for this browser: language, colours, keys. It is kept in the browser, and nowhere else. */
 import { computed, effect, type Signal, signal } from "@preact/signals";
-import { keepChoice, keptChoice, LANGUAGES, type Language, preferredLanguage } from "./language.ts";
+import { keepChoice, keptChoice } from "./kept-choices.ts";
+import { LANGUAGES, type Language, preferredLanguage } from "./language.ts";
 
 export const THEMES = ["system", "light", "dark"] as const;
 export type Theme = (typeof THEMES)[number];

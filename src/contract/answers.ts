@@ -158,3 +158,10 @@ export const statsAnswer = z
 export const usageSum = z
   .object({ key: words("The day, the account, the agent, … that it is the sum of.", "2026-01-31"), ...usageFigures })
   .meta({ id: "UsageSum", description: "What attempts used under one value of a dimension." });
+
+export const removed = z.object({ removed: z.literal(true), id: words("The worker's name.", "rpi") });
+
+export const artifactAddress = z.object({
+  url: words("Where anybody may read it.", "https://minio.example/bloom-artifacts/…"),
+  expires_seconds: count("For how long, in seconds.", 3_600),
+});

@@ -54,9 +54,3 @@ export function workerView(worker: WorkerWithLoad): Worker {
   const known: Worker = { ...worker, url: shownUrl(worker.url), account: worker.account ?? worker.id };
   return Object.fromEntries(WORKER_FIELDS.map((field) => [field, known[field]])) as Worker;
 }
-
-/** Shows the first and last 4 characters of a key around `****`. A key of less than 16 characters is hidden whole, and no key is "". */
-export function maskKey(key: string): string {
-  if (key === "") return "";
-  return key.length < 16 ? "****" : `${key.slice(0, 4)}****${key.slice(-4)}`;
-}

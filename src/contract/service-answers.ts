@@ -59,13 +59,6 @@ export const agentHealthAnswer = z
 /** What a neighbour answered is passed on as it is. */
 export const passedOn = z.unknown().describe("The neighbour's own answer.");
 
-export const removed = z.object({ removed: z.literal(true), id: words("The worker's name.", "rpi") });
-
-export const artifactAddress = z.object({
-  url: words("Where anybody may read it.", "https://minio.example/bloom-artifacts/…"),
-  expires_seconds: count("For how long, in seconds.", 3_600),
-});
-
 export const alive = z.object({ status: z.literal("alive") });
 export const ready = z.object({ status: z.literal("ready") });
 export const notReady = z.object({

@@ -96,7 +96,7 @@ export const llmResults = pgTable(
     incomplete: boolean().notNull().default(false),
   },
   (result) => [
-    // queue/history.ts: the results of a task
+    // queue/result-list.ts: the results of a task
     index("llm_results_by_task").on(result.task_id),
     // queue/complete.ts: one result for a lease, however often it is submitted
     uniqueIndex("llm_results_one_per_lease").on(result.lease_id).where(sql`${result.lease_id} is not null`),

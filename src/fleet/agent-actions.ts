@@ -1,16 +1,13 @@
 import type { Caller } from "../caller.ts";
-import type { AgentHealth } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf, Refusal } from "../errors.ts";
-import { askHealth, otherNodeIn } from "./agent-health.ts";
 import { type AgentCalls, callAgent } from "./agent-http.ts";
-import { answeredByOther, requireOwnAgent } from "./agent-identity.ts";
+import { requireOwnAgent } from "./agent-identity.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
 import { AgentFault } from "./execute-on-agent.ts";
-import { getWorker } from "./workers.ts";
+import { getWorker, noUrl } from "./workers.ts";
 
-const HEALTH_WITHIN_MS = 3_000;
 const ACTION_WITHIN_MS = 30_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 
@@ -26,22 +23,6 @@ export class AgentUnreachable extends Refusal {
 /** 400: the worker has no address at which its agent could be called. */
 export class NoAgentUrl extends Refusal {
   readonly status = 400;
-}
-
-/** The health answer of the worker's agent, and whether it is `reachable`; if not, `error` says why. NotFound: no such worker. */
-export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string): Promise<AgentHealth> {
-  const worker = await getWorker(db, id);
-  if (worker.url === "") return { reachable: false, error: noUrl(id) };
-  try {
-    const { status, json, health } = await askHealth(outbound, worker.url, { timeoutMs: HEALTH_WITHIN_MS });
-    const other = health && otherNodeIn(health, worker);
-    if (other !== undefined) return { reachable: false, error: answeredByOther(worker.url, other) };
-    const said = typeof json === "object" && json !== null && !Array.isArray(json) ? json : {};
-    return { ...said, reachable: true, ...(status !== 200 && { error: `The agent answered ${status}` }) };
-  } catch (error) {
-    if (!(error instanceof NetworkFault)) throw error;
-    return { reachable: false, error: `The agent cannot be reached: ${error.message}` };
-  }
 }
 
 /**
@@ -89,5 +70,3 @@ function auditAction(
     detail: `The agent of worker ${id} was asked to ${action}: ${outcome}`,
   });
 }
-
-const noUrl = (id: string) => `Worker "${id}" has no URL configured`;

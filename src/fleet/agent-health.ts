@@ -1,10 +1,15 @@
 import { z } from "zod";
+import type { AgentHealth } from "../contract/record-types.ts";
 import { text } from "../contract/request-fields.ts";
+import type { Db } from "../db/client.ts";
 import type { Capabilities } from "../db/json-types.ts";
 import type { WorkerRow } from "../db/row-types.ts";
 import { type AgentCalls, callAgent } from "./agent-http.ts";
-import { lenient, list, maxConcurrency } from "./membridge-agents.ts";
+import { NetworkFault } from "./bounded-fetch.ts";
+import { lenient, list, maxConcurrency } from "./lenient-fields.ts";
+import { getWorker, noUrl } from "./workers.ts";
 
+const HEALTH_WITHIN_MS = 3_000;
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 const name = lenient(text(256).min(1));
@@ -60,6 +65,26 @@ export function otherNodeIn(
 }
 
 const withoutDomain = (host: string) => host.split(".")[0];
+
+/** The sentence that says why the agent is not called. */
+export const answeredByOther = (url: string, other: string) =>
+  `At ${url} the node "${other}" answers, so that its agent was not called; register the worker with its own address.`;
+
+/** The health answer of the worker's agent, and whether it is `reachable`; if not, `error` says why. NotFound: no such worker. */
+export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string): Promise<AgentHealth> {
+  const worker = await getWorker(db, id);
+  if (worker.url === "") return { reachable: false, error: noUrl(id) };
+  try {
+    const { status, json, health } = await askHealth(outbound, worker.url, { timeoutMs: HEALTH_WITHIN_MS });
+    const other = health && otherNodeIn(health, worker);
+    if (other !== undefined) return { reachable: false, error: answeredByOther(worker.url, other) };
+    const said = typeof json === "object" && json !== null && !Array.isArray(json) ? json : {};
+    return { ...said, reachable: true, ...(status !== 200 && { error: `The agent answered ${status}` }) };
+  } catch (error) {
+    if (!(error instanceof NetworkFault)) throw error;
+    return { reachable: false, error: `The agent cannot be reached: ${error.message}` };
+  }
+}
 
 /** The worker's capabilities after a health answer. Whether it has a CLI is as the answer says; what the node registered itself is not lowered. */
 export function refreshCapabilities(known: WorkerRow, said: Health): Capabilities {

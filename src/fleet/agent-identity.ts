@@ -5,7 +5,7 @@ import { workers } from "../db/fleet-tables.ts";
 import type { WorkerRow } from "../db/row-types.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
-import { askHealth, otherNodeIn } from "./agent-health.ts";
+import { answeredByOther, askHealth, otherNodeIn } from "./agent-health.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
 import { AgentFault } from "./execute-on-agent.ts";
 import type { Outbound } from "./outbound.ts";
@@ -13,10 +13,6 @@ import type { Outbound } from "./outbound.ts";
 const ASK_WITHIN_MS = 2_000;
 
 type Addressed = Pick<WorkerRow, "id" | "node_id" | "url" | "answered_by">;
-
-/** The sentence that says why the agent is not called. */
-export const answeredByOther = (url: string, other: string) =>
-  `At ${url} the node "${other}" answers, so that its agent was not called; register the worker with its own address.`;
 
 /**
  * Asks the agent at the worker's address which node it is, before a key is sent there. An agent that does not say is taken for the worker's own.

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { agentUrl, text } from "../contract/request-fields.ts";
 import { WORKER_STATUSES } from "../db/statuses.ts";
+import { lenient, list, maxConcurrency } from "./lenient-fields.ts";
 
 /** How much of unreadable entries is logged: enough to find them. */
 const SHOWN_ENTRIES = 10;
@@ -13,11 +14,7 @@ export interface Unreadable {
   entries: { index: number; entry: string }[];
 }
 
-/** A field that counts as not reported when it is missing, null or of another type. */
-export const lenient = <T extends z.ZodType>(schema: T) => schema.optional().catch(undefined);
 const name = lenient(text(128).min(1));
-export const list = lenient(z.array(text(256)).max(100));
-export const maxConcurrency = lenient(z.int().min(1).max(32));
 
 const agent = z
   .object({

@@ -14,6 +14,9 @@ import { accountRest, ownRest } from "./worker-rest.ts";
 
 export const workerNotFound = () => new NotFound("Worker not found");
 
+/** The sentence about a worker that has no address at which its agent could be called. */
+export const noUrl = (id: string) => `Worker "${id}" has no URL configured`;
+
 /**
  * The first workers by name after `after` that match the filter: `limit` at most, and 8 MB at most, but at least one. `isLast`: there are no
  * more after them.

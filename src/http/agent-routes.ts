@@ -1,5 +1,6 @@
 import { agentHealthAnswer, passedOn } from "../contract/service-answers.ts";
-import { AGENT_ACTIONS, type AgentAction, agentHealth, askAgentTo } from "../fleet/agent-actions.ts";
+import { AGENT_ACTIONS, type AgentAction, askAgentTo } from "../fleet/agent-actions.ts";
+import { agentHealth } from "../fleet/agent-health.ts";
 import type { AgentCalls } from "../fleet/agent-http.ts";
 import { NO_WORKER } from "./answer-declarations.ts";
 import { ADMINS, type Route, route } from "./route.ts";

@@ -2,15 +2,15 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Request } from "express";
 import type { Logger } from "pino";
+import { artifactAddress } from "../contract/answers.ts";
 import { artifactRecord } from "../contract/output-records.ts";
 import * as queries from "../contract/queries.ts";
-import { artifactAddress } from "../contract/service-answers.ts";
 import { slimArtifactRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { messageOf } from "../errors.ts";
 import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
 import { contentOf, fileNameOf, presignedUrl } from "../storage/artifact-content.ts";
-import type { ArtifactStore } from "../storage/artifact-store.ts";
 import type { Part } from "../storage/bucket.ts";
+import type { OutputPlaces } from "../storage/output-places.ts";
 import { type Answers, pageOf } from "./answer-declarations.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
@@ -42,7 +42,7 @@ const CONTENT: Answers = {
 const PATIENCE_MS = 300_000;
 
 /** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */
-export function artifactRoutes(store: ArtifactStore, log: Logger, { patienceMs = PATIENCE_MS } = {}): Route[] {
+export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = PATIENCE_MS } = {}): Route[] {
   return [
     route({
       name: "listArtifacts",

@@ -4,10 +4,10 @@ import type { EventHub } from "../events/event-hub.ts";
 import type { Listener } from "../events/listener.ts";
 import { type Position, parsePosition, positionText } from "../events/position.ts";
 import { readEvents, readOldEvents } from "../events/read-events.ts";
-import type { EventStream } from "./event-stream.ts";
+import type { StreamCall, Streams } from "./open-streams.ts";
 import { InvalidValue } from "./parse-request.ts";
 import { READERS, type Route, route } from "./route.ts";
-import type { StreamCall, Streams } from "./serve-stream.ts";
+import type { EventStream } from "./sse-answer.ts";
 
 const STREAM = "text/event-stream";
 const MISSING =

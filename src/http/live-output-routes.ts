@@ -6,10 +6,10 @@ import type { LiveFollowers } from "../queue/live-followers.ts";
 import { addLiveOutput, readLiveOutput } from "../queue/live-output.ts";
 import { getTask } from "../queue/one-task.ts";
 import { NO_LEASE } from "./answer-declarations.ts";
+import type { StreamCall, Streams } from "./open-streams.ts";
 import { fencedBody, InvalidValue } from "./parse-request.ts";
 import { requireOwnFence } from "./require-own-worker.ts";
 import { READERS, type Route, route, WORKERS } from "./route.ts";
-import type { StreamCall, Streams } from "./serve-stream.ts";
 
 const PATH = "/api/runtime/llm-tasks/:id/stream";
 const OFF = "Live output is off on this service (LIVE_OUTPUT=false).";

@@ -1,8 +1,6 @@
 import type { Request, RequestHandler } from "express";
 import { InvalidValue } from "./parse-request.ts";
-
-/** Names of Docker Compose have underscores. */
-const HOST = /^[a-z0-9_.-]+(:\d{1,5})?$|^\[[0-9a-f:.]+\](:\d{1,5})?$/i;
+import { hostOf } from "./request-origin.ts";
 
 /**
  * Redirects a request that reached the proxy over http to https. The host is that of `publicUrl` where that is an https address, else the host in
@@ -17,17 +15,6 @@ export function redirectToHttps(publicUrl: string | undefined): RequestHandler {
     const isReading = request.method === "GET" || request.method === "HEAD";
     response.set("Cache-Control", "no-store").redirect(isReading ? 301 : 308, target);
   };
-}
-
-/** Where the client has reached this service, without a path. Throws InvalidValue. */
-export function originOf(request: Request): string {
-  return `${request.secure ? "https" : "http"}://${hostOf(request)}`;
-}
-
-function hostOf(request: Request): string {
-  const host = request.get("host") ?? "";
-  if (!HOST.test(host)) throw new InvalidValue("The Host header is not a host name.");
-  return host;
 }
 
 /** The path and query that are asked for, also where the target is a whole address (RFC 9112, 3.2.2). */

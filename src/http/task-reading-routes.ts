@@ -5,14 +5,15 @@ import * as queries from "../contract/queries.ts";
 import { slimResultRecord, slimTaskRecord, wholeOrSlim } from "../contract/slim-records.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { explain } from "../queue/explain.ts";
-import { historyOf, resultsOf } from "../queue/history.ts";
+import { historyOf } from "../queue/history.ts";
 import { getTask } from "../queue/one-task.ts";
+import { resultsOf } from "../queue/result-list.ts";
 import { tasks } from "../queue/task-list.ts";
 import { NO_TASK, pageOf } from "./answer-declarations.ts";
 import { OUTCOME, type ResultAnswers } from "./await-result.ts";
-import { sendTaskInput } from "./claimed-task-as-text.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
+import { sendTaskInput } from "./task-input.ts";
 
 /**
  * `GET /api/runtime/llm-tasks` and what is below it: what callers, and workers, read of tasks. The routes that change tasks are in

@@ -1,13 +1,13 @@
 import { z } from "zod";
 import type { Allowed } from "../callable-addresses.ts";
+import { removed } from "../contract/answers.ts";
 import { leaseRecord } from "../contract/lease-record.ts";
 import * as queries from "../contract/queries.ts";
 import { workerView } from "../contract/record-types.ts";
 import { workerName } from "../contract/request-fields.ts";
 import * as requests from "../contract/requests.ts";
-import { removed } from "../contract/service-answers.ts";
 import { workerRecord } from "../contract/worker-record.ts";
-import { drainWorker, resumeWorker } from "../fleet/drain-and-resume.ts";
+import { drainWorker, resumeWorker } from "../fleet/drain-worker.ts";
 import { restWorker } from "../fleet/start-rest.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";

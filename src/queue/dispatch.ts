@@ -9,8 +9,8 @@ import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.t
 import type { AgentCalls } from "../fleet/agent-http.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
 import { executeOn } from "../fleet/execute-on-agent.ts";
-import { getWorker } from "../fleet/workers.ts";
-import type { ArtifactStore } from "../storage/artifact-store.ts";
+import { getWorker, noUrl } from "../fleet/workers.ts";
+import type { OutputPlaces } from "../storage/output-places.ts";
 import { traceCall } from "../tracing/tracer.ts";
 import { withContinuations } from "./continuation.ts";
 import { isHeld } from "./fence.ts";
@@ -54,7 +54,7 @@ export interface Dispatcher {
 }
 
 /** Calls node agents, and follows each call until it ends. */
-export function createDispatcher(db: Db, store: ArtifactStore, agents: AgentCalls, log: Logger): Dispatcher {
+export function createDispatcher(db: Db, store: OutputPlaces, agents: AgentCalls, log: Logger): Dispatcher {
   const stopping = new AbortController();
   // Each open call listens to this signal.
   setMaxListeners(0, stopping.signal);
@@ -127,5 +127,5 @@ async function requireUrl(db: Db, workerId: string): Promise<void> {
     // The lease call answers the same for an unknown worker.
     throw error instanceof NotFound ? new Unavailable("No available worker with free capacity") : error;
   });
-  if (worker.url === "") throw new NoUrl(`Worker "${workerId}" has no URL configured`);
+  if (worker.url === "") throw new NoUrl(noUrl(workerId));
 }

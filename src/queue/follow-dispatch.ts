@@ -7,12 +7,13 @@ import { isDatabaseUnavailable } from "../db/faults.ts";
 import { Conflict, messageOf, Refusal, Unavailable } from "../errors.ts";
 import { AgentFault, type Execution } from "../fleet/execute-on-agent.ts";
 import { recordAcceptance, recordRefusal } from "../fleet/refusing-agents.ts";
-import type { ArtifactStore } from "../storage/artifact-store.ts";
+import type { OutputPlaces } from "../storage/output-places.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";
+import { BEATS_PER_TTL } from "./new-lease.ts";
 import { getTask } from "./one-task.ts";
 import { releaseTask } from "./release-task.ts";
-import { BEATS_PER_TTL, renewLease } from "./renew-lease.ts";
+import { renewDispatchedLease } from "./renew-dispatched-lease.ts";
 
 /** An agent may answer a moment before its own completion arrives, which has the whole output. */
 const OWN_COMPLETION_MS = 2_000;
@@ -28,7 +29,7 @@ const MOST_FAILURES = 5;
 /** What following a dispatched task needs. */
 export interface Deps {
   db: Db;
-  store: ArtifactStore;
+  store: OutputPlaces;
   log: Logger;
   /** When this is aborted, no call is followed any more: the agents go on, and complete by themselves. */
   stopping: AbortSignal;
@@ -76,7 +77,7 @@ async function keepAlive({ db, log }: Deps, lease: Lease, ended: AbortSignal): P
     await pause((lease.ttl_seconds * 1_000) / BEATS_PER_TTL, ended);
     if (ended.aborted) return;
     try {
-      const status = await renewLease(db, lease.id);
+      const status = await renewDispatchedLease(db, lease.id);
       if (status === undefined) return;
       if (status === "running" && !isRecorded) await recordAcceptance(db, lease.worker_id);
       isRecorded ||= status === "running";

@@ -24,9 +24,9 @@ import {
   staleLease,
   taskIsHeld,
 } from "./fence.ts";
+import { BEATS_PER_TTL } from "./new-lease.ts";
 import { findTask } from "./one-task.ts";
 import { recordAfterCommit } from "./record-after-commit.ts";
-import { BEATS_PER_TTL } from "./renew-lease.ts";
 
 /** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
 const LONGEST_BEAT_MS = 10_000;

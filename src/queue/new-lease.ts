@@ -9,6 +9,8 @@ import { columnsOf } from "../db/column-lists.ts";
  */
 const DEFAULT_TTL_SECONDS = 300;
 const TTL_MARGIN_SECONDS = 30;
+/** How many heartbeats fit into a lease's time: a worker that misses two of them still holds its lease. */
+export const BEATS_PER_TTL = 3;
 
 /** The CTE column `ttl_seconds` of a lease for a task with the column `policy`: `wanted` seconds, or what the task needs where that is null. */
 export function ttlSecondsColumn(wanted: SQL): SQL {

@@ -1,6 +1,6 @@
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
-import type { ArtifactStore } from "../storage/artifact-store.ts";
+import type { OutputPlaces } from "../storage/output-places.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import { readTask, type WholeTask } from "./read-task.ts";
 
@@ -24,7 +24,7 @@ class NothingArchived extends Error {}
  */
 export async function archiveTasks(
   db: Db,
-  store: ArtifactStore,
+  store: OutputPlaces,
   folder: string,
   ids: string[],
   signal: AbortSignal,

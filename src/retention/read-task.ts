@@ -5,7 +5,7 @@ import type { ArtifactRow } from "../db/row-types.ts";
 import { messageOf } from "../errors.ts";
 import { type Content, contentOf, Damaged, type Facts } from "../storage/artifact-content.ts";
 import { keyIn } from "../storage/artifact-key.ts";
-import type { ArtifactStore } from "../storage/artifact-store.ts";
+import type { OutputPlaces } from "../storage/output-places.ts";
 import { versionOf } from "./old-tasks.ts";
 
 /** A row as the archive has it: a line of JSON with the name of its table. */
@@ -25,7 +25,7 @@ export interface WholeTask {
  */
 export async function* readTask(
   db: Db,
-  store: ArtifactStore,
+  store: OutputPlaces,
   id: string,
   signal: AbortSignal,
 ): AsyncGenerator<string, WholeTask | undefined> {
@@ -54,7 +54,7 @@ interface Output {
 /** The task's outputs whose bytes are not in a row, after a look that all of these are right. Undefined: some are damaged. */
 async function outputsOf(
   db: Db,
-  store: ArtifactStore,
+  store: OutputPlaces,
   taskId: string,
   signal: AbortSignal,
 ): Promise<Output[] | undefined> {
@@ -75,7 +75,7 @@ async function outputsOf(
 }
 
 /** True where the bytes are neither in the artifact's row nor in a bucket that is not ours, where they stay. */
-function hasBytesElsewhere({ url, content, size_bytes }: ArtifactRow, { bucket }: ArtifactStore): boolean {
+function hasBytesElsewhere({ url, content, size_bytes }: ArtifactRow, { bucket }: OutputPlaces): boolean {
   if (url !== null) return bucket !== undefined && keyIn(bucket.name, url) !== undefined;
   return content === null && size_bytes !== null;
 }

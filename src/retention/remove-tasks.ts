@@ -5,7 +5,7 @@ import { nowMs } from "../db/clock.ts";
 import { retention } from "../db/retention-table.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { isoTime } from "../iso-time.ts";
-import type { ArtifactStore } from "../storage/artifact-store.ts";
+import type { OutputPlaces } from "../storage/output-places.ts";
 import type { ArchivedTasks } from "./archive-tasks.ts";
 import { type Cutoff, isOld, versionOf } from "./old-tasks.ts";
 import { RETENTION } from "./pass-lock.ts";
@@ -17,7 +17,7 @@ import { RETENTION } from "./pass-lock.ts";
  */
 export async function removeTasks(
   db: Db,
-  { bucket }: ArtifactStore,
+  { bucket }: OutputPlaces,
   { archive, tasks }: Pick<ArchivedTasks, "archive" | "tasks">,
   cutoff: Cutoff,
 ): Promise<number> {

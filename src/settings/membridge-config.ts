@@ -2,7 +2,7 @@ import { eq, sql } from "drizzle-orm";
 import type { Logger } from "pino";
 import { shownUrl } from "../callable-addresses.ts";
 import type { Caller } from "../caller.ts";
-import { maskKey, type RuntimeConfig } from "../contract/record-types.ts";
+import type { RuntimeConfig } from "../contract/record-types.ts";
 import type { SaveConfig } from "../contract/requests.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
@@ -150,3 +150,9 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
 }
 
 export type Settings = ReturnType<typeof createSettings>;
+
+/** Shows the first and last 4 characters of a key around `****`. A key of less than 16 characters is hidden whole, and no key is "". */
+function maskKey(key: string): string {
+  if (key === "") return "";
+  return key.length < 16 ? "****" : `${key.slice(0, 4)}****${key.slice(-4)}`;
+}

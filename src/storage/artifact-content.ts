@@ -6,12 +6,12 @@ import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/row-types.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import { type ArtifactKey, keyIn } from "./artifact-key.ts";
-import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket, Part } from "./bucket.ts";
 import { isStoreFault, NoSuchObject } from "./bucket-faults.ts";
 import { checkBytes, createMeasure, WrongBytes } from "./check-bytes.ts";
 import { collectingBuffers } from "./force-buffer-collection.ts";
 import { readChunks } from "./output-chunks.ts";
+import type { OutputPlaces } from "./output-places.ts";
 
 /** 502: the artifact's bytes are gone, or are not the bytes that were stored. */
 export class Damaged extends Refusal {
@@ -43,7 +43,7 @@ export interface Content {
 }
 
 /** Finds the artifact's bytes, and reads none of them yet. NotFound: the task had no output. Conflict: the bytes are in another bucket than ours. */
-export function contentOf(db: Db, store: ArtifactStore, artifact: ArtifactRow): Content {
+export function contentOf(db: Db, store: OutputPlaces, artifact: ArtifactRow): Content {
   const { size_bytes: sizeBytes, sha256 } = artifact;
   const bytes = opener(db, store, artifact);
   const stated = sizeBytes === null || sha256 === null ? undefined : { sizeBytes, sha256 };
@@ -89,7 +89,7 @@ async function refusalOf(db: Db, artifact: ArtifactRow, error: unknown): Promise
 
 /** An address of the object store at which anybody may read the artifact for so many seconds. Conflict: its bytes are not in the store. */
 export async function presignedUrl(
-  store: ArtifactStore,
+  store: OutputPlaces,
   artifact: ArtifactRow,
   expiresSeconds: number,
 ): Promise<string> {
@@ -105,7 +105,7 @@ export function fileNameOf({ id, content_type }: Pick<ArtifactRow, "id" | "conte
   return `${id}.${ending}`;
 }
 
-function opener(db: Db, store: ArtifactStore, { id, url, content, size_bytes }: ArtifactRow): Open {
+function opener(db: Db, store: OutputPlaces, { id, url, content, size_bytes }: ArtifactRow): Open {
   if (url !== null) {
     const { bucket, key } = inBucket(store, url);
     return (part, signal) => collectingBuffers(bucket.get(key, part, signal));
@@ -124,7 +124,7 @@ function opener(db: Db, store: ArtifactStore, { id, url, content, size_bytes }: 
 /** The output's pieces. If they are moved into the bucket meanwhile, the rest of them comes from there. */
 async function* piecesOf(
   db: Db,
-  store: ArtifactStore,
+  store: OutputPlaces,
   id: string,
   sizeBytes: number,
   signal: AbortSignal | undefined,
@@ -144,7 +144,7 @@ async function* piecesOf(
   yield* bucket.get(key, { start: at, length: sizeBytes - at }, signal);
 }
 
-function inBucket({ bucket }: ArtifactStore, url: string): { bucket: Bucket; key: ArtifactKey } {
+function inBucket({ bucket }: OutputPlaces, url: string): { bucket: Bucket; key: ArtifactKey } {
   const key = bucket && keyIn(bucket.name, url);
   if (bucket && key) return { bucket, key };
   throw new Conflict(`The artifact lies at ${url}, which is not in the bucket that MINIO_* names.`);

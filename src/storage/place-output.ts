@@ -7,11 +7,11 @@ import type { ArtifactRow, TaskRow } from "../db/row-types.ts";
 import { messageOf } from "../errors.ts";
 import { sha256Of } from "../sha256.ts";
 import { type ArtifactKey, artifactKey } from "./artifact-key.ts";
-import type { ArtifactStore } from "./artifact-store.ts";
 import type { Bucket, Upload } from "./bucket.ts";
 import { isStoreFault } from "./bucket-faults.ts";
 import { checkBytes } from "./check-bytes.ts";
 import { readChunks } from "./output-chunks.ts";
+import type { OutputPlaces } from "./output-places.ts";
 import { announceObject, announceUpload, type Staged, type StagedOutput } from "./staging.ts";
 
 /** How long a completion waits for the upload of its output. After that, the output stays in PostgreSQL. */
@@ -66,7 +66,7 @@ const factsOf = (text: string) => ({ size_bytes: Buffer.byteLength(text), sha256
 export async function placeOutput(
   db: Db,
   caller: Caller | undefined,
-  store: ArtifactStore,
+  store: OutputPlaces,
   output: Output,
 ): Promise<PlacedOutput> {
   const { taskId, leaseId, format, source } = output;
@@ -103,7 +103,7 @@ async function announce(
 /** Uploads the output, and gives the object's `minio://` address; null when the output must stay in PostgreSQL. */
 async function putIntoBucket(
   caller: Caller | undefined,
-  { log, uploadWithinMs = UPLOAD_WITHIN_MS }: ArtifactStore,
+  { log, uploadWithinMs = UPLOAD_WITHIN_MS }: OutputPlaces,
   bucket: Bucket,
   key: ArtifactKey,
   upload: Upload,
@@ -120,7 +120,7 @@ async function putIntoBucket(
 }
 
 /** Records the object of an output that no artifact came of, whatever became of its staged row, so that cleanOnce removes it. */
-export async function abandonOutput(db: Db, { bucket }: ArtifactStore, placed: PlacedOutput): Promise<void> {
+export async function abandonOutput(db: Db, { bucket }: OutputPlaces, placed: PlacedOutput): Promise<void> {
   if (!bucket || !placed.staged || placed.columns.url === null) return;
   const { keepChunks: _, ...staged } = placed.staged;
   // Without a size, no completion can take the output over.

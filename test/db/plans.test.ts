@@ -12,7 +12,7 @@ import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { leaseTask } from "../../src/queue/lease-task.ts";
 import { demandsDueSince } from "../../src/queue/newly-due.ts";
 import { releaseTask } from "../../src/queue/release-task.ts";
-import { renewLease } from "../../src/queue/renew-lease.ts";
+import { renewDispatchedLease } from "../../src/queue/renew-dispatched-lease.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { cleanOnce } from "../../src/storage/clean-staged.ts";
@@ -139,7 +139,7 @@ it("no call and no loop reads a growing table from its beginning to its end, or 
   expect(await waiting).toBe(200);
   await demandsDueSince(db, Date.now(), 1_000, { labels: ["gpu"], slugs: ["writer"] });
   await changedWorkers(db, new Map([["w1", { labels: "[]", hasRoom: false }]]));
-  await renewLease(db, lease.id);
+  await renewDispatchedLease(db, lease.id);
 
   const statements = new Map<string, unknown[]>();
   for (const [query, values] of asked.mock.calls as unknown as [string | pg.QueryConfig, unknown[]?][]) {

@@ -4,9 +4,9 @@ import { request as httpRequest } from "node:http";
 import { pino } from "pino";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { contentOf } from "../../src/storage/artifact-content.ts";
-import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
+import type { OutputPlaces } from "../../src/storage/output-places.ts";
 import { startApp } from "../support/app.ts";
 import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -19,7 +19,7 @@ const s3 = await startS3();
 const connection = s3.connection();
 const proxy = await startProxy(`127.0.0.1:${connection.port}`);
 const log = pino({ level: "silent" });
-const inBucket: ArtifactStore = { bucket: openBucket({ ...connection, port: proxy.port }), log };
+const inBucket: OutputPlaces = { bucket: openBucket({ ...connection, port: proxy.port }), log };
 const apps = {
   PostgreSQL: await startApp(db, { env: { MAX_OUTPUT_MB: "40" } }),
   "the bucket": await startApp(db, { store: inBucket, env: { MAX_OUTPUT_MB: "40" } }),

@@ -8,9 +8,9 @@ import { completeTask } from "../../src/queue/complete.ts";
 import { uploadOutput } from "../../src/queue/upload-output.ts";
 import { sha256Of } from "../../src/sha256.ts";
 import { artifactKey, keyIn } from "../../src/storage/artifact-key.ts";
-import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
+import type { OutputPlaces } from "../../src/storage/output-places.ts";
 import { completed, inDatabase, type StoreOptions, storeAt } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
@@ -21,7 +21,7 @@ const { db, query } = await createTestDatabase();
 const s3 = await startS3();
 const OUTPUT = "Ein Samen hält den Atem an.";
 
-const complete = (store: ArtifactStore, fields = {}, task = {}) => completed(db, store, OUTPUT, fields, task);
+const complete = (store: OutputPlaces, fields = {}, task = {}) => completed(db, store, OUTPUT, fields, task);
 
 const SOON = { withinMs: 10_000 };
 const aKey = () => artifactKey(crypto.randomUUID(), crypto.randomUUID());

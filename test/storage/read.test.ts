@@ -6,9 +6,9 @@ import express, { type RequestHandler } from "express";
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
 import { artifactRoutes } from "../../src/http/artifact-routes.ts";
+import { beginRequest } from "../../src/http/begin-request.ts";
 import { shortBody } from "../../src/http/json-body.ts";
 import { mountRoutes } from "../../src/http/mount-routes.ts";
-import { requestId } from "../../src/http/request-id.ts";
 import { contentOf, Damaged } from "../../src/storage/artifact-content.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
@@ -188,7 +188,7 @@ describe("a client that", () => {
       place === "PostgreSQL"
         ? { ...(await uploaded(db, inDatabase, randomBytes(30 * MB))), store: inDatabase, proxy: undefined }
         : await setUp(30 * MB);
-    const app = express().use(requestId);
+    const app = express().use(beginRequest);
     const pass: RequestHandler = (_request, _response, next) => next();
     const guards = { limits: () => [], requireKey: () => pass, longBody: shortBody, formOrTextBody: () => pass };
     const routes = artifactRoutes(store, pino({ level: "silent" }), { patienceMs: 200 });

@@ -17,7 +17,7 @@ import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openResultWaiters, type ResultWaiters } from "../../src/queue/result-waiters.ts";
 import { createSettings, type Settings } from "../../src/settings/membridge-config.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
-import type { ArtifactStore } from "../../src/storage/artifact-store.ts";
+import type { OutputPlaces } from "../../src/storage/output-places.ts";
 import { inDatabase } from "./artifact-stores.ts";
 import { watchAnswers } from "./watch-answers.ts";
 
@@ -48,7 +48,7 @@ export async function startApp(
     store = inDatabase,
     patience,
     mostWaiters,
-  }: { env?: Record<string, string>; store?: ArtifactStore; patience?: Patience; mostWaiters?: number } = {},
+  }: { env?: Record<string, string>; store?: OutputPlaces; patience?: Patience; mostWaiters?: number } = {},
 ): Promise<TestApp> {
   const config = loadConfig({
     RATE_LIMIT_PER_MINUTE: "0",

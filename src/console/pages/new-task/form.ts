@@ -1,6 +1,6 @@
 /** What somebody may say of a task in the form of a new one, and of a replay. */
 import type { CreateTaskArgs, Task } from "../../../client/index.ts";
-import { labelsIn } from "../../parts/labels.ts";
+import { labelsIn } from "../../parts/split-labels.ts";
 import type { FieldFacts } from "./field.tsx";
 
 /** The fields that most tasks need, and those behind "More". The limits are those of the call. */

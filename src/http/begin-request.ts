@@ -7,11 +7,12 @@ import { OWN_ANSWER_HEADER } from "./own-answer-header.ts";
 const GIVEN = /^[A-Za-z0-9._:/+=-]{1,128}$/;
 
 /**
- * Gives every request an id, the client's own where it sends one as `X-Request-Id`; the answer and the lines of the log about it carry it.
+ * Makes the request's `Caller`, whose key the check of the key adds, and gives it an id, the client's own where it sends one as `X-Request-Id`; the
+ * answer and the lines of the log about it carry that id.
  * `X-Bloom-Runtime` says that the answer is the runtime's own. A proxy that answers in its place does not send it, so that workers can tell
  * "no such task" from "no such route while the service is being exchanged".
  */
-export const requestId: RequestHandler = (request, response, next) => {
+export const beginRequest: RequestHandler = (request, response, next) => {
   const given = request.get("x-request-id") ?? "";
   const id = GIVEN.test(given) ? given : randomUUID();
   response.setHeader("X-Request-Id", id);

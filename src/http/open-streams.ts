@@ -3,8 +3,8 @@ import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf, Unavailable } from "../errors.ts";
 import { clientGone } from "./client-gone.ts";
-import { type EventStream, openEventStream } from "./event-stream.ts";
 import type { KeyWatch } from "./key-watch.ts";
+import { type EventStream, openEventStream } from "./sse-answer.ts";
 
 /** An instance has room for 1,000 streams of a kind (`src/events/event-hub.ts`); one named key may have 200, of all kinds together. */
 const MOST_OF_A_KEY = 200;

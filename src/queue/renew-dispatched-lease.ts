@@ -5,9 +5,6 @@ import { nowMs } from "../db/clock.ts";
 import { statement } from "../db/statement.ts";
 import { leaseIsActive } from "./fence.ts";
 
-/** How many heartbeats fit into a lease's time: a worker that misses two of them still holds its lease. */
-export const BEATS_PER_TTL = 3;
-
 const RENEW = statement<{ status: Task["status"] }, { leaseId: string }>(
   "renew",
   sql`with renewed as (
@@ -23,6 +20,6 @@ const RENEW = statement<{ status: Task["status"] }, { leaseId: string }>(
  * Unlike a heartbeat, this says neither that the worker lives nor that the task was started, since a call may stay open when the machine is gone.
  * Only the lease is locked, so that no deadlock with a transition of the task is possible.
  */
-export async function renewLease(db: Db, leaseId: string): Promise<Task["status"] | undefined> {
+export async function renewDispatchedLease(db: Db, leaseId: string): Promise<Task["status"] | undefined> {
   return (await RENEW(db, { leaseId }))[0]?.status;
 }
