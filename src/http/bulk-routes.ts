@@ -3,6 +3,7 @@ import * as bulk from "../contract/bulk.ts";
 import { createTaskBody } from "../contract/create-task.ts";
 import { creationKey } from "../contract/creation-fields.ts";
 import { faultOf } from "../db/faults.ts";
+import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { Refusal } from "../errors.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching-tasks.ts";
 import type { Creation } from "../queue/create.ts";
@@ -46,7 +47,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
   }),
   route({
     name: "requeueTasks",
-    summary: "Queue the failed and dead tasks that match a filter again",
+    summary: `Queue the ${REQUEUEABLE_STATUSES.join(" and ")} tasks that match a filter again`,
     method: "post",
     path: "/api/runtime/llm-tasks/requeue",
     access: ADMINS,

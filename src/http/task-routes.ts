@@ -4,6 +4,7 @@ import * as creation from "../contract/create-task.ts";
 import * as requests from "../contract/requests.ts";
 import { invalidBody, refusal } from "../contract/service-answers.ts";
 import { taskRecord } from "../contract/task-record.ts";
+import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { cancelTask } from "../queue/cancel.ts";
 import { type Dispatcher, NotDispatched } from "../queue/dispatch.ts";
 import { requeueTask } from "../queue/requeue.ts";
@@ -56,7 +57,7 @@ export function taskRoutes(
     }),
     route({
       name: "requeueTask",
-      summary: "Start a failed or dead task anew",
+      summary: `Start a ${REQUEUEABLE_STATUSES.join(" or ")} task anew`,
       method: "post",
       path: "/api/runtime/llm-tasks/:id/requeue",
       access: ADMINS,

@@ -47,7 +47,7 @@ export function cancelTasks(db: Db, caller: Caller | undefined, { reason, ...wan
   });
 }
 
-/** Queues the failed and dead tasks that match again, each as `requeueTask` does it. */
+/** Queues again the tasks that match and may be requeued, each as `requeueTask` does it. */
 export function requeueTasks(db: Db, caller: Caller | undefined, wanted: Wanted) {
   return changeTasks(db, caller, wanted, {
     action: "tasks_requeued",

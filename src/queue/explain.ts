@@ -2,7 +2,7 @@ import type { Reason } from "../contract/causes.ts";
 import type { Explanation, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
-import { kindOf, meaningOf } from "../db/statuses.ts";
+import { kindOf, meaningOf, REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { isoTime } from "../iso-time.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import {
@@ -34,8 +34,13 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   }
 }
 
-/** What became of a task that has ended. */
+/** What became of a task that has ended, and what to do about it where an operator may queue it again. */
 async function endOf(db: Db, task: Task): Promise<Reason[]> {
+  const outcome = await outcomeOf(db, task);
+  return REQUEUEABLE_STATUSES.includes(task.status) ? [...outcome, adviceFor(task)] : outcome;
+}
+
+async function outcomeOf(db: Db, task: Task): Promise<Reason[]> {
   const { status, attempts, max_attempts } = task;
   const inState = (says: string): Reason => ({ says, cause: { code: "in_state", state: status } });
   switch (status) {
@@ -45,7 +50,7 @@ async function endOf(db: Db, task: Task): Promise<Reason[]> {
         ...(await findDeniedTools(db, task)),
       ];
     case "failed":
-      return [inState("It failed."), ...adviceFor(task)];
+      return [inState("It failed."), faultOf(task)];
     case "dead": {
       const dead: Reason =
         attempts === 0
@@ -54,7 +59,7 @@ async function endOf(db: Db, task: Task): Promise<Reason[]> {
               says: `It is dead after ${attempts} of ${max_attempts} attempts.`,
               cause: { code: status, count: attempts, of: max_attempts },
             };
-      return [dead, ...adviceFor(task)];
+      return [dead, faultOf(task)];
     }
     default:
       return [inState(`It is ${status}: ${meaningOf(status)}.`)];
@@ -147,18 +152,18 @@ function holdOf({ worker_id, lease_id, cancel_requested }: Task, holder: Explana
   };
 }
 
-/** What went wrong with a task that failed or is dead, and what to do about it. */
-function adviceFor({ last_error, limits, usage }: Task): Reason[] {
-  const said: Reason =
-    last_error === null
-      ? { says: "What went wrong was not said.", cause: { code: "said_nothing" } }
-      : {
-          says: `What went wrong: ${last_error.replace(/[.\s]*$/, ".")}`,
-          cause: { code: "said", said: last_error },
-        };
-  const next: Reason =
-    limitReached(limits, usage, undefined) === undefined
-      ? { says: "Requeue it to have it tried again.", cause: { code: "may_be_requeued" } }
-      : { says: "Replay it with other limits to have it tried again.", cause: { code: "may_be_replayed" } };
-  return [said, next];
+/** What went wrong with the task. */
+function faultOf({ last_error }: Task): Reason {
+  if (last_error === null) return { says: "What went wrong was not said.", cause: { code: "said_nothing" } };
+  return {
+    says: `What went wrong: ${last_error.replace(/[.\s]*$/, ".")}`,
+    cause: { code: "said", said: last_error },
+  };
+}
+
+/** How a task that may be queued again is tried again. */
+function adviceFor({ limits, usage }: Task): Reason {
+  return limitReached(limits, usage, undefined) === undefined
+    ? { says: "Requeue it to have it tried again.", cause: { code: "may_be_requeued" } }
+    : { says: "Replay it with other limits to have it tried again.", cause: { code: "may_be_replayed" } };
 }

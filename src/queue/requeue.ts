@@ -13,7 +13,10 @@ import { keptTo, lockTask, taskColumns } from "./one-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { limitReached } from "./usage.ts";
 
-/** The transition failed or dead -> queued, with all attempts given back. NotFound: no such task. Conflict: it is in another state. */
+/**
+ * The transition from a state of `REQUEUEABLE_STATUSES` to queued, with all attempts given back. NotFound: no such task. Conflict: it is in another
+ * state, or its limits are used up.
+ */
 export function requeueTask(db: Db, caller: Caller | undefined, taskId: string, which?: SQL): Promise<Task> {
   return inTransaction(db, async (tx) => {
     const { id, status: was, limits, usage } = await lockTask(tx, taskId, which);

@@ -1,6 +1,7 @@
 /** Every answer that shows a record shows what a GET shows after it, and only fields of that record, over a database that has more columns. */
 import { randomUUID } from "node:crypto";
 import { afterAll, describe, expect, it } from "vitest";
+import type { RequestedColumn } from "../../src/contract/creation-fields.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { startScriptedAgent } from "../support/scripted-agent.ts";
@@ -20,7 +21,7 @@ for (const table of [
 /** An agent that works on what it is given until it is closed. */
 const agent = await startScriptedAgent(() => {});
 afterAll(agent.close);
-const { api } = await startApp(db);
+const { api } = await startApp(db, { env: { CALLBACK_SECRET: "whsec_bmV3LWNhbGxiYWNrLXNlY3JldC1vZi0zMmI=" } });
 const R = "/api/runtime";
 const TASKS = `${R}/llm-tasks`;
 
@@ -39,7 +40,7 @@ async function workerOf(id: string) {
   return worker;
 }
 
-/** A request with a value in every field. */
+/** A request with a value in every field; the compiler asks for the value of a new one. */
 const REQUEST = {
   context_id: "garden",
   agent_slug: "writer",
@@ -50,6 +51,7 @@ const REQUEST = {
   max_attempts: 2,
   priority: 5,
   requires: ["linux"],
+  concurrency_key: "the-garden",
   prefers: ["gpu", "ssd"],
   queue_ttl_sec: 3_600,
   not_before: 1,
@@ -63,7 +65,8 @@ const REQUEST = {
   keep_transcript: true,
   limits: { max_usd: 2.25, max_tokens: 1_000_000, max_turns: 9 },
   resume: true,
-};
+  callback_url: "https://example.com/told",
+} satisfies Record<RequestedColumn, unknown>;
 const PLAIN = { context_id: "garden", agent_slug: "writer", prompt: "Write a haiku." };
 let made = 0;
 
@@ -173,9 +176,13 @@ describe("a completion", () => {
   });
 
   it("that is tried again, of a task with a schema", async () => {
-    const { id, lease_id } = await held(REQUEST);
+    const { id, lease_id } = await held({ ...REQUEST, concurrency_key: "tried again" });
     await expectEcho(id, { status: "error", error_message: "no", metrics, lease_id });
-    const { id: typed, lease_id: fence } = await held({ ...REQUEST, keep_transcript: false });
+    const { id: typed, lease_id: fence } = await held({
+      ...REQUEST,
+      concurrency_key: "with a schema",
+      keep_transcript: false,
+    });
     await expectEcho(typed, { status: "success", output: "{}", metrics, lease_id: fence });
   });
 
