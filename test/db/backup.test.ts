@@ -7,11 +7,11 @@ import { backUp } from "../../src/db/backup.ts";
 import { restore } from "../../src/db/restore.ts";
 import { addLiveOutput } from "../../src/queue/live-output.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
-import { completed, inDatabase, uploaded } from "../support/artifact-stores.ts";
 import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { useFolder } from "../support/embedded-template.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
+import { completed, inDatabase, uploaded } from "../support/output-places.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const folder = await temporaryFolder("bloom-backup-");

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { completeTask } from "../../src/queue/complete.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
+import { inDatabase } from "../support/output-places.ts";
 
 describe("the database", async () => {
   const { db, query } = await createTestDatabase();

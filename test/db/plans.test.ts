@@ -22,10 +22,10 @@ import { preparePosition } from "../../src/webhooks/queue-deliveries.ts";
 import { openWebhookSender } from "../../src/webhooks/sender.ts";
 import { fill } from "../bench/fill.ts";
 import { startApp } from "../support/app.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker, completion as success } from "../support/factories.ts";
+import { inDatabase } from "../support/output-places.ts";
 
 const GROWING = ["llm_tasks", "leases", "audit_logs", "llm_results", "runtime_artifacts", "runtime_output_chunks"];
 

@@ -13,8 +13,8 @@ import { createSettings } from "../../src/settings/membridge-config.ts";
 import { findKeyAndRecordUse } from "../../src/settings/named-keys.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import { startApp } from "../support/app.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { inDatabase } from "../support/output-places.ts";
 
 const fixture = (name: string) =>
   gunzipSync(readFileSync(join(import.meta.dirname, `../fixtures/from-2c81e85.${name}.gz`))).toString();

@@ -6,12 +6,12 @@ import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { startApp } from "../support/app.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { entriesOf } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
 import { membridgeOfDatabase } from "../support/membridge-of-database.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
+import { inDatabase } from "../support/output-places.ts";
 import { anAgent, type Fault, secondsAgo } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();

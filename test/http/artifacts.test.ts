@@ -8,9 +8,9 @@ import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import type { OutputPlaces } from "../../src/storage/output-places.ts";
 import { startApp } from "../support/app.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
+import { inDatabase } from "../support/output-places.ts";
 import { startS3 } from "../support/s3.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 

@@ -3,9 +3,9 @@ import { NOBODY } from "../../src/caller.ts";
 import { newId } from "../../src/db/ids.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { startApp } from "../support/app.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
+import { inDatabase } from "../support/output-places.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);

@@ -13,11 +13,11 @@ import { sweepOnce } from "../../src/queue/sweep.ts";
 import { createKey } from "../../src/settings/named-keys.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { startApp } from "../support/app.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker, completion } from "../support/factories.ts";
 import { MAIN_KEY } from "../support/keys.ts";
+import { inDatabase } from "../support/output-places.ts";
 import { namesIn, parseMetrics } from "../support/parse-metrics.ts";
 
 const { db, url, query, makeOverdue } = await createTestDatabase();

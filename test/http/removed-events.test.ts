@@ -4,11 +4,11 @@ import { positionText } from "../../src/events/position.ts";
 import { enterEvents, readEvents } from "../../src/events/read-events.ts";
 import { retainOnce } from "../../src/retention/retain-once.ts";
 import { startApp } from "../support/app.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { workerEntry } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
+import { inDatabase } from "../support/output-places.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const { db, query } = await createTestDatabase();

@@ -6,10 +6,10 @@ import { getTask } from "../../src/queue/one-task.ts";
 import { releaseTask } from "../../src/queue/release-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { complete } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 import { actionsInHistory, history } from "../support/lists.ts";
+import { complete } from "../support/output-places.ts";
 
 const { db, makeOverdue } = await createTestDatabase();
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { getTask } from "../../src/queue/one-task.ts";
-import { complete } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
+import { complete } from "../support/output-places.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
 

@@ -9,11 +9,11 @@ import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
 import { bytesInJson, jsonBytesOf } from "../../src/queue/json-bytes.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aWorker, completion, leaseTo } from "../support/factories.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
+import { inDatabase } from "../support/output-places.ts";
 
 const { db, query } = await createTestDatabase();
 const request = (fields = {}) =>

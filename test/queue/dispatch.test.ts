@@ -11,11 +11,11 @@ import { getTask } from "../../src/queue/one-task.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { agentsOfApp } from "../support/agents-of-app.ts";
 import { startApp } from "../support/app.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 import type { NodeAgentOptions } from "../support/node-agent.ts";
+import { inDatabase } from "../support/output-places.ts";
 import { startProcess } from "../support/service-process.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 

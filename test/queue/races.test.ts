@@ -8,9 +8,9 @@ import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
+import { inDatabase } from "../support/output-places.ts";
 
 const { db, logged, query, makeOverdue } = await createTestDatabase();
 

@@ -2,9 +2,9 @@ import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { getTask } from "../../src/queue/one-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
-import { complete } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
+import { complete } from "../support/output-places.ts";
 
 const { db } = await createTestDatabase();
 

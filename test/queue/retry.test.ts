@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { createTaskBody } from "../../src/contract/create-task.ts";
-import { complete } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 import { actionsInHistory } from "../support/lists.ts";
+import { complete } from "../support/output-places.ts";
 
 const { db, query } = await createTestDatabase();
 

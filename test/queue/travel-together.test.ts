@@ -5,9 +5,9 @@ import { completeTask } from "../../src/queue/complete.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { lockTask } from "../../src/queue/one-task.ts";
 import { releaseTask } from "../../src/queue/release-task.ts";
-import { inDatabase } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
+import { inDatabase } from "../support/output-places.ts";
 
 const { db, logged, query } = await createTestDatabase();
 

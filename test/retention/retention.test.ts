@@ -17,9 +17,9 @@ import { removeTasks } from "../../src/retention/remove-tasks.ts";
 import { retainOnce } from "../../src/retention/retain-once.ts";
 import { cleanOnce } from "../../src/storage/clean-staged.ts";
 import type { OutputPlaces } from "../../src/storage/output-places.ts";
-import { completed, inDatabase, storeAt, uploaded } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, completion } from "../support/factories.ts";
+import { completed, inDatabase, storeAt, uploaded } from "../support/output-places.ts";
 import { startS3 } from "../support/s3.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

@@ -5,9 +5,9 @@ import { sweepOnce } from "../../src/queue/sweep.ts";
 import { uploadOutput } from "../../src/queue/upload-output.ts";
 import { artifactKey } from "../../src/storage/artifact-key.ts";
 import { cleanOnce } from "../../src/storage/clean-staged.ts";
-import { completed, inDatabase, storeAt } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
+import { completed, inDatabase, storeAt } from "../support/output-places.ts";
 import { startS3 } from "../support/s3.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();

@@ -11,9 +11,9 @@ import { artifactKey, keyIn } from "../../src/storage/artifact-key.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import type { OutputPlaces } from "../../src/storage/output-places.ts";
-import { completed, inDatabase, type StoreOptions, storeAt } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
+import { completed, inDatabase, type StoreOptions, storeAt } from "../support/output-places.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble, startStrictS3 } from "../support/s3-trouble.ts";
 

@@ -13,8 +13,8 @@ import { contentOf, Damaged } from "../../src/storage/artifact-content.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import { startApp } from "../support/app.ts";
-import { completed, inDatabase, storeAt, uploaded } from "../support/artifact-stores.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { completed, inDatabase, storeAt, uploaded } from "../support/output-places.ts";
 import { startS3 } from "../support/s3.ts";
 
 const { db, query } = await createTestDatabase();

@@ -18,7 +18,7 @@ import { openResultWaiters, type ResultWaiters } from "../../src/queue/result-wa
 import { createSettings, type Settings } from "../../src/settings/membridge-config.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
 import type { OutputPlaces } from "../../src/storage/output-places.ts";
-import { inDatabase } from "./artifact-stores.ts";
+import { inDatabase } from "./output-places.ts";
 import { watchAnswers } from "./watch-answers.ts";
 
 export const ADMIN_KEY = "test-admin-key-0123456789";
