@@ -23,6 +23,8 @@ const PROGRAMS = {
 const STAMP = "dist/.made-of";
 const SOURCES = ["src", "build.mjs", "build-console.mjs", "package-lock.json"];
 
+const isReadOnly = ({ code }) => ["EACCES", "EPERM", "EROFS"].includes(code);
+
 const madeOf = await fingerprint();
 const isWhole = Object.keys(PROGRAMS).every((name) => existsSync(`dist/${name}.js`));
 if (!isWhole || (await contentOf(STAMP))?.toString() !== madeOf) await buildAll();
@@ -88,8 +90,6 @@ async function buildAll() {
     if (!isReadOnly(error)) throw error;
   });
 }
-
-const isReadOnly = ({ code }) => ["EACCES", "EPERM", "EROFS"].includes(code);
 
 async function write(files) {
   for (const { path, contents } of files) {
