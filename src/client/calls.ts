@@ -405,7 +405,7 @@ export type LeaseGrant = {
 export type LeasedTask = {
   task: Task;
   lease: Lease;
-  /** The CLI session to go on with: of a task with `resume`, where the worker has one. */
+  /** The CLI session to go on with: of a task with `resume`, where the worker has the newest one of its context. */
   resume_session?: string;
   /** What earlier attempts have left of the task's limits; absent where it has none. */
   limits_left?: Limits;

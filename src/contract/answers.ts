@@ -32,7 +32,7 @@ export const leasedTask = z
     task: taskRecord,
     lease: leaseRecord,
     resume_session: words(
-      "The CLI session to go on with: of a task with `resume`, where the worker has one.",
+      "The CLI session to go on with: of a task with `resume`, where the worker has the newest one of its context.",
     ).exactOptional(),
     limits_left: limitsRecord
       .describe("What earlier attempts have left of the task's limits; absent where it has none.")

@@ -85,8 +85,8 @@ export const cliSessions = pgTable(
     updated_at: epochMs("updated_at").notNull(),
   },
   (session) => [
-    // sessionsOf
-    primaryKey({ columns: [session.worker_id, session.context_id] }),
+    // sessionsOf, newestSessionsWorker
+    primaryKey({ columns: [session.context_id, session.worker_id] }),
     // forgetSessions
     index("runtime_cli_sessions_updated_at").on(session.updated_at),
   ],

@@ -1,7 +1,8 @@
 import { type SQL, sql } from "drizzle-orm";
-import { cliSessions, workers } from "../db/fleet-tables.ts";
+import { workers } from "../db/fleet-tables.ts";
 import { isFree, load, loadCte, maxConcurrency, workersWithLoad } from "./capacity.ts";
 import { hasLabels, isCallable, mayTake, type OfTask } from "./matching.ts";
+import { newestSessionsWorker } from "./newest-session.ts";
 
 /**
  * The CTEs `load` and `candidate`: the workers that the router may choose from, as they are in `workers`, with `active`, the number of their active
@@ -27,7 +28,7 @@ export const timesChosen = ({ workers: chosen }: ChosenBefore, worker: SQL) =>
  * The router: a query for the worker among the candidates that could best take a task. The order, the first rule that tells two workers apart
  * decides:
  * 1. the worker whose last attempt at the task came to nothing comes last;
- * 2. a worker that has a CLI session of the context, where the task has `resume`;
+ * 2. the worker that has the newest CLI session of the context, where the task has `resume`;
  * 3. a worker that holds an active lease of the context, since its CLI session is warm;
  * 4. a worker that has all labels in `prefers`;
  * 5. the worker with the most free room, then the one with the freshest sign of life.
@@ -46,8 +47,8 @@ export function bestUnlockedCandidate(ofTask: OfTask, withUrl: SQL, before: Chos
 /** The candidates for the task in the router's order, with their `place` in it. */
 function rankedCandidates(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
   const contextId = ofTask("context_id");
-  const hasSession = sql`exists (select from ${cliSessions}
-      where ${cliSessions.worker_id} = ${workers.id} and ${cliSessions.context_id} = ${contextId})`;
+  // No part of it depends on the worker, so that PostgreSQL looks for the newest session once a task, and never without `resume`.
+  const hasSession = sql`coalesce(${newestSessionsWorker(contextId)} = ${workers.id}, false)`;
   const isWarm = sql`(coalesce(${contextId} = any(workers.contexts), false) or (${contextId} = any(${before.contexts}) and exists (
       select from unnest(${before.workers}, ${before.contexts}) as chosen_before(worker_id, context_id)
       where chosen_before.worker_id = ${workers.id} and chosen_before.context_id = ${contextId})))`;

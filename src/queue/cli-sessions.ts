@@ -3,6 +3,7 @@ import { and, eq, inArray, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { cliSessions } from "../db/fleet-tables.ts";
+import { newestSessionsWorker } from "../fleet/newest-session.ts";
 
 /** How long a session is kept that no task has used. */
 const KEPT_UNUSED_MS = 30 * 86_400_000;
@@ -20,16 +21,25 @@ export async function recordSession(
   await db
     .insert(cliSessions)
     .values({ worker_id: workerId, context_id: contextId, ...session })
-    .onConflictDoUpdate({ target: [cliSessions.worker_id, cliSessions.context_id], set: session });
+    .onConflictDoUpdate({ target: [cliSessions.context_id, cliSessions.worker_id], set: session });
 }
 
-/** The sessions that the worker has of these contexts, by context. */
+/**
+ * The sessions that the worker may go on with, by context: of these contexts, those in which no other worker has a newer one. An older session
+ * lacks what was said since.
+ */
 export async function sessionsOf(db: Db, workerId: string, contextIds: string[]): Promise<Map<string, string>> {
   if (contextIds.length === 0) return new Map();
   const found = await db
     .select({ context_id: cliSessions.context_id, session_id: cliSessions.session_id })
     .from(cliSessions)
-    .where(and(eq(cliSessions.worker_id, workerId), inArray(cliSessions.context_id, contextIds)));
+    .where(
+      and(
+        eq(cliSessions.worker_id, workerId),
+        inArray(cliSessions.context_id, contextIds),
+        eq(cliSessions.worker_id, newestSessionsWorker(sql`${cliSessions.context_id}`)),
+      ),
+    );
   return new Map(found.map(({ context_id, session_id }) => [context_id, session_id]));
 }
 

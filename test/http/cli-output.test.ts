@@ -95,6 +95,20 @@ describe("a completion with what a CLI printed", () => {
     expect(await run("field", 4, "another")).toBe(1);
   });
 
+  it("counts all of a session that began anew, since another worker did the last turn of the context", async () => {
+    const run = async (name: string, session_id: string, total_cost_usd: number) => {
+      const { task } = await aLeasedTask(db, { task: { context_id: "turns", resume: true }, worker: { name } });
+      const output = printed.lines({ type: "result", subtype: "success", result: "ok", session_id, total_cost_usd });
+      const { result } = (await complete(task.id, { output, exit_code: 0 }).expect(200)).body;
+      await query("update runtime_cli_sessions set updated_at = updated_at - 1000 where context_id = 'turns'");
+      return result.metrics.cost_usd;
+    };
+    expect(await run("turn-1", "a", 0.5)).toBe(0.5);
+    expect(await run("turn-1", "renamed", 0.75)).toBe(0.25);
+    expect(await run("turn-2", "b", 0.5)).toBe(0.5);
+    expect(await run("turn-1", "c", 1)).toBe(1);
+  });
+
   it("is read from an upload, whatever its bytes are, and the upload is forgotten", async () => {
     const { id, lease_id } = await held();
     const result = { type: "result", subtype: "success", result: "\u001b[31mred\u001b[0m \\u0000" };

@@ -1,0 +1,2 @@
+ALTER TABLE "runtime_cli_sessions" DROP CONSTRAINT "runtime_cli_sessions_worker_id_context_id_pk";--> statement-breakpoint
+ALTER TABLE "runtime_cli_sessions" ADD CONSTRAINT "runtime_cli_sessions_context_id_worker_id_pk" PRIMARY KEY("context_id","worker_id");
