@@ -131,11 +131,11 @@ export async function work(
   }
   log.info({ running: running.size }, "drained: no new work");
   await Promise.all(running);
-  // Without this, the router would choose the worker for another minute, until its silence is noticed.
+  // Without this, the router would choose the worker for another minute, until its silence is noticed. `giveUp` does not end it: a worker that was
+  // told to end at once says so within these 5 s, too.
   await client.ask(
     (runtime, signal) => runtime.registerWorker({ ...self, status: "offline" }, { signal }),
     TELL_WITHIN_MS,
-    giveUp,
   );
   if (broken) throw new StartError(`No more work is taken, since ${broken}. Mend that and start the worker again.`);
 }

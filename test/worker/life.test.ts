@@ -135,6 +135,17 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     await call(`/llm-tasks/${later.id}/cancel`, {});
   });
 
+  it("that is to end at once hands back what it runs, and says that it is gone", async () => {
+    const { child, exited, name } = start("sleep 60");
+    const { id } = await create(label);
+    await endOf(id, "running");
+    child.kill("SIGHUP");
+    await exited;
+    expect((await taskOf(id)).status).toBe("queued");
+    expect((await call<{ status: string }>(`/workers/${name}`)).status).toBe("offline");
+    await call(`/llm-tasks/${id}/cancel`, {});
+  });
+
   it("hands back what a claim gives while it drains, and then ends", async () => {
     const worker = startBehindProxy("echo never");
     proxy.on(/claim$/, async (response, forward) => {
