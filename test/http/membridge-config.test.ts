@@ -3,7 +3,7 @@ import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { createSettings } from "../../src/settings/membridge-config.ts";
 import { createSecretBox } from "../../src/settings/secret-box.ts";
-import { checkSettingsKey } from "../../src/settings/settings-key-check.ts";
+import { checkSettingsKey, isSettingsKeyRight } from "../../src/settings/settings-key-check.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { startMembridge } from "../support/scripted-membridge.ts";
@@ -257,6 +257,7 @@ describe("the admin key", () => {
       await checkSettingsKey(db, createSecretBox(secret, ...previous), log);
       return lines.join().includes("settings in this database are encrypted with another key");
     };
+    await store("admin_key", ADMIN_KEY);
     expect([await warned("the first"), await warned("the first"), await warned("another")]).toEqual([
       false,
       false,
@@ -267,6 +268,19 @@ describe("the admin key", () => {
     const other = createSettings(db, createSecretBox("another"), { url: fake.url, adminKey: "" }, silent);
     await other.save(NOBODY, saved);
     expect([await warned("another"), await warned("the next")]).toEqual([false, true]);
+  });
+
+  it("that nobody has saved is not lost with the key: after a restore without it, the next start records its own", async () => {
+    const lines: string[] = [];
+    const log = pino({ level: "warn" }, { write: (line: string) => void lines.push(line) });
+    const [lost, made] = [createSecretBox("the lost one"), createSecretBox("the one that was made since")];
+    await checkSettingsKey(db, lost, log);
+    expect(await isSettingsKeyRight(db, made)).toBe(true);
+    await checkSettingsKey(db, made, log);
+    await checkSettingsKey(db, made, log);
+    expect(lines).toEqual([expect.stringContaining("nothing is encrypted with it")]);
+    await createSettings(db, made, { url: fake.url, adminKey: "" }, silent).save(NOBODY, saved);
+    expect([await isSettingsKeyRight(db, made), await isSettingsKeyRight(db, lost)]).toEqual([true, false]);
   });
 
   it("of an old service that no header can carry is not given away by the fault", async () => {
