@@ -87,7 +87,7 @@ export type AuditEntry = {
 /** A reason as a code, with what it is about. */
 export type Cause = {
   /** What it is. The other fields are there where they say something of it. */
-  code: "in_state" | "tools_denied" | "dead" | "not_started" | "said" | "said_nothing" | "may_be_requeued" | "may_be_replayed" | "held" | "cancelling" | "not_due" | "same_key" | "takeable" | "worker_full" | "worker_rests" | "worker_drained" | "not_takeable" | "labels_missing" | "labels_scattered" | "account_limited" | "ends_unstarted" | "attempt_ended" | "not_online" | "no_cli" | "drained" | "rests" | "account_rests" | "account_paced" | "kept_to" | "lacks_labels" | "not_allowed" | "full" | "other_node" | "left_alone";
+  code: "in_state" | "tools_denied" | "dead" | "not_started" | "said" | "said_nothing" | "may_be_requeued" | "may_be_replayed" | "held" | "cancelling" | "not_due" | "same_key" | "takeable" | "worker_full" | "worker_rests" | "worker_drained" | "not_takeable" | "no_workers" | "labels_missing" | "labels_scattered" | "account_limited" | "ends_unstarted" | "attempt_ended" | "not_online" | "no_cli" | "drained" | "rests" | "account_rests" | "account_paced" | "kept_to" | "lacks_labels" | "not_allowed" | "full" | "other_node" | "left_alone";
   /** The worker that holds the task, that would take it, or that alone may have it. */
   worker_id?: string;
   /** The account. */
@@ -106,7 +106,7 @@ export type Cause = {
   said?: string;
   /** The state of the task, or of the worker. */
   state?: string;
-  /** The kind of the rest. */
+  /** The kind of the rest, or of the error. */
   kind?: string;
   /** How many attempts, workers, tasks or refusals. */
   count?: number;

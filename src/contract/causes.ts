@@ -21,6 +21,7 @@ const OF_TASK = [
   "worker_rests",
   "worker_drained",
   "not_takeable",
+  "no_workers",
   "labels_missing",
   "labels_scattered",
   "account_limited",
@@ -59,7 +60,7 @@ export const cause = z
       "What an attempt, a worker or an admin said; with `tools_denied`, the names of the tools.",
     ).exactOptional(),
     state: words("The state of the task, or of the worker.", "offline").exactOptional(),
-    kind: words("The kind of the rest.", "rate_limited").exactOptional(),
+    kind: words("The kind of the rest, or of the error.", "rate_limited").exactOptional(),
     count: count("How many attempts, workers, tasks or refusals.", 1).exactOptional(),
     of: count("What `count` is out of: the most attempts, or the worker's slots.", 1).exactOptional(),
   })

@@ -1,4 +1,4 @@
-/** Starts a rest that the worker itself asks for, or one because its CLI is not logged in or not there. */
+/** Starts a rest that the worker itself asks for, or one because its CLI gets no access or is not there. */
 import { eq, type SQL, sql } from "drizzle-orm";
 import type { Caller } from "../caller.ts";
 import type { WorkerWithLoad } from "../contract/record-types.ts";
@@ -46,11 +46,11 @@ export function restWorker(
 }
 
 /**
- * The worker gets no new work until it registers anew or somebody resumes it: its CLI is not logged in, or is not there. What it rested for
+ * The worker gets no new work until it registers anew or somebody resumes it: its CLI's account gives no access (a login, or what is paid for), or it is not there. What it rested for
  * before counts no more. An unknown worker is no fault.
  */
 export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no_cli", message: string): Promise<void> {
-  const reason = `${kind === "auth" ? "its CLI is not logged in" : "its CLI is not there"}: ${message}`;
+  const reason = `${kind === "auth" ? "its CLI's account gives no access" : "its CLI is not there"}: ${message}`;
   const rest: Rest = { kind, reason, until: null };
   const noCli = { capabilities: sql`${workers.capabilities} || '{"claude_cli": false}'::jsonb` };
   const changed = await tx

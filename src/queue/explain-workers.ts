@@ -96,13 +96,13 @@ export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> 
   });
 }
 
-/** The limits of accounts whose workers could otherwise take the task: three at most, those that end first. */
+/** The limits of accounts whose online workers could otherwise take the task: three at most, those that end first. */
 export async function limitsFor(db: Db, task: Task): Promise<Reason[]> {
   const until = sql<number>`max((${workers.account_rest} ->> 'until')::bigint)`;
   const limited = await db
     .select({ account: accountOf, until })
     .from(workers)
-    .where(sql`${accountRest} is not null and ${mayTake(inDatabase(task))}`)
+    .where(sql`${workers.status} = 'online' and ${accountRest} is not null and ${mayTake(inDatabase(task))}`)
     .groupBy(accountOf)
     .orderBy(until)
     .limit(3);

@@ -2,7 +2,8 @@ import type { Reason } from "../contract/causes.ts";
 import type { Explanation, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
-import { kindOf, meaningOf, REQUEUEABLE_STATUSES } from "../db/statuses.ts";
+import { workers } from "../db/fleet-tables.ts";
+import { type ErrorKind, kindOf, meaningOf, REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { isoTime } from "../iso-time.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import {
@@ -113,6 +114,7 @@ async function hindrancesOf(db: Db, task: Task, due_at: number | null): Promise<
         cause: { code: "takeable", count: able },
       },
     ];
+  if ((await db.select({ id: workers.id }).from(workers).limit(1)).length === 0) return [NO_WORKERS];
   return [
     ...(await findWorkersInReach(db, task)),
     { says: "No worker can take it now.", cause: { code: "not_takeable" } },
@@ -120,6 +122,11 @@ async function hindrancesOf(db: Db, task: Task, due_at: number | null): Promise<
     ...(await limitsFor(db, task)),
   ];
 }
+
+const NO_WORKERS: Reason = {
+  says: "No worker can take it now: none is registered yet. Start one where a CLI is logged in: `npm run worker -- --server <the address of this runtime> --cli claude`.",
+  cause: { code: "no_workers" },
+};
 
 /** When a task that has never been started ends because of that; none where it may wait for ever. */
 function endsUnstarted({ queue_until, attempts, tried_by }: Task): Reason[] {
@@ -144,26 +151,37 @@ function holdOf({ worker_id, lease_id, cancel_requested }: Task, holder: Explana
   const code = cancel_requested ? "cancelling" : "held";
   if (!holder) return { says: `${says}.`, cause: { code, ...(worker_id !== null && { worker_id }) } };
   const { since, last_heartbeat, expires_at } = holder;
-  const next = cancel_requested ? "It is to be cancelled, which happens when the lease ends:" : "It comes back";
   const beats = last_heartbeat > since ? `last heard of at ${isoTime(last_heartbeat)}` : "not heard of since";
+  const at = isoTime(expires_at);
+  const next = cancel_requested
+    ? `It is cancelled when the worker is next heard of, and at ${at} at the latest, when its lease ends.`
+    : `It comes back at ${at}, unless the worker is heard of again.`;
   return {
-    says: `${says} since ${isoTime(since)}, ${beats}. ${next} at ${isoTime(expires_at)}, unless the worker is heard of again.`,
+    says: `${says} since ${isoTime(since)}, ${beats}. ${next}`,
     cause: { code, worker_id: holder.worker_id, since, until: expires_at },
   };
 }
 
 /** What went wrong with the task. */
-function faultOf({ last_error }: Task): Reason {
+function faultOf({ last_error, error_kind }: Task): Reason {
   if (last_error === null) return { says: "What went wrong was not said.", cause: { code: "said_nothing" } };
   return {
-    says: `What went wrong: ${last_error.replace(/[.\s]*$/, ".")}`,
-    cause: { code: "said", said: last_error },
+    says: `What went wrong${error_kind === null ? "" : ` (${error_kind})`}: ${last_error.replace(/[.\s]*$/, ".")}`,
+    cause: { code: "said", said: last_error, ...(error_kind !== null && { kind: error_kind }) },
   };
 }
 
+/** Kinds of errors that come again however often the same request is tried, and what a replay has to change. */
+const COMES_AGAIN: Partial<Record<ErrorKind, string>> = {
+  max_turns: "other limits",
+  prompt_too_long: "a shorter prompt",
+};
+
 /** How a task that may be queued again is tried again. */
-function adviceFor({ limits, usage }: Task): Reason {
-  return limitReached(limits, usage, undefined) === undefined
-    ? { says: "Requeue it to have it tried again.", cause: { code: "may_be_requeued" } }
-    : { says: "Replay it with other limits to have it tried again.", cause: { code: "may_be_replayed" } };
+function adviceFor({ limits, usage, error_kind }: Task): Reason {
+  const isUsedUp = limitReached(limits, usage, undefined) !== undefined;
+  const change = isUsedUp ? "other limits" : error_kind && COMES_AGAIN[error_kind];
+  return change
+    ? { says: `Replay it with ${change} to have it tried again.`, cause: { code: "may_be_replayed" } }
+    : { says: "Requeue it to have it tried again.", cause: { code: "may_be_requeued" } };
 }

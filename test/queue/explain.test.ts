@@ -14,7 +14,10 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
     const later = Date.now() + 60_000;
     const [now, waiting] = [await aTask(db, { not_before: 1 }), await aTask(db, { not_before: later })];
     const explain = async (id: string) => (await api.get(`${TASKS}/${id}/explain`)).body;
-    expect(await explain(now.id)).toMatchObject({ due_at: null, reason: "No worker can take it now." });
+    expect(await explain(now.id)).toMatchObject({
+      due_at: null,
+      reason: expect.stringMatching(/none is registered yet.*npm run worker/),
+    });
     expect(await explain(waiting.id)).toMatchObject({ due_at: later });
   });
 
@@ -111,6 +114,8 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
     await query("update workers set status = 'offline' where id = 'gone'");
     await aLeasedTask(db, { worker: { name: "limited", account: "max-2", ...labels } });
     await query(`update workers set account_rest = ${rest} where id = 'limited'`);
+    await aWorker(db, { name: "limited and gone", account: "max-3", ...labels });
+    await query(`update workers set status = 'offline', account_rest = ${rest} where id = 'limited and gone'`);
     const { id } = await aTask(db, { requires: ["oven"] });
     const { reason, because } = (await api.get(`${TASKS}/${id}/explain`)).body;
     expect(reason).toBe(
@@ -175,6 +180,10 @@ describe("GET /api/runtime/llm-tasks/:id/explain", () => {
       because: [{ code: "held", worker_id: worker.id, since: 1_000, until: 3_000 }],
       reason: `Worker ${worker.id} holds it under lease ${lease.id} since 1970-01-01T00:00:01.000Z, last heard of at 1970-01-01T00:00:02.000Z. It comes back at 1970-01-01T00:00:03.000Z, unless the worker is heard of again.`,
     });
+    await api.post(`${TASKS}/${task.id}/cancel`);
+    expect((await api.get(`${TASKS}/${task.id}/explain`)).body.reason).toMatch(
+      /It is cancelled when the worker is next heard of, and at 1970-01-01T00:00:03.000Z at the latest, when its lease ends\.$/,
+    );
     await api.post(`${TASKS}/${waiting.id}/cancel`);
     expect((await api.get(`${TASKS}/${waiting.id}/explain`)).body.reason).toContain("It is cancelled");
     expect((await api.get(`${TASKS}/nobody/explain`)).status).toBe(404);
@@ -214,6 +223,20 @@ describe("what an attempt said that ended without success", () => {
       last_error: why,
       because: [{ code: "dead", count: 1, of: 1 }, { code: "said", said: why }, { code: "may_be_requeued" }],
       reason: `It is dead after 1 of 1 attempts. What went wrong: ${why}. Requeue it to have it tried again.`,
+    });
+  });
+
+  it.each([
+    ["max_turns", "Replay it with other limits to have it tried again."],
+    ["prompt_too_long", "Replay it with a shorter prompt to have it tried again."],
+    ["crashed", "Requeue it to have it tried again."],
+  ])("has its kind, and advice that helps: %s", async (error_kind, advice) => {
+    const { task } = await aLeasedTask(db, { task: { max_attempts: 1 } });
+    const body = { status: "error", error_kind, error_message: "No.", metrics: { duration_ms: 1 } };
+    await at(task.id, "complete", body).expect(200);
+    expect((await api.get(`${TASKS}/${task.id}/explain`)).body).toMatchObject({
+      reason: expect.stringMatching(new RegExp(`What went wrong \\(${error_kind}\\): No\\. ${advice}$`)),
+      because: expect.arrayContaining([{ code: "said", said: "No.", kind: error_kind }]),
     });
   });
 

@@ -110,7 +110,7 @@ async function compare(limitedRuns: string): Promise<{ account: boolean; worker:
   for (const name of ["rpi-1", "rpi-2"].filter((name) => name in reasons))
     if (limit) expect(reasons[name]).toContain(limit);
     else expect(reasons[name]).not.toContain("at its limit");
-  if (worker) expect(reasons["rpi-2"]).toContain("its CLI is not logged in");
+  if (worker) expect(reasons["rpi-2"]).toContain("its CLI's account gives no access");
   else expect(reasons["rpi-2"] ?? "").not.toContain("logged in");
   expect(reasons["rpi-3"] ?? "").not.toContain("rests");
   return { account: account !== null, worker: worker !== null };

@@ -11,7 +11,7 @@ export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   said: ({ sentence }) => `What went wrong: ${sentence}`,
   said_nothing: () => "The attempt did not say what went wrong.",
   may_be_requeued: () => "“Requeue” gives it another try.",
-  may_be_replayed: () => "“Replay…” makes a new task of it, with other limits.",
+  may_be_replayed: () => "“Replay…” makes a new task of it, with other limits or another prompt.",
   held: ({ worker, since, at }) =>
     `Worker ${worker} is working on it${since && ` (since ${since})`}. If that worker is not heard of again, the task goes back to the queue at ${at}.`,
   cancelling: ({ worker, until }) => `It is being cancelled. Worker ${worker} can hold it ${until} at most.`,
@@ -23,6 +23,7 @@ export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
   worker_rests: ({ reason, until }) => `rests ${until}${reason}.`,
   worker_drained: ({ said, sentence, until }) => `is drained ${until}${said && ": "}${sentence}`,
   not_takeable: () => "No worker can take it now.",
+  no_workers: () => "No worker is registered yet. Start one where a CLI is logged in: npm run worker.",
   labels_missing: ({ labels }) => `No worker that is online has the label(s) ${labels}, which it requires.`,
   labels_scattered: ({ labels }) => `No worker that is online has all of the labels that it requires: ${labels}.`,
   account_limited: ({ account, until }) => `Account ${account} is at its limit ${until}.`,

@@ -9,7 +9,7 @@ export const causes: Texts["causes"] = {
   said: ({ sentence }) => `Що пішло не так: ${sentence}`,
   said_nothing: () => "Спроба не сказала, що пішло не так.",
   may_be_requeued: () => "«До черги» дасть йому ще спробу.",
-  may_be_replayed: () => "«Повторити…» створить із нього нове завдання, з іншими лімітами.",
+  may_be_replayed: () => "«Повторити…» створить із нього нове завдання, з іншими лімітами чи іншим запитом.",
   held: ({ worker, since, at }) =>
     `Над ним працює виконавець ${worker}${since && ` (з ${since})`}. Якщо той більше не озветься, завдання повернеться в чергу о ${at}.`,
   cancelling: ({ worker, until }) => `Його скасовують. Виконавець ${worker} має його щонайбільше ${until}.`,
@@ -21,6 +21,7 @@ export const causes: Texts["causes"] = {
   worker_rests: ({ reason, until }) => `відпочиває ${until}${reason}.`,
   worker_drained: ({ said, sentence, until }) => `призупинений ${until}${said && ": "}${sentence}`,
   not_takeable: () => "Зараз жоден виконавець не може його взяти.",
+  no_workers: () => "Ще не зареєстровано жодного виконавця. Запустіть його там, де CLI має доступ: npm run worker.",
   labels_missing: ({ labels }) => `Жоден виконавець на зв’язку не має потрібної мітки (міток): ${labels}.`,
   labels_scattered: ({ labels }) => `Жоден виконавець на зв’язку не має всіх потрібних міток: ${labels}.`,
   account_limited: ({ account, until }) => `Акаунт ${account} вичерпав ліміт ${until}.`,
