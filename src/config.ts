@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { z } from "zod";
 import { faultSentence } from "./contract/fault-sentences.ts";
 import { StartError } from "./errors.ts";
-import { variables } from "./setting-names.ts";
+import { variables } from "./setting-schema.ts";
 import { untrimmed } from "./setting-values.ts";
 
 /** Everything that the environment decides, checked once at the start, frozen, and passed in. Never read from `process.env` elsewhere. */

@@ -1,4 +1,4 @@
-import { SETTINGS } from "./setting-names.ts";
+import { SETTINGS } from "./setting-schema.ts";
 
 /** What many other programs call a setting. */
 const OTHER_NAMES: Record<string, string> = { PORT: "BLOOM_RUNTIME_PORT" };

@@ -7,7 +7,7 @@ import { lastWords, StartError } from "./errors.ts";
 import { createLog } from "./log.ts";
 import { onEndAsked } from "./process-signals.ts";
 import { type GivenSettings, SERVING } from "./processes/messages.ts";
-import { SECRETS, SETTINGS } from "./setting-names.ts";
+import { SECRETS, SETTINGS } from "./setting-schema.ts";
 
 async function main(): Promise<void> {
   if (process.argv[2] === SERVING) {

@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { describe, expect, it } from "vitest";
 import { loadConfig } from "../src/config.ts";
 import { StartError } from "../src/errors.ts";
-import { SETTINGS } from "../src/setting-names.ts";
+import { SETTINGS } from "../src/setting-schema.ts";
 
 function faultsOf(env: Record<string, string>): string {
   try {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { declaredCalls } from "../src/app.ts";
-import { SETTINGS } from "../src/setting-names.ts";
+import { SETTINGS } from "../src/setting-schema.ts";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 
 const read = (path: string) => readFileSync(join(ROOT, "deploy", path), "utf8");

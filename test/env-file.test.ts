@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { loadEnvFile } from "../src/env-file.ts";
 import { StartError } from "../src/errors.ts";
-import { SETTINGS } from "../src/setting-names.ts";
+import { SETTINGS } from "../src/setting-schema.ts";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { folderForTest } from "./support/temporary-folder.ts";
 

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, inject, it } from "vitest";
-import { type SECRETS, SETTINGS } from "../src/setting-names.ts";
+import { type SECRETS, SETTINGS } from "../src/setting-schema.ts";
 import { createKey } from "../src/settings/named-keys.ts";
 import { createTestDatabase } from "./support/database.ts";
 import { CALLS } from "./support/every-call.ts";
@@ -45,7 +45,7 @@ const MARKED: Record<(typeof SECRETS)[number], string> = {
   CALLBACK_SECRET_PREVIOUS: `whsec_${MARK}earlier00123456789ab`,
   OTEL_EXPORTER_OTLP_HEADERS: `api-key=${secret("collector")}`,
 };
-/** The settings that hold no secret: who adds one has to say in src/setting-names.ts which it is. */
+/** The settings that hold no secret: who adds one has to say in src/setting-schema.ts which it is. */
 const NO_SECRETS = SETTINGS.filter((name) => !(name in MARKED));
 const env = {
   ...s3.env(s3.connection()),

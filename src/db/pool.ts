@@ -2,10 +2,10 @@ import pg from "pg";
 import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
-import { Unconfirmed } from "./client-side-faults.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./connect-writable.ts";
 import { createConnectionHealth } from "./connection-health.ts";
 import { faultOf } from "./faults.ts";
+import { Unconfirmed } from "./faults-of-our-own.ts";
 import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
 import type { Servers } from "./servers.ts";
 

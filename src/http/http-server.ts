@@ -6,7 +6,7 @@ import { refusalAsText, refuseBare } from "./bare-refusal.ts";
 import { boundConnections } from "./descriptor-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { createPipelinedRequests } from "./pipelined-requests.ts";
-import { createReadingTurns } from "./reading-turns.ts";
+import { createReadingTurns } from "./socket-turns.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import { createUnreadAnswersLook } from "./unread-answers.ts";
 

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { ReadingTurns } from "./reading-turns.ts";
+import type { ReadingTurns } from "./socket-turns.ts";
 
 /**
  * A read of 64 KB brings 2,500 requests at most, but Node reads on while an earlier body arrives. A connection with more than 4,000 that wait is cut:

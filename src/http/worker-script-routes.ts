@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import * as queries from "../contract/queries.ts";
 import { refusal } from "../contract/service-answers.ts";
-import { installScript } from "../fleet/install-script.ts";
+import { installScript } from "../fleet/worker-install-script.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Answers } from "./answer-declarations.ts";
-import { originOf } from "./request-origin.ts";
+import { originOf } from "./reached-address.ts";
 import { type Route, route } from "./route.ts";
 
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");

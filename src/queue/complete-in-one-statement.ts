@@ -6,6 +6,7 @@ import { newId } from "../db/ids.ts";
 import { recordSuccess } from "../fleet/quick-failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
+import { usageOf } from "./attempt-usage.ts";
 import { type Completion, completions, stagedCompletions } from "./completion-statement.ts";
 import { countCompletion } from "./count-completion.ts";
 import { endsTask, lastErrorOf } from "./outcome.ts";
@@ -15,7 +16,6 @@ import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { modelOf } from "./record-usage.ts";
 import { detailOf, type SubmittedResult } from "./submitted-result.ts";
 import { traceRun } from "./trace-run.ts";
-import { usageOf } from "./usage.ts";
 
 /**
  * Takes the result of a task, whose output is already placed, in one statement. This covers the ordinary case: the lease holds the task, and the

@@ -16,6 +16,7 @@ import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { takeStaged } from "../storage/staging.ts";
 import { artifactColumns } from "./artifacts.ts";
+import { usageOf } from "./attempt-usage.ts";
 import { countCompletion } from "./count-completion.ts";
 import { isStill } from "./fence.ts";
 import { lockTask, taskColumns } from "./one-task.ts";
@@ -26,7 +27,6 @@ import { addUsage, recordUsage } from "./record-usage.ts";
 import { releaseLease } from "./release-lease.ts";
 import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type SubmittedResult } from "./submitted-result.ts";
 import { traceRun } from "./trace-run.ts";
-import { usageOf } from "./usage.ts";
 
 /**
  * Takes the result of a task in a transaction that covers every case: also a cancellation, a retry, a lease that was swept, and a completion that

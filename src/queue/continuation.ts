@@ -1,9 +1,9 @@
 /** What a worker needs to go on where earlier attempts and tasks ended. */
 import type { Lease, LeasedTask, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
+import { limitsLeft } from "./attempt-usage.ts";
 import { sessionsOf } from "./cli-sessions.ts";
 import { traceparentOfRun } from "./trace-run.ts";
-import { limitsLeft } from "./usage.ts";
 
 export type Continuation = Pick<LeasedTask, "resume_session" | "limits_left" | "traceparent">;
 

@@ -5,6 +5,7 @@ import { databaseTime } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { type ErrorKind, kindOf, meaningOf, REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { isoTime } from "../iso-time.ts";
+import { limitReached } from "./attempt-usage.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import {
   countAbleWorkers,
@@ -16,7 +17,6 @@ import {
 import { findLease } from "./fence.ts";
 import { dueAt, getTask } from "./one-task.ts";
 import { getMetrics } from "./task-result.ts";
-import { limitReached } from "./usage.ts";
 
 /** Says why the task waits, which worker holds it, or what became of it. NotFound: no such task. */
 export async function explain(db: Db, taskId: string): Promise<Explanation> {

@@ -7,7 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import type { Retry } from "../db/json-types.ts";
 import type { ErrorKind } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import { limitReached, usageOf } from "./usage.ts";
+import { limitReached, usageOf } from "./attempt-usage.ts";
 
 /** A delay is shortened by up to a fifth, at random, so that tasks that failed together do not come back together. */
 const JITTER = 0.2;

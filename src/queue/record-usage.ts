@@ -4,7 +4,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Metrics } from "../db/json-types.ts";
 import { USAGE_FIGURES } from "../db/usage-tables.ts";
-import { usageOf } from "./usage.ts";
+import { usageOf } from "./attempt-usage.ts";
 
 /** The figures, with commas between them, each in the form of SQL that `form` gives it. */
 export const listed = (form: (figure: string) => string, figures: readonly string[] = USAGE_FIGURES) =>

@@ -8,10 +8,10 @@ import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
+import { limitReached } from "./attempt-usage.ts";
 import { isStill } from "./fence.ts";
 import { keptTo, lockTask, taskColumns } from "./one-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { limitReached } from "./usage.ts";
 
 /**
  * The transition from a state of `REQUEUEABLE_STATUSES` to queued, with all attempts given back. NotFound: no such task. Conflict: it is in another
