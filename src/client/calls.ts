@@ -170,6 +170,8 @@ export type CreatedTasks = {
     id: string | null;
     /** Why there is none: as the `error` of a creation; null where there is a task. */
     error: unknown;
+    /** The names of the fields that were ignored, since creations do not have them: the first 20, 100 characters of each. */
+    ignored: string[];
   }>;
 };
 

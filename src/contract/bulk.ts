@@ -1,7 +1,7 @@
 /** Calls that create or change many tasks: what they take, and what they answer. */
 import { z } from "zod";
 import { taskFields } from "./filters.ts";
-import { count, flag, id } from "./record-fields.ts";
+import { count, flag, id, list } from "./record-fields.ts";
 import { optional, textOrEmpty } from "./request-fields.ts";
 import { slimTaskRecord } from "./slim-records.ts";
 
@@ -56,6 +56,10 @@ const verdict = z.object({
   code: z.int().meta({ description: "The status that a creation of its own would have had.", examples: [201] }),
   id: id("The task.").nullable(),
   error: z.unknown().describe("Why there is none: as the `error` of a creation; null where there is a task."),
+  ignored: list(
+    "The names of the fields that were ignored, since creations do not have them: the first 20, 100 characters of each.",
+    "priorty",
+  ),
 });
 export const createdTasks = z
   .object({

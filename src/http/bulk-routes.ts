@@ -1,6 +1,6 @@
 import type { Caller } from "../caller.ts";
 import * as bulk from "../contract/bulk.ts";
-import { createTaskBody } from "../contract/create-task.ts";
+import { createTaskBody, ignoredFields } from "../contract/create-task.ts";
 import { creationKey } from "../contract/creation-fields.ts";
 import { faultOf } from "../db/faults.ts";
 import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
@@ -30,7 +30,9 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
     handle: async ({ request, response, db, caller, body }) => {
       if (request.get("Idempotency-Key") !== undefined)
         throw new InvalidValue("Each task of a bulk has a key of its own: send it as idempotency_key in the task.");
-      const results = (await createTasks(db, caller, body().tasks, checkTask(caller, callbacks))).map(verdictOf);
+      const sent = body().tasks;
+      const outcomes = await createTasks(db, caller, sent, checkTask(caller, callbacks));
+      const results = outcomes.map((outcome, n) => ({ ...verdictOf(outcome), ignored: ignoredIn(sent[n]) }));
       const having = (from: number, to = from) => results.filter(({ code }) => code >= from && code <= to).length;
       response.json({ created: having(201), repeated: having(200), refused: having(400, 499), results });
     },
@@ -78,6 +80,15 @@ function checkTask(caller: Caller | undefined, callbacks: Callbacks) {
     return { request, idempotencyKey: idempotency_key ?? null };
   };
 }
+
+const MOST_IGNORED = 20;
+const LONGEST_NAME = 100;
+
+/** The first 20 names of the fields that a task of a bulk was sent with and creations do not have, 100 characters of each. */
+const ignoredIn = (sent: unknown): string[] =>
+  ignoredFields(sent)
+    .slice(0, MOST_IGNORED)
+    .map((name) => name.slice(0, LONGEST_NAME).toWellFormed());
 
 /** The status and the error that a call of its own would have been answered with. Throws what is no refusal of the task. */
 function verdictOf(outcome: PromiseSettledResult<Creation>) {

@@ -42,6 +42,16 @@ it("a bulk gives each task its own verdict, and the same again creates nothing",
     .expect(400);
 });
 
+it("a bulk names in each verdict the fields that were ignored", async () => {
+  const task = { context_id: "typos", agent_slug: "a", prompt: "p", idempotency_key: "typos" };
+  const many = Object.fromEntries(Array.from({ length: 30 }, (_, n) => [`${n}`.padStart(200, "x"), n]));
+  const tasks = [{ ...task, priorty: 5, policy: { timeout: 9 } }, { ...task, prompt: "" }, 7, { prompt: "", ...many }];
+  const { results } = (await api.post(`${R}/bulk`).send({ tasks }).expect(200)).body;
+  const ignored = results.map((verdict: { ignored: string[] }) => verdict.ignored);
+  expect(ignored.slice(0, 3)).toEqual([["priorty", "policy.timeout"], [], []]);
+  expect([ignored[3].length, ignored[3][0].length]).toEqual([20, 100]);
+});
+
 it("a bulk that the database does not take to its end says which tasks are there, and which to send again", async () => {
   await refuseFull("insert");
   const task = { context_id: "half", agent_slug: "a", prompt: "p" };
@@ -54,7 +64,7 @@ it("a bulk that the database does not take to its end says which tasks are there
     ...Array(65).fill(201),
     ...Array(66).fill(507),
   ]);
-  expect(body.results.at(-1)).toEqual({ code: 507, id: null, error: expect.stringContaining("disk") });
+  expect(body.results.at(-1)).toEqual({ code: 507, id: null, ignored: [], error: expect.stringContaining("disk") });
   expect(await query("select id from llm_tasks where context_id = 'half'")).toHaveLength(65);
   expect((await api.get("/api/runtime/audit?action=tasks_created&limit=1")).body[0].detail).toBe(
     "65 of 131 tasks of one call",
