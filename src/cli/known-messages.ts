@@ -32,6 +32,7 @@ const MESSAGES: [pattern: RegExp, kind: ErrorKind, reset?: number][] = [
   [/\bplease run \/?(claude )?\/?login\b|\bnot logged in\b|\bOAuth token (has )?(expired|been revoked)\b/i, "auth"],
   [/\bcredit balance is too low\b/i, "auth"],
   [/\boverloaded_error\b/i, "overloaded"],
+  [/\bAPI Error\b[:( ]{1,3}(connection error|request timed out|unable to connect|50\d\b)/i, "provider_error"],
   [/\bprompt is too long\b|\bcontext_length_exceeded\b/i, "prompt_too_long"],
 ];
 

@@ -43,7 +43,7 @@ export async function readCli(
     hasSpoken = true;
     reader.take(value);
   });
-  // A CLI that says nothing in JSON says why it failed in plain words.
+  // A CLI that says nothing in JSON says why it failed in plain words, and so may one that ends before its result.
   let words = "";
   for await (const piece of output) {
     await finder.write(piece);
@@ -55,7 +55,8 @@ export async function readCli(
   const clean = text === null ? null : stripVTControlCharacters(text);
   if (!failure) return { ...rest, text: clean, failure: undefined };
   const { isUnexplained, message, ...told } = failure;
-  const said = stripVTControlCharacters(hasSpoken ? stderr : `${words}\n${stderr}`).trim();
+  const inPlainWords = !hasSpoken ? words : isUnexplained ? plainEndOf(words) : "";
+  const said = stripVTControlCharacters(`${inPlainWords}\n${stderr}`).trim();
   const known = failure.kind || kind ? undefined : kindOfLastWords(said);
   return {
     ...rest,
@@ -68,6 +69,14 @@ export async function readCli(
     },
   };
 }
+
+/** The lines behind the last JSON in the end of an output. Where the end has been cut off from the rest, its first line may be JSON, too. */
+function plainEndOf(words: string): string {
+  const lines = words.trimEnd().split("\n");
+  const lastJson = lines.findLastIndex((line, n) => JSON_LINE.test(line) || (n === 0 && words.length === LAST_WORDS));
+  return lines.slice(lastJson + 1).join("\n");
+}
+const JSON_LINE = /^\s*[{}[\]"]/;
 
 function kindOfExit(code: number | null): ErrorKind | undefined {
   if (code === null) return undefined;

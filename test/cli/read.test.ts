@@ -92,6 +92,32 @@ describe("claude", () => {
     expect(failure).toEqual({ kind: "auth", message: "Invalid API key" });
   });
 
+  const begun = { type: "system", subtype: "init", session_id: "s-1" };
+  const longAnswer = { type: "assistant", message: { content: [{ type: "text", text: "x".repeat(5_000) }] } };
+  it.each([
+    ["behind its first line", printed.lines(begun), "Not logged in · Please run /login\n", "auth"],
+    ["behind a long line", printed.lines(begun, longAnswer), "Not logged in · Please run /login\n", "auth"],
+    ["of several lines", printed.lines(begun), "\nIt broke.\nSee the log.\n", "crashed"],
+  ])("knows what it says in plain words %s, where no result follows", async (_where, events, words, kind) => {
+    const { failure } = await read("claude", events + words, { code: 1, stderr: "The command ended with code 1" });
+    expect(failure).toEqual({ kind, message: `${words.trim()}\nThe command ended with code 1` });
+  });
+
+  it("takes no JSON for plain words, of which a part may be missing", async () => {
+    const exit = { code: 1, stderr: "The command ended with code 1" };
+    for (const text of [printed.lines(begun, longAnswer), `${printed.lines(begun)}{"type":"resu`, printed.lines(begun)])
+      expect((await read("claude", text, exit)).failure?.message).toBe(exit.stderr);
+  });
+
+  it.each(["API Error: Connection error.", "API Error: Request timed out.", "API Error (Connection error.)"])(
+    "%s is trouble with the provider, without a status too",
+    async (said) => {
+      const result = { type: "result", subtype: "success", is_error: true, result: said };
+      const { failure } = await read("claude", printed.lines(result), { code: 1, stderr: "" });
+      expect(failure).toEqual({ kind: "provider_error", message: said });
+    },
+  );
+
   it("gives the latest reset of the windows that are used up, in milliseconds", async () => {
     const { failure, windows } = await read("claude", printed.lines(...printed.claudeLimited));
     expect(failure).toEqual({ kind: "rate_limited", message: "You've hit your limit", resetsAtMs: 1_795_500_000_000 });
