@@ -1,6 +1,6 @@
 /** A result as a worker submits it. Both ways of completing a task share this: what is recorded, what is answered, and which lease the result belongs to. */
 import { eq } from "drizzle-orm";
-import { kindOfLastWords, kindOfWholeOutput } from "../cli/known-messages.ts";
+import { kindOfLastWords, kindOfWholeOutput, withResetTimes } from "../cli/known-messages.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";
 import {
   type Completed,
@@ -62,11 +62,29 @@ function withToldKind(request: CompleteTask): CompleteTask {
   };
 }
 
-/** The detail of a completion's audit entry. It names the tools that the CLI was not allowed to use, since the output may say no more than that. */
-export function detailOf({ status, metrics }: CompleteTask, artifactId: string): string {
+/** How much of an error's message stands in its audit entry, in UTF-16 units. */
+const MESSAGE_BEGINNING = 200;
+
+/** `, <kind>: <the beginning of the message, in one line>`, of what there is; empty for a success. */
+function faultIn({ status, error_kind, error_message }: CompleteTask): string {
+  if (status === "success") return "";
+  const said = withResetTimes(error_message ?? "")
+    .trim()
+    .replace(/\s+/g, " ");
+  const beginning = said.length <= MESSAGE_BEGINNING ? said : `${said.slice(0, MESSAGE_BEGINNING - 1).toWellFormed()}…`;
+  const known = [error_kind, beginning].filter(Boolean);
+  return known.length > 0 ? `, ${known.join(": ")}` : "";
+}
+
+/**
+ * The detail of a completion's audit entry. Of an error it says what went wrong, and of any result which tools the CLI was not allowed to use, since
+ * the output may say no more than that.
+ */
+export function detailOf(request: CompleteTask, artifactId: string): string {
+  const { status, metrics } = request;
   const { duration_ms, denied_tools: denied = [] } = metrics;
   const tools = denied.length > 0 ? `, tools not allowed: ${denied.join(", ")}` : "";
-  return `Status: ${status}, artifact: ${artifactId}, duration: ${duration_ms}ms${tools}`;
+  return `Status: ${status}, artifact: ${artifactId}, duration: ${duration_ms}ms${faultIn(request)}${tools}`;
 }
 
 /** The answer to an earlier completion under the same lease, if there was one. Conflict: it had another body, or came too late. */

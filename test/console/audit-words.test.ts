@@ -19,6 +19,10 @@ describe("the words of the audit", () => {
       "Помилка, тривалість 45 с, артефакт x, після кінця оренди",
     ],
     [
+      "Status: error, artifact: x, duration: 1ms, timeout: It took too long.",
+      "Помилка, тривалість 0 с, артефакт x, час вийшов: It took too long.",
+    ],
+    [
       "Attempt 1 of 3 ended with an error, timeout; due again in 1.5 s",
       "Спроба 1 з 3 скінчилася помилкою: час вийшов; знову через 1.5 с",
     ],

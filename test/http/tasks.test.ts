@@ -449,7 +449,7 @@ describe("POST /api/runtime/llm-tasks/:id/complete", () => {
     expect(body.result).toMatchObject({ status: "error", output: null, error_message: "the CLI failed" });
     expect(body.result.metrics).toEqual({ duration_ms: 0 });
     expect(body.artifact).toMatchObject({ type: "LLM_RESULT", tags: [], content: null });
-    const detail = `Status: error, artifact: ${body.artifact.id}, duration: 0ms`;
+    const detail = `Status: error, artifact: ${body.artifact.id}, duration: 0ms, the CLI failed`;
     expect((await auditOf(task.id)).at(-1)).toMatchObject({ action: "task_completed", detail });
   });
 

@@ -238,6 +238,8 @@ describe("what an attempt said that ended without success", () => {
       reason: expect.stringMatching(new RegExp(`What went wrong \\(${error_kind}\\): No\\. ${advice}$`)),
       because: expect.arrayContaining([{ code: "said", said: "No.", kind: error_kind }]),
     });
+    const history = (await api.get(`${TASKS}/${task.id}/history`)).body;
+    expect(history.map(({ detail }: { detail: string }) => detail).join()).toContain(`ms, ${error_kind}: No.`);
   });
 
   it("comes with artifacts that say which of them counts", async () => {

@@ -31,6 +31,18 @@ describe("what came of a task", () => {
     ]);
   });
 
+  it("says of an error in one line of 200 characters what it was", async () => {
+    const { task } = await aLeasedTask(db);
+    const error_message = `Not logged in\n\n  usage limit reached|1795480000 ${"🌱".repeat(200)}`;
+    const failed = { status: "error", error_kind: "timeout", error_message, metrics: { duration_ms: 7 } };
+    await api.post(`${TASKS}/${task.id}/complete`).send(failed).expect(200);
+    const history = (await api.get(`${TASKS}/${task.id}/history`)).body;
+    const { detail } = history.find(({ action }: { action: string }) => action === "task_completed");
+    const [, said = ""] = detail.split("duration: 7ms, timeout: ");
+    expect(said).toMatch(/^Not logged in usage limit reached until 2026-11-24T\S+ 🌱+.?…$/u);
+    expect(said).toHaveLength(200);
+  });
+
   it("is written down under one spelling of its id", async () => {
     const at = (id: string, verb: string, body: object) => api.post(`${TASKS}/${id}/${verb}`).send(body);
     const { task, lease } = await aLeasedTask(db);

@@ -12,6 +12,10 @@ const WORDS: Record<string, string> = {
 const word = (written: string) => WORDS[written] ?? written;
 const because = (reason: string | undefined) => (reason ? `: ${reason}` : "");
 
+/** What stands behind the duration of a completion: that its lease had ended, or an error's kind and message. */
+const moreOf = (written: string) =>
+  /^after lease \S+ had ended$/.test(written) ? "після кінця оренди" : written.replace(/^\w+(?=: |$)/, word);
+
 type Part = string | undefined;
 /** The parts are those in the pattern's parentheses; undefined where the sentence does not have one. */
 const SENTENCES: [pattern: RegExp, say: (a: string, b: string, c: Part, d: Part) => string][] = [
@@ -21,9 +25,9 @@ const SENTENCES: [pattern: RegExp, say: (a: string, b: string, c: Part, d: Part)
   ],
   [/^Task \S+ leased to worker (.+), TTL (\d+)s$/, (worker, seconds) => `Виконавець ${worker}, на ${seconds} с`],
   [
-    /^Status: (\w+), artifact: (\S+), duration: (\d+)ms(, after lease \S+ had ended)?$/,
-    (status, artifact, ms, late) =>
-      `${word(status)}, тривалість ${Math.round(Number(ms) / 1_000)} с, артефакт ${artifact}${late ? ", після кінця оренди" : ""}`,
+    /^Status: (\w+), artifact: (\S+), duration: (\d+)ms(?:, (.+))?$/s,
+    (status, artifact, ms, more) =>
+      `${word(status)}, тривалість ${Math.round(Number(ms) / 1_000)} с, артефакт ${artifact}${more ? `, ${moreOf(more)}` : ""}`,
   ],
   [
     /^Attempt (\d+) of (\d+) ended with an error(?:, (\w+))?(?:; due again in ([\d.]+) s)?$/,
