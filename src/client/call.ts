@@ -118,7 +118,9 @@ export function createSender({ url, key, fetch: given }: ClientOptions) {
     // While the runtime restarts, a proxy in front of it answers by itself. Such an answer says nothing about the call.
     if (response.headers.get("x-bloom-runtime") !== "1") {
       await response.body?.cancel();
-      throw new NoAnswer(`The answer ${response.status} at ${base} is not the runtime's own.`);
+      const to = response.headers.get("location");
+      const leads = to ? ` It leads to ${to.slice(0, 200)}.` : "";
+      throw new NoAnswer(`The answer ${response.status} at ${base} is not the runtime's own.${leads}`);
     }
     if (response.ok || response.status === 304) return response;
     throw new Refused(response, await jsonOf(response, signal).catch(() => undefined));
@@ -134,8 +136,12 @@ export async function jsonOf(response: Response, signal: AbortSignal | undefined
   return text === "" ? undefined : JSON.parse(text);
 }
 
-/** What fetch says of a failed connection is in the error's cause, where there is one. */
+/** What fetch says of a failed connection is in the error's cause, where there is one. What OpenSSL says of a port without TLS is no sentence. */
 function reasonOf(error: unknown): string {
   const { message, cause } = error instanceof Error ? error : { message: String(error), cause: undefined };
-  return cause instanceof Error ? cause.message || message : message;
+  if (!(cause instanceof Error)) return message;
+  const code = "code" in cause ? String(cause.code) : "";
+  return code.startsWith("ERR_SSL_")
+    ? `there is no TLS as expected (${code}); is it http://?`
+    : cause.message || message;
 }

@@ -248,8 +248,11 @@ call() {
   CODE=$(sed -n 's/^HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' "$answer.headers" 2> /dev/null | tail -n 1)
   if [ -z "$CODE" ]; then
     WHY="no answer: $(head -n 1 "$answer.fault" 2> /dev/null)" CODE=000
+    # So curl says that TLS cannot be made, such as at a port for http.
+    [ "$EXIT" != 35 ] || WHY="$WHY; is it http://?"
   elif [ "$(field "$name" runtime)" != 1 ]; then
-    WHY="an answer $CODE that is not the runtime's own" CODE=000
+    to=$(LC_ALL=C sed -n 's/^[Ll][Oo][Cc][Aa][Tt][Ii][Oo][Nn]: *//p' "$answer.headers" | head -n 1 | head -c 200 | tr -d '\000-\037')
+    WHY="an answer $CODE that is not the runtime's own${to:+; it leads to $to}" CODE=000
   else
     WHY="$CODE $(head -c 300 "$answer" 2> /dev/null | tr -d '\000')"
     # A refusal may come while the rest of an upload is still being sent, which curl calls an error.

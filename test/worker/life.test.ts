@@ -57,6 +57,16 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     await eventually(() => expect(bare.said()).toContain("--server must be an http:// or https:// address."));
   });
 
+  it("says where an answer leads that is not the runtime's, and asks where there is no TLS", async () => {
+    const redirected = startBehindProxy("cat");
+    proxy.on(/workers$/, (response) => void response.writeHead(308, { location: "https://runtime.example/" }).end());
+    await eventually(() =>
+      expect(redirected.said()).toMatch(/308.*not the runtime's own.*leads to https:\/\/runtime.example\//),
+    );
+    const wrong = start("cat", { server: url.replace("http://", "https://") });
+    await eventually(() => expect(wrong.said()).toContain("is it http://?"));
+  });
+
   it("says that its key is refused, and is not kept from draining by that", async () => {
     const worker = startBehindProxy("cat");
     await eventually(() => expect(proxy.calls.at(-1)).toMatch(/claim$/));
