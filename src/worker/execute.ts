@@ -141,9 +141,10 @@ async function handIn(
   const said = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
   const { waits, isOver } = tellUndelivered(log, work.task.id, draining);
   const { handedIn, ...answer } = await deliver(client, work, folder, outcome, giveUp, waits).finally(isOver);
-  const decided = outcome.cli && answer.ok ? answer.value.result : undefined;
+  const { task, result: decided } = (outcome.cli && answer.ok && answer.value) || {};
   const ownReason = outcome.fault && `${outcome.fault}${said && `: ${said}`}`;
-  const reason = decided ? decided.error_message?.slice(0, LONGEST_REASON) : ownReason;
+  // The task has the message with its times as dates; an older runtime's has not.
+  const reason = decided ? (task?.last_error ?? decided.error_message)?.slice(0, LONGEST_REASON) : ownReason;
   // An older runtime says nothing of kinds.
   const kind = decided?.error_kind ?? null;
   const facts = { task: work.task.id, reason, kind, duration_ms: outcome.durationMs, handedIn };

@@ -24,6 +24,7 @@ const RUNS: Record<string, Record<string, Run>> = {
     success: { out: lines(...printed.claudeSuccess) },
     array: { out: JSON.stringify(printed.claudeSuccess) },
     limit: { out: lines(...printed.claudeLimitedUntil(inAnHour, inAnHour)) },
+    "limit in words": { out: answer(`Claude AI usage limit reached|${inAnHour}`) },
     "logged out": { out: lines(printed.claudeLoggedOut), code: 1 },
     hang: { out: lines(...printed.claudeSuccess), hangs: true },
     silence: { hangs: true },

@@ -66,6 +66,15 @@ describeWorkers(({ it, kind, label, start }) => {
     expect(await resultOf(id)).toMatchObject({ output: "A seed holds its breath", error_message: null });
   });
 
+  it("shows when a limit ends as a date", async () => {
+    const { said } = startCli("claude");
+    const { id } = await create(label, { prompt: "limit in words" });
+    await eventually(async () => expect((await taskOf(id)).last_error).toMatch(/reached until \d{4}-/));
+    await eventually(() => expect(said()).toMatch(/reached until \d{4}-/));
+    expect(said()).not.toContain("reached|");
+    await call(`/llm-tasks/${id}/cancel`, {});
+  });
+
   it("says how a CLI failed that did not say it itself", async () => {
     startCli("claude");
     const cut = await carriedOut("cut", "failed");
@@ -99,7 +108,7 @@ describeWorkers(({ it, kind, label, start }) => {
     const own = `${label}-resume`;
     startCli("claude", { label: own });
     const run = async (prompt: string, fields: object = {}) => {
-      const { id } = await create(own, { prompt, ...fields });
+      const { id } = await create(own, { prompt, context_id: own, ...fields });
       await endOf(id, "completed");
       const { usage } = await taskOf(id);
       return { said: (await resultOf(id))?.output ?? "", cost: usage?.cost_usd };
@@ -124,10 +133,10 @@ describeWorkers(({ it, kind, label, start }) => {
       answers.map(async ([cli, output, resumed]) => {
         const own = `${label}-${cli}`;
         startCli(cli, { label: own, args: ["--cli-args", "--further"] });
-        const { id } = await create(own, { prompt: "success" });
+        const { id } = await create(own, { prompt: "success", context_id: own });
         await endOf(id, "completed");
         expect((await resultOf(id))?.output).toBe(output);
-        const again = await create(own, { prompt: "arguments", resume: true });
+        const again = await create(own, { prompt: "arguments", context_id: own, resume: true });
         await endOf(again.id, "completed");
         expect(JSON.parse((await resultOf(again.id))?.output ?? "").join(" ")).toBe(resumed);
       }),
