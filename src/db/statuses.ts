@@ -49,8 +49,8 @@ export type Role = (typeof ROLES)[number];
 
 /**
  * The kinds of rest. `failures`: the worker's tasks failed at once while other workers' tasks did not. `worker`: the worker asked for the rest.
- * `auth`: its CLI's account gives no access: it is not logged in, or not paid for. `no_cli`: its CLI is not there. `trouble`: three of its attempts in a row ended in trouble with the provider, a
- * time-out or a crash. `rate_limited`: its account is at its limit.
+ * `auth`: its CLI's account gives no access: it is not logged in, or not paid for. `no_cli`: its CLI is not there.
+ * `trouble`: three of its attempts in a row ended in trouble with the provider, a time-out or a crash. `rate_limited`: its account is at its limit.
  */
 export const REST_KINDS = ["failures", "worker", "auth", "no_cli", "trouble", "rate_limited"] as const;
 export type RestKind = (typeof REST_KINDS)[number];

@@ -46,8 +46,8 @@ export function restWorker(
 }
 
 /**
- * The worker gets no new work until it registers anew or somebody resumes it: its CLI's account gives no access (a login, or what is paid for), or it is not there. What it rested for
- * before counts no more. An unknown worker is no fault.
+ * The worker gets no new work until it registers anew or somebody resumes it: its CLI's account gives no access (a login, or what is
+ * paid for), or the CLI is not there. What it rested for before counts no more. An unknown worker is no fault.
  */
 export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no_cli", message: string): Promise<void> {
   const reason = `${kind === "auth" ? "its CLI's account gives no access" : "its CLI is not there"}: ${message}`;
