@@ -6,7 +6,7 @@ import { refusalAsText, refuseBare } from "./bare-refusal.ts";
 import { boundConnections } from "./descriptor-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { createPipelinedRequests } from "./pipelined-requests.ts";
-import { createReadingTurns } from "./socket-turns.ts";
+import { createSocketTurns } from "./socket-turns.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import { createUnreadAnswersLook } from "./unread-answers.ts";
 
@@ -59,7 +59,7 @@ export function createHttpServer(
   server.maxHeadersCount = MAX_HEADERS;
   /** The open connections, each with the time when it came. */
   const open = new Map<Socket, number>();
-  const turns = createReadingTurns(open, connections);
+  const turns = createSocketTurns(open, connections);
   const pipelined = createPipelinedRequests(turns);
   const answers = new WeakMap<Duplex, ServerResponse>();
   /** Connections on which something came that is no request. */
@@ -79,7 +79,7 @@ export function createHttpServer(
     });
     app(request, response);
   };
-  server.on("request", (request, response) => pipelined.enter(request.socket, () => begin(request, response)));
+  server.on("request", (request, response) => pipelined.enter(request.socket, () => begin(request, response), request));
   server.on("connection", connections.admit);
   server.on("connection", (socket) => {
     open.set(socket, performance.now());

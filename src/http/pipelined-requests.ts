@@ -1,54 +1,75 @@
+import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
-import type { ReadingTurns } from "./socket-turns.ts";
+import type { SocketTurns } from "./socket-turns.ts";
 
 /**
- * A read of 64 KB brings 2,500 requests at most, but Node reads on while an earlier body arrives. A connection with more than 4,000 that wait is cut:
- * closing it takes time with the square of what waits, 1.8 s for 50,000.
+ * From so many waiting requests on, a connection is not read any further, and counts as a crowd. Programs that send requests at once send about ten.
+ * Below that it is read on, since only then the end of a connection is seen while its first request waits for something.
  */
-const MOST_WAITING = 4_000;
-/** More than this many of one connection count as very many: programs that send requests at once send a few dozen. */
-const MANY_WAITING = 200;
+const MANY_WAITING = 20;
+/** Where so many wait on all connections, one that sends very many is cut. Each takes about 5 KB. */
+const MOST_IN_ALL = 5_000;
 
 /** The requests of one connection behind the one that is handled now. */
 interface Pipeline {
   isBusy: boolean;
-  waiting: (() => void)[];
+  waiting: Waiting[];
+}
+interface Waiting {
+  begin(): void;
+  request: IncomingMessage | undefined;
 }
 
 /** Lets the requests of each connection begin one after the other. */
 export interface PipelinedRequests {
-  /** Runs `begin` for a request now, or when all earlier ones of its connection have been answered. */
-  enter(socket: Socket, begin: () => void): void;
+  /** Runs `begin` for a request, or for what else is answered, now or when all earlier ones of its connection have been answered. */
+  enter(socket: Socket, begin: () => void, request?: IncomingMessage): void;
   /** The answer of the request that is handled has ended. */
   leave(socket: Socket): void;
 }
 
 /**
- * Node hands over all requests of what it has read at once, 1,500 short ones of 64 KB: twelve connections held all others up for 5 to 9 s, and
- * answers that nobody read took 1 GB. Here each begins when the one before it was answered, in a turn of the event loop of its own, and nothing more is
- * read meanwhile. An answer that waits behind another also hears nothing of the end of its connection, so that it would hold its room and places for ever.
+ * Node hands over all requests of what it has read at once, 2,500 short ones of 64 KB: twelve connections held all others up for 5 to 9 s, and
+ * answers that nobody read took 1 GB. Here each begins when the one before it was answered, in a turn of the event loop of its own, and where many wait,
+ * nothing more is read. An answer that waits behind another also hears nothing of the end of its connection, so that it would hold its room and places
+ * for ever.
  */
-export function createPipelinedRequests(turns: ReadingTurns): PipelinedRequests {
+export function createPipelinedRequests(turns: SocketTurns): PipelinedRequests {
   const pipelines = new WeakMap<Socket, Pipeline>();
+  let inAll = 0;
+  const open = (socket: Socket): Pipeline => {
+    const pipeline: Pipeline = { isBusy: false, waiting: [] };
+    pipelines.set(socket, pipeline);
+    // Nobody would get the answers any more. Node destroys what waits too, but with an error, whose stack takes 40 µs: 100 ms for 64 KB of requests.
+    socket.prependOnceListener("close", () => {
+      inAll -= pipeline.waiting.length;
+      for (const { request } of pipeline.waiting) request?.destroy();
+      pipeline.waiting = [];
+    });
+    return pipeline;
+  };
   const beginNext = (socket: Socket, pipeline: Pipeline) => {
-    // Nobody would get the answers any more.
-    if (socket.destroyed) return;
-    const begin = pipeline.waiting.shift();
+    const next = pipeline.waiting.shift();
+    if (!next) return;
+    inAll -= 1;
     if (pipeline.waiting.length === 0) turns.letRead(socket);
-    begin?.();
+    next.begin();
   };
   return {
-    enter(socket, begin) {
-      const pipeline = pipelines.get(socket) ?? { isBusy: false, waiting: [] };
+    enter(socket, begin, request) {
+      const pipeline = pipelines.get(socket) ?? open(socket);
       if (!pipeline.isBusy) {
-        pipelines.set(socket, pipeline);
         pipeline.isBusy = true;
         return begin();
       }
+      // Node makes the rest of what it has read of a connection that was cut.
+      if (socket.destroyed) return void request?.destroy();
+      inAll += 1;
+      const count = pipeline.waiting.push({ begin, request });
+      if (count < MANY_WAITING) return;
       turns.hold(socket);
-      const count = pipeline.waiting.push(begin);
-      if (count === MANY_WAITING) turns.reportCrowd(socket);
-      if (count > MOST_WAITING) socket.destroy();
+      turns.reportCrowd(socket);
+      if (inAll > MOST_IN_ALL) socket.destroy();
     },
     leave(socket) {
       const pipeline = pipelines.get(socket);

@@ -4,9 +4,11 @@ import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
 /** An address that sent many requests at once is read in turns for so long. */
 const IN_TURNS_MS = 10_000;
+/** So often at most all connections of such an address are put in line. */
+const LINED_UP_EVERY_MS = 100;
 
 /** Says when each connection is read. */
-export interface ReadingTurns {
+export interface SocketTurns {
   /** A new connection. */
   admit(socket: Socket): void;
   /** Reads nothing more of the connection until `letRead`. */
@@ -18,22 +20,27 @@ export interface ReadingTurns {
 }
 
 /**
- * Lets the connections of an address that sent many requests at once be read one after the other, one in each turn of the event loop, so that others are
- * served in between. Node makes all requests of the 64 KB that it has read before it does anything else, 25 ms for 2,000 short ones, and does so for
+ * Lets the connections of an address that sent many requests at once be read one after the other. Between two of them, others are served for as long as
+ * the first one took. Node makes all requests of the 64 KB that it has read before it does anything else, 25 ms for 2,000 short ones, and does so for
  * all connections that have something to read: twelve of them held all others up for 1.3 s, again and again. A connection with a valid key does not wait
  * for those of its address.
  */
-export function createReadingTurns(
+export function createSocketTurns(
   open: ReadonlyMap<Socket, unknown>,
   { isProven }: Pick<UnkeyedConnections, "isProven">,
-): ReadingTurns {
+): SocketTurns {
   /** The addresses that are read in turns, each with the process's time until which it is; the one that sent most lately comes last. */
   const crowds = new Map<string, number>();
+  const networks = new WeakMap<Socket, string>();
   const held = new WeakSet<Socket>();
   const line = new Set<Socket>();
   let isMoving = false;
 
-  const networkOf = (socket: Socket) => clientNetworkOf(clientAddressOf({ ip: undefined, socket }));
+  const networkOf = (socket: Socket) => {
+    const network = networks.get(socket) ?? clientNetworkOf(clientAddressOf({ ip: undefined, socket }));
+    networks.set(socket, network);
+    return network;
+  };
   const isInTurns = (socket: Socket) => crowds.size > 0 && (crowds.get(networkOf(socket)) ?? 0) > performance.now();
   const rememberCrowd = (network: string) => {
     crowds.delete(network);
@@ -56,12 +63,19 @@ export function createReadingTurns(
       socket.resume();
       break;
     }
-    isMoving = line.size > 0;
-    if (isMoving) setImmediate(readNext);
+    const since = performance.now();
+    setImmediate(() => {
+      isMoving = line.size > 0;
+      if (isMoving) setTimeout(readNext, performance.now() - since);
+    });
   };
 
   return {
     admit(socket) {
+      // Node reads on at the end of each request, whether the connection is paused or not.
+      socket.on("resume", () => {
+        if (held.has(socket) || line.has(socket)) socket.pause();
+      });
       // After Node has begun to read it, which it does in the next tick.
       if (isInTurns(socket)) process.nextTick(standInLine, socket);
     },
@@ -70,12 +84,14 @@ export function createReadingTurns(
       socket.pause();
     },
     letRead(socket) {
-      held.delete(socket);
+      if (!held.delete(socket)) return;
       if (isInTurns(socket)) standInLine(socket);
       else socket.resume();
     },
     reportCrowd(socket) {
       const network = networkOf(socket);
+      const isLinedUp = (crowds.get(network) ?? 0) > performance.now() + IN_TURNS_MS - LINED_UP_EVERY_MS;
+      if (isLinedUp) return;
       rememberCrowd(network);
       for (const other of open.keys())
         if (!held.has(other) && !isProven(other) && networkOf(other) === network) standInLine(other);

@@ -1,4 +1,5 @@
 import { on, once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -161,22 +162,71 @@ it("connections of an address that sends thousands of requests at once are read 
   expect(most).toBeLessThanOrEqual(65_536 / request.length);
 });
 
-it("a connection with thousands of requests that wait behind unanswered ones is cut", async () => {
-  const begun: unknown[] = [];
-  const server = createHttpServer(({ url: path }) => void begun.push(path), {
-    log: createLog("silent"),
-    connections: createUnkeyedConnections(0),
-  });
+/** A server that begins requests and answers none until `answer` is called, and how many requests Node has made of what it has read. */
+async function startPatient() {
+  const seen = { begun: 0, made: 0 };
+  const unanswered: ServerResponse[] = [];
+  let isPatient = true;
+  const server = createHttpServer(
+    (_request, response) => {
+      seen.begun += 1;
+      if (isPatient) unanswered.push(response);
+      else response.end("ok;");
+    },
+    { log: createLog("silent"), connections: createUnkeyedConnections(0) },
+  );
+  server.prependListener("request", () => void seen.made++);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  onTestFinished(() => void server.close());
-  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
-  const closed = new Promise((resolve) => socket.on("error", () => {}).on("close", resolve));
-  // Each has a body that nobody reads, and so Node reads on.
-  const request = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx";
-  socket.write(request.repeat(100_000));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const answer = () => {
+    isPatient = false;
+    for (const response of unanswered) response.end("ok;");
+  };
+  return { seen, answer, connect: () => connect(port, "127.0.0.1").on("error", () => {}) };
+}
+const SHORT = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+it("requests behind an unanswered one are left to the kernel, and all are answered in the end", async () => {
+  const { seen, answer, connect } = await startPatient();
+  const socket = connect();
+  const COUNT = 6_000;
+  for (let n = 0; n < COUNT; n++) {
+    socket.write(n < COUNT - 1 ? SHORT : SHORT.replace("Host", "Connection: close\r\nHost"));
+    if (n % 10 === 0) await nextTurn();
+  }
+  expect(seen.begun).toBe(1);
+  // A few, and what Node reads at once.
+  expect(seen.made).toBeLessThan(3_000);
+  answer();
+  expect((await text(socket)).match(/ok;/g)).toHaveLength(COUNT);
+});
+
+it("the end of a connection is seen while its first request waits, with another behind it", async () => {
+  const { seen, connect } = await startPatient();
+  const socket = connect();
+  socket.write(SHORT + SHORT);
+  await eventually(async () => expect(seen.made).toBe(2));
+  const closed = new Promise((resolve) => socket.on("close", resolve));
+  socket.end();
   await closed;
-  expect(begun).toHaveLength(1);
+});
+
+it("of connections with thousands of requests behind unanswered ones, those too many for all are cut", async () => {
+  const { seen, connect } = await startPatient();
+  let cut = 0;
+  for (let n = 0; n < 6; n++) {
+    connect()
+      .on("close", () => void cut++)
+      .write(SHORT.repeat(2_000));
+  }
+  await eventually(async () => expect(cut).toBeGreaterThan(2));
+  expect(seen.begun).toBeGreaterThan(2);
+  expect(cut).toBeLessThan(5);
 });
 
 /** A connection to the service with a key, on which `bytes` were sent. */
