@@ -16,7 +16,7 @@ export function inQuery<Fields extends Record<string, z.ZodType>>(fields: Fields
 /** A field that takes one or more of `values`: as a text with commas between them, or as a list. */
 function someOf<const Values extends readonly string[]>(values: Values, what: string) {
   return z
-    .union([z.string(), z.array(z.string())], "must be a text or a list of texts")
+    .union([z.string(), z.array(z.string()).max(100)], "must be a text or a list of texts, 100 at most")
     .transform((given, context) => {
       const asked = new Set((typeof given === "string" ? given.split(",") : given).map((one) => one.trim()));
       if (asked.size === 0 || [...asked].some((one) => !values.includes(one)))

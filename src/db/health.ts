@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "drizzle-orm";
 import type { Db } from "./client.ts";
 import { faultOf } from "./faults.ts";
@@ -6,17 +7,19 @@ import { runtimeSettings } from "./settings-tables.ts";
 /** "ok", or the sentence for why the database cannot do its work now. */
 export type DatabaseHealth = string;
 
+/** Who asks is answered by then: what watches a service gives up after a few seconds, and would not hear the reason. */
+const ANSWER_WITHIN_MS = 2_000;
 const looking = new WeakMap<Db["transaction"], Promise<DatabaseHealth>>();
 
 /**
  * Checks that the database can write, not only answer; the reason of a failure is logged. The check stores nothing: an update of no rows
  * fails on a read-only server, and holding 256 KB with 64 KB of memory needs a temporary file, and so free disk space.
- * Callers that ask at the same moment share one check.
+ * Callers that ask at the same moment share one check. A check that takes longer than 2 s goes on, and is answered as a database that does not answer.
  */
 export function checkDatabaseHealth(db: Db): Promise<DatabaseHealth> {
   const running = looking.get(db.transaction) ?? look(db).finally(() => looking.delete(db.transaction));
   looking.set(db.transaction, running);
-  return running;
+  return Promise.race([running, delay(ANSWER_WITHIN_MS, "The database has not answered for 2 s.", { ref: false })]);
 }
 
 async function look(db: Db): Promise<DatabaseHealth> {

@@ -6,6 +6,7 @@ import { countPendingMigrations } from "../db/migrate.ts";
 import type { Disk } from "../disk-space.ts";
 import { messageOf } from "../errors.ts";
 import type { Membridge } from "../fleet/membridge.ts";
+import { RETRY_AFTER_SECONDS } from "./error-answers.ts";
 import { type Route, route } from "./route.ts";
 
 /** How long an answer of the database is used again: `/readyz` needs no key and has no limit. */
@@ -39,6 +40,7 @@ export function healthRoutes(membridge: Membridge, disk: Disk, stopping: AbortSi
       },
       handle: async ({ response, db }) => {
         const [database, shortage] = await Promise.all([checkDatabaseHealth(db), disk.shortage()]);
+        if (database !== "ok") response.set("Retry-After", String(RETRY_AFTER_SECONDS));
         response.status(database === "ok" ? 200 : 503).json({
           status: database === "ok" ? "ok" : "degraded",
           service: "bloom-runtime",
@@ -80,7 +82,7 @@ export function healthRoutes(membridge: Membridge, disk: Disk, stopping: AbortSi
       handle: async ({ response, db }) => {
         const error = stopping.aborted ? "The service is stopping." : await databaseReason(db);
         if (error === undefined) response.json({ status: "ready" });
-        else response.status(503).json({ status: "not ready", error });
+        else response.status(503).set("Retry-After", String(RETRY_AFTER_SECONDS)).json({ status: "not ready", error });
       },
     }),
   ];

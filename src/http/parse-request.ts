@@ -2,17 +2,30 @@ import type { Request } from "express";
 import { z } from "zod";
 import { faultSentence } from "../contract/fault-sentences.ts";
 
+/** Of so many problems of one field an answer tells. 190 tasks of 1,000 wrong hints each made one of 3.6 MB. */
+const MOST_PROBLEMS = 20;
+
 /**
  * The schema of a call refuses the body: 400. `problems` is zod's flattened form. A problem of an inner field stands under its top-level field,
- * and names the inner one.
+ * and names the inner one; of each field there are the first 20.
  */
 export class InvalidBody extends Error {
   readonly problems: { formErrors: string[]; fieldErrors: Record<string, string[] | undefined> };
   constructor(error: z.ZodError) {
     super("The request's body is not valid.");
-    this.problems = z.flattenError(error, ({ path: [_field, ...inner], message }) =>
-      inner.length > 0 ? `${inner.join(".")}: ${message}` : message,
+    const { formErrors, fieldErrors } = z.flattenError<unknown, string>(
+      error,
+      ({ path: [_field, ...inner], message }) => (inner.length > 0 ? `${inner.join(".")}: ${message}` : message),
     );
+    this.problems = {
+      formErrors,
+      fieldErrors: Object.fromEntries(
+        Object.entries<string[] | undefined>(fieldErrors).map(([field, said]) => [
+          field,
+          said?.slice(0, MOST_PROBLEMS),
+        ]),
+      ),
+    };
   }
 
   /** The same error for a fault of `field` that a schema cannot find. */

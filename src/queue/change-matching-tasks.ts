@@ -7,7 +7,6 @@ import type { TaskFilter } from "../contract/filters.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { AuditAction } from "../db/audit-actions.ts";
 import type { Db } from "../db/client.ts";
-import { faultOf } from "../db/faults.ts";
 import { newId } from "../db/ids.ts";
 import { type Cursor, findRows, orderOf, type Part, type Source } from "../db/list-source.ts";
 import { openPage } from "../db/pages.ts";
@@ -20,6 +19,7 @@ import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
 import { cancelTask, cancelTogether } from "./cancel.ts";
 import { changeEach, type EachChange } from "./change-each.ts";
 import { createTask } from "./create.ts";
+import { isForNow } from "./for-now.ts";
 import { getTask } from "./one-task.ts";
 import { requeueTask } from "./requeue.ts";
 import { matching, tasks } from "./task-list.ts";
@@ -95,7 +95,7 @@ interface Change extends EachChange {
 /**
  * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids. The tasks that others have locked come last,
  * each in a transaction of its own, so that no call holds the lock of one task while it waits for another. After an interruption the same call goes
- * on, since changed tasks do not match any more. A fault of the database after the first change is answered as `more`.
+ * on, since changed tasks do not match any more. A fault of the database, or a lack of room, after the first change is answered as `more`.
  */
 async function changeTasks(
   db: Db,
@@ -130,7 +130,7 @@ async function changeTasks(
     if (!(await changeEach(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
   } catch (error) {
     // What is changed stays changed, and the next call goes on.
-    if (answer.changed === 0 || !faultOf(error)) throw error;
+    if (answer.changed === 0 || !isForNow(error)) throw error;
     answer.more = true;
   }
   return answer;

@@ -1,12 +1,14 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Caller } from "../caller.ts";
+import { limitConcurrency } from "../concurrency-limit.ts";
 import type { CreateTask } from "../contract/create-task.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import { faultOf } from "../db/faults.ts";
 import { newId } from "../db/ids.ts";
 import { Unavailable } from "../errors.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
+import { isForNow } from "./for-now.ts";
 import { recordAfterCommit } from "./record-after-commit.ts";
 
 export interface KeyedRequest {
@@ -14,8 +16,22 @@ export interface KeyedRequest {
   idempotencyKey: string | null;
 }
 
-/** Tasks are checked in groups of this size, between which the process serves other calls. */
+/** Tasks are checked and created in groups of this size at most. */
 const AT_A_TIME = 64;
+/**
+ * For so long tasks are checked at a time, those of one call after those of another, and between two of these times the process serves other calls:
+ * 40 calls with 95 wrong tasks each held all others up for 9 s.
+ */
+const CHECKED_FOR_MS = 15;
+const CHECKED_WITHIN_MS = 30_000;
+const inTurns = limitConcurrency(
+  1,
+  CHECKED_WITHIN_MS,
+  () =>
+    new Unavailable(
+      "Too many tasks of other calls are being checked now. Nothing more was created; try again shortly.",
+    ),
+);
 
 /**
  * Creates a task from each of `sent`, as `createTask` does it, and gives the outcome of each, in their order. `check` makes a request of what was
@@ -30,10 +46,10 @@ export async function createTasks(
 ): Promise<PromiseSettledResult<Creation>[]> {
   const outcomes: PromiseSettledResult<Creation>[] = [];
   let fault: PromiseRejectedResult | undefined;
-  for (let at = 0; at < sent.length && !fault; at += AT_A_TIME) {
-    const checked = sent.slice(at, at + AT_A_TIME).map(check);
-    outcomes.push(...(await createChecked(db, caller, await Promise.allSettled(checked))));
-    fault = outcomes.find(isForNow);
+  while (outcomes.length < sent.length && !fault) {
+    const { checked } = await inTurns(() => checkSome(sent.slice(outcomes.length, outcomes.length + AT_A_TIME), check));
+    outcomes.push(...(await createChecked(db, caller, await checked)));
+    fault = outcomes.find(isRefusedForNow);
   }
   if (fault) {
     if (!outcomes.some(({ status }) => status === "fulfilled")) throw fault.reason;
@@ -53,9 +69,21 @@ export async function createTasks(
   return outcomes;
 }
 
-/** True where the same request may succeed later: the database met a fault, or there was no room to check the request. */
-const isForNow = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
-  outcome.status === "rejected" && (outcome.reason instanceof Unavailable || faultOf(outcome.reason) !== undefined);
+const isRefusedForNow = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
+  outcome.status === "rejected" && isForNow(outcome.reason);
+
+/** Begins to check the first of the tasks, as many as there is time for and one at least, and ends in the next turn of the event loop. */
+async function checkSome<Checked>(tasks: readonly unknown[], check: (task: unknown) => Promise<Checked>) {
+  const until = performance.now() + CHECKED_FOR_MS;
+  const begun: Promise<Checked>[] = [];
+  for (const task of tasks) {
+    begun.push(check(task));
+    if (performance.now() > until) break;
+  }
+  const checked = Promise.allSettled(begun);
+  await nextTurn();
+  return { checked };
+}
 
 async function createChecked(
   db: Db,

@@ -60,7 +60,7 @@ describe("while the database is away", () => {
       expect(Number(headers["retry-after"])).toBeGreaterThan(0);
     }
     const sick = await health();
-    expect([sick.status, sick.body.status]).toEqual([503, "degraded"]);
+    expect([sick.status, sick.body.status, sick.headers["retry-after"]]).toEqual([503, "degraded", "2"]);
     expect(performance.now() - startedAt).toBeLessThan(5_000);
     await proxy.accept();
     await isWholeAgain();

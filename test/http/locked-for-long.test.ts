@@ -8,6 +8,7 @@ import { faultOf } from "../../src/db/faults.ts";
 import { workers } from "../../src/db/fleet-tables.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
 
@@ -148,6 +149,15 @@ it("leaves a connection to reads while a whole table is locked", { timeout: 60_0
   expect(isOver).toBe(false);
   await unlock();
   for (const { status } of await changes) expect([200, 201, 204, 409, 503]).toContain(status);
+});
+
+it("does not keep those who ask how the service is", async () => {
+  const unlock = await holdTransaction(db, "lock table runtime_settings in access exclusive mode");
+  const { status, answer, ms } = await timedReading("health", api);
+  expect([status, answer.database]).toEqual([503, "The database has not answered for 2 s."]);
+  expect(ms).toBeLessThan(ORDINARY_MS);
+  await unlock();
+  await eventually(async () => expect((await timedReading("health", api)).status).toBe(200));
 });
 
 it("is a fault of the database, and none of the service, where nothing could be sent for it", {

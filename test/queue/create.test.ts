@@ -1,8 +1,10 @@
 import { randomInt, randomUUID } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { createTaskBody } from "../../src/contract/create-task.ts";
+import { Conflict, Unavailable } from "../../src/errors.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { createTask } from "../../src/queue/create.ts";
 import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
@@ -164,6 +166,45 @@ describe("many creations in a batch", () => {
     );
     expect(entries.map(({ entity_id }) => entity_id)).toEqual(ids);
     expect(new Set(entries.map(({ xid }) => xid)).size).toBe(1);
+  });
+
+  it("are checked in turns with those of other calls, so that others are served in between", async () => {
+    const CHECK_MS = 4;
+    const busy = async () => {
+      const until = performance.now() + CHECK_MS;
+      while (performance.now() < until);
+      throw new Conflict("It is wrong.");
+    };
+    let isOver = false;
+    const calls = Promise.all(Array.from({ length: 10 }, () => createTasks(db, NOBODY, Array(50).fill({}), busy)));
+    void calls.finally(() => {
+      isOver = true;
+    });
+    let longest = 0;
+    for (let since = performance.now(); !isOver; since = performance.now()) {
+      await nextTurn();
+      longest = Math.max(longest, performance.now() - since);
+    }
+    for (const outcomes of await calls) expect(outcomes).toHaveLength(50);
+    // All of them take 2 s, and those of one call 200 ms.
+    expect(longest).toBeLessThan(150);
+  });
+
+  it("that could not be checked for now are left out with those behind them, and the others are there", async () => {
+    const checkUntil = (last: number) => {
+      let n = 0;
+      return async (sent: unknown) => {
+        if (n++ >= last) throw new Unavailable("Too many wait.");
+        return await check(sent);
+      };
+    };
+    const sent = Array.from({ length: 70 }, () => wanted());
+    const outcomes = await createTasks(db, NOBODY, sent, checkUntil(3));
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      ...Array(3).fill("fulfilled"),
+      ...Array(67).fill("rejected"),
+    ]);
+    await expect(createTasks(db, NOBODY, sent, checkUntil(0))).rejects.toThrow("Too many wait.");
   });
 
   it("do not wait for one whose key is just being used by another call", async () => {
