@@ -1,8 +1,8 @@
 import type { ErrorKind } from "../db/statuses.ts";
+import { sentenceOf } from "./failure-sentences.ts";
 import { kindOfMessage, kindOfWholeOutput } from "./known-messages.ts";
 import { countIn, fieldsOf, kindFrom, known, textIn } from "./printed-values.ts";
 import type { CliFailure, CliReader, CliUsage, CliWindow } from "./reader-types.ts";
-import { sentenceOf } from "./wordless-failures.ts";
 
 const BY_SUBTYPE: Record<string, ErrorKind> = {
   error_max_turns: "max_turns",

@@ -1,8 +1,8 @@
 import type { ErrorKind } from "../db/statuses.ts";
+import { sentenceOf } from "./failure-sentences.ts";
 import { kindOfMessage } from "./known-messages.ts";
 import { countIn, fieldsOf, known, textIn } from "./printed-values.ts";
 import type { CliFailure, CliReader, CliUsage } from "./reader-types.ts";
-import { sentenceOf } from "./wordless-failures.ts";
 
 /** An error's code is the exit code of `gemini`, or the status of the API. */
 const BY_CODE: Record<number, ErrorKind> = {

@@ -1,5 +1,6 @@
 /** How the work goes, in one answer. */
 import { z } from "zod";
+import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { statsAnswer } from "./answers.ts";
 import { count, time, words } from "./record-fields.ts";
 import { slimTaskRecord } from "./slim-records.ts";
@@ -44,7 +45,11 @@ const attention = z.object({
     .describe(
       `Workers that need somebody, by name. Up to ${MOST.workersOfEachKind} workers of each of three kinds: online but resting; reporting \`error\`; lost. A lost worker fell silent without saying that it stops, and is not drained.`,
     ),
-  failures: z.array(slimTaskRecord).describe(`The newest ${MOST.failures} tasks that are \`failed\` or \`dead\`.`),
+  failures: z
+    .array(slimTaskRecord)
+    .describe(
+      `The newest ${MOST.failures} tasks that are ${REQUEUEABLE_STATUSES.map((status) => `\`${status}\``).join(" or ")}.`,
+    ),
 });
 
 export const overviewAnswer = numbers

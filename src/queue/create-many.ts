@@ -8,7 +8,7 @@ import { newId } from "../db/ids.ts";
 import { Unavailable } from "../errors.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
-import { isForNow } from "./for-now.ts";
+import { maySucceedLater } from "./may-succeed-later.ts";
 import { recordAfterCommit } from "./record-after-commit.ts";
 
 export interface KeyedRequest {
@@ -47,8 +47,9 @@ export async function createTasks(
   const outcomes: PromiseSettledResult<Creation>[] = [];
   let fault: PromiseRejectedResult | undefined;
   while (outcomes.length < sent.length && !fault) {
-    const { checked } = await inTurns(() => checkSome(sent.slice(outcomes.length, outcomes.length + AT_A_TIME), check));
-    outcomes.push(...(await createChecked(db, caller, await checked)));
+    const group = sent.slice(outcomes.length, outcomes.length + AT_A_TIME);
+    const checked = await inTurns(() => checkSome(group, check)).then((some) => some.checked, rejectedWith);
+    outcomes.push(...(await createChecked(db, caller, checked)));
     fault = outcomes.find(isRefusedForNow);
   }
   if (fault) {
@@ -69,8 +70,10 @@ export async function createTasks(
   return outcomes;
 }
 
+/** The outcome of the first task of a group that was not checked at all. */
+const rejectedWith = (reason: unknown): PromiseRejectedResult[] => [{ status: "rejected", reason }];
 const isRefusedForNow = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
-  outcome.status === "rejected" && isForNow(outcome.reason);
+  outcome.status === "rejected" && maySucceedLater(outcome.reason);
 
 /** Begins to check the first of the tasks, as many as there is time for and one at least, and ends in the next turn of the event loop. */
 async function checkSome<Checked>(tasks: readonly unknown[], check: (task: unknown) => Promise<Checked>) {
