@@ -51,7 +51,7 @@ import { workRoutes } from "./http/work-routes.ts";
 import { workerRoutes } from "./http/worker-routes.ts";
 import { workerScriptRoutes } from "./http/worker-script-routes.ts";
 import { createWrongKeys } from "./http/wrong-keys.ts";
-import type { Family } from "./metrics/families.ts";
+import type { Family } from "./metrics/prometheus-text.ts";
 import { createMeters } from "./metrics/service-meters.ts";
 import { openAttention } from "./queue/attention.ts";
 import type { ClaimWaiters } from "./queue/claim-waiters.ts";

@@ -3,10 +3,10 @@ import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./connect-writable.ts";
-import { createConnectionHealth } from "./connection-health.ts";
+import { Unconfirmed } from "./fault-classes.ts";
 import { faultOf } from "./faults.ts";
-import { Unconfirmed } from "./faults-of-our-own.ts";
 import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
+import { createReusableConnections } from "./reusable-connections.ts";
 import type { Servers } from "./servers.ts";
 
 export interface PoolOptions {
@@ -56,7 +56,7 @@ export function openPool(
   reportConnections(pool, { poolMax, lockPlaces }, meters);
   let isClosing = false;
   const inUse = new Set<pg.PoolClient>();
-  const connections = createConnectionHealth();
+  const connections = createReusableConnections();
 
   pool.on("error", (error) => log.warn({ reason: messageOf(error) }, "idle database connection lost"));
   pool.on("connect", (client) => {

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { Overtaken } from "./fault-classes.ts";
 import { isRepeatable } from "./faults.ts";
-import { Overtaken } from "./faults-of-our-own.ts";
 
 const ATTEMPTS = 8;
 /** The pauses have random lengths, so that two that met in a deadlock do not meet again. */

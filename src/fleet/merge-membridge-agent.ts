@@ -1,5 +1,5 @@
 import type { WorkerRow } from "../db/row-types.ts";
-import { isLoopbackUrl } from "./agent-url.ts";
+import { isLoopbackUrl } from "./agent-url-rules.ts";
 import type { Agent } from "./membridge-agents.ts";
 import { OFFLINE_AFTER_MS } from "./signs-of-life.ts";
 

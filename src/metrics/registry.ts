@@ -1,5 +1,5 @@
 /** Counters, histograms and gauges. */
-import { addUp, type Family, type Sample, textOf } from "./families.ts";
+import { addUp, type Family, type Sample, textOf } from "./prometheus-text.ts";
 
 /**
  * The labels of a meter by name: all values that a label may have, or "named by code" where they are the names of things that the code declares

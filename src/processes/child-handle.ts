@@ -2,7 +2,7 @@
 import cluster, { type Worker } from "node:cluster";
 import { setTimeout as delay } from "node:timers/promises";
 import { StartError } from "../errors.ts";
-import type { Family } from "../metrics/families.ts";
+import type { Family } from "../metrics/prometheus-text.ts";
 import type { FromChild, GivenSettings, ToChild } from "./messages.ts";
 import { openQuestions } from "./questions.ts";
 

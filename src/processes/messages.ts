@@ -2,7 +2,7 @@
  * What the processes of one service tell each other. The first process reads the settings, has the database and takes the connections of the port. It
  * starts the others, its children, which serve.
  */
-import type { Family } from "../metrics/families.ts";
+import type { Family } from "../metrics/prometheus-text.ts";
 
 /** The argument with which the first process starts a child. */
 export const SERVING = "serving";

@@ -1,6 +1,7 @@
 /** The metrics of a service of several processes, as one. */
-import { addUp, type Family } from "../metrics/families.ts";
+
 import { processReadings } from "../metrics/process.ts";
+import { addUp, type Family } from "../metrics/prometheus-text.ts";
 import { familiesOf } from "../metrics/registry.ts";
 import type { ChildHandle } from "./child-handle.ts";
 

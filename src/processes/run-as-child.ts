@@ -4,7 +4,7 @@ import { type Config, loadConfig } from "../config.ts";
 import type { Server } from "../db/given-or-embedded-server.ts";
 import { lastWords } from "../errors.ts";
 import { createLog } from "../log.ts";
-import type { Family } from "../metrics/families.ts";
+import type { Family } from "../metrics/prometheus-text.ts";
 import type { FromChild, GivenSettings, ToChild } from "./messages.ts";
 import { openQuestions } from "./questions.ts";
 

@@ -19,8 +19,8 @@ import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
 import { cancelTask, cancelTogether } from "./cancel.ts";
 import { changeEach, type EachChange } from "./change-each.ts";
 import { createTask } from "./create.ts";
-import { maySucceedLater } from "./may-succeed-later.ts";
 import { getTask } from "./one-task.ts";
+import { isPassingFault } from "./passing-faults.ts";
 import { requeueTask } from "./requeue.ts";
 import { matching, tasks } from "./task-list.ts";
 
@@ -130,7 +130,7 @@ async function changeTasks(
     if (!(await changeEach(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
   } catch (error) {
     // What is changed stays changed, and the next call goes on.
-    if (answer.changed === 0 || !maySucceedLater(error)) throw error;
+    if (answer.changed === 0 || !isPassingFault(error)) throw error;
     answer.more = true;
   }
   return answer;

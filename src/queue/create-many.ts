@@ -8,7 +8,7 @@ import { newId } from "../db/ids.ts";
 import { Unavailable } from "../errors.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
-import { maySucceedLater } from "./may-succeed-later.ts";
+import { isPassingFault } from "./passing-faults.ts";
 import { recordAfterCommit } from "./record-after-commit.ts";
 
 export interface KeyedRequest {
@@ -73,7 +73,7 @@ export async function createTasks(
 /** The outcome of the first task of a group that was not checked at all. */
 const rejectedWith = (reason: unknown): PromiseRejectedResult[] => [{ status: "rejected", reason }];
 const isRefusedForNow = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
-  outcome.status === "rejected" && maySucceedLater(outcome.reason);
+  outcome.status === "rejected" && isPassingFault(outcome.reason);
 
 /** Begins to check the first of the tasks, as many as there is time for and one at least, and ends in the next turn of the event loop. */
 async function checkSome<Checked>(tasks: readonly unknown[], check: (task: unknown) => Promise<Checked>) {

@@ -10,7 +10,7 @@ import { workers } from "../db/fleet-tables.ts";
 import type { Capabilities } from "../db/json-types.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { copyAccounts, lockAccount } from "../fleet/account-limits.ts";
-import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url.ts";
+import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url-rules.ts";
 import { restOnceRegistered } from "../fleet/worker-rest.ts";
 import { getWorker } from "../fleet/workers.ts";
 import { endWorkerLeases } from "./end-worker-leases.ts";
@@ -33,7 +33,7 @@ export interface Registering {
  * Registers a worker under its name, or updates a known worker with what it says of itself now. A field that is not sent keeps its value for a
  * known worker, and gets its default for a new one. Registering is a sign of life. Another `boot_id` than before means that the worker has
  * restarted, and the leases of its earlier life end at once (lifecycle.md, "When is a worker online?").
- * Forbidden: the caller's key may not set this `url` (fleet/agent-url.ts).
+ * Forbidden: the caller's key may not set this `url` (fleet/agent-url-rules.ts).
  */
 export function registerWorker(
   db: Db,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addUp, textOf } from "../../src/metrics/families.ts";
+import { addUp, textOf } from "../../src/metrics/prometheus-text.ts";
 import { createRegistry } from "../../src/metrics/registry.ts";
 
 describe("the text for Prometheus", () => {

@@ -6,7 +6,7 @@ import { databaseErrorOf, faultOf } from "./faults.ts";
  * Knows which of the pool's connections may be used again. The others are closed: a statement on them was given up or met a fault of the connection, or
  * they lead to a server that takes no changes any more.
  */
-export interface ConnectionHealth {
+export interface ReusableConnections {
   /** Takes note of a new connection. */
   add(client: pg.PoolClient): void;
   /** False for a connection from before the server became read-only, or to an earlier server. */
@@ -26,7 +26,7 @@ export interface ConnectionHealth {
   close(): void;
 }
 
-export function createConnectionHealth(): ConnectionHealth {
+export function createReusableConnections(): ReusableConnections {
   /** Goes up when the server has become read-only, or is another one. Connections of an earlier generation are not used again. */
   let generation = 0;
   /** The first generation of connections to the present server. */
