@@ -1,5 +1,5 @@
 import { on, once } from "node:events";
-import type { ServerResponse } from "node:http";
+import type { RequestListener, ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -76,24 +76,32 @@ it("an idle connection is kept for longer than the 90 s of a proxy in front", as
   expect(answered.get("keep-alive")).toBe("timeout=95");
 });
 
+const SHORT = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+/** A server with this handler alone, without limits of connections, on a free port. */
+async function serve(handler: RequestListener) {
+  const server = createHttpServer(handler, { log: createLog("silent"), connections: createUnkeyedConnections(0) });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  return { server, open: () => connect(port, "127.0.0.1").on("error", () => {}) };
+}
+
 it("requests that come at once on a connection are handled one after the other, and all are answered", async () => {
   let running = 0;
   const most: number[] = [];
-  const server = createHttpServer(
-    async ({ url: path }, response) => {
-      most.push(++running);
-      await nextTurn();
-      running -= 1;
-      response.end(`at ${path};`);
-    },
-    { log: createLog("silent"), connections: createUnkeyedConnections(0) },
-  );
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-  const { port } = server.address() as AddressInfo;
+  const { open } = await serve(async ({ url: path }, response) => {
+    most.push(++running);
+    await nextTurn();
+    running -= 1;
+    response.end(`at ${path};`);
+  });
   const send = (count: number, last = "") => {
-    const socket = connect(port, "127.0.0.1");
+    const socket = open();
     const paths = Array.from({ length: count }, (_, n) => `GET /${n} HTTP/1.1\r\nHost: x\r\n\r\n`);
     socket.write(paths.join("") + last);
     return socket;
@@ -109,17 +117,11 @@ it.each([
   ["no request", "no request\r\n\r\n"],
   ["a wrong chunk", "POST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"],
 ])("what came before %s is answered, and then that is refused", async (_what, unreadable) => {
-  const server = createHttpServer(
-    async ({ url: path }, response) => {
-      await nextTurn();
-      response.end(`at ${path};`);
-    },
-    { log: createLog("silent"), connections: createUnkeyedConnections(0) },
-  );
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-  const socket = connect((server.address() as AddressInfo).port, "127.0.0.1");
+  const { open } = await serve(async ({ url: path }, response) => {
+    await nextTurn();
+    response.end(`at ${path};`);
+  });
+  const socket = open();
   socket.write(`GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\n${unreadable}`);
   const answer = await text(socket);
   expect(answer.match(/at \/\d;|HTTP\/1.1 4\d\d/g)).toEqual(["at /1;", "at /2;", "HTTP/1.1 400"]);
@@ -127,39 +129,28 @@ it.each([
 
 it("connections of an address that sends thousands of requests at once are read in turns", async () => {
   let made = 0;
-  const server = createHttpServer((_request, response) => void response.end(), {
-    log: createLog("silent"),
-    connections: createUnkeyedConnections(0),
-  });
+  const { server, open } = await serve((_request, response) => void response.end());
   server.prependListener("request", () => void made++);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  const request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
   const CONNECTIONS = 8;
   const AT_ONCE = 2_000;
   const sockets = await Promise.all(
     Array.from({ length: CONNECTIONS }, async () => {
-      const socket = connect(port, "127.0.0.1");
+      const socket = open();
       // From then on the server reads it.
-      socket.write(request);
+      socket.write(SHORT);
       await once(socket, "data");
       return socket.resume();
     }),
   );
   made = 0;
-  for (const socket of sockets) socket.write(request.repeat(AT_ONCE));
+  for (const socket of sockets) socket.write(SHORT.repeat(AT_ONCE));
   let most = 0;
   for (let seen = 0; seen < CONNECTIONS * AT_ONCE; seen = made) {
     await nextTurn();
     most = Math.max(most, made - seen);
   }
   // What Node reads at once, 64 KB.
-  expect(most).toBeLessThanOrEqual(65_536 / request.length);
+  expect(most).toBeLessThanOrEqual(65_536 / SHORT.length);
 });
 
 /** A server that begins requests and answers none until `answer` is called, and how many requests Node has made of what it has read. */
@@ -167,33 +158,22 @@ async function startPatient() {
   const seen = { begun: 0, made: 0 };
   const unanswered: ServerResponse[] = [];
   let isPatient = true;
-  const server = createHttpServer(
-    (_request, response) => {
-      seen.begun += 1;
-      if (isPatient) unanswered.push(response);
-      else response.end("ok;");
-    },
-    { log: createLog("silent"), connections: createUnkeyedConnections(0) },
-  );
-  server.prependListener("request", () => void seen.made++);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
+  const { server, open } = await serve((_request, response) => {
+    seen.begun += 1;
+    if (isPatient) unanswered.push(response);
+    else response.end("ok;");
   });
-  const { port } = server.address() as AddressInfo;
+  server.prependListener("request", () => void seen.made++);
   const answer = () => {
     isPatient = false;
     for (const response of unanswered) response.end("ok;");
   };
-  return { seen, answer, connect: () => connect(port, "127.0.0.1").on("error", () => {}) };
+  return { seen, answer, open };
 }
-const SHORT = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 it("requests behind an unanswered one are left to the kernel, and all are answered in the end", async () => {
-  const { seen, answer, connect } = await startPatient();
-  const socket = connect();
+  const { seen, answer, open } = await startPatient();
+  const socket = open();
   const COUNT = 6_000;
   for (let n = 0; n < COUNT; n++) {
     socket.write(n < COUNT - 1 ? SHORT : SHORT.replace("Host", "Connection: close\r\nHost"));
@@ -207,8 +187,8 @@ it("requests behind an unanswered one are left to the kernel, and all are answer
 });
 
 it("the end of a connection is seen while its first request waits, with another behind it", async () => {
-  const { seen, connect } = await startPatient();
-  const socket = connect();
+  const { seen, open } = await startPatient();
+  const socket = open();
   socket.write(SHORT + SHORT);
   await eventually(async () => expect(seen.made).toBe(2));
   const closed = new Promise((resolve) => socket.on("close", resolve));
@@ -217,10 +197,10 @@ it("the end of a connection is seen while its first request waits, with another 
 });
 
 it("of connections with thousands of requests behind unanswered ones, those too many for all are cut", async () => {
-  const { seen, connect } = await startPatient();
+  const { seen, open } = await startPatient();
   let cut = 0;
   for (let n = 0; n < 6; n++) {
-    connect()
+    open()
       .on("close", () => void cut++)
       .write(SHORT.repeat(2_000));
   }
