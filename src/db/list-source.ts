@@ -128,7 +128,7 @@ function sliceOf(source: Source, { only }: Part, time: SQL | Column, after: Curs
   const value = only && sql`${only.value}::text`;
   const { lower, upper } = boundsOf(source, after);
   const at = (bound: Cursor) => listOf([...(value ? [value] : []), sql`${bound.time}::bigint`, sql`${bound.id}::uuid`]);
-  // One lower and one upper bound: of two lower bounds, PostgreSQL may start at the wider one.
+  // The query has one lower and one upper bound: of two lower bounds, PostgreSQL may start at the wider one.
   const bounds = [
     lower && sql`(${listOf(keys)}) ${lower.isOut ? sql`>` : sql`>=`} (${at(lower)})`,
     upper && sql`(${listOf(keys)}) < (${at(upper)})`,

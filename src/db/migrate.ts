@@ -33,7 +33,7 @@ export async function migrate(url: string, begin: (pending: number) => void = ()
 }
 
 /**
- * Of the first `upTo` migrations, applies in `tx` those that the database lacks, and returns their number; `begin` gets this number beforehand. `tx`
+ * Applies, in `tx`, the migrations among the first `upTo` that the database lacks, and returns their number; `begin` gets this number beforehand. `tx`
  * is a READ COMMITTED transaction, which waits while another instance migrates.
  */
 export async function applyPending(

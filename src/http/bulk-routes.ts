@@ -9,7 +9,7 @@ import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching
 import type { Creation } from "../queue/create.ts";
 import { createTasks, type KeyedRequest } from "../queue/create-many.ts";
 import type { Callbacks } from "../webhooks/callback-rules.ts";
-import { requireUsable } from "./create-task.ts";
+import { beginningOf, requireUsable } from "./create-task.ts";
 import { InvalidBody, InvalidValue, parseBody } from "./parse-request.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 
@@ -82,13 +82,9 @@ function checkTask(caller: Caller | undefined, callbacks: Callbacks) {
 }
 
 const MOST_IGNORED = 20;
-const LONGEST_NAME = 100;
 
 /** The first 20 names of the fields that a task of a bulk was sent with and creations do not have, 100 characters of each. */
-const ignoredIn = (sent: unknown): string[] =>
-  ignoredFields(sent)
-    .slice(0, MOST_IGNORED)
-    .map((name) => name.slice(0, LONGEST_NAME).toWellFormed());
+const ignoredIn = (sent: unknown): string[] => ignoredFields(sent).slice(0, MOST_IGNORED).map(beginningOf);
 
 /** The status and the error that a call of its own would have been answered with. Throws what is no refusal of the task. */
 function verdictOf(outcome: PromiseSettledResult<Creation>) {

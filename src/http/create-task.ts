@@ -116,11 +116,14 @@ export async function requireUsable(
 const LONGEST_HEADER = 1_000;
 const LONGEST_NAME = 100;
 
+/** The beginning of a field's name as a client sent it, for an answer: 100 characters. */
+export const beginningOf = (name: string): string => name.slice(0, LONGEST_NAME).toWellFormed();
+
 /** The names as a header can carry them: other characters than letters, digits and a few signs as in an address, and no more than fit. */
 function namesInHeader(names: string[]): string {
   let header = "";
   for (const name of names) {
-    const shown = encodeURIComponent(name.slice(0, LONGEST_NAME).toWellFormed()).slice(0, LONGEST_NAME);
+    const shown = encodeURIComponent(beginningOf(name)).slice(0, LONGEST_NAME);
     if (header.length + shown.length > LONGEST_HEADER) return `${header}, ...`;
     header += header && ", ";
     header += shown;

@@ -24,7 +24,7 @@ interface Rule {
    */
   task: "requeue" | "delay" | "as retry says" | "fail";
   attempt: "given back" | "counts";
-  /** Who rests because of this kind, or is counted towards a rest: see docs/outcomes.md. */
+  /** What rests because of an attempt of this kind, or has it counted towards a rest: see docs/outcomes.md. */
   rest: "account" | "worker" | "cli" | "after three" | undefined;
   /** From which failure on another worker is preferred. */
   elsewhereFrom: number | undefined;
