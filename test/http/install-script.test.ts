@@ -101,7 +101,7 @@ describe("the installation script", () => {
       try {
         end();
       } catch {
-        // It has ended.
+        // The process has ended.
       }
     });
     expect(said).toContain("It starts now.");
