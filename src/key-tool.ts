@@ -69,7 +69,7 @@ function readCommand(args: string[]): Command {
   if (verb === "revoke") return { run: (db) => revoke(db, name, older), needsDatabase: true };
   const found = ROLES.find((each) => each === role);
   if (!found) throw new StartError(`--role must be one of ${ROLES.join(", ")}.\n${USAGE}`);
-  return { run: async (db) => print(await createKey(db, name, found)), needsDatabase: false };
+  return { run: async (db) => print(await createKey(db, undefined, name, found)), needsDatabase: false };
 }
 
 function parse(args: string[]) {
@@ -86,7 +86,7 @@ function parse(args: string[]) {
 }
 
 async function revoke(db: Db, name: string, older: boolean): Promise<void> {
-  const count = await revokeKey(db, name, { older });
+  const count = await revokeKey(db, undefined, name, { older });
   if (older) print(`The older key "${name}" is revoked.`);
   else print(count === 2 ? `Both keys "${name}" are revoked.` : `The key "${name}" is revoked.`);
 }

@@ -71,7 +71,7 @@ describe("no secret", () => {
 
   it("is in anything that the service writes, answers and stores, whatever it is asked", async () => {
     const service = await startProcess(env);
-    const named = await createKey(db, "named", "admin");
+    const named = await createKey(db, undefined, "named", "admin");
     const answers: string[] = [];
     async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
       const response = await fetch(service.url + path, {

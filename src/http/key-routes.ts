@@ -27,7 +27,7 @@ export const keyRoutes: Route[] = [
     },
     handle: async ({ response, db, caller, body }) => {
       const { name, role } = body();
-      const key = await createKey(db, name, role, caller);
+      const key = await createKey(db, caller, name, role);
       response.status(201).json({ name, role, key });
     },
   }),
@@ -56,7 +56,7 @@ export const keyRoutes: Route[] = [
     },
     handle: async ({ response, db, caller, params, query }) => {
       const older = query().older === "true";
-      response.json({ revoked: await revokeKey(db, params.name, { older, caller }) });
+      response.json({ revoked: await revokeKey(db, caller, params.name, { older }) });
     },
   }),
 ];

@@ -54,7 +54,7 @@ const isQuiet = sql<boolean>`coalesce(${apiKeys.last_used_at}, 0) < ${nowMs} - $
  * Creates a key of 256 random bits and gives it, which is possible only now. A name may have two valid keys with the same role. Conflict: it has two
  * already, or one with another role, or the audit uses the name for something else.
  */
-export async function createKey(db: Db, name: string, role: Role, caller?: Caller): Promise<string> {
+export async function createKey(db: Db, caller: Caller | undefined, name: string, role: Role): Promise<string> {
   if (TAKEN.has(name.toLowerCase()))
     throw new Conflict(`The name "${name}" has another meaning in the audit log; choose another name for the key.`);
   const key = PREFIX + randomBytes(32).toString("base64url");
@@ -95,8 +95,9 @@ export function listKeys(db: Db): Promise<NamedKey[]> {
  */
 export async function revokeKey(
   db: Db,
+  caller: Caller | undefined,
   name: string,
-  { older = false, caller }: { older?: boolean; caller?: Caller } = {},
+  { older = false }: { older?: boolean } = {},
 ): Promise<number> {
   const isNone = `There is no valid key "${name}".`;
   // PostgreSQL fails on a name with a NUL, which no key has.

@@ -54,7 +54,7 @@ async function makeRows({ db, query }: TestDatabase): Promise<void> {
   await aTask(db, { structured_input: { a: ["\n", null] }, idempotency_key: "k" });
   const { task, lease } = await aLeasedTask(db);
   await addLiveOutput(db, task.id, { lease_id: lease.id, seq: 1, text: "half a li" });
-  await createKey(db, "dashboard", "read");
+  await createKey(db, undefined, "dashboard", "read");
   await query("insert into runtime_settings values ('a', 'b')");
   await query("insert into runtime_usage (dimension, day, key, tokens) values ('day', '2026-01-31', '2026-01-31', 7)");
   await query("insert into runtime_retention (name, held_until, tasks_removed) values ('retention', 0, 7)");

@@ -157,7 +157,7 @@ describe("nobody rests", () => {
 
 describe("POST /api/runtime/workers/:id/rest", () => {
   it("is a worker's own word, audited, ends by itself, and gives way to no shorter rest of another kind", async () => {
-    const key = await createKey(db, "broken", "work");
+    const key = await createKey(db, undefined, "broken", "work");
     const rest = (worker: string, body: object) =>
       api.post(`${WORKERS}/${worker}/rest`).set("X-Runtime-API-Key", key).send(body);
     const answer = await rest("broken", { reason: "The disk is full.", seconds: 60 });

@@ -25,7 +25,7 @@ const WORKERS = "/api/runtime/workers";
 /** Registers a worker by a request from that address. */
 const register = (body: object, { from = "192.0.2.7", key = MAIN_KEY, of = app } = {}) =>
   of.api.post(WORKERS).set("X-Forwarded-For", from).set(KEY_HEADER, key).send(body);
-const workKeyOf = async (name: string) => createKey(db, name, "work");
+const workKeyOf = async (name: string) => createKey(db, undefined, name, "work");
 
 describe("a worker that registers with a loopback address", () => {
   it.each([

@@ -170,9 +170,9 @@ describe("events", () => {
   });
 
   it("obey the roles, and end when the key is revoked", async () => {
-    expect((await listen(one.url, { key: await createKey(db, "w", "work") })).status).toBe(403);
-    const stream = await listen(one.url, { key: await createKey(db, "r", "read") });
-    await revokeKey(db, "r");
+    expect((await listen(one.url, { key: await createKey(db, undefined, "w", "work") })).status).toBe(403);
+    const stream = await listen(one.url, { key: await createKey(db, undefined, "r", "read") });
+    await revokeKey(db, undefined, "r");
     await stream.ended;
     expect(stream.status).toBe(200);
   });

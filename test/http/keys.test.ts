@@ -190,7 +190,7 @@ describe("a named key", () => {
 
   it("is stored as its hash only, with the time of its last use, written once a minute", async () => {
     const name = "fresh";
-    const key = await createKey(db, name, "read");
+    const key = await createKey(db, undefined, name, "read");
     expect(key).toMatch(/^bloom_[\w-]{43}$/);
     const used = async () => (await listKeys(db)).find((one) => one.name === name)?.last_used_at;
     expect(await used()).toBeNull();
@@ -207,37 +207,41 @@ describe("a named key", () => {
   });
 
   it("opens nothing once it is revoked, and then its name is free", async () => {
-    const key = await createKey(db, "short-lived", "admin");
+    const key = await createKey(db, undefined, "short-lived", "admin");
     await api.get(`${R}/stats`).set(KEY_HEADER, key).expect(200);
-    await expect(createKey(db, "short-lived", "read")).rejects.toThrow('"short-lived" has the role admin; revoke it');
-    await revokeKey(db, "short-lived");
+    await expect(createKey(db, undefined, "short-lived", "read")).rejects.toThrow(
+      '"short-lived" has the role admin; revoke it',
+    );
+    await revokeKey(db, undefined, "short-lived");
     await api.get(`${R}/stats`).set(KEY_HEADER, key).expect(401);
-    await expect(revokeKey(db, "short-lived")).rejects.toThrow("There is no valid key");
-    await createKey(db, "short-lived", "read");
+    await expect(revokeKey(db, undefined, "short-lived")).rejects.toThrow("There is no valid key");
+    await createKey(db, undefined, "short-lived", "read");
     const audited = await query("select action, detail from audit_logs where entity_id = 'short-lived' order by id");
     expect(audited.map(({ action }) => action)).toEqual(["key_created", "key_revoked", "key_created"]);
   });
 
   it("may be one of two of a name while it is changed: a third is refused, and the older one ends first", async () => {
-    const old = await createKey(db, "rotated", "work");
+    const old = await createKey(db, undefined, "rotated", "work");
     const [fresh] = await Promise.all([
-      createKey(db, "rotated", "work"),
+      createKey(db, undefined, "rotated", "work"),
       api.post(`${R}/workers`).set(KEY_HEADER, old).send({ name: "rotated" }).expect(201),
     ]);
-    await expect(createKey(db, "rotated", "work")).rejects.toThrow('There are two valid keys "rotated" already');
+    await expect(createKey(db, undefined, "rotated", "work")).rejects.toThrow(
+      'There are two valid keys "rotated" already',
+    );
     for (const key of [old, fresh])
       await api.post(`${R}/workers`).set(KEY_HEADER, key).send({ name: "rotated" }).expect(200);
-    expect(await revokeKey(db, "rotated", { older: true })).toBe(1);
+    expect(await revokeKey(db, undefined, "rotated", { older: true })).toBe(1);
     await api.post(`${R}/workers`).set(KEY_HEADER, old).send({ name: "rotated" }).expect(401);
     await api.post(`${R}/workers`).set(KEY_HEADER, fresh).send({ name: "rotated" }).expect(200);
-    await expect(revokeKey(db, "rotated", { older: true })).rejects.toThrow("only one valid key");
-    const third = await createKey(db, "rotated", "work");
-    expect(await revokeKey(db, "rotated")).toBe(2);
+    await expect(revokeKey(db, undefined, "rotated", { older: true })).rejects.toThrow("only one valid key");
+    const third = await createKey(db, undefined, "rotated", "work");
+    expect(await revokeKey(db, undefined, "rotated")).toBe(2);
     for (const key of [fresh, third]) await api.post(`${R}/workers`).set(KEY_HEADER, key).send({}).expect(401);
   });
 
   it("that many make at once has at most two of a name", async () => {
-    const made = await Promise.allSettled(Array.from({ length: 6 }, () => createKey(db, "crowd", "read")));
+    const made = await Promise.allSettled(Array.from({ length: 6 }, () => createKey(db, undefined, "crowd", "read")));
     const count = made.filter(({ status }) => status === "fulfilled").length;
     expect(count).toBeGreaterThan(0);
     expect(count).toBeLessThanOrEqual(2);
@@ -247,7 +251,7 @@ describe("a named key", () => {
 
   it("that is revoked on another instance ends the claim that waits with it, and gets no task on the way", async () => {
     const name = "evicted";
-    const key = await createKey(db, name, "work");
+    const key = await createKey(db, undefined, name, "work");
     const claim = () =>
       api.post(`${R}/llm-tasks/claim`).set(KEY_HEADER, key).send({ worker_id: name, wait_seconds: 20 });
     await aWorker(db, { name, capabilities: { labels: ["evicted"] } });
@@ -257,7 +261,7 @@ describe("a named key", () => {
       const before = claimWaiters.size();
       const waiting = claim().then(({ status, body }) => [status, body.error]);
       await expect.poll(() => claimWaiters.size()).toBe(before + 1);
-      await revokeKey(db, name);
+      await revokeKey(db, undefined, name);
       if (hasTask) await aTask(db, { requires: ["evicted"] });
       expect(await waiting).toEqual([401, "Unauthorized"]);
     }
@@ -265,7 +269,10 @@ describe("a named key", () => {
   });
 
   it("has 200 streams open at most, so that other keys find room, and another one when one has ended", async () => {
-    const [key, other] = [await createKey(db, "greedy", "read"), await createKey(db, "modest", "read")];
+    const [key, other] = [
+      await createKey(db, undefined, "greedy", "read"),
+      await createKey(db, undefined, "modest", "read"),
+    ];
     const { task } = await aLeasedTask(db);
     const open = async (shown: string, path: string) => {
       const stop = new AbortController();
@@ -298,19 +305,19 @@ describe("a named key", () => {
   });
 
   it("that is revoked ends the stream of a task's output that it follows, and the stream does not say that the task is over", async () => {
-    const key = await createKey(db, "onlooker", "read");
+    const key = await createKey(db, undefined, "onlooker", "read");
     const { task: followed } = await aLeasedTask(db);
     const headers = { [KEY_HEADER]: key, accept: "text/event-stream" };
     const stream = await fetch(`${url}${R}/llm-tasks/${followed.id}/stream`, { headers });
     expect(stream.status).toBe(200);
-    await revokeKey(db, "onlooker");
+    await revokeKey(db, undefined, "onlooker");
     await expect(stream.text()).rejects.toThrow();
   });
 
   it.each(["admin", "api", "membridge", "operator", "router", "runtime", "Runtime"])(
     "is not called %s, whom the audit knows as another",
     async (name) => {
-      await expect(createKey(db, name, "read")).rejects.toThrow(
+      await expect(createKey(db, undefined, name, "read")).rejects.toThrow(
         `The name "${name}" has another meaning in the audit log`,
       );
     },

@@ -11,9 +11,9 @@ const PAGES = "https://pages.example";
 const { api, url, logged, resultWaiters } = await startApp(db, {
   env: { RUNTIME_API_KEY: MAIN_KEY, WRONG_KEY_LIMIT_PER_MINUTE: "0", CORS_ORIGINS: PAGES },
 });
-const reader = await createKey(db, "reader", "read");
-const submitter = await createKey(db, "submitter", "submit");
-const worker = await createKey(db, "worker", "work");
+const reader = await createKey(db, undefined, "reader", "read");
+const submitter = await createKey(db, undefined, "submitter", "submit");
+const worker = await createKey(db, undefined, "worker", "work");
 
 /** The official client with this key. It speaks the newest protocol where it may ask for it, and the one of 2025 otherwise. */
 async function connect(key: string, mode: "auto" | "legacy" = "auto"): Promise<Client> {
@@ -131,7 +131,7 @@ describe("each tool answers the record that its call does", () => {
   });
 
   it("cancel_task, as the named key", async () => {
-    const key = await createKey(db, "the-operator", "admin");
+    const key = await createKey(db, undefined, "the-operator", "admin");
     const { id } = await aTask(db);
     const cancelled = await use(await connect(key), "cancel_task", { id, reason: "not needed" });
     expect(cancelled.structuredContent).toMatchObject({ id, status: "cancelled" });
@@ -192,12 +192,12 @@ describe("what is refused", () => {
   });
 
   it("ends a wait when its key is revoked", async () => {
-    const key = await createKey(db, "short-lived", "read");
+    const key = await createKey(db, undefined, "short-lived", "read");
     const client = await connect(key);
     const { id } = await aTask(db);
     const waits = use(client, "wait_for_task", { id, wait_seconds: 600 });
     await expect.poll(() => resultWaiters.size()).toBe(1);
-    await revokeKey(db, "short-lived");
+    await revokeKey(db, undefined, "short-lived");
     expect(errorOf(await waits)).toMatch(/^Unauthorized: The key .* is not valid, or has been revoked\.$/);
   });
 

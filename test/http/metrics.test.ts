@@ -51,8 +51,8 @@ describe("GET /metrics", () => {
     expect((await ask("Authorization", `Bearer ${METRICS}`)).status).toBe(200);
     expect((await ask("X-Runtime-API-Key", METRICS)).status).toBe(200);
     expect((await ask("X-Runtime-API-Key", MAIN_KEY)).status).toBe(200);
-    expect((await ask("X-Runtime-API-Key", await createKey(db, "prometheus", "read"))).status).toBe(200);
-    expect((await ask("X-Runtime-API-Key", await createKey(db, "box", "work"))).status).toBe(403);
+    expect((await ask("X-Runtime-API-Key", await createKey(db, undefined, "prometheus", "read"))).status).toBe(200);
+    expect((await ask("X-Runtime-API-Key", await createKey(db, undefined, "box", "work"))).status).toBe(403);
     expect((await ask("Authorization", `Bearer ${METRICS}x`)).status).toBe(401);
     expect((await api.get("/metrics")).status).toBe(401);
   });

@@ -36,14 +36,14 @@ describe("wrong keys", async () => {
   });
 
   it("include one that was right before and is revoked", async () => {
-    const key = await createKey(db, "leaver", "read");
+    const key = await createKey(db, undefined, "leaver", "read");
     await ask("192.0.2.5", key).expect(200);
-    await revokeKey(db, "leaver");
+    await revokeKey(db, undefined, "leaver");
     for (const status of [401, 401, 401, 429]) await ask("192.0.2.5", key).expect(status);
   });
 
   it("are none while the database cannot say which they are", async () => {
-    const key = await createKey(db, "unlucky", "read");
+    const key = await createKey(db, undefined, "unlucky", "read");
     await query("alter table runtime_api_keys rename to gone");
     try {
       for (let n = 0; n < 4; n++) await ask("192.0.2.6", key).expect(500);

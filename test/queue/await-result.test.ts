@@ -111,7 +111,7 @@ describe("the result of a task", () => {
 
   it("is not given for a key that is revoked meanwhile", async () => {
     const guarded = await startApp(db, { env: { RUNTIME_API_KEY: "the key of the runtime" } });
-    const key = await createKey(db, "impatient", "submit");
+    const key = await createKey(db, undefined, "impatient", "submit");
     const { id } = await aTask(db);
     const headers = { "X-Runtime-API-Key": key };
     const answer = fetch(`${guarded.url}${TASKS}/${id}/result?wait_seconds=25`, { headers });
@@ -121,7 +121,7 @@ describe("the result of a task", () => {
       body: JSON.stringify({ ...SENT, unknown: 1 }),
     });
     await waiting(2, guarded);
-    await revokeKey(db, "impatient");
+    await revokeKey(db, undefined, "impatient");
     expect((await answer).status).toBe(401);
     const refused = await creation;
     const said = ["preference-applied", "x-ignored-fields"].map((name) => refused.headers.get(name));

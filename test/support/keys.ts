@@ -9,6 +9,8 @@ export const MAIN_KEY = "the key that opens everything";
 
 /** Makes a key of each role, with the name `key-<role>`. */
 export async function keyOfEachRole(db: Db): Promise<Record<Role, string>> {
-  const keys = await Promise.all(ROLES.map(async (role) => [role, await createKey(db, `key-${role}`, role)] as const));
+  const keys = await Promise.all(
+    ROLES.map(async (role) => [role, await createKey(db, undefined, `key-${role}`, role)] as const),
+  );
   return Object.fromEntries(keys) as Record<Role, string>;
 }

@@ -483,7 +483,7 @@ describe("the callback_url of a task", () => {
       .send({ ...task, callback_url })
       .expect(400);
     expect(body.error.fieldErrors.callback_url[0]).toContain("OUTBOUND_ALLOW");
-    const key = await createKey(db, "submitter", "submit");
+    const key = await createKey(db, undefined, "submitter", "submit");
     const { api: keyed } = await startApp(db, { env: { ...CALLBACKS, RUNTIME_API_KEY: "the-main-key-of-the-tests" } });
     const asked = { ...task, callback_url: "http://10.0.0.1/x" };
     await keyed.post(`${R}/llm-tasks`).set("X-Runtime-API-Key", key).send(asked).expect(400);

@@ -90,7 +90,7 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
 
   it("offers a finished result again with the next key of its file", async () => {
     const file = join(await folderForTest(), "key");
-    const before = await createKey(db, `before-${label}`, "admin");
+    const before = await createKey(db, undefined, `before-${label}`, "admin");
     await writeFile(file, `${before}\n`);
     startBehindProxy("echo kept", { env: { RUNTIME_API_KEY_FILE: file } });
     proxy.on(/complete/, async (response, forward) => {
