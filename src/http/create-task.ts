@@ -101,15 +101,19 @@ async function createAs(
   await results.answer({ response, db, caller }, created.task.id, waitSeconds, headers);
 }
 
-/** InvalidBody: outputs cannot be checked against the task's `output_schema`, or its `callback_url` may not be called for the caller. */
+/**
+ * InvalidBody: outputs cannot be checked against the task's `output_schema`, or its `callback_url` may not be called for the caller. Unavailable: too many
+ * schemas wait for their check, or this one had no turn in 10 s, or in `withinMs`.
+ */
 export async function requireUsable(
   { output_schema: schema, callback_url }: CreateTask,
   caller: Caller | undefined,
   callbacks: Callbacks,
+  withinMs?: number,
 ): Promise<void> {
   const callbackRefusal = callbackFault(callback_url, caller, callbacks);
   if (callbackRefusal !== undefined) throw InvalidBody.of("callback_url", callbackRefusal);
-  const fault = schema && (await schemaFault(schema));
+  const fault = schema && (await schemaFault(schema, { of: caller?.keyName ?? "", withinMs }));
   if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
 }
 

@@ -4,6 +4,7 @@ import { Worker } from "node:worker_threads";
 import { Unavailable } from "../errors.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Judgement, Question } from "./check-thread.ts";
+import { openFairTurns } from "./fair-turns.ts";
 
 /** A check that takes longer is given up, and its thread is ended. */
 const WITHIN_MS = 3_000;
@@ -16,36 +17,54 @@ const PROGRAM = join(PACKAGE_FOLDER, "dist/check-thread.js");
 /** A thread that is not there by then means that the machine has no time for it. */
 const STARTS_WITHIN_MS = 30_000;
 
-/** How many questions may wait for the thread, each for as long as a check takes at most. */
-const MOST_WAITING = 20;
+/**
+ * How many questions of one asker, and of all, a thread may have, each of which may take as long as a check does at most. The askers take turns: 20 checks
+ * of 3 s for one key kept all others waiting for a minute, or had them refused. Outputs may be large, so fewer of them wait.
+ */
+const MOST_SCHEMAS = { ofOne: 20, ofAll: 60 };
+const MOST_OUTPUTS = { ofOne: 10, ofAll: 20 };
+/** How long the check of a schema waits for its turn, unless the call has less time left: the caller is there, and can ask again. */
+const TURN_WITHIN_MS = 10_000;
 
 /** Creations, completions and what takes long have a thread each, so that schemas which take long to check hold up no result. */
-const askOfCreation = checkThread(WITHIN_MS);
-const askOfCompletion = checkThread(QUICK_MS);
-const askSlowly = checkThread(WITHIN_MS);
+const askOfCreation = checkThread(WITHIN_MS, MOST_SCHEMAS);
+const askOfCompletion = checkThread(QUICK_MS, MOST_OUTPUTS);
+const askSlowly = checkThread(WITHIN_MS, MOST_OUTPUTS);
 
-/** Why `schema` is no JSON Schema that outputs can be checked against; undefined when it is one. Unavailable: too many wait for a check. */
-export async function schemaFault(schema: object): Promise<string | undefined> {
-  return ((await askOfCreation({ schema, output: null })) ?? TOO_LONG).schemaFault;
+/** Who asks for a check, and for how many milliseconds it may wait for its turn. */
+interface Asker {
+  of: string;
+  withinMs?: number | undefined;
+}
+
+/**
+ * Why `schema` is no JSON Schema that outputs can be checked against; undefined when it is one. Unavailable: too many wait for a check, or it had no turn
+ * in 10 s, or in `withinMs`.
+ */
+export async function schemaFault(schema: object, { of, withinMs }: Asker): Promise<string | undefined> {
+  const patienceMs = Math.min(withinMs ?? Infinity, TURN_WITHIN_MS);
+  return ((await askOfCreation({ schema, output: null }, { of, withinMs: patienceMs })) ?? TOO_LONG).schemaFault;
 }
 
 /**
  * Checks the output. Gives the first faults of an output that does not fit the schema, or a `schemaFault` when it could not be checked. Unavailable:
  * too many wait for a check.
  */
-export async function checkOutput(schema: object, output: string): Promise<Judgement> {
+export async function checkOutput(schema: object, output: string, asker: Asker): Promise<Judgement> {
   const question = { schema, output };
-  return (await askOfCompletion(question)) ?? (await askSlowly(question)) ?? TOO_LONG;
+  return (await askOfCompletion(question, asker)) ?? (await askSlowly(question, asker)) ?? TOO_LONG;
 }
 
 /**
  * Asks a thread one question at a time. A thread that takes longer than `withinMs` milliseconds is ended, and the next question starts a new one; its
  * answer is undefined.
  */
-function checkThread(withinMs: number): (question: Question) => Promise<Judgement | undefined> {
+function checkThread(
+  withinMs: number,
+  most: { ofOne: number; ofAll: number },
+): (question: Question, asker: Asker) => Promise<Judgement | undefined> {
   let thread: Worker | undefined;
-  let last: Promise<unknown> = Promise.resolve();
-  let waiting = 0;
+  const turns = openFairTurns(most, tooMany);
 
   function forget(worker: Worker): void {
     if (thread === worker) thread = undefined;
@@ -87,15 +106,14 @@ function checkThread(withinMs: number): (question: Question) => Promise<Judgemen
     });
   }
 
-  return async (question) => {
-    if (waiting >= MOST_WAITING) throw new Unavailable("Too many output schemas wait for their check; try again.");
-    waiting += 1;
-    const answer = last.then(() => answerTo(question));
-    last = answer.catch(() => {});
-    return await answer.finally(() => {
-      waiting -= 1;
-    });
+  return async (question, asker) => {
+    const end = await turns.take(asker.of, asker.withinMs);
+    return await answerTo(question).finally(end);
   };
+}
+
+function tooMany(): Unavailable {
+  return new Unavailable("Too many output schemas wait for their check; try again.");
 }
 
 /** The thread, ready for questions. Unavailable: it did not start in time. */

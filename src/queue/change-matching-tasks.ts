@@ -77,7 +77,9 @@ export function replayTasks(
       const request = createTaskBody.safeParse(repeated(await getTask(db, oldId), changed));
       if (!request.success) throw new Conflict("With these changes the request is not valid.");
       const schema = request.data.output_schema;
-      if (schema && (await schemaFault(schema)) !== undefined) throw new Conflict("output_schema is no JSON Schema.");
+      const asker = { of: caller?.keyName ?? "" };
+      if (schema && (await schemaFault(schema, asker)) !== undefined)
+        throw new Conflict("output_schema is no JSON Schema.");
       const fault = callbackFault(request.data.callback_url, caller, callbacks);
       if (fault !== undefined) throw new Conflict(`callback_url ${fault}.`);
       await createTask(db, caller, request.data, `${key}/${oldId}`, oldId);

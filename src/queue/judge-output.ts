@@ -22,7 +22,7 @@ export async function judgeOutput(db: Db, task: Task, submitted: SubmittedResult
   const { schemaFault, outputFaults } =
     text === undefined
       ? { outputFaults: [`it is not one of ${LARGEST_BYTES} bytes at most`] }
-      : await checkOutput(schema, text);
+      : await checkOutput(schema, text, { of: task.worker_id ?? "" });
   if (schemaFault !== undefined)
     return failed(submitted, "invalid_input", `The output cannot be checked against output_schema: ${schemaFault}`);
   if (outputFaults === undefined) return submitted;

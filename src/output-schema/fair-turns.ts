@@ -1,0 +1,68 @@
+/** Turns, one at a time, of which those who ask get one after the other, however many of them each asks for. */
+export interface FairTurns {
+  /**
+   * Takes a turn for `of`; the function that it gives ends the turn, and is called once. Rejects with `refused` when too many wait, or when there was
+   * no turn within `withinMs` milliseconds.
+   */
+  take(of: string, withinMs?: number): Promise<() => void>;
+}
+
+/** Opens them. `ofOne` may be taken or waited for at a time by one who asks, and `ofAll` by all of them. */
+export function openFairTurns({ ofOne, ofAll }: { ofOne: number; ofAll: number }, refused: () => Error): FairTurns {
+  /** Who waits, in the order in which their turns come; whoever had one goes to the end. */
+  const waiting = new Map<string, (() => void)[]>();
+  const asked = new Map<string, number>();
+  let all = 0;
+  let isTaken = false;
+
+  function count(of: string, by: 1 | -1): void {
+    all += by;
+    const own = (asked.get(of) ?? 0) + by;
+    if (own > 0) asked.set(of, own);
+    else asked.delete(of);
+  }
+
+  function forget(of: string, go: () => void): void {
+    const left = waiting.get(of)?.filter((each) => each !== go) ?? [];
+    if (left.length > 0) waiting.set(of, left);
+    else waiting.delete(of);
+  }
+
+  function next(): void {
+    const [of, [go, ...left]] = waiting.entries().next().value ?? ["", []];
+    isTaken = go !== undefined;
+    waiting.delete(of);
+    if (left.length > 0) waiting.set(of, left);
+    go?.();
+  }
+
+  const wait = (of: string, withinMs: number) =>
+    new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => {
+        forget(of, go);
+        count(of, -1);
+        reject(refused());
+      }, withinMs);
+      const go = () => {
+        clearTimeout(late);
+        resolve();
+      };
+      waiting.set(of, [...(waiting.get(of) ?? []), go]);
+    });
+
+  return {
+    async take(of, withinMs = LONGEST_TIMER_MS) {
+      if (all >= ofAll || (asked.get(of) ?? 0) >= ofOne) throw refused();
+      count(of, 1);
+      if (isTaken) await wait(of, withinMs);
+      isTaken = true;
+      return () => {
+        count(of, -1);
+        next();
+      };
+    },
+  };
+}
+
+/** Node.js has no timers for longer. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
