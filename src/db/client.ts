@@ -39,6 +39,11 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
    * and may get lost.
    */
   tell(channel: string): void;
+  /**
+   * The same database for one call that is to be answered by the process's time `endAt`, however many statements it needs, one after the other: what
+   * runs then is cancelled on the server, and no more is sent. Inside a transaction, that same one.
+   */
+  endingAt(endAt: number): Db;
   /** Runs a prepared statement (statement.ts). Whole numbers come back as numbers, and JSON as parsed values. */
   run<Row>(prepared: Prepared, values: Value[]): Promise<Row[]>;
 };
@@ -60,18 +65,21 @@ export function openDatabase(
   const pool = openPool(servers, options, log, meters);
   const names = { areKept: true };
   const tell = tellerOf(pool, log);
-  const each: Each = (send, waitsFor) =>
-    repeatWhile(() => pool.use((client) => pool.ask(client, () => send(client)), waitsFor), isRolledBack);
-  const db = Object.assign(drizzleOver(each), {
-    log,
-    meters,
-    tracer,
-    onCommit: (effect: () => void) => effect(),
-    transaction: transactionsOf(pool, { names, meters, tracer, tell, log }),
-    run: runnerOf(each, names, "each statement by itself"),
-    tell,
-  });
-  return { db, servers, close: () => pool.close() };
+  const endingAt = (endAt: number): Db => {
+    const each: Each = (send, waitsFor) =>
+      repeatWhile(() => pool.use((client) => pool.ask(client, () => send(client)), waitsFor, endAt), isRolledBack);
+    return Object.assign(drizzleOver(each), {
+      log,
+      meters,
+      tracer,
+      onCommit: (effect: () => void) => effect(),
+      transaction: transactionsOf(pool, { names, meters, tracer, tell, log, endAt }),
+      run: runnerOf(each, names, "each statement by itself"),
+      tell,
+      endingAt: (sooner: number) => endingAt(Math.min(sooner, endAt)),
+    });
+  };
+  return { db: endingAt(Infinity), servers, close: () => pool.close() };
 }
 
 /** Sends one statement: on the connection of a transaction, or on any. */
@@ -91,7 +99,14 @@ function drizzleOver(each: Each): NodePgDatabase {
 /** Own transactions, because Drizzle's return a connection to the pool even when the connection no longer answers. */
 function transactionsOf(
   pool: Pool,
-  { names, meters, tracer, tell, log }: Pick<Db, "meters" | "tracer" | "tell" | "log"> & { names: Names },
+  {
+    names,
+    meters,
+    tracer,
+    tell,
+    log,
+    endAt,
+  }: Pick<Db, "meters" | "tracer" | "tell" | "log"> & { names: Names; endAt: number },
 ): Db["transaction"] {
   return async (work, { waitsFor = "rows" } = {}) => {
     const effects: (() => void)[] = [];
@@ -109,6 +124,7 @@ function transactionsOf(
           transaction: <T>(inner: (tx: Db) => Promise<T>) => inner(tx),
           run: runnerOf(each, names, "within a transaction"),
           tell: (channel: string) => void effects.push(() => tell(channel)),
+          endingAt: () => tx,
         });
         const result = await work(tx);
         await run("commit");
@@ -121,7 +137,7 @@ function transactionsOf(
         throw error;
       }
     };
-    const result = await pool.use(inConnection, waitsFor);
+    const result = await pool.use(inConnection, waitsFor, endAt);
     for (const effect of effects) effect();
     return result;
   };

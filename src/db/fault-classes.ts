@@ -37,3 +37,12 @@ export class NoPlaceToWait extends Error {
     super("Too many others wait for something that is locked in the database.");
   }
 }
+
+/** The statement was not sent, since the time of the whole call was over. The code is PostgreSQL's for a statement that takes too long. */
+export class OutOfTime extends Error {
+  readonly code = "57014";
+
+  constructor() {
+    super("The time of the call was over before this statement was sent.");
+  }
+}

@@ -18,8 +18,8 @@ const PLACE_WITHIN_MS = 10_000;
 
 /** The places in the pool for what may wait for locks. */
 export interface LockPlaces {
-  /** Takes a place; the function that it gives leaves it again, and is called once. NoPlaceToWait: there was none in 10 s. */
-  take(waitsFor: WaitsFor): Promise<() => void>;
+  /** Takes a place; the function that it gives leaves it again, and is called once. NoPlaceToWait: there was none in 10 s, or in `withinMs`. */
+  take(waitsFor: WaitsFor, withinMs?: number): Promise<() => void>;
   /** How many wait for a place now. */
   waiting(): number;
 }
@@ -30,11 +30,12 @@ export function openLockPlaces(poolMax: number): LockPlaces {
   const forRows = places(NOT_FOR_ROWS);
   const forChanges = places(poolMax > NOT_FOR_ROWS ? NOT_FOR_CHANGES : 0);
   return {
-    async take(waitsFor) {
+    async take(waitsFor, withinMs = Infinity) {
       if (waitsFor === "nothing") return () => {};
-      if (waitsFor === "tables") return await forChanges.take();
-      const until = performance.now() + PLACE_WITHIN_MS;
-      const leaveRows = await forRows.take();
+      const patienceMs = Math.min(withinMs, PLACE_WITHIN_MS);
+      if (waitsFor === "tables") return await forChanges.take(patienceMs);
+      const until = performance.now() + patienceMs;
+      const leaveRows = await forRows.take(patienceMs);
       try {
         const leaveChanges = await forChanges.take(Math.max(0, until - performance.now()));
         return () => {

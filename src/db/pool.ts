@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./connect-writable.ts";
-import { Unconfirmed } from "./fault-classes.ts";
+import { OutOfTime, Unconfirmed } from "./fault-classes.ts";
 import { faultOf } from "./faults.ts";
 import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
 import { createReusableConnections } from "./reusable-connections.ts";
@@ -20,10 +20,11 @@ export interface PoolOptions {
 export interface Pool {
   /**
    * Runs `work` on a connection of its own, which is closed afterwards where a statement on it was given up or met a fault of the connection.
-   * What may wait for locks leaves some connections to others. NoPlaceToWait: too many of its kind were before it.
+   * What may wait for locks leaves some connections to others, and its wait for a place shortens its statements' time. NoPlaceToWait: too many of its
+   * kind were before it. OutOfTime: it is after `endAt`, the process's time at which the call as a whole is to be answered.
    */
-  use<T>(work: (client: pg.PoolClient) => Promise<T>, waitsFor: WaitsFor): Promise<T>;
-  /** Runs one statement on that connection; `run` sends it. A statement that takes too long is cancelled on the server. */
+  use<T>(work: (client: pg.PoolClient) => Promise<T>, waitsFor: WaitsFor, endAt?: number): Promise<T>;
+  /** Runs one statement on that connection; `run` sends it. One that takes too long, or until `endAt`, is cancelled on the server. */
   ask<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T>;
   /** False when the connection is of no more use. */
   isUsable(client: pg.PoolClient): boolean;
@@ -40,6 +41,8 @@ const ANSWER_WITHIN_MS = 10_000;
  * PgBouncer hands to others, and `set local` would cost each statement that needs no transaction three round trips more.
  */
 const CANCEL_AFTER = 0.8;
+/** A statement gets this part at least, however late it is: so a transaction can still be rolled back. */
+const AT_LEAST = 0.1;
 
 /**
  * Opens nothing yet: the first statement connects. A connection that breaks while it is idle is logged and replaced. When another server takes
@@ -52,10 +55,12 @@ export function openPool(
   meters: Meters,
 ): Pool {
   const pool = newPool(servers, poolMax, answerWithinMs);
+  const cancelAfterMs = answerWithinMs * CANCEL_AFTER;
   const lockPlaces = openLockPlaces(poolMax);
   reportConnections(pool, { poolMax, lockPlaces }, meters);
   let isClosing = false;
-  const inUse = new Set<pg.PoolClient>();
+  /** The connections that are in use, and for how long the next statement on each may run. */
+  const inUse = new Map<pg.PoolClient, () => number>();
   const connections = createReusableConnections();
 
   pool.on("error", (error) => log.warn({ reason: messageOf(error) }, "idle database connection lost"));
@@ -69,7 +74,7 @@ export function openPool(
   servers.onMove(({ address, timeline }) => {
     log.warn({ server: new URL(address).host, timeline }, "another server takes the changes now");
     connections.leaveServer();
-    for (const client of inUse) client.connection.stream.destroy();
+    for (const client of inUse.keys()) client.connection.stream.destroy();
   });
 
   async function connect(): Promise<pg.PoolClient> {
@@ -100,15 +105,17 @@ export function openPool(
   }
 
   return {
-    async use(work, waitsFor) {
+    async use(work, waitsFor, endAt = Infinity) {
       const asked = performance.now();
-      const leave = await lockPlaces.take(waitsFor);
+      if (asked >= endAt) throw new OutOfTime();
+      const leave = await lockPlaces.take(waitsFor, endAt - asked);
+      const eachMs = cancelAfterMs - Math.trunc(performance.now() - asked);
       const client = await checkOut().catch((error: unknown) => {
         leave();
         throw error;
       });
       meters.poolWait.observe((performance.now() - asked) / 1_000);
-      inUse.add(client);
+      inUse.set(client, () => Math.max(answerWithinMs * AT_LEAST, Math.min(eachMs, endAt - performance.now())));
       try {
         return await work(client);
       } finally {
@@ -120,7 +127,7 @@ export function openPool(
       }
     },
     async ask(client, run) {
-      const late = setTimeout(connections.giveUp, answerWithinMs * CANCEL_AFTER, client);
+      const late = setTimeout(connections.giveUp, inUse.get(client)?.() ?? cancelAfterMs, client);
       try {
         const answer = await run();
         if (connections.isGivenUp(client)) throw new Unconfirmed("The statement was done after it had been given up.");

@@ -1,10 +1,12 @@
 import type { Caller } from "../caller.ts";
+import { openPlaces } from "../concurrency-limit.ts";
 import * as bulk from "../contract/bulk.ts";
 import { createTaskBody, ignoredFields } from "../contract/create-task.ts";
 import { creationKey } from "../contract/creation-fields.ts";
 import { faultOf } from "../db/faults.ts";
 import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
-import { Refusal } from "../errors.ts";
+import { Refusal, Unavailable } from "../errors.ts";
+import { leftUntil } from "../queue/call-time.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching-tasks.ts";
 import type { Creation } from "../queue/create.ts";
 import { createTasks, type KeyedRequest } from "../queue/create-many.ts";
@@ -71,15 +73,23 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
   }),
 ];
 
-/** Checks a task as a call of its own would. InvalidBody: it is not valid. */
+/**
+ * Checks the tasks of a call as calls of their own would. The schemas of a call are checked one after the other: with more than 20 at a time, the rest
+ * was refused. InvalidBody: the task is not valid. Unavailable: its schema was not checked until the process's time `endAt`.
+ */
 function checkTask(caller: Caller | undefined, callbacks: Callbacks) {
-  return async (task: unknown): Promise<KeyedRequest> => {
+  const schemas = openPlaces(1, Number.POSITIVE_INFINITY, () => new Unavailable(SLOW_SCHEMAS));
+  return async (task: unknown, endAt: number): Promise<KeyedRequest> => {
     const request = parseBody(createTaskBody, { body: task });
     const { idempotency_key } = parseBody(creationKey, { body: task });
-    await requireUsable(request, caller, callbacks);
+    const leave = await schemas.take(leftUntil(endAt));
+    await requireUsable(request, caller, callbacks, leftUntil(endAt)).finally(leave);
     return { request, idempotencyKey: idempotency_key ?? null };
   };
 }
+
+const SLOW_SCHEMAS =
+  "The output schemas of this call take too long to check. Nothing more was created; send the rest again.";
 
 const MOST_IGNORED = 20;
 

@@ -16,6 +16,7 @@ import { llmTasks } from "../db/task-tables.ts";
 import { Conflict } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
+import { endOfCall, leftUntil } from "./call-time.ts";
 import { cancelTask, cancelTogether } from "./cancel.ts";
 import { changeEach, type EachChange } from "./change-each.ts";
 import { createTask } from "./create.ts";
@@ -33,27 +34,25 @@ interface Wanted {
 const USUAL_LIMIT = 1_000;
 const EXAMPLES = 10;
 const PAGE = 1_000;
-/** A call changes tasks for no longer than this, since a proxy may give up after 30 s. The next call changes the rest. */
-const LONGEST_MS = 20_000;
 
 /** Cancels the tasks that match and have not ended, each as `cancelTask` does it. */
-export function cancelTasks(db: Db, caller: Caller | undefined, { reason, ...wanted }: Wanted & { reason: string }) {
-  return changeTasks(db, caller, wanted, {
+export function cancelTasks(all: Db, caller: Caller | undefined, { reason, ...wanted }: Wanted & { reason: string }) {
+  return changeTasks(all, caller, wanted, (db) => ({
     action: "tasks_cancelled",
     from: OPEN_STATUSES,
     isLeft: sql`not ${llmTasks.cancel_requested}`,
     together: (ids, which) => cancelTogether(db, caller, ids, reason, which),
     change: (id, which) => cancelTask(db, caller, id, reason, which),
-  });
+  }));
 }
 
 /** Queues again the tasks that match and may be requeued, each as `requeueTask` does it. */
-export function requeueTasks(db: Db, caller: Caller | undefined, wanted: Wanted) {
-  return changeTasks(db, caller, wanted, {
+export function requeueTasks(all: Db, caller: Caller | undefined, wanted: Wanted) {
+  return changeTasks(all, caller, wanted, (db) => ({
     action: "tasks_requeued",
     from: REQUEUEABLE_STATUSES,
     change: (id, which) => requeueTask(db, caller, id, which),
-  });
+  }));
 }
 
 /**
@@ -61,13 +60,13 @@ export function requeueTasks(db: Db, caller: Caller | undefined, wanted: Wanted)
  * Tasks that the same call has replayed before, and those that it has made, do not match any more.
  */
 export function replayTasks(
-  db: Db,
+  all: Db,
   caller: Caller | undefined,
   { idempotency_key: key, changes = {}, ...wanted }: Wanted & { idempotency_key: string; changes?: object | undefined },
   callbacks: Callbacks,
 ) {
   const { id, idempotency_key } = llmTasks;
-  return changeTasks(db, caller, wanted, {
+  return changeTasks(all, caller, wanted, (db, endAt) => ({
     action: "tasks_replayed",
     from: TASK_STATUSES,
     isLeft: sql`not starts_with(coalesce(${idempotency_key}, ''), ${`${key}/`}::text)
@@ -77,14 +76,14 @@ export function replayTasks(
       const request = createTaskBody.safeParse(repeated(await getTask(db, oldId), changed));
       if (!request.success) throw new Conflict("With these changes the request is not valid.");
       const schema = request.data.output_schema;
-      const asker = { of: caller?.keyName ?? "" };
+      const asker = { of: caller?.keyName ?? "", withinMs: leftUntil(endAt) };
       if (schema && (await schemaFault(schema, asker)) !== undefined)
         throw new Conflict("output_schema is no JSON Schema.");
       const fault = callbackFault(request.data.callback_url, caller, callbacks);
       if (fault !== undefined) throw new Conflict(`callback_url ${fault}.`);
       await createTask(db, caller, request.data, `${key}/${oldId}`, oldId);
     },
-  });
+  }));
 }
 
 interface Change extends EachChange {
@@ -97,16 +96,18 @@ interface Change extends EachChange {
 /**
  * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids. The tasks that others have locked come last,
  * each in a transaction of its own, so that no call holds the lock of one task while it waits for another. After an interruption the same call goes
- * on, since changed tasks do not match any more. A fault of the database, or a lack of room, after the first change is answered as `more`.
+ * on, since changed tasks do not match any more. A fault of the database, or a lack of room or of time, after the first change is answered as `more`.
  */
 async function changeTasks(
-  db: Db,
+  all: Db,
   caller: Caller | undefined,
   { filter, dry_run = false, limit = USUAL_LIMIT }: Wanted,
-  change: Change,
+  changeBy: (db: Db, endAt: number) => Change,
 ): Promise<ChangedTasks> {
+  const endAt = endOfCall();
+  const db = all.endingAt(endAt);
+  const change = changeBy(db, endAt);
   const { action, from, isLeft } = change;
-  const endAt = performance.now() + LONGEST_MS;
   const status = (filter.status ?? [...TASK_STATUSES]).filter((each) => from.includes(each));
   const list = tasks({ ...filter, status }, "slim");
   const parts = list.parts.map((part) => (isLeft ? { ...part, sift: and(part.sift, isLeft) } : part));

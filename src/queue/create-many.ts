@@ -1,11 +1,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Caller } from "../caller.ts";
-import { limitConcurrency } from "../concurrency-limit.ts";
+import { openPlaces } from "../concurrency-limit.ts";
 import type { CreateTask } from "../contract/create-task.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import { Unavailable } from "../errors.ts";
+import { endOfCall, leftUntil } from "./call-time.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
 import { isPassingFault } from "./passing-faults.ts";
@@ -23,33 +24,39 @@ const AT_A_TIME = 64;
  * 40 calls with 95 wrong tasks each held all others up for 9 s.
  */
 const CHECKED_FOR_MS = 15;
-const CHECKED_WITHIN_MS = 30_000;
-const inTurns = limitConcurrency(
+const turns = openPlaces(
   1,
-  CHECKED_WITHIN_MS,
+  Number.POSITIVE_INFINITY,
   () =>
     new Unavailable(
       "Too many tasks of other calls are being checked now. Nothing more was created; try again shortly.",
     ),
 );
+/** The entry for the whole call has so long when the call's own time is over. */
+const RECORDED_WITHIN_MS = 2_000;
 
 /**
  * Creates a task from each of `sent`, as `createTask` does it, and gives the outcome of each, in their order. `check` makes a request of what was
- * sent, or throws. Beside the entries of the tasks, the audit gets one for the whole call. After a fault of the database, or an Unavailable of `check`,
- * no further group is created, and the rest has that as its outcome. Throws it where no task was created or found.
+ * sent, or throws; it has to be done by the process's time that it is given. Beside the entries of the tasks, the audit gets one for the whole call.
+ * After a fault of the database, an Unavailable of `check`, or 20 s, no further group is created, and the rest has that as its outcome. Throws it where
+ * no task was created or found.
  */
 export async function createTasks(
   db: Db,
   caller: Caller | undefined,
   sent: readonly unknown[],
-  check: (task: unknown) => Promise<KeyedRequest>,
+  check: (task: unknown, endAt: number) => Promise<KeyedRequest>,
 ): Promise<PromiseSettledResult<Creation>[]> {
+  const endAt = endOfCall();
+  const inTime = db.endingAt(endAt);
   const outcomes: PromiseSettledResult<Creation>[] = [];
   let fault: PromiseRejectedResult | undefined;
   while (outcomes.length < sent.length && !fault) {
     const group = sent.slice(outcomes.length, outcomes.length + AT_A_TIME);
-    const checked = await inTurns(() => checkSome(group, check)).then((some) => some.checked, rejectedWith);
-    outcomes.push(...(await createChecked(db, caller, checked)));
+    // Half of the time that is left, so that there is some to create what was checked.
+    const checkedBy = performance.now() + leftUntil(endAt) / 2;
+    const checked = await checkInTurn(group, check, checkedBy).catch(rejectedWith);
+    outcomes.push(...(await createChecked(inTime, caller, checked)));
     fault = outcomes.find(isRefusedForNow);
   }
   if (fault) {
@@ -59,7 +66,7 @@ export async function createTasks(
   const created = outcomes.filter((each) => each.status === "fulfilled" && each.value.isNew).length;
   if (created > 0)
     await recordAfterCommit(db, caller, "creation of many tasks", () =>
-      audit(db, {
+      audit(db.endingAt(Math.max(endAt, performance.now() + RECORDED_WITHIN_MS)), {
         action: "tasks_created",
         entity_type: "llm_tasks",
         entity_id: newId(),
@@ -75,17 +82,26 @@ const rejectedWith = (reason: unknown): PromiseRejectedResult[] => [{ status: "r
 const isRefusedForNow = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
   outcome.status === "rejected" && isPassingFault(outcome.reason);
 
-/** Begins to check the first of the tasks, as many as there is time for and one at least, and ends in the next turn of the event loop. */
-async function checkSome<Checked>(tasks: readonly unknown[], check: (task: unknown) => Promise<Checked>) {
+/**
+ * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The turn ends in the next
+ * one of the event loop. Unavailable: there was no turn until `endAt`.
+ */
+async function checkInTurn<Checked>(
+  tasks: readonly unknown[],
+  check: (task: unknown, endAt: number) => Promise<Checked>,
+  endAt: number,
+): Promise<PromiseSettledResult<Checked>[]> {
+  const leave = await turns.take(leftUntil(endAt));
   const until = performance.now() + CHECKED_FOR_MS;
   const begun: Promise<Checked>[] = [];
   for (const task of tasks) {
-    begun.push(check(task));
+    begun.push(check(task, endAt));
     if (performance.now() > until) break;
   }
   const checked = Promise.allSettled(begun);
   await nextTurn();
-  return { checked };
+  leave();
+  return await checked;
 }
 
 async function createChecked(
