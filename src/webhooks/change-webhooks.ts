@@ -25,6 +25,8 @@ import { webhookColumns, webhookNotFound } from "./webhook-list.ts";
 
 /** The most webhooks. Each of them is compared with every event. */
 const MOST_WEBHOOKS = 100;
+/** The advisory lock of a creation: without it, 40 at the same moment made 108 webhooks. It does not delay deliveries, as a lock of the table would. */
+const LOCK = 7_011_605;
 
 /** The name that a webhook's secrets are sealed under. */
 export const sealName = (id: string) => `webhook ${id}`;
@@ -40,6 +42,7 @@ export function createWebhook(
   box: SecretBox,
 ): Promise<WebhookWithSecret> {
   return inTransaction(db, async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${LOCK}::bigint)`);
     const [found] = await tx.select({ count: count() }).from(webhooks);
     if ((found?.count ?? 0) >= MOST_WEBHOOKS)
       throw new Conflict(`There are ${MOST_WEBHOOKS} webhooks already; remove one first.`);

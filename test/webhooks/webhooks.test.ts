@@ -293,6 +293,15 @@ describe("a webhook", () => {
         .expect(400);
   });
 
+  it("is refused where there are 100 already, however many are made at the same moment", async () => {
+    await query(`insert into runtime_webhooks (id, url, events, secret, from_seq, created_at, updated_at)
+      select gen_random_uuid(), 'https://hooks.example/' || n, '["task.*"]', 'sealed', 0, 1, 1 from generate_series(1, 96) as n`);
+    const asked = Array.from({ length: 12 }, () => api.post(HOOKS).send({ url: receiver.url, events: ["task.*"] }));
+    const statuses = (await Promise.all(asked)).map(({ status }) => status).toSorted();
+    expect(statuses).toEqual([...Array(4).fill(201), ...Array(8).fill(409)]);
+    expect(await query("select count(*)::int as count from runtime_webhooks")).toEqual([{ count: 100 }]);
+  });
+
   it("is changed and removed, with what was still to be sent; nonsense is refused", async () => {
     receiver.answer = 500;
     const hook = await aHook(["task.created"]);
