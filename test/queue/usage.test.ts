@@ -315,14 +315,14 @@ describe("a task's limits", () => {
     expect(body.task).toMatchObject({
       status: "failed",
       error_kind: "budget_exceeded",
-      last_error: "max_tokens, 700, is used up. The last attempt said: too slow",
+      last_error: "The limit max_tokens of 700 is used up. The last attempt said: too slow",
     });
     const { reason } = (await api.get(`${TASKS}/${id}/explain`)).body;
     expect(reason).toMatch(/Replay it with other limits to have it tried again\.$/);
     const requeued = await api.post(`${TASKS}/${id}/requeue`);
     expect([requeued.status, requeued.body.error]).toEqual([
       409,
-      "max_tokens, 700, is used up. Replay it with other limits, as a new task.",
+      "The limit max_tokens of 700 is used up. Replay it with other limits, as a new task.",
     ]);
     expect((await api.get(`${TASKS}/${id}`)).body.status).toBe("failed");
   });
