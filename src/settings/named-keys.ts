@@ -75,7 +75,9 @@ async function freeSlot(tx: Db, name: string, role: Role): Promise<number> {
   const valid = await tx
     .select({ slot: apiKeys.slot, role: apiKeys.role })
     .from(apiKeys)
-    .where(and(eq(apiKeys.name, name), isNull(apiKeys.revoked_at)));
+    .where(and(eq(apiKeys.name, name), isNull(apiKeys.revoked_at)))
+    // A key that is revoked at this moment would make room for another role.
+    .for("update");
   const other = valid.find((key) => key.role !== role);
   if (other)
     throw new Conflict(`The valid key "${name}" has the role ${other.role}; revoke it first, or take another name.`);
