@@ -25,7 +25,6 @@ import { healthRoutes } from "./http/health-routes.ts";
 import { jsonBody } from "./http/json-body.ts";
 import { keyRoutes } from "./http/key-routes.ts";
 import { createKeyWatch } from "./http/key-watch.ts";
-import { legacyProjectRoutes } from "./http/legacy-project-routes.ts";
 import { leaveConnections } from "./http/listening.ts";
 import { liveOutputRoutes } from "./http/live-output-routes.ts";
 import { withMcp } from "./http/mcp-routes.ts";
@@ -46,6 +45,7 @@ import { securityHeaders } from "./http/security-headers.ts";
 import { taskReadingRoutes } from "./http/task-reading-routes.ts";
 import { taskRoutes } from "./http/task-routes.ts";
 import type { UnkeyedConnections } from "./http/unkeyed-connections.ts";
+import { unsupportedProjectRoutes } from "./http/unsupported-project-routes.ts";
 import { webhookRoutes } from "./http/webhook-routes.ts";
 import { workRoutes } from "./http/work-routes.ts";
 import { workerRoutes } from "./http/worker-routes.ts";
@@ -60,8 +60,8 @@ import { openLiveFollowers } from "./queue/live-followers.ts";
 import { openOverview } from "./queue/overview.ts";
 import type { ResultWaiters } from "./queue/result-waiters.ts";
 import { openStats } from "./queue/stats.ts";
-import type { Settings } from "./settings/membridge-config.ts";
-import type { SecretBox } from "./settings/secret-box.ts";
+import type { Settings } from "./saved-config/membridge-config.ts";
+import type { SecretBox } from "./saved-config/secret-box.ts";
 import type { OutputPlaces } from "./storage/output-places.ts";
 
 export interface AppDeps {
@@ -150,7 +150,7 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...workerScriptRoutes(publicUrl),
     ...keyRoutes,
     ...webhookRoutes(deps.box, config.outboundAllow),
-    ...legacyProjectRoutes,
+    ...unsupportedProjectRoutes,
     ...consoleRoutes,
     ...membridgeRoutes(membridge),
     ...metricsRoutes(stats, deps.metricsOfAll),

@@ -13,7 +13,7 @@ import { loadEnvFile } from "./env-file.ts";
 import { lastWords, Refusal, StartError } from "./errors.ts";
 import { isoTime } from "./iso-time.ts";
 import { createLog } from "./log.ts";
-import { createKey, listKeys, revokeKey } from "./settings/named-keys.ts";
+import { createKey, listKeys, revokeKey } from "./saved-config/named-keys.ts";
 
 const USAGE = `npm run key -- create --name <name> --role <${ROLES.join(" | ")}>
 npm run key -- list

@@ -31,7 +31,7 @@ const PACKAGES: Record<string, string[]> = {
   webhooks: ["drizzle-orm"],
   events: ["drizzle-orm"],
   fleet: ["cockatiel", "drizzle-orm", "pino", "undici", "zod"],
-  settings: ["drizzle-orm", "pino"],
+  "saved-config": ["drizzle-orm", "pino"],
   storage: ["cockatiel", "drizzle-orm", "minio", "pino"],
   contract: ["drizzle-zod", "zod"],
   cli: [],

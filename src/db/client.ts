@@ -6,7 +6,7 @@ import type { Tracer } from "../tracing/tracer.ts";
 import { isNotPrepared, isRepeatable } from "./faults.ts";
 import { type WaitsFor, waitsForByText } from "./lock-waits.ts";
 import { openPool, type Pool, type PoolOptions } from "./pool.ts";
-import { repeatWhile } from "./repeat.ts";
+import { repeatWhile } from "./retry.ts";
 import { openServers, type Servers } from "./servers.ts";
 
 /** A value that a statement takes for a placeholder. */

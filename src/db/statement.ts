@@ -3,7 +3,7 @@ import { PgDialect } from "drizzle-orm/pg-core";
 import { sha256Of } from "../sha256.ts";
 import type { Db, Value } from "./client.ts";
 import { type WaitsFor, waitsForByText } from "./lock-waits.ts";
-import { mustBeginAgain, repeatWhile, StaleView } from "./repeat.ts";
+import { mustBeginAgain, repeatWhile, StaleView } from "./retry.ts";
 
 const dialect = new PgDialect();
 

@@ -1,5 +1,5 @@
 import type { Db } from "./client.ts";
-import { mustBeginAgain, repeatWhile } from "./repeat.ts";
+import { mustBeginAgain, repeatWhile } from "./retry.ts";
 
 /** What runs a transaction once: `Db`, or Drizzle as it comes. */
 interface Transacting<Tx> {

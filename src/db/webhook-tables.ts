@@ -4,7 +4,7 @@ import { bigint, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid 
 import { epochMs, transactionId } from "./column-types.ts";
 import { DELIVERY_STATES } from "./statuses.ts";
 
-/** Who is told of events. Secrets are sealed as settings are (settings/secret-box.ts). */
+/** Who is told of events. Secrets are sealed as settings are (saved-config/secret-box.ts). */
 export const webhooks = pgTable("runtime_webhooks", {
   id: uuid().primaryKey(),
   url: text().notNull(),

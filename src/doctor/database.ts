@@ -11,9 +11,9 @@ import { countPendingMigrations } from "../db/migrate.ts";
 import { retention } from "../db/retention-table.ts";
 import { readGauges } from "../queue/gauges.ts";
 import type { KeptDays } from "../retention/retain-once.ts";
-import { createSecretBox, type SecretBox } from "../settings/secret-box.ts";
-import { isSettingsKeyRight } from "../settings/settings-key-check.ts";
-import { readOrMakeSettingsKey } from "../settings/settings-key-file.ts";
+import { createSecretBox, type SecretBox } from "../saved-config/secret-box.ts";
+import { isSettingsKeyRight } from "../saved-config/settings-key-check.ts";
+import { readOrMakeSettingsKey } from "../saved-config/settings-key-file.ts";
 import { type Finding, note, ok, timeOf, wrong } from "./finding.ts";
 
 /** Log lines and the object store's signatures have this machine's time; leases have the database's. */

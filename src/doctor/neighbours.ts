@@ -7,8 +7,8 @@ import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
 import { attempt, isFault } from "../fleet/membridge-attempt.ts";
 import { createOutbound } from "../fleet/outbound.ts";
-import { createSettings } from "../settings/membridge-config.ts";
-import { createSecretBox } from "../settings/secret-box.ts";
+import { createSettings } from "../saved-config/membridge-config.ts";
+import { createSecretBox } from "../saved-config/secret-box.ts";
 import { findSettingsBox } from "./database.ts";
 import { type Finding, note, ok, timeOf, wrong } from "./finding.ts";
 

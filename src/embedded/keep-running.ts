@@ -1,7 +1,7 @@
 /** Keeps PostgreSQL running as long as the service: if it dies, it is started again at the same address. */
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
-import { type Claimant, openSession, type Session, STOP_WITHIN_MS, takeOver } from "./owned-postmaster.ts";
+import { type Claimant, openSession, type Session, STOP_WITHIN_MS, takeOver } from "./open-session.ts";
 import { mayBePostmaster, stopPostmaster } from "./pid-file.ts";
 
 const FIRST_WAIT_MS = 500;

@@ -12,7 +12,7 @@ import { StartError } from "../errors.ts";
 import { platformPackage } from "./binaries.ts";
 import { ensureCluster, readPassword } from "./cluster.ts";
 import { keepRunning } from "./keep-running.ts";
-import { openSession } from "./owned-postmaster.ts";
+import { openSession } from "./open-session.ts";
 import { connect, newOwner, ownerOf, urlOf } from "./owner-lock.ts";
 import { readPidFile } from "./pid-file.ts";
 import { prepareInstallation } from "./prepare-installation.ts";

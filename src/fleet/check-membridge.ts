@@ -2,7 +2,7 @@ import type { Caller } from "../caller.ts";
 import type { ConnectionTest } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import type { Settings } from "../settings/membridge-config.ts";
+import type { Settings } from "../saved-config/membridge-config.ts";
 import { type Membridge, MembridgeUnreachable } from "./membridge.ts";
 
 /** Calls that show whether Membridge takes the admin key, which its health does not need. A version may lack one of them. */

@@ -1,5 +1,5 @@
 import { isHttpUrl } from "../callable-addresses.ts";
-import type { MembridgeAddress } from "../settings/membridge-config.ts";
+import type { MembridgeAddress } from "../saved-config/membridge-config.ts";
 import { boundedFetch, NetworkFault } from "./bounded-fetch.ts";
 import type { Outbound } from "./outbound.ts";
 

@@ -10,7 +10,7 @@ import {
 } from "cockatiel";
 import type { Logger } from "pino";
 import { watchCircuit } from "../metrics/common-meters.ts";
-import type { MembridgeAddress, Settings } from "../settings/membridge-config.ts";
+import type { MembridgeAddress, Settings } from "../saved-config/membridge-config.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
 import { attempt, isFault, type MembridgeAnswer, ServerFault } from "./membridge-attempt.ts";
 import type { Outbound } from "./outbound.ts";

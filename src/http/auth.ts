@@ -4,7 +4,7 @@ import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
 import type { Role } from "../db/statuses.ts";
 import { Forbidden } from "../errors.ts";
-import { findKeyAndRecordUse } from "../settings/named-keys.ts";
+import { findKeyAndRecordUse } from "../saved-config/named-keys.ts";
 import { callerOf } from "./caller-of.ts";
 import type { Access, OwnKey } from "./route.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";

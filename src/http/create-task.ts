@@ -12,7 +12,7 @@ import { creationKey, idempotencyKey } from "../contract/creation-fields.ts";
 import { taskRecord } from "../contract/task-record.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { createTask } from "../queue/create.ts";
-import { getTask } from "../queue/one-task.ts";
+import { getTask } from "../queue/get-task.ts";
 import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
 import type { Answers } from "./answer-declarations.ts";
 import { preferredWait, type ResultAnswers } from "./await-result.ts";

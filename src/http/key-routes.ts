@@ -1,6 +1,6 @@
 import { z } from "zod";
 import * as records from "../contract/key-records.ts";
-import { createKey, listKeys, revokeKey } from "../settings/named-keys.ts";
+import { createKey, listKeys, revokeKey } from "../saved-config/named-keys.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 
 const PATH = "/api/runtime/keys";

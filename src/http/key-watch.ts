@@ -1,6 +1,6 @@
 import { joinSignals } from "../abort-signals.ts";
 import type { Db } from "../db/client.ts";
-import { findRevoked } from "../settings/named-keys.ts";
+import { findRevoked } from "../saved-config/named-keys.ts";
 
 const LOOK_EVERY_MS = 1_000;
 

@@ -3,7 +3,7 @@ import * as requests from "../contract/requests.ts";
 import { connectionTest } from "../contract/service-answers.ts";
 import { checkMembridge } from "../fleet/check-membridge.ts";
 import type { Membridge } from "../fleet/membridge.ts";
-import type { Settings } from "../settings/membridge-config.ts";
+import type { Settings } from "../saved-config/membridge-config.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 
 /** `/api/runtime/config`: where Membridge is. */

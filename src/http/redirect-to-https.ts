@@ -1,6 +1,6 @@
 import type { Request, RequestHandler } from "express";
 import { InvalidValue } from "./parse-request.ts";
-import { hostOf } from "./reached-address.ts";
+import { hostOf } from "./request-origin.ts";
 
 /**
  * Redirects a request that reached the proxy over http to https. The host is that of `publicUrl` where that is an https address, else the host in

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import type { Task } from "../contract/record-types.ts";
 import { NotFound } from "../errors.ts";
-import { getTask } from "../queue/one-task.ts";
+import { getTask } from "../queue/get-task.ts";
 import { requireOwnLease } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 

@@ -12,7 +12,7 @@ import type { Callbacks } from "../webhooks/callback-rules.ts";
 import { NO_TASK } from "./answer-declarations.ts";
 import type { ResultAnswers } from "./await-result.ts";
 import { CREATED, create, replay } from "./create-task.ts";
-import { originOf } from "./reached-address.ts";
+import { originOf } from "./request-origin.ts";
 import { type Access, ADMINS, type Route, route } from "./route.ts";
 
 const SUBMITTERS: Access = ["submit"];

@@ -1,7 +1,7 @@
 import type { Allowed } from "../callable-addresses.ts";
 import * as queries from "../contract/queries.ts";
 import * as records from "../contract/webhook-records.ts";
-import type { SecretBox } from "../settings/secret-box.ts";
+import type { SecretBox } from "../saved-config/secret-box.ts";
 import { urlFault } from "../webhooks/callable-url.ts";
 import { changeWebhook, createWebhook, removeWebhook, rotateSecret } from "../webhooks/change-webhooks.ts";
 import { deliveryList } from "../webhooks/delivery-list.ts";

@@ -4,7 +4,7 @@ import { refusal } from "../contract/service-answers.ts";
 import { installScript } from "../fleet/worker-install-script.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Answers } from "./answer-declarations.ts";
-import { originOf } from "./reached-address.ts";
+import { originOf } from "./request-origin.ts";
 import { type Route, route } from "./route.ts";
 
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");

@@ -49,8 +49,11 @@ export function limitsLeft({ max_usd, max_tokens, max_turns }: Limits, used: Usa
 export function limitReached(limits: Limits | null, before: Usage | null, now: Usage | undefined): string | undefined {
   const { max_usd, max_tokens, max_turns } = limits ?? {};
   const total = (figure: keyof Usage) => (before?.[figure] ?? 0) + (now?.[figure] ?? 0);
-  if (max_usd !== undefined && total("cost_usd") >= max_usd) return `The limit max_usd of ${max_usd} dollars is used up.`;
-  if (max_tokens !== undefined && total("tokens") >= max_tokens) return `The limit max_tokens of ${max_tokens} is used up.`;
-  if (max_turns !== undefined && total("num_turns") >= max_turns) return `The limit max_turns of ${max_turns} is used up.`;
+  if (max_usd !== undefined && total("cost_usd") >= max_usd)
+    return `The limit max_usd of ${max_usd} dollars is used up.`;
+  if (max_tokens !== undefined && total("tokens") >= max_tokens)
+    return `The limit max_tokens of ${max_tokens} is used up.`;
+  if (max_turns !== undefined && total("num_turns") >= max_turns)
+    return `The limit max_turns of ${max_turns} is used up.`;
   return undefined;
 }

@@ -10,7 +10,7 @@ import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { isHeld, isStill } from "./fence.ts";
-import { lockTask, taskColumns } from "./one-task.ts";
+import { lockTask, taskColumns } from "./get-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
 
 /**

@@ -18,12 +18,12 @@ import { schemaFault } from "../output-schema/check.ts";
 import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
 import { endOfCall, leftUntil } from "./call-time.ts";
 import { cancelTask, cancelTogether } from "./cancel.ts";
-import { changeEach, type EachChange } from "./change-each.ts";
+import { type BatchChange, changeInBatches } from "./change-in-batches.ts";
 import { createTask } from "./create.ts";
-import { getTask } from "./one-task.ts";
-import { isPassingFault } from "./passing-faults.ts";
+import { getTask } from "./get-task.ts";
 import { requeueTask } from "./requeue.ts";
 import { matching, tasks } from "./task-list.ts";
+import { isTransient } from "./transient-errors.ts";
 
 interface Wanted {
   filter: TaskFilter;
@@ -86,7 +86,7 @@ export function replayTasks(
   }));
 }
 
-interface Change extends EachChange {
+interface Change extends BatchChange {
   action: AuditAction;
   from: readonly TaskStatus[];
   /** True in SQL for the tasks that are still to be changed. */
@@ -130,10 +130,10 @@ async function changeTasks(
   });
   const which = matching({ ...filter, status });
   try {
-    if (!(await changeEach(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
+    if (!(await changeInBatches(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
   } catch (error) {
     // What is changed stays changed, and the next call goes on.
-    if (answer.changed === 0 || !isPassingFault(error)) throw error;
+    if (answer.changed === 0 || !isTransient(error)) throw error;
     answer.more = true;
   }
   return answer;

@@ -21,8 +21,8 @@ import {
 import { isLost, signOfLife } from "../fleet/signs-of-life.ts";
 import { CLAIM_BYTES, type Given, LOOKED_AT, SPARE, WARM_LOOKED_AT, warmContext } from "./claim-statement.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
+import { isDue, taskBytes } from "./get-task.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { isDue, taskBytes } from "./one-task.ts";
 import { isBeforeCutOff, ORDER_COLUMNS, oldestOf, queueOrder } from "./queue-order.ts";
 
 export type ClaimOfOne = {

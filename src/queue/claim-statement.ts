@@ -13,8 +13,8 @@ import { isDrained, labelKey, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork
 import { isLost, isQuiet, signOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
 import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
+import { isDue, taskBytes } from "./get-task.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { isDue, taskBytes } from "./one-task.ts";
 import { ANY_TURN, isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** How long the CLI session of a worker's last context is taken to be warm. */

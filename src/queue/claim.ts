@@ -13,9 +13,9 @@ import { Resting } from "../fleet/worker-rest.ts";
 import { workerNotFound } from "../fleet/workers.ts";
 import { CLAIMS, type ClaimOfOne } from "./claim-batch.ts";
 import { CLAIM, type Claimed, type ClaimValues, LOOKED_AT, SPARE } from "./claim-statement.ts";
-import { withContinuations } from "./continuation.ts";
-import { recordAfterCommit } from "./record-after-commit.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
+import { withResumeData } from "./resume-data.ts";
+import { runAfterCommit } from "./run-after-commit.ts";
 
 /** A claim looks at `SPARE` tasks more than the worker has room for. When others have locked all of them, the next try looks at ten times as many. */
 const WIDER = 10;
@@ -41,7 +41,7 @@ export async function claimTasks(db: Db, caller: Caller | undefined, request: Cl
   const { worker_id } = request;
   const claimed = await claimWithin(db, caller, request, SPARE);
   const { leased, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
-  if (quiet) await recordAfterCommit(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
+  if (quiet) await runAfterCommit(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
@@ -71,7 +71,7 @@ async function claimWithin(db: Db, caller: Caller | undefined, request: ClaimTas
       : ((await takeUnlessLocked(db, values)) ?? (await takeFirst(db, values, "waits")));
     if (!found) throw workerNotFound();
     for (const ms of found.waited_ms ?? []) db.meters.taskWait.observe(ms / 1_000);
-    return { ...found, leased: await withContinuations(db, worker_id, found.leased) };
+    return { ...found, leased: await withResumeData(db, worker_id, found.leased) };
   });
   const areMore = claimed.locked === 0 && claimed.seen > spare && spare < WIDEST;
   return areMore ? claimWithin(db, caller, request, spare * WIDER) : claimed;

@@ -8,7 +8,7 @@ import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { llmResults, runtimeArtifacts, TRANSCRIPT } from "../db/output-tables.ts";
 import { HELD_STATUSES } from "../db/statuses.ts";
-import { llmTasks } from "../db/task-tables.ts";
+import { leases, llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { recordSuccess } from "../fleet/quick-failures.ts";
@@ -18,13 +18,12 @@ import { takeStaged } from "../storage/staging.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { usageOf } from "./attempt-usage.ts";
 import { countCompletion } from "./count-completion.ts";
-import { isStill } from "./fence.ts";
-import { lockTask, taskColumns } from "./one-task.ts";
+import { isStill, staleLease } from "./fence.ts";
+import { lockTask, taskColumns } from "./get-task.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { addUsage, recordUsage } from "./record-usage.ts";
-import { releaseLease } from "./release-lease.ts";
 import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type SubmittedResult } from "./submitted-result.ts";
 import { traceRun } from "./trace-run.ts";
 
@@ -53,7 +52,7 @@ export function completeInTransaction(
     else await recordSuccess(tx, workerId);
     await recordUsage(tx, taskId, workerId, request.metrics);
     await recordSignOfLife(tx, workerId, `completion of task ${taskId}`);
-    const startedAt = late ? undefined : await releaseLease(tx, leaseId);
+    const startedAt = late ? undefined : await endLease(tx, leaseId);
     const accepted = !late || before.status === "queued";
 
     const { artifact_type, artifact_tags: tags } = request;
@@ -157,4 +156,15 @@ async function keep(
   const [artifact] = await tx.insert(runtimeArtifacts).values(values).returning(artifactColumns);
   if (!artifact) throw new Error(`The artifact of task ${task_id} returned no row.`);
   return artifact;
+}
+
+/** Ends the active lease of a completion, and gives when it began. Locks the lease, after the task and the worker. Conflict: it is not active. */
+async function endLease(tx: Db, leaseId: string): Promise<number> {
+  const [released] = await tx
+    .update(leases)
+    .set({ status: "released" })
+    .where(and(eq(leases.id, leaseId), isStill(leases.status, ["active"])))
+    .returning({ startedAt: leases.started_at });
+  if (!released) throw staleLease(leaseId);
+  return released.startedAt;
 }

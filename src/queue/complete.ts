@@ -15,10 +15,10 @@ import { recordSession } from "./cli-sessions.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
 import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
+import { getTask } from "./get-task.ts";
 import { judgeOutput } from "./judge-output.ts";
-import { getTask } from "./one-task.ts";
 import { readPrinted } from "./read-cli-output.ts";
-import { recordAfterCommit } from "./record-after-commit.ts";
+import { runAfterCommit } from "./run-after-commit.ts";
 import { withOwnCost } from "./session-cost.ts";
 import { findEarlier, type SubmittedResult, submittedResultOf, tooLate } from "./submitted-result.ts";
 
@@ -64,16 +64,16 @@ export async function completeTask(
   const { windows, metrics } = submitted.request;
   const what = `completion of task ${taskId}`;
   if (windows)
-    await recordAfterCommit(db, caller, what, () =>
+    await runAfterCommit(db, caller, what, () =>
       inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)),
     );
   const { session_id } = metrics;
   if (session_id !== undefined)
-    await recordAfterCommit(db, caller, what, () =>
+    await runAfterCommit(db, caller, what, () =>
       recordSession(db, worker_id, completion.task.context_id, session_id, sessionCost),
     );
   if (cli !== undefined && output_id !== undefined && submitted.transcript === undefined)
-    await recordAfterCommit(db, caller, what, () => unstage(db, output_id));
+    await runAfterCommit(db, caller, what, () => unstage(db, output_id));
   return completion;
 }
 

@@ -9,8 +9,8 @@ import { Unavailable } from "../errors.ts";
 import { endOfCall, leftUntil } from "./call-time.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
-import { isPassingFault } from "./passing-faults.ts";
-import { recordAfterCommit } from "./record-after-commit.ts";
+import { runAfterCommit } from "./run-after-commit.ts";
+import { isTransient } from "./transient-errors.ts";
 
 export interface KeyedRequest {
   request: CreateTask;
@@ -65,7 +65,7 @@ export async function createTasks(
   }
   const created = outcomes.filter((each) => each.status === "fulfilled" && each.value.isNew).length;
   if (created > 0)
-    await recordAfterCommit(db, caller, "creation of many tasks", () =>
+    await runAfterCommit(db, caller, "creation of many tasks", () =>
       audit(db.endingAt(Math.max(endAt, performance.now() + RECORDED_WITHIN_MS)), {
         action: "tasks_created",
         entity_type: "llm_tasks",
@@ -80,7 +80,7 @@ export async function createTasks(
 /** The outcome of the first task of a group that was not checked at all. */
 const rejectedWith = (reason: unknown): PromiseRejectedResult[] => [{ status: "rejected", reason }];
 const isRefusedForNow = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
-  outcome.status === "rejected" && isPassingFault(outcome.reason);
+  outcome.status === "rejected" && isTransient(outcome.reason);
 
 /**
  * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The turn ends in the next

@@ -10,8 +10,8 @@ import { llmTasks } from "../db/task-tables.ts";
 import { Conflict } from "../errors.ts";
 import { traceparentFrom } from "../tracing/trace-context.ts";
 import { type CreatedRow, creations, type NewTask } from "./create-statement.ts";
+import { taskColumns } from "./get-task.ts";
 import { jsonBytesOf } from "./json-bytes.ts";
-import { taskColumns } from "./one-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
 
 export interface Creation {

@@ -12,11 +12,11 @@ import { executeOn } from "../fleet/execute-on-agent.ts";
 import { getWorker, noUrl } from "../fleet/workers.ts";
 import type { OutputPlaces } from "../storage/output-places.ts";
 import { traceCall } from "../tracing/tracer.ts";
-import { withContinuations } from "./continuation.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
+import { getTask } from "./get-task.ts";
 import { leaseTask } from "./lease-task.ts";
-import { getTask } from "./one-task.ts";
+import { withResumeData } from "./resume-data.ts";
 
 /** An agent that refuses a task does so at once. An agent that has said nothing for this time has begun. */
 const GRACE_MS = 1_000;
@@ -80,12 +80,12 @@ export function createDispatcher(db: Db, store: OutputPlaces, agents: AgentCalls
       const { lease, worker } = leased;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);
       const executing = identified.then(async () => {
-        const [order = { task, traceparent: undefined }] = await withContinuations(db, worker.id, [
-          { task, lease },
-        ]).catch((error) => {
-          log.warn({ task: taskId, reason: messageOf(error) }, "a task is dispatched without what earlier work left");
-          return [];
-        });
+        const [order = { task, traceparent: undefined }] = await withResumeData(db, worker.id, [{ task, lease }]).catch(
+          (error) => {
+            log.warn({ task: taskId, reason: messageOf(error) }, "a task is dispatched without what earlier work left");
+            return [];
+          },
+        );
         const facts = {
           name: "dispatch to agent",
           attributes: { "bloom.task": task.id, "bloom.worker": worker.id, "bloom.lease": lease.id },

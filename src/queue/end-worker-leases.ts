@@ -1,6 +1,6 @@
 import { and, eq, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { StaleView } from "../db/repeat.ts";
+import { StaleView } from "../db/retry.ts";
 import { leases, llmTasks } from "../db/task-tables.ts";
 import { countActiveLeases } from "../fleet/capacity.ts";
 import { expireLeases } from "./expire-leases.ts";

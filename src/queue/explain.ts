@@ -15,7 +15,7 @@ import {
   limitsFor,
 } from "./explain-workers.ts";
 import { findLease } from "./fence.ts";
-import { dueAt, getTask } from "./one-task.ts";
+import { dueAt, getTask } from "./get-task.ts";
 import { getMetrics } from "./task-result.ts";
 
 /** Says why the task waits, which worker holds it, or what became of it. NotFound: no such task. */

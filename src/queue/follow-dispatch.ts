@@ -10,8 +10,8 @@ import { recordAcceptance, recordRefusal } from "../fleet/refusing-agents.ts";
 import type { OutputPlaces } from "../storage/output-places.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";
+import { getTask } from "./get-task.ts";
 import { BEATS_PER_TTL } from "./new-lease.ts";
-import { getTask } from "./one-task.ts";
 import { releaseTask } from "./release-task.ts";
 import { renewDispatchedLease } from "./renew-dispatched-lease.ts";
 

@@ -24,9 +24,9 @@ import {
   staleLease,
   taskIsHeld,
 } from "./fence.ts";
+import { findTask } from "./get-task.ts";
 import { BEATS_PER_TTL } from "./new-lease.ts";
-import { findTask } from "./one-task.ts";
-import { recordAfterCommit } from "./record-after-commit.ts";
+import { runAfterCommit } from "./run-after-commit.ts";
 
 /** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
 const LONGEST_BEAT_MS = 10_000;
@@ -78,7 +78,7 @@ export async function heartbeat(
   );
   const { cancel, ...lease } = renewed;
   if (quiet)
-    await recordAfterCommit(db, caller, `heartbeat of task ${taskId}`, (what) =>
+    await runAfterCommit(db, caller, `heartbeat of task ${taskId}`, (what) =>
       recordSignOfLife(db, lease.worker_id, what),
     );
   return {

@@ -5,7 +5,7 @@ import { isUuid } from "../db/ids.ts";
 import type { Source } from "../db/list-source.ts";
 import { leases } from "../db/task-tables.ts";
 import { entriesOf } from "./audit-list.ts";
-import { getTask } from "./one-task.ts";
+import { getTask } from "./get-task.ts";
 
 /** The audit entries of the task and its leases that match the filter, oldest first. NotFound: no such task. */
 export function historyOf(db: Db, taskId: string, filter: HistoryFilter = {}): Source {

@@ -19,8 +19,8 @@ import {
   timesChosen,
 } from "../fleet/router.ts";
 import { isKeyFree, takesKey } from "./concurrency-key.ts";
+import { isDue } from "./get-task.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { isDue } from "./one-task.ts";
 
 type LeaseRequest = {
   task_id: string;

@@ -14,8 +14,8 @@ import { bestCandidate, candidates, NONE_BEFORE } from "../fleet/router.ts";
 import { currentRest, isResting, Resting, restSeconds } from "../fleet/worker-rest.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import { requireStatus } from "./fence.ts";
+import { dueAt, getTask, isDue } from "./get-task.ts";
 import { leaseRequests, ofTask } from "./lease-statement.ts";
-import { dueAt, getTask, isDue } from "./one-task.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 
 /** A new lease, and its worker as it was before this lease. */

@@ -6,7 +6,7 @@ import { nowMs } from "../db/clock.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import { leaseIsActive, leaseMeant, requireHeld, staleLease, taskHasEnded, taskIsHeld } from "./fence.ts";
-import { getTask } from "./one-task.ts";
+import { getTask } from "./get-task.ts";
 
 /** The most that is kept of a task's output. */
 const TAIL_BYTES = 256 * 1024;

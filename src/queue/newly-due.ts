@@ -7,7 +7,7 @@ import { heldStatuses } from "../db/status-lists.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { hasLabels } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
-import { isDue } from "./one-task.ts";
+import { isDue } from "./get-task.ts";
 
 /**
  * What `count` tasks ask of the worker that takes them: labels, an agent, and for tasks that are kept to a worker, that worker. A worker that can

@@ -21,7 +21,7 @@ import {
   staleLease,
   taskIsHeld,
 } from "./fence.ts";
-import { getTask } from "./one-task.ts";
+import { getTask } from "./get-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { traceRun } from "./trace-run.ts";
 

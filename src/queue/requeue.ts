@@ -10,7 +10,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { limitReached } from "./attempt-usage.ts";
 import { isStill } from "./fence.ts";
-import { keptTo, lockTask, taskColumns } from "./one-task.ts";
+import { keptTo, lockTask, taskColumns } from "./get-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
 
 /**

@@ -6,7 +6,7 @@ import { jsonOf } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
 import { SHORT_FIELDS_BYTES, type Source } from "../db/list-source.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
-import { getTask } from "./one-task.ts";
+import { getTask } from "./get-task.ts";
 
 const output = sql`coalesce(${llmResults.output}, (select content from ${runtimeArtifacts} where id = ${llmResults.artifact_id}))`;
 

@@ -8,7 +8,7 @@ import { type Part, SHORT_FIELDS_BYTES, type Source } from "../db/list-source.ts
 import { freeWith } from "../db/partial-index-conditions.ts";
 import { HELD_STATUSES, TASK_STATUSES, type TaskStatus } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import { taskBytes } from "./one-task.ts";
+import { taskBytes } from "./get-task.ts";
 
 /** What a list gives of each task: the whole record, or the record without what may be long. */
 export type Detail = "whole" | "slim";

@@ -5,7 +5,7 @@ import type { Metrics } from "../db/json-types.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { hasEnded } from "./fence.ts";
-import { getTask } from "./one-task.ts";
+import { getTask } from "./get-task.ts";
 import { resultColumns } from "./submitted-result.ts";
 
 /** In SQL, the results that the task's last lease brought. Adopted results do not know their lease. */

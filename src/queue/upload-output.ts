@@ -1,7 +1,7 @@
 import type { Db } from "../db/client.ts";
 import { type StagedOutput, stageUpload } from "../storage/staging.ts";
 import { findLease, requireHeld, staleLease } from "./fence.ts";
-import { getTask } from "./one-task.ts";
+import { getTask } from "./get-task.ts";
 
 /**
  * Takes the bytes of an output before its completion, which then names the output by its id. `leaseId` is the lease under which the worker has the

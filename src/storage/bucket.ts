@@ -8,7 +8,7 @@ import { timeCall, watchCircuit } from "../metrics/common-meters.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import type { ArtifactKey } from "./artifact-key.ts";
 import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
-import { prepareBucket } from "./refuse-foreign-bucket.ts";
+import { prepareBucket } from "./prepare-bucket.ts";
 import { faultOf as faultAt, isNoBucket } from "./s3-faults.ts";
 import { transport } from "./s3-transport.ts";
 

@@ -17,7 +17,7 @@ import { isUuid, newId } from "../db/ids.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { webhookDeliveries, webhookRests, webhooks } from "../db/webhook-tables.ts";
 import { Conflict } from "../errors.ts";
-import type { SecretBox } from "../settings/secret-box.ts";
+import type { SecretBox } from "../saved-config/secret-box.ts";
 import { newSecret } from "../webhook-secret.ts";
 import { shownOrigin } from "./callable-url.ts";
 import { RETRY_MS } from "./delivery-times.ts";

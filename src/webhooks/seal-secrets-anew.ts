@@ -2,7 +2,7 @@ import { eq } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { webhooks } from "../db/webhook-tables.ts";
-import type { SecretBox } from "../settings/secret-box.ts";
+import type { SecretBox } from "../saved-config/secret-box.ts";
 import { sealName } from "./change-webhooks.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { boundedFetch, NetworkFault } from "../fleet/bounded-fetch.ts";
 import type { Outbound } from "../fleet/outbound.ts";
 import { isoTime } from "../iso-time.ts";
-import type { SecretBox } from "../settings/secret-box.ts";
+import type { SecretBox } from "../saved-config/secret-box.ts";
 import { sealName } from "./change-webhooks.ts";
 import type { ClaimedDelivery } from "./delivery-claim-parts.ts";
 import { retryAfterMs } from "./delivery-times.ts";

@@ -7,7 +7,7 @@ import { StartError } from "../errors.ts";
 import { commandFault } from "./can-run-command.ts";
 import type { Command } from "./cli-command.ts";
 import { execute, releaseTask } from "./execute.ts";
-import { createFitness } from "./rest-after-failures.ts";
+import { createFitness } from "./fitness.ts";
 import { isClaimed, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 
 export interface WorkerOptions {

@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 import { backUp } from "../../src/db/backup.ts";
 import { restore } from "../../src/db/restore.ts";
 import { addLiveOutput } from "../../src/queue/live-output.ts";
-import { createKey } from "../../src/settings/named-keys.ts";
+import { createKey } from "../../src/saved-config/named-keys.ts";
 import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { useFolder } from "../support/embedded-template.ts";

@@ -14,7 +14,7 @@ import { demandsDueSince } from "../../src/queue/newly-due.ts";
 import { releaseTask } from "../../src/queue/release-task.ts";
 import { renewDispatchedLease } from "../../src/queue/renew-dispatched-lease.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { cleanOnce } from "../../src/storage/clean-staged.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import { cleanDeliveries } from "../../src/webhooks/clean-deliveries.ts";

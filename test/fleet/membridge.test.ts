@@ -3,8 +3,8 @@ import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vite
 import { NOBODY } from "../../src/caller.ts";
 import { createMembridge, type MembridgeCall, MembridgeUnreachable } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { createSettings } from "../../src/settings/membridge-config.ts";
-import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { createSettings } from "../../src/saved-config/membridge-config.ts";
+import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { ADMIN_KEY } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aProject, connectionRefused, type Fault, startMembridge } from "../support/scripted-membridge.ts";

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
-import { createKey } from "../../src/settings/named-keys.ts";
+import { createKey } from "../../src/saved-config/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";

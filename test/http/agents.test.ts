@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
-import { createKey } from "../../src/settings/named-keys.ts";
+import { createKey } from "../../src/saved-config/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { KEY_HEADER, MAIN_KEY } from "../support/keys.ts";

@@ -10,7 +10,7 @@ import { clientGone } from "../../src/http/client-gone.ts";
 import { deliverGrant } from "../../src/http/deliver-grant.ts";
 import { sendJson } from "../../src/http/send-json.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
-import { getTask } from "../../src/queue/one-task.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";

@@ -6,7 +6,7 @@ import type { Event } from "../../src/contract/event-record.ts";
 import { TYPE_OF_ACTION } from "../../src/db/audit-actions.ts";
 import { enterEvents, readEvents } from "../../src/events/read-events.ts";
 import { openEventStream } from "../../src/http/sse-answer.ts";
-import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
+import { createKey, revokeKey } from "../../src/saved-config/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { workerEntry } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ROLES, type Role } from "../../src/db/statuses.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { createKey, listKeys, revokeKey } from "../../src/settings/named-keys.ts";
+import { createKey, listKeys, revokeKey } from "../../src/saved-config/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { CALLS, OPEN_CALLS } from "../support/every-call.ts";

@@ -1,9 +1,9 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { createSettings } from "../../src/settings/membridge-config.ts";
-import { createSecretBox } from "../../src/settings/secret-box.ts";
-import { checkSettingsKey, isSettingsKeyRight } from "../../src/settings/settings-key-check.ts";
+import { createSettings } from "../../src/saved-config/membridge-config.ts";
+import { createSecretBox } from "../../src/saved-config/secret-box.ts";
+import { checkSettingsKey, isSettingsKeyRight } from "../../src/saved-config/settings-key-check.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { startMembridge } from "../support/scripted-membridge.ts";

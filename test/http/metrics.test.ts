@@ -10,7 +10,7 @@ import { every } from "../../src/loop.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { createKey } from "../../src/settings/named-keys.ts";
+import { createKey } from "../../src/saved-config/named-keys.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";

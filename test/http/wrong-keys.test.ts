@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
+import { createKey, revokeKey } from "../../src/saved-config/named-keys.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { KEY_HEADER, keyOfEachRole, MAIN_KEY } from "../support/keys.ts";

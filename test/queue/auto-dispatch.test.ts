@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import { afterAll, describe, expect, it } from "vitest";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
-import { getTask } from "../../src/queue/one-task.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { agentsOfApp } from "../support/agents-of-app.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Task } from "../../src/contract/record-types.ts";
 import { listen } from "../../src/db/listen.ts";
 import { QUEUE_NEWS } from "../../src/queue/queue-news.ts";
-import { createKey, revokeKey } from "../../src/settings/named-keys.ts";
+import { createKey, revokeKey } from "../../src/saved-config/named-keys.ts";
 import { startApp, type TestApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";

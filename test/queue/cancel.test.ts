@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { cancelTask } from "../../src/queue/cancel.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { getTask } from "../../src/queue/one-task.ts";
 import { releaseTask } from "../../src/queue/release-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";

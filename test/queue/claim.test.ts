@@ -8,7 +8,7 @@ import { openDatabase } from "../../src/db/client.ts";
 import { listen } from "../../src/db/listen.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { findDispatchable } from "../../src/queue/find-dispatchable.ts";
-import { getTask } from "../../src/queue/one-task.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { QUEUE_NEWS } from "../../src/queue/queue-news.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { claimTasksBody } from "../../src/contract/requests.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
-import { lockTask } from "../../src/queue/one-task.ts";
+import { lockTask } from "../../src/queue/get-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { getTask } from "../../src/queue/one-task.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
 import { complete } from "../support/output-places.ts";

@@ -7,7 +7,7 @@ import { openDatabase } from "../../src/db/client.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
 import { autoDispatchOnce } from "../../src/queue/auto-dispatch.ts";
 import { createDispatcher } from "../../src/queue/dispatch.ts";
-import { getTask } from "../../src/queue/one-task.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { agentsOfApp } from "../support/agents-of-app.ts";
 import { startApp } from "../support/app.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { getTask } from "../../src/queue/one-task.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { entriesOf } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { getTask } from "../../src/queue/one-task.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { removeWorker } from "../../src/queue/remove-worker.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { getTask } from "../../src/queue/one-task.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";

@@ -2,8 +2,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
 import { completeTask } from "../../src/queue/complete.ts";
+import { lockTask } from "../../src/queue/get-task.ts";
 import { heartbeat } from "../../src/queue/heartbeat.ts";
-import { lockTask } from "../../src/queue/one-task.ts";
 import { releaseTask } from "../../src/queue/release-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker, completion, leaseTo } from "../support/factories.ts";

@@ -4,7 +4,7 @@ import { NOBODY } from "../../src/caller.ts";
 import { claimTasksBody } from "../../src/contract/requests.ts";
 import { claimTasks } from "../../src/queue/claim.ts";
 import { openClaimWaiters } from "../../src/queue/claim-waiters.ts";
-import { lockTask } from "../../src/queue/one-task.ts";
+import { lockTask } from "../../src/queue/get-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";

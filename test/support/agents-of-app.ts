@@ -1,7 +1,7 @@
 import type { RequestListener } from "node:http";
 import { expect, onTestFinished } from "vitest";
 import type { Task } from "../../src/contract/record-types.ts";
-import { getTask } from "../../src/queue/one-task.ts";
+import { getTask } from "../../src/queue/get-task.ts";
 import type { TestApp } from "./app.ts";
 import type { TestDatabase } from "./database.ts";
 import { eventually } from "./eventually.ts";

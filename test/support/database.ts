@@ -4,7 +4,7 @@ import { pino } from "pino";
 import { afterAll, inject } from "vitest";
 import { type Db, openDatabase } from "../../src/db/client.ts";
 import { databaseErrorOf } from "../../src/db/faults.ts";
-import { repeatWhile } from "../../src/db/repeat.ts";
+import { repeatWhile } from "../../src/db/retry.ts";
 import { withDatabase } from "./database-url.ts";
 
 export interface TestDatabase {

@@ -1,6 +1,6 @@
 import type { Db } from "../../src/db/client.ts";
 import { ROLES, type Role } from "../../src/db/statuses.ts";
-import { createKey } from "../../src/settings/named-keys.ts";
+import { createKey } from "../../src/saved-config/named-keys.ts";
 
 /** The header that a key is sent in. */
 export const KEY_HEADER = "X-Runtime-API-Key";

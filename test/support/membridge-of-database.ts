@@ -4,8 +4,8 @@ import type { Db } from "../../src/db/client.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { createSettings } from "../../src/settings/membridge-config.ts";
-import { createSecretBox } from "../../src/settings/secret-box.ts";
+import { createSettings } from "../../src/saved-config/membridge-config.ts";
+import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { ADMIN_KEY } from "./app.ts";
 import { startMembridge } from "./scripted-membridge.ts";
 

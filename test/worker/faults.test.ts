@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { createKey } from "../../src/settings/named-keys.ts";
+import { createKey } from "../../src/saved-config/named-keys.ts";
 import { eventually } from "../support/eventually.ts";
 import { answerAsStranger, refuse } from "../support/faulty-proxy.ts";
 import { isAlive } from "../support/is-alive.ts";

@@ -1,9 +1,9 @@
 /** Why a task is in its state, as sentences; and why one worker has not got it, as what goes on after the worker's name. */
 import type { Cause } from "../../../client/index.ts";
-import type { ToldOf } from "../cause-words.ts";
+import type { CauseValues } from "../cause-values.ts";
 import { tasksText } from "./common.ts";
 
-export const causes: Record<Cause["code"], (told: ToldOf) => string> = {
+export const causes: Record<Cause["code"], (told: CauseValues) => string> = {
   in_state: ({ state }) => `It is ${state.toLowerCase()}.`,
   tools_denied: ({ said }) => `But its CLI was not allowed to use: ${said}.`,
   dead: ({ count, of }) => `It is dead after ${count} of ${of} attempts.`,

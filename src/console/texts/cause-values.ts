@@ -1,5 +1,5 @@
-/** What a cause is about, as texts. What it does not have is empty. */
-export interface ToldOf {
+/** The values that a cause's text may use. A value that the cause does not have is an empty string, or 0. */
+export interface CauseValues {
   worker: string;
   account: string;
   task: string;

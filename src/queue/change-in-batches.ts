@@ -3,7 +3,7 @@ import type { ChangedTasks } from "../contract/bulk.ts";
 import { Conflict, NotFound } from "../errors.ts";
 
 /** A change of tasks that still match a condition. */
-export interface EachChange {
+export interface BatchChange {
   /** Locks a task, and changes it if it still matches. NotFound: it does not match any more. Conflict: it cannot be changed. */
   change(id: string, which: SQL | undefined): Promise<unknown>;
   /**
@@ -20,8 +20,8 @@ const AT_A_TIME = 64;
  * Changes the tasks, and counts them in `answer`, until the process's time `endAt`. False: the time was up before all were tried. Throws a fault of
  * the database, with the changes before it counted.
  */
-export async function changeEach(
-  { change, together }: EachChange,
+export async function changeInBatches(
+  { change, together }: BatchChange,
   ids: string[],
   which: SQL | undefined,
   answer: ChangedTasks,

@@ -8,7 +8,7 @@ const NO_PROJECTS =
  * `/api/runtime/projects`: a list that is always empty, and a refusal to create a project. Pages of the earlier service ask for it (lifecycle.md,
  * invariant 13).
  */
-export const legacyProjectRoutes: Route[] = [
+export const unsupportedProjectRoutes: Route[] = [
   route({
     name: "listProjects",
     summary: "List nothing, for pages of the earlier service",

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { beforeEach, expect, it } from "vitest";
 import { StartError } from "../../src/errors.ts";
 import { createLog } from "../../src/log.ts";
-import { readOrMakeSettingsKey } from "../../src/settings/settings-key-file.ts";
+import { readOrMakeSettingsKey } from "../../src/saved-config/settings-key-file.ts";
 import { folderForTest } from "../support/temporary-folder.ts";
 
 let dataDir = "";

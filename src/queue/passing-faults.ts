@@ -1,5 +1,0 @@
-import { faultOf } from "../db/faults.ts";
-import { Unavailable } from "../errors.ts";
-
-/** True where the same request may succeed later: the database met a fault, or there was no room for the request. */
-export const isPassingFault = (error: unknown): boolean => error instanceof Unavailable || faultOf(error) !== undefined;
