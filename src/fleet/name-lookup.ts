@@ -2,8 +2,10 @@ import type { LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { limitConcurrency } from "../concurrency-limit.ts";
 
-/** A name that was found within this time is known: its next lookup does not wait for those of unknown names. */
+/** A name that was found within this time is known: its next lookup does not wait for those of unknown names, nor for longer than this. */
 const QUICK_MS = 2_000;
+/** So old may the addresses be that a name is given instead. Resolvers go further (RFC 8767): days. */
+const LAST_WITHIN_MS = 3_600_000;
 const MOST_KNOWN = 1_000;
 /** How long a lookup waits for others. The system gives up a lookup that nobody answers after 10 to 30 s. */
 const BEGUN_WITHIN_MS = 10_000;
@@ -15,36 +17,69 @@ const overdue = () =>
 /** Finds all addresses of a name; the callers for the same name share one lookup. */
 export type NameLookup = (host: string) => Promise<LookupAddress[]>;
 
+interface Found {
+  addresses: LookupAddress[];
+  at: number;
+  isQuick: boolean;
+}
+
 /**
  * Looks up names that others have set, such as the hosts of callbacks. libuv looks up two names of a process at once, the database's included, and
- * names that no server answers once blocked it: 48 of 48 creations were 503. So one known and one unknown name are looked up at a time. `resolve` is
- * the system's lookup. Rejects when the name has no address, or when the lookup has not begun within 10 s.
+ * names that no server answers once blocked it: 48 of 48 creations were 503. So one known and one unknown name are looked up at a time. Where that
+ * takes long, a name gets the addresses that were found last: a known name that nobody answers any more held up all others for 13 s. `resolve` is the
+ * system's lookup. Rejects when the name has no address, or when the lookup has not begun within 10 s.
  */
-export function createNameLookup(resolve: LookupFunction, begunWithinMs = BEGUN_WITHIN_MS): NameLookup {
+export function createNameLookup(
+  resolve: LookupFunction,
+  { begunWithinMs = BEGUN_WITHIN_MS, quickMs = QUICK_MS } = {},
+): NameLookup {
   const lane = () => limitConcurrency(1, begunWithinMs, overdue);
   const ofKnown = lane();
   const ofUnknown = lane();
-  /** The names that were found last, the oldest first. */
-  const known = new Set<string>();
-  const running = new Map<string, Promise<LookupAddress[]>>();
+  /** What was found last of each name, the oldest first. */
+  const last = new Map<string, Found>();
+  const running = new Map<string, { lookup: Promise<LookupAddress[]>; since: number }>();
+
+  function keep(host: string, found: Found): void {
+    last.delete(host);
+    last.set(host, found);
+    const [oldest] = last.keys();
+    if (oldest !== undefined && last.size > MOST_KNOWN) last.delete(oldest);
+  }
 
   const find = (host: string) =>
     new Promise<LookupAddress[]>((found, failed) => {
       const began = performance.now();
-      known.delete(host);
-      resolve(host, { all: true }, (error, addresses) => {
-        if (error) return failed(error);
-        if (performance.now() - began < QUICK_MS) known.add(host);
-        const [oldest] = known;
-        if (oldest !== undefined && known.size > MOST_KNOWN) known.delete(oldest);
-        found(typeof addresses === "string" ? [{ address: addresses, family: isIP(addresses) }] : addresses);
+      const before = last.get(host);
+      if (before) before.isQuick = false;
+      resolve(host, { all: true }, (error, answer) => {
+        if (error) {
+          last.delete(host);
+          return failed(error);
+        }
+        const addresses = typeof answer === "string" ? [{ address: answer, family: isIP(answer) }] : answer;
+        const at = performance.now();
+        keep(host, { addresses, at, isQuick: at - began < quickMs });
+        found(addresses);
       });
     });
+
+  function begin(host: string) {
+    const lane = last.get(host)?.isQuick ? ofKnown : ofUnknown;
+    const lookup = lane(() => find(host)).finally(() => running.delete(host));
+    const begun = { lookup, since: performance.now() };
+    running.set(host, begun);
+    return begun;
+  }
+
   return (host) => {
-    const underWay = running.get(host);
-    if (underWay !== undefined) return underWay;
-    const lookup = (known.has(host) ? ofKnown : ofUnknown)(() => find(host)).finally(() => running.delete(host));
-    running.set(host, lookup);
-    return lookup;
+    const { lookup, since } = running.get(host) ?? begin(host);
+    const now = performance.now();
+    const found = last.get(host);
+    if (found === undefined || now - found.at > LAST_WITHIN_MS) return lookup;
+    return new Promise((resolved, rejected) => {
+      const late = setTimeout(resolved, Math.max(0, since + quickMs - now), found.addresses);
+      lookup.then(resolved, rejected).finally(() => clearTimeout(late));
+    });
   };
 }

@@ -42,7 +42,7 @@ it("asks once for callers of the same name, and again for those after them", asy
 
 it("gives up a name whose lookup does not begin in time", async () => {
   const { asked, resolve, end } = startSystem();
-  const addressesOf = createNameLookup(resolve, 20);
+  const addressesOf = createNameLookup(resolve, { begunWithinMs: 20 });
   const first = addressesOf("a.silent");
   await expect(addressesOf("b.silent")).rejects.toThrow("too many names wait");
   end();
@@ -65,6 +65,25 @@ it("takes a name that was not found the last time for an unknown one", async () 
   end();
   await expect(other).rejects.toThrow("EAI_AGAIN");
   await expect.poll(() => asked.length).toBe(4);
+  end();
+  await expect(again).rejects.toThrow("EAI_AGAIN");
+});
+
+it("gives a name its last addresses when it, or one before it, gets no answer any more", async () => {
+  const { asked, silent, resolve, end } = startSystem();
+  const addressesOf = createNameLookup(resolve, { quickMs: 50 });
+  for (const name of ["lost.test", "other.test"]) await addressesOf(name);
+  silent.add("lost.test");
+  const both = ["lost.test", "other.test"].map((name) => addressesOf(name));
+  expect(await Promise.all(both)).toEqual([[ADDRESS], [ADDRESS]]);
+  expect(asked.slice(2)).toEqual(["lost.test"]);
+  expect(await addressesOf("lost.test")).toEqual([ADDRESS]);
+  end();
+  await expect.poll(() => asked.at(-1)).toBe("other.test");
+  // The system has said that it does not find the name.
+  const again = addressesOf("lost.test");
+  again.catch(() => {});
+  await expect.poll(() => asked.at(-1)).toBe("lost.test");
   end();
   await expect(again).rejects.toThrow("EAI_AGAIN");
 });
