@@ -63,7 +63,7 @@ export async function withDeadline<T>(
   }
 }
 
-/** Waits so many milliseconds, or until the signal is aborted, which is no error. */
+/** Waits `ms` milliseconds, or until the signal is aborted, which is no error. */
 export async function pause(ms: number, signal: AbortSignal): Promise<void> {
   // The only possible error is that the signal was aborted.
   await delay(ms, undefined, { signal }).catch(() => {});

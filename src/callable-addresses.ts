@@ -58,7 +58,10 @@ export function isAgentUrl(value: string): boolean {
   return isHttpUrl(value) && !new URL(value).href.includes("?");
 }
 
-/** A stored address as clients may see it: "" for one that must not be called, since an address in an adopted database may contain a password. */
+/**
+ * A stored address as clients may see it: "" where the address must not be called, since an address in an adopted database may contain a
+ * password.
+ */
 export function shownUrl(stored: string): string {
   return isHttpUrl(stored) ? stored : "";
 }

@@ -9,7 +9,10 @@ export interface Places {
   waiting(): number;
 }
 
-/** Opens `most` places. Whoever has got none within `withinMs` milliseconds is refused with the error `overdue`. First come, first served. */
+/**
+ * Opens `most` places. A caller that has got no place within `withinMs` milliseconds is refused with the error `overdue`. First come, first
+ * served.
+ */
 export function openPlaces(most: number, withinMs: number, overdue: () => Error): Places {
   let taken = 0;
   const waiting: (() => void)[] = [];
@@ -43,7 +46,10 @@ export function openPlaces(most: number, withinMs: number, overdue: () => Error)
 /** Runs `work` as soon as the limit allows it. Rejects with what `work` throws, or when the limit has not allowed it in time. */
 export type Limited = <Done>(work: () => Promise<Done> | Done) => Promise<Done>;
 
-/** Gives a function that runs `most` works at a time. One that has not begun within `withinMs` milliseconds is refused with the error `overdue`. */
+/**
+ * Gives a function that runs `most` works at a time. A work that has not begun within `withinMs` milliseconds is refused with the error
+ * `overdue`.
+ */
 export function limitConcurrency(most: number, withinMs: number, overdue: () => Error): Limited {
   const places = openPlaces(most, withinMs, overdue);
   return async (work) => {

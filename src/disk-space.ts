@@ -18,7 +18,7 @@ export interface DiskSpace {
   allBytes: number;
 }
 
-/** What a service knows of the disk of its embedded database. With a database of its own server there is no such disk, and there is always room. */
+/** What a service knows of the disk of its embedded database. With DATABASE_URL there is no such disk, and there is always room. */
 export interface Disk {
   /** Looks anew, and logs where that is news. Gives nothing. */
   look(): Promise<void>;
@@ -36,7 +36,7 @@ export class DiskNearlyFull extends Refusal {
   readonly status = 507;
 }
 
-/** The space for whoever is not root, at `path` or at the folder that it will be made in. */
+/** The space that users other than root have, at `path` or at the folder that it will be made in. */
 export async function readDiskSpace(path: string): Promise<DiskSpace> {
   const { bavail, blocks, bsize } = await statfs(nearestFolder(path));
   return { freeBytes: bavail * bsize, allBytes: blocks * bsize };

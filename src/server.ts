@@ -46,7 +46,8 @@ async function main(): Promise<void> {
     { port, database: config.databaseUrl ? "DATABASE_URL" : "embedded", ...(processes > 1 && { processes }) },
     `BLOOM Runtime listens on ${whereIn(config, port)}; ${whoMayCall(config)}${processes > 1 ? `; ${processes} processes serve` : ""}`,
   );
-  if (config.apiKey === undefined) log.warn("RUNTIME_API_KEY is not set: whoever reaches this port may do everything");
+  if (config.apiKey === undefined)
+    log.warn("RUNTIME_API_KEY is not set: everybody who reaches this port may do everything");
 }
 
 /** A setting that is missing may be there under a misspelt name, so a refused start says that too. */

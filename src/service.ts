@@ -38,7 +38,10 @@ const TRACE_INTERVAL_MS = 5_000;
 /** The running service. */
 export interface Service {
   port: number;
-  /** Stops in order: after DRAIN_SECONDS no new requests, the ones in flight end, loops, pool, embedded database. A second call changes nothing. */
+  /**
+   * Waits DRAIN_SECONDS, takes no new requests, lets those in flight end, then stops the loops, the pool and the embedded database. A second call
+   * changes nothing.
+   */
   stop(): Promise<void>;
 }
 

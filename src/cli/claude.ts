@@ -136,7 +136,7 @@ function answerIn(result: Record<string, unknown>): string | null {
   return typeof result.result === "string" ? result.result : null;
 }
 
-/** The value in JSON. Undefined for one that is nested so deep, some thousand levels, that it can be parsed and not written. */
+/** The value in JSON. Undefined for a value that is nested some thousand levels deep: it can be parsed, and cannot be written. */
 function jsonOf(value: unknown): string | undefined {
   try {
     return JSON.stringify(value);

@@ -1,21 +1,21 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 
-/** A longer object is passed over, since it would be held in memory whole. No CLI's result is so long. In UTF-16 units. */
+/** The longest object that is parsed, in UTF-16 units: the text of an object is held in memory whole. No CLI's result is longer. */
 const LONGEST_OBJECT = 16_000_000;
 
 /**
  * An object with more brackets and commas than these, outside of its strings, is passed over: parsing it takes one turn of the event loop, in
- * which the service answers nobody. The slowest, 100,000 different names, takes 60 ms. No model writes so many values.
+ * which the service answers nobody. The slowest, 100,000 different names, takes 60 ms. No model writes more values.
  */
 const MOST_VALUES = 100_000;
 
 /**
- * After so many objects that cannot be parsed, only the output's last object is tried: each of them costs 5 µs for the error thrown, which would be
- * 30 s for 32 MB of them.
+ * After this number of objects that cannot be parsed, only the output's last object is tried: each of them costs 5 µs for the error thrown, which
+ * would be 30 s for 32 MB of them.
  */
 const MOST_FAULTS = 100_000;
 
-/** So much is read in one turn of the event loop, in UTF-16 units. A line and an object count for so many more. */
+/** How many UTF-16 units one turn of the event loop reads. Each line and each object counts as LINE_WORK more. */
 const TURN_WORK = 100_000;
 const LINE_WORK = 100;
 

@@ -17,7 +17,10 @@ const READERS: Record<CliName, () => CliReader> = {
 
 /** How the command ended. */
 export interface CliExit {
-  /** As a shell has it: 128 and the signal's number where a signal ended it. Null: it is not known, or the worker itself ended it. */
+  /**
+   * The exit code as a shell has it: 128 and the signal's number where a signal ended the CLI. Null: it is not known, or the worker ended the
+   * CLI.
+   */
   code: number | null;
   /** The last words of its standard error. */
   stderr: string;
@@ -43,7 +46,7 @@ export async function readCli(
     hasSpoken = true;
     reader.take(value);
   });
-  // A CLI that says nothing in JSON says why it failed in plain words, and so may one that ends before its result.
+  // A CLI that says nothing in JSON, or ends before its result, may say in plain words why it failed.
   let words = "";
   for await (const piece of output) {
     await finder.write(piece);

@@ -712,7 +712,7 @@ export type SlimTask = {
   max_attempts: number;
   /** The creator's name for this creation. */
   idempotency_key: string | null;
-  /** A head start of so many minutes over tasks of priority 0. */
+  /** A head start over tasks of priority 0, in minutes. */
   priority: number;
   /** The labels that a worker must have to get it. */
   requires: string[];
@@ -859,7 +859,7 @@ export type Task = {
   max_attempts: number;
   /** The creator's name for this creation. */
   idempotency_key: string | null;
-  /** A head start of so many minutes over tasks of priority 0. */
+  /** A head start over tasks of priority 0, in minutes. */
   priority: number;
   /** The labels that a worker must have to get it. */
   requires: string[];
@@ -1276,7 +1276,7 @@ export type CreateTaskArgs = {
   desired_format?: "json" | "text" | "markdown" | undefined;
   /** How often the task may be tried before it is dead. */
   max_attempts?: number | undefined;
-  /** A head start of so many minutes; 0 where it is not given. */
+  /** A head start over tasks of priority 0, in minutes; 0 where it is not given. */
   priority?: number | null | undefined;
   /** Labels that a worker must have to get the task. */
   requires?: string[] | undefined;
@@ -1284,7 +1284,7 @@ export type CreateTaskArgs = {
   concurrency_key?: string | null | undefined;
   /** Where the service chooses the worker, one with all these labels goes before others. */
   prefers?: string[] | null | undefined;
-  /** The task is dead when it was not started within so many seconds of its creation, or of `not_before`. */
+  /** The task is dead when it was not started within this number of seconds after its creation, or after `not_before`. */
   queue_ttl_sec?: number | null | undefined;
   /** No worker gets the task before that time. In epoch milliseconds. */
   not_before?: number | null | undefined;

@@ -21,7 +21,7 @@ export interface LiveDataOptions {
   wants?: (event: Event) => boolean;
   /** The shortest time between two readings, so that a busy service is not asked all the time. */
   pauseMs?: number;
-  /** Also without an event, it is read again after this time: for what changes without one, such as progress. */
+  /** The data is read again after this time even without an event: some things change without one, such as progress. */
   everyMs?: number | undefined;
 }
 

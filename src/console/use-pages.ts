@@ -22,7 +22,7 @@ export async function readPages<Item>(pages: number, list: (next: Next) => Promi
   return { items, hasMore: next !== undefined };
 }
 
-/** As `useLiveData`, of as many pages as were asked for. The more there are, the longer it pauses between two readings. */
+/** Does what `useLiveData` does, for as many pages as were asked for. With more pages, the pause between two readings is longer. */
 export function usePages<Data>(
   load: (pages: number, signal: AbortSignal) => Promise<Data>,
   options: Omit<LiveDataOptions, "pauseMs">,

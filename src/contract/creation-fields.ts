@@ -101,7 +101,9 @@ const columns = {
     .default("text")
     .describe("The format of the output; the artifact's media type follows it."),
   max_attempts: z.int().min(1).max(10).default(3).describe("How often the task may be tried before it is dead."),
-  priority: optional(z.int().min(-100).max(100)).describe("A head start of so many minutes; 0 where it is not given."),
+  priority: optional(z.int().min(-100).max(100)).describe(
+    "A head start over tasks of priority 0, in minutes; 0 where it is not given.",
+  ),
   requires: labels.default([]).describe("Labels that a worker must have to get the task."),
   concurrency_key: optional(text(256).min(1)).describe(
     "Of the tasks with the same key, one at most is leased or running at any moment.",
@@ -110,7 +112,7 @@ const columns = {
     "Where the service chooses the worker, one with all these labels goes before others.",
   ),
   queue_ttl_sec: optional(z.int().min(1).max(2_592_000)).describe(
-    "The task is dead when it was not started within so many seconds of its creation, or of `not_before`.",
+    "The task is dead when it was not started within this number of seconds after its creation, or after `not_before`.",
   ),
   not_before: optional(z.int().min(0).max(8.64e15)).describe(
     "No worker gets the task before that time. In epoch milliseconds.",

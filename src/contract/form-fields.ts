@@ -15,7 +15,7 @@ export interface FormCall {
   text?: { field: string; as: "exact" | "shown" };
 }
 
-/** These lie in objects of their own in the JSON body. */
+/** Fields that lie in objects of their own in the JSON body. */
 const METRICS = {
   duration_ms: "number",
   tokens_used: "number",

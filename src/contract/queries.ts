@@ -94,7 +94,7 @@ const day = (what: string) =>
       // PostgreSQL has no year 0.
       .refine((text) => text >= "0001-01-01", "must be a day since the year 1"),
   ).describe(`${what} In UTC, as \`2026-01-31\`.`);
-/** By what usage is summed up, and of which days (UTC). */
+/** What usage is summed up by, and over which days (UTC). */
 export const usageFilter = z
   .object({
     by: query(z.enum(USAGE_DIMENSIONS))

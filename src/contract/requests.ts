@@ -50,7 +50,7 @@ export const liveOutputBody = z.object({
 
 export const cancelTaskBody = z.object({ reason: reason("Why it is cancelled") });
 
-/** Without `minutes`, until somebody resumes the worker. */
+/** A drain without `minutes` lasts until somebody resumes the worker. */
 export const drainWorkerBody = z.object({
   reason: reason("Why it is drained"),
   minutes: optional(z.number().min(0).max(525_600)).describe(

@@ -85,7 +85,7 @@ export const taskRecord = z
     attempts: count("How many attempts have begun, without those that were given back."),
     max_attempts: count("After how many attempts it is dead.", 3),
     idempotency_key: words("The creator's name for this creation.").nullable(),
-    priority: count("A head start of so many minutes over tasks of priority 0."),
+    priority: count("A head start over tasks of priority 0, in minutes."),
     requires: list("The labels that a worker must have to get it."),
     concurrency_key: words("Of the tasks with the same key, one at most is held at any moment.").nullable(),
     prefers: list("Labels that the router prefers a worker to have."),

@@ -28,7 +28,7 @@ export type RowCounts = Record<string, number>;
  * Writes all of our tables into the new file `path`, as gzipped text of one moment (backup-file.ts), and gives the number of rows of each. The
  * service may run meanwhile. The file is there whole or not at all, and only its owner may read it. Throws a StartError.
  *
- * pg_dump is not used: the embedded PostgreSQL does not bring it along, and one that is installed refuses a newer server.
+ * pg_dump is not used: the embedded PostgreSQL does not bring it along, and an installed pg_dump refuses a newer server.
  */
 export async function backUp(url: string, path: string): Promise<RowCounts> {
   const client = new pg.Client({

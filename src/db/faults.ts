@@ -7,7 +7,7 @@ export interface Fault {
   status: 503 | 507;
   /** The sentence for the client and for the health call. */
   sentence: string;
-  /** The connections that must be closed: none, the one that met the fault, or all that were opened so far. */
+  /** The connections that must be closed: none, the connection that met the fault, or all that were opened so far. */
   drops: "none" | "one" | "all";
 }
 
@@ -23,7 +23,7 @@ const OVERTAKEN: Fault = {
   drops: "none",
 };
 
-/** By SQLSTATE, or by the system's code of a network fault; the first that matches counts. */
+/** The faults by SQLSTATE, or by the system's code of a network fault. The first pattern that matches counts. */
 const FAULTS: [code: RegExp, fault: Fault][] = [
   // Read-only: a standby after a switch-over, or default_transaction_read_only. The other connections lead to the same server.
   [

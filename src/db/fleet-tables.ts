@@ -14,7 +14,7 @@ export const workers = pgTable("workers", {
   url: text().notNull().default(""),
   /** The source of `url`: the node itself, or Membridge; `caller` means that it was made from the address of the node's request. */
   url_from: text({ enum: URL_SOURCES }).notNull().default("node"),
-  /** Another node that answers at `url`; the agent is not called then. */
+  /** The name of another node that answers at `url`. While there is one, the agent is not called. */
   answered_by: text(),
   status: text({ enum: WORKER_STATUSES }).notNull(),
   capabilities: jsonb().$type<Capabilities>().notNull(),

@@ -40,7 +40,7 @@ export type Rest = { kind: RestKind; reason: string; until: number | null };
  * known.
  */
 type UsageWindow = { used: number | null; resets_at: number | null };
-/** By the provider's names, such as `five_hour`. */
+/** The windows of an account by the provider's names, such as `five_hour`. */
 export type UsageWindows = { [name: string]: UsageWindow };
 /** What an attempt took. The dollars are an estimate. */
 export type Metrics = {

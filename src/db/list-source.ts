@@ -25,7 +25,7 @@ export const SHORT_FIELDS_BYTES = sql.raw("700");
 
 /** Rows that one index has in the order of the list. */
 export interface Part {
-  /** A condition that an index answers, or one that is true of all rows of an index. */
+  /** A condition that an index answers, or that is true of all rows of an index. */
   where?: SQL | undefined;
   /**
    * Only rows with this value, where there is an index of that column, the time and the id. If it were written as an equality, the planner's

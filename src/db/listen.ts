@@ -7,7 +7,7 @@ import { connectWritable, requireWritable } from "./connect-writable.ts";
 import type { Servers } from "./servers.ts";
 
 const AGAIN_AFTER_MS = 1_000;
-/** A server that vanished says nothing, and one that became a standby may keep its connections. */
+/** A server that vanished says nothing, and a server that became a standby may keep its connections. */
 const LOOK_EVERY_MS = 1_000;
 const ANSWER_WITHIN_MS = 2_000;
 

@@ -86,9 +86,9 @@ export const llmResults = pgTable(
     completed_at: epochMs("completed_at").notNull(),
     /** The lease under which it was handed in; adopted rows do not know. */
     lease_id: uuid(),
-    /** SHA-256 of the completion's body, by which a repeated one is known. */
+    /** SHA-256 of the completion's body, by which a repeated completion is known. */
     body_sha256: text(),
-    /** False for one that came too late: kept, but not the task's outcome (lifecycle.md, invariant 8). */
+    /** False for a result that came too late: it is kept, and is not the task's outcome (lifecycle.md, invariant 8). */
     accepted: boolean().notNull().default(true),
     /**
      * True where the output comes from the agent's answer, since the agent's own completion never came: agents shorten the output in their answers.

@@ -37,7 +37,7 @@ export async function checkWritable(db: Db): Promise<Finding> {
   return ok(`PostgreSQL ${rows[0]?.version} takes changes; the database has ${rows[0]?.size}`);
 }
 
-/** Each process of an instance takes the connections of its pool and one that listens, and needs them all when it is busy. */
+/** Each process of an instance takes the connections of its pool, and another that listens. A busy process needs all of them. */
 export async function checkConnections(
   db: Db,
   { processes, databasePoolMax }: Pick<Config, "processes" | "databasePoolMax">,

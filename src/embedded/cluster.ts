@@ -14,7 +14,7 @@ const OPEN_TO_OTHERS = 0o027;
 const PASSWORD_FILE = "bloom-password";
 /** Written to postgresql.conf, where the operator may change them. */
 const SETTINGS = {
-  /** More than the pool can have at its largest (DB_POOL_MAX), and some for psql. */
+  /** Enough for the largest pool (DB_POOL_MAX), the connections beside it, and psql. */
   max_connections: 520,
   /** Our queries are short; compiling them takes longer than running them. */
   jit: "off",
@@ -30,7 +30,7 @@ const SETTINGS = {
 
 /**
  * Makes the cluster if there is none, and returns its superuser's password.
- * Throws a StartError for one that this PostgreSQL or this user must not touch, and when initdb fails.
+ * Throws a StartError when this PostgreSQL or this user must not touch the cluster, and when initdb fails.
  */
 export async function ensureCluster(installation: Installation, log: Logger): Promise<string> {
   const { cluster, major, runAs } = installation;

@@ -6,7 +6,7 @@ import { mayBePostmaster, stopPostmaster } from "./pid-file.ts";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
-/** A PostgreSQL that ran for so long did not die because of its start, so that the waits begin anew. */
+/** A PostgreSQL that ran for this time did not die because of its start, so that the waits begin anew. */
 const STABLE_AFTER_MS = 60_000;
 
 /**

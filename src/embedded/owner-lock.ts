@@ -33,8 +33,8 @@ export function urlOf(port: number, password: string, database: string): string 
 }
 
 /**
- * Connects to the database of `cluster` that holds the lock. Throws the driver's errors, and one when another server answers there, even
- * one that runs on a copy of `cluster`; waits 2 s at most.
+ * Connects to the database of `cluster` that holds the lock. Throws the driver's errors. Throws an error too when another server
+ * answers there, even a server that runs on a copy of `cluster`. Waits 2 s at most.
  */
 export async function connect(cluster: string, port: number, { password, owner }: Credentials): Promise<pg.Client> {
   const client = new pg.Client({

@@ -18,9 +18,9 @@ export interface CatchUp {
 
 /** The listeners that are not behind. */
 interface Others {
-  /** Takes a listener that has got to their place, and gives false for one that has not. */
+  /** Takes a listener that has come as far as the others; gives false when the listener has not. */
   rejoin(listener: Listener): boolean;
-  /** Their place, or `now` where that is later. */
+  /** The position of the others, or `now` where that is later. */
   latest(now: Position): Position;
 }
 

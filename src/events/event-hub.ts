@@ -33,8 +33,8 @@ export interface EventHub {
 }
 
 /**
- * One loop reads new events for all listeners that have got everything so far, and another one reads older events for those that are behind. So the
- * database has at most two of these queries at once, and none while nobody listens.
+ * One loop reads new events for all listeners that have got everything so far, and another loop reads older events for the listeners that are behind.
+ * So the database has at most two of these queries at once, and none while nobody listens.
  */
 export function openEventHub(db: Db): EventHub {
   const current = new Set<Listener>();
@@ -51,8 +51,8 @@ export function openEventHub(db: Db): EventHub {
   let isUnknownTold = false;
   const outage = createOutageLog(db.log, "a look for new events");
   /**
-   * Where to go on instead of `now`, which is the place of the newest entry: at the place of the others, where that is later. The entries up to it were
-   * removed then, and from the place before all entries a listener would be reset at each look.
+   * The later of `now`, the position of the newest entry, and the position of the other listeners. `now` is earlier when the newest entries were
+   * removed, and a listener that went on from there would be reset at each look.
    */
   const latest = (now: Position) =>
     position?.timeline === now.timeline && comparePositions(position, now) > 0 ? position : now;

@@ -1,4 +1,4 @@
-/** The pace of accounts at LLM providers: one whose allowance is nearly used gets one task at a time, over all the workers that share it. */
+/** The pace of accounts at LLM providers: an account whose allowance is nearly used gets one task at a time, over all the workers that share it. */
 import { sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";

@@ -47,7 +47,7 @@ const NEVER_CONNECTED = new Set([
 
 /**
  * Calls `url` and reads the whole answer, within `timeoutMs` and `maxBytes`. A redirect is never followed: the headers may carry a key.
- * Throws a NetworkFault when there is no answer, or one that is a redirect or too long, and the reason of `signal` when that was aborted.
+ * Throws a NetworkFault when there is no answer, or the answer is a redirect or too long; the reason of `signal` when that was aborted.
  */
 export async function boundedFetch(outbound: Outbound, url: string, options: FetchOptions): Promise<FetchAnswer> {
   const { target } = options;

@@ -171,7 +171,7 @@ export const labelKey = labelKeyOf(llmTasks.requires);
 /**
  * The rule of `hasLabels` in the form that an index serves: the recursive CTE `sets`, with the key of each set of labels that queued tasks ask for
  * and that lies within `labels`, a JSON array in SQL. With `labels` null there are no sets. The cost is an index look-up for each set that fits,
- * and few more: after a set that does not fit, the search leaps to where the next one that fits can stand, past all sets with the same foreign label.
+ * and few more: after a set that does not fit, the search leaps past all sets with the same foreign label.
  */
 export function labelSetsWithin(labels: SQL): SQL {
   const own = sql`(select bloom_runtime.label_key(own.labels) from (select ${labels} as labels) as own where own.labels is not null)`;

@@ -10,7 +10,7 @@ const MOST_KNOWN = 1_000;
 /** How long a lookup waits for others. The system gives up a lookup that nobody answers after 10 to 30 s. */
 const BEGUN_WITHIN_MS = 10_000;
 
-/** With the code of a lookup that may be repeated: no connection was made. */
+/** The error has the code of a lookup that may be repeated: no connection was made. */
 const overdue = () =>
   Object.assign(new Error("its name could not be looked up: too many names wait for that"), { code: "EAI_AGAIN" });
 

@@ -23,7 +23,7 @@ const shown = (type: string, means: string): Answers => ({
   ...KNOWN,
 });
 
-/** The calls and the ones that describe them, which are open: what they say is the same for every service, and holds nothing of this one. */
+/** The calls, and the calls that describe them. These are open: what they say is the same for every service, and holds nothing of this one. */
 export function withDocuments(others: readonly Route[]): Route[] {
   const routes = [...others];
   const document = once(() => documentOf(routes, VERSION));

@@ -4,7 +4,10 @@ import { allowBody } from "./http-server.ts";
 
 /** Room for two bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
 const BUDGET_BYTES = 20 * 1024 * 1024;
-/** Bodies of up to this size, such as results in JSON, have room of their own: whoever sends the largest ones slowly does not hold these up. */
+/**
+ * Bodies of up to this size, such as results in JSON, have room of their own: a client that sends very large bodies slowly does not hold these
+ * up.
+ */
 const MEDIUM_BYTES = 2 * 1024 * 1024;
 const MEDIUM_BUDGET_BYTES = 8 * 1024 * 1024;
 const WAIT_MS = 15_000;

@@ -7,8 +7,8 @@ import { ipKeyGenerator } from "express-rate-limit";
 const NETWORK_BITS = 64;
 
 /**
- * The client's address: the one that the trusted proxies name in X-Forwarded-For, without a port and brackets, as Azure's gateways and IIS
- * write them. Where there is no such address, it is the address of the connection.
+ * The client's address, as the trusted proxies name it in X-Forwarded-For, without the port and the brackets that Azure's gateways and IIS
+ * write. Where there is no such address, it is the address of the connection.
  */
 export function clientAddressOf({ ip, socket }: Pick<Request, "ip" | "socket">): string {
   return addressIn(ip ?? "") ?? addressIn(socket.remoteAddress ?? "") ?? "unknown";

@@ -6,7 +6,7 @@ import { callerOf } from "./caller-of.ts";
 import { SHORT_BODY_BYTES } from "./json-body.ts";
 import { InvalidBody, InvalidValue } from "./parse-request.ts";
 
-/** After so many seconds a request that was answered 503 may be sent again, where nothing better is known. */
+/** How many seconds after a 503 the request may be sent again, where nothing better is known. */
 export const RETRY_AFTER_SECONDS = 2;
 
 /** The last route: every other path is a 404 in JSON. */

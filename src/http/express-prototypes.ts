@@ -3,8 +3,8 @@ import { IncomingMessage, type RequestListener, type ServerOptions, ServerRespon
 /**
  * Options for the http server under which its requests and responses are made with Express's methods from the start. Express gives each one another
  * prototype when it arrives, and V8 then gives up what it has learned about such objects. With these options the prototype is there already, so that
- * Express need not replace it, and bare Express answers twice as many requests a second. A listener that is no Express, or one that keeps its methods elsewhere,
- * gets a plain server: slower, and right.
+ * Express need not replace it, and bare Express answers twice as many requests a second. A listener that is no Express app,
+ * or an app that keeps its methods elsewhere, gets a plain server: slower, and right.
  */
 export function stablePrototypes(app: RequestListener & { request?: unknown; response?: unknown }): ServerOptions {
   const { request, response } = app;

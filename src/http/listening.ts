@@ -32,7 +32,7 @@ export function bind(server: Server, port: number, address: string | undefined):
   });
 }
 
-/** Ends each connection after its next answer once `stopping` is aborted, so that whoever keeps it goes to another instance. */
+/** Ends each connection after its next answer once `stopping` is aborted, so that its client goes to another instance. */
 export const leaveConnections =
   (stopping: AbortSignal): RequestHandler =>
   (_request, response, next) => {

@@ -3,14 +3,14 @@ import type { Socket } from "node:net";
 import type { SocketTurns } from "./socket-turns.ts";
 
 /**
- * From so many waiting requests on, a connection is not read any further, and counts as a crowd. Programs that send requests at once send about ten.
- * Below that it is read on, since only then the end of a connection is seen while its first request waits for something.
+ * A connection with this number of waiting requests is not read any further, and its address is read in turns. Programs that send requests at once
+ * send about ten. With fewer, the connection is read on, since only then the end of a connection is seen while its first request waits for something.
  */
 const MANY_WAITING = 20;
-/** Where so many wait on all connections, one that sends very many is cut. Each takes about 5 KB. */
+/** When more requests than this wait on all connections together, a connection with MANY_WAITING of them is closed. Each takes about 5 KB. */
 const MOST_IN_ALL = 5_000;
 
-/** The requests of one connection behind the one that is handled now. */
+/** A connection's requests that wait until its present request is answered. */
 interface Pipeline {
   isBusy: boolean;
   waiting: Waiting[];

@@ -33,7 +33,7 @@ export interface RouteFacts {
   /** The name of the call in logs and documents. */
   name: string;
   method: "get" | "post" | "put" | "patch" | "delete";
-  /** With parameters as Express writes them: `/workers/:id`. */
+  /** The path, its parameters written as Express does: `/workers/:id`. */
   path: string;
   access: Access;
   /** The setting whose value opens this call too, as a bearer token or in `X-Runtime-API-Key`. */
@@ -53,7 +53,7 @@ export interface RouteFacts {
   query?: z.ZodObject;
   /** What the call does, in a few words. */
   summary: string;
-  /** More of it, where its fields and answers do not say enough. */
+  /** More about the call, where its fields and answers do not say enough. */
   description?: string;
   /** The headers that it reads, beside those of every call. */
   headers?: readonly RequestHeader[];

@@ -2,9 +2,9 @@ import type { Socket } from "node:net";
 import { clientAddressOf, clientNetworkOf } from "./client-address.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 
-/** An address that sent many requests at once is read in turns for so long. */
+/** How long an address that sent many requests at once is read in turns. */
 const IN_TURNS_MS = 10_000;
-/** So often at most all connections of such an address are put in line. */
+/** The connections of such an address are put in line at most once in this time. */
 const LINED_UP_EVERY_MS = 100;
 
 /** Says when each connection is read. */
@@ -13,7 +13,7 @@ export interface SocketTurns {
   admit(socket: Socket): void;
   /** Reads nothing more of the connection until `letRead`. */
   hold(socket: Socket): void;
-  /** Reads on, now or when it is the connection's turn. */
+  /** Reads the held connection on, now or when it is the connection's turn. */
   letRead(socket: Socket): void;
   /** The connection has sent very many requests at once: those of its address (IPv6: its /64) are read in turns from now on. */
   reportCrowd(socket: Socket): void;
@@ -29,7 +29,7 @@ export function createSocketTurns(
   open: ReadonlyMap<Socket, unknown>,
   { isProven }: Pick<UnkeyedConnections, "isProven">,
 ): SocketTurns {
-  /** The addresses that are read in turns, each with the process's time until which it is; the one that sent most lately comes last. */
+  /** The addresses that are read in turns, each with the process's time at which that ends. The address that sent most lately comes last. */
   const crowds = new Map<string, number>();
   const networks = new WeakMap<Socket, string>();
   const held = new WeakSet<Socket>();
@@ -76,7 +76,7 @@ export function createSocketTurns(
       socket.on("resume", () => {
         if (held.has(socket) || line.has(socket)) socket.pause();
       });
-      // After Node has begun to read it, which it does in the next tick.
+      // Node begins to read a new connection in the next tick, and the connection can be paused only then.
       if (isInTurns(socket)) process.nextTick(standInLine, socket);
     },
     hold(socket) {

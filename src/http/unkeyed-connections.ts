@@ -22,7 +22,7 @@ export interface UnkeyedConnections {
  * address holds.
  */
 export function createUnkeyedConnections(perAddress: number, graceMs = GRACE_MS): UnkeyedConnections {
-  /** By address, and the oldest first, with the process's time from which each may be closed. */
+  /** The open connections of each address, the oldest first, each with the process's time from which it may be closed. */
   const byAddress = new Map<string, Map<Socket, number>>();
   const addressOf = new WeakMap<Socket, string>();
   const proven = new WeakSet<Socket>();

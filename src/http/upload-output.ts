@@ -11,7 +11,7 @@ import { sendAsText, wantsText } from "./text-answer.ts";
 
 type UploadCall = Call<"/:id", z.ZodType, z.ZodObject>;
 
-/** 415: the bytes that are stored must be the ones that were sent. */
+/** 415: the bytes that are stored must be those that were sent, so that no encoding is undone. */
 class UnsupportedEncoding extends Refusal {
   readonly status = 415;
 }

@@ -28,7 +28,7 @@ export interface WorkRouteDeps {
   keyWatch: KeyWatch;
   /** The most bytes of an output that is uploaded. */
   outputBytes: number;
-  /** From this used share of its allowance on, an account gets one task at a time (`completeTask`). */
+  /** The used share of its allowance from which on an account gets one task at a time (`completeTask`). */
   paceAt: number;
 }
 

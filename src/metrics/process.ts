@@ -36,7 +36,7 @@ function openFiles(): number | undefined {
   try {
     return readdirSync("/proc/self/fd").length;
   } catch {
-    // Only Linux says it.
+    // Only Linux tells the number of open files in this way.
     return undefined;
   }
 }

@@ -4,7 +4,7 @@
  */
 import { createRegistry } from "./registry.ts";
 
-/** From a millisecond to the longest that a call may take. */
+/** Buckets for calls: from a millisecond to the longest time that a call may take. */
 const CALL_SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 /** A task waits for a moment, or for the next morning. */
 const WAIT_SECONDS = [0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600, 14_400, 86_400];

@@ -1,4 +1,4 @@
-/** Turns, one at a time, of which those who ask get one after the other, however many of them each asks for. */
+/** Turns, one at a time. The askers get one each, in a circle, however many turns each of them asks for. */
 export interface FairTurns {
   /**
    * Takes a turn for `of`; the function that it gives ends the turn, and is called once. Rejects with `refused` when too many wait, or when there was
@@ -7,9 +7,9 @@ export interface FairTurns {
   take(of: string, withinMs?: number): Promise<() => void>;
 }
 
-/** Opens them. `ofOne` may be taken or waited for at a time by one who asks, and `ofAll` by all of them. */
+/** Opens the turns. One asker may have or wait for `ofOne` turns at a time, and all askers together for `ofAll`. */
 export function openFairTurns({ ofOne, ofAll }: { ofOne: number; ofAll: number }, refused: () => Error): FairTurns {
-  /** Who waits, in the order in which their turns come; whoever had one goes to the end. */
+  /** The askers that wait, in the order in which their turns come. An asker that had a turn goes to the end. */
   const waiting = new Map<string, (() => void)[]>();
   const asked = new Map<string, number>();
   let all = 0;

@@ -8,11 +8,11 @@ import { type ChildHandle, startChild } from "./child-handle.ts";
 import { type GivenSettings, SERVING } from "./messages.ts";
 import { openMetricsOfAll } from "./metrics-of-all.ts";
 
-/** The pause before a child takes the place of one that ended. It doubles with each that does not last. */
+/** The pause before a child that ended is replaced. It doubles each time that a child runs for less than LASTED_MS. */
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 30_000;
 const LASTED_MS = 60_000;
-/** A child that has not stopped so long after `DRAIN_SECONDS` hangs, and is killed: requests in flight have 10 s. */
+/** A child that has not stopped this long after `DRAIN_SECONDS` hangs, and is killed: requests in flight have 10 s. */
 const KILLED_AFTER_MS = 15_000;
 
 /** The running service. */
@@ -76,7 +76,7 @@ export async function startProcesses(config: Config, settings: GivenSettings, lo
 
   try {
     const first = Array.from({ length: config.processes }, () => start(false));
-    // As a single process does, the children listen before the database is there: they are alive, and not ready.
+    // The children listen before the database is there, as a single process does: they are alive, and not ready.
     const [port = 0] = await Promise.all(first.map(({ listening }) => listening));
     const { url, stop } = await openServer(config.databaseUrl, config.dataDir, log);
     server = { url, stop };

@@ -44,7 +44,7 @@ export type ClaimValues = {
   spare: number;
   ttlSeconds: number | null;
   actor: string;
-  /** As many ids as `maxTasks`, and the same for `entryIds`. */
+  /** Ids for new leases, `maxTasks` of them; as many `entryIds` are for their audit entries. */
   leaseIds: string[];
   entryIds: string[];
 };

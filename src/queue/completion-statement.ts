@@ -74,7 +74,7 @@ const TYPES = {
 export interface Completed {
   task: Task;
   quiet: boolean;
-  /** From lease to completion. */
+  /** The time from lease to completion, in milliseconds. */
   run_ms: number;
   new_success: boolean;
 }

@@ -20,8 +20,8 @@ export interface KeyedRequest {
 /** Tasks are checked and created in groups of this size at most. */
 const AT_A_TIME = 64;
 /**
- * For so long tasks are checked at a time, those of one call after those of another, and between two of these times the process serves other calls:
- * 40 calls with 95 wrong tasks each held all others up for 9 s.
+ * Tasks are checked in turns of this length, one call at a time. Between two turns the process serves other calls: without turns, 40 calls with 95
+ * wrong tasks each held all others up for 9 s.
  */
 const CHECKED_FOR_MS = 15;
 const turns = openPlaces(
@@ -32,7 +32,7 @@ const turns = openPlaces(
       "Too many tasks of other calls are being checked now. Nothing more was created; try again shortly.",
     ),
 );
-/** The entry for the whole call has so long when the call's own time is over. */
+/** How long the audit entry of the whole call may take when the call's own time is over. */
 const RECORDED_WITHIN_MS = 2_000;
 
 /**

@@ -77,7 +77,7 @@ export function newTask(
 }
 
 /**
- * Tells of the new task, or finds the one that was created before under the same key. `row` is what the statement gave for the task, and undefined
+ * Tells of the new task, or finds the task that was created before under the same key. `row` is what the statement gave for the task, and undefined
  * when the key was taken. Conflict: another request had taken the key.
  */
 export async function finishCreation(

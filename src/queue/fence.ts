@@ -77,7 +77,7 @@ export function isStill<Status extends Column>(column: Status, statuses: readonl
   return sql`(${inArray(column, statuses)}) is true`;
 }
 
-/** The answer to a caller whose lease is not the one that holds the task (lifecycle.md, invariant 7). */
+/** The answer to a caller whose lease does not hold the task (lifecycle.md, invariant 7). */
 export function staleLease(leaseId = "(none)"): Conflict {
   return new Conflict(`Lease ${leaseId} does not hold this task; stop working on it.`);
 }

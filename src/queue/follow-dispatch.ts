@@ -23,7 +23,7 @@ const INCOMPLETE = "incomplete";
 const CANNOT_RUN = new Set([126, 127]);
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
-/** What has failed so often, though the database answered, is not tried again. */
+/** After this number of errors that are no fault of the database, the work is not tried again. */
 const MOST_FAILURES = 5;
 
 /** What following a dispatched task needs. */

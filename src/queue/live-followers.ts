@@ -89,7 +89,7 @@ export function openLiveFollowers(db: Db): LiveFollowers {
   };
 }
 
-/** Each task once, from where the follower is that has read least of it. */
+/** Lists each task once, with the position of the follower that has read least of it. */
 function lowestOf(followers: Follower[]): { taskId: string; after: number }[] {
   const lowest = new Map<string, number>();
   for (const { taskId, after } of followers) lowest.set(taskId, Math.min(after, lowest.get(taskId) ?? after));

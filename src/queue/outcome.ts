@@ -72,7 +72,7 @@ export interface Outcome {
   attempts?: SQL;
   tried_by?: string;
   elsewhere_until?: SQL | null;
-  /** These two replace the attempt's own where the task's limits are used up. */
+  /** Where the task's limits are used up, this kind and `last_error` replace those of the attempt. */
   error_kind?: ErrorKind;
   last_error?: string;
   note?: { action: AuditAction; detail: string };

@@ -36,8 +36,8 @@ export function traceRun(db: Db, { task, leaseId, workerId, startedAt, endedAt, 
 }
 
 /**
- * The traceparent for the worker's own spans. With a tracer it names the span of the worker's attempt. Without one that span never exists, and the
- * worker gets the traceparent of the task. Undefined: the task belongs to no trace.
+ * The traceparent for the worker's own spans. With a tracer it names the span of the worker's attempt. Without a tracer there is no such span, and
+ * the worker gets the traceparent of the task. Undefined: the task belongs to no trace.
  */
 export function traceparentOfRun(db: Db, { traceparent }: Pick<Task, "traceparent">, leaseId: string) {
   const within = parseTraceparent(traceparent);

@@ -4,7 +4,7 @@ import type { OutputPlaces } from "../storage/output-places.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import { readTask, type WholeTask } from "./read-task.ts";
 
-/** An archive takes tasks until it has so many characters, counted before they are compressed. */
+/** An archive takes tasks until they have this number of characters, counted before they are compressed. */
 const MOST_CHARACTERS = 64 * 1024 * 1024;
 
 /** Tasks that are in an archive, and still in the database. */

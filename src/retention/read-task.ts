@@ -14,7 +14,7 @@ export const lineOf = (table: string, row: string) => `{"table":"${table}","row"
 /** What was read of a task. */
 export interface WholeTask {
   id: string;
-  /** Of the rows that were read (old-tasks.ts). */
+  /** The version of the rows that were read (old-tasks.ts). */
   version: string;
 }
 

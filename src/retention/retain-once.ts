@@ -36,7 +36,7 @@ export interface Retention {
 /**
  * Makes one pass: archives and removes all that is older than it is to be kept, in small transactions, and gives how many tasks and audit entries it
  * removed. An archive is complete and safe before anything in it is removed, so that a crash may leave records in two archives, and never in none.
- * Where another instance is at it, nothing is done. `signal` ends the pass.
+ * Does nothing while another instance does this. `signal` ends the pass.
  */
 export async function retainOnce(
   db: Db,

@@ -157,7 +157,7 @@ export async function findKeyAndRecordUse(
   return { id: found.id, name: found.name, role: found.role };
 }
 
-/** `caller` is undefined for `npm run key`, which whoever runs the service calls. */
+/** `caller` is undefined for `npm run key`, which the operator of the service calls. */
 const keyFact = (action: AuditAction, name: string, detail: string, caller?: Caller): AuditFact => ({
   action,
   entity_type: "api_key",

@@ -87,7 +87,7 @@ async function refusalOf(db: Db, artifact: ArtifactRow, error: unknown): Promise
   );
 }
 
-/** An address of the object store at which anybody may read the artifact for so many seconds. Conflict: its bytes are not in the store. */
+/** An address of the object store at which anybody may read the artifact for `expiresSeconds`. Conflict: its bytes are not in the store. */
 export async function presignedUrl(
   store: OutputPlaces,
   artifact: ArtifactRow,

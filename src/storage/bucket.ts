@@ -12,9 +12,9 @@ import { prepareBucket } from "./prepare-bucket.ts";
 import { faultOf as faultAt, isNoBucket } from "./s3-faults.ts";
 import { transport } from "./s3-transport.ts";
 
-/** A connection on which nothing moves for so long is closed. */
+/** A connection on which nothing moves for this time is closed. */
 const IDLE_MS = 10_000;
-/** After so many failed uploads in a row, none is tried for `REST_MS`, since a completion would wait for each. */
+/** After this number of failed uploads in a row, no upload is tried for `REST_MS`, since a completion would wait for each. */
 const FAILURES = 5;
 const REST_MS = 10_000;
 
@@ -27,7 +27,7 @@ export interface Upload {
 }
 
 export interface PutOptions {
-  /** The upload is given up after so many milliseconds. Without it, each gets a minute, and more by its size, so that 1 GB gets three hours. */
+  /** How many milliseconds the upload may take. Without it, an upload may take a minute, and more by its size: 1 GB may take three hours. */
   withinMs?: number;
   /** Ends the upload, which then throws the signal's reason. */
   signal?: AbortSignal | undefined;
@@ -50,9 +50,9 @@ export interface Bucket {
   put(key: ArtifactKey, upload: Upload, options: PutOptions): Promise<void>;
   /** The object's bytes, or a part of them. NoSuchObject. */
   get(key: ArtifactKey, part?: Part, signal?: AbortSignal): AsyncGenerator<Buffer>;
-  /** Removes the object; one that is not there is no fault. */
+  /** Removes the object. It is no fault when there is none. */
   remove(key: ArtifactKey, signal?: AbortSignal): Promise<void>;
-  /** An address at which anybody may read the object for so many seconds. A browser saves it as `fileName` and never shows it. */
+  /** An address at which anybody may read the object for `expiresSeconds`. A browser saves it as `fileName` and never shows it. */
   presign(key: ArtifactKey, expiresSeconds: number, fileName: string): Promise<string>;
 }
 

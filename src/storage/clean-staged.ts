@@ -27,7 +27,7 @@ export async function cleanOnce(db: Db, { bucket, log }: OutputPlaces, signal?: 
   let cleaned = 0;
   for (const { id, task_id, ...staged } of stale) {
     if (signal?.aborted) break;
-    // Without a size and a hash, no completion takes the output over any more. One that did so meanwhile has changed or deleted the row.
+    // Without a size and a hash, no completion takes the output over any more. A completion that did so meanwhile has changed or deleted the row.
     const given = await db
       .update(stagedOutputs)
       .set({ size_bytes: null, sha256: null })

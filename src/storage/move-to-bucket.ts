@@ -16,7 +16,7 @@ const BATCH = 50;
 /** The most outputs that a pass moves, so that a stop does not wait for long. The next pass goes on. */
 const PER_PASS = 1_000;
 
-/** After so many failures in a row the store is taken to be at fault, and the pass ends. */
+/** After this number of failures in a row the store is taken to be at fault, and the pass ends. */
 const FAILURES = 3;
 /** The artifact at which such a pass ended. The next pass begins after it, so that outputs that cannot be moved do not stand in the way of others. */
 const endedAt = new WeakMap<Bucket, string>();

@@ -119,7 +119,7 @@ async function putIntoBucket(
   }
 }
 
-/** Records the object of an output that no artifact came of, whatever became of its staged row, so that cleanOnce removes it. */
+/** Records an object in the bucket that belongs to no artifact, whatever became of its output's staged row, so that cleanOnce removes it. */
 export async function abandonOutput(db: Db, { bucket }: OutputPlaces, placed: PlacedOutput): Promise<void> {
   if (!bucket || !placed.staged || placed.columns.url === null) return;
   const { keepChunks: _, ...staged } = placed.staged;

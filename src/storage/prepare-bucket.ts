@@ -4,7 +4,7 @@ import { isNoBucket } from "./s3-faults.ts";
 
 /** The only folder at the root of our bucket (lifecycle.md, invariant 12). */
 const OURS = "artifacts/";
-/** A key between ours, whose second part is a UUID or `archive`, and all keys that begin later. */
+/** A text that sorts after all of our keys, whose second part is a UUID or `archive`: a listing from here finds foreign keys. */
 const AFTER_OURS = "artifacts/~";
 /** How the names of the other memory layer's buckets begin: `claude-mem`, `claude-memory`. */
 const CLAUDE_MEM = "claude-mem";

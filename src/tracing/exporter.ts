@@ -16,14 +16,14 @@ export interface Collector {
 
 export interface Exporter {
   tracer: Tracer;
-  /** Sends what waits, until there is nothing left or the collector cannot take it now. Two never run at once. Never rejects. */
+  /** Sends what waits, until there is nothing left or the collector cannot take it now. Two passes never run at once. Never rejects. */
   sendOnce(): Promise<void>;
   /** Sends what waits a last time, within 2 s. */
   stop(): Promise<void>;
 }
 
 const MOST_IN_ONE = 512;
-/** More spans are dropped, which bounds the memory while the collector is away. */
+/** How many spans may wait. Further spans are dropped, which bounds the memory while the collector is away. */
 const MOST_WAITING = 2_048;
 const ANSWER_WITHIN_MS = 5_000;
 const LAST_WITHIN_MS = 2_000;

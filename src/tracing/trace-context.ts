@@ -4,7 +4,7 @@ export interface TraceContext {
   /** 32 and 16 digits of lower-case hexadecimal, not all 0. */
   traceId: string;
   spanId: string;
-  /** False: whoever began the trace does not record it. */
+  /** False: the service that began the trace does not record it. */
   isSampled: boolean;
 }
 
@@ -16,7 +16,7 @@ const SAMPLED = 1;
 /** What the header says; undefined where there is none, or where it is malformed, and the specification has it ignored. */
 export function parseTraceparent(header: string | null | undefined): TraceContext | undefined {
   const [, version = "ff", traceId = "", spanId = "", flags = "", more] = header?.match(TRACEPARENT) ?? [];
-  // Only a later version than 00 may have more behind the flags.
+  // Only later versions than 00 may have further fields behind the flags.
   if (version === "ff" || (version === "00" && more !== undefined)) return undefined;
   if (!TRACE_ID.test(traceId) || !SPAN_ID.test(spanId)) return undefined;
   return { traceId, spanId, isSampled: (Number.parseInt(flags, 16) & SAMPLED) !== 0 };
@@ -35,8 +35,8 @@ export function traceparentFrom(tracing: { trace_id: string; parent_span_id?: st
 }
 
 /**
- * The id of the span of the work under a lease. Each instance gets the same one from the lease's id, so the instance that ends the work needs to
- * know nothing of the one that began it. The last 64 bits of a UUID are never all 0.
+ * The id of the span of the work under a lease. Each instance gets the same span id from the lease's id, so the instance that ends the work
+ * needs to know nothing of the instance that began it. The last 64 bits of a UUID are never all 0.
  */
 export function spanIdOfLease(leaseId: string): string {
   return leaseId.replaceAll("-", "").slice(-16);

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { messageOf } from "../errors.ts";
 import { parseTraceparent, type TraceContext, traceparentOf } from "./trace-context.ts";
 
-/** As OTLP numbers them. */
+/** The kinds of spans, with the numbers that OTLP gives them. */
 export const SPAN_KIND = { internal: 1, server: 2, client: 3 } as const;
 
 /** A piece of work that has ended. */

@@ -56,7 +56,7 @@ const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; ca
  */
 export function claimCallbacks(db: Db, calls: ReadonlyMap<string, number>, room: number): Promise<ClaimedDelivery[]> {
   return inTransaction(db, async (tx) => {
-    // As many turns more as there are busy targets: those may have no room left, and must not take the places of others.
+    // The busy targets may have no room left. A further turn for each of them keeps them from taking the places of others.
     const turns = await TAKE_TURNS(tx, { most: room + calls.size });
     if (turns.length === 0) return [];
     // This second statement sees every delivery that was queued before the turns were locked, so that none of them is forgotten when a turn

@@ -18,12 +18,12 @@ export function delayAfter(attempts: number): number {
   return Math.round(delay * (1 - JITTER + 2 * JITTER * Math.random()));
 }
 
-/** So many failures in a row do not let a target rest: it may have been one bad moment. */
+/** A target rests only after more failures in a row than this: fewer may have been one bad moment. */
 const FREE_FAILURES = 2;
 const FIRST_REST_MS = 10 * SECOND;
 const LONGEST_REST_MS = 5 * MINUTE;
 
-/** How long a target is left alone that has failed so many times in a row. After each rest, one call tries whether it is well again. */
+/** How long a target rests after this number of failures in a row. After each rest, one call finds out whether the target is well again. */
 export function restAfter(failures: number): number {
   if (failures <= FREE_FAILURES) return 0;
   return Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** (failures - FREE_FAILURES - 1));

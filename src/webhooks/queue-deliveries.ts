@@ -10,7 +10,7 @@ import { RETRY_MS } from "./delivery-times.ts";
 /** How many audit entries one statement reads. */
 const BATCH = 500;
 /**
- * While there is no webhook and no callback, the position is moved only when it is so many transactions behind, so that an idle service
+ * While there is no webhook and no callback, the position is moved only when it is this number of transactions behind, so that an idle service
  * writes nothing.
  */
 const MOST_BEHIND = 10_000;
@@ -33,7 +33,7 @@ const isWanted = sql`h.off_since is null and e.seq > h.from_seq and exists (
  */
 const callbackTarget = sql`'callback ' || left(lower(coalesce(substring(t.callback_url from '^[a-zA-Z]+://([^/?#]+)'), t.callback_url)), 255)`;
 
-// The limit tells PostgreSQL that there is one position. It expected a hundred, and so much work that it compiled the statement (jit) each second.
+// The limit tells PostgreSQL that there is one position. It expected a hundred, and therefore compiled the statement (jit) each second.
 const QUEUE = statement<{ is_there: boolean; read: number; queued: number }, Record<never, never>>(
   "queue_deliveries",
   sql`with place as materialized (
@@ -73,8 +73,8 @@ const QUEUE = statement<{ is_there: boolean; read: number; queued: number }, Rec
 
 /**
  * Reads the audit entries behind the position, and queues a delivery for each webhook that wants the event. One statement does that and moves the
- * position, so that what was committed is queued once, and what was rolled back never. While another instance is at it, nothing is done here.
- * Gives how many were queued.
+ * position, so that what was committed is queued once, and what was rolled back never. Does nothing while another instance does this.
+ * Gives how many deliveries were queued.
  */
 export async function queueDeliveries(db: Db): Promise<number> {
   let total = 0;
@@ -95,8 +95,8 @@ export async function preparePosition(db: Db): Promise<void> {
 }
 
 /**
- * In SQL, whether webhooks need the entry no more: it was read for them, or nobody is told of anything, since a webhook or a callback that begins later
- * is told of later entries alone. Also where the service has never run on this database, so that there is no position.
+ * True in SQL when webhooks no longer need the entry: it was read for them; or there is no webhook and no callback, and a later one is told of later
+ * entries alone; or the service never ran on this database, so that there is no position.
  */
 export const isReadForWebhooks = sql`(not ${isUsed}
   or (xid, seq) <= all (select p.xid, p.seq from runtime_webhook_position p))`;

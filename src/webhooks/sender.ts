@@ -49,7 +49,7 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     const call = send(delivery)
       // The delivery is tried again when its call counts as lost.
       .catch((error) =>
-        db.log.warn({ delivery: id, reason: messageOf(error) }, "how a webhook was called is not recorded"),
+        db.log.warn({ delivery: id, reason: messageOf(error) }, "the outcome of a webhook call was not recorded"),
       )
       .finally(() => {
         count(target, -1);

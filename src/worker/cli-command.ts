@@ -48,7 +48,7 @@ export function cliShell(name: string, args: string): Pick<Command, "shell" | "c
   return { shell: [COMMANDS[name], args, SUBCOMMANDS[name]].filter(Boolean).join(" "), cli: name };
 }
 
-/** By the last line of the output. */
+/** How the last line of an output begins when it is the CLI's result. */
 const RESULTS: Record<CliName, RegExp> = {
   claude: /^(\[.*)?\{"type": ?"result"/,
   codex: /^\{"type": ?"turn\.(completed|failed)"/,

@@ -11,9 +11,9 @@ export interface CommandFolder {
 }
 
 /**
- * Chooses the folder in which commands run: the one that was given; or the one that the worker was called in; or `work` in the worker's own folder
- * (which is made, for its user alone), where the one that it was called in has to do with the service's files or the key's: a CLI that may edit
- * files would edit these. StartError: the given folder cannot be entered, or the own one cannot be made.
+ * Chooses the folder in which commands run: the given folder, or else the folder that the worker was called in. Where that holds files of the
+ * service or of the key, which a CLI that may edit files would edit, it is `work` in the worker's own folder, which is made for its user alone.
+ * StartError: the given folder cannot be entered, or the own one cannot be made.
  */
 export function chooseCommandFolder(
   given: string | undefined,

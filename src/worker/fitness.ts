@@ -2,19 +2,19 @@ import type { Verdict } from "./execute.ts";
 
 const FIRST_REST_SECONDS = 5;
 const LONGEST_REST_SECONDS = 300;
-/** A task that could not be run here so often counts as failed, since it would otherwise come back for ever. */
+/** A task that could not be run here this many times counts as failed, since it would otherwise come back for ever. */
 const MOST_HAND_BACKS = 3;
 
 /** What follows from the last execution: nothing, a rest, or the end of the worker. */
 export interface Advice {
-  /** Take no work for so many seconds. */
+  /** Take no work for `seconds`. */
   rest?: { seconds: number; reason: string };
   /** Take no more work; the sentence says why. */
   broken?: string;
 }
 
 export interface Fitness {
-  /** True when the task was released here so often that it shall fail the next time. */
+  /** True when the task was released here MOST_HAND_BACKS times: the next time it counts as failed. */
   isHopeless(taskId: string): boolean;
   judge(taskId: string, verdict: Verdict): Advice;
 }

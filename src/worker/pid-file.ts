@@ -28,7 +28,7 @@ function runningIn(file: string): number | undefined {
   return isOther && began && began === beganAt(Number(pid)) ? Number(pid) : undefined;
 }
 
-/** When the process began, as this system says it; "" for one that has ended. */
+/** When the process began, as this system says it; "" when it has ended. */
 function beganAt(pid: number): string {
   if (existsSync("/proc/self/stat")) {
     const stat = readIfThere(`/proc/${pid}/stat`);

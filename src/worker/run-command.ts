@@ -29,7 +29,9 @@ exec /bin/sh -c "$1"`;
 export interface Ended {
   /** Why the command counts as failed; undefined when it ended well. */
   fault: string | undefined;
-  /** As a shell has it: 128 and the signal's number when a signal ended it. Null when the worker ended it, or it never ran. */
+  /**
+   * The exit code as a shell has it: 128 and the signal's number when a signal ended the command. Null when the worker ended it, or it never ran.
+   */
   exitCode: number | null;
   /** The command was ended at its timeout, after its result, or because of `stop`. */
   stopped: boolean;
@@ -66,7 +68,7 @@ export async function runCommand(command: Command, work: Work, folder: TaskFolde
   }
 }
 
-/** Waits until the command has ended. `watch` gets a function that ends the command, and gives one that ends the watch. */
+/** Waits until the command has ended. `watch` gets a function that ends the command, and gives a function that ends the watch. */
 async function supervise(
   child: ChildProcess,
   { task }: Work,

@@ -80,7 +80,7 @@ export interface RuntimeClient {
   renewKey(): Promise<boolean>;
 }
 
-/** How many milliseconds to wait after so many failures in a row, with a random part. */
+/** How many milliseconds to wait after this number of failures in a row, with a random part. */
 export function pauseMs(failures: number, longestMs = LONGEST_PAUSE_MS): number {
   return Math.min(FIRST_PAUSE_MS * 2 ** failures, longestMs) * (0.5 + Math.random() / 2);
 }

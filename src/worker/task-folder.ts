@@ -6,7 +6,7 @@ import { readFileTail } from "./file-tail.ts";
 import type { Work } from "./runtime-client.ts";
 import { inputsOf } from "./task-inputs.ts";
 
-/** If so many bytes can be written, what the command wrote was not cut off for lack of room. */
+/** Where this number of bytes can still be written, what the command wrote was not cut off for lack of room. */
 const PROBE_BYTES = 65_536;
 const LONGEST_COMPLAINT_BYTES = 10_000;
 

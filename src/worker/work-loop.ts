@@ -26,9 +26,9 @@ const CLAIM_WITHIN_MS = 15_000;
 const REGISTER_WITHIN_MS = 30_000;
 const TELL_WITHIN_MS = 5_000;
 const LONGEST_PAUSE_MS = 5_000;
-/** How long a lease lives; heartbeats renew it. If this machine dies, the task comes back after so long. */
+/** How long a lease lives after each heartbeat. If this machine dies, the task is queued again after this time. */
 const LEASE_SECONDS = 90;
-/** A worker or an account that rests may be resumed by somebody, which a worker that asks too seldom hears late. */
+/** Somebody may resume a worker or an account that rests. A worker that asks less often than this would learn of it too late. */
 const LONGEST_REST_MS = 10_000;
 const restMs = (seconds: number) => Math.min(seconds * 1_000, LONGEST_REST_MS);
 const HINTS: Record<number, string> = {
@@ -61,7 +61,7 @@ export async function work(
     ...(account && { account }),
   };
 
-  /** Takes no work for so many seconds, and tells the runtime why. An older runtime, which does not know that call, ignores it. */
+  /** Takes no work for `seconds`, and tells the runtime why. An older runtime, which does not know that call, ignores it. */
   async function rest(seconds: number, reason: string): Promise<void> {
     const startedAt = performance.now();
     const before = restUntil;

@@ -12,14 +12,14 @@
 # Signals: TERM or INT lets the running task end and takes no new one; HUP stops the running task and hands it back.
 set -u
 
-LEASE_SECONDS=90       # So long a task is lost when this machine dies. Heartbeats renew the lease.
-WAIT_SECONDS=8         # A claim waits so long. It is never cut off, and `docker stop` gives 10 s.
-KEEP_SECONDS=3600      # A finished result is offered for so long.
+LEASE_SECONDS=90       # A task is queued again this long after this machine dies. Heartbeats renew the lease.
+WAIT_SECONDS=8         # How long a claim waits. It is never cut off, and `docker stop` gives 10 s.
+KEEP_SECONDS=3600      # How long a finished result is offered.
 TEXT_BYTES=1000000     # Larger outputs are uploaded.
-MOST_REST=10           # Somebody may end a rest, which a worker that asks too seldom hears late.
+MOST_REST=10           # Somebody may end a rest. A worker that asks less often would learn of it too late.
 FAST_SECONDS=10        # A command that fails sooner may have failed because of this machine.
-MOST_HAND_BACKS=3      # A task that could not be run here so often is at fault itself.
-GRACE_SECONDS=${BLOOM_CLI_GRACE_SECONDS:-30}  # So long a CLI may take to end after its result.
+MOST_HAND_BACKS=3      # A task that could not be run here this many times is at fault itself.
+GRACE_SECONDS=${BLOOM_CLI_GRACE_SECONDS:-30}  # How long a CLI may take to end after its result.
 AFTER_RESULT='was stopped after its result'
 
 SERVER=http://localhost:3002 NAME=$(hostname) EXEC='' CLI='' CLI_ARGS='' LABELS='' ACCOUNT='' CWD=''
@@ -84,7 +84,7 @@ read_options() {
   case $NAME$LABELS in *[!A-Za-z0-9._,-]*) fail "--name and --labels may have letters, digits and . _ - only." ;; esac
 }
 
-# How the CLI is called; nothing for one that is not known. What a task decides comes in variables, and written so, no value of one can be taken
+# How the CLI is called; prints nothing for an unknown CLI. What a task decides comes in variables, which are written so that no value can be taken
 # for another option. The other worker has the same (cli-command.ts).
 cli_command() {
   # shellcheck disable=SC2016
@@ -162,11 +162,11 @@ enter_folder() {
   FOLDER=$(pwd -P)
 }
 
-# began <process>: when it began, as this system says it; nothing for one that has ended.
+# began <process>: when the process began, as this system says it; prints nothing when the process has ended.
 began() {
   if [ -r /proc/self/stat ]; then
     { read -r stat < "/proc/$1/stat"; } 2> /dev/null || return 0
-    # Behind the program's name, which is in brackets and may have spaces.
+    # The fields behind the program's name, which is in brackets and may have spaces.
     # shellcheck disable=SC2086
     set -- ${stat##*) }
     [ "$1" = Z ] || printf '%s' "${20}"
@@ -175,7 +175,7 @@ began() {
 }
 
 # A second worker of the same name on this machine would take over the first's task. The pid file has the process's number and when that process
-# began, since numbers are used again. One whose process has ended is replaced.
+# began, since numbers are used again. A pid file whose process has ended is replaced.
 take_pid_file() {
   pid='' since=''
   if [ -n "$OWN" ] && [ -r "$OWN/pid" ]; then { read -r pid; read -r since; } < "$OWN/pid"; fi
@@ -248,7 +248,7 @@ call() {
   CODE=$(sed -n 's/^HTTP\/[0-9.]* \([0-9][0-9][0-9]\).*/\1/p' "$answer.headers" 2> /dev/null | tail -n 1)
   if [ -z "$CODE" ]; then
     WHY="no answer: $(head -n 1 "$answer.fault" 2> /dev/null)" CODE=000
-    # So curl says that TLS cannot be made, such as at a port for http.
+    # With this exit code curl says that TLS cannot be made, such as at a port for http.
     [ "$EXIT" != 35 ] || WHY="$WHY; is it http://?"
   elif [ "$(field "$name" runtime)" != 1 ]; then
     to=$(LC_ALL=C sed -n 's/^[Ll][Oo][Cc][Aa][Tt][Ii][Oo][Nn]: *//p' "$answer.headers" | head -n 1 | head -c 200 | tr -d '\000-\037')
@@ -574,7 +574,7 @@ give_up_task() {
   kill -KILL "$keeper" 2> /dev/null
   release "$1" true
 }
-# True when the task was handed back so often that the fault must be its own.
+# True when the task was handed back MOST_HAND_BACKS times, so that the fault must be its own.
 is_hopeless() {
   times=0
   for id in $HANDED_BACK; do [ "$id" != "$TASK" ] || times=$((times + 1)); done
@@ -656,7 +656,7 @@ finish() {
 # --------------------------------------------------------------------------------------------------------- the worker
 
 go_offline() {
-  # Else it is given work for the minute until its silence is noticed.
+  # Otherwise the runtime gives this worker work for another minute, until its silence is noticed.
   call answer 5 /workers -d "name=$NAME" -d "boot_id=$BOOT_ID" -d status=offline -d max_concurrency=1 -d install_method=worker.sh \
     -d "labels=$(printf '%s' "$LABELS" | sed 's/,/\&labels=/g')" --data-urlencode "os_info=$(uname -srm)" \
       ${ACCOUNT:+--data-urlencode "account=$ACCOUNT"}

@@ -8,7 +8,7 @@ import { Attention } from "./now/attention.tsx";
 import { Failures } from "./now/failures.tsx";
 import { Tiles } from "./now/tiles.tsx";
 
-/** A busy service changes all the time: one call in so long leaves room below a limit of 100 a minute. */
+/** A busy service changes all the time: one call in this time leaves room below a limit of 100 a minute. */
 const PAUSE_MS = 4_000;
 const EVERY_MS = 30_000;
 export default function Now() {

@@ -16,7 +16,7 @@ import { WorkerCard } from "./workers/worker-card.tsx";
 
 /** Signs of life come without an event. */
 const READ_EVERY_MS = 15_000;
-/** Those that need somebody stand first. */
+/** The workers that need somebody stand first. */
 const ORDER: readonly WorkerState[] = ["error", "resting", "drained", "online", "syncing", "offline", "unknown"];
 const placeOf = (worker: Worker) => ORDER.indexOf(workerStateOf(worker));
 

@@ -2,7 +2,7 @@
 import { texts } from "../texts.ts";
 import { exactText, untilText, withLocalTimes } from "./time.tsx";
 
-/** Why a worker rests: one that asked for its rest has said why, the others rest for what their kind says. */
+/** Why a worker rests: in its own words where it asked for the rest, and otherwise in the words for the kind of the rest. */
 export function restText(kind: string, said: string): string {
   const text = (texts.value.states.rest as Record<string, string>)[kind] ?? said;
   return (kind === "worker" && said) || text;

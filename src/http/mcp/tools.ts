@@ -86,7 +86,7 @@ export const TOOLS: readonly Tool[] = [
     route: "listAccounts",
     title: "List the accounts at LLM providers",
     description:
-      "The accounts that workers use: how much of their allowance is used, and until when one that is at its limit rests.",
+      "The accounts that workers use: how much of their allowance is used, and until when an account at its limit rests.",
     annotations: READS,
     query: { limit: "50" },
     listName: "accounts",

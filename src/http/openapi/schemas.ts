@@ -6,7 +6,7 @@ import type { RouteFacts } from "../route.ts";
 export type Schema = z.core.JSONSchema.BaseSchema;
 
 export interface Schemas {
-  /** Those with an id, by that id, of all schemas that were made so far. */
+  /** The schemas with an id, by that id, among all that were made so far. */
   components: Record<string, Schema>;
   /** What clients may send to the schema. */
   sent(schema: z.ZodType): Schema;

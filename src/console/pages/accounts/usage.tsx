@@ -10,7 +10,7 @@ const BY = ["day", "account", "agent_slug", "context_id", "worker_id", "model"] 
 const DAYS = ["7", "30", "365"] as const;
 const DAY_MS = 86_400_000;
 
-/** The day so many days before this one, in UTC, as `2026-01-31`. */
+/** The day that was `days` days ago, in UTC, as `2026-01-31`. */
 export const dayBefore = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString().slice(0, 10);
 
 export function UsageOf() {

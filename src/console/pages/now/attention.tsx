@@ -21,7 +21,7 @@ interface Item {
 
 /** The most lines of a kind; the page of that kind has the rest. */
 const MOST = 4;
-/** A phone shows so many lines at first, so that what failed lately stands on its first screen too (now.css). */
+/** How many lines a phone shows at first, so that what failed lately stands on its first screen too (now.css). */
 const MOST_ON_PHONE = 2;
 
 export function Attention({ overview, reload }: { overview: Overview; reload(): void }) {

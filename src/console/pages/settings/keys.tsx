@@ -29,7 +29,7 @@ export function Keys() {
     const key = await attempt(() => client.createKey({ name: String(given.get("name")), role }));
     if (!key) return;
     setMade(key);
-    // Another click makes no second key then: the browser asks for a name.
+    // With an empty form, another click makes no second key: the browser asks for a name.
     form.reset();
   };
   const valid = data?.filter(({ revoked_at }) => revoked_at === null);

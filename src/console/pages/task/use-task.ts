@@ -34,7 +34,7 @@ async function readRecords(id: string, signal: AbortSignal) {
 type TaskState = Awaited<ReturnType<typeof readState>>;
 type TaskRecords = Awaited<ReturnType<typeof readRecords>>;
 
-/** Reads the task, and anew what may have changed: all after an event, else its state alone, and nothing of one that has ended. */
+/** Reads the task, and later what may have changed: all of it after an event, otherwise its state alone, and nothing once it has ended. */
 export function useTask(id: string): LiveData<TaskState & TaskRecords> {
   const events = useRef(0);
   const held = useRef<{ of: string; data: TaskState & TaskRecords } | undefined>(undefined);

@@ -5,7 +5,7 @@ import { texts } from "../../texts.ts";
 import { isName, NAMES, termOf } from "./filter.ts";
 
 const MOST = 8;
-/** The names of workers are asked for when nobody has typed for so long. */
+/** The names of workers are asked for when nobody has typed for this time. */
 const PAUSE_MS = 200;
 
 /** What may be meant by a term that is being typed: names of filters, and their values as far as the page knows them. */

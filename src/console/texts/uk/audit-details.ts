@@ -1,7 +1,7 @@
 /** The commonest sentences of audit entries in Ukrainian, by how the service writes them. Any other one stays as it was written. */
 import { states } from "./states.ts";
 
-/** Words that the service writes in a sentence, such as a state; one that is not known stays as it is. */
+/** Words that the service writes in a sentence, such as a state; an unknown word stays as it is. */
 const WORDS: Record<string, string> = {
   ...states.result,
   ...states.kind,
