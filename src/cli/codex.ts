@@ -32,7 +32,7 @@ export function readCodex(): CliReader {
   };
 }
 
-/** The input that is counted contains what came from the cache. */
+/** Codex counts the tokens from its cache among the input tokens. */
 function tokensIn(used: Record<string, unknown>): CliUsage {
   const [input, cached] = [countIn(used.input_tokens), countIn(used.cached_input_tokens)];
   return known({

@@ -153,7 +153,7 @@ export function createJsonFinder(found: (value: Record<string, unknown>) => void
   }
 
   return {
-    /** The next piece of the output. Wait for it before the next one. */
+    /** Reads the next piece of the output. Await this call before the next one. */
     async write(piece: string): Promise<void> {
       for (let at = 0; at < piece.length; ) {
         at = read(piece, at);

@@ -96,7 +96,7 @@ async function askWho(failures: number): Promise<void> {
   }
 }
 
-/** Asks the other tabs of the console for the key. A busy one may answer late. */
+/** Asks the other tabs of the console for the key. A busy tab may answer late. */
 function askNeighbours(): void {
   forget("asking tabs");
   neighbours.postMessage({ type: "ask" });

@@ -10,7 +10,7 @@ const epochMs = z.int().min(0).max(8.64e15);
 const tokens = (description: string) => optional(z.int().min(0).max(Number.MAX_SAFE_INTEGER)).describe(description);
 const name = (description: string) => optional(text(256)).describe(description);
 
-/** What an attempt took. What the node agents send as null, as `tokens_used`, is absent once it is stored. */
+/** What an attempt took. A figure that node agents send as null, such as `tokens_used`, is not stored. */
 const metrics = z
   .object({
     duration_ms: z

@@ -46,7 +46,7 @@ type Filled<Fields extends Given> = {
 /** What each column holds when its field was not given: the column's default, or null. */
 const DEFAULTS = Object.fromEntries(REQUESTED_COLUMNS.map((name) => [name, llmTasks[name].default ?? null]));
 
-/** A copy in which every field that was not given is what its column holds then. */
+/** A copy in which every field that was not given has the value that its column then holds. */
 function withDefaults<Fields extends Given>(given: Fields): Filled<Fields> {
   const filled: Given = { ...DEFAULTS };
   for (const name of REQUESTED_COLUMNS) if (given[name] != null) filled[name] = given[name];

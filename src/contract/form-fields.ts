@@ -91,7 +91,7 @@ export function textOf(call: FormCallName): FormCall["text"] {
   return (FORM_CALLS[call] as FormCall).text;
 }
 
-/** A query or a form, as it was parsed: a name that came more than once has a list. */
+/** The fields of a query or a form. A name that came more than once has a list. */
 export type Given = Record<string, unknown>;
 
 /** The names in `given` that the call does not have. */

@@ -58,7 +58,7 @@ export const drainWorkerBody = z.object({
   ),
 });
 
-/** A worker's own word that it can do no work for a while. */
+/** A worker says of itself that it can do no work for a while. */
 export const restWorkerBody = z.object({
   reason: reason("Why it can do no work"),
   seconds: z
@@ -99,7 +99,7 @@ export const claimTasksBody = z.object({
   agent_slugs: optional(z.array(text(256)).max(100)).describe("Only tasks for one of these agents."),
 });
 
-/** What is not sent keeps its value where the worker is known, and is the default of a new one else (queue/register-worker.ts). */
+/** A field that is not sent keeps its value where the worker is known, and has its default for a new worker (queue/register-worker.ts). */
 export const registerWorkerBody = createInsertSchema(workers, {
   status: (column) => optional(column).describe("`online` where a new worker does not say otherwise."),
   capabilities: optional(

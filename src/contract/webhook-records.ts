@@ -28,7 +28,7 @@ export const createWebhook = z.object({
 });
 export type CreateWebhook = z.output<typeof createWebhook>;
 
-/** What is not sent stays as it is. */
+/** The changes of a webhook. A field that is not sent stays as it is. */
 export const changeWebhook = z.object({
   url: optional(httpUrl).describe("Where the events are sent from now on."),
   events: optional(events).describe(wanted),

@@ -14,7 +14,7 @@ export const auditLogs = pgTable(
     entity_id: text().notNull(),
     actor: text().notNull(),
     detail: text().notNull(),
-    /** The order in which entries were written. Their times would mix it up when the database's clock is set back. */
+    /** The order in which entries were written. Their times show another order when the database's clock was set back. */
     seq: bigint({ mode: "number" }).generatedAlwaysAsIdentity().notNull(),
     /** The transaction that wrote the entry: a later `seq` may be committed earlier, so that events are read by this (events/position.ts). */
     xid: transactionId().notNull().default(sql`pg_current_xact_id()`),

@@ -29,7 +29,7 @@ export class Overtaken extends Error {
   }
 }
 
-/** The statement was not sent, since too many before it wait for something that is locked. The code is PostgreSQL's for a lock that cannot be had. */
+/** The statement was not sent, since too many statements before it wait for locks. The code is PostgreSQL's for a lock that cannot be had. */
 export class NoPlaceToWait extends Error {
   readonly code = "55P03";
 

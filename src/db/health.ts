@@ -7,7 +7,7 @@ import { runtimeSettings } from "./settings-tables.ts";
 /** "ok", or the sentence for why the database cannot do its work now. */
 export type DatabaseHealth = string;
 
-/** Callers are answered within this time: what watches a service gives up after a few seconds, and would not hear the reason. */
+/** Callers are answered within this time: a monitor gives up after a few seconds, and would not hear the reason. */
 const ANSWER_WITHIN_MS = 2_000;
 const looking = new WeakMap<Db["transaction"], Promise<DatabaseHealth>>();
 

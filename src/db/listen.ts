@@ -58,7 +58,7 @@ export function listen(servers: Servers | string, channel: string, log: Logger, 
       await once().catch((error) =>
         log.debug({ reason: messageOf(error) }, "the connection for notifications is lost; it is made again"),
       );
-      // An aborted wait is how stop() ends it.
+      // stop() aborts the signal, which ends this pause and the loop.
       await pause(AGAIN_AFTER_MS, signal);
     }
   })();

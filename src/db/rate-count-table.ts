@@ -1,7 +1,10 @@
 import { integer, pgTable, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 
-/** What clients have used of the limits that all instances share. Not logged by PostgreSQL: a crash or a promotion forgets it, which is no loss. */
+/**
+ * What clients have used of the limits that all instances share. PostgreSQL does not log the table: a crash or a promotion empties it, which is
+ * no loss.
+ */
 export const rateCounts = pgTable("runtime_rate_counts", {
   /** The limit and the client's network. */
   key: text().primaryKey(),

@@ -3,7 +3,7 @@ import { Overtaken } from "./fault-classes.ts";
 import { isRepeatable } from "./faults.ts";
 
 const ATTEMPTS = 8;
-/** The pauses have random lengths, so that two that met in a deadlock do not meet again. */
+/** The pauses have random lengths, so that two transactions that met in a deadlock do not meet again. */
 const LONGEST_PAUSE_MS = 20;
 
 /** Thrown by work that must begin again, since what it has read is older than the lock that it has waited for. */

@@ -15,5 +15,5 @@ export const UNKNOWN_TIMELINE = 0;
 /** In SQL, the digits of `UNKNOWN_TIMELINE`; null on a standby. */
 export const UNSAID_TIMELINE = `case when not pg_is_in_recovery() then '${String(UNKNOWN_TIMELINE).padStart(8, "0")}' end`;
 
-/** The number of such a timeline. */
+/** The number of the timeline with these digits. */
 export const timelineNumber = (digits: string): number => Number.parseInt(digits, 16);

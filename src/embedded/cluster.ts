@@ -46,7 +46,7 @@ export async function ensureCluster(installation: Installation, log: Logger): Pr
   if (account === undefined && uid !== process.getuid?.()) throw wrongOwner(cluster);
   const version = await readIfThere(join(cluster, "PG_VERSION"));
   if (version.trim() !== major) throw wrongVersion(cluster, version.trim(), major);
-  // Copied or restored by root, who can do so with the owner too: PostgreSQL insists on it.
+  // Root has copied or restored the files, and can change their owner too: PostgreSQL refuses the files of another user.
   if (account && uid !== account.uid) {
     const own = ["chown", "-R", "-h", `${account.uid}:${account.gid}`, cluster];
     const { ok, output } = await run({ account: undefined, wrapper: [] }, own);

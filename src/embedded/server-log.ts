@@ -64,7 +64,7 @@ export function startFailure({ dataDir, logFile }: Installation, output: string)
       `The disk of ${dataDir} is full. Free some space, or set DATA_DIR to a folder on another disk.`,
     );
   }
-  // The last kind is what our own attempts to connect were told.
+  // PostgreSQL says "the database system is …" to our own attempts to connect: such lines are left out.
   const lines = output
     .split("\n")
     .filter((line) => line.trim() !== "" && !/FATAL: {2}the database system is/.test(line));

@@ -75,7 +75,7 @@ export function openEventHub(db: Db): EventHub {
         const read = Date.now() - lookedAt > LONG_PAUSE_MS ? readOldEvents : readEvents;
         const batch = await read(db, from);
         if (batch.isWhole) lookedAt = Date.now();
-        // All may have left meanwhile, and others come, who began anew.
+        // All listeners may have left meanwhile, and new listeners have begun at another position.
         if (position !== from) return;
         isWhole = batch.isWhole;
         position = batch.until;

@@ -47,7 +47,7 @@ export function bestUnlockedCandidate(ofTask: OfTask, withUrl: SQL, before: Chos
 /** The candidates for the task in the router's order, with their `place` in it. */
 function rankedCandidates(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
   const contextId = ofTask("context_id");
-  // No part of it depends on the worker, so that PostgreSQL looks for the newest session once a task, and never without `resume`.
+  // No part of the subquery depends on the worker, so that PostgreSQL looks for the newest session once a task, and never without `resume`.
   const hasSession = sql`coalesce(${newestSessionsWorker(contextId)} = ${workers.id}, false)`;
   const isWarm = sql`(coalesce(${contextId} = any(workers.contexts), false) or (${contextId} = any(${before.contexts}) and exists (
       select from unnest(${before.workers}, ${before.contexts}) as chosen_before(worker_id, context_id)

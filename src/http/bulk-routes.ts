@@ -93,10 +93,12 @@ const SLOW_SCHEMAS =
 
 const MOST_IGNORED = 20;
 
-/** The first 20 names of the fields that a task of a bulk was sent with and creations do not have, 100 characters of each. */
+/** The first 20 names of a sent task's fields that no creation has, 100 characters of each. */
 const ignoredIn = (sent: unknown): string[] => ignoredFields(sent).slice(0, MOST_IGNORED).map(beginningOf);
 
-/** The status and the error that a call of its own would have been answered with. Throws what is no refusal of the task. */
+/**
+ * The status and the error of the answer that the task would have had in a call for it alone. Throws an error that is no refusal of the task.
+ */
 function verdictOf(outcome: PromiseSettledResult<Creation>) {
   if (outcome.status === "fulfilled") {
     const { isNew, task } = outcome.value;

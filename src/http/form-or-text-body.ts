@@ -18,7 +18,7 @@ const MOST_FIELDS = 2_000;
 const TEXT = "text/plain";
 const FORM = "application/x-www-form-urlencoded";
 
-/** Gives what reads the call's body where that is a form or a text. */
+/** Makes the handler that reads a call's body where that is a form or a text. */
 export type FormOrTextBody = (call: FormCallName) => RequestHandler;
 
 /**

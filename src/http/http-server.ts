@@ -62,11 +62,11 @@ export function createHttpServer(
   const turns = createSocketTurns(open, connections);
   const pipelined = createPipelinedRequests(turns);
   const answers = new WeakMap<Duplex, ServerResponse>();
-  /** Connections on which something came that is no request. */
+  /** Connections on which something came that is not HTTP. */
   const broken = new WeakSet<Duplex>();
   const begin = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
-    // The rest of it will not come; the refusal is behind it in the line.
+    // The rest of the request will not come; the refusal stands behind it in the line.
     if (broken.has(socket) && !request.complete) return pipelined.leave(socket);
     answers.set(socket, response);
     const { "transfer-encoding": chunked, "content-length": length } = request.headers;

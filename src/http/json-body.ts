@@ -15,7 +15,7 @@ class UnsupportedCharset extends Refusal {
 
 export interface BodyLimits {
   maxBytes: number;
-  /** A body of more than 100 KB waits for room in it. */
+  /** The room for bodies of more than 100 KB, which wait for it. */
   budget?: BodyBudget;
 }
 
@@ -62,5 +62,5 @@ export function reserveBody(
   return !budget || bytes <= SHORT_BODY_BYTES || bytes > maxBytes ? undefined : budget.reserve(bytes, response);
 }
 
-/** For every call that carries no prompt and no output. */
+/** The reader for every call that carries no prompt and no output. */
 export const shortBody = jsonBody({ maxBytes: SHORT_BODY_BYTES });

@@ -12,7 +12,7 @@ import type { BodyReader } from "./json-body.ts";
 import { shortBody } from "./json-body.ts";
 import { type Access, ADMINS, type BodyKind, type Limit, type OwnKey, READERS, type Route } from "./route.ts";
 
-/** Makes what stands before a route from its declaration. */
+/** Makes the handlers that stand before a route from its declaration. */
 export interface Guards {
   limits(limit: Limit): RequestHandler[];
   requireKey(access: Access, ownKey?: OwnKey): RequestHandler;
@@ -38,7 +38,7 @@ declare global {
  * asks for a key as well, so that a stranger does not learn which there are. Throws where two routes have one address.
  */
 export function mountRoutes(app: Router, routes: Route[], db: Db, prefixes: string[], guards: Guards): void {
-  // A router of their own answers OPTIONS with the methods that an address has.
+  // A separate router for these routes answers OPTIONS with the methods that an address has.
   const router = Router();
   const addresses = new Set<string>();
   for (const route of routes) {

@@ -28,7 +28,7 @@ export class InvalidBody extends Error {
     };
   }
 
-  /** The same error for a fault of `field` that a schema cannot find. */
+  /** An InvalidBody for a fault of `field` that a schema cannot find. */
   static of(field: string, message: string): InvalidBody {
     return new InvalidBody(new z.ZodError([{ code: "custom", path: [field], message, input: undefined }]));
   }

@@ -22,7 +22,7 @@ interface Waiting {
 
 /** Lets the requests of each connection begin one after the other. */
 export interface PipelinedRequests {
-  /** Runs `begin` for a request, or for what else is answered, now or when all earlier ones of its connection have been answered. */
+  /** Runs `begin`, which answers a request or refuses it, now or when all earlier requests of its connection have been answered. */
   enter(socket: Socket, begin: () => void, request?: IncomingMessage): void;
   /** The answer of the request that is handled has ended. */
   leave(socket: Socket): void;
@@ -62,7 +62,7 @@ export function createPipelinedRequests(turns: SocketTurns): PipelinedRequests {
         pipeline.isBusy = true;
         return begin();
       }
-      // Node makes the rest of what it has read of a connection that was cut.
+      // Node still makes the requests that it had read from a connection before that was cut.
       if (socket.destroyed) return void request?.destroy();
       inAll += 1;
       const count = pipeline.waiting.push({ begin, request });

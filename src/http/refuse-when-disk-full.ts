@@ -1,7 +1,7 @@
 import type { Disk } from "../disk-space.ts";
 import type { Route } from "./route.ts";
 
-/** The routes, of which those that store new work are answered 507 while the disk is nearly full. */
+/** Gives the routes. Those that store new work answer 507 while the disk is nearly full. */
 export function refusingWhenFull(routes: Route[], disk: Disk): Route[] {
   return routes.map((route) => {
     if (!route.storesNewWork) return route;

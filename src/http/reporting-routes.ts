@@ -18,7 +18,7 @@ import { cursorText, sendList, sendPage, setNext } from "./send-list.ts";
 
 const RUNS = 50;
 
-/** `/api/runtime/…`: what was done, to look at. */
+/** `/api/runtime/…`: leases, runs, the audit log, counts, the overview and usage. These calls only read. */
 export function reportingRoutes(
   stats: () => Promise<Stats>,
   readNumbers: () => Promise<OverviewNumbers>,

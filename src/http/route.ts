@@ -28,7 +28,7 @@ export type Limit = "requests" | "worker calls" | "connection tests" | "none";
 /** How a call's body is read: JSON of up to 100 KB, JSON of up to `MAX_BODY_MB`, not at all, or by the call itself. */
 export type BodyKind = "short" | "long" | "none" | "raw";
 
-/** What is declared of a call: its policy, and what documents say of it. */
+/** The declaration of a call: its policy, and what documents say of it. */
 export interface RouteFacts {
   /** The name of the call in logs and documents. */
   name: string;
@@ -38,13 +38,16 @@ export interface RouteFacts {
   access: Access;
   /** The setting whose value opens this call too, as a bearer token or in `X-Runtime-API-Key`. */
   ownKey?: OwnKey;
-  /** "requests" where it is left out. */
+  /** Which limit counts the call: "requests" where this is left out. */
   limit?: Limit;
-  /** Where it is left out: "none" for a GET, else "short". */
+  /** How the body is read; where this is left out, "none" for a GET, and otherwise "short". */
   body?: BodyKind;
   /** The call may also be made without JSON, with the fields of this name (form-or-text-body.ts). */
   form?: FormCallName;
-  /** The call is refused while the disk is nearly full (refuse-when-disk-full.ts). Completions are not: they are the last that may fail. */
+  /**
+   * The call is refused while the disk is nearly full (refuse-when-disk-full.ts). Completions are not refused: they are the last calls that may
+   * fail.
+   */
   storesNewWork?: true;
   /** Monitors make the call every few seconds. It makes no span unless the request has a `traceparent`. */
   isProbe?: true;
@@ -55,9 +58,9 @@ export interface RouteFacts {
   summary: string;
   /** More about the call, where its fields and answers do not say enough. */
   description?: string;
-  /** The headers that it reads, beside those of every call. */
+  /** The headers that the call reads, beside those that every call reads. */
   headers?: readonly RequestHeader[];
-  /** Every answer that the call has of its own. */
+  /** The answers of this call, without the refusals that calls of its kind share. */
   answers: Answers;
 }
 
@@ -66,7 +69,7 @@ export interface Call<Path extends string, Schema extends z.ZodType, Query exten
   request: Request;
   response: Response;
   db: Db;
-  /** Who calls, for what is written down of this call. */
+  /** Who calls, for the audit entries and the log lines about this call. */
   caller: Caller;
   params: Params<Path>;
   /** The body, or another one in its place, checked by the route's schema. Throws InvalidBody. */

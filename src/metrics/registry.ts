@@ -32,7 +32,7 @@ export interface Readings {
   help: string;
   /** A counter is a number that the system, and not a meter of ours, counts up. */
   type?: "gauge" | "counter";
-  /** The metric is a time, or a state that all processes see: of several that tell it, the largest number counts, and not the sum. */
+  /** The metric is a time, or a state that all processes see: over several processes the largest number counts, and not the sum. */
   isOneFact?: boolean;
   values: Reading[];
 }

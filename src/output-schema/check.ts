@@ -14,7 +14,7 @@ const TOO_LONG: Judgement = { schemaFault: `checking by it takes longer than ${W
 const LIMITS = { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16, stackSizeMb: 4 };
 const PROGRAM = join(PACKAGE_FOLDER, "dist/check-thread.js");
 
-/** A thread that is not there by then means that the machine has no time for it. */
+/** When a thread has not started within this time, the machine has no time for it. */
 const STARTS_WITHIN_MS = 30_000;
 
 /**

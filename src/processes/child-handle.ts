@@ -55,7 +55,7 @@ export function startChild(
       if (worker.isConnected()) worker.process.once("disconnect", () => end(code, signal));
       else end(code, signal);
     });
-    // Without a process, there is no exit. Any other error is that of a message, and the exit will tell.
+    // A child that got no process has no exit. Any other error is about a message, and the child's exit follows.
     worker.on("error", () => worker.process.pid === undefined && end(null, null));
   });
   const endedEarly = ended.then((end) => {
@@ -63,7 +63,7 @@ export function startChild(
   });
   const listening = Promise.race([heard(worker, "listening").then(({ port }) => port), endedEarly]);
   const started = Promise.race([heard(worker, "started").then(() => {}), endedEarly]);
-  // A rejection is heard by those who wait for these promises. Without this, one for which nobody waits would end the process.
+  // Those who wait for these promises hear of a rejection. Without this, a rejection that nobody waits for would end the process.
   for (const each of [listening, started]) each.catch(() => {});
 
   let unsent: ToChild[] | undefined = [];

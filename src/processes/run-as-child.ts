@@ -15,7 +15,7 @@ export interface FirstProcess {
   /** Gives the database, when its tables are up to date. */
   database(): Promise<Server>;
   tellPort(port: number): void;
-  /** Takes what reads the metrics of this process, and gives what reads those of all processes. */
+  /** Takes a function that reads the metrics of this process, and gives a function that reads those of all processes. */
   shareMetrics(own: () => Family[]): () => Promise<Family[]>;
 }
 

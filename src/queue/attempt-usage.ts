@@ -5,7 +5,7 @@ import type { Limits, Metrics, Usage } from "../db/json-types.ts";
 const MOST = 1e11;
 const count = (said = 0) => Math.min(said, MOST);
 
-/** The metrics that say what an attempt used. That it took some time, every attempt says. */
+/** The metrics that say what an attempt used. Its duration is not among them, since every attempt says that. */
 const FIGURES = [
   "tokens_used",
   "input_tokens",

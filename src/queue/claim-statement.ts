@@ -96,7 +96,7 @@ const ofFreeKeys = sql`select oldest.* from self cross join sets cross join late
 /** What a claim gave a worker, and what is known of the worker. */
 export interface Given {
   leased: LeasedTask[];
-  /** How long each of these was due; null where there are none. */
+  /** How long each of the leased tasks had been due; null where there are none. */
   waited_ms: number[] | null;
   /** The worker's sign of life is still to be written. */
   quiet: boolean;

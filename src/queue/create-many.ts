@@ -53,7 +53,7 @@ export async function createTasks(
   let fault: PromiseRejectedResult | undefined;
   while (outcomes.length < sent.length && !fault) {
     const group = sent.slice(outcomes.length, outcomes.length + AT_A_TIME);
-    // Half of the time that is left, so that there is some to create what was checked.
+    // The checks may take half of the time that is left, so that the checked tasks can be created in the rest.
     const checkedBy = performance.now() + leftUntil(endAt) / 2;
     const checked = await checkInTurn(group, check, checkedBy).catch(rejectedWith);
     outcomes.push(...(await createChecked(inTime, caller, checked)));

@@ -67,7 +67,7 @@ async function outcomeOf(db: Db, task: Task): Promise<Reason[]> {
   }
 }
 
-/** The tools that the CLI was not allowed to use for what it answered, so that the output may say no more than that; none where it was. */
+/** The tools that the CLI was denied while it worked on its answer, whose output may say no more than that; empty where it was denied none. */
 async function findDeniedTools(db: Db, task: Task): Promise<Reason[]> {
   const said = (await getMetrics(db, task))?.denied_tools?.join(", ");
   if (said === undefined) return [];
@@ -128,7 +128,7 @@ const NO_WORKERS: Reason = {
   cause: { code: "no_workers" },
 };
 
-/** When a task that has never been started ends because of that; none where it may wait for ever. */
+/** When a task ends if nobody starts it (`queue_ttl_sec`); empty where it may wait for ever, or was started before. */
 function endsUnstarted({ queue_until, attempts, tried_by }: Task): Reason[] {
   if (queue_until === null || attempts > 0 || tried_by !== null) return [];
   return [

@@ -36,7 +36,7 @@ const byStatus = sql.join(
   sql`, `,
 );
 
-/** In SQL, the webhooks that are off, for what comes after `from`. */
+/** In SQL, the webhooks that are off, as the part of a query that follows `from`. */
 const webhooksOff = sql`${webhooks} where ${webhooks.off_since} is not null`;
 
 /**

@@ -1,6 +1,8 @@
 import type { CreateTask } from "../contract/create-task.ts";
 
-/** The size of the request as JSON, in bytes. The prompt is counted where it is: as JSON, 10 MB of it would be 20 MB more of memory for a number. */
+/**
+ * The size of the request as JSON, in bytes. The prompt is counted without making JSON of it, for which a prompt of 10 MB needs 20 MB of memory.
+ */
 export function jsonBytesOf(request: CreateTask): number {
   return Buffer.byteLength(JSON.stringify({ ...request, prompt: "" })) + bytesInJson(request.prompt);
 }

@@ -26,7 +26,7 @@ interface Rule {
   attempt: "given back" | "counts";
   /** What rests because of an attempt of this kind, or has it counted towards a rest: see docs/outcomes.md. */
   rest: "account" | "worker" | "cli" | "after three" | undefined;
-  /** From which failure on another worker is preferred. */
+  /** The number of the failure from which on another worker is preferred. */
   elsewhereFrom: number | undefined;
 }
 

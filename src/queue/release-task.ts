@@ -52,7 +52,7 @@ const ENTRY: EntryInSql = {
   actor: sql`coalesce(actor, released.worker_id)`,
   detail: sql`said.detail`,
 };
-/** What is said of a task: that it was handed back, and after that, where this was asked for, that it is cancelled. */
+/** The audit entries of a task: it was handed back; and then, where somebody had asked for that, it is cancelled. */
 const said = sql`task join request using (ordinal) join released using (ordinal) cross join lateral (values
         (1, entry_id, ${actionInSql("task_released")}, request.detail),
         (2, cancelled_entry_id, ${actionInSql("task_cancelled")}, 'Cancelled when it was handed back')

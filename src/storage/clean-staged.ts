@@ -8,7 +8,7 @@ import { artifactKey } from "./artifact-key.ts";
 import type { OutputPlaces } from "./output-places.ts";
 import { unstage } from "./staging.ts";
 
-/** A worker that cannot reach the service keeps its result and tries again. After a day, it does not come any more. */
+/** A worker that cannot reach the service keeps its result and tries again, but not for as long as a day. */
 const STALE_MS = 24 * 3_600_000;
 const PER_PASS = 100;
 

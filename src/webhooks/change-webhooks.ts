@@ -31,7 +31,7 @@ const LOCK = 7_011_605;
 /** The name that a webhook's secrets are sealed under. */
 export const sealName = (id: string) => `webhook ${id}`;
 
-/** In SQL, the number of the newest audit entry: a webhook that begins now is told of those behind it. */
+/** In SQL, the number of the newest audit entry: a webhook that begins now is told of later entries. */
 const newestSeq = sql`(select coalesce(max(${auditLogs.seq}), 0) from ${auditLogs})`;
 
 /** Makes a webhook, and gives it with its secret, which is shown only now. Conflict: there are 100 already. */
@@ -91,7 +91,7 @@ export function changeWebhook(
   });
 }
 
-/** What was left when the webhook was turned off is tried again, for its whole time. */
+/** Has the deliveries that were pending when the webhook was turned off tried again, each for its whole time. */
 async function beginAnew(tx: Db, id: string): Promise<void> {
   await tx.delete(webhookRests).where(eq(webhookRests.target, id));
   await tx
@@ -100,7 +100,7 @@ async function beginAnew(tx: Db, id: string): Promise<void> {
     .where(and(eq(webhookDeliveries.target, id), eq(webhookDeliveries.state, "pending")));
 }
 
-/** Gives the webhook another secret, and shows it. The one before signs too for `keep_seconds`. NotFound: there is no such webhook. */
+/** Gives the webhook another secret, and shows it. The secret before signs too for `keep_seconds`. NotFound: there is no such webhook. */
 export function rotateSecret(
   db: Db,
   caller: Caller | undefined,

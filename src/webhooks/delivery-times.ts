@@ -8,7 +8,7 @@ export const RETRY_MS = 72 * HOUR;
 /** How long a delivery can be read and sent again, from when it was queued. */
 export const KEPT_MS = 7 * 24 * HOUR;
 
-/** The delay after each failed attempt; after the last of them, that one again. */
+/** The delays after failed attempts, in their order. The last delay comes again and again. */
 const DELAYS_MS = [5 * SECOND, MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * HOUR, 5 * HOUR, 10 * HOUR];
 const JITTER = 0.2;
 

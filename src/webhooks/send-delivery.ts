@@ -25,7 +25,7 @@ export interface Outcome {
   /** The HTTP status; null: there was no answer. */
   status: number | null;
   error: string | null;
-  /** The receiver cannot take anything now, whatever it is. */
+  /** The receiver cannot take any message now. */
   isTargetDown: boolean;
   /** The receiver says with 410 that it will never take anything again. */
   isGone: boolean;

@@ -54,7 +54,7 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
       .finally(() => {
         count(target, -1);
         running.delete(call);
-        // A target with more to get than it has calls goes on at once, not only with the next pass.
+        // A target that has more messages than calls is served at once, and not only in the next pass.
         if (mayHaveMore) void claimSoon();
       });
     running.add(call);
@@ -100,7 +100,7 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     idle,
     async stop() {
       stopping.abort();
-      // What is being claimed now would else stay claimed.
+      // Otherwise the deliveries that are being claimed now would stay claimed.
       await claiming;
       await idle();
     },

@@ -1,4 +1,4 @@
-/** How the CLIs of LLMs are called, and by what it is seen that they have said their result. `worker.sh` has the same. */
+/** How the CLIs of LLMs are called, and how the end of their output shows that it has the result. `worker.sh` has the same. */
 
 /** The CLIs whose output the runtime reads. */
 export type CliName = keyof typeof COMMANDS;

@@ -2,7 +2,7 @@ import type { Work } from "./runtime-client.ts";
 
 /** Larger variables are left out: Linux starts no program with a variable of more than 128 KB. */
 const LARGEST_VARIABLE = 100_000;
-/** What another worker said is its session must not be taken for an option. */
+/** The id of a session comes from another worker, and must not be taken for an option. */
 const SESSION = /^[A-Za-z0-9][\w.:-]*$/;
 
 /**

@@ -1,7 +1,7 @@
 import { useState } from "preact/hooks";
 
 export interface Attempts {
-  /** Why the last one failed; undefined where it did not. */
+  /** Why the last call failed; undefined where it did not. */
   failed: unknown;
   /** A call runs. Its button is disabled then, since a double click makes two calls. */
   isBusy: boolean;

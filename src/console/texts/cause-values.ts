@@ -9,7 +9,7 @@ export interface CauseValues {
   until: string;
   /** "18:19 (in 4 min)". */
   at: string;
-  /** Empty where it was never. */
+  /** Empty where it never happened. */
   since: string;
   said: string;
   /** What was said, with a full stop. */

@@ -32,7 +32,7 @@ export function exampleOf(schema: Schema, components: Record<string, Schema>): u
   }
 }
 
-/** A field that may be null most often is, but a record that may be there is worth to be seen. */
+/** A field that may be null is null in the example, since it most often is; a record is shown, since readers want to see it. */
 function mostLikelyOf(choices: Schema[]): Schema {
   const [first = {}] = choices;
   if (referredName(first) !== undefined) return first;
