@@ -1,5 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import type { ErrorKind } from "../db/statuses.ts";
+import { saysCannotRun } from "../unrunnable-command.ts";
 import { readClaude } from "./claude.ts";
 import { readCodex } from "./codex.ts";
 import { createJsonFinder } from "./find-json.ts";
@@ -27,9 +28,6 @@ export interface CliExit {
   /** What the worker says of a failure, which counts where the output itself does not tell. */
   kind?: ErrorKind | null;
 }
-
-/** A shell's codes for a command that cannot be run. */
-const CANNOT_RUN = new Set([126, 127]);
 
 /**
  * Reads what a CLI printed on standard output, piece by piece, in memory bounded by its longest object, and in bounded turns of the event loop
@@ -83,7 +81,7 @@ const JSON_LINE = /^\s*[{}[\]"]/;
 
 function kindOfExit(code: number | null): ErrorKind | undefined {
   if (code === null) return undefined;
-  if (CANNOT_RUN.has(code)) return "no_cli";
+  if (saysCannotRun(code)) return "no_cli";
   return code === 0 ? "parse_error" : "crashed";
 }
 

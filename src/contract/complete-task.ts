@@ -115,4 +115,7 @@ export const completeTaskBody = z.preprocess(
   completion.meta({ required: ["metrics"], examples: [EXAMPLE] }),
 );
 
-export type CompleteTask = z.output<typeof completeTaskBody>;
+type Body = z.output<typeof completeTaskBody>;
+type Given = { [K in keyof Body]: undefined extends Body[K] ? never : K }[keyof Body];
+/** A completion as it was checked. What may be undefined may also be left out. */
+export type CompleteTask = Partial<Body> & Pick<Body, Given>;

@@ -8,6 +8,7 @@ import { Conflict, messageOf, Refusal, Unavailable } from "../errors.ts";
 import { AgentFault, type Execution } from "../fleet/execute-on-agent.ts";
 import { recordAcceptance, recordRefusal } from "../fleet/refusing-agents.ts";
 import type { OutputPlaces } from "../storage/output-places.ts";
+import { saysCannotRun } from "../unrunnable-command.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";
 import { getTask } from "./get-task.ts";
@@ -19,8 +20,6 @@ import { renewDispatchedLease } from "./renew-dispatched-lease.ts";
 const OWN_COMPLETION_MS = 2_000;
 /** The tag of an artifact that holds only the part of the output that an agent's answer had. */
 const INCOMPLETE = "incomplete";
-/** A shell's exit codes for a command that cannot be run. */
-const CANNOT_RUN = new Set([126, 127]);
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 10_000;
 /** After this number of errors that are no fault of the database, the work is not tried again. */
@@ -144,15 +143,8 @@ async function completeFromAnswer(
     artifact_type: "LLM_RESULT",
     artifact_tags: incomplete ? [INCOMPLETE] : [],
     lease_id: lease.id,
-    output_id: undefined,
-    partial_output: undefined,
-    cli: undefined,
-    exit_code: undefined,
     retryable: true,
-    error_kind: !ok && CANNOT_RUN.has(returncode ?? 0) ? ("no_cli" as const) : null,
-    resets_at: undefined,
-    retry_after_ms: undefined,
-    windows: undefined,
+    error_kind: !ok && saysCannotRun(returncode) ? ("no_cli" as const) : null,
   };
   await completeTask(deps.db, NOBODY, deps.store, now.id, completion, { incomplete });
   if (incomplete)

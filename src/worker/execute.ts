@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import { pause } from "../abort-signals.ts";
 import { messageOf } from "../errors.ts";
+import { saysCannotRun } from "../unrunnable-command.ts";
 import type { Command } from "./cli-command.ts";
 import { folderFault } from "./command-folder.ts";
 import { deliver, type Outcome } from "./deliver.ts";
@@ -82,9 +83,11 @@ export async function execute(
     return { kind: "unfit", reason, isCommand };
   };
   try {
-    const made = await createTaskFolder(work).catch((error: unknown) => messageOf(error));
-    if (typeof made === "string") return await unfit(`its temporary folder cannot be written: ${made}`, false);
-    folder = made;
+    try {
+      folder = await createTaskFolder(work);
+    } catch (error) {
+      return await unfit(`its temporary folder cannot be written: ${messageOf(error)}`, false);
+    }
     const noFolder = folderFault(command.folder);
     if (noFolder && !isHopeless) return await unfit(noFolder, false);
     const startedAt = performance.now();
@@ -100,7 +103,7 @@ export async function execute(
       () => undefined,
       (error: unknown) => `its temporary folder is full: ${messageOf(error)}`,
     );
-    const isCommand = !ended.stopped && (ended.exitCode === 126 || ended.exitCode === 127);
+    const isCommand = !ended.stopped && saysCannotRun(ended.exitCode);
     if (!isHopeless && (noRoom !== undefined || isCommand)) {
       const said = isCommand ? (await folder.complaint()).slice(-LONGEST_REASON) : "";
       const why = `its command could not be run (exit code ${ended.exitCode})${said && `: ${said}`}`;
@@ -109,13 +112,8 @@ export async function execute(
     const fault = noRoom === undefined ? ended.fault : `could not be run: ${noRoom}`;
     const { exitCode, isTimeout } = ended;
     const durationMs = Math.round(performance.now() - startedAt);
-    const outcome = {
-      fault,
-      isTimeout,
-      exitCode,
-      cli: noRoom === undefined && !isCommand ? command.cli : undefined,
-      durationMs,
-    };
+    const cli = noRoom === undefined && !isCommand ? command.cli : undefined;
+    const outcome = { fault, isTimeout, exitCode, cli, durationMs };
     const { isFault } = await handIn(client, work, folder, outcome, log, { draining, giveUp });
     return { kind: "ran", failedFast: isFault && !ended.stopped && durationMs < FAST_MS };
   } catch (error) {
