@@ -94,12 +94,12 @@ const EXPOSED_HEADERS = [
   ...Object.keys(ANSWER_HEADERS),
 ];
 
+/** An app without routes. To hash every answer for an ETag costs more than to send it again; the contents of artifacts have an ETag of their own. */
+export const createBareApp = (): Express => express().disable("x-powered-by").disable("etag");
+
 /** The HTTP side of the service: middleware and routes in their order, nothing else. They are added to `app`. */
-export function createApp(deps: AppDeps, app: Express = express()): Express {
+export function createApp(deps: AppDeps, app = createBareApp()): Express {
   const { config, log, db, connections } = deps;
-  app.disable("x-powered-by");
-  // To hash every answer costs more than to send it again. The contents of artifacts have an ETag of their own.
-  app.disable("etag");
   app.set("trust proxy", config.trustProxyHops);
 
   app.use(securityHeaders());

@@ -1,7 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import express from "express";
 import type { Logger } from "pino";
-import { createApp } from "./app.ts";
+import { createApp, createBareApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { openDatabase } from "./db/client.ts";
 import { isDatabaseUnavailable } from "./db/faults.ts";
@@ -62,7 +61,7 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
 
   try {
     const connections = createUnkeyedConnections(config.limits.unkeyedConnectionsPerAddress);
-    const app = express().disable("x-powered-by").disable("etag");
+    const app = createBareApp();
     const startup = createStartup();
     app.use(startup.handler);
     const http = createHttpServer(app, { log, connections, areHandedOver: first !== undefined });
@@ -157,12 +156,12 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
     return { port, stop: () => stop(config.drainMs) };
   } catch (error) {
     await stop();
-    throw inSentence(error);
+    throw asStartError(error);
   }
 }
 
 /** A database that fails in the middle of a start is the operator's matter too. */
-function inSentence(error: unknown): unknown {
+function asStartError(error: unknown): unknown {
   if (error instanceof StartError || !isDatabaseUnavailable(error)) return error;
   const reason = messageOf(error).replace(/\.$/, "");
   return new StartError(`The database failed during the start: ${reason}. Start again when it is well.`, {
