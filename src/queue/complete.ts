@@ -14,7 +14,7 @@ import { requireStaged, unstage } from "../storage/staging.ts";
 import { recordSession } from "./cli-sessions.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
-import { findLease, leaseIsActive, requireHeld, staleLease, taskIsHeld } from "./fence.ts";
+import { findLease, isHeldUnder, requireHeld, staleLease } from "./fence.ts";
 import { getTask } from "./get-task.ts";
 import { judgeOutput } from "./judge-output.ts";
 import { readPrinted } from "./read-cli-output.ts";
@@ -102,6 +102,7 @@ async function complete(
       kept = await placeOutput(db, caller, store, { ...about, format: "text", source: transcript });
     const completion = await completeInTransaction(db, caller, taskId, fitting, placed, kept);
     if (completion.result.accepted) return completion;
+    // The late result is committed with its outputs: the catch below must not abandon them.
     [placed, kept] = [undefined, undefined];
     throw tooLate(completion.artifact.id);
   } catch (error) {
@@ -122,8 +123,7 @@ const HOLDER = statement<About, { taskId: string; leaseId: string | null }>(
   "holder",
   sql`select t.id as "taskId", t.lease_id as "leaseId", t.desired_format as format
     from llm_tasks t join leases l on l.id = t.lease_id
-    where t.id = ${sql.placeholder("taskId")} and ${taskIsHeld} and ${leaseIsActive}
-      and t.lease_id = coalesce(${sql.placeholder("leaseId")}::uuid, t.lease_id)`,
+    where t.id = ${sql.placeholder("taskId")} and ${isHeldUnder(sql`${sql.placeholder("leaseId")}::uuid`)}`,
 );
 
 /** Places the output of a completion for the lease that holds the task. Undefined when the caller may not hold the task; nothing is placed then. */

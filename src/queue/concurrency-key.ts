@@ -4,11 +4,10 @@
  * lease ended.
  */
 
-import { and, eq, inArray, type SQL, sql } from "drizzle-orm";
+import { eq, type SQL, sql } from "drizzle-orm";
 import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { heldStatuses } from "../db/status-lists.ts";
-import { HELD_STATUSES } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
 
 /** A query for the keys that are held. */
@@ -33,6 +32,6 @@ export async function findKeyHolder(db: Db, { concurrency_key }: Task): Promise<
   const [holder] = await db
     .select({ id: llmTasks.id })
     .from(llmTasks)
-    .where(and(eq(llmTasks.concurrency_key, concurrency_key), inArray(llmTasks.status, [...HELD_STATUSES])));
+    .where(sql`${eq(llmTasks.concurrency_key, concurrency_key)} and ${llmTasks.status} in (${heldStatuses})`);
   return holder?.id;
 }

@@ -52,6 +52,9 @@ export async function leaseMeant(
 export const taskIsHeld = sql`(t.status in (${heldStatuses})) is true`;
 export const taskHasEnded = sql`(t.status not in (${openStatuses}))`;
 export const leaseIsActive = sql.raw("(l.status = 'active') is true");
+/** True when the lease `l` of the task `t` holds it, and is the one that the caller means: `leaseId`, or any where that is null. */
+export const isHeldUnder = (leaseId: SQL) =>
+  sql`${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(${leaseId}, t.lease_id)`;
 
 /** What a request to the holder of a task says: the task, and the lease that it means; null is whichever holds the task. */
 export type HolderRequest = { task_id: string; lease_id: string | null };
@@ -64,7 +67,7 @@ export const HOLDER_TYPES = { task_id: "uuid", lease_id: "uuid" } as const;
  */
 export function heldBy(locks: Locks, size: Size, condition = sql`true`): SQL {
   const held = sql`select request.ordinal, t.id from request join llm_tasks t on t.id = request.task_id join leases l on l.id = t.lease_id
-        where ${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(request.lease_id, t.lease_id) and ${condition}`;
+        where ${isHeldUnder(sql`request.lease_id`)} and ${condition}`;
   // A batch also passes over a lease that somebody else has locked: to change it, the whole batch would have to wait.
   const lock = sql.raw(`for no key update of ${locks === "waits" ? "t" : "t, l skip locked"}`);
   return size === "one"

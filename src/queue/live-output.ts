@@ -5,7 +5,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { isUuid } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
-import { leaseIsActive, leaseMeant, requireHeld, staleLease, taskHasEnded, taskIsHeld } from "./fence.ts";
+import { isHeldUnder, leaseMeant, requireHeld, staleLease, taskHasEnded } from "./fence.ts";
 import { getTask } from "./get-task.ts";
 
 /** The most that is kept of a task's output. */
@@ -23,7 +23,7 @@ const ADD = statement<{ isHeld: boolean }, Values>(
   "add_live_output",
   sql`with held as (
       select t.id, l.id as lease_id from llm_tasks t join leases l on l.id = t.lease_id
-      where t.id = ${given("taskId")} and ${taskIsHeld} and ${leaseIsActive} and l.id = coalesce(${given("leaseId")}::uuid, l.id)
+      where t.id = ${given("taskId")} and ${isHeldUnder(sql`${given("leaseId")}::uuid`)}
     ), added as (
       insert into runtime_live_output (task_id, lease_id, seq, text, bytes, created_at)
       select id, lease_id, ${given("seq")}::int, ${given("text")}, ${given("bytes")}::int, ${nowMs} from held
