@@ -58,9 +58,8 @@ export function completeInTransaction(
     const { artifact_type, artifact_tags: tags } = request;
     // Lists begin with the newest artifact. The transcript is a millisecond older, so that the result comes first.
     const olderMs = sql`${nowMs} - 1`;
-    if (transcript)
-      await keep(tx, transcript, { ...before, desired_format: "text" }, { type: TRANSCRIPT, tags }, olderMs);
-    const artifact = await keep(tx, placed, before, { type: artifact_type, tags });
+    if (transcript) await keep(tx, transcript, { task_id: taskId, type: TRANSCRIPT, tags }, "text", olderMs);
+    const artifact = await keep(tx, placed, { task_id: taskId, type: artifact_type, tags }, before.desired_format);
     const result = await insertResult(tx, submitted, {
       task_id: taskId,
       worker_id: workerId,
@@ -105,10 +104,10 @@ async function insertResult(
   of: { task_id: string; worker_id: string; artifact_id: string; lease_id: string; accepted: boolean },
 ) {
   const { status, error_message, error_kind, metrics } = request;
-  const said = { status, error_message, error_kind, metrics, body_sha256: bodySha256, incomplete };
+  const submitted = { status, error_message, error_kind, metrics, body_sha256: bodySha256, incomplete };
   const [result] = await tx
     .insert(llmResults)
-    .values({ id: newId(), ...of, ...said, completed_at: nowMs })
+    .values({ id: newId(), ...of, ...submitted, completed_at: nowMs })
     .returning(resultColumns);
   if (!result) throw new Error(`The result of task ${of.task_id} returned no row.`);
   return result;
@@ -144,17 +143,17 @@ async function moveTask(
 async function keep(
   tx: Db,
   { id, columns, contentTypes, staged }: PlacedOutput,
-  { id: task_id, desired_format }: Task,
-  { type, tags }: { type: string; tags: string[] },
+  of: { task_id: string; type: string; tags: string[] },
+  format: Task["desired_format"],
   created_at: SQL<unknown> = nowMs,
 ): Promise<StoredArtifact> {
   // Before the artifact: from its row on, the pieces of an output cannot be removed any more.
   if (staged && !(await takeStaged(tx, id, staged)))
     throw new Conflict(`Output ${id} was cleaned away before its completion came; send it again.`);
-  const content_type = contentTypes[desired_format];
-  const values = { id, task_id, type, created_at, finalized: true, tags, ...columns, content_type };
+  const content_type = contentTypes[format];
+  const values = { id, ...of, created_at, finalized: true, ...columns, content_type };
   const [artifact] = await tx.insert(runtimeArtifacts).values(values).returning(artifactColumns);
-  if (!artifact) throw new Error(`The artifact of task ${task_id} returned no row.`);
+  if (!artifact) throw new Error(`The artifact of task ${of.task_id} returned no row.`);
   return artifact;
 }
 

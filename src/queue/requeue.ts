@@ -35,9 +35,10 @@ export function requeueTask(db: Db, caller: Caller | undefined, taskId: string, 
       })
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, REQUEUEABLE_STATUSES)))
       .returning(taskColumns);
-    const reached = limitReached(limits, usage, undefined);
-    if (task && reached !== undefined) throw new Conflict(`${reached} Replay it with other limits, as a new task.`);
     if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);
+    // After the state, which says more of a task that is in another one. What is thrown takes the change back.
+    const reached = limitReached(limits, usage, undefined);
+    if (reached !== undefined) throw new Conflict(`${reached} Replay it with other limits, as a new task.`);
     await audit(tx, {
       action: "task_requeued",
       entity_type: "llm_task",
