@@ -46,9 +46,9 @@ const isSince = (time: SQL) =>
 const demand = sql`requires, agent_slug, case when not allow_fallback then tried_by end as kept_to`;
 const isWanted = sql`${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}::jsonb`)}
         and (${sql.placeholder("slugs")}::text[] is null or agent_slug = any(${sql.placeholder("slugs")}::text[]))`;
-const isNew = sql`select ${demand} from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
+const newTasks = sql`select ${demand} from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
 /** Tasks that may be old, but whose key became free: the task that held it has ended, or waits again. */
-const isFreed = sql`select requires, agent_slug, kept_to from (
+const freedTasks = sql`select requires, agent_slug, kept_to from (
         select distinct concurrency_key from ${llmTasks}
         where concurrency_key is not null and status not in (${heldStatuses}) and ${isSince(sql`updated_at`)}
       ) as freed cross join lateral (
@@ -65,7 +65,7 @@ const DEMANDS = statement<
   "demands_due_since",
   sql`select ${nowMs} as now, coalesce(json_agg(demand), '[]') as demands
     from (
-      select requires, agent_slug, kept_to, count(*)::int as count from (${isNew} union all ${isFreed}) as task where ${isWanted}
+      select requires, agent_slug, kept_to, count(*)::int as count from (${newTasks} union all ${freedTasks}) as task where ${isWanted}
       group by requires, agent_slug, kept_to order by kept_to nulls first limit ${sql.raw(String(MOST_DEMANDS))}
     ) as demand`,
 );

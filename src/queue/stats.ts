@@ -34,18 +34,18 @@ interface Settled {
  * and has them counted anew for the next request.
  */
 export function openStats(db: Db): () => Promise<Stats> {
-  let last: { stats: Stats; countedAt: number; freshMs: number } | undefined;
+  let last: { stats: Stats; beganAt: number; freshMs: number } | undefined;
   let counting: Promise<Stats> | undefined;
   let settled: Settled | undefined;
   const countAnew = async () => {
-    const began = performance.now();
-    if (!settled || began - settled.since > COUNT_ALL_EVERY_MS) settled = nothingSettled(began);
+    const beganAt = performance.now();
+    if (!settled || beganAt - settled.since > COUNT_ALL_EVERY_MS) settled = nothingSettled(beganAt);
     let [stats, later] = await count(db, settled);
     if (settled.until >= 0 && later.removed !== settled.removed)
-      [stats, later] = await count(db, nothingSettled(began));
+      [stats, later] = await count(db, nothingSettled(beganAt));
     settled = later;
-    const countedAt = performance.now();
-    last = { stats, countedAt: began, freshMs: Math.min(LONGEST_MS, (countedAt - began) * KEPT_PER_READING) };
+    const tookMs = performance.now() - beganAt;
+    last = { stats, beganAt, freshMs: Math.min(LONGEST_MS, tookMs * KEPT_PER_READING) };
     return stats;
   };
   const once = () => {
@@ -55,7 +55,7 @@ export function openStats(db: Db): () => Promise<Stats> {
     return counting;
   };
   return async () => {
-    const age = last ? performance.now() - last.countedAt : Number.POSITIVE_INFINITY;
+    const age = last ? performance.now() - last.beganAt : Number.POSITIVE_INFINITY;
     if (!last || age > last.freshMs) return once();
     // A failure is thrown to the next request, which counts by itself.
     if (age > last.freshMs / 2) once().catch(() => {});

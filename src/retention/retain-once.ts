@@ -45,17 +45,20 @@ export async function retainOnce(
 ): Promise<{ "tasks removed": number; "audit entries removed": number }> {
   const pass = newId();
   const removed = { "tasks removed": 0, "audit entries removed": 0 };
-  const goesOn = async () => !signal.aborted && (await acquirePassLock(db, pass));
-  if (!(await goesOn())) return removed;
+  // False when the pass has to end: it was aborted, or another pass took the lock.
+  const renewLock = async () => !signal.aborted && (await acquirePassLock(db, pass));
+  if (!(await renewLock())) return removed;
   let isDone = false;
   try {
     const now = await databaseTime(db);
-    if (days.tasks > 0)
-      removed["tasks removed"] = await removeOldTasks(db, { store, folder }, cutoffOf(now, days.tasks), signal, goesOn);
+    if (days.tasks > 0) {
+      const cutoff = cutoffOf(now, days.tasks);
+      removed["tasks removed"] = await removeOldTasks(db, { store, folder }, cutoff, signal, renewLock);
+    }
     if (days.auditEntries > 0) {
       const cutoff = cutoffOf(now, days.auditEntries);
       const place = { folder, bucket: store.bucket };
-      while (await goesOn()) {
+      while (await renewLock()) {
         const archived = await archiveEntries(db, place, cutoff, signal);
         if (!archived) break;
         removed["audit entries removed"] += await removeEntries(db, archived, cutoff);
@@ -78,12 +81,12 @@ async function removeOldTasks(
   { store, folder }: Pick<Retention, "store" | "folder">,
   cutoff: number,
   signal: AbortSignal,
-  goesOn: () => Promise<boolean>,
+  renewLock: () => Promise<boolean>,
 ): Promise<number> {
   let removed = 0;
   for await (const ids of findOldTasks(db, cutoff, PER_ARCHIVE)) {
     for (let rest = ids; rest.length > 0; ) {
-      if (!(await goesOn())) return removed;
+      if (!(await renewLock())) return removed;
       const archived = await archiveTasks(db, store, folder, rest, signal);
       if (!archived) break;
       removed += await removeTasks(db, store, archived, cutoff);
