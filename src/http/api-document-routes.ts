@@ -5,7 +5,7 @@ import { VERSION } from "../package-folder.ts";
 import { sha256Of } from "../sha256.ts";
 import type { Answers } from "./answer-declarations.ts";
 import { documentOf } from "./openapi/document.ts";
-import { pageOf } from "./openapi/page.ts";
+import { htmlPageOf } from "./openapi/page.ts";
 import { STYLE } from "./openapi/style.ts";
 import { type Route, route } from "./route.ts";
 
@@ -28,7 +28,7 @@ export function withDocuments(others: readonly Route[]): Route[] {
   const routes = [...others];
   const document = once(() => documentOf(routes, VERSION));
   const json = once(() => textOf(JSON.stringify(document())));
-  const page = once(() => textOf(pageOf(document(), STYLE_PATH)));
+  const page = once(() => textOf(htmlPageOf(document(), STYLE_PATH)));
   const style = once(() => textOf(STYLE));
   routes.push(
     route({

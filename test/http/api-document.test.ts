@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { declaredCalls } from "../../src/app.ts";
 import { documentOf } from "../../src/http/openapi/document.ts";
-import { pageOf } from "../../src/http/openapi/page.ts";
+import { htmlPageOf } from "../../src/http/openapi/page.ts";
 import type { Schema } from "../../src/http/openapi/schemas.ts";
 import { descriptionOf } from "../../src/http/openapi/type-as-html.ts";
 import { faultOf } from "../support/against-document.ts";
@@ -126,7 +126,10 @@ describe("GET /docs", () => {
   it("shows the signs of HTML as they are", () => {
     const [first] = calls;
     if (first === undefined) throw new Error("There are no calls.");
-    const page = pageOf(documentOf([{ ...first, summary: `<script>"it's"</script> & more` }], "1.0.0"), "/style.css");
+    const page = htmlPageOf(
+      documentOf([{ ...first, summary: `<script>"it's"</script> & more` }], "1.0.0"),
+      "/style.css",
+    );
     expect(page).toContain("&lt;script&gt;&quot;it&#39;s&quot;&lt;/script&gt; &amp; more");
     expect(page).not.toContain("<script");
   });

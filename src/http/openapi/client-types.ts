@@ -17,7 +17,7 @@ export function clientTypesOf({ paths, components }: Document): string {
     Object.entries(methods).map(([method, each]) => ({ path, method, ...each })),
   );
   calls.sort((one, other) => (one.operationId < other.operationId ? -1 : 1));
-  const records = Object.entries(components.schemas as Record<string, Schema>).filter(([name]) => name !== NOT_NAMED);
+  const records = Object.entries(components.schemas).filter(([name]) => name !== NOT_NAMED);
   return [
     HEADING,
     ...records.map(([name, schema]) => `${docOf(schema, "")}export type ${name} = ${typeOf(schema, "answered")};\n`),
@@ -57,14 +57,11 @@ function methodOf(call: Operation): string {
     `  ${operationId}(${args}, ${how}): Promise<${answer}>;\n`;
   const doc = docOf({ description: `${summary}. ${description}` }, "  ");
   const schemas = jsonOf(call);
-  const [whole, slim] = ((schemas[0]?.items as Schema | undefined)?.anyOf ?? []) as Schema[];
+  const [whole, slim] = schemas[0]?.items?.anyOf ?? [];
   if (whole && slim && "fields" in fields)
     return doc + signature(listOf(call, slim), `args: ${type} & { fields: "slim" }`) + signature(listOf(call, whole));
   if (headers.includes('"Prefer"')) {
-    const waited = typeOf(
-      { anyOf: schemas.flatMap((schema): Schema[] => (schema.anyOf as Schema[] | undefined) ?? [schema]) },
-      "answered",
-    );
+    const waited = typeOf({ anyOf: schemas.flatMap((schema) => schema.anyOf ?? [schema]) }, "answered");
     const waiting = `options: ${options} & { headers: { Prefer: string } }`;
     const [created = {}] = jsonOf(call, "201");
     return doc + signature(waited, `args: ${type}`, waiting) + signature(typeOf(created, "answered"));
@@ -76,7 +73,7 @@ function answerOf(call: Operation, schemas: Schema[]): string {
   if (givesBytes(call)) return "Response";
   const [schema] = schemas;
   if (schema === undefined) return "undefined";
-  const type = schema.type === "array" ? listOf(call, schema.items as Schema) : typeOf(schema, "answered", "  ");
+  const type = schema.type === "array" ? listOf(call, schema.items ?? {}) : typeOf(schema, "answered", "  ");
   return call.responses[204] ? `${type} | undefined` : type;
 }
 
@@ -91,12 +88,12 @@ function argsOf({ operationId, parameters, requestBody }: Operation) {
   const required: string[] = [];
   for (const { name, in: place, description, schema } of parameters) {
     if (place === "header") continue;
-    const type = isNumberAsText(schema) ? { anyOf: [{ type: "number" }, { type: "string" }] } : schema;
-    fields[name] = { ...(type as Schema), ...(description !== undefined && { description }) };
+    const type: Schema = isNumberAsText(schema) ? { anyOf: [{ type: "number" }, { type: "string" }] } : schema;
+    fields[name] = { ...type, ...(description !== undefined && { description }) };
     if (place === "path") required.push(name);
   }
   const body = requestBody?.content["application/json"]?.schema;
-  for (const [name, schema] of Object.entries((body?.properties ?? {}) as Record<string, Schema>)) {
+  for (const [name, schema] of Object.entries(body?.properties ?? {})) {
     if (name in fields) throw new Error(`${operationId} has ${name} both in its address and in its body.`);
     fields[name] = schema;
   }

@@ -1,9 +1,9 @@
 import { invalidBody, refusal } from "../../contract/service-answers.ts";
 import type { OwnKey, RouteFacts } from "../route.ts";
 import { operationOf } from "./operation.ts";
-import type { Operation } from "./operation-types.ts";
+import type { Answered, Operation } from "./operation-types.ts";
 import { refusalComponents } from "./refusals.ts";
-import { createSchemas } from "./schemas.ts";
+import { createSchemas, type Schema } from "./schemas.ts";
 
 const ABOUT = `Takes tasks for LLMs over HTTP and hands each to one worker under a time-limited lease.
 
@@ -24,7 +24,11 @@ export interface Document {
   openapi: string;
   info: { title: string; version: string; description: string };
   paths: Record<string, Record<string, Operation>>;
-  components: Record<string, Record<string, unknown>>;
+  components: {
+    schemas: Record<string, Schema>;
+    responses: Record<string, Answered>;
+    securitySchemes: Record<string, object>;
+  };
 }
 
 /** The OpenAPI 3.1 document of these calls. */

@@ -8,16 +8,16 @@ export function exampleOf(schema: Schema, components: Record<string, Schema>): u
   const name = referredName(schema);
   const known = name === undefined ? schema : (components[name] ?? {});
   const { examples, anyOf, allOf, items, properties = {}, required = [] } = known;
-  const of = (inner: unknown) => exampleOf(inner as Schema, components);
+  const of = (inner: Schema = {}) => exampleOf(inner, components);
   if (Array.isArray(examples) && examples.length > 0) return examples[0];
   if (known.const !== undefined) return known.const;
   if (known.default !== undefined) return known.default;
   if (known.enum) return known.enum[0];
-  if (anyOf) return of(mostLikelyOf(anyOf as Schema[]));
+  if (anyOf) return of(mostLikelyOf(anyOf));
   if (allOf) return of(allOf[0]);
   switch (known.type) {
     case "array":
-      return items === undefined || "not" in (items as Schema) ? [] : [of(items)];
+      return items === undefined || "not" in items ? [] : [of(items)];
     case "object":
       return Object.fromEntries(required.map((field) => [field, of(properties[field])]));
     case "string":

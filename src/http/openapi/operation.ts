@@ -128,7 +128,7 @@ function bodyOf({ method, schema, form, body = method === "get" ? "none" : "shor
 function bodiesWithoutJson(form: FormCallName, sent: Schema): Content {
   const { fields, inner }: FormCall = FORM_CALLS[form];
   const all = sent.properties ?? {};
-  const within = inner && withoutNull(all[inner.name] as Schema).properties;
+  const within = inner && withoutNull(all[inner.name] ?? {}).properties;
   const properties = Object.fromEntries(Object.keys(fields).map((name) => [name, within?.[name] ?? all[name] ?? {}]));
   const text = textOf(form);
   return {
@@ -142,7 +142,7 @@ function bodiesWithoutJson(form: FormCallName, sent: Schema): Content {
 }
 
 function withoutNull(schema: Schema): Schema {
-  return (schema.anyOf as Schema[] | undefined)?.find(({ type }) => type !== "null") ?? schema;
+  return schema.anyOf?.find(({ type }) => type !== "null") ?? schema;
 }
 
 /** The answers that the call declares. */

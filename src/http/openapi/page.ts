@@ -10,13 +10,13 @@ interface Called extends Operation {
 }
 
 /** The document as a page for people: HTML that needs no script, with its style at `styleAddress`. */
-export function pageOf({ info, paths, components }: Document, styleAddress: string): string {
+export function htmlPageOf({ info, paths, components }: Document, styleAddress: string): string {
   const calls = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Called => ({ method, path, ...operation })),
   );
   const groups = new Map<string, Called[]>();
   for (const call of calls) groups.set(call.tags[0] ?? "", [...(groups.get(call.tags[0] ?? "") ?? []), call]);
-  const records = Object.entries(components.schemas ?? {}) as [string, Schema][];
+  const records = Object.entries(components.schemas);
   const contents = [
     ...[...groups].map(([tag, inGroup]) =>
       element("li", {}, element("a", { href: `#${tag}` }, escaped(tag)), ` ${inGroup.length}`),
@@ -71,7 +71,7 @@ function callPart({
 }
 
 function bodyPart([type, { schema, example }]: [string, Content[string]]): string {
-  const rows = Object.entries(schema.properties ?? {}).map(([name, inner]) => fieldRow(name, inner as Schema, schema));
+  const rows = Object.entries(schema.properties ?? {}).map(([name, inner]) => fieldRow(name, inner, schema));
   const shown = type === "application/json" && example !== undefined ? codeBlock(example) : "";
   return rows.length > 0
     ? table(`Body: ${type}`, ["Field", "Type", "What it is"], rows) + shown
@@ -94,9 +94,7 @@ const examplesIn = (content: Content = {}) =>
   Object.values(content).flatMap(({ example }) => (example === undefined ? [] : [codeBlock(example)]));
 
 function recordPart([name, schema]: [string, Schema]): string {
-  const rows = Object.entries(schema.properties ?? {}).map(([field, inner]) =>
-    fieldRow(field, inner as Schema, schema),
-  );
+  const rows = Object.entries(schema.properties ?? {}).map(([field, inner]) => fieldRow(field, inner, schema));
   return `<h3 id="${escaped(name)}">${escaped(name)}</h3><p>${prose(descriptionOf(schema))}</p>${table("Fields", ["Field", "Type", "What it is"], rows)}`;
 }
 

@@ -2,8 +2,15 @@ import { z } from "zod";
 import type { Answer } from "../answer-declarations.ts";
 import type { RouteFacts } from "../route.ts";
 
-/** A JSON Schema of the draft 2020-12, as OpenAPI 3.1 has them. */
-export type Schema = z.core.JSONSchema.BaseSchema;
+type Made = z.core.JSONSchema.BaseSchema;
+/** A JSON Schema of the draft 2020-12, as OpenAPI 3.1 has them. No schema within it is `true`: zod makes none. */
+export interface Schema extends Made {
+  anyOf?: Schema[];
+  allOf?: Schema[];
+  items?: Schema;
+  properties?: Record<string, Schema>;
+  additionalProperties?: Schema | false;
+}
 
 export interface Schemas {
   /** The schemas with an id, by that id, among all that were made so far. */
@@ -47,8 +54,9 @@ function converted(all: z.ZodType[], io: "input" | "output", components: Record<
   Object.assign(components, made.$defs);
   return (schema: z.ZodType): Schema => {
     const name = names.get(schema);
-    if (name === undefined) throw new Error("A schema of the document was not converted with the others.");
-    return made.properties?.[name] as Schema;
+    const itsOwn = name === undefined ? undefined : made.properties?.[name];
+    if (!itsOwn) throw new Error("A schema of the document was not converted with the others.");
+    return itsOwn;
   };
 }
 
@@ -56,7 +64,7 @@ function converted(all: z.ZodType[], io: "input" | "output", components: Record<
  * Bounds that only say what a number or a text can be at all, and patterns that only repeat a format, say nothing to a reader. Of a schema that
  * transforms what is sent, zod leaves the examples out; ours are examples of what is sent.
  */
-function override({ zodSchema, jsonSchema: made }: { zodSchema: z.core.$ZodType; jsonSchema: Schema }): void {
+function override({ zodSchema, jsonSchema: made }: { zodSchema: z.core.$ZodType; jsonSchema: Made }): void {
   const { examples } = z.globalRegistry.get(zodSchema) ?? {};
   if (examples !== undefined) made.examples = examples as unknown[];
   if (made.maximum === UNBOUNDED) delete made.maximum;
@@ -66,7 +74,7 @@ function override({ zodSchema, jsonSchema: made }: { zodSchema: z.core.$ZodType;
   if (JSON.stringify(made.propertyNames) === '{"type":"string"}') delete made.propertyNames;
 }
 
-function withReferences(made: Schema): Schema {
+function withReferences(made: Made): Schema {
   return JSON.parse(JSON.stringify(made).replaceAll('"#/$defs/', `"${REFERENCE}`));
 }
 

@@ -7,16 +7,16 @@ export function typeText(schema: Schema): string {
   if (name !== undefined) return element("a", { href: `#${name}` }, escaped(name));
   if (schema.const !== undefined) return escaped(JSON.stringify(schema.const));
   if (schema.enum) return schema.enum.map((value) => escaped(JSON.stringify(value))).join(" | ");
-  if (schema.anyOf) return (schema.anyOf as Schema[]).map(typeText).join(" | ");
-  if (schema.allOf) return typeText((schema.allOf as Schema[])[0] ?? {});
+  if (schema.anyOf) return schema.anyOf.map(typeText).join(" | ");
+  if (schema.allOf) return typeText(schema.allOf[0] ?? {});
   if (Array.isArray(schema.type)) return escaped(schema.type.join(" | "));
-  if (schema.type === "array") return `${typeText((schema.items ?? {}) as Schema)}[]`;
+  if (schema.type === "array") return `${typeText(schema.items ?? {})}[]`;
   return escaped(schema.type ?? "any JSON");
 }
 
 /** The bounds and the default of the schema's values, as a text. */
 export function boundsText(schema: Schema): string {
-  const bounds = (schema.anyOf as Schema[] | undefined)?.map(boundsText).filter((text) => text !== "") ?? [];
+  const bounds = schema.anyOf?.map(boundsText).filter((text) => text !== "") ?? [];
   const { minimum, exclusiveMinimum, maximum, maxLength, minLength, maxItems, format, default: usual } = schema;
   const own = [
     minimum !== undefined && `${minimum} or more`,
@@ -33,9 +33,5 @@ export function boundsText(schema: Schema): string {
 
 /** What the schema says of itself, also where that stands inside a choice. */
 export function descriptionOf(schema: Schema): string {
-  return (
-    schema.description ??
-    (schema.anyOf as Schema[] | undefined)?.find(({ description }) => description)?.description ??
-    ""
-  );
+  return schema.description ?? schema.anyOf?.find(({ description }) => description)?.description ?? "";
 }
