@@ -1,4 +1,4 @@
-/** Turns a line of the log into one that a person at a terminal can read. */
+/** Turns a line of the log into a line that a person at a terminal can read. */
 
 const LEVELS: Record<number, string> = { 10: "TRACE", 20: "DEBUG", 30: "INFO", 40: "WARN", 50: "ERROR", 60: "FATAL" };
 /** Characters that a terminal would take for a command, and line breaks. */

@@ -8,7 +8,7 @@ import { now } from "./ticking-now.ts";
 
 export interface LiveData<Data> {
   data: Data | undefined;
-  /** Why the last reading failed, and when it is tried again, for `<Fault {...trouble} />`; the data of the one before is kept. */
+  /** Why the last reading failed, and when it is tried again, for `<Fault {...trouble} />`; the data of the reading before is kept. */
   trouble: FaultProps | undefined;
   /** Reads anew at once. */
   reload(): void;

@@ -42,7 +42,7 @@ export async function prepareInstallation(packageDirectory: string, wantedDataDi
     ((await canCopy()) && (await find(await copyBinaries(packageDirectory, dataDir))));
   if (!programs) {
     throw new StartError(
-      `PostgreSQL refuses to run as root, and user ${account?.uid} cannot run it on ${dataDir}. Set DATA_DIR to a folder below one that every user may enter, such as /var/lib, or set DATABASE_URL, or start as an ordinary user.`,
+      `PostgreSQL refuses to run as root, and user ${account?.uid} cannot run it on ${dataDir}. Set DATA_DIR to a folder below a folder that every user may enter, such as /var/lib, or set DATABASE_URL, or start as an ordinary user.`,
     );
   }
   const major = version.split(".", 1)[0] ?? version;

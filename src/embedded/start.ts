@@ -21,7 +21,7 @@ export interface EmbeddedOptions {
   /** Absolute path of the folder for all files; made if it is missing. One service at a time. */
   dataDir: string;
   log: Logger;
-  /** Where the npm package with PostgreSQL's programs is; by default, where npm has put the one for this platform. */
+  /** Where the npm package with PostgreSQL's programs is; by default, where npm has put the package for this platform. */
   packageDirectory?: string;
 }
 

@@ -24,7 +24,7 @@ export async function callAgent(
   { body, traceparent, ...options }: Omit<FetchOptions, "headers"> & { traceparent?: string | undefined },
 ): Promise<{ status: number; json: unknown }> {
   // An adopted database may hold any address. With a query in it, the path would become a part of the query.
-  if (!isAgentUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
+  if (!isAgentUrl(url)) throw new NetworkFault("its address must not be called", false);
   const headers = new Headers({
     accept: "application/json",
     ...(body !== undefined && { "content-type": "application/json" }),

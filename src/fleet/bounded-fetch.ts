@@ -68,7 +68,7 @@ async function fetchWhole(
   { method, headers, body, timeoutMs, maxBytes, signal }: FetchOptions,
 ): Promise<FetchAnswer> {
   // An adopted database may hold any address. The error of fetch would quote it, with the password that may be in it.
-  if (!isHttpUrl(url)) throw new NetworkFault("its address is not one that may be called", false);
+  if (!isHttpUrl(url)) throw new NetworkFault("its address must not be called", false);
   const limit = joinSignals(signal ? [signal] : [], timeoutMs);
   try {
     const response = await fetch(url, {

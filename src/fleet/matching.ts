@@ -63,7 +63,7 @@ const labels: Part = {
 
 const RULE = [fallback, labels];
 
-/** True in SQL when the worker may take the task, whoever asks. Whether the worker gets work at all is `takesNewWork` or `isAvailable`. */
+/** True in SQL when the worker may take the task. Whether the worker gets work at all is `takesNewWork` or `isAvailable`. */
 export function mayTake(ofTask: OfTask, ofWorker: OfWorker = ofWorkerRow): SQL {
   return sql`(${sql.join(
     RULE.map(({ allows }) => allows(ofTask, ofWorker)),
@@ -123,7 +123,7 @@ export function mayBeTakenByOneOf(able: SQL, ofTask: OfTask): SQL {
 /** True in SQL for a worker that an operator has drained. An expired drain counts as no drain. */
 export const isDrained = isInForce(workers.drain);
 
-/** True in SQL for a worker that may get new work at all, whoever asks: it is neither drained nor resting. */
+/** True in SQL for a worker that may get new work at all: it is neither drained nor resting. */
 export const takesNewWork = sql`(not ${isDrained} and not ${isResting})`;
 
 /** True in SQL for a worker that the router may choose, whatever its load is. */

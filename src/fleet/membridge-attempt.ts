@@ -44,8 +44,7 @@ export async function attempt(
   { method = "GET", body, timeoutMs, signal }: Attempt,
 ): Promise<MembridgeAnswer> {
   // An adopted database may hold any address. The message does not quote it, since there may be a password in it.
-  if (!isHttpUrl(url))
-    throw new PermanentFault("the saved address is not one that may be called; save the configuration again");
+  if (!isHttpUrl(url)) throw new PermanentFault("the saved address must not be called; save the configuration again");
   const { status, text } = await boundedFetch(outbound, addressOf(url, segments), {
     target: "membridge",
     method,

@@ -15,7 +15,7 @@ export const isInForce = (rest: SQLWrapper) =>
 const isOwnRest = isInForce(workers.rest);
 const isAccountRest = isInForce(workers.account_rest);
 
-/** The worker gets no new work now, whoever asks: it rests, or its account does. What it holds goes on. */
+/** True in SQL when the worker gets no new work now from any caller: it rests, or its account does. What it holds goes on. */
 export const isResting = sql`(${isOwnRest} or ${isAccountRest})`;
 
 /** The worker's own rest and its account's. A rest whose end has passed does not count. */

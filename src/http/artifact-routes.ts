@@ -31,7 +31,7 @@ const CONTENT: Answers = {
   304: { means: "The client has it already.", headers: ["ETag", ...OF_ALL] },
   416: { means: "It has no such part.", headers: ["Content-Range", ...OF_ALL] },
   ...NO_ARTIFACT,
-  409: "It lies in another bucket than the one that is configured.",
+  409: "It does not lie in the configured bucket.",
   502: "The bytes are damaged or gone.",
 };
 

@@ -14,7 +14,7 @@ export interface SentEvent {
 
 /** An answer of Server-Sent Events. */
 export interface EventStream {
-  /** Sends these events, or cuts a client off that has not taken the ones before. */
+  /** Sends these events, or cuts a client off that has not taken the events before. */
   send(events: SentEvent[]): void;
   /** True while the client has not yet taken what was sent. */
   isFull(): boolean;

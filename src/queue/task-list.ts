@@ -37,7 +37,10 @@ export function tasks(filter: TaskFilter = {}, detail: Detail = "whole"): Source
   };
 }
 
-/** Columns that have an index. The index of the first one that a filter names is read, and the filter's other conditions are checked row by row. */
+/**
+ * Columns that have an index. The index of the first column that a filter names is read, and the filter's other conditions are checked row by
+ * row.
+ */
 const INDEXED = ["context_id", "error_kind", "worker_id", "agent_slug"] as const;
 const isHeld = (status: TaskStatus) => HELD_STATUSES.includes(status);
 const FREE_STATUSES = TASK_STATUSES.filter((status) => !isHeld(status));

@@ -5,7 +5,7 @@ import { getTask } from "./get-task.ts";
 
 /**
  * Takes the bytes of an output before its completion, which then names the output by its id. `leaseId` is the lease under which the worker has the
- * task, also one that was swept meanwhile (lifecycle.md, invariant 8); without it the task's current lease is meant. An earlier upload under
+ * task, even if that was swept meanwhile (lifecycle.md, invariant 8); without it the task's current lease is meant. An earlier upload under
  * the lease that no completion used is dropped. NotFound: no such task. Conflict: the lease never held the task, or a later upload came
  * meanwhile. OutputTooLarge: more than `maxBytes` came.
  */

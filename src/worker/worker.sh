@@ -7,7 +7,7 @@
 # --cli, what the command prints is the result as it is. The command gets the prompt on standard input and the task's
 # fields as BLOOM_... variables. The key of the runtime, if it has one, is read from RUNTIME_API_KEY, or from the file that
 # RUNTIME_API_KEY_FILE names; that file is read again when the runtime refuses the key. The command runs in the folder of
-# --cwd, or else in the one where this is called; where that holds this file or the key's, in an empty one of its own.
+# --cwd, or else in the folder where this is called; where that holds this file or the key's, in an empty folder of its own.
 #
 # Signals: TERM or INT lets the running task end and takes no new one; HUP stops the running task and hands it back.
 set -u
@@ -134,8 +134,8 @@ absolute() { case $1 in /* | '') printf '%s' "$1" ;; *) printf '%s/%s' "$PWD" "$
 # True when folder $1 lies in folder $2, or is it.
 is_within() { case $1/ in "${2%/}"/*) true ;; *) false ;; esac; }
 
-# Enters the folder in which the commands run, so that a CLI that may edit files does not find the worker's own ones there. OWN is the worker's own
-# folder, for its pid file and, where the one in which it was called does not serve, for its command. The other worker has the same.
+# Enters the folder in which the commands run, so that a CLI that may edit files does not find the worker's own files there. OWN is the worker's own
+# folder, for its pid file and, where the folder in which it was called does not serve, for its command. The other worker has the same.
 enter_folder() {
   KEY_FILE=$(absolute "$KEY_FILE")
   OWN=$(absolute "${BLOOM_WORKER_DIR:-${HOME:+$HOME/.bloom-worker/$NAME}}")

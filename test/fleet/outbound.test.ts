@@ -155,12 +155,12 @@ describe("the address of an adopted worker", () => {
       onTestFinished(() => outbound.destroy());
       const log = createLog("trace", { write: (line: string) => void lines.push(line) });
       expect(await probeOnce(db, outbound, log)).toBe(0);
-      expect(lines.join()).toContain("its address is not one that may be called");
+      expect(lines.join()).toContain("its address must not be called");
       const task = { context_id: "c", agent_slug: "a", prompt: "p" };
       const { id } = (await app.api.post("/api/runtime/llm-tasks").send(task)).body;
       const dispatch = { worker_id: "adopted" };
       const { body } = await app.api.post(`/api/runtime/llm-tasks/${id}/dispatch`).send(dispatch).expect(502);
-      expect(body.error).toBe("The agent cannot be reached: its address is not one that may be called");
+      expect(body.error).toBe("The agent cannot be reached: its address must not be called");
       const audited = await app.api.get("/api/runtime/audit");
       expect(JSON.stringify([lines, app.logged, audited.body])).not.toContain("pass-word");
       await app.api.delete("/api/runtime/workers/adopted").expect(200);

@@ -80,7 +80,7 @@ describe("GET /api/runtime/config", () => {
       expect([config.status, config.body.membridge_server_url]).toEqual([200, ""]);
       const answer = await app.api.get("/api/membridge/health");
       const error =
-        "Membridge could not be reached: the saved address is not one that may be called; save the configuration again";
+        "Membridge could not be reached: the saved address must not be called; save the configuration again";
       expect([answer.status, answer.body]).toEqual([502, { error }]);
       const tested = await app.api.post("/api/runtime/test-connection");
       expect(tested.body).toEqual({ connected: false, error });

@@ -1,8 +1,8 @@
 import { referredName, type Schema } from "./schemas.ts";
 
 /**
- * An example of what the schema describes: the one that it gives itself, or one that is put together from its parts. Of an object it has the
- * fields that are required. `components` are the schemas that it may refer to.
+ * An example of what the schema describes: the schema's own example, or else an example that is put together from its parts. Of an object it
+ * has the required fields. `components` are the schemas that it may refer to.
  */
 export function exampleOf(schema: Schema, components: Record<string, Schema>): unknown {
   const name = referredName(schema);

@@ -5,7 +5,7 @@ export const newTask = {
   create: "Create the task",
   curl: "The same with curl",
   fields: {
-    agent_slug: "Agent | The name of the one who does it, as you name your agents",
+    agent_slug: "Agent | The agent that does it, as you name your agents",
     context_id: "Context | What it belongs to; its tasks can share a session",
     prompt: "Prompt",
     desired_format: "Format",

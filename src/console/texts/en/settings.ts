@@ -37,7 +37,7 @@ export const settings = {
       ask: (name: string) => `Revoke the key “${name}”?`,
       askOlder: (name: string) => `Revoke the older of the two keys “${name}”?`,
       askBoth: (name: string) => `Revoke both keys “${name}”? The newer one cannot be revoked alone.`,
-      means: "Whoever uses it is refused from now on. It cannot be undone.",
+      means: "Everybody who uses it is refused from now on. It cannot be undone.",
     },
   },
   webhooks: {
