@@ -3,16 +3,14 @@ import { createOutageLog } from "./outage-log.ts";
 
 /**
  * Gives a function that asks for a run of `run`: at once, or, while one is in flight, once more after it, however often it was asked for in between.
- * A run that fails is logged under `name` and not repeated: its owner's timer asks for the next one.
+ * It resolves when no run is in flight or asked for. A run that fails is logged under `name` and not repeated: its owner's timer asks for the next one.
  */
 export function coalesceRuns(log: Logger, name: string, run: () => Promise<void>): () => Promise<void> {
   const outage = createOutageLog(log, name);
   let asked = 0;
   let isRunning = false;
-  return async () => {
-    asked += 1;
-    if (isRunning) return;
-    isRunning = true;
+  let running = Promise.resolve();
+  const runWhileAsked = async () => {
     try {
       for (let answered = -1; answered !== asked; ) {
         answered = asked;
@@ -24,5 +22,13 @@ export function coalesceRuns(log: Logger, name: string, run: () => Promise<void>
     } finally {
       isRunning = false;
     }
+  };
+  return () => {
+    asked += 1;
+    if (!isRunning) {
+      isRunning = true;
+      running = runWhileAsked();
+    }
+    return running;
   };
 }

@@ -1,3 +1,4 @@
+import { coalesceRuns } from "../coalesce-runs.ts";
 import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
 import { claimDeliveries } from "./claim-deliveries.ts";
@@ -24,9 +25,6 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
   const { signal } = stopping;
   const calls = new Map<string, number>();
   const running = new Set<Promise<void>>();
-  let isClaiming = false;
-  let claiming = Promise.resolve();
-  let isAsked = false;
 
   const count = (target: string, by: number) => {
     const now = (calls.get(target) ?? 0) + by;
@@ -60,32 +58,15 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     running.add(call);
   }
 
-  /** Claims as long as there is something to send and room for it. A second caller has the first one look once more, and waits for that too. */
-  async function claimSoon(): Promise<void> {
-    isAsked = true;
-    if (!isClaiming) {
-      isClaiming = true;
-      claiming = claimWhatIsDue();
-    }
-    await claiming;
-  }
-
-  async function claimWhatIsDue(): Promise<void> {
-    try {
-      while (isAsked && !signal.aborted && running.size < MOST_CALLS) {
-        isAsked = false;
-        // The calls as they are now: those that end while the claim is under way made no room for it.
-        const busy = new Map(calls);
-        const claimed = await claimDeliveries(db, busy, MOST_CALLS - running.size);
-        for (const { target } of claimed) busy.set(target, (busy.get(target) ?? 0) + 1);
-        for (const delivery of claimed) begin(delivery, (busy.get(delivery.target) ?? 0) >= PER_TARGET);
-      }
-    } catch (error) {
-      db.log.warn({ reason: messageOf(error) }, "due webhook deliveries were not claimed");
-    } finally {
-      isClaiming = false;
-    }
-  }
+  /** Claims what is due, where there is room for it. */
+  const claimSoon = coalesceRuns(db.log, "the claim of due webhook deliveries", async () => {
+    if (signal.aborted || running.size >= MOST_CALLS) return;
+    // The calls as they are now: those that end while the claim is under way made no room for it.
+    const busy = new Map(calls);
+    const claimed = await claimDeliveries(db, busy, MOST_CALLS - running.size);
+    for (const { target } of claimed) busy.set(target, (busy.get(target) ?? 0) + 1);
+    for (const delivery of claimed) begin(delivery, (busy.get(delivery.target) ?? 0) >= PER_TARGET);
+  });
 
   async function idle(): Promise<void> {
     await Promise.all(running);
@@ -100,8 +81,8 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     idle,
     async stop() {
       stopping.abort();
-      // Otherwise the deliveries that are being claimed now would stay claimed.
-      await claiming;
+      // Waits for the claim under way: what it claims must be given back.
+      await claimSoon();
       await idle();
     },
   };
