@@ -24,7 +24,7 @@ async function startFull() {
   onTestFinished(close);
   const { api: service } = await startApp(small);
   const takeAll = async () => {
-    const held = await Promise.all(Array.from({ length: 4 }, () => holdTransaction(small, "select 1")));
+    const held = await Promise.all(Array.from({ length: 3 }, () => holdTransaction(small, "select 1")));
     return async () => void (await Promise.all(held.map((leave) => leave())));
   };
   return { service, takeAll };

@@ -151,6 +151,32 @@ it("leaves a connection to reads while a whole table is locked", { timeout: 60_0
   for (const { status } of await changes) expect([200, 201, 204, 409, 503]).toContain(status);
 });
 
+it("leaves a connection to calls that need no tasks while nobody can even read these", {
+  timeout: 60_000,
+}, async () => {
+  const service = await startSmall();
+  const unlock = await holdTransaction(db, "lock table llm_tasks in access exclusive mode");
+  let isOver = false;
+  const calls = Promise.all(
+    Array.from({ length: 12 }, () => [
+      timedReading("llm-tasks", service),
+      timed("", { context_id: "c", agent_slug: "a", prompt: "p" }, service),
+      timed("claim", { worker_id: "free" }, service),
+    ]).flat(),
+  ).finally(() => {
+    isOver = true;
+  });
+  await delay(300);
+  for (const path of ["keys", "webhooks", "config", "health", "audit"]) {
+    const { status, ms } = await timedReading(path, service);
+    expect([path, status]).toEqual([path, 200]);
+    expect(ms).toBeLessThan(ORDINARY_MS);
+  }
+  expect(isOver).toBe(false);
+  await unlock();
+  for (const { status } of await calls) expect([200, 201, 204, 503]).toContain(status);
+});
+
 it("does not keep those who ask how the service is", async () => {
   const unlock = await holdTransaction(db, "lock table runtime_settings in access exclusive mode");
   const { status, answer, ms } = await timedReading("health", api);
