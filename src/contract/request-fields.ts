@@ -58,7 +58,7 @@ export function jsonObject(maxBytes: number) {
   return z.record(z.string(), z.unknown()).and(json(maxBytes));
 }
 
-/** True when PostgreSQL can store every text in it. Its depth was bounded when the body was read (http/bounded-json.ts). */
+/** True when PostgreSQL can store every text in it. Its depth was bounded when the body was read (bounded-json.ts). */
 function isStorableJson(value: unknown): boolean {
   if (typeof value === "string") return isStorable(value);
   if (typeof value !== "object" || value === null) return true;

@@ -1,5 +1,5 @@
 import { isAgentUrl } from "../callable-addresses.ts";
-import { boundedFetch, type FetchOptions, NetworkFault } from "./bounded-fetch.ts";
+import { boundedFetch, type FetchOptions, jsonIn, NetworkFault } from "./bounded-fetch.ts";
 import type { Outbound } from "./outbound.ts";
 
 /** What calls of node agents need. */
@@ -31,20 +31,11 @@ export async function callAgent(
     ...(agentKey && { "x-membridge-agent": agentKey }),
     ...(traceparent !== undefined && { traceparent }),
   });
-  const { status, text } = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}${path}`, {
+  const answer = await boundedFetch(outbound, `${url.replace(/\/+$/, "")}${path}`, {
     ...options,
     target: "agent",
     headers,
     ...(body !== undefined && { body }),
   });
-  return { status, json: parse(text) };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // The caller says that this is no answer of an agent.
-    return undefined;
-  }
+  return { status: answer.status, json: jsonIn(answer.body) };
 }

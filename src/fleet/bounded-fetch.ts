@@ -1,5 +1,6 @@
 import { fetch, type Response } from "undici";
 import { joinSignals } from "../abort-signals.ts";
+import { excessIn, type JsonBounds } from "../bounded-json.ts";
 import { isHttpUrl } from "../callable-addresses.ts";
 import { type Target, timeCall } from "../metrics/common-meters.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
@@ -23,7 +24,7 @@ export interface FetchOptions {
   headers: Headers;
   body?: string;
   timeoutMs: number;
-  /** The longest answer that is read, in bytes after decompression; "unread": the body of an answer does not matter, and its text is "". */
+  /** The longest answer that is read, in bytes after decompression; "unread": the body of an answer does not matter, and is empty. */
   maxBytes: number | "unread";
   /** Aborted when the caller does not want the answer any more. */
   signal?: AbortSignal | undefined;
@@ -33,8 +34,11 @@ export interface FetchOptions {
 export interface FetchAnswer {
   status: number;
   headers: Pick<Headers, "get">;
-  text: string;
+  body: Uint8Array;
 }
+
+/** Room for most answers. */
+const FIRST_BYTES = 16 * 1024;
 
 const NEVER_CONNECTED = new Set([
   "ECONNREFUSED",
@@ -83,7 +87,7 @@ async function fetchWhole(
       await response.body?.cancel();
       throw new RedirectFault(`it answered with a redirect (${response.status}), which is not followed`, true);
     }
-    return { status: response.status, headers: response.headers, text: await readText(response, maxBytes) };
+    return { status: response.status, headers: response.headers, body: await readBytes(response, maxBytes) };
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof NetworkFault) throw error;
@@ -93,20 +97,40 @@ async function fetchWhole(
   }
 }
 
-async function readText(response: Response, maxBytes: FetchOptions["maxBytes"]): Promise<string> {
+/** Into one buffer that grows: a list of pieces would take far more memory than its bytes where a server sends them one by one. */
+async function readBytes(response: Response, maxBytes: FetchOptions["maxBytes"]): Promise<Uint8Array> {
   if (maxBytes === "unread") {
     await response.body?.cancel();
-    return "";
+    return new Uint8Array();
   }
-  const decoder = new TextDecoder();
-  let text = "";
+  let held = Buffer.allocUnsafe(FIRST_BYTES);
   let bytes = 0;
   for await (const chunk of response.body ?? []) {
+    if (bytes + chunk.byteLength > maxBytes)
+      throw new NetworkFault(`its answer is longer than ${maxBytes} bytes`, true);
+    if (bytes + chunk.byteLength > held.length) {
+      const larger = Buffer.allocUnsafe(Math.max(2 * held.length, bytes + chunk.byteLength));
+      held.copy(larger, 0, 0, bytes);
+      held = larger;
+    }
+    held.set(chunk, bytes);
     bytes += chunk.byteLength;
-    if (bytes > maxBytes) throw new NetworkFault(`its answer is longer than ${maxBytes} bytes`, true);
-    text += decoder.decode(chunk, { stream: true });
   }
-  return text + decoder.decode();
+  return held.subarray(0, bytes);
+}
+
+/**
+ * Reads an answer as JSON; undefined when it is none. Throws a NetworkFault where parsing it would take too long: `most` bounds its keys and
+ * values.
+ */
+export function jsonIn(body: Uint8Array, most?: JsonBounds): unknown {
+  const excess = excessIn(body, most);
+  if (excess !== undefined) throw new NetworkFault(`its answer ${excess}`, true);
+  try {
+    return JSON.parse(new TextDecoder().decode(body));
+  } catch {
+    return undefined;
+  }
 }
 
 /** The sentence for a failed call, and whether the request may have reached the server. */

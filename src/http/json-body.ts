@@ -1,14 +1,15 @@
 import type { IncomingHttpHeaders } from "node:http";
 import express, { type NextFunction, type Request, type Response } from "express";
+import { excessIn } from "../bounded-json.ts";
 import { Refusal } from "../errors.ts";
 import type { BodyBudget } from "./body-budget.ts";
-import { requireBoundedShape } from "./bounded-json.ts";
+import { InvalidValue } from "./parse-request.ts";
 
 /** The longest body of a call that carries no prompt and no output. */
 export const SHORT_BODY_BYTES = 100 * 1024;
 const JSON_TYPE = "application/json";
 
-/** 415: JSON is UTF-8 (RFC 8259), and `requireBoundedShape` reads it as UTF-8. */
+/** 415: JSON is UTF-8 (RFC 8259), and `excessIn` reads it as UTF-8. */
 class UnsupportedCharset extends Refusal {
   readonly status = 415;
 }
@@ -32,7 +33,8 @@ export function jsonBody({ maxBytes, budget }: BodyLimits): BodyReader {
     type: () => true,
     verify: (_request, _response, bytes, charset) => {
       if (charset !== "utf-8") throw new UnsupportedCharset("The body must be JSON in UTF-8.");
-      requireBoundedShape(bytes);
+      const excess = excessIn(bytes);
+      if (excess !== undefined) throw new InvalidValue(`The body ${excess}.`);
     },
   });
   return (request, response, next) => {
