@@ -4,7 +4,7 @@ import * as requests from "../contract/requests.ts";
 import { NotFound } from "../errors.ts";
 import { getTask } from "../queue/get-task.ts";
 import type { LiveFollowers } from "../queue/live-followers.ts";
-import { addLiveOutput, readLiveOutput } from "../queue/live-output.ts";
+import { addLiveOutput, type Piece, readLiveOutput } from "../queue/live-output.ts";
 import { NO_LEASE } from "./answer-declarations.ts";
 import type { StreamCall, Streams } from "./open-streams.ts";
 import { fencedBody, InvalidValue } from "./parse-request.ts";
@@ -63,7 +63,7 @@ export function liveOutputRoutes(followers: LiveFollowers, streams: Streams, isO
         const { id } = await getTask(db, params.id);
         if (request.accepts("application/json", "text/event-stream") === "text/event-stream")
           return await sendEvents(id, lastEventOf(request.get("last-event-id")) ?? after, { response, db, caller });
-        const [found] = await readLiveOutput(db, [{ taskId: id, after }]);
+        const found = await readLiveOutput(db, { taskId: id, after });
         const { pieces = [], isOver = true } = found ?? {};
         response.json({ task_id: id, pieces, next: pieces.at(-1)?.position ?? after, is_over: isOver });
       },
@@ -84,9 +84,9 @@ function eventsFrom(followers: LiveFollowers, streams: Streams) {
   return async (taskId: string, after: number, call: StreamCall): Promise<void> => {
     followers.requireSpace();
     await streams.serve(call, async (stream, signal) => {
-      await followers.follow(taskId, after, signal, ({ pieces }) => {
+      const take = (pieces: Piece[]) =>
         stream.send(pieces.map(({ position, ...data }) => ({ id: String(position), event: "output", data })));
-      });
+      await followers.follow({ taskId, after, take, isFull: stream.isFull }, signal);
       // The task goes on when its follower was cut off, and `end` would not be true.
       if (!signal.aborted) stream.send([{ event: "end", data: {} }]);
     });

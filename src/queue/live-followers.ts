@@ -1,17 +1,35 @@
 import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
-import { type Pieces, readLiveOutput } from "./live-output.ts";
+import { createOutageLog } from "../outage-log.ts";
+import { type Piece, readLiveOutputs } from "./live-output.ts";
 
 /** How often one query reads the new output for all followers of this instance. Without followers there is no query. */
 const LOOK_EVERY_MS = 500;
+/** How soon it reads again where a look left something for later, so that the process has time for others between two full looks. */
+const AGAIN_MS = 50;
 const MOST_FOLLOWERS = 1_000;
+/**
+ * What one look reads: for one follower, so that a client that takes it has not too much to take at once (sse-answer.ts), and for all. In JSON a byte
+ * may become six. Without the bound, 400 followers of 256 KB each made one answer of 600 MB.
+ */
+const SHARES = { mostOfOne: 128 * 1024, mostBytes: 1024 * 1024 };
 
-interface Follower {
+/** Somebody who follows the output of a task. */
+export interface Follower {
   taskId: string;
+  /** The position behind which the output is wanted. */
   after: number;
-  take(pieces: Pieces): void;
-  fail(error: unknown): void;
+  /** Takes what the task has printed since. */
+  take(pieces: Piece[]): void;
+  /** True while the follower has not yet taken what it was given. It gets nothing more then. */
+  isFull(): boolean;
+}
+
+/** A follower of this instance, with the bytes that it was given since all had everything. */
+interface Following extends Follower {
+  had: number;
+  end(): void;
 }
 
 /** Who follows the output of running tasks on this instance. */
@@ -19,35 +37,47 @@ export interface LiveFollowers {
   /** Unavailable: too many follow already. */
   requireSpace(): void;
   /**
-   * Hands `take` what the task has printed behind `after`, and then what it prints, until it has ended or `signal` is aborted; resolves then.
-   * Rejects when the database cannot be asked.
+   * Hands the follower what its task has printed, and then what it prints, until it has ended or `signal` is aborted; resolves then. Where there is
+   * much for many, those get theirs first who were given least. While the database cannot be asked, the follower waits.
    */
-  follow(taskId: string, after: number, signal: AbortSignal, take: (pieces: Pieces) => void): Promise<void>;
+  follow(follower: Follower, signal: AbortSignal): Promise<void>;
 }
 
 export function openLiveFollowers(db: Db): LiveFollowers {
-  const followers = new Set<Follower>();
+  const followers = new Set<Following>();
+  const outage = createOutageLog(db.log, "a look for new live output");
   let timer: NodeJS.Timeout | undefined;
+  let again: NodeJS.Timeout | undefined;
   let isLooking = false;
+  /** What those who wait for more were given at least. One that comes, or comes back to it after a pause, counts as if it had got as much. */
+  let least = 0;
   watchWaiters(db.meters, "live output", () => followers.size);
 
   async function look(): Promise<void> {
     if (isLooking) return;
     isLooking = true;
-    const asked = [...followers];
+    clearTimeout(again);
+    again = undefined;
+    const asked = [...followers].filter((follower) => !follower.isFull());
+    for (const follower of asked) follower.had = Math.max(follower.had, least);
     try {
-      const read = await readLiveOutput(db, lowestOf(asked));
-      const found = new Map(read.map((pieces) => [pieces.task_id, pieces]));
-      // There is one answer for each task. Several followers of a task may each be at another position.
-      for (const follower of asked) {
-        const mine = found.get(follower.taskId);
-        if (!mine || !followers.has(follower)) continue;
-        const pieces = mine.pieces.filter(({ position }) => position > follower.after);
+      const waiting: number[] = [];
+      for (const { at, pieces, bytes, isOver, hasMore } of await readLiveOutputs(db, asked, SHARES)) {
+        const follower = asked[at];
+        if (!follower || !followers.has(follower)) continue;
         follower.after = pieces.at(-1)?.position ?? follower.after;
-        follower.take({ ...mine, pieces });
+        follower.had += bytes;
+        if (hasMore) waiting.push(follower.had);
+        if (pieces.length > 0) follower.take(pieces);
+        else if (isOver && !hasMore) follower.end();
       }
+      outage.worked();
+      least = waiting.length > 0 ? Math.min(...waiting) : 0;
+      if (waiting.length > 0) again = setTimeout(() => void look(), AGAIN_MS).unref();
+      else for (const follower of followers) follower.had = 0;
     } catch (error) {
-      for (const follower of asked) follower.fail(error);
+      // The timer looks again, from the same positions.
+      outage.failed(error);
     } finally {
       isLooking = false;
     }
@@ -58,40 +88,24 @@ export function openLiveFollowers(db: Db): LiveFollowers {
       if (followers.size >= MOST_FOLLOWERS)
         throw new Unavailable("Too many follow the output of tasks on this instance; try again.");
     },
-    follow(taskId, after, signal, take) {
-      return new Promise((resolve, reject) => {
-        const end = (settle: () => void) => {
-          followers.delete(follower);
-          signal.removeEventListener("abort", leave);
+    follow(follower, signal) {
+      return new Promise((resolve) => {
+        const end = () => {
+          followers.delete(following);
+          signal.removeEventListener("abort", end);
           if (followers.size === 0) {
             clearInterval(timer);
             timer = undefined;
           }
-          settle();
+          resolve();
         };
-        const leave = () => end(resolve);
-        const follower: Follower = {
-          taskId,
-          after,
-          take: (pieces) => {
-            take(pieces);
-            if (pieces.isOver && pieces.pieces.length === 0) end(resolve);
-          },
-          fail: (error) => end(() => reject(error)),
-        };
-        followers.add(follower);
-        signal.addEventListener("abort", leave, { once: true });
+        const following: Following = { ...follower, had: 0, end };
+        followers.add(following);
+        signal.addEventListener("abort", end, { once: true });
         timer ??= setInterval(() => void look(), LOOK_EVERY_MS).unref();
-        if (signal.aborted) leave();
-        else void look();
+        if (signal.aborted) end();
+        else if (again === undefined) void look();
       });
     },
   };
-}
-
-/** Lists each task once, with the position of the follower that has read least of it. */
-function lowestOf(followers: Follower[]): { taskId: string; after: number }[] {
-  const lowest = new Map<string, number>();
-  for (const { taskId, after } of followers) lowest.set(taskId, Math.min(after, lowest.get(taskId) ?? after));
-  return [...lowest].map(([taskId, after]) => ({ taskId, after }));
 }

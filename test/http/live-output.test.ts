@@ -64,6 +64,18 @@ describe("what a task prints while it runs", () => {
     expect(textsOf(await read(task.id)).map((text) => text[0])).toEqual(["4", "5", "6", "7"]);
   });
 
+  it("is bounded in pieces too: the last 2,000 are kept, however small they are", async () => {
+    const { task, lease } = await aLeasedTask(db);
+    await query(
+      `insert into runtime_live_output (task_id, lease_id, seq, text, bytes, created_at)
+        select $1, $2, n, 'x', 1, 1 from generate_series(0, 4999) as n`,
+      [task.id, lease.id],
+    );
+    for (const seq of [5_000, 5_001]) await add(task.id, { seq, text: "y" }).expect(204);
+    const [kept] = await query("select count(*)::int as pieces, min(seq), max(seq) from runtime_live_output");
+    expect(kept).toEqual({ pieces: 2_000, min: 3_002, max: 5_001 });
+  });
+
   it("may come as a body of text from a shell, whatever its bytes", async () => {
     const { task } = await aLeasedTask(db);
     await api
