@@ -3,6 +3,7 @@ import { joinSignals } from "../abort-signals.ts";
 import { excessIn, type JsonBounds } from "../bounded-json.ts";
 import { isHttpUrl } from "../callable-addresses.ts";
 import { type Target, timeCall } from "../metrics/common-meters.ts";
+import { type AnswerRoom, REST_WITHIN_MS, SHORT_ANSWER_BYTES } from "./answer-room.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
 /** An HTTP call without a usable answer. `sent` is false when the request certainly did not reach the server. */
@@ -26,6 +27,8 @@ export interface FetchOptions {
   timeoutMs: number;
   /** The longest answer that is read, in bytes after decompression; "unread": the body of an answer does not matter, and is empty. */
   maxBytes: number | "unread";
+  /** Where an answer of more than 100 KB takes room before it is read on; it must then end within 60 s. The caller leaves the room. */
+  room?: AnswerRoom | undefined;
   /** Aborted when the caller does not want the answer any more. */
   signal?: AbortSignal | undefined;
 }
@@ -37,6 +40,7 @@ export interface FetchAnswer {
   body: Uint8Array;
 }
 
+const tooSlow = () => new Error(`its long answer did not end within ${REST_WITHIN_MS / 1_000} s`);
 /** Room for most answers. */
 const FIRST_BYTES = 16 * 1024;
 
@@ -69,11 +73,17 @@ export async function boundedFetch(outbound: Outbound, url: string, options: Fet
 async function fetchWhole(
   outbound: Outbound,
   url: string,
-  { method, headers, body, timeoutMs, maxBytes, signal }: FetchOptions,
+  { method, headers, body, timeoutMs, maxBytes, room, signal }: FetchOptions,
 ): Promise<FetchAnswer> {
   // An adopted database may hold any address. The error of fetch would quote it, with the password that may be in it.
   if (!isHttpUrl(url)) throw new NetworkFault("its address must not be called", false);
-  const limit = joinSignals(signal ? [signal] : [], timeoutMs);
+  const slow = new AbortController();
+  const limit = joinSignals([slow.signal, ...(signal ? [signal] : [])], timeoutMs);
+  let restTimer: NodeJS.Timeout | undefined;
+  const takeRoom = async () => {
+    await room?.take(limit.signal);
+    if (room) restTimer = setTimeout(() => slow.abort(tooSlow()), REST_WITHIN_MS);
+  };
   try {
     const response = await fetch(url, {
       method,
@@ -87,18 +97,23 @@ async function fetchWhole(
       await response.body?.cancel();
       throw new RedirectFault(`it answered with a redirect (${response.status}), which is not followed`, true);
     }
-    return { status: response.status, headers: response.headers, body: await readBytes(response, maxBytes) };
+    return { status: response.status, headers: response.headers, body: await readBytes(response, maxBytes, takeRoom) };
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof NetworkFault) throw error;
     throw new NetworkFault(...describe(error, timeoutMs), { cause: error });
   } finally {
+    clearTimeout(restTimer);
     limit.forget();
   }
 }
 
 /** Into one buffer that grows: a list of pieces would take far more memory than its bytes where a server sends them one by one. */
-async function readBytes(response: Response, maxBytes: FetchOptions["maxBytes"]): Promise<Uint8Array> {
+async function readBytes(
+  response: Response,
+  maxBytes: FetchOptions["maxBytes"],
+  takeRoom: () => Promise<void>,
+): Promise<Uint8Array> {
   if (maxBytes === "unread") {
     await response.body?.cancel();
     return new Uint8Array();
@@ -108,6 +123,7 @@ async function readBytes(response: Response, maxBytes: FetchOptions["maxBytes"])
   for await (const chunk of response.body ?? []) {
     if (bytes + chunk.byteLength > maxBytes)
       throw new NetworkFault(`its answer is longer than ${maxBytes} bytes`, true);
+    if (bytes <= SHORT_ANSWER_BYTES && bytes + chunk.byteLength > SHORT_ANSWER_BYTES) await takeRoom();
     if (bytes + chunk.byteLength > held.length) {
       const larger = Buffer.allocUnsafe(Math.max(2 * held.length, bytes + chunk.byteLength));
       held.copy(larger, 0, 0, bytes);

@@ -3,6 +3,7 @@ import type { Task } from "../contract/record-types.ts";
 import { messageOf } from "../errors.ts";
 import { storable } from "../storable-text.ts";
 import { type AgentCalls, callAgent } from "./agent-http.ts";
+import type { AnswerRoom } from "./answer-room.ts";
 import { NetworkFault, RedirectFault } from "./bounded-fetch.ts";
 
 /** The longest answer: a task's output and some words around it. */
@@ -50,6 +51,8 @@ interface Order {
   limits_left?: object | undefined;
   /** Where its spans belong in the task's trace. */
   traceparent?: string | undefined;
+  /** Room for a long answer, which its caller leaves when the answer is recorded. */
+  room?: AnswerRoom | undefined;
 }
 
 /**
@@ -59,7 +62,7 @@ interface Order {
 export async function executeOn(
   { outbound, agentKey, marginMs = MARGIN_MS }: AgentCalls,
   url: string,
-  { task, resume_session, limits_left, traceparent }: Order,
+  { task, resume_session, limits_left, traceparent, room }: Order,
   runtimeUrl: string | undefined,
   signal: AbortSignal,
 ): Promise<Execution> {
@@ -87,6 +90,7 @@ export async function executeOn(
     body: JSON.stringify(order),
     timeoutMs: Math.ceil(policy.timeout_sec * 1_000) + marginMs,
     maxBytes: MAX_ANSWER_BYTES,
+    room,
     signal,
     traceparent,
   }).catch((error: unknown) => {

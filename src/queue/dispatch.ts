@@ -8,6 +8,7 @@ import type { Db } from "../db/client.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import type { AgentCalls } from "../fleet/agent-http.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
+import { openLongAnswers, roomForAnswer } from "../fleet/answer-room.ts";
 import { executeOn } from "../fleet/execute-on-agent.ts";
 import { getWorker, noUrl } from "../fleet/workers.ts";
 import type { OutputPlaces } from "../storage/output-places.ts";
@@ -60,6 +61,7 @@ export function createDispatcher(db: Db, store: OutputPlaces, agents: AgentCalls
   setMaxListeners(0, stopping.signal);
   const deps = { db, store, log, stopping: stopping.signal, ownCompletionMs: agents.ownCompletionMs };
   const open = new Set<Promise<unknown>>();
+  const longAnswers = openLongAnswers();
 
   return {
     async dispatch(taskId, { worker_id, ttl_seconds }, runtimeUrl, caller) {
@@ -79,6 +81,7 @@ export function createDispatcher(db: Db, store: OutputPlaces, agents: AgentCalls
       if ("already" in leased) return leased;
       const { lease, worker } = leased;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);
+      const room = roomForAnswer(longAnswers);
       const executing = identified.then(async () => {
         const [order = { task, traceparent: undefined }] = await withResumeData(db, worker.id, [{ task, lease }]).catch(
           (error) => {
@@ -91,12 +94,15 @@ export function createDispatcher(db: Db, store: OutputPlaces, agents: AgentCalls
           attributes: { "bloom.task": task.id, "bloom.worker": worker.id, "bloom.lease": lease.id },
         };
         return traceCall(db.tracer, order.traceparent, facts, (traceparent) =>
-          executeOn(agents, worker.url, { ...order, traceparent }, runtimeUrl, stopping.signal),
+          executeOn(agents, worker.url, { ...order, traceparent, room }, runtimeUrl, stopping.signal),
         );
       });
       const following = followDispatch(deps, task, lease, executing);
       open.add(following);
-      void following.finally(() => open.delete(following));
+      void following.finally(() => {
+        room.leave();
+        open.delete(following);
+      });
 
       const grace = identified.then(nothing, nothing).then(() => delay(GRACE_MS));
       const fault = await Promise.race([executing.then(nothing, (error: unknown) => error), grace]);

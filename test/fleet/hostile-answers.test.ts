@@ -1,6 +1,7 @@
 /** Answers of agents and of Membridge that are legal and would cost far more than they should. */
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { type AnswerRoom, openLongAnswers, roomForAnswer } from "../../src/fleet/answer-room.ts";
 import { executeOn } from "../../src/fleet/execute-on-agent.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
@@ -8,6 +9,7 @@ import { createSettings } from "../../src/saved-config/membridge-config.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { ADMIN_KEY } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { aTask } from "../support/factories.ts";
 import { startScriptedAgent } from "../support/scripted-agent.ts";
 
@@ -27,10 +29,10 @@ async function aServerThatSays(body: string): Promise<string> {
 }
 
 describe("an agent's answer", () => {
-  const execute = async (body: string) => {
-    const order = { task: await aTask(db) };
+  const execute = async (body: string, room?: AnswerRoom, signal = new AbortController().signal) => {
+    const order = { task: await aTask(db), room };
     const url = await aServerThatSays(body);
-    return executeOn({ outbound, agentKey: "" }, url, order, undefined, new AbortController().signal);
+    return executeOn({ outbound, agentKey: "" }, url, order, undefined, signal);
   };
 
   it.each([...HOSTILE, ["more keys than 10,000", keys(10_001), "its answer has more than 10000 keys"] as const])(
@@ -42,6 +44,26 @@ describe("an agent's answer", () => {
       });
     },
   );
+
+  it("that is long waits for room, which others have as long as they need it; short ones do not", async () => {
+    const places = openLongAnswers();
+    const long = JSON.stringify({ ok: true, output: "x".repeat(200_000) });
+    const [first, second, third, fourth] = Array.from({ length: 4 }, () => roomForAnswer(places));
+    await Promise.all([execute(long, first), execute(long, second)]);
+    const leaving = new AbortController();
+    const given = execute(long, fourth, leaving.signal);
+    const waiting = execute(long, third);
+    await eventually(() => expect(places.waiting()).toBe(2));
+    expect((await execute('{"ok":true,"output":"short"}')).output).toBe("short");
+    // A call that is given up leaves its place to the next.
+    leaving.abort(new Error("given up"));
+    await expect(given).rejects.toThrow("given up");
+    first?.leave();
+    second?.leave();
+    expect((await waiting).output).toHaveLength(200_000);
+    third?.leave();
+    expect(places.waiting()).toBe(0);
+  });
 
   it("of 20 MB is taken whole", async () => {
     const output = "é".repeat(10_000_000);
