@@ -46,8 +46,8 @@ export function stackOf(error: unknown): string {
   const { name, message, stack = "", cause } = error;
   const end = stack.indexOf(message);
   const frames = end < 0 ? "" : stack.slice(end + message.length);
-  const said = `${name}: ${messageOf(error)}${frames}`;
-  return cause === undefined ? said : `${said}\ncaused by ${stackOf(cause)}`;
+  const text = `${name}: ${messageOf(error)}${frames}`;
+  return cause === undefined ? text : `${text}\ncaused by ${stackOf(cause)}`;
 }
 
 /** What is said of an error that ends the process. A StartError is a sentence for the operator; any other is a fault of ours, and its stack helps. */

@@ -86,8 +86,8 @@ function failureIn(
   // The text of a run without a result is a piece of the answer, which may speak of limits.
   const words = result || inText || assistantError ? text : null;
   const kindOfEnd = kindFrom(BY_SUBTYPE, result?.subtype) ?? kindFrom(BY_TERMINAL_REASON, result?.terminal_reason);
-  const said = errors.join("\n") || words || sentenceOf("Claude", kindOfEnd);
-  const message = said || "Claude ended without a result.";
+  const explanation = errors.join("\n") || words || sentenceOf("Claude", kindOfEnd);
+  const message = explanation || "Claude ended without a result.";
   const told = inText ?? (result ? kindOfMessage(message) : undefined);
   const status = countIn(result?.api_error_status);
   const kind =
@@ -97,7 +97,7 @@ function failureIn(
     told?.kind ??
     (deniedIn(result).length > 0 ? "denied" : undefined);
   const resetsAtMs = kind === "rate_limited" ? (latestReset(windows) ?? told?.resetsAtMs) : undefined;
-  return { kind, message, isUnexplained: !said, ...(resetsAtMs !== undefined && { resetsAtMs }) };
+  return { kind, message, isUnexplained: !explanation, ...(resetsAtMs !== undefined && { resetsAtMs }) };
 }
 
 /** The account rests until the last of its used-up windows is reset. */

@@ -23,10 +23,10 @@ export function readCodex(): CliReader {
     end() {
       const reading = { text, usage: { ...usage, provider: "openai", num_turns: turns }, windows: [] };
       if (hasEnded && message === undefined) return { ...reading, failure: undefined };
-      const said = message ?? "Codex ended before its turn was complete.";
+      const sentence = message ?? "Codex ended before its turn was complete.";
       return {
         ...reading,
-        failure: { kind: kindOfMessage(said)?.kind, message: said, isUnexplained: message === undefined },
+        failure: { kind: kindOfMessage(sentence)?.kind, message: sentence, isUnexplained: message === undefined },
       };
     },
   };

@@ -14,8 +14,8 @@ export interface KnownMessage {
 const RESET_IN_SECONDS = /(\busage limit reached\b[^|\n]{0,40})\|(\d{10})\b/gi;
 
 /** The text with the time at which a limit ends as people read it, in place of epoch seconds: `usage limit reached|1795774743`. */
-export const withResetTimes = (said: string): string =>
-  said.replace(RESET_IN_SECONDS, (_, limit, seconds) => `${limit} until ${isoTime(Number(seconds) * 1_000)}`);
+export const withResetTimes = (message: string): string =>
+  message.replace(RESET_IN_SECONDS, (_, limit, seconds) => `${limit} until ${isoTime(Number(seconds) * 1_000)}`);
 
 /** The pattern, the kind, and where in the match the reset stands as epoch seconds. */
 const MESSAGES: [pattern: RegExp, kind: ErrorKind, reset?: number][] = [
@@ -44,8 +44,8 @@ const MOST_LINES = 4;
 const MOST_LOOKED_AT = 100_000;
 
 /** What a text that came with a failure says; undefined where it says nothing that is known. */
-export function kindOfMessage(said: string): KnownMessage | undefined {
-  const text = said.slice(-MOST_LOOKED_AT);
+export function kindOfMessage(message: string): KnownMessage | undefined {
+  const text = message.slice(-MOST_LOOKED_AT);
   for (const [pattern, kind, reset] of MESSAGES) {
     const found = pattern.exec(text);
     if (!found) continue;

@@ -30,12 +30,12 @@ export function readOpencode(): CliReader {
       const text = textIn(texts.join("\n")) ?? null;
       const usage = { ...(steps > 0 && { ...sums, num_turns: steps }), ...(sessionId && { session_id: sessionId }) };
       if (message === undefined && text !== null) return { text, usage, windows: [], failure: undefined };
-      const said = message ?? "opencode printed no answer.";
+      const sentence = message ?? "opencode printed no answer.";
       return {
         text,
         usage,
         windows: [],
-        failure: { kind: kindOfMessage(said)?.kind, message: said, isUnexplained: message === undefined },
+        failure: { kind: kindOfMessage(sentence)?.kind, message: sentence, isUnexplained: message === undefined },
       };
     },
   };

@@ -57,14 +57,14 @@ export async function readCli(
   if (!failure) return { ...rest, text: clean, failure: undefined };
   const { isUnexplained, message, ...told } = failure;
   const inPlainWords = !hasSpoken ? words : isUnexplained ? plainEndOf(words) : "";
-  const said = stripVTControlCharacters(`${inPlainWords}\n${stderr}`).trim();
-  const known = failure.kind || kind ? undefined : kindOfLastWords(said);
+  const lastWords = stripVTControlCharacters(`${inPlainWords}\n${stderr}`).trim();
+  const known = failure.kind || kind ? undefined : kindOfLastWords(lastWords);
   return {
     ...rest,
     text: clean,
     failure: {
       ...told,
-      message: stripVTControlCharacters(isUnexplained && said !== "" ? said : message),
+      message: stripVTControlCharacters(isUnexplained && lastWords !== "" ? lastWords : message),
       kind: failure.kind ?? kind ?? known?.kind ?? kindOfExit(code),
       ...(known?.resetsAtMs && { resetsAtMs: known.resetsAtMs }),
     },

@@ -17,8 +17,8 @@ export const replayTaskBody = z.object({
  * task itself has no such field. A field that is not named here is stored as it was given.
  */
 export const createTaskBody = creationFields.transform((given) => {
-  const { policy: said, retry: own, idempotency_key: _key, ...task } = given;
-  const { required_labels = [], retry: theirs, ...policy } = said;
+  const { policy: sent, retry: own, idempotency_key: _key, ...task } = given;
+  const { required_labels = [], retry: theirs, ...policy } = sent;
   const wanted = own ?? theirs;
   return {
     ...withDefaults(task),

@@ -20,13 +20,13 @@ const lifetime = optional(ttlSeconds).describe(
 /** A share from 0 to 1, a short text, or both. */
 const progress = z.union([
   share.transform((value) => ({ value, text: null })),
-  note.transform((said) => ({ value: null, text: said })),
+  note.transform((text) => ({ value: null, text })),
   z
     .object({
       value: optional(share).describe("The share that is done, from 0 to 1."),
       text: optional(note).describe("In the worker's words."),
     })
-    .transform(({ value = null, text: said = null }) => ({ value, text: said })),
+    .transform(({ value = null, text = null }) => ({ value, text })),
 ]);
 
 /** The fence (lifecycle.md, invariant 7); without one the task's current lease is meant. */

@@ -6,8 +6,8 @@ import { HELD_STATUSES, OPEN_STATUSES, type TaskStatus } from "./statuses.ts";
  * asks for that status. In TypeScript, the type `TaskStatus` checks each name.
  */
 
-const listed = (statuses: readonly TaskStatus[]) => sql.raw(statuses.map((status) => `'${status}'`).join(", "));
+const statusList = (statuses: readonly TaskStatus[]) => sql.raw(statuses.map((status) => `'${status}'`).join(", "));
 
 /** The statuses of held tasks, and of those that have not ended, as a list for SQL's `in (…)`. Indexes and queries must have the same text. */
-export const heldStatuses = listed(HELD_STATUSES);
-export const openStatuses = listed(OPEN_STATUSES);
+export const heldStatuses = statusList(HELD_STATUSES);
+export const openStatuses = statusList(OPEN_STATUSES);

@@ -47,9 +47,9 @@ export async function checkConnections(
       (select count(*) from pg_stat_activity where backend_type = 'client backend')::int as used`);
   const { most = 0, used = 0 } = rows[0] ?? {};
   const needed = processes * (databasePoolMax + 1);
-  const said = `${used} of the database's ${most} connections are in use; an instance takes up to ${needed}`;
-  if (most - used >= needed) return ok(said);
-  return note(`${said}.`, "Raise max_connections in PostgreSQL, or set a smaller DB_POOL_MAX.");
+  const sentence = `${used} of the database's ${most} connections are in use; an instance takes up to ${needed}`;
+  if (most - used >= needed) return ok(sentence);
+  return note(`${sentence}.`, "Raise max_connections in PostgreSQL, or set a smaller DB_POOL_MAX.");
 }
 
 export async function checkMigrations(db: Db): Promise<Finding> {
@@ -70,10 +70,10 @@ export async function checkClock(db: Db): Promise<Finding> {
   const aheadMs = (before + Date.now()) / 2 - theirs;
   const off = Math.abs(aheadMs);
   if (off < CLOCK_OFF_MS) return ok("The clocks of this machine and of the database agree");
-  const said = `This machine's clock is ${timeOf(off)} ${aheadMs > 0 ? "ahead of" : "behind"} the database's.`;
+  const sentence = `This machine's clock is ${timeOf(off)} ${aheadMs > 0 ? "ahead of" : "behind"} the database's.`;
   const mend =
     "Set both by NTP (`timedatectl set-ntp true`). Leases go by the database's, logs and the object store by this machine's.";
-  return off < CLOCK_WRONG_MS ? note(said, mend) : wrong(said, mend);
+  return off < CLOCK_WRONG_MS ? note(sentence, mend) : wrong(sentence, mend);
 }
 
 /** What opens the saved settings; undefined where no key is there yet. No key file is made: the service does that at its first start. */
@@ -107,11 +107,11 @@ export async function checkRetention(db: Db, { tasks, auditEntries }: KeptDays):
       isAtIt: gt(retention.held_until, nowMs),
     })
     .from(retention);
-  const said = [
+  const days = [
     tasks > 0 && `ended tasks for ${tasks} days`,
     auditEntries > 0 && `audit entries for ${auditEntries} days`,
   ];
-  const kept = `Kept are ${said.filter(Boolean).join(" and ")}`;
+  const kept = `Kept are ${days.filter(Boolean).join(" and ")}`;
   if (last?.isAtIt || (last?.agoMs ?? LATE_PASS_MS) < LATE_PASS_MS) return ok(kept);
   const mend = 'Start the service with these settings; if it runs, its log says why the loop "retention" fails.';
   return typeof last?.agoMs === "number"

@@ -76,9 +76,9 @@ export async function checkUntakeable(db: Db): Promise<Finding[]> {
     const { reason, because } = await explain(db, example);
     const has = (...codes: string[]) => because.some(({ code }) => codes.includes(code));
     if (!has("not_takeable") || has("worker_full", "labels_missing", "labels_scattered")) continue;
-    const said = `${tasks} task(s) wait, the oldest for ${timeOf(now - since)} (${example}). ${reason}`;
+    const sentence = `${tasks} task(s) wait, the oldest for ${timeOf(now - since)} (${example}). ${reason}`;
     const mend = `GET /api/runtime/llm-tasks/${example}/explain says it of each worker.`;
-    findings.push(now - since > NOBODY_WORKS_MS ? wrong(said, mend) : note(said, mend));
+    findings.push(now - since > NOBODY_WORKS_MS ? wrong(sentence, mend) : note(sentence, mend));
   }
   return findings;
 }

@@ -39,9 +39,9 @@ export async function checkMembridge(db: Db, config: Config, isWanted: boolean, 
     return ok("Membridge answers, and takes the admin key");
   } catch (error) {
     if (!isFault(error)) throw error;
-    const said = `Membridge cannot be reached: ${error.message}.`;
-    if (isWanted || isSaved) return wrong(said, "Start it, or save its right address: POST /api/runtime/config.");
-    return note(said, "Where there is none, nothing is wrong: workers register themselves.");
+    const sentence = `Membridge cannot be reached: ${error.message}.`;
+    if (isWanted || isSaved) return wrong(sentence, "Start it, or save its right address: POST /api/runtime/config.");
+    return note(sentence, "Where there is none, nothing is wrong: workers register themselves.");
   } finally {
     await outbound.destroy();
   }
@@ -87,8 +87,8 @@ export async function checkService({
       wrong(`Another program answers at ${host}:${port}.`, "Stop it, or set BLOOM_RUNTIME_PORT to another port."),
     ];
   if (!ready.ok) {
-    const said = z.object({ error: z.string() }).safeParse(await ready.json().catch(() => undefined));
-    const why = said.data?.error ?? `it answers ${ready.status} to GET /readyz.`;
+    const parsed = z.object({ error: z.string() }).safeParse(await ready.json().catch(() => undefined));
+    const why = parsed.data?.error ?? `it answers ${ready.status} to GET /readyz.`;
     return [wrong(`The service is not ready: ${why}`, "See its log.")];
   }
   const runs = ok(`The service runs at ${host}:${port} and is ready`);

@@ -30,11 +30,11 @@ export interface LimitEnd {
 export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, message: string): Promise<void> {
   const id = await findAccount(tx, workerId);
   if (id === undefined) return;
-  const said =
+  const limitEnd =
     end.resets_at !== undefined
       ? sql`${end.resets_at}::bigint`
       : sql`${nowMs} + ${end.retry_after_ms ?? HOUR_MS}::bigint`;
-  const until = sql`least(greatest(${said}, ${nowMs} + ${SHORTEST_MS}::bigint), ${nowMs} + ${LONGEST_MS}::bigint)`;
+  const until = sql`least(greatest(${limitEnd}, ${nowMs} + ${SHORTEST_MS}::bigint), ${nowMs} + ${LONGEST_MS}::bigint)`;
   const reason = `account ${id} is at its limit: ${message}`;
   const rest = sql`jsonb_build_object('kind', 'rate_limited', 'reason', ${reason}::text, 'until', ${until})`;
   const [limited] = await tx
@@ -59,13 +59,13 @@ export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, mess
 export async function recordWindows(tx: Db, workerId: string, windows: UsageWindows, paceAt: number): Promise<void> {
   const id = await findAccount(tx, workerId);
   if (id === undefined) return;
-  const said = sql`${JSON.stringify(windows)}::jsonb`;
+  const newWindows = sql`${JSON.stringify(windows)}::jsonb`;
   const [stored] = await tx
     .insert(accounts)
-    .values({ id, windows: said, updated_at: nowMs })
+    .values({ id, windows: newWindows, updated_at: nowMs })
     .onConflictDoUpdate({
       target: accounts.id,
-      set: { windows: sql`${accounts.windows} || ${said}`, updated_at: nowMs },
+      set: { windows: sql`${accounts.windows} || ${newWindows}`, updated_at: nowMs },
     })
     .returning({ windows: accounts.windows, paced_until: accounts.paced_until, now: accounts.updated_at });
   if (!stored) return;

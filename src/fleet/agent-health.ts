@@ -29,12 +29,12 @@ const health = z
     max_concurrency: maxConcurrency,
     labels: list,
   })
-  .transform(({ status, capabilities, ...said }) => ({
-    ...said,
+  .transform(({ status, capabilities, ...fields }) => ({
+    ...fields,
     isAlive: status === "ok" || status === "degraded",
-    claude_cli: said.claude_cli_available ?? capabilities?.claude_cli,
-    max_concurrency: capabilities?.max_concurrency ?? said.max_concurrency,
-    labels: capabilities?.labels ?? said.labels,
+    claude_cli: fields.claude_cli_available ?? capabilities?.claude_cli,
+    max_concurrency: capabilities?.max_concurrency ?? fields.max_concurrency,
+    labels: capabilities?.labels ?? fields.labels,
   }));
 export type Health = z.output<typeof health>;
 
@@ -78,8 +78,8 @@ export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string):
     const { status, json, health } = await askHealth(outbound, worker.url, { timeoutMs: HEALTH_WITHIN_MS });
     const other = health && otherNodeIn(health, worker);
     if (other !== undefined) return { reachable: false, error: answeredByOther(worker.url, other) };
-    const said = typeof json === "object" && json !== null && !Array.isArray(json) ? json : {};
-    return { ...said, reachable: true, ...(status !== 200 && { error: `The agent answered ${status}` }) };
+    const answered = typeof json === "object" && json !== null && !Array.isArray(json) ? json : {};
+    return { ...answered, reachable: true, ...(status !== 200 && { error: `The agent answered ${status}` }) };
   } catch (error) {
     if (!(error instanceof NetworkFault)) throw error;
     return { reachable: false, error: `The agent cannot be reached: ${error.message}` };
@@ -87,15 +87,15 @@ export async function agentHealth(db: Db, { outbound }: AgentCalls, id: string):
 }
 
 /** The worker's capabilities after a health answer. Whether it has a CLI is as the answer says; what the node registered itself is not lowered. */
-export function refreshCapabilities(known: WorkerRow, said: Health): Capabilities {
+export function refreshCapabilities(known: WorkerRow, health: Health): Capabilities {
   const { claude_cli, max_concurrency, labels } = known.capabilities;
   const own = known.self_registered;
   return {
     ...known.capabilities,
-    claude_cli: said.claude_cli ?? claude_cli,
+    claude_cli: health.claude_cli ?? claude_cli,
     max_concurrency: own
-      ? Math.max(max_concurrency, said.max_concurrency ?? 0)
-      : (said.max_concurrency ?? max_concurrency),
-    labels: own ? [...new Set([...labels, ...(said.labels ?? [])])] : (said.labels ?? labels),
+      ? Math.max(max_concurrency, health.max_concurrency ?? 0)
+      : (health.max_concurrency ?? max_concurrency),
+    labels: own ? [...new Set([...labels, ...(health.labels ?? [])])] : (health.labels ?? labels),
   };
 }

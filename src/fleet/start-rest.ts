@@ -23,8 +23,8 @@ export function restWorker(
 ): Promise<WorkerWithLoad> {
   return inTransaction(db, async (tx) => {
     const until = sql`${nowMs} + ${seconds * 1_000}::bigint`;
-    const said = reason || "it says that it can do no work";
-    const rest = sql`jsonb_build_object('kind', 'worker', 'reason', ${said}::text, 'until', ${until})`;
+    const why = reason || "it says that it can do no work";
+    const rest = sql`jsonb_build_object('kind', 'worker', 'reason', ${why}::text, 'until', ${until})`;
     const isLonger = sql`coalesce((${workers.rest} ->> 'until')::bigint >= ${until}, ${workers.rest} is not null)
       and ${workers.rest} ->> 'kind' <> 'worker'`;
     const changed = await tx
@@ -33,7 +33,7 @@ export function restWorker(
       .where(sql`${eq(workers.id, id)} and not (${isLonger}) is true`)
       .returning({ id: workers.id });
     if (changed.length === 0) return await getWorker(tx, id);
-    const detail = `Worker ${id} rests for ${seconds} s: ${said}`;
+    const detail = `Worker ${id} rests for ${seconds} s: ${why}`;
     await audit(tx, {
       action: "worker_rested",
       entity_type: "worker",

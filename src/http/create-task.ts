@@ -95,9 +95,10 @@ async function createAs(
   if (waitSeconds !== undefined) results.requireSpace();
   const created = await createTask(db, caller, task, header ?? field, replayOf);
   const ignored = namesInHeader(sent.ignored);
-  const said = ignored ? { "X-Ignored-Fields": ignored } : {};
-  if (waitSeconds === undefined) return sendJson(response.status(created.isNew ? 201 : 200).set(said), created.task);
-  const headers = { ...said, "Preference-Applied": `wait=${waitSeconds}` };
+  const ignoredFields = ignored ? { "X-Ignored-Fields": ignored } : {};
+  if (waitSeconds === undefined)
+    return sendJson(response.status(created.isNew ? 201 : 200).set(ignoredFields), created.task);
+  const headers = { ...ignoredFields, "Preference-Applied": `wait=${waitSeconds}` };
   await results.answer({ response, db, caller }, created.task.id, waitSeconds, headers);
 }
 

@@ -20,9 +20,9 @@ export class InvalidBody extends Error {
     this.problems = {
       formErrors,
       fieldErrors: Object.fromEntries(
-        Object.entries<string[] | undefined>(fieldErrors).map(([field, said]) => [
+        Object.entries<string[] | undefined>(fieldErrors).map(([field, problems]) => [
           field,
-          said?.slice(0, MOST_PROBLEMS),
+          problems?.slice(0, MOST_PROBLEMS),
         ]),
       ),
     };

@@ -13,8 +13,8 @@ export function wantsText(request: Request): boolean {
 export function sendAsText(response: Response, fields: Record<string, unknown>, text: string): void {
   for (const [name, value] of Object.entries(fields)) {
     if (value === undefined || value === null) continue;
-    const said = typeof value === "object" ? JSON.stringify(value) : String(value);
-    response.setHeader(`X-Bloom-${name}`, encodeURIComponent(said));
+    const fieldText = typeof value === "object" ? JSON.stringify(value) : String(value);
+    response.setHeader(`X-Bloom-${name}`, encodeURIComponent(fieldText));
   }
   response.setHeader("Content-Type", "text/plain; charset=utf-8");
   response.setHeader("Content-Length", Buffer.byteLength(text));

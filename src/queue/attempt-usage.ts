@@ -3,7 +3,7 @@ import type { Limits, Metrics, Usage } from "../db/json-types.ts";
 
 /** No attempt uses more than this: a worker that says so is wrong. 90 million such attempts would still not overflow a sum. */
 const MOST = 1e11;
-const count = (said = 0) => Math.min(said, MOST);
+const count = (used = 0) => Math.min(used, MOST);
 
 /** The metrics that say what an attempt used. Its duration is not among them, since every attempt says that. */
 const FIGURES = [

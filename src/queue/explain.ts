@@ -51,7 +51,7 @@ async function outcomeOf(db: Db, task: Task): Promise<Reason[]> {
         ...(await findDeniedTools(db, task)),
       ];
     case "failed":
-      return [inState("It failed."), faultOf(task)];
+      return [inState("It failed."), whatWentWrong(task)];
     case "dead": {
       const dead: Reason =
         attempts === 0
@@ -60,7 +60,7 @@ async function outcomeOf(db: Db, task: Task): Promise<Reason[]> {
               says: `It is dead after ${attempts} of ${max_attempts} attempts.`,
               cause: { code: status, count: attempts, of: max_attempts },
             };
-      return [dead, faultOf(task)];
+      return [dead, whatWentWrong(task)];
     }
     default:
       return [inState(`It is ${status}: ${meaningOf(status)}.`)];
@@ -69,9 +69,9 @@ async function outcomeOf(db: Db, task: Task): Promise<Reason[]> {
 
 /** The tools that the CLI was denied while it worked on its answer, whose output may say no more than that; empty where it was denied none. */
 async function findDeniedTools(db: Db, task: Task): Promise<Reason[]> {
-  const said = (await getMetrics(db, task))?.denied_tools?.join(", ");
-  if (said === undefined) return [];
-  return [{ says: `But its CLI was not allowed to use: ${said}.`, cause: { code: "tools_denied", said } }];
+  const tools = (await getMetrics(db, task))?.denied_tools?.join(", ");
+  if (tools === undefined) return [];
+  return [{ says: `But its CLI was not allowed to use: ${tools}.`, cause: { code: "tools_denied", said: tools } }];
 }
 
 /** The reasons as one text, and for programs. */
@@ -163,7 +163,7 @@ function holdOf({ worker_id, lease_id, cancel_requested }: Task, holder: Explana
 }
 
 /** What went wrong with the task. */
-function faultOf({ last_error, error_kind }: Task): Reason {
+function whatWentWrong({ last_error, error_kind }: Task): Reason {
   if (last_error === null) return { says: "What went wrong was not said.", cause: { code: "said_nothing" } };
   return {
     says: `What went wrong${error_kind === null ? "" : ` (${error_kind})`}: ${last_error.replace(/[.\s]*$/, ".")}`,

@@ -141,8 +141,8 @@ const LAST_ERROR_CHARACTERS = 500;
 /** The task's `last_error` after a completion: null for a success, else the beginning of its message. */
 export function lastErrorOf({ status, error_message }: CompleteTask): string | null {
   if (status === "success") return null;
-  const said = withResetTimes(error_message?.trim() ?? "") || "The worker handed in an error without a message.";
-  if (said.length <= LAST_ERROR_CHARACTERS) return said;
+  const message = withResetTimes(error_message?.trim() ?? "") || "The worker handed in an error without a message.";
+  if (message.length <= LAST_ERROR_CHARACTERS) return message;
   // The cut may have split a surrogate pair.
-  return `${said.slice(0, LAST_ERROR_CHARACTERS - 1).toWellFormed()}…`;
+  return `${message.slice(0, LAST_ERROR_CHARACTERS - 1).toWellFormed()}…`;
 }

@@ -7,7 +7,7 @@ import { USAGE_FIGURES } from "../db/usage-tables.ts";
 import { usageOf } from "./attempt-usage.ts";
 
 /** The figures, with commas between them, each in the form of SQL that `form` gives it. */
-export const listed = (form: (figure: string) => string, figures: readonly string[] = USAGE_FIGURES) =>
+export const figureList = (form: (figure: string) => string, figures: readonly string[] = USAGE_FIGURES) =>
   sql.raw(figures.map(form).join(", "));
 
 /**
@@ -15,9 +15,9 @@ export const listed = (form: (figure: string) => string, figures: readonly strin
  * is the time of the completion, `model` ("" where it was not said), and `used`, which is JSON of `usageOf`.
  */
 export function insertUsage(tasks: SQL): SQL {
-  return sql`insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, ${listed(String)})
+  return sql`insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, ${figureList(String)})
       select task.updated_at, coalesce(${workers.account}, task.worker_id), agent_slug, context_id, task.worker_id,
-        model, ${listed((figure) => (figure === "cost_microusd" ? "round((used ->> 'cost_usd')::numeric * 1000000)" : `(used ->> '${figure}')::bigint`))}
+        model, ${figureList((figure) => (figure === "cost_microusd" ? "round((used ->> 'cost_usd')::numeric * 1000000)" : `(used ->> '${figure}')::bigint`))}
       from ${tasks} as task left join ${workers} on ${workers.id} = task.worker_id`;
 }
 

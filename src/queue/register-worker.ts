@@ -117,7 +117,7 @@ async function upsert(
   { name, url: _named, capabilities, status, ip_addrs, account, ...texts }: RegisterWorker,
   address: Awaited<ReturnType<typeof lockAndChooseAddress>>,
 ): Promise<boolean> {
-  const said = {
+  const given = {
     ...Object.fromEntries(Object.entries(texts).filter(([, value]) => value !== "")),
     ...(ip_addrs && { ip_addrs }),
     ...(account !== undefined && { account }),
@@ -138,12 +138,12 @@ async function upsert(
       registered_at: nowMs,
       status: status ?? "online",
       capabilities: { claude_cli, max_concurrency, labels },
-      ...said,
+      ...given,
     })
     .onConflictDoUpdate({
       target: workers.id,
       set: {
-        ...said,
+        ...given,
         // A registration without a status at least says that the worker is there.
         status:
           status ?? sql`case when ${workers.status} in ('offline', 'unknown') then 'online' else ${workers.status} end`,

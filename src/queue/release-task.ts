@@ -44,19 +44,19 @@ interface HandedBack {
 }
 
 const ENTRY: EntryInSql = {
-  id: sql`said.id`,
+  id: sql`entry.id`,
   timestamp: sql`updated_at`,
-  action: sql`said.action`,
+  action: sql`entry.action`,
   entity_type: sql`'llm_task'`,
   entity_id: sql`task.id`,
   actor: sql`coalesce(actor, released.worker_id)`,
-  detail: sql`said.detail`,
+  detail: sql`entry.detail`,
 };
 /** The audit entries of a task: it was handed back; and then, where somebody had asked for that, it is cancelled. */
-const said = sql`task join request using (ordinal) join released using (ordinal) cross join lateral (values
+const entries = sql`task join request using (ordinal) join released using (ordinal) cross join lateral (values
         (1, entry_id, ${actionInSql("task_released")}, request.detail),
         (2, cancelled_entry_id, ${actionInSql("task_cancelled")}, 'Cancelled when it was handed back')
-      ) as said(nth, id, action, detail)
+      ) as entry(nth, id, action, detail)
       where nth = 1 or task.status = 'cancelled' order by ordinal, nth`;
 
 const releases = batcher(
@@ -81,7 +81,7 @@ const releases = batcher(
       where l.id = request.lease_id and ${leaseIsActive}
       returning ordinal, l.worker_id, l.started_at
     ), entries as (
-      ${insertAudit(ENTRY, said)}
+      ${insertAudit(ENTRY, entries)}
     )
     select ordinal, ${jsonOf(TASK_FIELDS, undefined, "task")} as task, released.worker_id, started_at from task join released using (ordinal)`,
   ),

@@ -68,10 +68,11 @@ const MESSAGE_BEGINNING = 200;
 /** `, <kind>: <the beginning of the message, in one line>`, of what there is; empty for a success. */
 function faultIn({ status, error_kind, error_message }: CompleteTask): string {
   if (status === "success") return "";
-  const said = withResetTimes(error_message ?? "")
+  const message = withResetTimes(error_message ?? "")
     .trim()
     .replace(/\s+/g, " ");
-  const beginning = said.length <= MESSAGE_BEGINNING ? said : `${said.slice(0, MESSAGE_BEGINNING - 1).toWellFormed()}…`;
+  const beginning =
+    message.length <= MESSAGE_BEGINNING ? message : `${message.slice(0, MESSAGE_BEGINNING - 1).toWellFormed()}…`;
   const known = [error_kind, beginning].filter(Boolean);
   return known.length > 0 ? `, ${known.join(": ")}` : "";
 }

@@ -2,7 +2,7 @@ import { type SQL, sql } from "drizzle-orm";
 import type { UsageSum } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { monthlyUsageSums, type UsageDimension, usageSums, usageTotals } from "../db/usage-tables.ts";
-import { listed } from "./record-usage.ts";
+import { figureList } from "./record-usage.ts";
 import { spread, summed } from "./usage-sums.ts";
 
 /** A range of up to this number of days is read day by day, without any month. */
@@ -22,7 +22,7 @@ function daysOf({ since, until }: Range): number {
 }
 
 /**
- * Three CTEs. `said` is the range as dates. `bounds` has the days from `since` to before `until`, and the months that are read, from `first` to
+ * Three CTEs. `asked` is the range as dates. `bounds` has the days from `since` to before `until`, and the months that are read, from `first` to
  * before `after`. `edges` are the days that are read beside the months: days that the months lack are added, and days to subtract have the sign -1.
  * The month at either end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of 1,000 keys
  * takes about a millisecond. `isByDays`: no month is read.
@@ -36,10 +36,10 @@ function bounds(isByDays: boolean, { since = "-infinity", until = "infinity" }: 
       `case when not isfinite(${day}) then ${day} when ${day} - ${monthOf(day)} <= ${nextOf(day)} - ${day} then ${monthOf(day)} else ${nextOf(day)} end`,
     );
   const [first, after] = isByDays ? [sql`until`, sql`until`] : [nearest("since"), nearest("until")];
-  return sql`said (since, until) as (
+  return sql`asked (since, until) as (
       values (${since}::date, ${until}::date + 1)
     ), bounds as (
-      select since, until, ${first} as first, ${after} as after from said
+      select since, until, ${first} as first, ${after} as after from asked
     ), edges (sign, since, until) as (
       select case when since < first then 1 else -1 end, least(since, first), greatest(since, first) from bounds
       union all select case when after < until then 1 else -1 end, least(after, until), greatest(after, until) from bounds
@@ -71,7 +71,7 @@ export async function usageBy(db: Db, dimension: UsageDimension, range: Range): 
 }
 
 const bound = (name: string) => sql.raw(`(select ${name} from bounds)`);
-const sum = sql`json_build_object('key', key, ${listed((figure) =>
+const sum = sql`json_build_object('key', key, ${figureList((figure) =>
   figure === "cost_microusd" ? "'cost_usd', cost_microusd / 1e6" : `'${figure}', ${figure}`,
 )}) as sum`;
 
@@ -83,11 +83,11 @@ interface Source {
 
 /** The CTE `waiting`, the attempts that are in no sum yet. */
 const waiting = ({ key, isOf }: Source) => sql`waiting as materialized (
-      select ${key} as key, ${listed(String)} from ${spread("runtime_new_usage")} as spread
+      select ${key} as key, ${figureList(String)} from ${spread("runtime_new_usage")} as spread
       where ${isOf} and day >= ${bound("since")} and day < ${bound("until")}
     )`;
 const ofDays = ({ key, isOf }: Source, figures?: readonly string[]) => sql`
-        select ${key} as key, ${listed((figure) => `sign * ${figure} as ${figure}`, figures)} from edges join ${usageSums}
+        select ${key} as key, ${figureList((figure) => `sign * ${figure} as ${figure}`, figures)} from edges join ${usageSums}
           on ${isOf} and day >= edges.since and day < edges.until`;
 
 /** The latest days of all accounts together, or of one account. */
@@ -114,7 +114,7 @@ async function largestKeys(db: Db, dimension: UsageDimension, range: Range, amon
   const source = { key: sql`key`, isOf: sql`dimension = ${dimension}` };
   const summedUp = (isWanted: SQL, figures?: readonly string[]) => sql`
         ${ofDays(source, figures)} and ${isWanted}
-        union all select key, ${listed(String, figures)} from ${monthlyUsageSums}
+        union all select key, ${figureList(String, figures)} from ${monthlyUsageSums}
           where dimension = ${dimension} and month >= ${bound("first")} and month < ${bound("after")} and ${isWanted}`;
   const rank = ["attempts", "tokens"];
   const byTotal = sql`from ${usageTotals} where dimension = ${dimension} order by tokens desc nulls last, key`;
@@ -129,7 +129,7 @@ async function largestKeys(db: Db, dimension: UsageDimension, range: Range, amon
         ];
   const { rows } = await db.execute<{ sum: UsageSum; is_exact: boolean }>(sql`
     with ${bounds(daysOf(range) < BY_DAYS, range)}, ${waiting(source)}, ranked as (
-      select key from (${lookedAt} union all select key, ${listed(String, rank)} from waiting) as every
+      select key from (${lookedAt} union all select key, ${figureList(String, rank)} from waiting) as every
       group by key having sum(attempts) > 0 order by sum(tokens) desc, key limit ${range.limit}
     ), found as (
       select key, ${summed} from (

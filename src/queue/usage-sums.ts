@@ -1,13 +1,13 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { monthlyUsageSums, newUsage, USAGE_DIMENSIONS, usageSums, usageTotals } from "../db/usage-tables.ts";
-import { listed } from "./record-usage.ts";
+import { figureList } from "./record-usage.ts";
 
 /** The sums of the figures over rows. */
-export const summed = listed((figure) => `sum(${figure})::bigint as ${figure}`);
+export const summed = figureList((figure) => `sum(${figure})::bigint as ${figure}`);
 
 /** In an upsert, adds the new figures to those of the table. */
-const addedTo = (table: string) => listed((figure) => `${figure} = ${table}.${figure} + excluded.${figure}`);
+const addedTo = (table: string) => figureList((figure) => `${figure} = ${table}.${figure} + excluded.${figure}`);
 
 /** The most attempts that one transaction adds to the sums. */
 const PER_PASS = 5_000;
@@ -17,7 +17,7 @@ const LOCK = 7_011_604;
 const dayOf = sql`(timestamp 'epoch' + completed_at * interval '1 ms')::date`;
 /** In SQL, the rows of `attempts`, which are in no sum yet: one row for each attempt and dimension. */
 export const spread = (attempts: string) => sql`(
-    select dimension, ${dayOf} as day, key, ${listed(String)} from ${sql.raw(attempts)}
+    select dimension, ${dayOf} as day, key, ${figureList(String)} from ${sql.raw(attempts)}
     cross join lateral (values ${sql.join(
       USAGE_DIMENSIONS.map(
         (name) => sql`(${sql.raw(`'${name}'`)}, ${name === "day" ? sql`${dayOf}::text` : sql.raw(name)})`,
@@ -37,16 +37,16 @@ export async function sumUpUsage(db: Db): Promise<number> {
     ), spread as (
       select dimension, day, key, ${summed} from ${spread("taken")} as spread group by dimension, day, key
     ), days as (
-      insert into ${usageSums} (dimension, day, key, ${listed(String)})
-      select dimension, day, key, ${listed(String)} from spread order by dimension, day, key
+      insert into ${usageSums} (dimension, day, key, ${figureList(String)})
+      select dimension, day, key, ${figureList(String)} from spread order by dimension, day, key
       on conflict (dimension, day, key) do update set ${addedTo("runtime_usage")}
     ), months as (
-      insert into ${monthlyUsageSums} (dimension, month, key, ${listed(String)})
+      insert into ${monthlyUsageSums} (dimension, month, key, ${figureList(String)})
       select dimension, date_trunc('month', day::timestamp)::date as month, key, ${summed} from spread where dimension <> 'day'
       group by dimension, month, key order by dimension, month, key
       on conflict (dimension, month, key) do update set ${addedTo("runtime_usage_months")}
     ), totals as (
-      insert into ${usageTotals} (dimension, key, ${listed(String)})
+      insert into ${usageTotals} (dimension, key, ${figureList(String)})
       select dimension, key, ${summed} from spread where dimension <> 'day' group by dimension, key order by dimension, key
       on conflict (dimension, key) do update set ${addedTo("runtime_usage_totals")}
     )

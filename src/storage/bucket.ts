@@ -9,7 +9,7 @@ import type { Meters } from "../metrics/service-meters.ts";
 import type { ArtifactKey } from "./artifact-key.ts";
 import { BucketFault, NoSuchObject, SourceFault } from "./bucket-faults.ts";
 import { prepareBucket } from "./prepare-bucket.ts";
-import { faultOf as faultAt, isNoBucket } from "./s3-faults.ts";
+import { isNoBucket, storageFaultOf } from "./s3-faults.ts";
 import { transport } from "./s3-transport.ts";
 
 /** A connection on which nothing moves for this time is closed. */
@@ -66,7 +66,7 @@ export function openBucket(
   const noteTime = (storeMs: number) => {
     aheadMs = Number.isNaN(storeMs) ? 0 : Date.now() - storeMs;
   };
-  const faultOf = (error: unknown) => faultAt(error, aheadMs);
+  const asBucketFault = (error: unknown) => storageFaultOf(error, aheadMs);
   const connect = (signal?: AbortSignal) =>
     new Client({
       ...connection,
@@ -86,7 +86,7 @@ export function openBucket(
   function checkOwn(): Promise<void> {
     own ??= prepareBucket(client, name, connection.region).catch((error) => {
       own = undefined;
-      throw faultOf(error);
+      throw asBucketFault(error);
     });
     return own;
   }
@@ -101,7 +101,7 @@ export function openBucket(
       return done;
     } catch (error) {
       if (isNoBucket(error)) own = undefined;
-      const fault = signal?.aborted ? signal.reason : faultOf(error);
+      const fault = signal?.aborted ? signal.reason : asBucketFault(error);
       if (fault instanceof BucketFault) end(fault instanceof NoSuchObject ? "success" : "error");
       throw fault;
     }
@@ -139,7 +139,7 @@ export function openBucket(
       const work = () => withDeadline(withinMs, late, signal, (ending) => upload(key, bytes, ending));
       if (isBackground && breaker.state === CircuitState.Closed) return work();
       return breaker.execute(work).catch((error) => {
-        throw signal?.aborted ? error : faultOf(error);
+        throw signal?.aborted ? error : asBucketFault(error);
       });
     },
     async *get(key, part, signal) {
@@ -149,7 +149,7 @@ export function openBucket(
       try {
         yield* answer;
       } catch (error) {
-        throw signal?.aborted ? signal.reason : faultOf(error);
+        throw signal?.aborted ? signal.reason : asBucketFault(error);
       }
     },
     remove: (key, signal) =>
@@ -162,7 +162,7 @@ export function openBucket(
           "response-content-disposition": `attachment; filename="${fileName}"`,
         })
         .catch((error) => {
-          throw faultOf(error);
+          throw asBucketFault(error);
         }),
   };
 }

@@ -10,7 +10,7 @@ const OURS = [BucketFault, StartError, SourceFault];
  * Turns what the S3 client throws into a BucketFault. The client's own errors carry network codes, which would be taken for faults of the database.
  * `aheadMs` is by how much the clock of this machine is ahead of the store's.
  */
-export function faultOf(error: unknown, aheadMs = 0): unknown {
+export function storageFaultOf(error: unknown, aheadMs = 0): unknown {
   if (OURS.some((kind) => error instanceof kind)) return error;
   if (error instanceof BrokenCircuitError)
     return new StoreRests("it failed too often lately, and is left alone for a while");

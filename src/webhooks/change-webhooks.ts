@@ -67,7 +67,7 @@ export function changeWebhook(
 ): Promise<Webhook> {
   return inTransaction(db, async (tx) => {
     const old = await lock(tx, id);
-    const said = [
+    const changes = [
       url !== undefined && `to ${shownOrigin(url)}`,
       events && `sends ${events.join(", ")}`,
       on === true && old.off_since !== null && "turned on",
@@ -86,7 +86,7 @@ export function changeWebhook(
       .returning(webhookColumns);
     if (!changed) throw webhookNotFound();
     if (on === true && old.off_since !== null) await beginAnew(tx, old.id);
-    await audit(tx, fact("webhook_updated", old.id, caller, said.join("; ") || "nothing new"));
+    await audit(tx, fact("webhook_updated", old.id, caller, changes.join("; ") || "nothing new"));
     return changed;
   });
 }

@@ -35,9 +35,9 @@ export async function deliver(
   giveUp: AbortSignal,
   onMiss?: (status: number, error: string) => void,
 ): Promise<Delivery> {
-  const said = await folder.complaint();
+  const complaint = await folder.complaint();
   const errorOf = (what: string) =>
-    ({ status: "error", error_message: `The command ${what}${said && `: ${said}`}` }) as const;
+    ({ status: "error", error_message: `The command ${what}${complaint && `: ${complaint}`}` }) as const;
   const result: Partial<CompleteTaskArgs> = {
     ...(fault === undefined ? { status: "success" } : errorOf(fault)),
     ...(isTimeout && { error_kind: "timeout" }),

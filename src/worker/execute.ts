@@ -105,8 +105,8 @@ export async function execute(
     );
     const isCommand = !ended.stopped && saysCannotRun(ended.exitCode);
     if (!isHopeless && (noRoom !== undefined || isCommand)) {
-      const said = isCommand ? (await folder.complaint()).slice(-LONGEST_REASON) : "";
-      const why = `its command could not be run (exit code ${ended.exitCode})${said && `: ${said}`}`;
+      const complaint = isCommand ? (await folder.complaint()).slice(-LONGEST_REASON) : "";
+      const why = `its command could not be run (exit code ${ended.exitCode})${complaint && `: ${complaint}`}`;
       return await unfit(noRoom ?? why, isCommand);
     }
     const fault = noRoom === undefined ? ended.fault : `could not be run: ${noRoom}`;
@@ -136,11 +136,11 @@ async function handIn(
   log: Logger,
   { draining, giveUp }: Ending,
 ): Promise<{ isFault: boolean }> {
-  const said = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
+  const complaint = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
   const { waits, isOver } = tellUndelivered(log, work.task.id, draining);
   const { handedIn, ...answer } = await deliver(client, work, folder, outcome, giveUp, waits).finally(isOver);
   const { task, result: decided } = (outcome.cli && answer.ok && answer.value) || {};
-  const ownReason = outcome.fault && `${outcome.fault}${said && `: ${said}`}`;
+  const ownReason = outcome.fault && `${outcome.fault}${complaint && `: ${complaint}`}`;
   // The task has the message with its times as dates; an older runtime's has not.
   const reason = decided ? (task?.last_error ?? decided.error_message)?.slice(0, LONGEST_REASON) : ownReason;
   // An older runtime says nothing of kinds.
@@ -166,7 +166,7 @@ async function beat(
   const held = { id: task.id, lease_id: lease.id };
   let pauseMs = Math.min(LONGEST_BEAT_MS, (lease.ttl_seconds * 1_000) / 3);
   /** The reason that was logged last: the key may be refused for an hour. */
-  let said = "";
+  let logged = "";
   while (!delivered.aborted) {
     const answer = await client.ask(
       (runtime, signal) => runtime.heartbeatTask(held, { signal }),
@@ -175,7 +175,7 @@ async function beat(
       isRecord,
     );
     if (answer.ok) {
-      said = "";
+      logged = "";
       const { cancel, next_heartbeat_ms } = answer.value;
       if (cancel) stop.abort("was stopped: the task was cancelled");
       if (typeof next_heartbeat_ms === "number")
@@ -186,8 +186,8 @@ async function beat(
       const { status, error } = answer;
       const became =
         status === 0 ? "the runtime did not answer a heartbeat" : `the runtime refused a heartbeat: ${status}`;
-      if (said !== became + error) log.warn({ task: task.id, reason: error }, became);
-      said = became + error;
+      if (logged !== became + error) log.warn({ task: task.id, reason: error }, became);
+      logged = became + error;
     }
     const isKeyRefused = !answer.ok && answer.status === 401 && !(await client.renewKey());
     // The pause ends early when the result is delivered.

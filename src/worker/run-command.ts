@@ -113,7 +113,7 @@ async function supervise(
     if (stopped !== undefined) kill(child, "SIGKILL");
     const isStopped = stopped !== undefined;
     return {
-      fault: stopped === AFTER_RESULT ? undefined : (stopped ?? faultOf(child)),
+      fault: stopped === AFTER_RESULT ? undefined : (stopped ?? faultOfExit(child)),
       exitCode: isStopped ? null : exitCodeOf(child),
       stopped: isStopped,
       isTimeout: stopped === timeout,
@@ -137,7 +137,7 @@ function hasExited({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-function faultOf({ exitCode, signalCode }: ChildProcess): string | undefined {
+function faultOfExit({ exitCode, signalCode }: ChildProcess): string | undefined {
   return exitCode === 0 ? undefined : `ended with ${signalCode ?? `code ${exitCode}`}`;
 }
 

@@ -12,7 +12,7 @@ import type { Schema, Schemas } from "./schemas.ts";
 export function operationOf(route: RouteFacts, schemas: Schemas): Operation {
   const { name, summary, description, access, form, ownKey } = route;
   const body = bodyOf(route, schemas);
-  const said = [
+  const sentences = [
     description,
     form && "Its fields may also be sent as query parameters or as a form.",
     access === "anybody"
@@ -23,7 +23,7 @@ export function operationOf(route: RouteFacts, schemas: Schemas): Operation {
   return {
     operationId: name,
     summary,
-    description: said.filter(Boolean).join(" "),
+    description: sentences.filter(Boolean).join(" "),
     tags: [tagOf(route.path)],
     parameters: parametersOf(route, schemas),
     ...(body && { requestBody: body }),
@@ -82,9 +82,9 @@ const PARAMETERS: Record<string, string> = {
 
 /** What the list says of a word of an address. Throws an Error where the list does not have the word. */
 function named(list: Record<string, string>, word: string, name: string): string {
-  const said = list[word];
-  if (said === undefined) throw new Error(`${name} in src/http/openapi/operation.ts has no "${word}". Add it.`);
-  return said;
+  const words = list[word];
+  if (words === undefined) throw new Error(`${name} in src/http/openapi/operation.ts has no "${word}". Add it.`);
+  return words;
 }
 
 const TEXT: Schema = { type: "string" };

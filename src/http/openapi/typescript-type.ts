@@ -50,6 +50,6 @@ function objectType(schema: Schema, direction: Direction, indent: string): strin
 
 /** The description as a comment above what it describes; nothing where there is none. */
 export function docOf({ description, anyOf }: Schema, indent: string): string {
-  const said = description ?? anyOf?.find((choice) => choice.description)?.description;
-  return said === undefined ? "" : `${indent}/** ${said.replaceAll("*/", "* /")} */\n`;
+  const text = description ?? anyOf?.find((choice) => choice.description)?.description;
+  return text === undefined ? "" : `${indent}/** ${text.replaceAll("*/", "* /")} */\n`;
 }

@@ -27,9 +27,9 @@ const MOST_ON_PHONE = 2;
 export function Attention({ overview, reload }: { overview: Overview; reload(): void }) {
   const words = texts.value.now;
   const [isWhole, setWhole] = useState(false);
-  const act = (call: Promise<unknown>, said: string) =>
+  const act = (call: Promise<unknown>, done: string) =>
     void call.then(() => {
-      tell(said);
+      tell(done);
       reload();
     }, tellFault);
   const items = [

@@ -25,10 +25,10 @@ const OF_A_SESSION = new Set(["system", "user", "result"]);
  */
 export function textOfEvents(printed: string): string {
   const lines = printed.split("\n");
-  return lines.flatMap((line, n) => said(line, n === lines.length - 1)).join("\n");
+  return lines.flatMap((line, n) => shownOf(line, n === lines.length - 1)).join("\n");
 }
 
-function said(line: string, isLast: boolean): string[] {
+function shownOf(line: string, isLast: boolean): string[] {
   if (!line.startsWith("{")) return [line];
   let event: Fields;
   try {
@@ -42,14 +42,15 @@ function said(line: string, isLast: boolean): string[] {
   if (type === "item.completed") return itemOf(fieldsOf(item));
   if (type === "text") return known(fieldsOf(part).text);
   if (type === "tool_use") return [tool(fieldsOf(part).tool, fieldsOf(fieldsOf(part).state).input)];
-  if (type === "turn.failed" || type === "error") return [textIn(message) ?? faultOf(fieldsOf(error)) ?? line];
+  if (type === "turn.failed" || type === "error") return [textIn(message) ?? wordsOfFault(fieldsOf(error)) ?? line];
   const isPassedOver = PASSED_OVER.has(type) || (OF_A_SESSION.has(type) && textIn(session_id) !== undefined);
   return isPassedOver ? [] : [line];
 }
 
 const known = (text: unknown) => (typeof text === "string" ? [text] : []);
 /** The fault's own words, which opencode has one level deeper. */
-const faultOf = ({ message, data, name }: Fields) => textIn(message) ?? textIn(fieldsOf(data).message) ?? textIn(name);
+const wordsOfFault = ({ message, data, name }: Fields) =>
+  textIn(message) ?? textIn(fieldsOf(data).message) ?? textIn(name);
 
 function blocksOf(content: unknown): string[] {
   const blocks = Array.isArray(content) ? content.map(fieldsOf) : [];

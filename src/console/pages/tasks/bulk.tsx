@@ -79,18 +79,18 @@ export function Bulk({ filter, chosen, clear }: BulkProps) {
     if (!(await confirm({ title, body: words[verb].means, action: words[verb].name, isDangerous: verb === "cancel" })))
       return;
     let changed = 0;
-    let said: unknown;
+    let fault: unknown;
     for (const id of chosen)
       await one[verb](id).then(
         () => changed++,
         (error) => {
-          said = error;
+          fault = error;
         },
       );
     clear();
-    if (said instanceof Refused || said === undefined)
+    if (fault instanceof Refused || fault === undefined)
       tell(words.done(numberText(changed), numberText(chosen.size - changed)));
-    if (said !== undefined && changed === 0) tellFault(said);
+    if (fault !== undefined && changed === 0) tellFault(fault);
   };
 
   const isOfFilter = chosen.size === 0;

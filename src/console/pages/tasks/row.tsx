@@ -17,7 +17,7 @@ export interface RowProps {
 export function Row({ task, isChosen, choose }: RowProps) {
   const { id, context_id, agent_slug, status, worker_id, attempts, max_attempts, created_at } = task;
   const words = texts.value.tasks;
-  const said = saidOf(task);
+  const text = textOf(task);
   return (
     <li class={isChosen ? "task-row chosen" : "task-row"}>
       {choose && (
@@ -27,7 +27,7 @@ export function Row({ task, isChosen, choose }: RowProps) {
         <TaskState status={status} />
         <span class="task-what">
           <strong>{agent_slug}</strong> <span class="soft">{context_id}</span>
-          {said && <span class={isBad(task) ? "said bad" : "said soft"}>{said}</span>}
+          {text && <span class={isBad(task) ? "said bad" : "said soft"}>{text}</span>}
         </span>
         <span class="soft task-worker">{worker_id ?? ""}</span>
         <span class="soft number" title={words.attempts}>
@@ -45,7 +45,7 @@ export function Row({ task, isChosen, choose }: RowProps) {
 const isBad = ({ status, last_error }: SlimTask) => last_error !== null && stageOf(status) !== "held";
 
 /** What matters most beside the status. */
-function saidOf({ status, progress, last_error, retry_at, not_before, cancel_requested }: SlimTask): string | null {
+function textOf({ status, progress, last_error, retry_at, not_before, cancel_requested }: SlimTask): string | null {
   const words = texts.value.tasks;
   const isHeld = stageOf(status) === "held";
   if (cancel_requested && isHeld) return words.toBeCancelled;
