@@ -8,7 +8,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
-import { insertRested } from "./start-rest.ts";
+import { beganAfterRest, insertRested, restByVerdict } from "./start-rest.ts";
 import { growingMs } from "./worker-rest.ts";
 
 /** A task that fails within this time after its lease began hardly ran: its command may be missing, or its account at its limit. */
@@ -45,10 +45,7 @@ const failedBefore = (where: "here" | "elsewhere") => sql`exists (
         select from llm_results r where r.task_id = failed.task_id and r.status = 'error' and r.error_kind is null and r.lease_id is distinct from failed.id
           and ${sql.raw(where === "here" ? "r.worker_id = failed.worker_id" : "r.worker_id <> failed.worker_id")})`;
 
-/**
- * A lease that began before the end of the last rest belongs to the failures that led to that rest, and does not count. After a rest the same
- * task may come back to the same worker, and its failure counts as long as no other worker failed it.
- */
+/** After a rest the same task may come back to the same worker, and its failure counts as long as no other worker failed it. */
 const FAILED = statement<never, Values>(
   "failed",
   sql`with failed as (
@@ -64,12 +61,12 @@ const FAILED = statement<never, Values>(
         ${growingMs(FIRST_REST_MS, sql`rests`)} as rest_ms,
         in_a_row || ' of its tasks in a row failed within seconds, while those of others did not' as reason
       from failed, self
-      where (self.rest is null or failed.started_at >= (self.rest ->> 'until')::bigint)
+      where ${beganAfterRest}
         and not ${failedBefore("elsewhere")} and (rests > 0 or not ${failedBefore("here")})
     ), changed as (
       update ${workers} as w
       set fast_failures = case when is_fast then in_a_row else 0 end, rests = case when must_rest then w.rests + 1 else w.rests end,
-        rest = case when must_rest then jsonb_build_object('kind', 'failures', 'reason', reason, 'until', ${nowMs} + rest_ms) else w.rest end
+        rest = ${restByVerdict("failures")}
       from verdict where w.id = verdict.id
     )
     ${insertRested(given("entryId"))}`,

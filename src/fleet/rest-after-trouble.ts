@@ -1,11 +1,10 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
-import { nowMs } from "../db/clock.ts";
 import { TROUBLES, workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import type { ErrorKind } from "../db/statuses.ts";
-import { insertRested } from "./start-rest.ts";
+import { beganAfterRest, insertRested, restByVerdict } from "./start-rest.ts";
 import { growingMs } from "./worker-rest.ts";
 
 const FIRST_REST_MS = 60_000;
@@ -26,10 +25,10 @@ const TROUBLED = statement<never, { leaseId: string; entryId: string; kind: stri
         ${growingMs(FIRST_REST_MS, sql`in_a_row - ${ms(TROUBLES)}`)} as rest_ms,
         'its last ' || in_a_row || ' attempts all failed, the last one with error kind ' || ${text("kind")} as reason
       from failed, self
-      where self.rest is null or failed.started_at >= (self.rest ->> 'until')::bigint
+      where ${beganAfterRest}
     ), troubled as (
       update ${workers} as w set troubles = in_a_row,
-        rest = case when must_rest then jsonb_build_object('kind', 'trouble', 'reason', reason, 'until', ${nowMs} + rest_ms) else w.rest end
+        rest = ${restByVerdict("trouble")}
       from verdict where w.id = verdict.id
     )
     ${insertRested(uuid("entryId"))}`,
@@ -37,9 +36,8 @@ const TROUBLED = statement<never, { leaseId: string; entryId: string; kind: stri
 
 /**
  * Takes down that the attempt under this lease ended in trouble with the provider, a time-out or a crash. From the third in a row on the worker
- * rests, for 60 s and then for twice as long each time, at most 300 s; between the rests it has one slot, until it has a success. A lease that began
- * before the end of the last rest belongs to the trouble that led to that rest, and does not count. Locks the worker: after the task. An unknown
- * lease is no fault.
+ * rests, for 60 s and then for twice as long each time, at most 300 s; between the rests it has one slot, until it has a success. Locks the
+ * worker: after the task. An unknown lease is no fault.
  */
 export async function recordTrouble(db: Db, leaseId: string, kind: ErrorKind): Promise<void> {
   await TROUBLED(db, { leaseId, entryId: newId(), kind });

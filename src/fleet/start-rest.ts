@@ -63,7 +63,19 @@ export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no
   await audit(tx, { action: "worker_rested", entity_type: "worker", entity_id: id, actor: "runtime", detail });
 }
 
-/** The INSERT of a rest's audit entry for a statement of our own, whose CTE `verdict` has the worker's `id`, `must_rest`, `rest_ms` and `reason`. */
+/*
+ * What the statements share that count failures in a row. Their CTE `failed` is the lease of the failed attempt, `self` its worker, and `verdict` has the
+ * worker's `id`, `must_rest`, `rest_ms` and `reason`.
+ */
+
+/** False for a lease that began before the end of the last rest: it belongs to the failures that led to that rest, and does not count. */
+export const beganAfterRest = sql`(self.rest is null or failed.started_at >= (self.rest ->> 'until')::bigint)`;
+
+/** The rest of the worker `w` as `verdict` has it. */
+export const restByVerdict = (kind: "failures" | "trouble") =>
+  sql`case when must_rest then jsonb_build_object('kind', ${sql.raw(`'${kind}'`)}, 'reason', reason, 'until', ${nowMs} + rest_ms) else w.rest end`;
+
+/** The INSERT of the audit entry where the worker must rest. */
 export function insertRested(entryId: SQL): SQL {
   const entry: EntryInSql = {
     id: entryId,
