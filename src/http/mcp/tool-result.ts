@@ -1,3 +1,5 @@
+import { z } from "zod";
+import { invalidBody, refusal } from "../../contract/service-answers.ts";
 import type { RouteAnswer } from "./call-route.ts";
 import type { Tool } from "./tools.ts";
 
@@ -12,12 +14,14 @@ export interface ToolResult {
 /** The most characters of one text in a tool's answer, which goes into the context of an LLM. */
 const MOST_CHARACTERS = 20_000;
 
+const anyRecord = z.record(z.string(), z.unknown());
+
 /** A call's answer as the tool's: the same record, with long texts cut. `whole` is where they can be read. */
 export function toolResult({ listName }: Tool, { status, header, body }: RouteAnswer, whole: string): ToolResult {
   if (status >= 400) return failure(sentenceOf(body));
   const link = header("Link");
-  const record = listName === undefined ? (body as Record<string, unknown>) : { [listName]: body, next: nextOf(link) };
-  const structuredContent = bounded(record, whole) as Record<string, unknown>;
+  const record = listName === undefined ? anyRecord.parse(body) : { [listName]: body, next: nextOf(link) };
+  const structuredContent = boundedFields(record, whole);
   const content = [{ type: "text" as const, text: JSON.stringify(structuredContent) }];
   const ignored = header("X-Ignored-Fields");
   if (ignored)
@@ -39,14 +43,19 @@ function bounded(value: unknown, whole: string): unknown {
     return `${value.slice(0, MOST_CHARACTERS).toWellFormed()}\n[${MOST_CHARACTERS} of ${value.length} characters. The whole is at ${whole}]`;
   if (Array.isArray(value)) return value.map((each) => bounded(each, whole));
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, bounded(each, whole)]));
+  return boundedFields(value, whole);
 }
+const boundedFields = (record: object, whole: string): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(record).map(([name, each]) => [name, bounded(each, whole)]));
 
 /** The error of an answer as one text. */
 function sentenceOf(body: unknown): string {
-  const { error, message } = body as { error: unknown; message?: string };
-  if (typeof error === "string") return message === undefined || message === error ? error : `${error}: ${message}`;
-  const { formErrors, fieldErrors } = error as { formErrors: string[]; fieldErrors: Record<string, string[]> };
+  const invalid = invalidBody.safeParse(body).data;
+  if (!invalid) {
+    const { error, message = error } = refusal.parse(body);
+    return message === error ? error : `${error}: ${message}`;
+  }
+  const { formErrors, fieldErrors } = invalid.error;
   const fields = Object.entries(fieldErrors).map(([field, faults]) => `${field}: ${faults.join("; ")}`);
   return ["The arguments are not valid.", ...formErrors, ...fields].join("\n");
 }

@@ -1,7 +1,9 @@
+import { z } from "zod";
+import { taskRecord } from "../../contract/task-record.ts";
 import { InvalidValue } from "../parse-request.ts";
 import type { Route } from "../route.ts";
-import { type Arguments, divideArguments } from "./arguments.ts";
-import { callRoute, type OuterCall } from "./call-route.ts";
+import { type Arguments, type CallInput, divideArguments } from "./arguments.ts";
+import { callRoute, type OuterCall, type RouteAnswer } from "./call-route.ts";
 import { failure, type ToolResult, toolResult } from "./tool-result.ts";
 import { parseWait, type Tool } from "./tools.ts";
 
@@ -28,13 +30,18 @@ export async function useTool(tool: Tool, route: Route, given: Arguments, use: T
 async function callOnce(tool: Tool, route: Route, given: Arguments, use: ToolUse): Promise<ToolResult> {
   const input = divideArguments(tool, route, given);
   const answer = await callRoute(route, input, use);
-  return toolResult(tool, answer, `GET ${addressOf(route, input.params, answer.body)}`);
+  return toolResult(tool, answer, whereToRead(route, input, answer));
 }
 
-/** Where the record can be read: the call's own address, or that of the task that it answered. */
-function addressOf({ method, path }: Route, params: Record<string, string>, body: unknown): string {
-  const { id } = method === "get" ? params : (body as { id?: string });
-  return method === "get" ? path.replace(":id", id ?? "") : `/api/runtime/llm-tasks/${id}`;
+const changedTask = taskRecord.pick({ id: true });
+const unended = z.object({
+  task: taskRecord.pick({ status: true, worker_id: true, attempts: true, max_attempts: true }),
+});
+
+/** How the record can be read whole: by the call itself, or by reading the task that it answered. */
+function whereToRead({ method, path }: Route, { params }: CallInput, { body }: RouteAnswer): string {
+  if (method === "get") return `GET ${path.replace(":id", params.id ?? "")}`;
+  return `GET /api/runtime/llm-tasks/${changedTask.safeParse(body).data?.id}`;
 }
 
 /** Calls again until the call answers that the task has ended, or the time is over. */
@@ -48,16 +55,13 @@ async function waitForTask(tool: Tool, route: Route, given: Arguments, use: Tool
     const input = divideArguments(tool, route, { ...others, wait_seconds: seconds });
     const answer = await callRoute(route, input, use);
     const hasTime = performance.now() - began < waitMs && !use.isOver();
-    if (answer.status !== 202 || !hasTime)
-      return toolResult(tool, answer, `GET ${addressOf(route, input.params, answer.body)}`);
+    if (answer.status !== 202 || !hasTime) return toolResult(tool, answer, whereToRead(route, input, answer));
     await use.report(Math.round((performance.now() - began) / 1_000), progressOf(answer.body));
   }
 }
 
 function progressOf(body: unknown): string {
-  const { task } = body as {
-    task: { status: string; worker_id: string | null; attempts: number; max_attempts: number };
-  };
+  const { task } = unended.parse(body);
   const by = task.worker_id === null ? "" : ` by ${task.worker_id}`;
   return `The task is ${task.status}${by}, attempt ${task.attempts} of ${task.max_attempts}.`;
 }
