@@ -80,8 +80,8 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
 function checkTask(caller: Caller | undefined, callbacks: Callbacks) {
   const schemas = openPlaces(1, Number.POSITIVE_INFINITY, () => new Unavailable(SLOW_SCHEMAS));
   return async (task: unknown, endAt: number): Promise<KeyedRequest> => {
-    const request = parseBody(createTaskBody, { body: task });
-    const { idempotency_key } = parseBody(creationKey, { body: task });
+    const request = parseBody(createTaskBody, task);
+    const { idempotency_key } = parseBody(creationKey, task);
     const leave = await schemas.take(leftUntil(endAt));
     await requireUsable(request, caller, callbacks, leftUntil(endAt)).finally(leave);
     return { request, idempotencyKey: idempotency_key ?? null };

@@ -60,7 +60,7 @@ export function replay(results: ResultAnswers, callbacks: Callbacks) {
     const { db, params, body } = call;
     const { changes = {} } = body();
     const old = await getTask(db, params.id);
-    const task = parseBody(createTaskBody, { body: repeated(old, changes) });
+    const task = parseBody(createTaskBody, repeated(old, changes));
     const beside = Object.keys(call.request.body ?? {}).filter((field) => field !== "changes");
     await createAs(
       call,
@@ -87,7 +87,7 @@ async function createAs(
   replayOf?: string,
 ): Promise<void> {
   const header = parseHeader(idempotencyKey, "Idempotency-Key", request);
-  const { idempotency_key: field } = parseBody(creationKey, { body: sent.fields });
+  const { idempotency_key: field } = parseBody(creationKey, sent.fields);
   if (header !== undefined && field !== undefined && header !== field)
     throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
   await requireUsable(task, caller, callbacks);

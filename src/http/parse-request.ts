@@ -38,7 +38,7 @@ export class InvalidBody extends Error {
 export class InvalidValue extends Error {}
 
 /** Checks a request's body, and gives what the schema makes of it. A missing body counts as `{}`. Throws InvalidBody. */
-export function parseBody<T extends z.ZodType>(schema: T, { body }: { body: unknown }): z.output<T> {
+export function parseBody<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
   const parsed = schema.safeParse(body ?? {}, { error: faultSentence });
   if (!parsed.success) throw new InvalidBody(parsed.error);
   return parsed.data;

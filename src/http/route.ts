@@ -114,7 +114,7 @@ export function route<
   return {
     ...facts,
     serve: (request, response, db) => {
-      const check = (given: { body: unknown }) => parseBody((schema ?? z.unknown()) as Schema, given);
+      const check = (body: unknown) => parseBody((schema ?? z.unknown()) as Schema, body);
       // `ofWorker` and `handle` may both ask for the request's own body, which is checked once. Its checked value may be undefined.
       let own: { checked: z.output<Schema> } | undefined;
       const call: Call<Path, Schema, Query> = {
@@ -125,8 +125,8 @@ export function route<
         // Express gives the parameters that the path names.
         params: request.params as Params<Path>,
         body: (given) => {
-          if (given) return check(given);
-          own ??= { checked: check(request) };
+          if (given) return check(given.body);
+          own ??= { checked: check(request.body) };
           return own.checked;
         },
         query: () => parseQuery((query ?? NO_QUERY) as Query, request),
