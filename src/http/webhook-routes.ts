@@ -37,7 +37,7 @@ export function webhookRoutes(box: SecretBox, allowed: Allowed | undefined): Rou
       handle: async ({ response, db, caller, body }) => {
         const asked = body();
         requireCallable(asked.url);
-        response.status(201).json(await createWebhook(db, caller, asked, box));
+        response.status(201).json(await createWebhook(db, caller, box, asked));
       },
     }),
     route({
@@ -83,7 +83,7 @@ export function webhookRoutes(box: SecretBox, allowed: Allowed | undefined): Rou
       description: "The secret before signs too for `keep_seconds` (a day).",
       answers: { 200: { means: "The webhook, with its new secret.", json: records.webhookWithSecret }, ...NO_WEBHOOK },
       handle: async ({ response, db, caller, params, body }) =>
-        response.json(await rotateSecret(db, caller, params.id, body(), box)),
+        response.json(await rotateSecret(db, caller, box, params.id, body())),
     }),
     route({
       name: "removeWebhook",

@@ -38,8 +38,8 @@ const newestSeq = sql`(select coalesce(max(${auditLogs.seq}), 0) from ${auditLog
 export function createWebhook(
   db: Db,
   caller: Caller | undefined,
-  { url, events, secret = newSecret() }: CreateWebhook,
   box: SecretBox,
+  { url, events, secret = newSecret() }: CreateWebhook,
 ): Promise<WebhookWithSecret> {
   return inTransaction(db, async (tx) => {
     await tx.execute(sql`select pg_advisory_xact_lock(${LOCK}::bigint)`);
@@ -104,9 +104,9 @@ async function beginAnew(tx: Db, id: string): Promise<void> {
 export function rotateSecret(
   db: Db,
   caller: Caller | undefined,
+  box: SecretBox,
   id: string,
   { secret = newSecret(), keep_seconds }: RotateSecret,
-  box: SecretBox,
 ): Promise<WebhookWithSecret> {
   return inTransaction(db, async (tx) => {
     const old = await lock(tx, id);
