@@ -2,8 +2,9 @@ import type { Logger } from "pino";
 import { createOutageLog } from "./outage-log.ts";
 
 /**
- * Gives a function that asks for a run of `run`: at once, or, while one is in flight, once more after it, however often it was asked for in between.
- * It resolves when no run is in flight or asked for. A run that fails is logged under `name` and not repeated: its owner's timer asks for the next one.
+ * Gives a function that asks for a run of `run`: at once, or, while one is in flight, once more after it, however often it was
+ * asked for in between. It resolves when no run is in flight or asked for. A run that fails is logged under `name` and not
+ * repeated: its owner's timer asks for the next one.
  */
 export function coalesceRuns(log: Logger, name: string, run: () => Promise<void>): () => Promise<void> {
   const outage = createOutageLog(log, name);

@@ -24,8 +24,8 @@ const STOPS_IN_OTHER_TEXT = /\n/g;
 
 /**
  * Finds the JSON objects in a CLI's output, given piece by piece: one a line, in an array, or spread over lines. Anything else in between
- * (banners, warnings, a line that is cut off at the end) is passed over. Each character is read once and each object parsed once, when its brackets are
- * closed, so that an array may have any number of objects.
+ * (banners, warnings, a line that is cut off at the end) is passed over. Each character is read once and each object parsed once, when its
+ * brackets are closed, so that an array may have any number of objects.
  */
 export function createJsonFinder(found: (value: Record<string, unknown>) => void) {
   /** Between objects stand spaces, commas and the brackets of arrays. Behind any other text, the rest of its line is passed over. */

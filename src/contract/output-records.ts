@@ -1,4 +1,7 @@
-/** The records of what attempts bring forth: artifacts, and results, which say how the attempt went. A column is published by being named here, and in no other way. */
+/**
+ * The records of what attempts bring forth: artifacts, and results, which say how the attempt went. A column is published
+ * by being named here, and in no other way.
+ */
 import { z } from "zod";
 import { RESULT_STATUSES } from "../db/statuses.ts";
 import { count, flag, id, list, time, words, worker } from "./record-fields.ts";

@@ -58,9 +58,10 @@ export function statementForBatch<Row extends object, Request extends object>(
 }
 
 /**
- * A statement whose text begins with the CTE `request`: a row for each request of a batch, with its `ordinal` and the fields of `types`. `body` gives
- * the CTEs that follow, and a SELECT with the `ordinal` of each request whose transition was made. A batch of more than one travels as JSON. One request
- * travels as a value for each field, which needs no copy of a long text. Fields of `jsonb` are given as values, and not as their text.
+ * A statement whose text begins with the CTE `request`: a row for each request of a batch, with its `ordinal` and the fields of `types`. `body`
+ * gives the CTEs that follow, and a SELECT with the `ordinal` of each request whose transition was made. A batch of more than one travels as
+ * JSON. One request travels as a value for each field, which needs no copy of a long text. Fields of `jsonb` are given as values, and not as
+ * their text.
  */
 export function batchStatement<Row extends object, Request extends Record<string, unknown>>(
   name: string,

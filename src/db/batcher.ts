@@ -25,8 +25,8 @@ export interface Batcher<Row, Request> {
    */
   send(db: Db, request: Request): Promise<Row | undefined>;
   /**
-   * Sends all requests of one call, in batches of their own, one batch after the other. Gives what `send` would for each, in their order. After a fault
-   * of the database nothing more is sent, and the rest is rejected with that fault.
+   * Sends all requests of one call, in batches of their own, one batch after the other. Gives what `send` would for each, in their order. After
+   * a fault of the database nothing more is sent, and the rest is rejected with that fault.
    */
   sendAll(db: Db, requests: readonly Request[]): Promise<PromiseSettledResult<Row | undefined>[]>;
 }

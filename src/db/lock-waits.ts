@@ -2,15 +2,15 @@ import { openPlaces, type Places } from "../concurrency-limit.ts";
 import { NoPlaceToWait } from "./fault-classes.ts";
 
 /**
- * What a work in the database may wait for while somebody has it locked: rows; only whole tables, as batches, which pass over locked rows; only whole
- * tables that it reads; or nothing, as reads of small tables that nobody locks.
+ * What a work in the database may wait for while somebody has it locked: rows; only whole tables, as batches, which pass over locked rows; only
+ * whole tables that it reads; or nothing, as reads of small tables that nobody locks.
  */
 export type WaitsFor = "rows" | "tables" | "tables to read" | "nothing";
 
 /**
- * The pool keeps three connections from what waits for rows, so that batches and reads find one, two from all changes, so that reads find one, and one
- * from all that uses a table of tasks, so that calls that need none find one. While somebody had 30 tasks locked, calls of several kinds for them
- * took all six connections, and all others got 503 for 5 s; 12 lists of tasks did so while the table was wholly locked.
+ * The pool keeps three connections from what waits for rows, so that batches and reads find one, two from all changes, so that reads find one,
+ * and one from all that uses a table of tasks, so that calls that need none find one. While somebody had 30 tasks locked, calls of several kinds
+ * for them took all six connections, and all others got 503 for 5 s; 12 lists of tasks did so while the table was wholly locked.
  */
 const NOT_FOR_ROWS = 3;
 const NOT_FOR_CHANGES = 2;

@@ -33,8 +33,8 @@ export async function migrate(url: string, begin: (pending: number) => void = ()
 }
 
 /**
- * Applies, in `tx`, the migrations among the first `upTo` that the database lacks, and returns their number; `begin` gets this number beforehand. `tx`
- * is a READ COMMITTED transaction, which waits while another instance migrates.
+ * Applies, in `tx`, the migrations among the first `upTo` that the database lacks, and returns their number; `begin` gets this number
+ * beforehand. `tx` is a READ COMMITTED transaction, which waits while another instance migrates.
  */
 export async function applyPending(
   tx: Pick<NodePgDatabase, "execute">,

@@ -3,8 +3,8 @@ import { cancelRunningStatement } from "./cancel-running-statement.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
 
 /**
- * Knows which of the pool's connections may be used again. The others are closed: a statement on them was given up or met a fault of the connection, or
- * they lead to a server that takes no changes any more.
+ * Knows which of the pool's connections may be used again. The others are closed: a statement on them was given up or met a fault of the
+ * connection, or they lead to a server that takes no changes any more.
  */
 export interface ReusableConnections {
   /** Takes note of a new connection. */

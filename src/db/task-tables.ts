@@ -1,9 +1,10 @@
 /**
- * The tables of tasks and leases. Those of workers and accounts are in `fleet-tables.ts`, those of outputs in `output-tables.ts`, those of settings
- * in `settings-tables.ts`, that of the audit in `audit-table.ts`, and others in files that are named after them. Column names are the contract's field names, so a row is its record;
- * the files `contract/*-record.ts` say which columns travel. Times are epoch milliseconds by the database's clock (lifecycle.md, invariant
- * 6). There are no foreign keys: adopted databases hold rows whose task or worker is gone, and every row is kept. Indexes for "newest
- * first" are ascending and read backwards: drizzle-kit writes a descending one as NULLS LAST, which `order by … desc` cannot use.
+ * The tables of tasks and leases. Those of workers and accounts are in `fleet-tables.ts`, those of outputs in `output-tables.ts`, those of
+ * settings in `settings-tables.ts`, that of the audit in `audit-table.ts`, and others in files that are named after them. Column names are
+ * the contract's field names, so a row is its record; the files `contract/*-record.ts` say which columns travel. Times are epoch
+ * milliseconds by the database's clock (lifecycle.md, invariant 6). There are no foreign keys: adopted databases hold rows whose task or
+ * worker is gone, and every row is kept. Indexes for "newest first" are ascending and read backwards: drizzle-kit writes a descending one as
+ * NULLS LAST, which `order by … desc` cannot use.
  */
 
 import { sql } from "drizzle-orm";

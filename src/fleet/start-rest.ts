@@ -64,8 +64,8 @@ export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no
 }
 
 /*
- * What the statements share that count failures in a row. Their CTE `failed` is the lease of the failed attempt, `self` its worker, and `verdict` has the
- * worker's `id`, `must_rest`, `rest_ms` and `reason`.
+ * What the statements share that count failures in a row. Their CTE `failed` is the lease of the failed attempt, `self` its worker, and
+ * `verdict` has the worker's `id`, `must_rest`, `rest_ms` and `reason`.
  */
 
 /** False for a lease that began before the end of the last rest: it belongs to the failures that led to that rest, and does not count. */

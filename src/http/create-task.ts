@@ -103,8 +103,8 @@ async function createAs(
 }
 
 /**
- * InvalidBody: outputs cannot be checked against the task's `output_schema`, or its `callback_url` may not be called for the caller. Unavailable: too many
- * schemas wait for their check, or this one had no turn in 10 s, or in `withinMs`.
+ * InvalidBody: outputs cannot be checked against the task's `output_schema`, or its `callback_url` may not be called for the caller.
+ * Unavailable: too many schemas wait for their check, or this one had no turn in 10 s, or in `withinMs`.
  */
 export async function requireUsable(
   { output_schema: schema, callback_url }: CreateTask,

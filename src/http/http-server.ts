@@ -14,8 +14,8 @@ export interface Patience {
   /** How long a request's headers may take to arrive, in milliseconds. */
   headersMs: number;
   /**
-   * How long its body may take after that, in milliseconds, unless its route calls `allowBody`, and how long an answer may wait without anything of it
-   * being read. 10 MB over 1 Mbit/s take 80 s. Where others wait for room for large bodies, it has less (body-budget.ts).
+   * How long its body may take after that, in milliseconds, unless its route calls `allowBody`, and how long an answer may wait without anything
+   * of it being read. 10 MB over 1 Mbit/s take 80 s. Where others wait for room for large bodies, it has less (body-budget.ts).
    */
   requestMs: number;
   /** How long the rest of a body is read and dropped after the answer. A client that is cut off at once may not see its answer. */

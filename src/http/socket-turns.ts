@@ -20,10 +20,10 @@ export interface SocketTurns {
 }
 
 /**
- * Lets the connections of an address that sent many requests at once be read one after the other. Between two of them, others are served for as long as
- * the first one took. Node makes all requests of the 64 KB that it has read before it does anything else, 25 ms for 2,000 short ones, and does so for
- * all connections that have something to read: twelve of them held all others up for 1.3 s, again and again. A connection with a valid key does not wait
- * for those of its address.
+ * Lets the connections of an address that sent many requests at once be read one after the other. Between two of them, others are served for as
+ * long as the first one took. Node makes all requests of the 64 KB that it has read before it does anything else, 25 ms for 2,000 short ones,
+ * and does so for all connections that have something to read: twelve of them held all others up for 1.3 s, again and again. A connection with a
+ * valid key does not wait for those of its address.
  */
 export function createSocketTurns(
   open: ReadonlyMap<Socket, unknown>,

@@ -18,8 +18,8 @@ const PROGRAM = join(PACKAGE_FOLDER, "dist/check-thread.js");
 const STARTS_WITHIN_MS = 30_000;
 
 /**
- * How many questions of one asker, and of all, a thread may have, each of which may take as long as a check does at most. The askers take turns: 20 checks
- * of 3 s for one key kept all others waiting for a minute, or had them refused. Outputs may be large, so fewer of them wait.
+ * How many questions of one asker, and of all, a thread may have, each of which may take as long as a check does at most. The askers take turns:
+ * 20 checks of 3 s for one key kept all others waiting for a minute, or had them refused. Outputs may be large, so fewer of them wait.
  */
 const MOST_SCHEMAS = { ofOne: 20, ofAll: 60 };
 const MOST_OUTPUTS = { ofOne: 10, ofAll: 20 };
@@ -38,8 +38,8 @@ interface Asker {
 }
 
 /**
- * Why `schema` is no JSON Schema that outputs can be checked against; undefined when it is one. Unavailable: too many wait for a check, or it had no turn
- * in 10 s, or in `withinMs`.
+ * Why `schema` is no JSON Schema that outputs can be checked against; undefined when it is one. Unavailable: too many wait for a check, or it
+ * had no turn in 10 s, or in `withinMs`.
  */
 export async function schemaFault(schema: object, { of, withinMs }: Asker): Promise<string | undefined> {
   const patienceMs = Math.min(withinMs ?? Infinity, TURN_WITHIN_MS);

@@ -182,7 +182,10 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
     { waitsFor: locks === "waits" ? "rows" : "tables" },
   );
 const claimsOf = (locks: Locks) => ({
-  /** Takes the tasks that come first. It looks at `lookedAt` tasks more than there is room for, and takes none that stands behind the last of them. */
+  /**
+   * Takes the tasks that come first. It looks at `lookedAt` tasks more than there is room for, and takes
+   * none that stands behind the last of them.
+   */
   claim: claimOf<Bounded>("claim", ofAllAgents, locks),
   ofAgents: claimOf<Bounded>("claim_of_agents", ofSomeAgents, locks),
   /**

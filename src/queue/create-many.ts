@@ -36,10 +36,10 @@ const turns = openPlaces(
 const RECORDED_WITHIN_MS = 2_000;
 
 /**
- * Creates a task from each of `sent`, as `createTask` does it, and gives the outcome of each, in their order. `check` makes a request of what was
- * sent, or throws; it has to be done by the process's time that it is given. Beside the entries of the tasks, the audit gets one for the whole call.
- * After a fault of the database, an Unavailable of `check`, or 20 s, no further group is created, and the rest has that as its outcome. Throws it where
- * no task was created or found.
+ * Creates a task from each of `sent`, as `createTask` does it, and gives the outcome of each, in their order. `check` makes a request of what
+ * was sent, or throws; it has to be done by the process's time that it is given. Beside the entries of the tasks, the audit gets one for the
+ * whole call. After a fault of the database, an Unavailable of `check`, or 20 s, no further group is created, and the rest has that as its
+ * outcome. Throws it where no task was created or found.
  */
 export async function createTasks(
   db: Db,
@@ -83,8 +83,8 @@ const isRefusedForNow = (outcome: PromiseSettledResult<unknown>): outcome is Pro
   outcome.status === "rejected" && isTransient(outcome.reason);
 
 /**
- * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The turn ends in the next
- * one of the event loop. Unavailable: there was no turn until `endAt`.
+ * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The turn ends in
+ * the next one of the event loop. Unavailable: there was no turn until `endAt`.
  */
 async function checkInTurn<Checked>(
   tasks: readonly unknown[],

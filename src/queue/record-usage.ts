@@ -11,8 +11,8 @@ export const figureList = (form: (figure: string) => string, figures: readonly s
   sql.raw(figures.map(form).join(", "));
 
 /**
- * The INSERT of what attempts used, for the sums. `tasks` is a query with a row for each: `agent_slug`, `context_id`, `worker_id`, `updated_at`, which
- * is the time of the completion, `model` ("" where it was not said), and `used`, which is JSON of `usageOf`.
+ * The INSERT of what attempts used, for the sums. `tasks` is a query with a row for each: `agent_slug`, `context_id`, `worker_id`, `updated_at`,
+ * which is the time of the completion, `model` ("" where it was not said), and `used`, which is JSON of `usageOf`.
  */
 export function insertUsage(tasks: SQL): SQL {
   return sql`insert into runtime_new_usage (completed_at, account, agent_slug, context_id, worker_id, model, ${figureList(String)})

@@ -89,10 +89,10 @@ const releases = batcher(
 );
 
 /**
- * The transition leased -> queued, with `started` also running -> queued, or -> cancelled where that was asked for. The worker hands the task back,
- * and the attempt with it: either it has not begun the task, or, with `started`, it cannot do it for a reason of its own, such as a missing command
- * or a full disk (lifecycle.md, invariant 16). NotFound: no such task. Conflict: `lease_id` does not hold the task, or a heartbeat said that the task was started and the
- * release does not say so.
+ * The transition leased -> queued, with `started` also running -> queued, or -> cancelled where that was asked for. The worker hands the task
+ * back, and the attempt with it: either it has not begun the task, or, with `started`, it cannot do it for a reason of its own, such as a
+ * missing command or a full disk (lifecycle.md, invariant 16). NotFound: no such task. Conflict: `lease_id` does not hold the task, or a
+ * heartbeat said that the task was started and the release does not say so.
  */
 export async function releaseTask(
   db: Db,

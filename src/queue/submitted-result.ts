@@ -1,4 +1,7 @@
-/** A result as a worker submits it. Both ways of completing a task share this: what is recorded, what is answered, and which lease the result belongs to. */
+/**
+ * A result as a worker submits it. Both ways of completing a task share this: what is recorded, what is
+ * answered, and which lease the result belongs to.
+ */
 import { eq } from "drizzle-orm";
 import { kindOfLastWords, kindOfWholeOutput, withResetTimes } from "../cli/known-messages.ts";
 import type { CompleteTask } from "../contract/complete-task.ts";

@@ -95,7 +95,10 @@ export class WaitingLine<W extends LineMember> {
     return this.inOrder([...found]).slice(0, limit);
   }
 
-  /** The waits in line that belong to these workers, found by one look: there may be 5,000 waits, and 1,000 demands that are kept to a worker each. */
+  /**
+   * The waits in line that belong to these workers, found by one look: there may be 5,000 waits, and
+   * 1,000 demands that are kept to a worker each.
+   */
   private membersOf(workerIds: ReadonlySet<string | null>): Map<string, W[]> {
     const found = new Map<string, W[]>();
     for (const member of this.positions.keys()) {

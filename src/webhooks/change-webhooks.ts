@@ -25,7 +25,10 @@ import { webhookColumns, webhookNotFound } from "./webhook-list.ts";
 
 /** The most webhooks. Each of them is compared with every event. */
 const MOST_WEBHOOKS = 100;
-/** The advisory lock of a creation: without it, 40 at the same moment made 108 webhooks. It does not delay deliveries, as a lock of the table would. */
+/**
+ * The advisory lock of a creation: without it, 40 at the same moment made 108 webhooks. It does not delay
+ * deliveries, as a lock of the table would.
+ */
 const LOCK = 7_011_605;
 
 /** The name that a webhook's secrets are sealed under. */

@@ -21,9 +21,9 @@ const TAKE_TURNS = statement<{ target: string }, { most: number }>(
 );
 
 /**
- * Takes due deliveries of the targets, up to `room`, and moves the turn of each target. A target with more due deliveries goes to the end of the line.
- * For any other, the next turn comes when its next delivery is due and its rest is over; a target with nothing pending leaves the line. A target that
- * got nothing because the room was full keeps its place.
+ * Takes due deliveries of the targets, up to `room`, and moves the turn of each target. A target with more due deliveries goes to the end of the
+ * line. For any other, the next turn comes when its next delivery is due and its rest is over; a target with nothing pending leaves the line. A
+ * target that got nothing because the room was full keeps its place.
  */
 const CLAIM = statement<ClaimedDelivery, { targets: string[]; busy: string[]; calls: string[]; room: number }>(
   "claim_callbacks",

@@ -7,8 +7,8 @@ const LOOK_EVERY_MS = 500;
 const END_BYTES = 1_000_000;
 
 /**
- * Calls `onHung` when the output in `file` has ended with a result for `graceMs`, and nothing was added to it since. CLIs that hang after their answer
- * are common. Gives a function that ends the watch.
+ * Calls `onHung` when the output in `file` has ended with a result for `graceMs`, and nothing was added to it since. CLIs that hang after their
+ * answer are common. Gives a function that ends the watch.
  */
 export function watchForHungCli(file: string, cli: CliName, graceMs: number, onHung: () => void): () => void {
   let size = 0;

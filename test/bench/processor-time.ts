@@ -26,7 +26,10 @@ export async function timed(
   return { ...result, serverMs, postgresMs: after.size > 0 ? used / result.everDone : Number.NaN };
 }
 
-/** The processor time of each connection to the database by its process; none where PostgreSQL is on another machine, whose processes are not ours. */
+/**
+ * The processor time of each connection to the database by its process; none where PostgreSQL is on
+ * another machine, whose processes are not ours.
+ */
 async function backendsOf(database: string, admin: pg.Client): Promise<Map<number, number>> {
   const { rows } = await admin.query<{ pid: number }>(
     `select pid from pg_stat_activity where datname = $1

@@ -1,6 +1,7 @@
 /**
- * `npm run drain -- --proxy haproxy --rounds 2`: two instances behind HAProxy, nginx or Caddy as `deploy/` has them, of which one after the other is
- * stopped and started again, while clients create tasks, each with an `Idempotency-Key`, and workers wait for them. Exits with 1 when a call failed. It needs the proxy's program.
+ * `npm run drain -- --proxy haproxy --rounds 2`: two instances behind HAProxy, nginx or Caddy as `deploy/` has them, of which one after the
+ * other is stopped and started again, while clients create tasks, each with an `Idempotency-Key`, and workers wait for them. Exits with 1 when a
+ * call failed. It needs the proxy's program.
  */
 import { randomUUID } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";

@@ -1,6 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Resolves with the time of `performance.now()` when `isSo` is true. Throws where that takes longer than `withinMs`; the error begins with `what`. */
+/**
+ * Resolves with the time of `performance.now()` when `isSo` is true. Throws where that takes longer than
+ * `withinMs`; the error begins with `what`.
+ */
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,
