@@ -10,8 +10,8 @@ const LOOK_EVERY_MS = 500;
 const AGAIN_MS = 50;
 const MOST_FOLLOWERS = 1_000;
 /**
- * What one look reads: for one follower, so that a client that takes it has not too much to take at once (sse-answer.ts), and for all. In JSON a byte
- * may become six. Without the bound, 400 followers of 256 KB each made one answer of 600 MB.
+ * What one look reads: for one follower, so that a client that takes it has not too much to take at once (http/sse-answer.ts), and for all. In
+ * JSON a byte may become six. Without the bound, 400 followers of 256 KB each made one answer of 600 MB.
  */
 const SHARES = { mostOfOne: 128 * 1024, mostBytes: 1024 * 1024 };
 
