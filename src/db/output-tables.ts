@@ -24,6 +24,8 @@ export const runtimeArtifacts = pgTable(
     /** In UTF-8; null where there is no output, or where an adopted row does not say. */
     size_bytes: byteCount(),
     sha256: text(),
+    /** How many bytes `content` takes in JSON, by which lists are bounded; null in rows of earlier versions, and where there was no content. */
+    content_json_bytes: integer(),
     content_type: text().notNull().default("text/plain; charset=utf-8"),
   },
   (artifact) => [

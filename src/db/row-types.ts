@@ -7,5 +7,5 @@ import type { llmTasks } from "./task-tables.ts";
 
 export type TaskRow = typeof llmTasks.$inferSelect;
 export type WorkerRow = Pick<typeof workers.$inferSelect, keyof typeof workerColumns>;
-export type ArtifactRow = typeof runtimeArtifacts.$inferSelect;
+export type ArtifactRow = Omit<typeof runtimeArtifacts.$inferSelect, "content_json_bytes">;
 export type AuditRow = Omit<typeof auditLogs.$inferSelect, "seq" | "xid">;

@@ -1,6 +1,7 @@
 import { isUtf8 } from "node:buffer";
 import { promisify } from "node:util";
 import express, { type Request, type RequestHandler } from "express";
+import { bytesInJson } from "../bytes-in-json.ts";
 import {
   bodyFromFields,
   FORM_CALLS,
@@ -9,6 +10,7 @@ import {
   textOf,
   unknownFields,
 } from "../contract/form-fields.ts";
+import { Refusal } from "../errors.ts";
 import { storable } from "../storable-text.ts";
 import { type BodyLimits, reserveBody, SHORT_BODY_BYTES } from "./json-body.ts";
 import { InvalidValue } from "./parse-request.ts";
@@ -17,6 +19,11 @@ import { InvalidValue } from "./parse-request.ts";
 const MOST_FIELDS = 2_000;
 const TEXT = "text/plain";
 const FORM = "application/x-www-form-urlencoded";
+
+/** 413: JSON has 6 bytes for each control character, and could not have brought this text. */
+class TooLargeInJson extends Refusal {
+  readonly status = 413;
+}
 
 /** Makes the handler that reads a call's body where that is a form or a text. */
 export type FormOrTextBody = (call: FormCallName) => RequestHandler;
@@ -45,7 +52,9 @@ export function createFormOrTextBody(limits: Required<BodyLimits>): FormOrTextBo
     const given = fieldsIn([query, ...(isText ? [] : [bytes.toString()])]);
     const body = knownFields(call, given);
     const isBodyMeant = isText && (bytes.length > 0 || given.output_id === undefined);
-    request.body = isBodyMeant ? { ...body, [text.field]: isLong ? exactText(bytes) : shownText(bytes) } : body;
+    request.body = isBodyMeant
+      ? { ...body, [text.field]: isLong ? exactText(bytes, 2 * limits.maxBytes) : shownText(bytes) }
+      : body;
     next();
   };
 }
@@ -84,12 +93,18 @@ function knownFields(call: FormCallName, given: Given): Record<string, unknown> 
   throw new InvalidValue(`This call has no field ${unknown.join(", ")}. Its fields are: ${known}.`);
 }
 
-/** Throws InvalidValue when the bytes cannot be stored as text. */
-function exactText(bytes: Buffer): string {
-  if (isUtf8(bytes) && !bytes.includes(0)) return bytes.toString("utf8");
-  throw new InvalidValue(
-    "The output is not text in UTF-8, or has NUL characters. Upload it as it is (PUT .../output), and name it as output_id.",
-  );
+const UPLOAD_IT = "Upload it as it is (PUT .../output), and name it as output_id.";
+
+/**
+ * Throws InvalidValue when the bytes cannot be stored as text, and TooLargeInJson where that takes more than `mostInJson` bytes in JSON, in which
+ * answers carry it.
+ */
+function exactText(bytes: Buffer, mostInJson: number): string {
+  if (!isUtf8(bytes) || bytes.includes(0))
+    throw new InvalidValue(`The output is not text in UTF-8, or has NUL characters. ${UPLOAD_IT}`);
+  const text = bytes.toString("utf8");
+  if (bytesInJson(text) <= mostInJson) return text;
+  throw new TooLargeInJson(`The output has so many control characters that it is too large in JSON. ${UPLOAD_IT}`);
 }
 
 /** The bytes as text to look at: what cannot be shown or stored is replaced. */

@@ -4,7 +4,7 @@ import { ARTIFACT_FIELDS, type Artifact, SLIM_ARTIFACT_FIELDS } from "../contrac
 import type { Db } from "../db/client.ts";
 import { jsonOf, pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
-import { SHORT_FIELDS_BYTES, type Source } from "../db/list-source.ts";
+import { mostBytesInJson, SHORT_FIELDS_BYTES, type Source } from "../db/list-source.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import { NotFound } from "../errors.ts";
 import { taskHasEnded } from "./fence.ts";
@@ -18,9 +18,13 @@ const accepted = sql<boolean | null>`(
 /** The columns of an artifact that answers show. */
 export const artifactColumns = pickColumns(runtimeArtifacts, ARTIFACT_FIELDS);
 
+/** About how many bytes an artifact's content takes in JSON, or more, in SQL. */
+export const contentBytes = sql`case when ${runtimeArtifacts.content} is null then 0
+  else coalesce(${runtimeArtifacts.content_json_bytes}, ${mostBytesInJson(runtimeArtifacts.content)}) end`;
+
 const whole = {
   record: jsonOf(ARTIFACT_FIELDS, sql`${accepted} as accepted`),
-  weight: sql`coalesce(octet_length(${runtimeArtifacts.content}), 0) + ${SHORT_FIELDS_BYTES}`,
+  weight: sql`${contentBytes} + octet_length(${runtimeArtifacts.tags}::text) + ${SHORT_FIELDS_BYTES}`,
 };
 const slim = {
   record: jsonOf(SLIM_ARTIFACT_FIELDS, sql`${accepted} as accepted`),

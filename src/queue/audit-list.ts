@@ -4,7 +4,7 @@ import { AUDIT_FIELDS } from "../db/audit.ts";
 import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { jsonOf } from "../db/column-lists.ts";
-import type { Part, Source } from "../db/list-source.ts";
+import { mostBytesInJson, type Part, type Source } from "../db/list-source.ts";
 import { COMMON_ACTIONS, isUncommon } from "../db/partial-index-conditions.ts";
 
 const LIST = {
@@ -12,7 +12,7 @@ const LIST = {
   id: auditLogs.id,
   time: auditLogs.seq,
   record: jsonOf(AUDIT_FIELDS),
-  weight: sql`octet_length(${auditLogs.detail})`,
+  weight: mostBytesInJson(auditLogs.detail),
 };
 
 /** The entries that match, oldest first; `where` leaves few of them. */

@@ -77,6 +77,7 @@ export async function completeInOneStatement(
     if (status === "error") await recordFailedAttempt(db, request, worker_id, lease_id);
     else if (completed.new_success) await recordSuccess(db, worker_id);
   });
+  const { content_json_bytes: _, ...shown } = columns;
   // These are the values that were stored. To read them back would cost a tenth of the statement.
   return {
     task,
@@ -89,7 +90,7 @@ export async function completeInOneStatement(
       finalized: true,
       entity_refs: [],
       tags: request.artifact_tags,
-      ...columns,
+      ...shown,
       content_type: contentTypes[task.desired_format],
       accepted: true,
     },

@@ -25,6 +25,7 @@ export type Completion = HolderRequest & {
   content: string | null;
   size_bytes: number | null;
   sha256: string | null;
+  content_json_bytes: number | null;
   content_types: Record<Task["desired_format"], string>;
   artifact_id: string;
   artifact_type: string;
@@ -53,6 +54,7 @@ const TYPES = {
   content: "text",
   size_bytes: "bigint",
   sha256: "text",
+  content_json_bytes: "integer",
   content_types: "jsonb",
   artifact_id: "uuid",
   artifact_type: "text",
@@ -109,8 +111,8 @@ const completing = (from: SQL, where = sql``) => sql`task as (
     ), released as (
       update leases l set status = 'released' from task where l.id = task.lease_id and ${leaseIsActive} returning ordinal, l.started_at
     ), artifact as (
-      insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, url, content, size_bytes, sha256, content_type)
-      select artifact_id, id, artifact_type, updated_at, true, tags, url, content, request.size_bytes, sha256, content_types ->> desired_format
+      insert into runtime_artifacts (id, task_id, type, created_at, finalized, tags, url, content, size_bytes, sha256, content_json_bytes, content_type)
+      select artifact_id, id, artifact_type, updated_at, true, tags, url, content, request.size_bytes, sha256, content_json_bytes, content_types ->> desired_format
       from ${completed} ${where}
     ), result as (
       insert into llm_results (id, task_id, worker_id, artifact_id, status, error_message, error_kind, metrics, completed_at, lease_id,

@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf, pickColumns } from "../db/column-lists.ts";
 import { isUuid } from "../db/ids.ts";
-import { SHORT_FIELDS_BYTES } from "../db/list-source.ts";
+import { mostBytesInJson, SHORT_FIELDS_BYTES } from "../db/list-source.ts";
 import { statement } from "../db/statement.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { NotFound } from "../errors.ts";
@@ -22,7 +22,7 @@ export const dueAt = ({ not_before, retry_at }: Task) => Math.max(not_before ?? 
 export const keptTo = sql`case when not ${llmTasks.allow_fallback} then coalesce(${llmTasks.tried_by}, ${llmTasks.worker_id}) end`;
 
 /** About how many bytes a task's record takes as JSON. Its long texts are not read for that. */
-export const taskBytes = sql`(coalesce(${llmTasks.size_bytes}, octet_length(${llmTasks.prompt}) + octet_length(${llmTasks.context_hints}::text)) + ${SHORT_FIELDS_BYTES})`;
+export const taskBytes = sql`(coalesce(${llmTasks.size_bytes}, ${mostBytesInJson(llmTasks.prompt)} + octet_length(${llmTasks.context_hints}::text)) + ${SHORT_FIELDS_BYTES})`;
 
 const FIND = statement<Task, { id: string }>(
   "task",

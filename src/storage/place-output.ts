@@ -1,5 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { Readable } from "node:stream";
+import { bytesInJson } from "../bytes-in-json.ts";
 import type { Caller } from "../caller.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
@@ -18,6 +19,11 @@ import { announceObject, announceUpload, type Staged, type StagedOutput } from "
 const UPLOAD_WITHIN_MS = 10_000;
 /** An uploaded text of at most this size is stored in its artifact's `content`, as if it had come in the completion's body. */
 const INLINE_BYTES = 10 * 1024 * 1024;
+/**
+ * The most bytes of such a text in JSON. Quotes, backslashes and ends of lines take 2 bytes there, and nothing else of ordinary texts takes more than
+ * it has; control characters take 6, and the answer to one completion was 126 MB.
+ */
+const INLINE_JSON_BYTES = 2 * INLINE_BYTES;
 type ContentTypes = Record<TaskRow["desired_format"], string>;
 const TEXT_TYPES: ContentTypes = {
   json: "application/json",
@@ -31,7 +37,7 @@ const BYTES_TYPES: ContentTypes = { json: BYTES_TYPE, text: BYTES_TYPE, markdown
 /** Where an output was placed: the id of its future artifact, and the columns that say where its bytes are. */
 export interface PlacedOutput {
   id: string;
-  columns: Pick<ArtifactRow, "url" | "content" | "size_bytes" | "sha256">;
+  columns: Pick<ArtifactRow, "url" | "content" | "size_bytes" | "sha256"> & { content_json_bytes: number | null };
   /** The artifact's content type, by the format that its task asks for. */
   contentTypes: ContentTypes;
   /** The staged row that the completion must take over. `keepChunks`: the artifact's bytes are the pieces in PostgreSQL, which must stay. */
@@ -51,12 +57,16 @@ export function placeInRow(output: string | null): PlacedOutput {
   const facts = output === null ? { size_bytes: null, sha256: null } : factsOf(output);
   return {
     id: newId(),
-    columns: { url: null, content: output, ...facts },
+    columns: { url: null, ...contentColumns(output), ...facts },
     contentTypes: TEXT_TYPES,
     staged: undefined,
   };
 }
 
+const contentColumns = (content: string | null) => ({
+  content,
+  content_json_bytes: content === null ? null : bytesInJson(content),
+});
 const factsOf = (text: string) => ({ size_bytes: Buffer.byteLength(text), sha256: sha256Of(text) });
 
 /**
@@ -83,7 +93,7 @@ export async function placeOutput(
   const body = text === null ? checkBytes(readChunks(db, id), facts) : [Buffer.from(text)];
   const upload = { body, ...facts, contentType: contentTypes[format] };
   const url = mayPut ? await putIntoBucket(caller, store, bucket, artifactKey(taskId, id), upload) : null;
-  const columns = { size_bytes, sha256, url, content: url === null ? text : null };
+  const columns = { size_bytes, sha256, url, ...contentColumns(url === null ? text : null) };
   return { id, columns, contentTypes, staged: { ...staged, keepChunks: url === null && text === null } };
 }
 
@@ -127,9 +137,13 @@ export async function abandonOutput(db: Db, { bucket }: OutputPlaces, placed: Pl
   await announceObject(db, { ...staged, bucket: bucket.name, size_bytes: null, sha256: null });
 }
 
-/** The output as text for a text column; null when it is too large, not UTF-8, or has a NUL, which PostgreSQL does not store. */
+/**
+ * The output as text for a text column; null when it is too large, there or in JSON, not UTF-8, or has a NUL, which PostgreSQL does not store.
+ */
 async function inlineText(db: Db, { id, size_bytes }: StagedOutput): Promise<string | null> {
   if (size_bytes > INLINE_BYTES) return null;
   const bytes = Buffer.concat(await Readable.from(readChunks(db, id)).toArray());
-  return isUtf8(bytes) && !bytes.includes(0) ? bytes.toString("utf8") : null;
+  if (!isUtf8(bytes) || bytes.includes(0)) return null;
+  const text = bytes.toString("utf8");
+  return bytesInJson(text) <= INLINE_JSON_BYTES ? text : null;
 }

@@ -1,0 +1,1 @@
+ALTER TABLE "runtime_artifacts" ADD COLUMN "content_json_bytes" integer;
