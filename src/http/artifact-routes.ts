@@ -6,8 +6,9 @@ import { artifactAddress } from "../contract/answers.ts";
 import { artifactRecord } from "../contract/output-records.ts";
 import * as queries from "../contract/queries.ts";
 import { slimArtifactRecord, wholeOrSlim } from "../contract/slim-records.ts";
-import { messageOf } from "../errors.ts";
-import { artifactsOf, getArtifact } from "../queue/artifacts.ts";
+import { messageOf, Unavailable } from "../errors.ts";
+import { openFairTurns } from "../fair-turns.ts";
+import { artifactsOf, getArtifact, locateArtifact } from "../queue/artifacts.ts";
 import { contentOf, fileNameOf, presignedUrl } from "../storage/artifact-content.ts";
 import type { Part } from "../storage/bucket.ts";
 import type { OutputPlaces } from "../storage/output-places.ts";
@@ -41,8 +42,20 @@ const CONTENT: Answers = {
  */
 const PATIENCE_MS = 300_000;
 
+/**
+ * Larger artifacts are checked four at a time, each key in its turn: each look reads and hashes all of it, also for a part of one byte. 1,600 such
+ * requests for an artifact of 200 MB let the service answer nothing else for 20 s. Smaller ones are one piece, and wait for nobody.
+ */
+const SMALL_BYTES = 256 * 1024;
+const CHECKS = { atOnce: 4, ofOne: 100, ofAll: 1_000 };
+const CHECKED_WITHIN_MS = 30_000;
+
 /** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */
 export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = PATIENCE_MS } = {}): Route[] {
+  const checks = openFairTurns(
+    CHECKS,
+    () => new Unavailable("Too many large artifacts are being read now. Try again shortly."),
+  );
   return [
     route({
       name: "listArtifacts",
@@ -75,7 +88,7 @@ export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = 
       headers: ["Range", "If-None-Match", "If-Range"],
       answers: CONTENT,
       handle: async ({ request, response, db, caller, params }) => {
-        const artifact = await getArtifact(db, params.id);
+        const artifact = await locateArtifact(db, params.id);
         const headers = {
           ...NEVER_EXECUTED,
           "Accept-Ranges": "bytes",
@@ -90,8 +103,13 @@ export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = 
         const gone = new AbortController();
         response.once("close", () => gone.abort());
         const content = contentOf(db, store, artifact);
+        const isHead = request.method === "HEAD";
         let pieces: AsyncGenerator<Buffer> | undefined;
+        let endCheck = () => {};
         try {
+          const isChecked = !content.stated || (!isHead && content.stated.sizeBytes > SMALL_BYTES);
+          if (isChecked) endCheck = await checks.take(caller.keyName ?? "", CHECKED_WITHIN_MS);
+          gone.signal.throwIfAborted();
           const facts = content.stated ?? (await content.verify(gone.signal));
           const { sizeBytes, sha256 } = facts;
           const part = partOf(request, `"${sha256}"`, sizeBytes);
@@ -100,11 +118,12 @@ export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = 
               .status(416)
               .set({ ...headers, "Content-Range": `bytes */${sizeBytes}` })
               .end();
-          const isHead = request.method === "HEAD";
           if (content.stated && !isHead) await content.verify(gone.signal);
           pieces = content.open(facts, part, gone.signal);
           // What fails before the first byte is still answered.
           const first = isHead ? undefined : await pieces.next();
+          endCheck();
+          endCheck = () => {};
 
           response.set({ ...headers, ETag: `"${sha256}"`, "Content-Type": content.contentType });
           if (part) response.status(206).set("Content-Range", rangeOf(part, sizeBytes));
@@ -120,6 +139,7 @@ export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = 
           log[level]({ artifact: artifact.id, reason: messageOf(error), requestId }, "an artifact was sent in part");
           response.destroy();
         } finally {
+          endCheck();
           await pieces?.return(undefined);
         }
       },
@@ -138,7 +158,7 @@ export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = 
       },
       handle: async ({ response, db, params, query }) => {
         const { expires_seconds = URL_SECONDS } = query();
-        const url = await presignedUrl(store, await getArtifact(db, params.id), expires_seconds);
+        const url = await presignedUrl(store, await locateArtifact(db, params.id), expires_seconds);
         response.json({ url, expires_seconds });
       },
     }),

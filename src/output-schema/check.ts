@@ -2,9 +2,9 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Unavailable } from "../errors.ts";
+import { openFairTurns } from "../fair-turns.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Judgement, Question } from "./check-thread.ts";
-import { openFairTurns } from "./fair-turns.ts";
 
 /** A check that takes longer is given up, and its thread is ended. */
 const WITHIN_MS = 3_000;

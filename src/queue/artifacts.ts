@@ -1,4 +1,4 @@
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, type SQL, sql } from "drizzle-orm";
 import type { ArtifactFilter } from "../contract/filters.ts";
 import { ARTIFACT_FIELDS, type Artifact, SLIM_ARTIFACT_FIELDS } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
@@ -7,6 +7,7 @@ import { isUuid } from "../db/ids.ts";
 import { mostBytesInJson, SHORT_FIELDS_BYTES, type Source } from "../db/list-source.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import { NotFound } from "../errors.ts";
+import { type LocatedArtifact, locatedColumns } from "../storage/artifact-content.ts";
 import { taskHasEnded } from "./fence.ts";
 
 /** True for the artifact that is its task's outcome: its result was accepted, and the task ended under the lease of that result. */
@@ -52,14 +53,22 @@ export function artifactsOf(
 }
 
 /** The artifact with this id. NotFound: there is none. */
-export async function getArtifact(db: Db, id: string): Promise<Artifact> {
-  const found = isUuid(id)
-    ? await db
-        .select({ ...artifactColumns, accepted })
-        .from(runtimeArtifacts)
-        .where(eq(runtimeArtifacts.id, id))
-    : [];
-  const [artifact] = found;
-  if (!artifact) throw new NotFound("Artifact not found");
-  return artifact;
+export function getArtifact(db: Db, id: string): Promise<Artifact> {
+  return find(id, (which) =>
+    db
+      .select({ ...artifactColumns, accepted })
+      .from(runtimeArtifacts)
+      .where(which),
+  );
+}
+
+/** Where the bytes of the artifact with this id are, and none of them. NotFound: there is none. */
+export function locateArtifact(db: Db, id: string): Promise<LocatedArtifact> {
+  return find(id, (which) => db.select(locatedColumns).from(runtimeArtifacts).where(which));
+}
+
+async function find<Found>(id: string, read: (which: SQL) => Promise<Found[]>): Promise<Found> {
+  const [found] = isUuid(id) ? await read(eq(runtimeArtifacts.id, id)) : [];
+  if (!found) throw new NotFound("Artifact not found");
+  return found;
 }

@@ -2,6 +2,7 @@ import { and, desc, eq } from "drizzle-orm";
 import { type AuditFact, audit } from "../db/audit.ts";
 import { auditLogs } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
+import { pickColumns } from "../db/column-lists.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/row-types.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
@@ -42,8 +43,15 @@ export interface Content {
   open(facts: Facts, part?: Part, signal?: AbortSignal): AsyncGenerator<Buffer>;
 }
 
-/** Finds the artifact's bytes, and reads none of them yet. NotFound: the task had no output. Conflict: the bytes are in another bucket than ours. */
-export function contentOf(db: Db, store: OutputPlaces, artifact: ArtifactRow): Content {
+/** What an artifact's row says of its bytes. */
+export const locatedColumns = pickColumns(runtimeArtifacts, ["id", "url", "size_bytes", "sha256", "content_type"]);
+export type LocatedArtifact = Pick<ArtifactRow, keyof typeof locatedColumns>;
+
+/**
+ * Finds the artifact's bytes, and reads none of them yet. Reading them throws NotFound when the task had no output. Conflict: the bytes are in another
+ * bucket than ours.
+ */
+export function contentOf(db: Db, store: OutputPlaces, artifact: LocatedArtifact): Content {
   const { size_bytes: sizeBytes, sha256 } = artifact;
   const bytes = opener(db, store, artifact);
   const stated = sizeBytes === null || sha256 === null ? undefined : { sizeBytes, sha256 };
@@ -79,7 +87,7 @@ export function contentOf(db: Db, store: OutputPlaces, artifact: ArtifactRow): C
 }
 
 /** The answer to a caller when the bytes could not be read or are wrong. */
-async function refusalOf(db: Db, artifact: ArtifactRow, error: unknown): Promise<unknown> {
+async function refusalOf(db: Db, artifact: LocatedArtifact, error: unknown): Promise<unknown> {
   if (error instanceof WrongBytes || error instanceof NoSuchObject) return damaged(db, artifact, error.message);
   if (!isStoreFault(error)) return error;
   return new Unavailable(
@@ -90,7 +98,7 @@ async function refusalOf(db: Db, artifact: ArtifactRow, error: unknown): Promise
 /** An address of the object store at which anybody may read the artifact for `expiresSeconds`. Conflict: its bytes are not in the store. */
 export async function presignedUrl(
   store: OutputPlaces,
-  artifact: ArtifactRow,
+  artifact: LocatedArtifact,
   expiresSeconds: number,
 ): Promise<string> {
   if (artifact.url === null)
@@ -105,43 +113,41 @@ export function fileNameOf({ id, content_type }: Pick<ArtifactRow, "id" | "conte
   return `${id}.${ending}`;
 }
 
-function opener(db: Db, store: OutputPlaces, { id, url, content, size_bytes }: ArtifactRow): Open {
+function opener(db: Db, store: OutputPlaces, { id, url, size_bytes }: LocatedArtifact): Open {
   if (url !== null) {
     const { bucket, key } = inBucket(store, url);
     return (part, signal) => collectingBuffers(bucket.get(key, part, signal));
   }
-  if (content !== null) {
-    const bytes = Buffer.from(content);
-    return ({ start, length } = { start: 0, length: bytes.length }) => [bytes.subarray(start, start + length)];
-  }
-  if (size_bytes === null) throw new NotFound("The artifact has no content: its task ended without an output.");
   return (part, signal) => {
     const pieces = piecesOf(db, store, id, size_bytes, signal);
     return part ? cutOut(pieces, part) : pieces;
   };
 }
 
-/** The output's pieces. If they are moved into the bucket meanwhile, the rest of them comes from there. */
+/** The output in PostgreSQL: the text in the artifact's row, or its pieces. If it is moved into the bucket meanwhile, the rest of it comes from there. */
 async function* piecesOf(
   db: Db,
   store: OutputPlaces,
   id: string,
-  sizeBytes: number,
+  sizeBytes: number | null,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer> {
+  const ofRow = { url: runtimeArtifacts.url, content: runtimeArtifacts.content };
+  const look = async () => (await db.select(ofRow).from(runtimeArtifacts).where(eq(runtimeArtifacts.id, id)))[0];
+  const row = await look();
+  if (row && row.content !== null) return yield Buffer.from(row.content);
+  if (row?.url === null && sizeBytes === null)
+    throw new NotFound("The artifact has no content: its task ended without an output.");
   let at = 0;
   for await (const piece of readChunks(db, id)) {
     yield piece;
     at += piece.length;
   }
   if (at === sizeBytes) return;
-  const [now] = await db
-    .select({ url: runtimeArtifacts.url })
-    .from(runtimeArtifacts)
-    .where(eq(runtimeArtifacts.id, id));
-  if (!now?.url) return;
-  const { bucket, key } = inBucket(store, now.url);
-  yield* bucket.get(key, { start: at, length: sizeBytes - at }, signal);
+  const url = (await look())?.url;
+  if (!url) return;
+  const { bucket, key } = inBucket(store, url);
+  yield* bucket.get(key, sizeBytes === null ? undefined : { start: at, length: sizeBytes - at }, signal);
 }
 
 function inBucket({ bucket }: OutputPlaces, url: string): { bucket: Bucket; key: ArtifactKey } {
@@ -151,7 +157,7 @@ function inBucket({ bucket }: OutputPlaces, url: string): { bucket: Bucket; key:
 }
 
 /** Audits that the artifact is damaged, unless its newest entry says the same, so that many reads make one entry. */
-async function damaged(db: Db, { id }: ArtifactRow, reason: string): Promise<Damaged> {
+async function damaged(db: Db, { id }: LocatedArtifact, reason: string): Promise<Damaged> {
   const detail = `The artifact is damaged: ${reason}`;
   const fact: AuditFact = {
     action: "artifact_damaged",

@@ -1,4 +1,4 @@
-/** Turns, one at a time. The askers get one each, in a circle, however many turns each of them asks for. */
+/** Turns, of which a bounded number may be taken at a time. The askers get one each, in a circle, however many turns each of them asks for. */
 export interface FairTurns {
   /**
    * Takes a turn for `of`; the function that it gives ends the turn, and is called once. Rejects with `refused` when too many wait, or when there was
@@ -7,13 +7,19 @@ export interface FairTurns {
   take(of: string, withinMs?: number): Promise<() => void>;
 }
 
-/** Opens the turns. One asker may have or wait for `ofOne` turns at a time, and all askers together for `ofAll`. */
-export function openFairTurns({ ofOne, ofAll }: { ofOne: number; ofAll: number }, refused: () => Error): FairTurns {
+/**
+ * Opens the turns, of which `atOnce` may be taken at a time. One asker may have or wait for `ofOne` turns at a time, and all askers together for
+ * `ofAll`.
+ */
+export function openFairTurns(
+  { ofOne, ofAll, atOnce = 1 }: { ofOne: number; ofAll: number; atOnce?: number },
+  refused: () => Error,
+): FairTurns {
   /** The askers that wait, in the order in which their turns come. An asker that had a turn goes to the end. */
   const waiting = new Map<string, (() => void)[]>();
   const asked = new Map<string, number>();
   let all = 0;
-  let isTaken = false;
+  let taken = 0;
 
   function count(of: string, by: 1 | -1): void {
     all += by;
@@ -30,7 +36,7 @@ export function openFairTurns({ ofOne, ofAll }: { ofOne: number; ofAll: number }
 
   function next(): void {
     const [of, [go, ...left]] = waiting.entries().next().value ?? ["", []];
-    isTaken = go !== undefined;
+    if (go === undefined) taken -= 1;
     waiting.delete(of);
     if (left.length > 0) waiting.set(of, left);
     go?.();
@@ -54,8 +60,8 @@ export function openFairTurns({ ofOne, ofAll }: { ofOne: number; ofAll: number }
     async take(of, withinMs = LONGEST_TIMER_MS) {
       if (all >= ofAll || (asked.get(of) ?? 0) >= ofOne) throw refused();
       count(of, 1);
-      if (isTaken) await wait(of, withinMs);
-      isTaken = true;
+      if (taken < atOnce) taken += 1;
+      else await wait(of, withinMs);
       return () => {
         count(of, -1);
         next();
