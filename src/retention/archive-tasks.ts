@@ -1,5 +1,6 @@
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
+import { messageOf } from "../errors.ts";
 import type { OutputPlaces } from "../storage/output-places.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import { readTask, type WholeTask } from "./read-task.ts";
@@ -18,8 +19,18 @@ export interface ArchivedTasks {
 /** Ends the writing of an archive when it is found that none of the tasks can be archived, so that no empty archive is left. */
 class NothingArchived extends Error {}
 
+/** PostgreSQL gave up reading a row, could not make JSON of it or found it damaged, or its text is too long for Node.js. */
+const UNREADABLE = /^(57014|53200|54\w{3}|XX\w{3}|ERR_STRING_TOO_LONG)$/;
+
+function isUnreadable(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause)
+    if ("code" in cause && UNREADABLE.test(String(cause.code))) return true;
+  return false;
+}
+
 /**
- * Writes the tasks into an archive of their own, one whole task after the other, so that only one is in memory. Undefined: there is no archive, since
+ * Writes the tasks into an archive of their own, one whole task after the other, of which one row is in memory. A task that cannot be read
+ * is passed over. Undefined: there is no archive, since
  * all of the tasks are gone or must stay.
  */
 export async function archiveTasks(
@@ -33,13 +44,20 @@ export async function archiveTasks(
   let next = 0;
   async function* lines(): AsyncGenerator<string> {
     for (let characters = 0; next < ids.length && characters < MOST_CHARACTERS; next++) {
-      const reading = readTask(db, store, ids[next] ?? "", signal);
-      let step = await reading.next();
-      for (; !step.done; step = await reading.next()) {
-        characters += step.value.length;
-        yield step.value;
+      const id = ids[next] ?? "";
+      try {
+        const reading = readTask(db, store, id, signal);
+        let step = await reading.next();
+        for (; !step.done; step = await reading.next()) {
+          characters += step.value.length;
+          yield step.value;
+        }
+        if (step.value) tasks.push(step.value);
+      } catch (error) {
+        if (signal.aborted || !isUnreadable(error)) throw error;
+        // Lines of it that are in the archive already do no harm: the task stays.
+        store.log.warn({ task: id, reason: messageOf(error) }, "an old task is not removed, since it cannot be read");
       }
-      if (step.value) tasks.push(step.value);
     }
     if (tasks.length === 0) throw new NothingArchived();
   }

@@ -1,4 +1,4 @@
-import { eq, sql } from "drizzle-orm";
+import { eq, getTableColumns, type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/row-types.ts";
@@ -29,20 +29,41 @@ export async function* readTask(
   id: string,
   signal: AbortSignal,
 ): AsyncGenerator<string, WholeTask | undefined> {
-  const { rows } = await db.execute<{ source: string; row: string; version: string }>(sql`
-    select source, row, version from (select ${versionOf} as version from llm_tasks t where id = ${id}) as v, (
-      select 0 as place, 'llm_tasks' as source, to_jsonb(t)::text as row from llm_tasks t where id = ${id}
-      union all select 1, 'leases', to_jsonb(l)::text from leases l where task_id = ${id}
-      union all select 2, 'llm_results', to_jsonb(r)::text from llm_results r where task_id = ${id}
-      union all select 3, 'runtime_artifacts', to_jsonb(a)::text from runtime_artifacts a where task_id = ${id}
-    ) as found order by place, row`);
+  const { rows } = await db.execute<{ source: string; id: string; row: string | null; version: string }>(sql`
+    select source, id, row, version from (select ${versionOf} as version from llm_tasks t where id = ${id}) as v, (
+      select 0 as place, 'llm_tasks' as source, ${rowUnless(sql`octet_length(t.prompt)`)} from llm_tasks t where id = ${id}
+      union all select 1, 'leases', ${rowUnless(sql`0`)} from leases t where task_id = ${id}
+      union all select 2, 'llm_results', ${rowUnless(sql`coalesce(octet_length(t.output), 0) + coalesce(octet_length(t.error_message), 0)`)}
+        from llm_results t where task_id = ${id}
+      union all select 3, 'runtime_artifacts', ${rowUnless(sql`octet_length(t.content)`)} from runtime_artifacts t where task_id = ${id}
+    ) as found order by place, id`);
   const version = rows[0]?.version;
   const outputs = version && (await outputsOf(db, store, id, signal));
   if (!outputs) return undefined;
-  for (const { source, row } of rows) yield lineOf(source, row);
+  for (const { source, id: rowId, row } of rows) {
+    const whole = row ?? (await readRow(db, source, rowId));
+    // Somebody has changed the task since, so that it stays.
+    if (whole === undefined) return undefined;
+    yield lineOf(source, whole);
+  }
   for (const { artifactId, content, facts } of outputs)
     yield* bytesOf(artifactId, content.open(facts, undefined, signal));
   return { id, version };
+}
+
+/**
+ * A longer row is read by itself, in bytes of its texts: ten artifacts of 10 MiB in one result, where each byte may take six in JSON, took more time
+ * than a query has.
+ */
+const LONG_ROW_BYTES = 10_000;
+const rowUnless = (bytes: SQL) =>
+  sql`t.id, case when coalesce(${bytes}, 0) <= ${LONG_ROW_BYTES}::int then to_jsonb(t)::text end as row`;
+
+async function readRow(db: Db, table: string, id: string): Promise<string | undefined> {
+  const { rows } = await db.execute<{ row: string }>(
+    sql`select to_jsonb(t)::text as row from ${sql.identifier(table)} t where id = ${id}`,
+  );
+  return rows[0]?.row;
 }
 
 interface Output {
@@ -58,7 +79,14 @@ async function outputsOf(
   taskId: string,
   signal: AbortSignal,
 ): Promise<Output[] | undefined> {
-  const artifacts = await db.select().from(runtimeArtifacts).where(eq(runtimeArtifacts.task_id, taskId));
+  // Without the contents in rows, which are not needed here.
+  const artifacts = await db
+    .select({
+      ...getTableColumns(runtimeArtifacts),
+      content: sql<string | null>`case when content is not null then '' end`,
+    })
+    .from(runtimeArtifacts)
+    .where(eq(runtimeArtifacts.task_id, taskId));
   const outputs: Output[] = [];
   try {
     for (const artifact of artifacts.filter((each) => hasBytesElsewhere(each, store))) {

@@ -191,6 +191,30 @@ describe("RETENTION_DAYS", () => {
     expect([await idsOf(), (await s3.keys(connection.bucket)).length]).toEqual([[task.id], 1]);
   });
 
+  it("passes over a task that cannot be read, and removes the others; long rows are read one by one", async () => {
+    await completed(db, inDatabase, "\u0001".repeat(20_000));
+    const unreadable = await completed(db, inDatabase, "\u0002".repeat(20_000));
+    await completed(db, inDatabase, "short");
+    await age(10);
+    // As where PostgreSQL takes too long to make JSON of it.
+    const [{ id: artifact } = { id: "" }] = await query<{ id: string }>(
+      "select id from runtime_artifacts where task_id = $1",
+      [unreadable.task.id],
+    );
+    const execute: typeof db.execute = (text) => {
+      if (JSON.stringify(text).includes(artifact)) throw Object.assign(new Error("too slow"), { code: "57014" });
+      return db.execute(text);
+    };
+    const slow = Object.create(db, { execute: { value: execute } });
+    const days = { tasks: 5, auditEntries: 0 };
+    expect(await retainOnce(slow, { store: inDatabase, folder, days }, never)).toMatchObject({ "tasks removed": 2 });
+    expect(await idsOf()).toEqual([unreadable.task.id]);
+    const contents = (await archived())
+      .filter(({ table }) => table === "runtime_artifacts")
+      .map(({ row }) => row.content);
+    expect(contents.toSorted()).toEqual(["\u0001".repeat(20_000), "short"]);
+  });
+
   it("keeps what was changed after it was archived, and what got a late result", async () => {
     const requeued = await completed(db, inDatabase, "", { status: "error", output: null, error_message: "no" });
     const gone = await completed(db, inDatabase, "gone");
