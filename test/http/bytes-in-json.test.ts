@@ -84,7 +84,7 @@ describe("an output that would be far larger in JSON", () => {
   });
 
   it("is in the answer where it is ordinary text of 10 MB", async () => {
-    const text = 'fine "words"\n'.repeat(800_000);
+    const text = 'Some "quoted" words in a line that is as long as most.\n'.repeat(180_000);
     expect((await anUpload(text, {})).artifact.content === text).toBe(true);
   });
 
