@@ -1,7 +1,9 @@
 import type { Request } from "express";
 import type { z } from "zod";
-import { Refusal } from "../errors.ts";
+import { Refusal, Unavailable } from "../errors.ts";
+import { openFairTurns } from "../fair-turns.ts";
 import { uploadOutput } from "../queue/upload-output.ts";
+import { uploadReplaced } from "../storage/output-chunks.ts";
 import { requireAtMost } from "../storage/staging.ts";
 import { allowBody } from "./http-server.ts";
 import { InvalidValue } from "./parse-request.ts";
@@ -18,20 +20,47 @@ class UnsupportedEncoding extends Refusal {
 
 /** The largest output over a home's uplink of 5 Mbit/s takes half an hour. */
 const UPLOAD_WITHIN_MS = 3_600_000;
+/**
+ * The least pace of an upload: 35 kbit/s, over a minute. Up to this number of bytes are in memory before they are stored, so that 4,000 uploads that
+ * had stopped held 1.1 GB for an hour.
+ */
+const LEAST_BYTES = 256 * 1024;
+const LEAST_WITHIN_MS = 60_000;
+/** A worker's key may upload as much at once as a worker can hold tasks (`max_concurrency`). All uploads at once hold 64 MB. */
+const UPLOADS = { atOnce: 256, ofOne: 32, ofAll: 1_000 };
+const BEGUN_WITHIN_MS = 15_000;
 /** How long after a refusal the bytes that the client still sends are read and dropped. */
 const LINGER_MS = 5_000;
 
-/** `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. */
+/**
+ * `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. An upload that another one under the
+ * same lease replaces is ended at once.
+ */
 export function upload(maxBytes: number) {
+  const turns = openFairTurns(
+    UPLOADS,
+    () => new Unavailable("Too many outputs are being uploaded now. Try again shortly."),
+  );
+  /** What ends the upload of each lease. */
+  const replace = new Map<string, AbortController>();
   return async ({ request, response, db, caller, params }: UploadCall): Promise<void> => {
     const encoding = request.get("content-encoding") ?? "identity";
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
+    const replaced = new AbortController();
+    let [lease, endTurn] = ["", () => {}];
     try {
       // An upload that says that it is too long is refused before any of it is read.
       requireAtMost(maxBytes, Number(request.get("content-length") ?? 0));
       const leaseId = await requireOwnLease(db, caller, params.id, request.get("x-lease-id")?.toLowerCase());
-      const { id, size_bytes, sha256 } = await uploadOutput(db, params.id, leaseId, bytesOf(request), maxBytes);
+      lease = leaseId ?? params.id;
+      replace.get(lease)?.abort(uploadReplaced());
+      replace.set(lease, replaced);
+      // The main key may be that of many workers.
+      endTurn = await turns.take(caller.key ? `key ${caller.key.id}` : `lease ${lease}`, BEGUN_WITHIN_MS);
+      replaced.signal.throwIfAborted();
+      const bytes = bytesOf(request, replaced.signal);
+      const { id, size_bytes, sha256 } = await uploadOutput(db, params.id, leaseId, bytes, maxBytes);
       response.status(201);
       if (!wantsText(request)) return void response.json({ output_id: id, size_bytes, sha256 });
       sendAsText(response, { "Output-Id": id, "Size-Bytes": size_bytes, Sha256: sha256 }, "The output is uploaded.\n");
@@ -39,16 +68,44 @@ export function upload(maxBytes: number) {
       // A client that is cut off while it sends does not see the refusal.
       allowBody(request.resume(), LINGER_MS);
       throw error;
+    } finally {
+      endTurn();
+      if (replace.get(lease) === replaced) replace.delete(lease);
     }
   };
 }
 
-/** The request's body. A reader that stops early leaves the connection open for the answer. Throws InvalidValue when the client cuts the body off. */
-async function* bytesOf(request: Request): AsyncGenerator<Buffer> {
-  try {
-    yield* request.iterator({ destroyOnReturn: false });
-  } catch {
-    // Node's own error has the code of a network fault, and would be taken for a fault of the database.
-    throw new InvalidValue("The upload was cut off before its end.");
+/**
+ * The request's body, which must come at the least pace. A reader that stops early leaves the connection open for the answer. Throws InvalidValue
+ * when the client cuts the body off, and the reason of `signal` when that is aborted.
+ */
+async function* bytesOf(request: Request, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const until = performance.now() + UPLOAD_WITHIN_MS;
+  const expectMore = () => allowBody(request, Math.min(LEAST_WITHIN_MS, until - performance.now()));
+  const body = request.iterator({ destroyOnReturn: false });
+  let bytes = 0;
+  expectMore();
+  for (;;) {
+    const { done, value } = await unlessAborted(signal, body.next()).catch((error) => {
+      // Node's own error has the code of a network fault, and would be taken for a fault of the database.
+      throw signal.aborted ? error : new InvalidValue("The upload was cut off before its end.");
+    });
+    if (done) return;
+    bytes += value.length;
+    if (bytes >= LEAST_BYTES) {
+      expectMore();
+      bytes = 0;
+    }
+    yield value;
   }
+}
+
+/** Settles as `work` does, or rejects with the signal's reason when that is aborted before. */
+function unlessAborted<Done>(signal: AbortSignal, work: Promise<Done>): Promise<Done> {
+  return new Promise((resolve, reject) => {
+    const leave = () => reject(signal.reason);
+    if (signal.aborted) leave();
+    signal.addEventListener("abort", leave, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+  });
 }

@@ -1,0 +1,81 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
+import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
+import { startApp } from "../support/app.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
+import { aLeasedTask } from "../support/factories.ts";
+
+const { db, query } = await createTestDatabase();
+const { api, url } = await startApp(db);
+const BYTES = 1_000_000;
+
+/** An upload under the lease that has sent its first `sent` bytes. */
+function begin({ task, lease }: Awaited<ReturnType<typeof aLeasedTask>>, sent: number) {
+  const socket: Socket = connect(Number(new URL(url).port), "127.0.0.1");
+  onTestFinished(() => void socket.destroy());
+  socket.write(
+    `PUT /api/runtime/llm-tasks/${task.id}/output HTTP/1.1\r\nHost: x\r\nX-Lease-Id: ${lease.id}\r\nConnection: close\r\nContent-Length: ${BYTES}\r\n\r\n`,
+  );
+  socket.write(Buffer.alloc(sent, "x"));
+  const answer = text(socket).catch(() => "");
+  return { socket, answer };
+}
+
+beforeEach(() => query("truncate runtime_staged_outputs"));
+
+const hasBegun = (uploads: number) =>
+  eventually(async () => expect(await query("select 1 from runtime_staged_outputs")).toHaveLength(uploads));
+
+const now = performance.now.bind(performance);
+
+/** The process's clock is `ms` ahead until the end of the test. */
+function setAhead(ms: number): void {
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + ms);
+  onTestFinished(() => clock.mockRestore());
+}
+
+it("an upload that another one under its lease replaces is answered at once", async () => {
+  const held = await aLeasedTask(db);
+  const first = begin(held, 1_000);
+  await hasBegun(1);
+  const second = begin(held, BYTES);
+  expect(await first.answer).toMatch(/^HTTP\/1\.1 409 [\s\S]*A later upload under this lease took the place/);
+  expect(await second.answer).toMatch(/^HTTP\/1\.1 201 /);
+});
+
+it("an upload that brings less than 256 KB in a minute is cut off, and a slow one goes on", async () => {
+  const stopped = begin(await aLeasedTask(db), 250_000);
+  const slow = begin(await aLeasedTask(db), 1_000);
+  await hasBegun(2);
+  setAhead(50_000);
+  slow.socket.write(Buffer.alloc(300_000, "x"));
+  await eventually(async () =>
+    expect(
+      await query("select 1 from runtime_output_chunks join runtime_staged_outputs s on s.id = output_id"),
+    ).toHaveLength(1),
+  );
+  setAhead(70_000);
+  expect(await stopped.answer).toMatch(/^HTTP\/1\.1 408 /);
+  slow.socket.write(Buffer.alloc(BYTES - 301_000, "x"));
+  expect(await slow.answer).toMatch(/^HTTP\/1\.1 201 /);
+});
+
+it("a worker's key uploads 32 outputs at once", async () => {
+  const worker = "its-worker";
+  const { body } = await api.post("/api/runtime/keys").send({ name: worker, role: "work" }).expect(201);
+  const held = await aLeasedTask(db, { worker: { name: worker } });
+  const tasks = await Promise.all(Array.from({ length: 33 }, () => aLeasedTask(db)));
+  await query("update leases set worker_id = $1", [held.worker.id]);
+  const answers = tasks.map(async ({ task, lease }) => {
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    socket.write(
+      `PUT /api/runtime/llm-tasks/${task.id}/output HTTP/1.1\r\nHost: x\r\nX-Runtime-API-Key: ${body.key}\r\nX-Lease-Id: ${lease.id}\r\nContent-Length: ${BYTES}\r\n\r\nx`,
+    );
+    const [data] = await once(socket, "data").catch(() => [""]);
+    return String(data);
+  });
+  expect(await Promise.race(answers)).toMatch(/^HTTP\/1\.1 503 [\s\S]*Retry-After: 2/);
+});
