@@ -1,12 +1,13 @@
-import { type Limited, limitConcurrency } from "../concurrency-limit.ts";
+import { limitConcurrency } from "../concurrency-limit.ts";
 import { Unavailable } from "../errors.ts";
 import { LONGEST_BATCH, sizeOfBatch } from "./batch-size.ts";
 import type { BatchStatement } from "./batch-statement.ts";
+import { turnsOf, type WaitingRequests } from "./batch-turns.ts";
 import type { Db } from "./client.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
 
 /**
- * A second batch of the same statement is sent only when the first has been under way for so long, as on a connection that does not answer. Where two
+ * A second batch of the same statement is sent only when the first has been under way for this time, as on a connection that does not answer. Where two
  * were sent at any time, batches were smaller, and with 16 clients a lifecycle took 1.3 times as long.
  */
 const SLOW_AFTER_MS = 100;
@@ -41,97 +42,94 @@ interface Waiting<Row, Request> {
 /** What becomes of a request: its row, or a promise of the row where the request is sent again alone. */
 type Verdict<Row> = Row | Promise<Row | undefined>;
 
-/** The requests for one database, or inside one transaction. */
-interface Lane<Row, Request> {
-  /** Since when each batch is under way. */
-  underWay: number[];
-  waiting: Waiting<Row, Request>[];
-  /** Runs while requests wait. */
-  timer: NodeJS.Timeout | undefined;
-  /** The waiting requests will be sent at the end of this turn of the event loop. */
-  isScheduled: boolean;
-  /** Sends requests again, each alone, that pass over what is locked. Those that wait for it are bounded for all statements (lock-waits.ts). */
-  again: Limited;
-}
-
 /**
  * A batcher for a statement. While no batch is under way, a request is sent at once, with those of the same turn of the event loop; those that come
- * meanwhile form the next batch. So nobody waits for others to come. `lengthOf` says about how many characters a request has. One that is longer than
+ * meanwhile form the next batch. The batches of all statements take turns (batch-turns.ts). `lengthOf` says about how many characters a request has. One that is longer than
  * a batch may be goes by itself, and holds nobody up.
  */
 export function batcher<Row extends object, Request>(
   statement: BatchStatement<Row, Request>,
   lengthOf: (request: Request) => number,
 ): Batcher<Row, Request> {
-  const lanes = new WeakMap<Db, Lane<Row, Request>>();
-  function laneOf(db: Db): Lane<Row, Request> {
+  const lanes = new WeakMap<Db, (request: Request) => Promise<Row | undefined>>();
+  function laneOf(db: Db) {
     const known = lanes.get(db);
     if (known) return known;
-    const again = limitConcurrency(MOST_ALONE, SENT_WITHIN_MS, overdue);
-    const lane = { underWay: [], waiting: [], timer: undefined, isScheduled: false, again };
+    const lane = openLane(db);
     lanes.set(db, lane);
     return lane;
   }
 
-  /**
-   * Sends the waiting requests at the end of this turn of the event loop: calls that came at the same time may still be read in it, and join the
-   * batch. With 16 clients, PostgreSQL's time for a lifecycle fell to 0.8 of what it was. One client alone is as fast as before.
-   */
-  function sendSoon(db: Db, lane: Lane<Row, Request>): void {
-    if (lane.isScheduled || lane.waiting.length === 0) return;
-    lane.isScheduled = true;
-    setImmediate(() => {
-      lane.isScheduled = false;
-      sendNext(db, lane);
-    });
-  }
+  /** Takes the requests for one database, or inside one transaction. */
+  function openLane(db: Db): (request: Request) => Promise<Row | undefined> {
+    const waiting: Waiting<Row, Request>[] = [];
+    /** When each batch under way was sent. */
+    const underWay: number[] = [];
+    /** Sends requests again, each alone, that pass over what is locked. Those that wait for it are bounded for all statements (lock-waits.ts). */
+    const again = limitConcurrency(MOST_ALONE, SENT_WITHIN_MS, overdue);
+    const turns = turnsOf(db);
+    let isScheduled = false;
 
-  function sendNext(db: Db, lane: Lane<Row, Request>): void {
-    const lateSince = performance.now() - SENT_WITHIN_MS;
-    while (lane.waiting[0] && lane.waiting[0].since <= lateSince) lane.waiting.shift()?.reject(overdue());
-    while (lane.waiting.length > 0 && mayGo(lane.underWay)) {
-      const size = sizeOfBatch(lane.waiting, ({ request }) => lengthOf(request));
-      void sendBatch(db, lane, lane.waiting.splice(0, size));
+    /** Sends a request again, alone. A request that was sent as a batch of one has already passed over locked rows, and now waits for them. */
+    async function sendAlone(request: Request, wasAlone: boolean): Promise<Row | undefined> {
+      const unlessLocked = wasAlone ? undefined : statement.unlessLocked;
+      const row = unlessLocked && (await again(() => unlessLocked(db, request)));
+      return row ?? (await statement.alone(db, request));
     }
-    // Looks again later: the batch under way may be slow by then, or a request overdue.
-    if (lane.waiting.length > 0)
-      lane.timer ??= setTimeout(() => {
-        lane.timer = undefined;
-        sendNext(db, lane);
-      }, SLOW_AFTER_MS).unref();
-  }
 
-  /** Sends a request again, alone. A request that was sent as a batch of one has already passed over locked rows, and now waits for them. */
-  async function sendAlone(db: Db, lane: Lane<Row, Request>, request: Request, wasAlone: boolean) {
-    const unlessLocked = wasAlone ? undefined : statement.unlessLocked;
-    const row = unlessLocked && (await lane.again(() => unlessLocked(db, request)));
-    return row ?? (await statement.alone(db, request));
-  }
+    const requests: WaitingRequests = {
+      count() {
+        const lateSince = performance.now() - SENT_WITHIN_MS;
+        while (waiting[0] && waiting[0].since <= lateSince) waiting.shift()?.reject(overdue());
+        return waiting.length;
+      },
+      since: () => waiting[0]?.since,
+      mayGo: () =>
+        underWay.length < MOST_BATCHES && underWay.every((since) => performance.now() - since > SLOW_AFTER_MS),
+      async send() {
+        const batch = waiting.splice(
+          0,
+          sizeOfBatch(waiting, ({ request }) => lengthOf(request)),
+        );
+        const since = performance.now();
+        underWay.push(since);
+        try {
+          const rows = await rowsOf(
+            db,
+            statement,
+            batch.map(({ request }) => request),
+          );
+          for (const [n, { request, resolve }] of batch.entries())
+            resolve(rows[n] ?? sendAlone(request, batch.length === 1));
+        } catch (error) {
+          for (const { reject } of batch) reject(error);
+        }
+        underWay.splice(underWay.indexOf(since), 1);
+      },
+    };
 
-  async function sendBatch(db: Db, lane: Lane<Row, Request>, batch: Waiting<Row, Request>[]): Promise<void> {
-    const since = performance.now();
-    lane.underWay.push(since);
-    try {
-      const requests = batch.map(({ request }) => request);
-      const rows = await rowsOf(db, statement, requests);
-      for (const [n, { request, resolve }] of batch.entries())
-        resolve(rows[n] ?? sendAlone(db, lane, request, batch.length === 1));
-    } catch (error) {
-      for (const { reject } of batch) reject(error);
+    /**
+     * Takes its turn at the end of this turn of the event loop: calls that came at the same time may still be read in it, and join the batch. With 16
+     * clients, PostgreSQL's time for a lifecycle fell to 0.8 of what it was. One client alone is as fast as before.
+     */
+    function enqueueSoon(): void {
+      if (isScheduled) return;
+      isScheduled = true;
+      setImmediate(() => {
+        isScheduled = false;
+        turns.enqueue(requests);
+      });
     }
-    lane.underWay.splice(lane.underWay.indexOf(since), 1);
-    sendSoon(db, lane);
+
+    return (request) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ request, since: performance.now(), resolve, reject });
+        enqueueSoon();
+      });
   }
 
   return {
-    send(db, request) {
-      if (lengthOf(request) > LONGEST_BATCH) return statement.alone(db, request);
-      const lane = laneOf(db);
-      return new Promise((resolve, reject) => {
-        lane.waiting.push({ request, since: performance.now(), resolve, reject });
-        sendSoon(db, lane);
-      });
-    },
+    send: (db, request) => (lengthOf(request) > LONGEST_BATCH ? statement.alone(db, request) : laneOf(db)(request)),
     async sendAll(db, requests) {
       const settled: PromiseSettledResult<Row | undefined>[] = [];
       try {
@@ -161,10 +159,6 @@ async function settledUnlessFault<Row>(row: Row | Promise<Row>): Promise<Promise
     return { status: "rejected", reason };
   }
 }
-
-/** True while a batch may go beside those that are under way since these times. */
-const mayGo = (underWay: readonly number[]) =>
-  underWay.length < MOST_BATCHES && underWay.every((since) => performance.now() - since > SLOW_AFTER_MS);
 
 /** Sends a batch, and gives the row of each request; undefined for those to be sent alone. Throws what each of them would meet alone too. */
 async function rowsOf<Row extends object, Request>(

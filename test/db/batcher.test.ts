@@ -21,11 +21,12 @@ interface Taken {
   length: number;
 }
 type Request = { id: string; guest: string | null; note: unknown };
-const seats = batcher(
-  batchStatement<Taken, Request>(
-    "seat",
-    { id: "uuid", guest: "text", note: "jsonb" },
-    (locks) => sql`free as (
+const batcherOf = (name: string) =>
+  batcher(
+    batchStatement<Taken, Request>(
+      name,
+      { id: "uuid", guest: "text", note: "jsonb" },
+      (locks) => sql`free as (
       select request.ordinal, request.guest, request.note, seat.id from request cross join lateral (
         select id from seats where seats.id = request.id and seats.guest is null for no key update ${passingOver(locks)}) as seat
     ), taken as (
@@ -33,9 +34,11 @@ const seats = batcher(
       returning free.ordinal, seats.length
     )
     select ordinal, length, pg_current_xact_id()::text as xid from taken`,
-  ),
-  ({ guest }) => guest?.length ?? 0,
-);
+    ),
+    ({ guest }) => guest?.length ?? 0,
+  );
+const seats = batcherOf("seat");
+const others = batcherOf("other");
 
 let ids: string[] = [];
 beforeEach(async () => {
@@ -111,6 +114,41 @@ it("sends one at once, those that come meanwhile in batches of 64 at most, and a
   expect(sizes(await Promise.all(all))).toEqual([1, all.length - 65, 64]);
 });
 
+it("has requests of another statement wait for the batch under way, and travel together then", async () => {
+  const unlock = await lock();
+  const first = seats.send(db, request(0));
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  const now = performance.now();
+  vi.spyOn(performance, "now").mockReturnValue(now);
+  const sent = [];
+  for (const n of [1, 2, 3]) {
+    sent.push(others.send(db, request(n)));
+    await new Promise((turn) => setImmediate(turn));
+  }
+  await unlock();
+  expect([await first, sizes(await Promise.all(sent))]).toEqual([expect.anything(), [3]]);
+});
+
+it("has no request of another statement wait for more than 15 ms, and 16 of them not at all", async () => {
+  const unlock = await lock();
+  const sent = [seats.send(db, request(0))];
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  sent.push(others.send(db, request(1)));
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  await unlock();
+  await Promise.all(sent);
+
+  const unlockAgain = await lock();
+  const one = seats.send(db, request(2));
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  const now = performance.now();
+  vi.spyOn(performance, "now").mockReturnValue(now);
+  const enough = Array.from({ length: 16 }, (_, n) => others.send(db, request(n + 3)));
+  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  await unlockAgain();
+  expect([await one, sizes(await Promise.all(enough))]).toEqual([expect.anything(), [16]]);
+});
+
 it("has two batches under way at most, however slow they are", async () => {
   const unlock = await lock();
   const slow = [seats.send(db, request(0))];
@@ -146,7 +184,7 @@ it("leaves connections to others while requests for many locked seats wait", asy
     `select from seats where id = any(array['${ids.slice(0, 60).join("', '")}']::uuid[]) for update`,
   );
   const waiting = ids.slice(0, 60).map((_, n) => seats.send(small.db, request(n)));
-  await eventually(async () => expect((await waitingFor("%seats%")).length).toBe(4));
+  await eventually(async () => expect((await waitingFor("%seats%")).length).toBe(3));
   expect(await seats.send(small.db, request(60))).toBeDefined();
   await unlock();
   expect((await Promise.all(waiting)).filter((row) => row === undefined)).toEqual([]);

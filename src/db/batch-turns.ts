@@ -1,0 +1,84 @@
+import type { Db } from "./client.ts";
+
+/** The longest that a request waits for batches of other statements. A slow disk, or a database far away, makes each of them take longer than that. */
+const LONGEST_WAIT_MS = 15;
+/** From this number of requests on, a batch goes beside another one: enough of them share what a statement costs. */
+const ENOUGH_REQUESTS = 16;
+const MOST_AT_ONCE = 2;
+
+/** The requests of one statement that wait to be sent. */
+export interface WaitingRequests {
+  /** How many they are. Those that have waited for too long are refused before they are counted. */
+  count(): number;
+  /** When the first of them came, in milliseconds of `performance.now()`; undefined where none waits. */
+  since(): number | undefined;
+  /** False while batches of the same statement are under way that the next one has to wait for. */
+  mayGo(): boolean;
+  /** Sends a batch of them. Resolves when each of the batch has its answer, and never rejects. */
+  send(): Promise<void>;
+}
+
+/** Decides which statement sends its next batch, and when. */
+interface BatchTurns {
+  /** Sends a batch of the requests when it is their turn: at once where no batch is under way. */
+  enqueue(requests: WaitingRequests): void;
+}
+
+const known = new WeakMap<Db, BatchTurns>();
+
+/** The turns of all statements for this database, or inside this transaction. */
+export function turnsOf(db: Db): BatchTurns {
+  const turns = known.get(db) ?? createBatchTurns();
+  known.set(db, turns);
+  return turns;
+}
+
+/**
+ * While a batch of one statement is under way, requests of the other statements wait too. So clients come to do the same at the same time, and batches are
+ * larger: PostgreSQL's time for a lifecycle fell to about 0.6 with 4 and 16 clients and to 0.8 with 64, and there were 1.1 to 1.3 times as many
+ * lifecycles.
+ */
+function createBatchTurns(): BatchTurns {
+  /** In the order in which they began to wait. */
+  const waiting = new Set<WaitingRequests>();
+  let underWay = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function isTurnOf(requests: WaitingRequests): boolean {
+    const most = requests.count() < ENOUGH_REQUESTS ? 1 : MOST_AT_ONCE;
+    const waitedSince = performance.now() - LONGEST_WAIT_MS;
+    return (underWay < most || (requests.since() ?? Infinity) <= waitedSince) && requests.mayGo();
+  }
+
+  async function send(requests: WaitingRequests): Promise<void> {
+    waiting.delete(requests);
+    underWay++;
+    const answered = requests.send();
+    if (requests.count() > 0) waiting.add(requests);
+    await answered;
+    underWay--;
+    // Those who were answered may ask for the next thing meanwhile, and travel with the others.
+    setImmediate(setImmediate, sendNext);
+  }
+
+  function sendIfTurn(requests: WaitingRequests): void {
+    if (requests.count() === 0) waiting.delete(requests);
+    else if (isTurnOf(requests)) void send(requests);
+    if (waiting.size === 0 || timer) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      sendNext();
+    }, LONGEST_WAIT_MS).unref();
+  }
+
+  function sendNext(): void {
+    for (const requests of waiting) sendIfTurn(requests);
+  }
+
+  return {
+    enqueue(requests) {
+      waiting.add(requests);
+      sendIfTurn(requests);
+    },
+  };
+}
