@@ -12,7 +12,7 @@ import { getTask } from "./get-task.ts";
 const TAIL_BYTES = 256 * 1024;
 /**
  * The most pieces that are kept of it. Workers send one a second. With 240,000 pieces of one byte, an addition took 130 to 400 ms, since it counts
- * the bytes of all; with 2,000 it takes 3 ms.
+ * the bytes of all; with 2,000 a call takes 1.1 times as long as with none.
  */
 const TAIL_PIECES = 2_000;
 /** How long the tail is kept after the task has ended, so that followers can still read it. */
