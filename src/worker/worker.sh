@@ -555,7 +555,7 @@ deliver() {
     output=$(field answer output-id)
     case $CODE:$output in
       201:?*) set -- "$@" -d "output_id=$output" ;;
-      000:* | 401:* | 404:* | 409:* | 429:* | 5??:*) return ;;
+      000:* | 401:* | 404:* | 408:* | 409:* | 429:* | 5??:*) return ;;
       *)
         how="an error, since the runtime refused the output"
         [ "$1" = error ] || write_complaint "ended well, but the runtime refused the output ($CODE) of $size bytes"
