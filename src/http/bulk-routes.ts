@@ -6,7 +6,7 @@ import { creationKey } from "../contract/creation-fields.ts";
 import { faultOf } from "../db/faults.ts";
 import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { Refusal, Unavailable } from "../errors.ts";
-import { leftUntil } from "../queue/call-time.ts";
+import { leftUntil } from "../queue/bulk-deadline.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching-tasks.ts";
 import type { Creation } from "../queue/create.ts";
 import { createTasks, type KeyedRequest } from "../queue/create-many.ts";

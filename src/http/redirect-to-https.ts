@@ -1,6 +1,6 @@
 import type { Request, RequestHandler } from "express";
 import { InvalidValue } from "./parse-request.ts";
-import { hostOf } from "./request-origin.ts";
+import { reachedHost } from "./reached-address.ts";
 
 /**
  * Redirects a request that reached the proxy over http to https. The host is that of `publicUrl` where that is an https address, else the host in
@@ -11,7 +11,7 @@ export function redirectToHttps(publicUrl: string | undefined): RequestHandler {
   const known = publicUrl?.startsWith("https:") ? new URL(publicUrl).host : undefined;
   return (request, response, next) => {
     if (request.get("x-forwarded-proto") !== "http") return next();
-    const target = `https://${known ?? hostOf(request)}${pathOf(request)}`;
+    const target = `https://${known ?? reachedHost(request)}${pathOf(request)}`;
     const isReading = request.method === "GET" || request.method === "HEAD";
     response.set("Cache-Control", "no-store").redirect(isReading ? 301 : 308, target);
   };

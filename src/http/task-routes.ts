@@ -12,7 +12,7 @@ import type { Callbacks } from "../webhooks/callback-rules.ts";
 import { NO_TASK } from "./answer-declarations.ts";
 import type { ResultAnswers } from "./await-result.ts";
 import { CREATED, create, replay } from "./create-task.ts";
-import { originOf } from "./request-origin.ts";
+import { reachedAddress } from "./reached-address.ts";
 import { type Access, ADMINS, type Route, route } from "./route.ts";
 
 const SUBMITTERS: Access = ["submit"];
@@ -88,7 +88,7 @@ export function taskRoutes(
         503: { means: "No worker has room, or the named one gets no work.", json: refusal, headers: ["Retry-After"] },
       },
       handle: async ({ request, response, caller, params, body }) => {
-        const runtimeUrl = publicUrl ?? originOf(request);
+        const runtimeUrl = publicUrl ?? reachedAddress(request);
         try {
           const begun = await dispatcher.dispatch(params.id, body(), runtimeUrl, caller);
           response.json({ dispatched: true, ...begun });

@@ -4,7 +4,7 @@ import { refusal } from "../contract/service-answers.ts";
 import { installScript } from "../fleet/worker-install-script.ts";
 import { PACKAGE_FOLDER } from "../package-folder.ts";
 import type { Answers } from "./answer-declarations.ts";
-import { originOf } from "./request-origin.ts";
+import { reachedAddress } from "./reached-address.ts";
 import { type Route, route } from "./route.ts";
 
 const WORKER_SCRIPT = join(PACKAGE_FOLDER, "src/worker/worker.sh");
@@ -50,7 +50,7 @@ export function workerScriptRoutes(publicUrl: string | undefined): Route[] {
       },
       handle: ({ request, response, query }) => {
         const { node_id, server_url } = query();
-        const server = server_url ?? publicUrl ?? originOf(request);
+        const server = server_url ?? publicUrl ?? reachedAddress(request);
         response.type("text/x-shellscript").send(installScript(server, node_id));
       },
     }),

@@ -16,14 +16,14 @@ import { llmTasks } from "../db/task-tables.ts";
 import { Conflict } from "../errors.ts";
 import { schemaFault } from "../output-schema/check.ts";
 import { type Callbacks, callbackFault } from "../webhooks/callback-rules.ts";
-import { endOfCall, leftUntil } from "./call-time.ts";
+import { bulkDeadline, leftUntil } from "./bulk-deadline.ts";
 import { cancelTask, cancelTogether } from "./cancel.ts";
 import { type BatchChange, changeInBatches } from "./change-in-batches.ts";
 import { createTask } from "./create.ts";
 import { getTask } from "./get-task.ts";
+import { isRefusedForNow } from "./refused-for-now.ts";
 import { requeueTask } from "./requeue.ts";
 import { matching, tasks } from "./task-list.ts";
-import { isTransient } from "./transient-errors.ts";
 
 interface Wanted {
   filter: TaskFilter;
@@ -104,7 +104,7 @@ async function changeTasks(
   { filter, dry_run = false, limit = USUAL_LIMIT }: Wanted,
   changeBy: (db: Db, endAt: number) => Change,
 ): Promise<ChangedTasks> {
-  const endAt = endOfCall();
+  const endAt = bulkDeadline();
   const db = all.endingAt(endAt);
   const change = changeBy(db, endAt);
   const { action, from, isLeft } = change;
@@ -133,7 +133,7 @@ async function changeTasks(
     if (!(await changeInBatches(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
   } catch (error) {
     // What is changed stays changed, and the next call goes on.
-    if (answer.changed === 0 || !isTransient(error)) throw error;
+    if (answer.changed === 0 || !isRefusedForNow(error)) throw error;
     answer.more = true;
   }
   return answer;

@@ -6,11 +6,11 @@ import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import { Unavailable } from "../errors.ts";
-import { endOfCall, leftUntil } from "./call-time.ts";
+import { bulkDeadline, leftUntil } from "./bulk-deadline.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
+import { isRefusedForNow } from "./refused-for-now.ts";
 import { runAfterCommit } from "./run-after-commit.ts";
-import { isTransient } from "./transient-errors.ts";
 
 export interface KeyedRequest {
   request: CreateTask;
@@ -47,7 +47,7 @@ export async function createTasks(
   sent: readonly unknown[],
   check: (task: unknown, endAt: number) => Promise<KeyedRequest>,
 ): Promise<PromiseSettledResult<Creation>[]> {
-  const endAt = endOfCall();
+  const endAt = bulkDeadline();
   const inTime = db.endingAt(endAt);
   const outcomes: PromiseSettledResult<Creation>[] = [];
   let fault: PromiseRejectedResult | undefined;
@@ -57,7 +57,7 @@ export async function createTasks(
     const checkedBy = performance.now() + leftUntil(endAt) / 2;
     const checked = await checkInTurn(group, check, checkedBy).catch(rejectedWith);
     outcomes.push(...(await createChecked(inTime, caller, checked)));
-    fault = outcomes.find(isRefusedForNow);
+    fault = outcomes.find(isFault);
   }
   if (fault) {
     if (!outcomes.some(({ status }) => status === "fulfilled")) throw fault.reason;
@@ -79,8 +79,8 @@ export async function createTasks(
 
 /** The outcome of the first task of a group that was not checked at all. */
 const rejectedWith = (reason: unknown): PromiseRejectedResult[] => [{ status: "rejected", reason }];
-const isRefusedForNow = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
-  outcome.status === "rejected" && isTransient(outcome.reason);
+const isFault = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
+  outcome.status === "rejected" && isRefusedForNow(outcome.reason);
 
 /**
  * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The turn ends in

@@ -6,10 +6,10 @@ import type { Command } from "./cli-command.ts";
 import { folderFault } from "./command-folder.ts";
 import { deliver, type Outcome } from "./deliver.ts";
 import { sendLiveOutput } from "./live-output.ts";
+import { logWaitingResult } from "./log-waiting-result.ts";
 import { runCommand } from "./run-command.ts";
 import { isRecord, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
-import { tellUndelivered } from "./tell-undelivered.ts";
 
 const BEAT_WITHIN_MS = 10_000;
 const LONGEST_BEAT_MS = 10_000;
@@ -137,7 +137,7 @@ async function handIn(
   { draining, giveUp }: Ending,
 ): Promise<{ isFault: boolean }> {
   const complaint = outcome.fault && (await folder.complaint()).slice(-LONGEST_REASON);
-  const { waits, isOver } = tellUndelivered(log, work.task.id, draining);
+  const { waits, isOver } = logWaitingResult(log, work.task.id, draining);
   const { handedIn, ...answer } = await deliver(client, work, folder, outcome, giveUp, waits).finally(isOver);
   const { task, result: decided } = (outcome.cli && answer.ok && answer.value) || {};
   const ownReason = outcome.fault && `${outcome.fault}${complaint && `: ${complaint}`}`;

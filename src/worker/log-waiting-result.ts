@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 const AGAIN_AFTER_MS = 600_000;
 
 /** Logs that one finished result waits to be handed in. */
-export interface UndeliveredResult {
+export interface WaitingResult {
   /** An attempt came to nothing, for this reason. It is logged at the first one, when `status` is another than before, and every 10 minutes. */
   waits(status: number, reason: string): void;
   /** The result was taken, or was given up. */
@@ -12,7 +12,7 @@ export interface UndeliveredResult {
 }
 
 /** A worker that is asked to end stays while a result waits, and logs that once more. */
-export function tellUndelivered(log: Logger, taskId: string, draining: AbortSignal): UndeliveredResult {
+export function logWaitingResult(log: Logger, taskId: string, draining: AbortSignal): WaitingResult {
   let [saidAt, saidStatus, waiting] = [0, -1, ""];
   const onDraining = () => {
     if (waiting) log.warn(`${waiting}. It is offered for an hour; a second signal gives it up`);
