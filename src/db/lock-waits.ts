@@ -3,7 +3,7 @@ import { NoPlaceToWait } from "./fault-classes.ts";
 
 /**
  * What a work in the database may wait for while somebody has it locked: rows; only whole tables, as batches, which pass over locked rows; only
- * whole tables that it reads; or nothing, as reads of small tables that nobody locks.
+ * whole tables that it reads; or nothing, as reads that use no table of tasks.
  */
 export type WaitsFor = "rows" | "tables" | "tables to read" | "nothing";
 
@@ -26,7 +26,7 @@ export interface LockPlaces {
   waiting(): number;
 }
 
-/** Opens the places of a pool of `poolMax` connections. A smaller pool keeps fewer for others, and leaves one for each kind. */
+/** Opens the places of a pool of `poolMax` connections. A small pool keeps back fewer, so that each kind has at least one place. */
 export function openLockPlaces(poolMax: number): LockPlaces {
   const places = (kept: number) => openPlaces(Math.max(1, poolMax - kept), PLACE_WITHIN_MS, noPlace);
   const forTasks = places(poolMax > NOT_FOR_CHANGES ? NOT_FOR_TASKS : 0);

@@ -51,7 +51,7 @@ export function openEventHub(db: Db): EventHub {
   let isUnknownTold = false;
   const outage = createOutageLog(db.log, "a look for new events");
   /**
-   * The later of `now`, the position of the newest entry, and the position of the other listeners. `now` is earlier when the newest entries were
+   * The later of two positions: `now` (that of the newest entry) and that of the other listeners. `now` is earlier when the newest entries were
    * removed, and a listener that went on from there would be reset at each look.
    */
   const latest = (now: Position) =>

@@ -1,7 +1,7 @@
 import { unlessAborted } from "../abort-signals.ts";
 import { openPlaces, type Places } from "../concurrency-limit.ts";
 
-/** A longer answer is read only where there is room for it, in bytes. */
+/** The size in bytes above which an answer needs a place. */
 export const SHORT_ANSWER_BYTES = 100 * 1024;
 /**
  * Long answers that are in memory at a time. While an agent's answer of 20 MB is stored, its text is in memory about four times: 16 of them at once
@@ -10,7 +10,7 @@ export const SHORT_ANSWER_BYTES = 100 * 1024;
 const MOST_LONG_ANSWERS = 2;
 /** How long an answer waits for room. Meanwhile its server cannot send on. */
 const WAIT_MS = 120_000;
-/** How long the rest of an answer may take that has room: 20 MB at 5 Mbit/s take 32 s. Otherwise a slow server would keep others from their room. */
+/** How long an answer that has a place may still take: 20 MB at 5 Mbit/s take 32 s. Otherwise a slow server would keep others from their places. */
 export const REST_WITHIN_MS = 60_000;
 
 /** The places for the long answers of all agents that were dispatched to. */

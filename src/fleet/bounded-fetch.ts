@@ -27,7 +27,7 @@ export interface FetchOptions {
   timeoutMs: number;
   /** The longest answer that is read, in bytes after decompression; "unread": the body of an answer does not matter, and is empty. */
   maxBytes: number | "unread";
-  /** Where an answer of more than 100 KB takes room before it is read on; it must then end within 60 s. The caller leaves the room. */
+  /** An answer of more than 100 KB takes a place here before the rest is read; it must then end within 60 s. The caller leaves the place. */
   room?: AnswerRoom | undefined;
   /** Aborted when the caller does not want the answer any more. */
   signal?: AbortSignal | undefined;
@@ -41,7 +41,7 @@ export interface FetchAnswer {
 }
 
 const tooSlow = () => new Error(`its long answer did not end within ${REST_WITHIN_MS / 1_000} s`);
-/** Room for most answers. */
+/** First size of the buffer, which is enough for most answers. */
 const FIRST_BYTES = 16 * 1024;
 
 const NEVER_CONNECTED = new Set([
@@ -108,7 +108,7 @@ async function fetchWhole(
   }
 }
 
-/** Into one buffer that grows: a list of pieces would take far more memory than its bytes where a server sends them one by one. */
+/** Reads the body into one buffer that grows: a list of pieces would take far more memory than its bytes where a server sends them one by one. */
 async function readBytes(
   response: Response,
   maxBytes: FetchOptions["maxBytes"],

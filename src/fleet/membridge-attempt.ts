@@ -4,7 +4,7 @@ import { boundedFetch, jsonIn, NetworkFault } from "./bounded-fetch.ts";
 import type { Outbound } from "./outbound.ts";
 
 const MAX_ANSWER_BYTES = 5 * 1024 * 1024;
-/** A list of 10,000 agents has these. 5 MB of distinct keys took 2.3 s, and 100,000 of them take 0.3 s. */
+/** A list of 10,000 agents needs this many. 5 MB of distinct keys took 2.3 s, and 100,000 of them take 0.3 s. */
 const MOST = { keys: 100_000, values: 100_000 };
 
 /** An HTTP answer of Membridge. `json` is undefined for a failure whose body is no JSON. */

@@ -2,9 +2,12 @@ import type { LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { limitConcurrency } from "../concurrency-limit.ts";
 
-/** A name that was found within this time is known: its next lookup does not wait for those of unknown names, nor for longer than this. */
+/**
+ * A name that was found within this time is known: its next lookup does not wait for those of unknown names. The callers for a name whose last
+ * addresses may be used wait no longer than this.
+ */
 const QUICK_MS = 2_000;
-/** So old may the addresses be that a name is given instead. Resolvers go further (RFC 8767): days. */
+/** How old the last addresses of a name may be that are used while its lookup takes too long. Resolvers go further (RFC 8767): days. */
 const LAST_WITHIN_MS = 3_600_000;
 const MOST_KNOWN = 1_000;
 /** How long a lookup waits for others. The system gives up a lookup that nobody answers after 10 to 30 s. */

@@ -64,7 +64,7 @@ export async function restUntilRegistered(tx: Db, id: string, kind: "auth" | "no
 }
 
 /*
- * What the statements share that count failures in a row. Their CTE `failed` is the lease of the failed attempt, `self` its worker, and
+ * Parts shared by the statements that count failures in a row. Their CTE `failed` is the lease of the failed attempt, `self` its worker, and
  * `verdict` has the worker's `id`, `must_rest`, `rest_ms` and `reason`.
  */
 

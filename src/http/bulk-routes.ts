@@ -75,7 +75,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
 
 /**
  * Checks the tasks of a call as calls of their own would. The schemas of a call are checked one after the other: with more than 20 at a time,
- * the rest was refused. InvalidBody: the task is not valid. Unavailable: its schema was not checked until the process's time `endAt`.
+ * the rest would be refused. InvalidBody: the task is not valid. Unavailable: its schema was not checked by the process's time `endAt`.
  */
 function checkTask(caller: Caller | undefined, callbacks: Callbacks) {
   const schemas = openPlaces(1, Number.POSITIVE_INFINITY, () => new Unavailable(SLOW_SCHEMAS));

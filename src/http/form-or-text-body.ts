@@ -20,7 +20,7 @@ const MOST_FIELDS = 2_000;
 const TEXT = "text/plain";
 const FORM = "application/x-www-form-urlencoded";
 
-/** 413: JSON has 6 bytes for each control character, and could not have brought this text. */
+/** 413: in JSON the text takes more than twice the bytes of the largest body. A text of quotes alone takes twice its own bytes. */
 class TooLargeInJson extends Refusal {
   readonly status = 413;
 }

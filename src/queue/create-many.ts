@@ -83,8 +83,8 @@ const isFault = (outcome: PromiseSettledResult<unknown>): outcome is PromiseReje
   outcome.status === "rejected" && isRefusedForNow(outcome.reason);
 
 /**
- * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The turn ends in
- * the next one of the event loop. Unavailable: there was no turn until `endAt`.
+ * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The call gives up
+ * its turn after one turn of the event loop. Unavailable: there was no turn by `endAt`.
  */
 async function checkInTurn<Checked>(
   tasks: readonly unknown[],

@@ -26,8 +26,9 @@ export interface Follower {
   isFull(): boolean;
 }
 
-/** A follower of this instance, with the bytes that it was given since all had everything. */
+/** A follower of this instance. */
 interface Following extends Follower {
+  /** Bytes given since nobody waited for more, or `least` where that is more. */
   had: number;
   end(): void;
 }
@@ -37,19 +38,24 @@ export interface LiveFollowers {
   /** Unavailable: too many follow already. */
   requireSpace(): void;
   /**
-   * Hands the follower what its task has printed, and then what it prints, until it has ended or `signal` is aborted; resolves then. Where there is
-   * much for many, those get theirs first who were given least. While the database cannot be asked, the follower waits.
+   * Hands the follower what its task has printed, and then what it prints, until it has ended or `signal` is aborted; resolves then. When there is
+   * more than one look can give, followers who were given least come first. While the database cannot be asked, the follower waits.
    */
   follow(follower: Follower, signal: AbortSignal): Promise<void>;
 }
 
+/**
+ * Lets callers follow live output. A look takes first the pieces with which their followers will have been given the fewest bytes (`had`, and `own`
+ * in live-output.ts), so that all who wait for more come to the same number of bytes. A follower that comes later, or waits again after a pause,
+ * begins at the lowest of their numbers: from 0, it would come before them until it had as much as they. When nobody waits, all begin at 0 again.
+ */
 export function openLiveFollowers(db: Db): LiveFollowers {
   const followers = new Set<Following>();
   const outage = createOutageLog(db.log, "a look for new live output");
   let timer: NodeJS.Timeout | undefined;
   let again: NodeJS.Timeout | undefined;
   let isLooking = false;
-  /** What those who wait for more were given at least. One that comes, or comes back to it after a pause, counts as if it had got as much. */
+  /** The fewest bytes that a follower who still waits was given. A follower that comes later begins with this number. */
   let least = 0;
   watchWaiters(db.meters, "live output", () => followers.size);
 

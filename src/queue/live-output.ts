@@ -94,7 +94,7 @@ interface Question {
   taskId: string;
   /** The position behind which the pieces are wanted. */
   after: number;
-  /** The bytes that were given before to who asks: of several that ask, the one with the fewest comes first. */
+  /** Bytes that this asker was given before; the asker with the fewest comes first. */
   had?: number;
 }
 

@@ -36,7 +36,7 @@ export function requeueTask(db: Db, caller: Caller | undefined, taskId: string, 
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, REQUEUEABLE_STATUSES)))
       .returning(taskColumns);
     if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);
-    // After the state, which says more of a task that is in another one. What is thrown takes the change back.
+    // Limits are checked after the state, so that a task in another state is refused for its state. The error rolls the change back.
     const reached = limitReached(limits, usage, undefined);
     if (reached !== undefined) throw new Conflict(`${reached} Replay it with other limits, as a new task.`);
     await audit(tx, {

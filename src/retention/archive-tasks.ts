@@ -29,9 +29,8 @@ function isUnreadable(error: unknown): boolean {
 }
 
 /**
- * Writes the tasks into an archive of their own, one whole task after the other, of which one row is in memory. A task that cannot be read
- * is passed over. Undefined: there is no archive, since
- * all of the tasks are gone or must stay.
+ * Writes the tasks into an archive of their own, one whole task after the other, with one long row in memory at a time. A task that cannot be read
+ * is passed over. Undefined: there is no archive, since all of the tasks are gone or must stay.
  */
 export async function archiveTasks(
   db: Db,

@@ -31,11 +31,11 @@ export async function* readTask(
 ): AsyncGenerator<string, WholeTask | undefined> {
   const { rows } = await db.execute<{ source: string; id: string; row: string | null; version: string }>(sql`
     select source, id, row, version from (select ${versionOf} as version from llm_tasks t where id = ${id}) as v, (
-      select 0 as place, 'llm_tasks' as source, ${rowUnless(sql`octet_length(t.prompt)`)} from llm_tasks t where id = ${id}
-      union all select 1, 'leases', ${rowUnless(sql`0`)} from leases t where task_id = ${id}
-      union all select 2, 'llm_results', ${rowUnless(sql`coalesce(octet_length(t.output), 0) + coalesce(octet_length(t.error_message), 0)`)}
+      select 0 as place, 'llm_tasks' as source, ${rowIfShort(sql`octet_length(t.prompt)`)} from llm_tasks t where id = ${id}
+      union all select 1, 'leases', ${rowIfShort(sql`0`)} from leases t where task_id = ${id}
+      union all select 2, 'llm_results', ${rowIfShort(sql`coalesce(octet_length(t.output), 0) + coalesce(octet_length(t.error_message), 0)`)}
         from llm_results t where task_id = ${id}
-      union all select 3, 'runtime_artifacts', ${rowUnless(sql`octet_length(t.content)`)} from runtime_artifacts t where task_id = ${id}
+      union all select 3, 'runtime_artifacts', ${rowIfShort(sql`octet_length(t.content)`)} from runtime_artifacts t where task_id = ${id}
     ) as found order by place, id`);
   const version = rows[0]?.version;
   const outputs = version && (await outputsOf(db, store, id, signal));
@@ -52,11 +52,12 @@ export async function* readTask(
 }
 
 /**
- * A longer row is read by itself, in bytes of its texts: ten artifacts of 10 MiB in one result, where each byte may take six in JSON, took more time
- * than a query has.
+ * A row whose long texts (`bytes`) are longer is read by itself. These are a task's prompt, a result's output and error message, and an artifact's
+ * content. Ten artifacts of 10 MiB in one answer of the database, where each byte may take six in JSON, took more time than a query has.
  */
 const LONG_ROW_BYTES = 10_000;
-const rowUnless = (bytes: SQL) =>
+/** Two columns of the row `t`: its `id`, and the `row` in JSON, which is null where the row is long. */
+const rowIfShort = (bytes: SQL) =>
   sql`t.id, case when coalesce(${bytes}, 0) <= ${LONG_ROW_BYTES}::int then to_jsonb(t)::text end as row`;
 
 async function readRow(db: Db, table: string, id: string): Promise<string | undefined> {

@@ -76,7 +76,7 @@ async function freeSlot(tx: Db, name: string, role: Role): Promise<number> {
     .select({ slot: apiKeys.slot, role: apiKeys.role })
     .from(apiKeys)
     .where(and(eq(apiKeys.name, name), isNull(apiKeys.revoked_at)))
-    // A key that is revoked at this moment would make room for another role.
+    // Locks these keys: if one were revoked meanwhile, another call could give the name another role.
     .for("update");
   const other = valid.find((key) => key.role !== role);
   if (other)

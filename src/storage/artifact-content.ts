@@ -48,8 +48,8 @@ export const locatedColumns = pickColumns(runtimeArtifacts, ["id", "url", "size_
 export type LocatedArtifact = Pick<ArtifactRow, keyof typeof locatedColumns>;
 
 /**
- * Finds the artifact's bytes, and reads none of them yet. Reading them throws NotFound when the task had no output. Conflict: the bytes are in another
- * bucket than ours.
+ * Finds the artifact's bytes, and reads none of them yet. Reading them throws NotFound when the task had no output. Conflict: the bytes are in
+ * another bucket than ours.
  */
 export function contentOf(db: Db, store: OutputPlaces, artifact: LocatedArtifact): Content {
   const { size_bytes: sizeBytes, sha256 } = artifact;
@@ -124,7 +124,10 @@ function opener(db: Db, store: OutputPlaces, { id, url, size_bytes }: LocatedArt
   };
 }
 
-/** The output in PostgreSQL: the text in the artifact's row, or its pieces. If it is moved into the bucket meanwhile, the rest of it comes from there. */
+/**
+ * The output in PostgreSQL: the text in the artifact's row, or its pieces. If it is moved into the bucket meanwhile, the rest of it comes from
+ * there.
+ */
 async function* piecesOf(
   db: Db,
   store: OutputPlaces,

@@ -20,8 +20,8 @@ const UPLOAD_WITHIN_MS = 10_000;
 /** An uploaded text of at most this size is stored in its artifact's `content`, as if it had come in the completion's body. */
 const INLINE_BYTES = 10 * 1024 * 1024;
 /**
- * The most bytes of such a text in JSON, where a quote and an end of a line take 2, and a control character 6. The answer to a completion has the text
- * twice: it was 126 MB, and 20 of 38 MB at once kept all others waiting for 3.8 s.
+ * The most bytes of such a text in JSON, where a quote and an end of a line take 2, and a control character 6. The answer to a completion has the
+ * text twice: it was 126 MB, and 20 answers of 38 MB at once kept all others waiting for 3.8 s.
  */
 const INLINE_JSON_BYTES = 12 * 1024 * 1024;
 type ContentTypes = Record<TaskRow["desired_format"], string>;
@@ -138,7 +138,7 @@ export async function abandonOutput(db: Db, { bucket }: OutputPlaces, placed: Pl
 }
 
 /**
- * The output as text for a text column; null when it is too large, there or in JSON, not UTF-8, or has a NUL, which PostgreSQL does not store.
+ * The output as text for a text column; null when it is too large, in bytes or in JSON, not UTF-8, or has a NUL, which PostgreSQL does not store.
  */
 async function inlineText(db: Db, { id, size_bytes }: StagedOutput): Promise<string | null> {
   if (size_bytes > INLINE_BYTES) return null;

@@ -81,7 +81,7 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     idle,
     async stop() {
       stopping.abort();
-      // Waits for the claim under way: what it claims must be given back.
+      // What the claim under way claims must be given back. To wait for that claim, this asks for another run, which claims nothing any more.
       await claimSoon();
       await idle();
     },
