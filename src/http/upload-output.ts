@@ -21,8 +21,8 @@ class UnsupportedEncoding extends Refusal {
 /** The largest output over a home's uplink of 5 Mbit/s takes half an hour. */
 const UPLOAD_WITHIN_MS = 3_600_000;
 /**
- * The least pace of an upload: 35 kbit/s, over a minute. Up to this number of bytes are in memory before they are stored, so that 4,000 uploads that
- * had stopped held 1.1 GB for an hour.
+ * The least pace of an upload: 35 kbit/s, over a minute. An upload holds up to 256 KB in memory. Before this limit, 4,000 stopped uploads held 1.1 GB
+ * for an hour.
  */
 const LEAST_BYTES = 256 * 1024;
 const LEAST_WITHIN_MS = 60_000;
@@ -56,7 +56,7 @@ export function upload(maxBytes: number) {
       lease = leaseId ?? params.id;
       replace.get(lease)?.abort(uploadReplaced());
       replace.set(lease, replaced);
-      // The main key may be that of many workers.
+      // Many workers may share the main key, so its uploads are counted by lease.
       endTurn = await turns.take(caller.key ? `key ${caller.key.id}` : `lease ${lease}`, BEGUN_WITHIN_MS);
       replaced.signal.throwIfAborted();
       const bytes = bytesOf(request, replaced.signal);
