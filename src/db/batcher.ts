@@ -7,8 +7,8 @@ import type { Db } from "./client.ts";
 import { databaseErrorOf, faultOf } from "./faults.ts";
 
 /**
- * A second batch of the same statement is sent only when the first has been under way for this time, as on a connection that does not answer. Where two
- * were sent at any time, batches were smaller, and with 16 clients a lifecycle took 1.3 times as long.
+ * A second batch of the same statement is sent only when the first has been under way for this time, as on a connection that does not answer. Where
+ * two were sent at any time, batches were smaller, and with 16 clients a lifecycle took 1.3 times as long.
  */
 const SLOW_AFTER_MS = 100;
 const MOST_BATCHES = 2;
@@ -44,8 +44,8 @@ type Verdict<Row> = Row | Promise<Row | undefined>;
 
 /**
  * A batcher for a statement. While no batch is under way, a request is sent at once, with those of the same turn of the event loop; those that come
- * meanwhile form the next batch. The batches of all statements take turns (batch-turns.ts). `lengthOf` says about how many characters a request has. One that is longer than
- * a batch may be goes by itself, and holds nobody up.
+ * meanwhile form the next batch. The batches of all statements take turns (batch-turns.ts). `lengthOf` says about how many characters a request
+ * has. A request that is longer than a batch may be goes by itself, and holds nobody up.
  */
 export function batcher<Row extends object, Request>(
   statement: BatchStatement<Row, Request>,
@@ -78,11 +78,11 @@ export function batcher<Row extends object, Request>(
     }
 
     const requests: WaitingRequests = {
-      count() {
+      refuseLate() {
         const lateSince = performance.now() - SENT_WITHIN_MS;
         while (waiting[0] && waiting[0].since <= lateSince) waiting.shift()?.reject(overdue());
-        return waiting.length;
       },
+      count: () => waiting.length,
       since: () => waiting[0]?.since,
       mayGo: () =>
         underWay.length < MOST_BATCHES && underWay.every((since) => performance.now() - since > SLOW_AFTER_MS),

@@ -40,8 +40,9 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
    */
   tell(channel: string): void;
   /**
-   * The same database for one call that is to be answered by the process's time `endAt`, however many statements it needs, one after the other: what
-   * runs then is cancelled on the server, and no more is sent. Inside a transaction, that same one.
+   * The same database for one call that is to be answered by the process's time `endAt`, however many statements it needs: no statement and no
+   * transaction begins after that. A statement that runs then is cancelled on the server, but each gets 1 s at least. Inside a transaction, that same
+   * one.
    */
   endingAt(endAt: number): Db;
   /** Runs a prepared statement (statement.ts). Whole numbers come back as numbers, and JSON as parsed values. */

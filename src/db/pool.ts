@@ -20,11 +20,11 @@ export interface PoolOptions {
 export interface Pool {
   /**
    * Runs `work` on a connection of its own, which is closed afterwards where a statement on it was given up or met a fault of the connection.
-   * What may wait for locks leaves some connections to others, and its wait for a place shortens its statements' time. NoPlaceToWait: too many of its
-   * kind were before it. OutOfTime: it is after `endAt`, the process's time at which the call as a whole is to be answered.
+   * Work that may wait for locks leaves some connections to others; the time that it waits for a place is taken from its statements. NoPlaceToWait:
+   * too many of its kind were before it. OutOfTime: it is after `endAt`, the process's time at which the call as a whole is to be answered.
    */
   use<T>(work: (client: pg.PoolClient) => Promise<T>, waitsFor: WaitsFor, endAt?: number): Promise<T>;
-  /** Runs one statement on that connection; `run` sends it. One that takes too long, or until `endAt`, is cancelled on the server. */
+  /** Runs one statement on that connection; `run` sends it. A statement that takes too long is cancelled on the server. */
   ask<T>(client: pg.PoolClient, run: () => Promise<T>): Promise<T>;
   /** False when the connection is of no more use. */
   isUsable(client: pg.PoolClient): boolean;

@@ -133,16 +133,19 @@ it("has no request of another statement wait for more than 15 ms, and 16 of them
   const unlock = await lock();
   const sent = [seats.send(db, request(0))];
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  const now = performance.now();
+  const clock = vi.spyOn(performance, "now").mockReturnValue(now);
   sent.push(others.send(db, request(1)));
+  clock.mockReturnValue(now + 15);
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  clock.mockRestore();
   await unlock();
   await Promise.all(sent);
 
   const unlockAgain = await lock();
   const one = seats.send(db, request(2));
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
-  const now = performance.now();
-  vi.spyOn(performance, "now").mockReturnValue(now);
+  vi.spyOn(performance, "now").mockReturnValue(performance.now());
   const enough = Array.from({ length: 16 }, (_, n) => others.send(db, request(n + 3)));
   await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
   await unlockAgain();
