@@ -90,8 +90,11 @@ function failureIn(
   const message = explanation || "Claude ended without a result.";
   const told = inText ?? (result ? kindOfMessage(message) : undefined);
   const status = countIn(result?.api_error_status);
+  // 400 is also the status of an account without credit or at a limit of its own, and 403 that of a model which the account may not use.
+  const wordsTellMore = assistantError === "invalid_request" || status === 400 || status === 403;
   const kind =
     kindOfEnd ??
+    (wordsTellMore ? told?.kind : undefined) ??
     kindFrom(BY_ASSISTANT_ERROR, assistantError) ??
     (status === undefined ? undefined : (BY_API_STATUS[status] ?? (status >= 500 ? "provider_error" : undefined))) ??
     told?.kind ??

@@ -12,6 +12,7 @@ const BY_CODE: Record<number, ErrorKind> = {
   400: "invalid_input",
   401: "auth",
   403: "auth",
+  404: "invalid_input",
   429: "rate_limited",
 };
 

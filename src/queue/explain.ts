@@ -175,6 +175,7 @@ function whatWentWrong({ last_error, error_kind }: Task): Reason {
 const COMES_AGAIN: Partial<Record<ErrorKind, string>> = {
   max_turns: "other limits",
   prompt_too_long: "a shorter prompt",
+  invalid_input: "another model, prompt or schema, whichever was refused,",
 };
 
 /** How a task that may be queued again is tried again. */

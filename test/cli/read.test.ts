@@ -109,6 +109,37 @@ describe("claude", () => {
       expect((await read("claude", text, exit)).failure?.message).toBe(exit.stderr);
   });
 
+  const apiError = (status: number, type: string, message: string) =>
+    `API Error: ${status} {"type":"error","error":{"type":"${type}","message":"${message}"},"request_id":"req_1"}`;
+  it.each([
+    ["invalid_input", apiError(404, "not_found_error", "model: claude-opsu")],
+    ["invalid_input", "There's an issue with the selected model (claude-opsu). It may not exist."],
+    ["invalid_input", apiError(400, "invalid_request_error", "temperature: must be at most 1")],
+    ["invalid_input", "400 invalid_request_error"],
+    ["invalid_input", apiError(403, "permission_error", "Your API key may not use the specified resource.")],
+    ["invalid_input", apiError(403, "permission_error", "Your organization has no access to this model.")],
+    ["prompt_too_long", apiError(413, "request_too_large", "Request exceeds the maximum size")],
+    ["prompt_too_long", apiError(400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum")],
+    ["auth", apiError(400, "invalid_request_error", "Your credit balance is too low to access the API.")],
+    ["auth", apiError(400, "invalid_request_error", "This organization has been disabled.")],
+    ["auth", apiError(403, "permission_error", "OAuth authentication is not allowed for this organization.")],
+    ["auth", `${apiError(403, "permission_error", "No.")} · Please run /login`],
+    ["rate_limited", apiError(400, "invalid_request_error", "You have reached your specified API usage limits.")],
+    ["crashed", "the test not_found_error failed"],
+  ])("is %s when it says: %s", async (kind, said) => {
+    const exit = { code: 1, stderr: "The command ended with code 1" };
+    expect((await read("claude", `${said}\n`, exit)).failure?.kind).toBe(kind);
+    expect((await read("claude", "", { code: 1, stderr: `${exit.stderr}: ${said}` })).failure?.kind).toBe(kind);
+    const result = { type: "result", subtype: "success", is_error: true, result: said };
+    const { failure } = await read("claude", printed.lines(result), exit);
+    expect(failure).toEqual({ kind, message: said });
+    const api_error_status = Number(/API Error: (\d+)/.exec(said)?.[1]);
+    if (!api_error_status) return;
+    const refused = { type: "assistant", error: "invalid_request", message: { content: [] } };
+    const lines = printed.lines(refused, { ...result, api_error_status });
+    expect((await read("claude", lines, exit)).failure?.kind).toBe(kind);
+  });
+
   it.each(["API Error: Connection error.", "API Error: Request timed out.", "API Error (Connection error.)"])(
     "%s is trouble with the provider, without a status too",
     async (said) => {
@@ -253,6 +284,19 @@ describe("opencode", () => {
       kind: "auth",
       message: "Incorrect API key provided",
     });
+  });
+});
+
+describe("a model that the others do not know", () => {
+  const openAi = (status: string, message: string) =>
+    `unexpected status ${status}: {"error": {"message": "${message}", "type": "invalid_request_error", "code": null}}`;
+  it.each([
+    ["codex", "invalid_input", { type: "turn.failed", error: { message: openAi("404 Not Found", "No model gpt-x") } }],
+    ["codex", "auth", { type: "turn.failed", error: { message: openAi("401 Unauthorized", "Give an API key.") } }],
+    ["gemini", "invalid_input", { error: { code: 404, message: "models/gemini-x is not found" } }],
+    ["opencode", "invalid_input", { type: "error", error: { name: "ProviderModelNotFoundError", data: {} } }],
+  ] as const)("%s: %s", async (cli, kind, event) => {
+    expect((await read(cli, printed.lines(event), { code: 1, stderr: "" })).failure?.kind).toBe(kind);
   });
 });
 

@@ -229,6 +229,7 @@ describe("what an attempt said that ended without success", () => {
   it.each([
     ["max_turns", "Replay it with other limits to have it tried again."],
     ["prompt_too_long", "Replay it with a shorter prompt to have it tried again."],
+    ["invalid_input", "Replay it with another model, prompt or schema, whichever was refused, to have it tried again."],
     ["crashed", "Requeue it to have it tried again."],
   ])("has its kind, and advice that helps: %s", async (error_kind, advice) => {
     const { task } = await aLeasedTask(db, { task: { max_attempts: 1 } });

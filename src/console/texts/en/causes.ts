@@ -11,7 +11,7 @@ export const causes: Record<Cause["code"], (told: CauseValues) => string> = {
   said: ({ sentence }) => `What went wrong: ${sentence}`,
   said_nothing: () => "The attempt did not say what went wrong.",
   may_be_requeued: () => "“Requeue” gives it another try.",
-  may_be_replayed: () => "“Replay…” makes a new task of it, with other limits or another prompt.",
+  may_be_replayed: () => "“Replay…” makes a new task of it, with other limits, another model or another prompt.",
   held: ({ worker, since, at }) =>
     `Worker ${worker} is working on it${since && ` (since ${since})`}. If that worker is not heard of again, the task goes back to the queue at ${at}.`,
   cancelling: ({ worker, until }) => `It is being cancelled. Worker ${worker} can hold it ${until} at most.`,
