@@ -1,6 +1,8 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
+import { databaseTime } from "../src/db/clock.ts";
+import { checkUntakeable } from "../src/doctor/fleet.ts";
 import { checkNode, checkOpenFiles } from "../src/doctor/machine.ts";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
@@ -104,6 +106,34 @@ describe("npm run doctor", () => {
     expect(output).toContain(`note  ${why}\n      Mend that on its machine.`);
     expect(output).toContain(`WRONG 1 task(s) wait, the oldest for 2 min (${id}). ${why}`);
     expect(code).toBe(1);
+  });
+
+  it("says at once that a task waits for workers whose rests have no end soon, and notes those that end by themselves", async () => {
+    const { id } = await aTask(db, { requires: ["loom"] });
+    const restsFor = async (ms: number | null, column: "rest" | "account_rest") => {
+      const until = ms === null ? null : (await databaseTime(db)) + ms;
+      await query("update workers set rest = null, account_rest = null where id like 'loom-%'");
+      await query(`update workers set ${column} = $1 where id like 'loom-%'`, [
+        { kind: "trouble", reason: "It failed.", until },
+      ]);
+    };
+    const levels = async () =>
+      (await checkUntakeable(db)).filter(({ what }) => what.includes(id)).map(({ level }) => level);
+    for (const name of ["loom-1", "loom-2", "loom-3", "loom-4"])
+      await aWorker(db, { name, capabilities: { labels: ["loom"] } });
+    expect(await levels()).toEqual([]);
+    await restsFor(null, "rest");
+    expect(await levels()).toEqual(["wrong"]);
+    await restsFor(3_600_000, "account_rest");
+    expect(await levels()).toEqual(["wrong"]);
+    await restsFor(null, "rest");
+    await query("update llm_tasks set updated_at = updated_at - 120000 where id = $1", [id]);
+    await query("update workers set rest = rest || $1 where id = 'loom-4'", [
+      { until: (await databaseTime(db)) + 240_000 },
+    ]);
+    expect(await levels()).toEqual(["note"]);
+    await restsFor(240_000, "account_rest");
+    expect(await levels()).toEqual(["note"]);
   });
 
   it("says which settings are wrong, and that the database cannot be reached, without a password", async () => {

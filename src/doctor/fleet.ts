@@ -14,6 +14,8 @@ import { type Finding, note, timeOf, wrong } from "./finding.ts";
 /** The most workers that are named. */
 const MOST_WORKERS = 5;
 const NOBODY_WORKS_MS = 60_000;
+/** A rest of a worker after failures takes 5 min at most, and ends by itself. */
+const SOON_MS = 10 * 60_000;
 
 const sentence = (text: string) => text.replace(/[.\s]*$/, ".");
 
@@ -65,7 +67,8 @@ export async function checkLabels(db: Db): Promise<Finding[]> {
 }
 
 /**
- * Tasks that no worker can take now, though no label is missing, in the words of `explain`. When no worker is online, `checkQueue` says that.
+ * Tasks that no worker can take now, though no label is missing, in the words of `explain`. That is wrong where all who could take them rest for
+ * longer than SOON_MS, or until somebody does something. When no worker is online, `checkQueue` says that.
  */
 export async function checkUntakeable(db: Db): Promise<Finding[]> {
   const [online] = await db.select({ id: workers.id }).from(workers).where(sql`${workers.status} = 'online'`).limit(1);
@@ -78,7 +81,10 @@ export async function checkUntakeable(db: Db): Promise<Finding[]> {
     if (!has("not_takeable") || has("worker_full", "labels_missing", "labels_scattered")) continue;
     const sentence = `${tasks} task(s) wait, the oldest for ${timeOf(now - since)} (${example}). ${reason}`;
     const mend = `GET /api/runtime/llm-tasks/${example}/explain says it of each worker.`;
-    findings.push(now - since > NOBODY_WORKS_MS ? wrong(sentence, mend) : note(sentence, mend));
+    const rests = because.filter(({ code }) => code === "worker_rests" || code === "account_limited");
+    const endsSoon = rests.some(({ until }) => until !== undefined && until - now <= SOON_MS);
+    const isWrong = !endsSoon && (rests.length > 0 || now - since > NOBODY_WORKS_MS);
+    findings.push(isWrong ? wrong(sentence, mend) : note(sentence, mend));
   }
   return findings;
 }

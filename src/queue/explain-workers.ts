@@ -58,7 +58,8 @@ export async function findMissingLabels(db: Db, { requires }: Task): Promise<Rea
 }
 
 /**
- * The workers that take the task once they have room, then those that rest, and then those that take it once somebody resumes them: three at most.
+ * The workers that take the task once they have room, then those that rest, the shortest rest first, and then those that take it once somebody
+ * resumes them: three at most.
  * A worker whose account is at its limit is not among them: `limitsFor` tells the limit.
  */
 export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> {
@@ -75,7 +76,7 @@ export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> 
     from ${workersWithLoad}
     where ${workers.status} = 'online' and (${workers.has_cli} or ${ownRest} ->> 'kind' = 'no_cli') and ${accountRest} is null and ${mayTake(inDatabase(task))}
       and ${isReachable} and (${isDrained} or ${ownRest} is not null or ${isFull})
-    order by ${isDrained}, ${ownRest} is not null, ${workers.id} limit 3`);
+    order by ${isDrained}, ${ownRest} is not null, (${ownRest} ->> 'until')::bigint nulls last, ${workers.id} limit 3`);
   return rows.map(({ id: worker_id, drain, rest, active, slots }) => {
     if (drain === null && rest !== null)
       return {
