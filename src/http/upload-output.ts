@@ -1,10 +1,11 @@
 import type { Request } from "express";
 import type { z } from "zod";
+import { unlessAborted } from "../abort-signals.ts";
 import { Refusal, Unavailable } from "../errors.ts";
 import { openFairTurns } from "../fair-turns.ts";
-import { uploadOutput } from "../queue/upload-output.ts";
+import { leaseForUpload } from "../queue/lease-for-upload.ts";
 import { uploadReplaced } from "../storage/output-chunks.ts";
-import { requireAtMost } from "../storage/staging.ts";
+import { requireAtMost, stageUpload } from "../storage/staging.ts";
 import { allowBody } from "./http-server.ts";
 import { InvalidValue } from "./parse-request.ts";
 import { requireOwnLease } from "./require-own-worker.ts";
@@ -33,34 +34,44 @@ const BEGUN_WITHIN_MS = 15_000;
 const LINGER_MS = 5_000;
 
 /**
- * `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. An upload that another one under the
- * same lease replaces is ended at once.
+ * `PUT /api/runtime/llm-tasks/:id/output`: the bytes of an output, as they are, of any size up to `maxBytes`. An upload under way is ended at once
+ * when another one under the same lease comes to the same process.
  */
 export function upload(maxBytes: number) {
   const turns = openFairTurns(
     UPLOADS,
     () => new Unavailable("Too many outputs are being uploaded now. Try again shortly."),
   );
-  /** What ends the upload of each lease. */
-  const replace = new Map<string, AbortController>();
+  /** The latest upload of each lease. */
+  const uploads = new Map<string, AbortController>();
+
+  /** Runs the upload in the asker's turn, in place of an earlier one under the lease. Its signal is aborted when a later one takes its place. */
+  async function inTurn<Done>(asker: string, leaseId: string, work: (signal: AbortSignal) => Promise<Done>) {
+    const replaced = new AbortController();
+    uploads.get(leaseId)?.abort(uploadReplaced());
+    uploads.set(leaseId, replaced);
+    try {
+      const endTurn = await turns.take(asker, BEGUN_WITHIN_MS);
+      return await work(replaced.signal).finally(endTurn);
+    } finally {
+      if (uploads.get(leaseId) === replaced) uploads.delete(leaseId);
+    }
+  }
+
   return async ({ request, response, db, caller, params }: UploadCall): Promise<void> => {
     const encoding = request.get("content-encoding") ?? "identity";
     if (encoding !== "identity") throw new UnsupportedEncoding("Send the output as it is, without Content-Encoding.");
     allowBody(request, UPLOAD_WITHIN_MS);
-    const replaced = new AbortController();
-    let [lease, endTurn] = ["", () => {}];
     try {
       // An upload that says that it is too long is refused before any of it is read.
       requireAtMost(maxBytes, Number(request.get("content-length") ?? 0));
-      const leaseId = await requireOwnLease(db, caller, params.id, request.get("x-lease-id")?.toLowerCase());
-      lease = leaseId ?? params.id;
-      replace.get(lease)?.abort(uploadReplaced());
-      replace.set(lease, replaced);
+      const named = await requireOwnLease(db, caller, params.id, request.get("x-lease-id")?.toLowerCase());
+      const leaseId = await leaseForUpload(db, params.id, named);
       // Many workers may share the main key, so its uploads are counted by lease.
-      endTurn = await turns.take(caller.key ? `key ${caller.key.id}` : `lease ${lease}`, BEGUN_WITHIN_MS);
-      replaced.signal.throwIfAborted();
-      const bytes = bytesOf(request, replaced.signal);
-      const { id, size_bytes, sha256 } = await uploadOutput(db, params.id, leaseId, bytes, maxBytes);
+      const { id, size_bytes, sha256 } = await inTurn(caller.key?.id ?? leaseId, leaseId, async (signal) => {
+        signal.throwIfAborted();
+        return await stageUpload(db, { taskId: params.id, leaseId }, bytesOf(request, signal), maxBytes);
+      });
       response.status(201);
       if (!wantsText(request)) return void response.json({ output_id: id, size_bytes, sha256 });
       sendAsText(response, { "Output-Id": id, "Size-Bytes": size_bytes, Sha256: sha256 }, "The output is uploaded.\n");
@@ -68,9 +79,6 @@ export function upload(maxBytes: number) {
       // A client that is cut off while it sends does not see the refusal.
       allowBody(request.resume(), LINGER_MS);
       throw error;
-    } finally {
-      endTurn();
-      if (replace.get(lease) === replaced) replace.delete(lease);
     }
   };
 }
@@ -86,7 +94,7 @@ async function* bytesOf(request: Request, signal: AbortSignal): AsyncGenerator<B
   let bytes = 0;
   expectMore();
   for (;;) {
-    const { done, value } = await unlessAborted(signal, body.next()).catch((error) => {
+    const { done, value } = await unlessAborted(body.next(), signal).catch((error) => {
       // Node's own error has the code of a network fault, and would be taken for a fault of the database.
       throw signal.aborted ? error : new InvalidValue("The upload was cut off before its end.");
     });
@@ -98,14 +106,4 @@ async function* bytesOf(request: Request, signal: AbortSignal): AsyncGenerator<B
     }
     yield value;
   }
-}
-
-/** Settles as `work` does, or rejects with the signal's reason when that is aborted before. */
-function unlessAborted<Done>(signal: AbortSignal, work: Promise<Done>): Promise<Done> {
-  return new Promise((resolve, reject) => {
-    const leave = () => reject(signal.reason);
-    if (signal.aborted) leave();
-    signal.addEventListener("abort", leave, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
-  });
 }

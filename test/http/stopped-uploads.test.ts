@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
@@ -11,13 +10,15 @@ const { db, query } = await createTestDatabase();
 const { api, url } = await startApp(db);
 const BYTES = 1_000_000;
 
-/** An upload under the lease that has sent its first `sent` bytes. */
-function begin({ task, lease }: Awaited<ReturnType<typeof aLeasedTask>>, sent: number) {
+type Held = Awaited<ReturnType<typeof aLeasedTask>>;
+
+/** An upload with these headers that has sent its first `sent` bytes; with nothing else said, under the lease and with the main key. */
+function begin({ task, lease }: Held, sent: number, headers: object = { "X-Lease-Id": lease.id }) {
   const socket: Socket = connect(Number(new URL(url).port), "127.0.0.1");
   onTestFinished(() => void socket.destroy());
-  socket.write(
-    `PUT /api/runtime/llm-tasks/${task.id}/output HTTP/1.1\r\nHost: x\r\nX-Lease-Id: ${lease.id}\r\nConnection: close\r\nContent-Length: ${BYTES}\r\n\r\n`,
-  );
+  const all = { Host: "x", Connection: "close", "Content-Length": BYTES, ...headers };
+  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`PUT /api/runtime/llm-tasks/${task.id}/output HTTP/1.1\r\n${lines.join("")}\r\n`);
   socket.write(Buffer.alloc(sent, "x"));
   const answer = text(socket).catch(() => "");
   return { socket, answer };
@@ -36,12 +37,16 @@ function setAhead(ms: number): void {
   onTestFinished(() => clock.mockRestore());
 }
 
-it("an upload that another one under its lease replaces is answered at once", async () => {
+it.each([
+  ["names the lease", undefined],
+  ["leaves it to the task", {}],
+])("an upload is answered at once when another one replaces it that %s", async (_what, headers) => {
   const held = await aLeasedTask(db);
   const first = begin(held, 1_000);
   await hasBegun(1);
-  const second = begin(held, BYTES);
+  const second = begin(held, 1_000, headers);
   expect(await first.answer).toMatch(/^HTTP\/1\.1 409 [\s\S]*A later upload under this lease took the place/);
+  second.socket.write(Buffer.alloc(BYTES - 1_000, "x"));
   expect(await second.answer).toMatch(/^HTTP\/1\.1 201 /);
 });
 
@@ -68,14 +73,8 @@ it("a worker's key uploads 32 outputs at once", async () => {
   const held = await aLeasedTask(db, { worker: { name: worker } });
   const tasks = await Promise.all(Array.from({ length: 33 }, () => aLeasedTask(db)));
   await query("update leases set worker_id = $1", [held.worker.id]);
-  const answers = tasks.map(async ({ task, lease }) => {
-    const socket = connect(Number(new URL(url).port), "127.0.0.1");
-    onTestFinished(() => void socket.destroy());
-    socket.write(
-      `PUT /api/runtime/llm-tasks/${task.id}/output HTTP/1.1\r\nHost: x\r\nX-Runtime-API-Key: ${body.key}\r\nX-Lease-Id: ${lease.id}\r\nContent-Length: ${BYTES}\r\n\r\nx`,
-    );
-    const [data] = await once(socket, "data").catch(() => [""]);
-    return String(data);
-  });
-  expect(await Promise.race(answers)).toMatch(/^HTTP\/1\.1 503 [\s\S]*Retry-After: 2/);
+  const uploads = tasks.map((each) => begin(each, 1, { "X-Runtime-API-Key": body.key, "X-Lease-Id": each.lease.id }));
+  const refused = await Promise.race(uploads.map(({ answer }) => answer));
+  expect(refused).toMatch(/^HTTP\/1\.1 503 [\s\S]*Retry-After: 2/);
+  await hasBegun(32);
 });

@@ -5,12 +5,12 @@ import type { Db } from "../../src/db/client.ts";
 import type { ArtifactRow } from "../../src/db/row-types.ts";
 import { StartError } from "../../src/errors.ts";
 import { completeTask } from "../../src/queue/complete.ts";
-import { uploadOutput } from "../../src/queue/upload-output.ts";
 import { sha256Of } from "../../src/sha256.ts";
 import { artifactKey, keyIn } from "../../src/storage/artifact-key.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import type { OutputPlaces } from "../../src/storage/output-places.ts";
+import { stageUpload } from "../../src/storage/staging.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
 import { completed, inDatabase, type StoreOptions, storeAt } from "../support/output-places.ts";
@@ -61,7 +61,8 @@ describe("an output", () => {
       const connection = s3.connection();
       const { store } = storeAt(connection);
       const { task, lease } = await aLeasedTask(db, { task: { keep_transcript: true, desired_format: "json" } });
-      const upload = () => uploadOutput(db, task.id, lease.id, Readable.from([Buffer.from(printed)]), 1_000);
+      const upload = () =>
+        stageUpload(db, { taskId: task.id, leaseId: lease.id }, Readable.from([Buffer.from(printed)]), 1_000);
       const output = isUploaded ? { output: null, output_id: (await upload()).id } : { output: printed };
       const request = completion({ ...output, cli: "claude", exit_code: 0, lease_id: lease.id });
       const { result } = await completeTask(db, NOBODY, store, task.id, request);
@@ -89,7 +90,12 @@ describe("an output", () => {
       const sent = await completeTask(withoutTransactions, NOBODY, each, plain.task.id, completion({ output: OUTPUT }));
       expect(sent.result.output).toBe(OUTPUT);
       const { task, lease } = await aLeasedTask(db);
-      const { id } = await uploadOutput(db, task.id, lease.id, Readable.from([Buffer.from(OUTPUT)]), 100);
+      const { id } = await stageUpload(
+        db,
+        { taskId: task.id, leaseId: lease.id },
+        Readable.from([Buffer.from(OUTPUT)]),
+        100,
+      );
       const request = completion({ output: null, output_id: id });
       const { artifact, result } = await completeTask(withoutTransactions, NOBODY, each, task.id, request);
       expect(result.output).toBe(each === store ? null : OUTPUT);

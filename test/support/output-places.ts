@@ -4,9 +4,9 @@ import { pino } from "pino";
 import { NOBODY } from "../../src/caller.ts";
 import type { Db } from "../../src/db/client.ts";
 import { completeTask } from "../../src/queue/complete.ts";
-import { uploadOutput } from "../../src/queue/upload-output.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import type { OutputPlaces } from "../../src/storage/output-places.ts";
+import { stageUpload } from "../../src/storage/staging.ts";
 import { aLeasedTask, completion } from "./factories.ts";
 import type { Connection } from "./s3.ts";
 
@@ -41,7 +41,7 @@ export async function completed(db: Db, store: OutputPlaces, output: string, fie
 /** The same with an output that was uploaded before; one over 10 MB, or with a NUL, lies in pieces. */
 export async function uploaded(db: Db, store: OutputPlaces, bytes: Buffer) {
   const { task, lease } = await aLeasedTask(db);
-  const { id } = await uploadOutput(db, task.id, lease.id, oneByOne(bytes), bytes.length);
+  const { id } = await stageUpload(db, { taskId: task.id, leaseId: lease.id }, oneByOne(bytes), bytes.length);
   const request = completion({ output: null, output_id: id, lease_id: lease.id });
   return completeTask(db, NOBODY, store, task.id, request);
 }
