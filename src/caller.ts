@@ -13,5 +13,8 @@ export interface Caller {
   traceparent: string | undefined;
 }
 
+/** As whom the caller takes turns with others: all who show the same key are one, and so are all who show none. */
+export const askerOf = (caller: Caller | undefined): string => caller?.keyName ?? "";
+
 /** The caller of what the service does by itself. */
 export const NOBODY = undefined;

@@ -1,8 +1,10 @@
+import { openFairTurns } from "./fair-turns.ts";
+
 /** Places, of which a bounded number may be taken at a time. */
 export interface Places {
   /**
-   * Takes a place as soon as one is free; the function that it gives leaves the place again, and is called once. Rejects when none was free within
-   * `withinMs`, which is that of the places unless it is given.
+   * Takes a place as soon as one is free; the function that it gives leaves the place again, and does nothing when called again. Rejects when none
+   * was free within `withinMs`, which is that of the places unless it is given.
    */
   take(withinMs?: number): Promise<() => void>;
   /** How many wait for a place now. */
@@ -14,33 +16,9 @@ export interface Places {
  * served.
  */
 export function openPlaces(most: number, withinMs: number, overdue: () => Error): Places {
-  let taken = 0;
-  const waiting: (() => void)[] = [];
-  const waitForOther = (patienceMs: number) =>
-    new Promise<void>((resolve, reject) => {
-      const go = () => {
-        clearTimeout(late);
-        resolve();
-      };
-      const late = setTimeout(() => {
-        waiting.splice(waiting.indexOf(go), 1);
-        reject(overdue());
-      }, patienceMs);
-      waiting.push(go);
-    });
-  const leave = () => {
-    const next = waiting.shift();
-    if (next) next();
-    else taken -= 1;
-  };
-  return {
-    async take(patienceMs = withinMs) {
-      if (taken < most) taken += 1;
-      else await waitForOther(patienceMs);
-      return leave;
-    },
-    waiting: () => waiting.length,
-  };
+  // To one asker, fair turns come in the order in which it asks for them.
+  const turns = openFairTurns({ atOnce: most, ofOne: Infinity, ofAll: Infinity }, overdue);
+  return { take: (patienceMs = withinMs) => turns.take("", patienceMs), waiting: turns.waiting };
 }
 
 /** Runs `work` as soon as the limit allows it. Rejects with what `work` throws, or when the limit has not allowed it in time. */

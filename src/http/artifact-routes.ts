@@ -2,6 +2,7 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Request } from "express";
 import type { Logger } from "pino";
+import { askerOf } from "../caller.ts";
 import { artifactAddress } from "../contract/answers.ts";
 import { artifactRecord } from "../contract/output-records.ts";
 import * as queries from "../contract/queries.ts";
@@ -109,7 +110,7 @@ export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = 
         let endCheck = () => {};
         try {
           const isChecked = !content.stated || (!isHead && content.stated.sizeBytes > SMALL_BYTES);
-          if (isChecked) endCheck = await checks.take(caller.keyName ?? "", CHECKED_WITHIN_MS);
+          if (isChecked) endCheck = await checks.take(askerOf(caller), CHECKED_WITHIN_MS);
           gone.signal.throwIfAborted();
           const facts = content.stated ?? (await content.verify(gone.signal));
           const { sizeBytes, sha256 } = facts;
@@ -124,7 +125,6 @@ export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = 
           // What fails before the first byte is still answered.
           const first = isHead ? undefined : await pieces.next();
           endCheck();
-          endCheck = () => {};
 
           response.set({ ...headers, ETag: `"${sha256}"`, "Content-Type": content.contentType });
           if (part) response.status(206).set("Content-Range", rangeOf(part, sizeBytes));

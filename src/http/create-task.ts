@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Caller } from "../caller.ts";
+import { askerOf, type Caller } from "../caller.ts";
 import { taskWithResult } from "../contract/answers.ts";
 import {
   type CreateTask,
@@ -114,7 +114,7 @@ export async function requireUsable(
 ): Promise<void> {
   const callbackRefusal = callbackFault(callback_url, caller, callbacks);
   if (callbackRefusal !== undefined) throw InvalidBody.of("callback_url", callbackRefusal);
-  const fault = schema && (await schemaFault(schema, { of: caller?.keyName ?? "", withinMs }));
+  const fault = schema && (await schemaFault(schema, { of: askerOf(caller), withinMs }));
   if (fault) throw InvalidBody.of("output_schema", `is no JSON Schema to check outputs against: ${fault}`);
 }
 

@@ -1,6 +1,6 @@
 /** Changes that are made to all tasks that match a filter. */
 import { and, inArray, type SQL, sql } from "drizzle-orm";
-import type { Caller } from "../caller.ts";
+import { askerOf, type Caller } from "../caller.ts";
 import type { ChangedTasks } from "../contract/bulk.ts";
 import { createTaskBody, repeated } from "../contract/create-task.ts";
 import type { TaskFilter } from "../contract/filters.ts";
@@ -36,22 +36,22 @@ const EXAMPLES = 10;
 const PAGE = 1_000;
 
 /** Cancels the tasks that match and have not ended, each as `cancelTask` does it. */
-export function cancelTasks(all: Db, caller: Caller | undefined, { reason, ...wanted }: Wanted & { reason: string }) {
-  return changeTasks(all, caller, wanted, (db) => ({
+export function cancelTasks(db: Db, caller: Caller | undefined, { reason, ...wanted }: Wanted & { reason: string }) {
+  return changeTasks(db, caller, wanted, (inTime) => ({
     action: "tasks_cancelled",
     from: OPEN_STATUSES,
     isLeft: sql`not ${llmTasks.cancel_requested}`,
-    together: (ids, which) => cancelTogether(db, caller, ids, reason, which),
-    change: (id, which) => cancelTask(db, caller, id, reason, which),
+    together: (ids, which) => cancelTogether(inTime, caller, ids, reason, which),
+    change: (id, which) => cancelTask(inTime, caller, id, reason, which),
   }));
 }
 
 /** Queues again the tasks that match and may be requeued, each as `requeueTask` does it. */
-export function requeueTasks(all: Db, caller: Caller | undefined, wanted: Wanted) {
-  return changeTasks(all, caller, wanted, (db) => ({
+export function requeueTasks(db: Db, caller: Caller | undefined, wanted: Wanted) {
+  return changeTasks(db, caller, wanted, (inTime) => ({
     action: "tasks_requeued",
     from: REQUEUEABLE_STATUSES,
-    change: (id, which) => requeueTask(db, caller, id, which),
+    change: (id, which) => requeueTask(inTime, caller, id, which),
   }));
 }
 
@@ -60,28 +60,28 @@ export function requeueTasks(all: Db, caller: Caller | undefined, wanted: Wanted
  * Tasks that the same call has replayed before, and those that it has made, do not match any more.
  */
 export function replayTasks(
-  all: Db,
+  db: Db,
   caller: Caller | undefined,
   { idempotency_key: key, changes = {}, ...wanted }: Wanted & { idempotency_key: string; changes?: object | undefined },
   callbacks: Callbacks,
 ) {
   const { id, idempotency_key } = llmTasks;
-  return changeTasks(all, caller, wanted, (db, endAt) => ({
+  return changeTasks(db, caller, wanted, (inTime, endAt) => ({
     action: "tasks_replayed",
     from: TASK_STATUSES,
     isLeft: sql`not starts_with(coalesce(${idempotency_key}, ''), ${`${key}/`}::text)
       and not exists (select from llm_tasks as made where made.idempotency_key = ${`${key}/`}::text || ${id}::text)`,
     change: async (oldId) => {
       const { idempotency_key: _own, ...changed } = { idempotency_key: null, ...changes };
-      const request = createTaskBody.safeParse(repeated(await getTask(db, oldId), changed));
+      const request = createTaskBody.safeParse(repeated(await getTask(inTime, oldId), changed));
       if (!request.success) throw new Conflict("With these changes the request is not valid.");
       const schema = request.data.output_schema;
-      const asker = { of: caller?.keyName ?? "", withinMs: leftUntil(endAt) };
+      const asker = { of: askerOf(caller), withinMs: leftUntil(endAt) };
       if (schema && (await schemaFault(schema, asker)) !== undefined)
         throw new Conflict("output_schema is no JSON Schema.");
       const fault = callbackFault(request.data.callback_url, caller, callbacks);
       if (fault !== undefined) throw new Conflict(`callback_url ${fault}.`);
-      await createTask(db, caller, request.data, `${key}/${oldId}`, oldId);
+      await createTask(inTime, caller, request.data, `${key}/${oldId}`, oldId);
     },
   }));
 }
@@ -99,14 +99,14 @@ interface Change extends BatchChange {
  * on, since changed tasks do not match any more. A fault of the database, or a lack of room or of time, after the first change is answered as `more`.
  */
 async function changeTasks(
-  all: Db,
+  db: Db,
   caller: Caller | undefined,
   { filter, dry_run = false, limit = USUAL_LIMIT }: Wanted,
-  changeBy: (db: Db, endAt: number) => Change,
+  changeBy: (inTime: Db, endAt: number) => Change,
 ): Promise<ChangedTasks> {
   const endAt = bulkDeadline();
-  const db = all.endingAt(endAt);
-  const change = changeBy(db, endAt);
+  const inTime = db.endingAt(endAt);
+  const change = changeBy(inTime, endAt);
   const { action, from, isLeft } = change;
   const status = (filter.status ?? [...TASK_STATUSES]).filter((each) => from.includes(each));
   const list = tasks({ ...filter, status }, "slim");
@@ -114,14 +114,14 @@ async function changeTasks(
   const source: Source = { ...list, parts, order: "oldest first" };
   const none = { dry_run, matched: 0, changed: 0, refused: 0, more: false, examples: [] };
   if (status.length === 0) return none;
-  const { ids, more } = await idsIn(db, source, limit, endAt);
+  const { ids, more } = await idsIn(inTime, source, limit, endAt);
   if (ids.length === 0) return { ...none, more };
   const examples = JSON.parse(
-    `[${(await openPage(db, { ...source, parts: [examplesOf(ids)] }, { limit: EXAMPLES })).first}]`,
+    `[${(await openPage(inTime, { ...source, parts: [examplesOf(ids)] }, { limit: EXAMPLES })).first}]`,
   );
   const answer = { ...none, matched: ids.length, more, examples };
   if (dry_run) return answer;
-  await audit(db, {
+  await audit(inTime, {
     action,
     entity_type: "llm_tasks",
     entity_id: newId(),
