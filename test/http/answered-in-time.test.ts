@@ -18,6 +18,11 @@ const { api } = await startApp(db);
 const TASKS = "/api/runtime/llm-tasks";
 const task = { context_id: "c", agent_slug: "a", prompt: "p" };
 
+/*
+ * The waits of 6 and 8 s below are what the first two tests are about: the time for which a call waits for its place. Nothing happens meanwhile that
+ * could be awaited, and PostgreSQL measures its own part of the call's time.
+ */
+
 /** A service with as many connections as it has by itself, and with all places taken of those calls that may wait for rows. */
 async function startFull() {
   const { db: small, close } = openDatabase({ url, poolMax: 6 }, pino({ level: "silent" }));

@@ -34,6 +34,13 @@ async function timedReading(path: string, of: typeof api) {
   return { status, answer, ms: performance.now() - since };
 }
 
+/** Resolves when `count` connections at least wait for what is locked. */
+const waiting = (count: number) =>
+  eventually(async () => {
+    const locked = "select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+    expect((await query(locked)).length).toBeGreaterThanOrEqual(count);
+  });
+
 /** A service with as many connections as it has by itself. */
 async function startSmall() {
   const { db: small, close } = openDatabase({ url, poolMax: 6 }, pino({ level: "silent" }));
@@ -140,7 +147,8 @@ it("leaves a connection to reads while a whole table is locked", { timeout: 60_0
   ).finally(() => {
     isOver = true;
   });
-  await delay(300);
+  // All but two connections, which are kept from changes.
+  await waiting(4);
   for (const path of ["llm-tasks", "leases", "health", "keys"]) {
     const { status, ms } = await timedReading(path, service);
     expect([path, status]).toEqual([path, 200]);
@@ -166,7 +174,8 @@ it("leaves a connection to calls that need no tasks while nobody can even read t
   ).finally(() => {
     isOver = true;
   });
-  await delay(300);
+  // All but one connection, which is kept from what uses tasks.
+  await waiting(5);
   for (const path of ["keys", "webhooks", "config", "health", "audit"]) {
     const { status, ms } = await timedReading(path, service);
     expect([path, status]).toEqual([path, 200]);
