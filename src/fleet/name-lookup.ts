@@ -36,9 +36,9 @@ export function createNameLookup(
   resolve: LookupFunction,
   { begunWithinMs = BEGUN_WITHIN_MS, quickMs = QUICK_MS } = {},
 ): NameLookup {
-  const lane = () => limitConcurrency(1, begunWithinMs, overdue);
-  const ofKnown = lane();
-  const ofUnknown = lane();
+  const openLane = () => limitConcurrency(1, begunWithinMs, overdue);
+  const ofKnown = openLane();
+  const ofUnknown = openLane();
   /** What was found last of each name, the oldest first. */
   const last = new Map<string, Found>();
   const running = new Map<string, { lookup: Promise<LookupAddress[]>; since: number }>();

@@ -33,7 +33,7 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
       if (request.get("Idempotency-Key") !== undefined)
         throw new InvalidValue("Each task of a bulk has a key of its own: send it as idempotency_key in the task.");
       const sent = body().tasks;
-      const outcomes = await createTasks(db, caller, sent, checkTask(caller, callbacks));
+      const outcomes = await createTasks(db, caller, sent, checkOfTasks(caller, callbacks));
       const results = outcomes.map((outcome, n) => ({ ...verdictOf(outcome), ignored: ignoredIn(sent[n]) }));
       const having = (from: number, to = from) => results.filter(({ code }) => code >= from && code <= to).length;
       response.json({ created: having(201), repeated: having(200), refused: having(400, 499), results });
@@ -74,10 +74,10 @@ export const bulkRoutes = (callbacks: Callbacks): Route[] => [
 ];
 
 /**
- * Checks the tasks of a call as calls of their own would. The schemas of a call are checked one after the other: with more than 20 at a time,
- * the rest would be refused. InvalidBody: the task is not valid. Unavailable: its schema was not checked by the process's time `endAt`.
+ * Makes the check of one call's tasks, each of which is checked as in a call of its own. Their schemas are checked one after the other: with more than
+ * 20 at a time, the rest would be refused. InvalidBody: the task is not valid. Unavailable: its schema was not checked by the process's time `endAt`.
  */
-function checkTask(caller: Caller | undefined, callbacks: Callbacks) {
+function checkOfTasks(caller: Caller | undefined, callbacks: Callbacks) {
   const schemas = openPlaces(1, Number.POSITIVE_INFINITY, () => new Unavailable(SLOW_SCHEMAS));
   return async (task: unknown, endAt: number): Promise<KeyedRequest> => {
     const request = parseBody(createTaskBody, task);

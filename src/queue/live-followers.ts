@@ -68,8 +68,8 @@ export function openLiveFollowers(db: Db): LiveFollowers {
     for (const follower of asked) follower.had = Math.max(follower.had, least);
     try {
       const waiting: number[] = [];
-      for (const { at, pieces, bytes, isOver, hasMore } of await readLiveOutputs(db, asked, SHARES)) {
-        const follower = asked[at];
+      for (const { index, pieces, bytes, isOver, hasMore } of await readLiveOutputs(db, asked, SHARES)) {
+        const follower = asked[index];
         if (!follower || !followers.has(follower)) continue;
         follower.after = pieces.at(-1)?.position ?? follower.after;
         follower.had += bytes;

@@ -83,7 +83,7 @@ export interface Pieces {
 /** What a look at many tasks gives of one of them. */
 export interface PiecesOfMany extends Pieces {
   /** Which of the questions it answers; the first is 0. */
-  at: number;
+  index: number;
   /** What was counted for its pieces: the bytes of their text, and 150 for each. */
   bytes: number;
   /** There are pieces behind these. */
@@ -125,7 +125,7 @@ const READ = statement<PiecesOfMany, ReadValues>(
       where total <= ${asking("mostBytes")}::bigint or total = weight
       group by turn
     )
-    select (turn - 1)::int as at, t.id as task_id, ${taskHasEnded} as "isOver", coalesce(read.list, '[]') as pieces,
+    select (turn - 1)::int as index, t.id as task_id, ${taskHasEnded} as "isOver", coalesce(read.list, '[]') as pieces,
       coalesce(read.bytes, 0)::int as bytes,
       coalesce(counted.pieces > coalesce(read.pieces, 0) or counted.pieces = ${sql.raw(String(PIECES))}, false) as "hasMore"
     from asked join llm_tasks t on t.id = asked.id
