@@ -98,10 +98,13 @@ describe("npm run doctor", () => {
     const rest = { kind: "auth", reason: "Not logged in · Please run /login", until: null };
     await query("update workers set rest = $1 where id = 'logged-out'", [rest]);
     await query("update workers set drain = $1 where id = 'away'", [{ reason: "new disk.", until: null }]);
+    await aWorker(db, { name: "gone", status: "offline" });
+    await query("update workers set rest = $1 where id = 'gone'", [{ ...rest, reason: "no claude", until: 4e12 }]);
     const { id } = await aTask(db, { requires: ["kiln"] });
     await query("update llm_tasks set updated_at = updated_at - 120000 where id = $1", [id]);
     const { code, output } = await examine({});
     expect(output).toMatch(/^note {2}Worker away is drained: new disk\.\n {6}POST \S+\/away\/resume ends that\.$/m);
+    expect(output).toContain("note  Worker gone is offline. Before, it rested: no claude.\n");
     const why = "Worker logged-out rests until somebody resumes it: Not logged in · Please run /login.";
     expect(output).toContain(`note  ${why}\n      Mend that on its machine.`);
     expect(output).toContain(`WRONG 1 task(s) wait, the oldest for 2 min (${id}). ${why}`);

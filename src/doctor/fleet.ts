@@ -19,19 +19,25 @@ const SOON_MS = 10 * 60_000;
 
 const sentence = (text: string) => text.replace(/[.\s]*$/, ".");
 
-/** Workers that are online and get no work: they rest, or somebody has drained them. What accounts rest for is said by `checkQueue`. */
+/**
+ * Workers that are online and get no work, since they rest or somebody has drained them; and workers that are offline and said before why they can do
+ * none. What accounts rest for is said by `checkQueue`.
+ */
 export async function checkWorkers(db: Db): Promise<Finding[]> {
   const found = await db
     .select({
       id: workers.id,
+      isOnline: sql<boolean>`${workers.status} = 'online'`,
       drain: sql<Drain | null>`case when ${isDrained} then ${workers.drain} end`,
       rest: ownRest,
     })
     .from(workers)
-    .where(sql`${workers.status} = 'online' and (${isDrained} or ${ownRest} is not null)`)
+    .where(
+      sql`(${workers.status} = 'online' and ${isDrained}) or (${workers.status} in ('online', 'offline') and ${ownRest} is not null)`,
+    )
     .orderBy(asc(workers.id))
     .limit(MOST_WORKERS + 1);
-  const findings = found.slice(0, MOST_WORKERS).map(({ id, drain, rest }) => {
+  const findings = found.slice(0, MOST_WORKERS).map(({ id, isOnline, drain, rest }) => {
     const resume = `POST /api/runtime/workers/${encodeURIComponent(id)}/resume`;
     if (rest === null) {
       const until = drain?.until == null ? "" : ` until ${isoTime(drain.until)}`;
@@ -40,6 +46,11 @@ export async function checkWorkers(db: Db): Promise<Finding[]> {
         `${resume} ends that.`,
       );
     }
+    if (!isOnline)
+      return note(
+        `Worker ${id} is offline. Before, it rested: ${sentence(rest.reason)}`,
+        "Mend that on its machine, and start the worker anew.",
+      );
     return note(
       `Worker ${id} rests until ${endOf(rest)}: ${sentence(rest.reason)}`,
       rest.until === null

@@ -50,7 +50,10 @@ export const endOf = ({ until }: Rest): string => (until === null ? "somebody re
 
 const restWithout = (...kinds: Rest["kind"][]) =>
   sql`case when ${inArray(sql`${workers.rest} ->> 'kind'`, kinds)} then null else ${workers.rest} end`;
-/** The worker's rest after it has registered anew: null where that ends the rest. */
-export const restOnceRegistered = restWithout("auth", "no_cli");
+/**
+ * The worker's rest after it has registered anew: null where that ends the rest. A worker that said itself that it can do no work was started anew
+ * since then.
+ */
+export const restOnceRegistered = restWithout("auth", "no_cli", "worker");
 /** The worker's rest after its agent has said that the CLI is there: null where that ends the rest. */
 export const restWithCli = restWithout("no_cli");

@@ -147,7 +147,8 @@ async function upsert(
         // A registration without a status at least says that the worker is there.
         status:
           status ?? sql`case when ${workers.status} in ('offline', 'unknown') then 'online' else ${workers.status} end`,
-        rest: restOnceRegistered,
+        // A worker that says that it stops has mended nothing: its rest says why it stopped.
+        ...(status !== "offline" && { rest: restOnceRegistered }),
         capabilities: sql`${workers.capabilities} || ${JSON.stringify(capabilities ?? {})}::jsonb`,
       },
     })

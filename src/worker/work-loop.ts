@@ -26,6 +26,8 @@ const CLAIM_WITHIN_MS = 15_000;
 const REGISTER_WITHIN_MS = 30_000;
 const TELL_WITHIN_MS = 5_000;
 const LONGEST_PAUSE_MS = 5_000;
+/** How long the worker's record says why it has ended, unless it is started anew before: the longest that the call takes. */
+const SAID_FOR_SECONDS = 3_600;
 /** How long a lease lives after each heartbeat. If this machine dies, the task is queued again after this time. */
 const LEASE_SECONDS = 90;
 /** Somebody may resume a worker or an account that rests. A worker that asks less often than this would learn of it too late. */
@@ -131,6 +133,11 @@ export async function work(
   }
   log.info({ running: running.size }, "drained: no new work");
   await Promise.all(running);
+  if (broken)
+    await client.ask(
+      (runtime, signal) => runtime.restWorker({ id: name, seconds: SAID_FOR_SECONDS, reason: broken }, { signal }),
+      TELL_WITHIN_MS,
+    );
   // Without this, the router would choose the worker for another minute, until its silence is noticed. `giveUp` does not end it: a worker that was
   // told to end at once says so within these 5 s, too.
   await client.ask(

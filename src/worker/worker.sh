@@ -18,6 +18,7 @@ KEEP_SECONDS=3600      # How long a finished result is offered.
 TEXT_BYTES=1000000     # Larger outputs are uploaded.
 MOST_REST=10           # Somebody may end a rest. A worker that asks less often would learn of it too late.
 FAST_SECONDS=10        # A command that fails sooner may have failed because of this machine.
+SAID_FOR=3600          # How long the worker's record says why it has ended, in seconds: the longest that the call takes.
 MOST_HAND_BACKS=3      # A task that could not be run here this many times is at fault itself.
 GRACE_SECONDS=${BLOOM_CLI_GRACE_SECONDS:-30}  # How long a CLI may take to end after its result.
 AFTER_RESULT='was stopped after its result'
@@ -712,5 +713,7 @@ while [ -z "$DRAINING" ] && [ -z "$BROKEN" ]; do
       ;;
   esac
 done
+# The worker's record then says why it has ended, until it is started anew.
+[ -z "$BROKEN" ] || call answer 5 "/workers/$NAME/rest" -d "seconds=$SAID_FOR" --data-urlencode "reason=$BROKEN"
 go_offline
 [ -z "$BROKEN" ] || { warn "no more work is taken, since $BROKEN. Mend that and start the worker again."; exit 1; }

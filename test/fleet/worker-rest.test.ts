@@ -171,6 +171,12 @@ describe("POST /api/runtime/workers/:id/rest", () => {
     await restEnds("broken");
     expect((await claim("broken")).status).toBe(200);
 
+    await rest("broken", { reason: "Its CLI is gone.", seconds: 60 });
+    await aWorker(db, { name: "broken", status: "offline" });
+    expect(await restOf("broken")).toMatchObject({ reason: "Its CLI is gone." });
+    await aWorker(db, { name: "broken", status: "online" });
+    expect(await restOf("broken")).toBeNull();
+
     const longer = { kind: "failures", reason: "r", until: 4e12 };
     await query("update workers set rest = $1 where id = 'broken'", [JSON.stringify(longer)]);
     expect((await rest("broken", { seconds: 5 })).body.rest).toEqual(longer);

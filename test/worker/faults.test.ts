@@ -40,6 +40,29 @@ describeWorkers(({ it, kind, label, start, startBehindProxy }) => {
     ]);
   });
 
+  it("whose CLI vanishes hands its task back, and ends, and its record says why until it is started anew", async () => {
+    const file = join(await folderForTest(), "claude");
+    const install = () => writeFile(file, "#!/bin/sh\necho done\n", { mode: 0o755 });
+    await install();
+    const worker = start(file);
+    await endOf((await create(label)).id, "completed");
+    await rm(file);
+    const { id } = await create(label);
+    expect(await worker.exited).toBe(1);
+    const told = () => call<{ rest: { reason: string } | null }>(`/workers/${worker.name}`);
+    expect(await told()).toMatchObject({
+      status: "offline",
+      rest: { kind: "worker", reason: expect.stringMatching(/^its command could not be run \(exit code 127\)/) },
+    });
+    const { workers } = await call<{ workers: { worker_id: string; reasons: string[] }[] }>(`/llm-tasks/${id}/explain`);
+    const reasons = workers.find(({ worker_id }) => worker_id === worker.name)?.reasons.join();
+    expect(reasons).toContain("its command could not be run");
+    await install();
+    start(file, { name: worker.name });
+    await endOf(id, "completed");
+    expect((await told()).rest).toBeNull();
+  });
+
   it("whose command fails at once again and again rests, and its record says so", async () => {
     const worker = start("echo 'No such model' >&2; exit 1");
     const tasks = [await create(label), await create(label), await create(label)];
