@@ -1,9 +1,12 @@
 /** The page for a service that asks for a key. */
 import { useState } from "preact/hooks";
+import { Refused } from "../client/index.ts";
 import { Fault } from "./parts/fault.tsx";
 import { Preferences } from "./parts/preferences.tsx";
 import { logIn } from "./session.ts";
 import { texts } from "./texts.ts";
+
+const isWrongKey = (error: unknown) => error instanceof Refused && error.status === 401;
 
 export function LogIn() {
   const [fault, setFault] = useState<unknown>();
@@ -15,7 +18,8 @@ export function LogIn() {
     const key = typeof given === "string" ? given.trim() : "";
     if (key === "") return setFault(new Error(words.empty));
     setBusy(true);
-    await logIn(key).catch(setFault);
+    // The service names the header that the key was sent in, which nobody sees here.
+    await logIn(key).catch((error) => setFault(isWrongKey(error) ? new Error(words.wrong) : error));
     setBusy(false);
   };
   return (

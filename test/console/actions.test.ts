@@ -50,7 +50,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await stranger.page.goto("/");
     await stranger.page.getByLabel("Key").fill("a wrong key");
     await stranger.page.getByRole("button", { name: "Log in" }).click();
-    await stranger.page.getByRole("alert").filter({ hasText: "is not valid" }).waitFor();
+    await stranger.page.getByText("This key is not valid, or has been revoked.", { exact: true }).waitFor();
     await stranger.page.getByLabel("Key").fill(KEY);
     await stranger.page.getByRole("button", { name: "Log in" }).click();
     await stranger.page.getByRole("heading", { name: "Needs attention" }).waitFor();
@@ -71,7 +71,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await button("Cancel").click();
     await dialog.getByRole("button", { name: "Go back" }).click();
     await button("Cancel").click();
-    await dialog.getByRole("button", { name: "Cancel", exact: true }).click();
+    await dialog.getByRole("button", { name: "Cancel the task", exact: true }).click();
     await page.locator(".why [data-state=cancelled]").waitFor();
     const [task] = await client.listTasks({ agent_slug: "gardener" });
     expect(task).toMatchObject({ status: "cancelled", context_id: "greenhouse", prompt: "What's to do in May?" });

@@ -1,16 +1,17 @@
 /**
  * Keys in the console, in a real browser: a secret that is shown once is never lost to a second click or to a refusal, and a worker whose key is
- * revoked says so.
+ * revoked says so, also among what needs attention.
  */
 import { describe, expect, it } from "vitest";
 import { createClient } from "../../src/client/index.ts";
+import { markSilentOffline } from "../../src/fleet/signs-of-life.ts";
 import { startApp } from "../support/app.ts";
 import { openBrowser, PATIENCE_MS, PHONE, sidewaysScroll, visit } from "../support/browser.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 const KEY = "the key of the admin";
 
-const { db } = await createTestDatabase();
+const { db, query } = await createTestDatabase();
 const { url } = await startApp(db, { env: { RUNTIME_API_KEY: KEY } });
 const client = createClient({ url, key: () => KEY });
 const browser = await openBrowser();
@@ -115,6 +116,15 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await client.revokeKey({ name: "box" });
     await card("box").getByText("Its key is revoked").waitFor();
     await page.unroute("**/api/runtime/workers/box");
+  });
+
+  it("says it of a worker that fell silent, among what needs attention", async () => {
+    await client.registerWorker({ name: "box", status: "online" });
+    await query("update workers set last_heartbeat = last_heartbeat - 120000 where id = 'box'");
+    await markSilentOffline(db);
+    await page.goto("/console");
+    await page.locator(".attention li", { hasText: "Worker box is offline" }).waitFor();
+    await page.locator(".attention li", { hasText: "Its key is revoked: the service refuses it." }).waitFor();
   });
 
   it("shows the workers, and says what is wrong, when the keys cannot be read", async () => {

@@ -160,7 +160,7 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await second.goto(`/console/tasks/${task.id}`);
     await second.getByRole("button", { name: "Cancel", exact: true }).click();
     await late.getByRole("heading", { level: 1, name: "Workers" }).waitFor();
-    await second.getByRole("dialog").getByRole("button", { name: "Cancel", exact: true }).click();
+    await second.getByRole("dialog").getByRole("button", { name: "Cancel the task", exact: true }).click();
     await first.locator(".why [data-state=cancelled]").waitFor();
     await second.getByRole("button", { name: "Log out" }).click();
     for (const page of [first, second, late]) await page.getByRole("button", { name: "Log in" }).waitFor();

@@ -1,9 +1,10 @@
 /** The workers: their state, what they may take, and what is done about it. */
 import { useEffect, useState } from "preact/hooks";
-import { type Key, Refused, type Worker } from "../../client/index.ts";
+import { Refused, type Worker } from "../../client/index.ts";
 import type { PageProps } from "../page-props.ts";
 import { Fault } from "../parts/fault.tsx";
 import { tellFault } from "../parts/notice.tsx";
+import { isKeyRevoked } from "../parts/revoked-key.ts";
 import { type WorkerState, workerStateOf } from "../parts/state.tsx";
 import { HELD_STATUSES } from "../parts/task-states.ts";
 import { addressOf } from "../router.ts";
@@ -37,12 +38,6 @@ async function read(id: string | undefined, pages: number, signal: AbortSignal) 
   ]);
   const sorted = workers.items.toSorted((a, b) => placeOf(a) - placeOf(b) || a.id.localeCompare(b.id));
   return { workers: sorted, hasMore: workers.hasMore, held: tasks.items };
-}
-
-/** Whether the worker is away and its own key is revoked, as far as this reader may see the keys. */
-function isKeyRevoked({ id, status }: Worker, keys: Key[]): boolean {
-  const own = keys.filter(({ name, role }) => name === id && role === "work");
-  return status !== "online" && own.length > 0 && own.every(({ revoked_at }) => revoked_at !== null);
 }
 
 /** Undefined: there is none of this name. */

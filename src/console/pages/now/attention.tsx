@@ -1,14 +1,16 @@
 /** What somebody should do something about, the most urgent first, each with what mends it. */
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import type { Overview } from "../../../client/index.ts";
+import type { Key, Overview } from "../../../client/index.ts";
 import { Icon } from "../../parts/icon.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
+import { isKeyRevoked } from "../../parts/revoked-key.ts";
 import { Ago, durationText, untilText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
 import { now } from "../../ticking-now.ts";
+import { useLiveData } from "../../use-live-data.ts";
 import { resumeAccount } from "../accounts/resume.ts";
 import { changeMatching } from "../tasks/bulk.tsx";
 
@@ -27,6 +29,12 @@ const MOST_ON_PHONE = 2;
 export function Attention({ overview, reload }: { overview: Overview; reload(): void }) {
   const words = texts.value.now;
   const [isWhole, setWhole] = useState(false);
+  const mayBeRefused = may("administer") && overview.workers_in_trouble.some(({ status }) => status !== "online");
+  // Without the keys, the lines are shown too.
+  const { data: keys = [] } = useLiveData(
+    async (signal) => (mayBeRefused ? await client.listKeys({}, { signal }) : []),
+    { of: `${mayBeRefused}`, wants: ({ type }) => type.startsWith("key.") },
+  );
   const act = (call: Promise<unknown>, done: string) =>
     void call.then(() => {
       tell(done);
@@ -54,7 +62,7 @@ export function Attention({ overview, reload }: { overview: Overview; reload(): 
           ),
         }),
       ),
-    ...workerItems(overview, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
+    ...workerItems(overview, keys, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
   ];
   if (items.length === 0)
     return (
@@ -142,7 +150,11 @@ function taskItems({ counts, untakeable }: Overview, reload: () => void): Item[]
 }
 
 /** Workers that are lost, logged out, or rest for another cause. */
-function workerItems({ workers_in_trouble: workers, counts }: Overview, resume: (id: string) => void): Item[] {
+function workerItems(
+  { workers_in_trouble: workers, counts }: Overview,
+  keys: Key[],
+  resume: (id: string) => void,
+): Item[] {
   const words = texts.value.now;
   const button = (id: string) =>
     may("administer") && (
@@ -161,12 +173,13 @@ function workerItems({ workers_in_trouble: workers, counts }: Overview, resume: 
   const gone = workers
     .filter(({ status }) => status !== "online")
     .map(
-      ({ id, last_heartbeat }): Item => ({
+      ({ id, status, last_heartbeat }): Item => ({
         key: `lost ${id}`,
         tone: "wait",
         says: (
           <>
             {words.lost(id)} {last_heartbeat !== null && <Ago at={last_heartbeat} />}
+            {isKeyRevoked({ id, status }, keys) && `. ${texts.value.workers.keyRevoked}`}
           </>
         ),
         mends: link(addressOf("workers", id)),

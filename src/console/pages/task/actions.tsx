@@ -16,7 +16,7 @@ export function Actions({ task: { id, status, cancel_requested }, reload }: { ta
   const stage = stageOf(status);
   const cancel = async () => {
     const means = stage === "waiting" ? words.cancelQueued : words.cancelHeld;
-    const question = { title: words.cancelAsk, body: means, action: bulk.cancel.name, isDangerous: true };
+    const question = { title: words.cancelAsk, body: means, action: words.cancelDo, isDangerous: true };
     if (!(await confirm(question))) return;
     await client.cancelTask({ id }).then(() => tell(words.cancelled), tellFault);
     reload();

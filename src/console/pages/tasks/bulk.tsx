@@ -59,10 +59,16 @@ export async function changeMatching(verb: Verb, filter: Filter): Promise<void> 
       </ul>
     </>
   );
-  if (!(await confirm({ title, body, action: words[verb].name, isDangerous: verb === "cancel" }))) return;
+  if (!(await confirm({ title, body, action: actionOf(verb), isDangerous: verb === "cancel" }))) return;
   const done = await callMany(verb, filter, false, key);
   tell(words.done(numberText(done.changed), numberText(done.refused)));
 }
+
+/** The word on the button that does it. Beside "Go back", "Cancel" alone could mean either. */
+const actionOf = (verb: Verb) => {
+  const words = texts.value.tasks.bulk;
+  return verb === "cancel" ? words.cancel.confirm : words[verb].name;
+};
 
 export interface BulkProps {
   filter: Filter;
@@ -76,7 +82,7 @@ export function Bulk({ filter, chosen, clear }: BulkProps) {
 
   const changeChosen = async (verb: Verb) => {
     const title = words[verb].ask(countText(chosen.size));
-    if (!(await confirm({ title, body: words[verb].means, action: words[verb].name, isDangerous: verb === "cancel" })))
+    if (!(await confirm({ title, body: words[verb].means, action: actionOf(verb), isDangerous: verb === "cancel" })))
       return;
     let changed = 0;
     let fault: unknown;

@@ -21,6 +21,7 @@ export const shell = {
     button: "Log in",
     kept: "The key stays in this browser’s tabs and is forgotten when they are closed.",
     empty: "Paste a key first.",
+    wrong: "This key is not valid, or has been revoked.",
   },
   logOut: "Log out",
   who: (key: string, role: string) => `${key} · ${role}`,

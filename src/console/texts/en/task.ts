@@ -43,6 +43,7 @@ export const task = {
     cost: "Cost (estimate)",
   },
   cancelAsk: "Cancel this task?",
+  cancelDo: "Cancel the task",
   cancelQueued: "It ends at once, and no worker gets it. It cannot be undone; a replay makes a new one.",
   cancelHeld: "Its worker is told to stop, and the task ends with its lease. It cannot be undone.",
   cancelled: "The task is cancelled, or will be when its worker lets go of it.",

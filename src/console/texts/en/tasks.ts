@@ -35,6 +35,7 @@ export const tasks = {
     cancel: {
       name: "Cancel",
       ask: (tasks: string) => `Cancel ${tasks}?`,
+      confirm: "Cancel the tasks",
       means: "Waiting tasks end at once; those that a worker holds, when their lease ends. It cannot be undone.",
     },
     requeue: {
