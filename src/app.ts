@@ -62,7 +62,7 @@ import type { ResultWaiters } from "./queue/result-waiters.ts";
 import { openStats } from "./queue/stats.ts";
 import type { Settings } from "./saved-config/membridge-config.ts";
 import type { SecretBox } from "./saved-config/secret-box.ts";
-import type { OutputPlaces } from "./storage/output-places.ts";
+import type { OutputStorage } from "./storage/output-storage.ts";
 
 export interface AppDeps {
   config: Config;
@@ -72,7 +72,7 @@ export interface AppDeps {
   disk: Disk;
   settings: Settings;
   membridge: Membridge;
-  store: OutputPlaces;
+  store: OutputStorage;
   claimWaiters: ClaimWaiters;
   resultWaiters: ResultWaiters;
   eventHub: EventHub;

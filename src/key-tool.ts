@@ -11,7 +11,7 @@ import { nameServers } from "./db/server-addresses.ts";
 import { ROLES } from "./db/statuses.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { lastWords, Refusal, StartError } from "./errors.ts";
-import { isoTime } from "./iso-time.ts";
+import { isoTime } from "./format-iso-time.ts";
 import { createLog } from "./log.ts";
 import { createKey, listKeys, revokeKey } from "./saved-config/named-keys.ts";
 

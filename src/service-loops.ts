@@ -21,7 +21,7 @@ import { archiveFolder } from "./retention/archive-file.ts";
 import { passesEveryMs, retainOnce } from "./retention/retain-once.ts";
 import { cleanOnce } from "./storage/clean-staged.ts";
 import { moveOnce } from "./storage/move-to-bucket.ts";
-import type { OutputPlaces } from "./storage/output-places.ts";
+import type { OutputStorage } from "./storage/output-storage.ts";
 import { cleanDeliveries } from "./webhooks/clean-deliveries.ts";
 import type { WebhookSender } from "./webhooks/sender.ts";
 
@@ -39,7 +39,7 @@ export interface LoopParts {
   disk: Disk;
   membridge: Membridge;
   outbound: Outbound;
-  store: OutputPlaces;
+  store: OutputStorage;
   dispatcher: Dispatcher;
   sender: WebhookSender;
 }

@@ -8,7 +8,7 @@ import { taskRecord } from "../src/contract/task-record.ts";
 import { TYPE_OF_ACTION } from "../src/db/audit-actions.ts";
 import { TASK_STATUSES } from "../src/db/statuses.ts";
 import { documentOf } from "../src/http/openapi/document.ts";
-import type { Operation } from "../src/http/openapi/operation-types.ts";
+import type { Operation } from "../src/http/openapi/operation-object.ts";
 import type { Schema } from "../src/http/openapi/schemas.ts";
 import { TASK } from "./support/record-shapes.ts";
 

@@ -3,7 +3,7 @@
  * exist. Agents that send no `error_kind`, and CLIs that end with code 0 after such a message, are known by these alone.
  */
 import type { ErrorKind } from "../db/statuses.ts";
-import { isoTime } from "../iso-time.ts";
+import { isoTime } from "../format-iso-time.ts";
 
 export interface KnownMessage {
   kind: ErrorKind;

@@ -3,9 +3,9 @@ import type { Logger } from "pino";
 import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./connect-writable.ts";
-import { OutOfTime, Unconfirmed } from "./fault-classes.ts";
 import { faultOf } from "./faults.ts";
 import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
+import { OutOfTime, Unconfirmed } from "./own-faults.ts";
 import { createReusableConnections } from "./reusable-connections.ts";
 import type { Servers } from "./servers.ts";
 

@@ -6,7 +6,7 @@ import { workers } from "../db/fleet-tables.ts";
 import type { Drain } from "../db/json-types.ts";
 import { isDrained } from "../fleet/matching.ts";
 import { endOf, ownRest } from "../fleet/worker-rest.ts";
-import { isoTime } from "../iso-time.ts";
+import { isoTime } from "../format-iso-time.ts";
 import { explain } from "../queue/explain.ts";
 import { findLongestWaiting, findUntakeable } from "../queue/overview.ts";
 import { type Finding, note, timeOf, wrong } from "./finding.ts";

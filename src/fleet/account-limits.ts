@@ -5,7 +5,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { accounts, workers } from "../db/fleet-tables.ts";
 import type { UsageWindows } from "../db/json-types.ts";
-import { isoTime } from "../iso-time.ts";
+import { isoTime } from "../format-iso-time.ts";
 import { accountOf } from "./account-pace.ts";
 
 const HOUR_MS = 3_600_000;

@@ -7,7 +7,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Rest } from "../db/json-types.ts";
 import { Refusal } from "../errors.ts";
-import { isoTime } from "../iso-time.ts";
+import { isoTime } from "../format-iso-time.ts";
 
 /** True for a rest, or a drain, whose end has not passed. */
 export const isInForce = (rest: SQLWrapper) =>

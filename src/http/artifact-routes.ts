@@ -12,7 +12,7 @@ import { openFairTurns } from "../fair-turns.ts";
 import { artifactsOf, getArtifact, locateArtifact } from "../queue/artifacts.ts";
 import { contentOf, fileNameOf, presignedUrl } from "../storage/artifact-content.ts";
 import type { Part } from "../storage/bucket.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { type Answers, pageOf } from "./answer-declarations.ts";
 import { READERS, type Route, route } from "./route.ts";
 import { sendList } from "./send-list.ts";
@@ -53,7 +53,7 @@ const CHECKS = { atOnce: 4, ofOne: 100, ofAll: 1_000 };
 const CHECKED_WITHIN_MS = 30_000;
 
 /** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */
-export function artifactRoutes(store: OutputPlaces, log: Logger, { patienceMs = PATIENCE_MS } = {}): Route[] {
+export function artifactRoutes(store: OutputStorage, log: Logger, { patienceMs = PATIENCE_MS } = {}): Route[] {
   const checks = openFairTurns(
     CHECKS,
     () => new Unavailable("Too many large artifacts are being read now. Try again shortly."),

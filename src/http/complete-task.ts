@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { completeTaskBody } from "../contract/complete-task.ts";
 import { completeTask, requireCompletable } from "../queue/complete.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { fencedBody } from "./parse-request.ts";
 import { continueTrace } from "./request-trace.ts";
 import { requireOwnFence } from "./require-own-worker.ts";
@@ -12,7 +12,7 @@ import { sendAsText, wantsText } from "./text-answer.ts";
 type CompleteCall = Call<"/:id", typeof completeTaskBody, z.ZodObject>;
 
 /** `POST /api/runtime/llm-tasks/:id/complete`: 200 with the task, the artifact and the result. `paceAt` is as for `completeTask`. */
-export function complete(store: OutputPlaces, paceAt: number) {
+export function complete(store: OutputStorage, paceAt: number) {
   return async ({ request, response, db, caller, params, body }: CompleteCall): Promise<void> => {
     const fenced = await requireOwnFence(db, caller, params.id, fencedBody(request));
     const valid = completeTaskBody.safeParse(fenced.body ?? {}).data;

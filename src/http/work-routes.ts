@@ -8,7 +8,7 @@ import type { ClaimWaiters } from "../queue/claim-waiters.ts";
 import { heartbeat } from "../queue/heartbeat.ts";
 import { leaseTask } from "../queue/lease-task.ts";
 import { releaseTask } from "../queue/release-task.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { asText, NO_LEASE, NO_TASK } from "./answer-declarations.ts";
 import { claim, GRANT_AS_TEXT } from "./claim.ts";
 import { clientGone } from "./client-gone.ts";
@@ -23,7 +23,7 @@ import { sendAsText, wantsText } from "./text-answer.ts";
 import { upload } from "./upload-output.ts";
 
 export interface WorkRouteDeps {
-  store: OutputPlaces;
+  store: OutputStorage;
   claimWaiters: ClaimWaiters;
   keyWatch: KeyWatch;
   /** The most bytes of an output that is uploaded. */

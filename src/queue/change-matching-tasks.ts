@@ -21,7 +21,7 @@ import { cancelTask, cancelTogether } from "./cancel.ts";
 import { type BatchChange, changeInBatches } from "./change-in-batches.ts";
 import { createTask } from "./create.ts";
 import { getTask } from "./get-task.ts";
-import { isRefusedForNow } from "./refused-for-now.ts";
+import { maySucceedLater } from "./may-succeed-later.ts";
 import { requeueTask } from "./requeue.ts";
 import { matching, tasks } from "./task-list.ts";
 
@@ -133,7 +133,7 @@ async function changeTasks(
     if (!(await changeInBatches(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
   } catch (error) {
     // What is changed stays changed, and the next call goes on.
-    if (answer.changed === 0 || !isRefusedForNow(error)) throw error;
+    if (answer.changed === 0 || !maySucceedLater(error)) throw error;
     answer.more = true;
   }
   return answer;

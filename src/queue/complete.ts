@@ -8,7 +8,7 @@ import { statement } from "../db/statement.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
 import { recordWindows } from "../fleet/account-limits.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place-output.ts";
 import { requireStaged, unstage } from "../storage/staging.ts";
 import { recordSession } from "./cli-sessions.ts";
@@ -43,7 +43,7 @@ export async function requireCompletable(db: Db, taskId: string, leaseId?: strin
 export async function completeTask(
   db: Db,
   caller: Caller | undefined,
-  store: OutputPlaces,
+  store: OutputStorage,
   taskId: string,
   request: CompleteTask,
   { incomplete = false, paceAt = 0 }: { incomplete?: boolean; paceAt?: number } = {},
@@ -80,7 +80,7 @@ export async function completeTask(
 async function complete(
   db: Db,
   caller: Caller | undefined,
-  store: OutputPlaces,
+  store: OutputStorage,
   taskId: string,
   submitted: SubmittedResult,
 ): Promise<Completed> {
@@ -130,7 +130,7 @@ const HOLDER = statement<About, { taskId: string; leaseId: string | null }>(
 async function placeForHolder(
   db: Db,
   caller: Caller | undefined,
-  store: OutputPlaces,
+  store: OutputStorage,
   taskId: string,
   request: CompleteTask,
 ): Promise<PlacedOutput | undefined> {
@@ -150,7 +150,7 @@ async function placeForHolder(
 async function place(
   db: Db,
   caller: Caller | undefined,
-  store: OutputPlaces,
+  store: OutputStorage,
   about: About,
   { output, output_id }: CompleteTask,
 ): Promise<PlacedOutput> {

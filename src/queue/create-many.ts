@@ -9,7 +9,7 @@ import { Unavailable } from "../errors.ts";
 import { bulkDeadline, leftUntil } from "./bulk-deadline.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
-import { isRefusedForNow } from "./refused-for-now.ts";
+import { maySucceedLater } from "./may-succeed-later.ts";
 import { runAfterCommit } from "./run-after-commit.ts";
 
 export interface KeyedRequest {
@@ -80,7 +80,7 @@ export async function createTasks(
 /** The outcome of the first task of a group that was not checked at all. */
 const rejectedWith = (reason: unknown): PromiseRejectedResult[] => [{ status: "rejected", reason }];
 const isFault = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
-  outcome.status === "rejected" && isRefusedForNow(outcome.reason);
+  outcome.status === "rejected" && maySucceedLater(outcome.reason);
 
 /**
  * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The call gives up

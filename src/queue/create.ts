@@ -11,8 +11,8 @@ import { Conflict } from "../errors.ts";
 import { traceparentFrom } from "../tracing/trace-context.ts";
 import { type CreatedRow, creations, type NewTask } from "./create-statement.ts";
 import { taskColumns } from "./get-task.ts";
-import { jsonBytesOf } from "./json-bytes.ts";
 import { tellQueueNews } from "./queue-news.ts";
+import { jsonBytesOf } from "./request-bytes.ts";
 
 export interface Creation {
   task: Task;

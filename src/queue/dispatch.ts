@@ -11,7 +11,7 @@ import { requireOwnAgent } from "../fleet/agent-identity.ts";
 import { openLongAnswers, roomForAnswer } from "../fleet/answer-room.ts";
 import { executeOn } from "../fleet/execute-on-agent.ts";
 import { getWorker, noUrl } from "../fleet/workers.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { traceCall } from "../tracing/tracer.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
@@ -55,7 +55,7 @@ export interface Dispatcher {
 }
 
 /** Calls node agents, and follows each call until it ends. */
-export function createDispatcher(db: Db, store: OutputPlaces, agents: AgentCalls, log: Logger): Dispatcher {
+export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCalls, log: Logger): Dispatcher {
   const stopping = new AbortController();
   // Each open call listens to this signal.
   setMaxListeners(0, stopping.signal);

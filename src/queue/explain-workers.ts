@@ -10,7 +10,7 @@ import { activeLeases, isFree, load, loadCte, maxConcurrency, workersWithLoad } 
 import { hasLabels, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { isPaused, takesCalls } from "../fleet/refusing-agents.ts";
 import { accountRest, endOf, ownRest } from "../fleet/worker-rest.ts";
-import { isoTime } from "../iso-time.ts";
+import { isoTime } from "../format-iso-time.ts";
 
 /** The most workers that an explanation names. */
 const MOST_WORKERS = 200;

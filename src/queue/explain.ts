@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { type ErrorKind, kindOf, meaningOf, REQUEUEABLE_STATUSES } from "../db/statuses.ts";
-import { isoTime } from "../iso-time.ts";
+import { isoTime } from "../format-iso-time.ts";
 import { limitReached } from "./attempt-usage.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
 import {

@@ -7,7 +7,7 @@ import { isDatabaseUnavailable } from "../db/faults.ts";
 import { Conflict, messageOf, Refusal, Unavailable } from "../errors.ts";
 import { AgentFault, type Execution } from "../fleet/execute-on-agent.ts";
 import { recordAcceptance, recordRefusal } from "../fleet/refusing-agents.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { saysCannotRun } from "../unrunnable-command.ts";
 import { completeTask } from "./complete.ts";
 import { isHeld } from "./fence.ts";
@@ -28,7 +28,7 @@ const MOST_FAILURES = 5;
 /** What following a dispatched task needs. */
 export interface Deps {
   db: Db;
-  store: OutputPlaces;
+  store: OutputStorage;
   log: Logger;
   /** When this is aborted, no call is followed any more: the agents go on, and complete by themselves. */
   stopping: AbortSignal;

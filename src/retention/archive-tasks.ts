@@ -1,7 +1,7 @@
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import { messageOf } from "../errors.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import { readTask, type WholeTask } from "./read-task.ts";
 
@@ -34,7 +34,7 @@ function isUnreadable(error: unknown): boolean {
  */
 export async function archiveTasks(
   db: Db,
-  store: OutputPlaces,
+  store: OutputStorage,
   folder: string,
   ids: string[],
   signal: AbortSignal,

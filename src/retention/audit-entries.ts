@@ -5,7 +5,7 @@ import { newId } from "../db/ids.ts";
 import { retention } from "../db/retention-table.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { horizon } from "../events/read-events.ts";
-import { isoTime } from "../iso-time.ts";
+import { isoTime } from "../format-iso-time.ts";
 import { isReadForWebhooks } from "../webhooks/queue-deliveries.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import type { Cutoff } from "./old-tasks.ts";

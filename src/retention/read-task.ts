@@ -5,7 +5,7 @@ import type { ArtifactRow } from "../db/row-types.ts";
 import { messageOf } from "../errors.ts";
 import { type Content, contentOf, Damaged, type Facts } from "../storage/artifact-content.ts";
 import { keyIn } from "../storage/artifact-key.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { versionOf } from "./old-tasks.ts";
 
 /** A row as the archive has it: a line of JSON with the name of its table. */
@@ -25,7 +25,7 @@ export interface WholeTask {
  */
 export async function* readTask(
   db: Db,
-  store: OutputPlaces,
+  store: OutputStorage,
   id: string,
   signal: AbortSignal,
 ): AsyncGenerator<string, WholeTask | undefined> {
@@ -76,7 +76,7 @@ interface Output {
 /** The task's outputs whose bytes are not in a row, after a look that all of these are right. Undefined: some are damaged. */
 async function outputsOf(
   db: Db,
-  store: OutputPlaces,
+  store: OutputStorage,
   taskId: string,
   signal: AbortSignal,
 ): Promise<Output[] | undefined> {
@@ -104,7 +104,7 @@ async function outputsOf(
 }
 
 /** True where the bytes are neither in the artifact's row nor in a bucket that is not ours, where they stay. */
-function hasBytesElsewhere({ url, content, size_bytes }: ArtifactRow, { bucket }: OutputPlaces): boolean {
+function hasBytesElsewhere({ url, content, size_bytes }: ArtifactRow, { bucket }: OutputStorage): boolean {
   if (url !== null) return bucket !== undefined && keyIn(bucket.name, url) !== undefined;
   return content === null && size_bytes !== null;
 }

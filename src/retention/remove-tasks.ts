@@ -4,8 +4,8 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { retention } from "../db/retention-table.ts";
 import { inTransaction } from "../db/transaction.ts";
-import { isoTime } from "../iso-time.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import { isoTime } from "../format-iso-time.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import type { ArchivedTasks } from "./archive-tasks.ts";
 import { type Cutoff, isOld, versionOf } from "./old-tasks.ts";
 import { RETENTION } from "./pass-lock.ts";
@@ -17,7 +17,7 @@ import { RETENTION } from "./pass-lock.ts";
  */
 export async function removeTasks(
   db: Db,
-  { bucket }: OutputPlaces,
+  { bucket }: OutputStorage,
   { archive, tasks }: Pick<ArchivedTasks, "archive" | "tasks">,
   cutoff: Cutoff,
 ): Promise<number> {

@@ -1,7 +1,7 @@
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
-import type { OutputPlaces } from "../storage/output-places.ts";
+import type { OutputStorage } from "../storage/output-storage.ts";
 import { archiveTasks } from "./archive-tasks.ts";
 import { archiveEntries, removeEntries } from "./audit-entries.ts";
 import { findOldTasks } from "./old-tasks.ts";
@@ -28,7 +28,7 @@ export function passesEveryMs({ tasks, auditEntries }: KeptDays): number {
 
 /** What a pass needs: where outputs are, and the folder for archives. */
 export interface Retention {
-  store: OutputPlaces;
+  store: OutputStorage;
   folder: string;
   days: KeptDays;
 }

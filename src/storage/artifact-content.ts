@@ -12,7 +12,7 @@ import { isStoreFault, NoSuchObject } from "./bucket-faults.ts";
 import { checkBytes, createMeasure, WrongBytes } from "./check-bytes.ts";
 import { collectingBuffers } from "./force-buffer-collection.ts";
 import { readChunks } from "./output-chunks.ts";
-import type { OutputPlaces } from "./output-places.ts";
+import type { OutputStorage } from "./output-storage.ts";
 
 /** 502: the artifact's bytes are gone, or are not the bytes that were stored. */
 export class Damaged extends Refusal {
@@ -51,7 +51,7 @@ export type LocatedArtifact = Pick<ArtifactRow, keyof typeof locatedColumns>;
  * Finds the artifact's bytes, and reads none of them yet. Reading them throws NotFound when the task had no output. Conflict: the bytes are in
  * another bucket than ours.
  */
-export function contentOf(db: Db, store: OutputPlaces, artifact: LocatedArtifact): Content {
+export function contentOf(db: Db, store: OutputStorage, artifact: LocatedArtifact): Content {
   const { size_bytes: sizeBytes, sha256 } = artifact;
   const bytes = opener(db, store, artifact);
   const stated = sizeBytes === null || sha256 === null ? undefined : { sizeBytes, sha256 };
@@ -97,7 +97,7 @@ async function refusalOf(db: Db, artifact: LocatedArtifact, error: unknown): Pro
 
 /** An address of the object store at which anybody may read the artifact for `expiresSeconds`. Conflict: its bytes are not in the store. */
 export async function presignedUrl(
-  store: OutputPlaces,
+  store: OutputStorage,
   artifact: LocatedArtifact,
   expiresSeconds: number,
 ): Promise<string> {
@@ -113,7 +113,7 @@ export function fileNameOf({ id, content_type }: Pick<ArtifactRow, "id" | "conte
   return `${id}.${ending}`;
 }
 
-function opener(db: Db, store: OutputPlaces, { id, url, size_bytes }: LocatedArtifact): Open {
+function opener(db: Db, store: OutputStorage, { id, url, size_bytes }: LocatedArtifact): Open {
   if (url !== null) {
     const { bucket, key } = inBucket(store, url);
     return (part, signal) => collectingBuffers(bucket.get(key, part, signal));
@@ -130,7 +130,7 @@ function opener(db: Db, store: OutputPlaces, { id, url, size_bytes }: LocatedArt
  */
 async function* piecesOf(
   db: Db,
-  store: OutputPlaces,
+  store: OutputStorage,
   id: string,
   sizeBytes: number | null,
   signal: AbortSignal | undefined,
@@ -153,7 +153,7 @@ async function* piecesOf(
   yield* bucket.get(key, sizeBytes === null ? undefined : { start: at, length: sizeBytes - at }, signal);
 }
 
-function inBucket({ bucket }: OutputPlaces, url: string): { bucket: Bucket; key: ArtifactKey } {
+function inBucket({ bucket }: OutputStorage, url: string): { bucket: Bucket; key: ArtifactKey } {
   const key = bucket && keyIn(bucket.name, url);
   if (bucket && key) return { bucket, key };
   throw new Conflict(`The artifact lies at ${url}, which is not in the bucket that MINIO_* names.`);

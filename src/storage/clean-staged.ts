@@ -5,7 +5,7 @@ import { stagedOutputs } from "../db/output-tables.ts";
 import { leases } from "../db/task-tables.ts";
 import { messageOf } from "../errors.ts";
 import { artifactKey } from "./artifact-key.ts";
-import type { OutputPlaces } from "./output-places.ts";
+import type { OutputStorage } from "./output-storage.ts";
 import { unstage } from "./staging.ts";
 
 /** A worker that cannot reach the service keeps its result and tries again, but not for as long as a day. */
@@ -17,7 +17,7 @@ const PER_PASS = 100;
  * completion took over has no staged row any more, so that nothing is removed that belongs to an artifact. `signal` ends the pass, and a removal
  * that just runs.
  */
-export async function cleanOnce(db: Db, { bucket, log }: OutputPlaces, signal?: AbortSignal): Promise<number> {
+export async function cleanOnce(db: Db, { bucket, log }: OutputStorage, signal?: AbortSignal): Promise<number> {
   const stale = await db
     .select({ id: stagedOutputs.id, task_id: stagedOutputs.task_id, bucket: stagedOutputs.bucket, isTaken })
     .from(stagedOutputs)

@@ -2,10 +2,10 @@ import type { Config } from "../config.ts";
 import { messageOf, StartError } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import type { Bucket } from "./bucket.ts";
-import type { OutputPlaces } from "./output-places.ts";
+import type { OutputStorage } from "./output-storage.ts";
 
 /** Checks the bucket. A bucket of the other memory layer ends the start; an object store that does not answer yet does not. */
-export async function checkBucket({ bucket, log }: OutputPlaces): Promise<void> {
+export async function checkBucket({ bucket, log }: OutputStorage): Promise<void> {
   try {
     await bucket?.checkOwn();
   } catch (error) {

@@ -10,7 +10,7 @@ import type { Bucket } from "./bucket.ts";
 import { SourceFault, StoreRests } from "./bucket-faults.ts";
 import { checkBytes } from "./check-bytes.ts";
 import { deleteChunks, readChunks } from "./output-chunks.ts";
-import type { OutputPlaces } from "./output-places.ts";
+import type { OutputStorage } from "./output-storage.ts";
 
 const BATCH = 50;
 /** The most outputs that a pass moves, so that a stop does not wait for long. The next pass goes on. */
@@ -26,7 +26,7 @@ const endedAt = new WeakMap<Bucket, string>();
  * its row says so, and the row changes once, even if several instances move it. What fails is left for a later pass. `signal` ends the pass, and
  * an upload that just runs.
  */
-export async function moveOnce(db: Db, { bucket, log }: OutputPlaces, signal?: AbortSignal): Promise<number> {
+export async function moveOnce(db: Db, { bucket, log }: OutputStorage, signal?: AbortSignal): Promise<number> {
   if (!bucket) return 0;
   let moved = 0;
   let failures = 0;

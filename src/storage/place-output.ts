@@ -12,7 +12,7 @@ import type { Bucket, Upload } from "./bucket.ts";
 import { isStoreFault } from "./bucket-faults.ts";
 import { checkBytes } from "./check-bytes.ts";
 import { readChunks } from "./output-chunks.ts";
-import type { OutputPlaces } from "./output-places.ts";
+import type { OutputStorage } from "./output-storage.ts";
 import { announceObject, announceUpload, type Staged, type StagedOutput } from "./staging.ts";
 
 /** How long a completion waits for the upload of its output. After that, the output stays in PostgreSQL. */
@@ -76,7 +76,7 @@ const factsOf = (text: string) => ({ size_bytes: Buffer.byteLength(text), sha256
 export async function placeOutput(
   db: Db,
   caller: Caller | undefined,
-  store: OutputPlaces,
+  store: OutputStorage,
   output: Output,
 ): Promise<PlacedOutput> {
   const { taskId, leaseId, format, source } = output;
@@ -113,7 +113,7 @@ async function announce(
 /** Uploads the output, and gives the object's `minio://` address; null when the output must stay in PostgreSQL. */
 async function putIntoBucket(
   caller: Caller | undefined,
-  { log, uploadWithinMs = UPLOAD_WITHIN_MS }: OutputPlaces,
+  { log, uploadWithinMs = UPLOAD_WITHIN_MS }: OutputStorage,
   bucket: Bucket,
   key: ArtifactKey,
   upload: Upload,
@@ -130,7 +130,7 @@ async function putIntoBucket(
 }
 
 /** Records an object in the bucket that belongs to no artifact, whatever became of its output's staged row, so that cleanOnce removes it. */
-export async function abandonOutput(db: Db, { bucket }: OutputPlaces, placed: PlacedOutput): Promise<void> {
+export async function abandonOutput(db: Db, { bucket }: OutputStorage, placed: PlacedOutput): Promise<void> {
   if (!bucket || !placed.staged || placed.columns.url === null) return;
   const { keepChunks: _, ...staged } = placed.staged;
   // Without a size, no completion can take the output over.

@@ -1,6 +1,6 @@
 import { boundedFetch, NetworkFault } from "../fleet/bounded-fetch.ts";
 import type { Outbound } from "../fleet/outbound.ts";
-import { isoTime } from "../iso-time.ts";
+import { isoTime } from "../format-iso-time.ts";
 import type { SecretBox } from "../saved-config/secret-box.ts";
 import { sealName } from "./change-webhooks.ts";
 import type { ClaimedDelivery } from "./delivery-claim-parts.ts";

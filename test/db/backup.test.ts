@@ -11,7 +11,7 @@ import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { useFolder } from "../support/embedded-template.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
-import { completed, inDatabase, uploaded } from "../support/output-places.ts";
+import { completed, inDatabase, uploaded } from "../support/output-storage.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const folder = await temporaryFolder("bloom-backup-");

@@ -3,7 +3,7 @@ import { NOBODY } from "../../src/caller.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 
 describe("the database", async () => {
   const { db, query } = await createTestDatabase();

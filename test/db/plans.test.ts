@@ -25,7 +25,7 @@ import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker, completion as success } from "../support/factories.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 
 const GROWING = ["llm_tasks", "leases", "audit_logs", "llm_results", "runtime_artifacts", "runtime_output_chunks"];
 

@@ -14,7 +14,7 @@ import { findKeyAndRecordUse } from "../../src/saved-config/named-keys.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 
 const fixture = (name: string) =>
   gunzipSync(readFileSync(join(import.meta.dirname, `../fixtures/from-2c81e85.${name}.gz`))).toString();

@@ -11,7 +11,7 @@ import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
 import { membridgeOfDatabase } from "../support/membridge-of-database.ts";
 import { startNodeAgent } from "../support/node-agent.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 import { anAgent, type Fault, secondsAgo } from "../support/scripted-membridge.ts";
 
 const { db, query } = await createTestDatabase();

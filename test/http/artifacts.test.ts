@@ -6,11 +6,11 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { contentOf } from "../../src/storage/artifact-content.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
-import type { OutputPlaces } from "../../src/storage/output-places.ts";
+import type { OutputStorage } from "../../src/storage/output-storage.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 import { startS3 } from "../support/s3.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
@@ -19,7 +19,7 @@ const s3 = await startS3();
 const connection = s3.connection();
 const proxy = await startProxy(`127.0.0.1:${connection.port}`);
 const log = pino({ level: "silent" });
-const inBucket: OutputPlaces = { bucket: openBucket({ ...connection, port: proxy.port }), log };
+const inBucket: OutputStorage = { bucket: openBucket({ ...connection, port: proxy.port }), log };
 const apps = {
   PostgreSQL: await startApp(db, { env: { MAX_OUTPUT_MB: "40" } }),
   "the bucket": await startApp(db, { store: inBucket, env: { MAX_OUTPUT_MB: "40" } }),

@@ -5,7 +5,7 @@ import { completeTask } from "../../src/queue/complete.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion } from "../support/factories.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);

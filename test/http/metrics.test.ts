@@ -17,7 +17,7 @@ import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker, completion } from "../support/factories.ts";
 import { MAIN_KEY } from "../support/keys.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 import { namesIn, parseMetrics } from "../support/parse-metrics.ts";
 
 const { db, url, query, makeOverdue } = await createTestDatabase();

@@ -8,7 +8,7 @@ import { workerEntry } from "../support/audit.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const { db, query } = await createTestDatabase();

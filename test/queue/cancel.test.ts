@@ -9,7 +9,7 @@ import { sweepOnce } from "../../src/queue/sweep.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 import { actionsInHistory, history } from "../support/lists.ts";
-import { complete } from "../support/output-places.ts";
+import { complete } from "../support/output-storage.ts";
 
 const { db, makeOverdue } = await createTestDatabase();
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { getTask } from "../../src/queue/get-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask } from "../support/factories.ts";
-import { complete } from "../support/output-places.ts";
+import { complete } from "../support/output-storage.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();
 

@@ -10,13 +10,13 @@ import { completeTask } from "../../src/queue/complete.ts";
 import { createTask } from "../../src/queue/create.ts";
 import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
 import { getTask } from "../../src/queue/get-task.ts";
-import { jsonBytesOf } from "../../src/queue/json-bytes.ts";
+import { jsonBytesOf } from "../../src/queue/request-bytes.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aWorker, completion, leaseTo } from "../support/factories.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 
 const { db, query } = await createTestDatabase();
 const request = (fields = {}) =>

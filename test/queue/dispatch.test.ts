@@ -15,7 +15,7 @@ import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 import type { NodeAgentOptions } from "../support/node-agent.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 import { startProcess } from "../support/service-process.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 

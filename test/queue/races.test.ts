@@ -10,7 +10,7 @@ import { requeueTask } from "../../src/queue/requeue.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 
 const { db, logged, query, makeOverdue } = await createTestDatabase();
 

@@ -4,7 +4,7 @@ import { getTask } from "../../src/queue/get-task.ts";
 import { requeueTask } from "../../src/queue/requeue.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask } from "../support/factories.ts";
-import { complete } from "../support/output-places.ts";
+import { complete } from "../support/output-storage.ts";
 
 const { db } = await createTestDatabase();
 

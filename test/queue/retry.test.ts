@@ -3,7 +3,7 @@ import { createTaskBody } from "../../src/contract/create-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 import { actionsInHistory } from "../support/lists.ts";
-import { complete } from "../support/output-places.ts";
+import { complete } from "../support/output-storage.ts";
 
 const { db, query } = await createTestDatabase();
 

@@ -7,7 +7,7 @@ import { heartbeat } from "../../src/queue/heartbeat.ts";
 import { releaseTask } from "../../src/queue/release-task.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aTask, aWorker, completion, leaseTo } from "../support/factories.ts";
-import { inDatabase } from "../support/output-places.ts";
+import { inDatabase } from "../support/output-storage.ts";
 
 const { db, logged, query } = await createTestDatabase();
 

@@ -16,10 +16,10 @@ import { acquirePassLock } from "../../src/retention/pass-lock.ts";
 import { removeTasks } from "../../src/retention/remove-tasks.ts";
 import { retainOnce } from "../../src/retention/retain-once.ts";
 import { cleanOnce } from "../../src/storage/clean-staged.ts";
-import type { OutputPlaces } from "../../src/storage/output-places.ts";
+import type { OutputStorage } from "../../src/storage/output-storage.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, completion } from "../support/factories.ts";
-import { completed, inDatabase, storeAt, uploaded } from "../support/output-places.ts";
+import { completed, inDatabase, storeAt, uploaded } from "../support/output-storage.ts";
 import { startS3 } from "../support/s3.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -42,7 +42,7 @@ beforeEach(async () => {
   await query(`${each("disable")} truncate ${TABLES}, runtime_staged_outputs, runtime_retention; ${each("enable")}`);
 });
 
-const pass = (days: { tasks?: number; auditEntries?: number }, store: OutputPlaces = inDatabase) =>
+const pass = (days: { tasks?: number; auditEntries?: number }, store: OutputStorage = inDatabase) =>
   retainOnce(db, { store, folder, days: { tasks: 0, auditEntries: 0, ...days } }, never);
 
 /** Makes all that is there, or only what is one task's, older by so many days. */

@@ -7,7 +7,7 @@ import { cleanOnce } from "../../src/storage/clean-staged.ts";
 import { stageUpload } from "../../src/storage/staging.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
-import { completed, inDatabase, storeAt } from "../support/output-places.ts";
+import { completed, inDatabase, storeAt } from "../support/output-storage.ts";
 import { startS3 } from "../support/s3.ts";
 
 const { db, query, makeOverdue } = await createTestDatabase();

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { ArtifactRow } from "../../src/db/row-types.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { completed, inDatabase, storeAt, uploaded } from "../support/output-places.ts";
+import { completed, inDatabase, storeAt, uploaded } from "../support/output-storage.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble } from "../support/s3-trouble.ts";
 import { startProcess } from "../support/service-process.ts";

@@ -9,11 +9,11 @@ import { sha256Of } from "../../src/sha256.ts";
 import { artifactKey, keyIn } from "../../src/storage/artifact-key.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
-import type { OutputPlaces } from "../../src/storage/output-places.ts";
+import type { OutputStorage } from "../../src/storage/output-storage.ts";
 import { stageUpload } from "../../src/storage/staging.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
-import { completed, inDatabase, type StoreOptions, storeAt } from "../support/output-places.ts";
+import { completed, inDatabase, type StoreOptions, storeAt } from "../support/output-storage.ts";
 import { type Connection, startS3 } from "../support/s3.ts";
 import { startS3Trouble, startStrictS3 } from "../support/s3-trouble.ts";
 
@@ -21,7 +21,7 @@ const { db, query } = await createTestDatabase();
 const s3 = await startS3();
 const OUTPUT = "Ein Samen hält den Atem an.";
 
-const complete = (store: OutputPlaces, fields = {}, task = {}) => completed(db, store, OUTPUT, fields, task);
+const complete = (store: OutputStorage, fields = {}, task = {}) => completed(db, store, OUTPUT, fields, task);
 
 const SOON = { withinMs: 10_000 };
 const aKey = () => artifactKey(crypto.randomUUID(), crypto.randomUUID());

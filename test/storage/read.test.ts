@@ -14,7 +14,7 @@ import { openBucket } from "../../src/storage/bucket.ts";
 import { moveOnce } from "../../src/storage/move-to-bucket.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { completed, inDatabase, storeAt, uploaded } from "../support/output-places.ts";
+import { completed, inDatabase, storeAt, uploaded } from "../support/output-storage.ts";
 import { startS3 } from "../support/s3.ts";
 
 const { db, query } = await createTestDatabase();

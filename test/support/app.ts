@@ -17,8 +17,8 @@ import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openResultWaiters, type ResultWaiters } from "../../src/queue/result-waiters.ts";
 import { createSettings, type Settings } from "../../src/saved-config/membridge-config.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
-import type { OutputPlaces } from "../../src/storage/output-places.ts";
-import { inDatabase } from "./output-places.ts";
+import type { OutputStorage } from "../../src/storage/output-storage.ts";
+import { inDatabase } from "./output-storage.ts";
 import { watchAnswers } from "./watch-answers.ts";
 
 export const ADMIN_KEY = "test-admin-key-0123456789";
@@ -48,7 +48,7 @@ export async function startApp(
     store = inDatabase,
     patience,
     mostWaiters,
-  }: { env?: Record<string, string>; store?: OutputPlaces; patience?: Patience; mostWaiters?: number } = {},
+  }: { env?: Record<string, string>; store?: OutputStorage; patience?: Patience; mostWaiters?: number } = {},
 ): Promise<TestApp> {
   const config = loadConfig({
     RATE_LIMIT_PER_MINUTE: "0",

@@ -3,7 +3,7 @@ import { completeTask, requireCompletable } from "../../src/queue/complete.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import type { TestDatabase } from "./database.ts";
 import { aLeasedTask, aWorker, completion, leaseTo } from "./factories.ts";
-import { inDatabase } from "./output-places.ts";
+import { inDatabase } from "./output-storage.ts";
 
 /** How a call under a lease that does not hold the task is refused. */
 export const STALE = /^Lease .* does not hold this task/;

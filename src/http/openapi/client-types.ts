@@ -1,6 +1,6 @@
 /** What the client in `src/client` knows of the calls: their types, and their addresses. */
 import type { Document } from "./document.ts";
-import type { Operation } from "./operation-types.ts";
+import type { Operation } from "./operation-object.ts";
 import type { Schema } from "./schemas.ts";
 import { arrayOf, docOf, typeOf } from "./typescript-type.ts";
 

@@ -1,7 +1,7 @@
 import { invalidBody, refusal } from "../../contract/service-answers.ts";
 import type { OwnKey, RouteFacts } from "../route.ts";
 import { operationOf } from "./operation.ts";
-import type { Answered, Operation } from "./operation-types.ts";
+import type { Answered, Operation } from "./operation-object.ts";
 import { refusalComponents } from "./refusals.ts";
 import { createSchemas, type Schema } from "./schemas.ts";
 

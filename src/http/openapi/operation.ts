@@ -4,7 +4,7 @@ import type { Answer } from "../answer-declarations.ts";
 import type { RouteFacts } from "../route.ts";
 import { exampleOf } from "./example.ts";
 import { ANSWER_HEADERS, REQUEST_HEADERS } from "./headers.ts";
-import type { Answered, Content, Operation, Parameter } from "./operation-types.ts";
+import type { Answered, Content, Operation, Parameter } from "./operation-object.ts";
 import { refusalsOf } from "./refusals.ts";
 import type { Schema, Schemas } from "./schemas.ts";
 

@@ -1,6 +1,6 @@
 import type { Document } from "./document.ts";
 import { codeBlock, element, escaped, prose, table } from "./html.ts";
-import type { Content, Operation } from "./operation-types.ts";
+import type { Content, Operation } from "./operation-object.ts";
 import type { Schema } from "./schemas.ts";
 import { boundsText, descriptionOf, typeText } from "./type-as-html.ts";
 

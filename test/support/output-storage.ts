@@ -5,13 +5,13 @@ import { NOBODY } from "../../src/caller.ts";
 import type { Db } from "../../src/db/client.ts";
 import { completeTask } from "../../src/queue/complete.ts";
 import { openBucket } from "../../src/storage/bucket.ts";
-import type { OutputPlaces } from "../../src/storage/output-places.ts";
+import type { OutputStorage } from "../../src/storage/output-storage.ts";
 import { stageUpload } from "../../src/storage/staging.ts";
 import { aLeasedTask, completion } from "./factories.ts";
 import type { Connection } from "./s3.ts";
 
 /** Without a bucket: outputs stay in PostgreSQL. */
-export const inDatabase: OutputPlaces = { bucket: undefined, log: pino({ level: "silent" }) };
+export const inDatabase: OutputStorage = { bucket: undefined, log: pino({ level: "silent" }) };
 
 export interface StoreOptions {
   idleMs?: number;
@@ -23,7 +23,7 @@ export interface StoreOptions {
 export function storeAt(connection: Connection, { uploadWithinMs = 10_000, ...options }: StoreOptions = {}) {
   const logged: string[] = [];
   const log = pino({ level: "warn", base: null }, { write: (line: string) => void logged.push(line) });
-  const store: OutputPlaces = { bucket: openBucket(connection, options), log, uploadWithinMs };
+  const store: OutputStorage = { bucket: openBucket(connection, options), log, uploadWithinMs };
   return { store, logged };
 }
 
@@ -32,14 +32,14 @@ export const complete = async (db: Db, taskId: string, fields = {}) =>
   completeTask(db, NOBODY, inDatabase, taskId, completion(fields));
 
 /** A task that a worker has completed with this output. */
-export async function completed(db: Db, store: OutputPlaces, output: string, fields = {}, task = {}) {
+export async function completed(db: Db, store: OutputStorage, output: string, fields = {}, task = {}) {
   const { task: made, lease } = await aLeasedTask(db, { task });
   const request = completion({ output, lease_id: lease.id, ...fields });
   return completeTask(db, NOBODY, store, made.id, request);
 }
 
 /** The same with an output that was uploaded before; one over 10 MB, or with a NUL, lies in pieces. */
-export async function uploaded(db: Db, store: OutputPlaces, bytes: Buffer) {
+export async function uploaded(db: Db, store: OutputStorage, bytes: Buffer) {
   const { task, lease } = await aLeasedTask(db);
   const { id } = await stageUpload(db, { taskId: task.id, leaseId: lease.id }, oneByOne(bytes), bytes.length);
   const request = completion({ output: null, output_id: id, lease_id: lease.id });
