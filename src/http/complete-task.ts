@@ -9,6 +9,9 @@ import type { Call } from "./route.ts";
 import { sendJson } from "./send-json.ts";
 import { sendAsText, wantsText } from "./text-answer.ts";
 
+/** How many characters of an error's message go into a header: in UTF-8, percent-encoded, that is 2,700 bytes at most. */
+const LONGEST_MESSAGE = 300;
+
 type CompleteCall = Call<"/:id", typeof completeTaskBody, z.ZodObject>;
 
 /** `POST /api/runtime/llm-tasks/:id/complete`: 200 with the task, the artifact and the result. `paceAt` is as for `completeTask`. */
@@ -28,6 +31,8 @@ export function complete(store: OutputStorage, paceAt: number) {
       "Result-Id": result.id,
       "Result-Status": result.status,
       "Error-Kind": result.error_kind,
+      // The task has the message with its times as dates.
+      "Error-Message": (task.last_error ?? result.error_message)?.slice(0, LONGEST_MESSAGE).toWellFormed(),
     };
     sendAsText(response, fields, `The result is kept; the task is ${task.status}.\n`);
   };

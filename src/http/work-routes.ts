@@ -103,7 +103,7 @@ export function workRoutes({ store, claimWaiters, keyWatch, outputBytes, paceAt 
         200: {
           means: "The result is kept.",
           json: answers.completed,
-          other: asText("Task-Status, Artifact-Id, Result-Id, Result-Status, Error-Kind"),
+          other: asText("Task-Status, Artifact-Id, Result-Id, Result-Status, Error-Kind, Error-Message"),
         },
         ...NO_LEASE,
       },

@@ -642,8 +642,12 @@ finish() {
     200:?*:error: | 200:?*:error:crashed | 200:?*:error:parse_error) status=error ;;
     200:?*:error:*) status="error, $(field answer error-kind)" ;;
   esac
-  case $CODE in
-    200) log "task $TASK: $status after $DURATION ms, $how" ;;
+  said=''
+  [ -z "$PRINTED" ] || said=$(field answer error-message)
+  case $CODE:$status in
+    200:error) warn "task $TASK: error$(field answer error-kind | sed 's/^/, /') after $DURATION ms, $how${said:+: $said}" ;;
+    200:error*) warn "task $TASK: $status after $DURATION ms, $how${said:+: $said}" ;;
+    200:*) log "task $TASK: $status after $DURATION ms, $how" ;;
     *) warn "task $TASK: $status after $DURATION ms, but its result was not taken: $WHY" ;;
   esac
   if [ "$status" != error ] || [ -s "$DIR/reason" ] || [ "$DURATION" -ge $((FAST_SECONDS * 1000)) ]; then FAILURES=0

@@ -26,6 +26,7 @@ const RUNS: Record<string, Record<string, Run>> = {
     limit: { out: lines(...printed.claudeLimitedUntil(inAnHour, inAnHour)) },
     "limit in words": { out: answer(`Claude AI usage limit reached|${inAnHour}`) },
     "logged out": { out: lines(printed.claudeLoggedOut), code: 1 },
+    "no such model": { out: "There's an issue with the selected model (claude-opsu). It may not exist.\n", code: 1 },
     hang: { out: lines(...printed.claudeSuccess), hangs: true },
     silence: { hangs: true },
     cut: { out: lines(...printed.claudeSuccess).slice(0, -200), err: "Segmentation fault\n", code: 139 },

@@ -104,6 +104,23 @@ describeWorkers(({ it, kind, label, start }) => {
     await call(`/llm-tasks/${id}/cancel`, {});
   });
 
+  it("rests for no task that names a model which does not exist, and its log says why the task failed", async () => {
+    const worker = startCli("claude");
+    for (const _ of [1, 2, 3]) {
+      const { id } = await create(label, { prompt: "no such model" });
+      await endOf(id, "failed");
+      expect((await taskOf(id)).error_kind).toBe("invalid_input");
+    }
+    expect(await call<object>(`/workers/${worker.name}`)).toMatchObject({ rest: null });
+    const sentence = "There's an issue with the selected model (claude-opsu).";
+    const told = () =>
+      worker
+        .said()
+        .split("\n")
+        .filter((line) => line.includes("invalid_input"));
+    await eventually(() => expect(told().filter((line) => line.includes(sentence))).toHaveLength(3));
+  });
+
   it("goes on with a session of Claude where the task asks for it, and counts what each run itself has cost", async () => {
     const own = `${label}-resume`;
     startCli("claude", { label: own });
