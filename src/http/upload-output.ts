@@ -93,17 +93,26 @@ async function* bytesOf(request: Request, signal: AbortSignal): AsyncGenerator<B
   const body = request.iterator({ destroyOnReturn: false });
   let bytes = 0;
   expectMore();
-  for (;;) {
-    const { done, value } = await unlessAborted(body.next(), signal).catch((error) => {
-      // Node's own error has the code of a network fault, and would be taken for a fault of the database.
-      throw signal.aborted ? error : new InvalidValue("The upload was cut off before its end.");
-    });
-    if (done) return;
-    bytes += value.length;
-    if (bytes >= LEAST_BYTES) {
-      expectMore();
-      bytes = 0;
+  try {
+    for (;;) {
+      const { done, value } = await unlessAborted(body.next(), signal).catch((error) => {
+        // Node's own error has the code of a network fault, and would be taken for a fault of the database.
+        throw signal.aborted ? error : new InvalidValue("The upload was cut off before its end.");
+      });
+      if (done) return;
+      bytes += value.length;
+      if (bytes >= LEAST_BYTES) {
+        expectMore();
+        bytes = 0;
+      }
+      yield value;
     }
-    yield value;
+  } finally {
+    // Until the iterator has ended, `resume` reads nothing, and the connection is of no more use. After an abort the iterator ends only when more of
+    // the body comes, so that nothing waits for it here.
+    body.return?.().then(
+      () => request.resume(),
+      () => {},
+    );
   }
 }

@@ -1,6 +1,7 @@
+import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
-import { beforeEach, expect, it, onTestFinished, vi } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
@@ -8,16 +9,17 @@ import { aLeasedTask } from "../support/factories.ts";
 
 const { db, query } = await createTestDatabase();
 const { api, url } = await startApp(db);
+const small = await startApp(db, { env: { MAX_OUTPUT_MB: "1" } });
 const BYTES = 1_000_000;
 
 type Held = Awaited<ReturnType<typeof aLeasedTask>>;
 
 /** An upload with these headers that has sent its first `sent` bytes; with nothing else said, under the lease and with the main key. */
-function begin({ task, lease }: Held, sent: number, headers: object = { "X-Lease-Id": lease.id }) {
-  const socket: Socket = connect(Number(new URL(url).port), "127.0.0.1");
+function begin({ task, lease }: Held, sent: number, headers: object = { "X-Lease-Id": lease.id }, to = url) {
+  const socket: Socket = connect(Number(new URL(to).port), "127.0.0.1");
   onTestFinished(() => void socket.destroy());
   const all = { Host: "x", Connection: "close", "Content-Length": BYTES, ...headers };
-  const lines = Object.entries(all).map(([name, value]) => `${name}: ${value}\r\n`);
+  const lines = Object.entries(all).map(([name, value]) => (value === undefined ? "" : `${name}: ${value}\r\n`));
   socket.write(`PUT /api/runtime/llm-tasks/${task.id}/output HTTP/1.1\r\n${lines.join("")}\r\n`);
   socket.write(Buffer.alloc(sent, "x"));
   const answer = text(socket).catch(() => "");
@@ -48,6 +50,34 @@ it.each([
   expect(await first.answer).toMatch(/^HTTP\/1\.1 409 [\s\S]*A later upload under this lease took the place/);
   second.socket.write(Buffer.alloc(BYTES - 1_000, "x"));
   expect(await second.answer).toMatch(/^HTTP\/1\.1 201 /);
+});
+
+describe("the connection of an upload that is refused in the middle goes on to the next request", () => {
+  const NEXT = "GET /api/runtime/health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+  it("when another one replaces it", async () => {
+    const held = await aLeasedTask(db);
+    const first = begin(held, 1_000, { "X-Lease-Id": held.lease.id, Connection: "keep-alive" });
+    await hasBegun(1);
+    const refused = once(first.socket, "data");
+    begin(held, 1_000);
+    await refused;
+    first.socket.write(Buffer.alloc(BYTES - 1_000, "x"));
+    first.socket.write(NEXT);
+    expect(await first.answer).toMatch(/^HTTP\/1\.1 409 [\s\S]*HTTP\/1\.1 200 /);
+  });
+
+  it("when it turns out to be too large", async () => {
+    const held = await aLeasedTask(db);
+    const headers = { "X-Lease-Id": held.lease.id, Connection: "keep-alive", "Transfer-Encoding": "chunked" };
+    const { socket, answer } = begin(held, 0, { ...headers, "Content-Length": undefined }, small.url);
+    const chunk = `${BYTES.toString(16)}\r\n${"x".repeat(BYTES)}\r\n`;
+    const refused = once(socket, "data");
+    socket.write(chunk.repeat(10));
+    await refused;
+    socket.write(`${chunk}0\r\n\r\n${NEXT}`);
+    expect(await answer).toMatch(/^HTTP\/1\.1 413 [\s\S]*HTTP\/1\.1 200 /);
+  });
 });
 
 it("an upload that brings less than 256 KB in a minute is cut off, and a slow one goes on", async () => {
