@@ -49,7 +49,7 @@ export function createFormOrTextBody(limits: Required<BodyLimits>): FormOrTextBo
     if (isLong) await reserveBody(limits, request, response);
     await (isLong ? readLarge : readSmall)(request, response);
     const bytes: Buffer = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const given = fieldsIn([query, ...(isText ? [] : [bytes.toString()])]);
+    const given = fieldsIn([query, ...(isText ? [] : [withSpaces(bytes).toString()])]);
     const body = knownFields(call, given);
     const isBodyMeant = isText && (bytes.length > 0 || given.output_id === undefined);
     request.body = isBodyMeant
@@ -76,6 +76,17 @@ function fieldsIn(texts: string[]): Given {
       given[name] = name in given ? [given[name], value].flat() : value;
   }
   return given;
+}
+
+const [PLUS, SPACE] = [0x2b, 0x20];
+
+/**
+ * The form with a space in place of each `+`, which means a space there. The bytes are changed in place. For 10 MB of `+`, URLSearchParams takes a
+ * second, in which nothing else is answered; this and URLSearchParams without them take 0.1 s. `replaceAll` in the text takes two seconds.
+ */
+function withSpaces(form: Buffer): Buffer {
+  for (let at = 0; at < form.length; at += 1) if (form[at] === PLUS) form[at] = SPACE;
+  return form;
 }
 
 /** The number of separators, which is counted before the fields are made: a body of separators alone would be millions of fields. */
