@@ -4,7 +4,7 @@ import type { Task } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { kindOf, REQUEUEABLE_STATUSES } from "../db/statuses.ts";
+import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict } from "../errors.ts";
@@ -12,9 +12,6 @@ import { limitReached } from "./attempt-usage.ts";
 import { isStill } from "./fence.ts";
 import { keptTo, lockTask, taskColumns } from "./get-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
-
-/** What to do instead. It stands at the end, since clients know the sentence before it by its words. */
-const replay = (id: string) => `. A replay makes a new task of it: POST /api/runtime/llm-tasks/${id}/replay.`;
 
 /**
  * The transition from a state of `REQUEUEABLE_STATUSES` to queued, with all attempts given back. NotFound: no such task. Conflict: it is in another
@@ -38,8 +35,7 @@ export function requeueTask(db: Db, caller: Caller | undefined, taskId: string, 
       })
       .where(and(eq(llmTasks.id, taskId), isStill(llmTasks.status, REQUEUEABLE_STATUSES)))
       .returning(taskColumns);
-    if (!task)
-      throw new Conflict(`Cannot requeue task with status '${was}'${kindOf(was) === "ended" ? replay(id) : ""}`);
+    if (!task) throw new Conflict(`Cannot requeue task with status '${was}'`);
     // Limits are checked after the state, so that a task in another state is refused for its state. The error rolls the change back.
     const reached = limitReached(limits, usage, undefined);
     if (reached !== undefined) throw new Conflict(`${reached} Replay it with other limits, as a new task.`);
