@@ -6,6 +6,7 @@ import { refusalAsText, refuseBare } from "./bare-refusal.ts";
 import { boundConnections } from "./descriptor-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { createPipelinedRequests } from "./pipelined-requests.ts";
+import { createSmallChunksLimit } from "./small-chunks.ts";
 import { createSocketTurns } from "./socket-turns.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import { createUnreadAnswersLook } from "./unread-answers.ts";
@@ -62,6 +63,7 @@ export function createHttpServer(
   const turns = createSocketTurns(open, connections);
   const pipelined = createPipelinedRequests(turns);
   const answers = new WeakMap<Duplex, ServerResponse>();
+  const limitSmallChunks = createSmallChunksLimit(turns, answers);
   /** Connections on which something came that is not HTTP. */
   const broken = new WeakSet<Duplex>();
   const begin = (request: IncomingMessage, response: ServerResponse) => {
@@ -79,7 +81,10 @@ export function createHttpServer(
     });
     app(request, response);
   };
-  server.on("request", (request, response) => pipelined.enter(request.socket, () => begin(request, response), request));
+  server.on("request", (request, response) => {
+    limitSmallChunks(request, response);
+    pipelined.enter(request.socket, () => begin(request, response), request);
+  });
   server.on("connection", connections.admit);
   server.on("connection", (socket) => {
     open.set(socket, performance.now());
@@ -99,7 +104,8 @@ export function createHttpServer(
   };
   const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
   server.on("close", () => clearInterval(looking));
-  server.on("checkExpectation", (_request, response) => {
+  server.on("checkExpectation", (request, response) => {
+    limitSmallChunks(request, response);
     refuseBare(response, 417, "Expect is not supported with any value but 100-continue.", { isLast: false });
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
