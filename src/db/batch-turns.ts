@@ -62,7 +62,7 @@ function createBatchTurns(): BatchTurns {
     if (requests.count() > 0) waiting.add(requests);
     await answered;
     underWay--;
-    // Those who were answered may ask for the next thing meanwhile, and travel with the others.
+    // Clients that were answered may ask for the next thing meanwhile, so that their calls travel with those that wait.
     afterTwoTurns(sendNext);
   }
 

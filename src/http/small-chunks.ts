@@ -5,7 +5,7 @@ import type { SocketTurns } from "./socket-turns.ts";
 
 /** A chunk with fewer bytes is small. A line of text has more; a token of a model or a key that is pressed has fewer. */
 const SMALL_BYTES = 16;
-/** So many small chunks may come on a connection at once, and 1,000 more in each second. A stream of a model has about 100 tokens a second. */
+/** The number of small chunks that may come on a connection at once; 1,000 more may come in each second. A model streams about 100 tokens a second. */
 const AT_ONCE = 4_000;
 const PER_MS = 1;
 const TOO_MANY =

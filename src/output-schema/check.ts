@@ -31,7 +31,7 @@ const askOfCreation = checkThread(WITHIN_MS, MOST_SCHEMAS);
 const askOfCompletion = checkThread(QUICK_MS, MOST_OUTPUTS);
 const askSlowly = checkThread(WITHIN_MS, MOST_OUTPUTS);
 
-/** Who asks for a check, and for how many milliseconds it may wait for its turn. */
+/** The asker of a check, and how long the check may wait for its turn, in milliseconds. */
 interface Asker {
   of: string;
   withinMs?: number | undefined;
