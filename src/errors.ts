@@ -54,3 +54,8 @@ export function stackOf(error: unknown): string {
 export function lastWords(error: unknown): string {
   return error instanceof StartError ? error.message : stackOf(error);
 }
+
+/** The error, and what it gives as its cause, and so on: a library wraps errors of others in its own. */
+export function* causesOf(error: unknown): Generator<Error> {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) yield cause;
+}

@@ -1,5 +1,6 @@
 /** What each database error means: the answer to the client, and which connections are closed. No other file knows the error codes. */
 import { DatabaseError } from "pg";
+import { causesOf } from "../errors.ts";
 
 /** A fault of the database, not of the request. The client never sees it as a 500. */
 export interface Fault {
@@ -101,7 +102,7 @@ const CONNECTION_LOST =
 
 /** The database fault behind `error`; undefined when the error has another cause. */
 export function faultOf(error: unknown): Fault | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+  for (const cause of causesOf(error)) {
     const code = "code" in cause ? String(cause.code) : "";
     const known = FAULTS.find(([pattern]) => pattern.test(code));
     if (known) return known[1];
@@ -158,8 +159,6 @@ export function isUniqueViolation(error: unknown): boolean {
 
 /** The driver's error under what Drizzle wraps around it, if there is one. */
 export function databaseErrorOf(error: unknown): DatabaseError | undefined {
-  for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof DatabaseError) return cause;
-  }
+  for (const cause of causesOf(error)) if (cause instanceof DatabaseError) return cause;
   return undefined;
 }

@@ -31,7 +31,7 @@ export interface AnswerRoom {
 
 /** Makes the room for one answer, which takes a place once it is known to be long. */
 export function roomForAnswer(longAnswers: Places): AnswerRoom {
-  let leave: (() => void) | undefined;
+  let leave = () => {};
   return {
     async take(signal) {
       const taking = longAnswers.take();
@@ -46,9 +46,6 @@ export function roomForAnswer(longAnswers: Places): AnswerRoom {
         throw error;
       }
     },
-    leave: () => {
-      leave?.();
-      leave = undefined;
-    },
+    leave: () => leave(),
   };
 }

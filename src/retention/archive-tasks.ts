@@ -1,6 +1,6 @@
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
-import { messageOf } from "../errors.ts";
+import { causesOf, messageOf } from "../errors.ts";
 import type { OutputStorage } from "../storage/output-storage.ts";
 import { type ArchivePlace, archiveName, writeArchive } from "./archive-file.ts";
 import { readTask, type WholeTask } from "./read-task.ts";
@@ -23,8 +23,7 @@ class NothingArchived extends Error {}
 const UNREADABLE = /^(57014|53200|54\w{3}|XX\w{3}|ERR_STRING_TOO_LONG)$/;
 
 function isUnreadable(error: unknown): boolean {
-  for (let cause = error; cause instanceof Error; cause = cause.cause)
-    if ("code" in cause && UNREADABLE.test(String(cause.code))) return true;
+  for (const cause of causesOf(error)) if ("code" in cause && UNREADABLE.test(String(cause.code))) return true;
   return false;
 }
 

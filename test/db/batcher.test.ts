@@ -68,6 +68,9 @@ const waitingFor = (event: string) =>
     [event],
   );
 
+/** Waits until this number of statements for seats wait for a lock. */
+const hanging = (count: number) => eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(count));
+
 it("gives each request its own row, in their order, whatever the order of the ids", async () => {
   const asked = [3, 1, 150, 2, 150, 0].map((n, k) =>
     request(n, { guest: "x".repeat(k + 1), note: { n: [-0, "ü\\\"'"] } }),
@@ -104,7 +107,7 @@ it("sends those of one moment together", async () => {
 it("sends one at once, those that come meanwhile in batches of 64 at most, and a second batch only beside a slow one", async () => {
   const unlock = await lock();
   const all = [seats.send(db, request(0))];
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  await hanging(1);
   for (let n = 1; n <= 64 + 30; n++) all.push(seats.send(db, request(n)));
   await eventually(async () => {
     all.push(seats.send(db, request(all.length)));
@@ -117,7 +120,7 @@ it("sends one at once, those that come meanwhile in batches of 64 at most, and a
 it("has requests of another statement wait for the batch under way, and travel together then", async () => {
   const unlock = await lock();
   const first = seats.send(db, request(0));
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  await hanging(1);
   const now = performance.now();
   vi.spyOn(performance, "now").mockReturnValue(now);
   const sent = [];
@@ -132,22 +135,22 @@ it("has requests of another statement wait for the batch under way, and travel t
 it("has no request of another statement wait for more than 15 ms, and 16 of them not at all", async () => {
   const unlock = await lock();
   const sent = [seats.send(db, request(0))];
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  await hanging(1);
   const now = performance.now();
   const clock = vi.spyOn(performance, "now").mockReturnValue(now);
   sent.push(others.send(db, request(1)));
   clock.mockReturnValue(now + 15);
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  await hanging(2);
   clock.mockRestore();
   await unlock();
   await Promise.all(sent);
 
   const unlockAgain = await lock();
   const one = seats.send(db, request(2));
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  await hanging(1);
   vi.spyOn(performance, "now").mockReturnValue(performance.now());
   const enough = Array.from({ length: 16 }, (_, n) => others.send(db, request(n + 3)));
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  await hanging(2);
   await unlockAgain();
   expect([await one, sizes(await Promise.all(enough))]).toEqual([expect.anything(), [16]]);
 });
@@ -155,9 +158,9 @@ it("has no request of another statement wait for more than 15 ms, and 16 of them
 it("has two batches under way at most, however slow they are", async () => {
   const unlock = await lock();
   const slow = [seats.send(db, request(0))];
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  await hanging(1);
   slow.push(seats.send(db, request(1)));
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  await hanging(2);
   const later = performance.now() + 1_000;
   vi.spyOn(performance, "now").mockReturnValue(later);
   // Were it sent in its own turn of the event loop, those of the next turn could not travel with it.
@@ -172,12 +175,12 @@ it("has two batches under way at most, however slow they are", async () => {
 
 it("does not have a request wait for a batch that came shortly before it and hangs", async () => {
   const unlock = await lock();
-  const hanging = seats.send(db, request(0));
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  const first = seats.send(db, request(0));
+  await hanging(1);
   const behind = seats.send(db, request(1));
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(2));
+  await hanging(2);
   await unlock();
-  expect(await Promise.all([hanging, behind])).toEqual([expect.anything(), expect.anything()]);
+  expect(await Promise.all([first, behind])).toEqual([expect.anything(), expect.anything()]);
 });
 
 it("leaves connections to others while requests for many locked seats wait", async () => {
@@ -264,7 +267,7 @@ it("a fault of the statement itself is no request's, and shows: nothing is sent 
 it("what a broken connection was about is sent no second time", async () => {
   const unlock = await lock();
   const first = Promise.allSettled([seats.send(db, request(0))]);
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  await hanging(1);
   const batch = Promise.allSettled([2, 3, 4].map((n) => seats.send(db, request(n))));
   let isOver = false;
   const both = Promise.all([first, batch]).finally(() => {
@@ -288,7 +291,7 @@ it("what a broken connection was about is sent no second time", async () => {
 it("a request that waited for 10 s to be sent is refused, and those behind it are not", async () => {
   const unlock = await lock();
   const first = seats.send(db, request(0));
-  await eventually(async () => expect(await waitingFor("%seats%")).toHaveLength(1));
+  await hanging(1);
   const late = expect(seats.send(db, request(2))).rejects.toThrow("The database does not keep up now.");
   const now = performance.now();
   const clock = vi.spyOn(performance, "now").mockReturnValue(now + 10_001);
