@@ -15,7 +15,7 @@ import { CLAIMS, type ClaimOfOne } from "./claim-batch.ts";
 import { CLAIM, type Claimed, type ClaimValues, LOOKED_AT, SPARE } from "./claim-statement.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 import { withResumeData } from "./resume-data.ts";
-import { runAfterCommit } from "./run-after-commit.ts";
+import { runOrLog } from "./run-or-log.ts";
 
 /** A claim looks at `SPARE` tasks more than the worker has room for. When others have locked all of them, the next try looks at ten times as many. */
 const WIDER = 10;
@@ -41,7 +41,7 @@ export async function claimTasks(db: Db, caller: Caller | undefined, request: Cl
   const { worker_id } = request;
   const claimed = await claimWithin(db, caller, request, SPARE);
   const { leased, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
-  if (quiet) await runAfterCommit(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
+  if (quiet) await runOrLog(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);

@@ -13,7 +13,7 @@ import { endsTask, lastErrorOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { modelOf } from "./record-usage.ts";
-import { runAfterCommit } from "./run-after-commit.ts";
+import { runOrLog } from "./run-or-log.ts";
 import { detailOf, type SubmittedResult } from "./submitted-result.ts";
 import { traceRun } from "./trace-run.ts";
 
@@ -72,7 +72,7 @@ export async function completeInOneStatement(
     outcome: task.status,
     isFault: status === "error",
   });
-  await runAfterCommit(db, caller, `completion of task ${task_id}`, async (what) => {
+  await runOrLog(db, caller, `completion of task ${task_id}`, async (what) => {
     if (completed.quiet) await recordSignOfLife(db, worker_id, what);
     if (status === "error") await recordFailedAttempt(db, request, worker_id, lease_id);
     else if (completed.new_success) await recordSuccess(db, worker_id);

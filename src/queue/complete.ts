@@ -18,7 +18,7 @@ import { findLease, isHeldUnder, requireHeld, staleLease } from "./fence.ts";
 import { getTask } from "./get-task.ts";
 import { judgeOutput } from "./judge-output.ts";
 import { readPrinted } from "./read-cli-output.ts";
-import { runAfterCommit } from "./run-after-commit.ts";
+import { runOrLog } from "./run-or-log.ts";
 import { withOwnCost } from "./session-cost.ts";
 import { findEarlier, type SubmittedResult, submittedResultOf, tooLate } from "./submitted-result.ts";
 
@@ -64,16 +64,14 @@ export async function completeTask(
   const { windows, metrics } = submitted.request;
   const what = `completion of task ${taskId}`;
   if (windows)
-    await runAfterCommit(db, caller, what, () =>
-      inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)),
-    );
+    await runOrLog(db, caller, what, () => inTransaction(db, (tx) => recordWindows(tx, worker_id, windows, paceAt)));
   const { session_id } = metrics;
   if (session_id !== undefined)
-    await runAfterCommit(db, caller, what, () =>
+    await runOrLog(db, caller, what, () =>
       recordSession(db, worker_id, completion.task.context_id, session_id, sessionCost),
     );
   if (cli !== undefined && output_id !== undefined && submitted.transcript === undefined)
-    await runAfterCommit(db, caller, what, () => unstage(db, output_id));
+    await runOrLog(db, caller, what, () => unstage(db, output_id));
   return completion;
 }
 

@@ -10,7 +10,7 @@ import { bulkDeadline, leftUntil } from "./bulk-deadline.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
 import { maySucceedLater } from "./may-succeed-later.ts";
-import { runAfterCommit } from "./run-after-commit.ts";
+import { runOrLog } from "./run-or-log.ts";
 
 export interface KeyedRequest {
   request: CreateTask;
@@ -65,7 +65,7 @@ export async function createTasks(
   }
   const created = outcomes.filter((each) => each.status === "fulfilled" && each.value.isNew).length;
   if (created > 0)
-    await runAfterCommit(db, caller, "creation of many tasks", () =>
+    await runOrLog(db, caller, "creation of many tasks", () =>
       audit(db.endingAt(Math.max(endAt, performance.now() + RECORDED_WITHIN_MS)), {
         action: "tasks_created",
         entity_type: "llm_tasks",

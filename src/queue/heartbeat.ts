@@ -26,7 +26,7 @@ import {
 } from "./fence.ts";
 import { findTask } from "./get-task.ts";
 import { BEATS_PER_TTL } from "./new-lease.ts";
-import { runAfterCommit } from "./run-after-commit.ts";
+import { runOrLog } from "./run-or-log.ts";
 
 /** The longest time between two heartbeats, and so until a worker hears of a cancellation. */
 const LONGEST_BEAT_MS = 10_000;
@@ -78,9 +78,7 @@ export async function heartbeat(
   );
   const { cancel, ...lease } = renewed;
   if (quiet)
-    await runAfterCommit(db, caller, `heartbeat of task ${taskId}`, (what) =>
-      recordSignOfLife(db, lease.worker_id, what),
-    );
+    await runOrLog(db, caller, `heartbeat of task ${taskId}`, (what) => recordSignOfLife(db, lease.worker_id, what));
   return {
     lease,
     expires_at: lease.expires_at,
