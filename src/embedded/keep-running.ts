@@ -1,8 +1,14 @@
 /** Keeps PostgreSQL running as long as the service: if it dies, it is started again at the same address. */
 import { setTimeout as delay } from "node:timers/promises";
 import { messageOf } from "../errors.ts";
-import { type Claimant, openSession, type Session, STOP_WITHIN_MS, takeOver } from "./open-session.ts";
 import { mayBePostmaster, stopPostmaster } from "./pid-file.ts";
+import {
+  type Claimant,
+  type OwnedPostmaster,
+  STOP_WITHIN_MS,
+  startOwnedPostmaster,
+  waitForLock,
+} from "./start-owned-postmaster.ts";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
@@ -10,25 +16,25 @@ const LONGEST_WAIT_MS = 30_000;
 const STABLE_AFTER_MS = 60_000;
 
 /**
- * Watches `session` and opens a new one on the same port whenever it is lost: at once, then after waits that double up to 30 s, and
+ * Watches the postmaster `started`, and starts a new one on the same port when it is lost: at once, then after waits that double up to 30 s, and
  * without end, since a full disk or a machine short of memory may recover. Aborting `claimant.signal` ends that; resolves when PostgreSQL
  * has then shut down, or with a warning after 30 s when it still does.
  */
-export async function keepRunning(claimant: Claimant, session: Session): Promise<void> {
+export async function keepRunning(claimant: Claimant, started: OwnedPostmaster): Promise<void> {
   const { log, signal } = claimant;
   const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-  let current = session;
+  let current = started;
   let failures = 0;
   while (!signal.aborted) {
-    const openedAt = performance.now();
+    const ownedSince = performance.now();
     await Promise.race([current.lost, aborted]);
     if (signal.aborted) break;
-    if (performance.now() - openedAt > STABLE_AFTER_MS) failures = 0;
+    if (performance.now() - ownedSince > STABLE_AFTER_MS) failures = 0;
     const waitMs = failures === 0 ? 0 : Math.min(FIRST_WAIT_MS * 2 ** (failures - 1), LONGEST_WAIT_MS);
     log.error({ waitMs, exitCode: current.postmaster.exitCode() }, "the connection to PostgreSQL is lost");
     try {
       await delay(waitMs, undefined, { signal });
-      current = await reopen(claimant, current);
+      current = await ownAgain(claimant, current);
       log.info({ postgresPid: current.pid }, "PostgreSQL is up again");
     } catch (error) {
       if (!signal.aborted) log.error({ reason: messageOf(error) }, "PostgreSQL could not be started again");
@@ -39,12 +45,12 @@ export async function keepRunning(claimant: Claimant, session: Session): Promise
 }
 
 /** A postmaster survives the crash of one of its children, and only the lock has to be taken again. */
-async function reopen(claimant: Claimant, { postmaster }: Session): Promise<Session> {
-  const same = await takeOver(claimant, postmaster);
-  return same ?? openSession(claimant, postmaster.port);
+async function ownAgain(claimant: Claimant, { postmaster }: OwnedPostmaster): Promise<OwnedPostmaster> {
+  const same = await waitForLock(claimant, postmaster);
+  return same ?? startOwnedPostmaster(claimant, postmaster.port);
 }
 
-async function close({ installation, log }: Claimant, { postmaster, pid }: Session): Promise<void> {
+async function close({ installation, log }: Claimant, { postmaster, pid }: OwnedPostmaster): Promise<void> {
   if (!(await postmaster.stop(STOP_WITHIN_MS))) {
     log.warn({ postgresPid: pid }, "PostgreSQL is still shutting down");
   } else if (await mayBePostmaster(pid, installation.cluster)) {

@@ -12,10 +12,10 @@ import { StartError } from "../errors.ts";
 import { platformPackage } from "./binaries.ts";
 import { ensureCluster, readPassword } from "./cluster.ts";
 import { keepRunning } from "./keep-running.ts";
-import { openSession } from "./open-session.ts";
 import { connect, newOwner, ownerOf, urlOf } from "./owner-lock.ts";
 import { readPidFile } from "./pid-file.ts";
 import { prepareInstallation } from "./prepare-installation.ts";
+import { startOwnedPostmaster } from "./start-owned-postmaster.ts";
 
 export interface EmbeddedOptions {
   /** Absolute path of the folder for all files; made if it is missing. One service at a time. */
@@ -45,11 +45,11 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     const installation = await prepareInstallation(packageDirectory, dataDir);
     const credentials = { password: await ensureCluster(installation, log), owner: newOwner() };
     const claimant = { installation, credentials, log, signal: stopping.signal };
-    const session = await openSession(claimant);
-    log.debug({ postgresPid: session.pid, port: session.postmaster.port }, "embedded PostgreSQL is up");
-    const ended = keepRunning(claimant, session);
+    const started = await startOwnedPostmaster(claimant);
+    log.debug({ postgresPid: started.pid, port: started.postmaster.port }, "embedded PostgreSQL is up");
+    const ended = keepRunning(claimant, started);
     return {
-      url: urlOf(session.postmaster.port, credentials.password, "bloom"),
+      url: urlOf(started.postmaster.port, credentials.password, "bloom"),
       stop: () => {
         stopping.abort();
         return ended;

@@ -1,4 +1,4 @@
-/** A running postmaster of ours, and the connection by which this service owns it. */
+/** Starts a postmaster, and opens the connection whose lock says that this service owns it. */
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
@@ -25,7 +25,7 @@ const LOST_RACE = /FATAL: {2}(lock file "postmaster.pid" already exists|pre-exis
 const PORT_TAKEN = /could not create any TCP\/IP sockets/;
 const DATABASE = "bloom";
 
-export interface Session {
+export interface OwnedPostmaster {
   postmaster: Postmaster;
   /** The process number of the postmaster; our child is only its supervisor. */
   pid: number;
@@ -33,7 +33,7 @@ export interface Session {
   lost: Promise<void>;
 }
 
-/** The service that wants a session, and the signal that ends it. */
+/** The service that wants a postmaster of its own, and the signal that ends it. */
 export interface Claimant {
   installation: Installation;
   credentials: Credentials;
@@ -46,15 +46,15 @@ export interface Claimant {
  * Starts a postmaster on `port`, or on a free one, and takes the lock; makes the database if it is missing.
  * Throws a StartError when another service has the cluster or PostgreSQL does not come up, and an AbortError when it is told to stop.
  */
-export async function openSession(claimant: Claimant, port?: number): Promise<Session> {
+export async function startOwnedPostmaster(claimant: Claimant, port?: number): Promise<OwnedPostmaster> {
   const { installation, credentials, log, signal } = claimant;
   const giveUpAt = performance.now() + RETRY_WITHIN_MS;
   for (;;) {
     await stopOrphanedPostmaster(installation, credentials, log, signal);
     const postmaster = launchPostmaster(installation, port ?? (await freePort()));
     try {
-      const session = await takeOver(claimant, postmaster);
-      if (session) return session;
+      const owned = await waitForLock(claimant, postmaster);
+      if (owned) return owned;
     } catch (error) {
       await postmaster.stop(STOP_WITHIN_MS);
       throw error;
@@ -71,7 +71,7 @@ export async function openSession(claimant: Claimant, port?: number): Promise<Se
  * Waits until `postmaster` takes connections and takes the lock. Undefined when it has ended before.
  * Throws a StartError when another service has the lock, or after five minutes.
  */
-export async function takeOver(claimant: Claimant, postmaster: Postmaster): Promise<Session | undefined> {
+export async function waitForLock(claimant: Claimant, postmaster: Postmaster): Promise<OwnedPostmaster | undefined> {
   const { installation, credentials, signal } = claimant;
   const startedAt = performance.now();
   while (postmaster.isRunning()) {
