@@ -1,6 +1,6 @@
 /** How connections to the database are made: those of the pool, the listener, the migrations and the check at the start. */
 import pg from "pg";
-import { NotWritable } from "./own-faults.ts";
+import { NotWritable } from "./faults-found-here.ts";
 import { openServers, type Servers } from "./servers.ts";
 
 /** How long a caller waits for a new connection, or for a free one of the pool. */

@@ -1,5 +1,5 @@
 import { openPlaces, type Places } from "../concurrency-limit.ts";
-import { NoPlaceToWait } from "./own-faults.ts";
+import { NoPlaceToWait } from "./faults-found-here.ts";
 
 /**
  * What a work in the database may wait for while somebody has it locked: rows; only whole tables, as batches, which pass over locked rows; only

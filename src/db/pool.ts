@@ -4,8 +4,8 @@ import { messageOf } from "../errors.ts";
 import type { Meters } from "../metrics/service-meters.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./connect-writable.ts";
 import { faultOf } from "./faults.ts";
+import { OutOfTime, Unconfirmed } from "./faults-found-here.ts";
 import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
-import { OutOfTime, Unconfirmed } from "./own-faults.ts";
 import { createReusableConnections } from "./reusable-connections.ts";
 import type { Servers } from "./servers.ts";
 

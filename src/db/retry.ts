@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isRepeatable } from "./faults.ts";
-import { Overtaken } from "./own-faults.ts";
+import { Overtaken } from "./faults-found-here.ts";
 
 const ATTEMPTS = 8;
 /** The pauses have random lengths, so that two transactions that met in a deadlock do not meet again. */

@@ -1,7 +1,7 @@
 /** The servers of a replicated database: which of them takes changes now. */
 import pg from "pg";
 import { isFunctionRefused } from "./faults.ts";
-import { NotWritable } from "./own-faults.ts";
+import { NotWritable } from "./faults-found-here.ts";
 import { serverAddresses } from "./server-addresses.ts";
 import { TIMELINE, timelineNumber, UNSAID_TIMELINE } from "./server-timeline.ts";
 

@@ -1,6 +1,7 @@
 /**
  * Faults of the database that the service finds itself, without an error of the server. Each has the code of the server's error that means the
- * same, by which faults.ts knows it also inside the error that Drizzle makes of it. A `Refusal` inside Drizzle's error was answered 500.
+ * same, by which faults.ts knows it also inside the error that Drizzle makes of it. They are no `Refusal`: Drizzle wraps the error, and a wrapped
+ * `Refusal` was answered 500.
  */
 
 /** The server is read-only where a writable one is needed. Its code is that of PostgreSQL for the same case. */
