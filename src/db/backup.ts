@@ -18,8 +18,8 @@ import {
   sequenceLine,
 } from "./backup-file.ts";
 import { CONNECT_WITHIN_MS } from "./connect-writable.ts";
+import { countMigrations, ourSequences, ourTables } from "./our-tables.ts";
 import { openServers } from "./servers.ts";
-import { countMigrations, ourSequences, ourTables } from "./tables-in-database.ts";
 
 /** How many rows each table has, by its name. */
 export type RowCounts = Record<string, number>;

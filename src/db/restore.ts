@@ -9,8 +9,8 @@ import type { RowCounts } from "./backup.ts";
 import { type Command, commandOf, copyOf, END_OF_ROWS, migrationsIn } from "./backup-file.ts";
 import { connectWritable } from "./connect-writable.ts";
 import { applyPending, migrationFiles } from "./migrate.ts";
+import { countMigrations, ourTables } from "./our-tables.ts";
 import { byLines } from "./split-lines.ts";
-import { countMigrations, ourTables } from "./tables-in-database.ts";
 
 /**
  * Restores the backup `path` into the empty database at `url`, and gives the number of rows of each table. First come the migrations that the backup

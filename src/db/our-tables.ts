@@ -1,4 +1,4 @@
-/** The tables of this service as they are in a database, which may be of an earlier version. */
+/** Our tables in a database, which may be of an earlier version, with their columns and sequences, and how many migrations it has: for backup and restore. */
 import type pg from "pg";
 
 /**
