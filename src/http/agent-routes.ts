@@ -1,12 +1,12 @@
 import { agentHealthAnswer, passedOn } from "../contract/service-answers.ts";
-import { AGENT_ACTIONS, type AgentAction, askAgentTo } from "../fleet/agent-actions.ts";
+import { AGENT_ACTIONS, type AgentAction, askAgentTo } from "../fleet/administer-agent.ts";
 import { agentHealth } from "../fleet/agent-health.ts";
 import type { AgentCalls } from "../fleet/agent-http.ts";
 import { NO_WORKER } from "./answer-declarations.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 import { storableName } from "./worker-routes.ts";
 
-/** `/api/runtime/workers/:id/agent-…`: the agents of workers. */
+/** `/api/runtime/workers/:id/agent-…`: health, update, restart and removal of a worker's agent. Tasks are dispatched to agents in task-routes.ts. */
 export function agentRoutes(agents: AgentCalls): Route[] {
   const actions = Object.keys(AGENT_ACTIONS) as AgentAction[];
   return [

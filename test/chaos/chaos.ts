@@ -12,7 +12,7 @@ import { pino } from "pino";
 import { startEmbedded } from "../../src/embedded/start.ts";
 import buildPrograms from "../support/compiled-programs.ts";
 import { Agent, dispatchOne } from "./agents.ts";
-import { createBackendCount } from "./backends.ts";
+import { createBackendCount } from "./backend-count.ts";
 import {
   callerOf,
   cancelOne,
