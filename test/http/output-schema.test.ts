@@ -1,12 +1,12 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import * as printed from "../cli/printed.ts";
 import { startApp } from "../support/app.ts";
-import { claudeRuns } from "../support/claude-runs.ts";
+import { claudeCompletions } from "../support/claude-completions.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);
-const { held, complete, upload } = claudeRuns(db, api);
+const { held, complete, upload } = claudeCompletions(db, api);
 const R = "/api/runtime";
 const metrics = { duration_ms: 5 };
 

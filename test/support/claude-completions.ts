@@ -5,7 +5,7 @@ import { aLeasedTask } from "./factories.ts";
 const TASKS = "/api/runtime/llm-tasks";
 
 /** Tasks that a worker holds, and the calls by which it hands in what Claude's CLI printed for them. */
-export function claudeRuns(db: Db, api: TestApp["api"]) {
+export function claudeCompletions(db: Db, api: TestApp["api"]) {
   return {
     held: async (task: object = {}) => {
       const leased = await aLeasedTask(db, { task });
