@@ -2,10 +2,8 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { Request, Response } from "express";
-import { z } from "zod";
-import { ROLES } from "../db/statuses.ts";
 import { NotFound } from "../errors.ts";
-import { PACKAGE_FOLDER, VERSION } from "../package-folder.ts";
+import { PACKAGE_FOLDER } from "../package-folder.ts";
 import { nothingAt } from "./error-answers.ts";
 import { type Route, type RouteFacts, route } from "./route.ts";
 
@@ -73,27 +71,6 @@ export const consoleRoutes: Route[] = [
   }),
   page("getConsolePage", `${START}/:page`, "Open a page of the console"),
   page("getConsoleRecord", `${START}/:page/:id`, "Open the console's page of one record"),
-  route({
-    name: "getIdentity",
-    summary: "Ask who a key is, and what it may do",
-    method: "get",
-    path: "/api/runtime/whoami",
-    access: ROLES.filter((role) => role !== "admin"),
-    answers: {
-      200: {
-        means: "The caller's key.",
-        json: z
-          .object({
-            key: z.string().nullable().describe("The name of the key; null: none was sent, and none is needed."),
-            role: z.enum(ROLES).describe("What it may do. Without a key, and for `RUNTIME_API_KEY`: `admin`."),
-            version: z.string().describe("The version of the service."),
-          })
-          .meta({ id: "Identity", description: "Who calls." }),
-      },
-    },
-    handle: ({ response, caller }) =>
-      response.json({ key: caller.keyName ?? null, role: caller.key?.role ?? "admin", version: VERSION }),
-  }),
 ];
 
 /** What is declared of a call that answers a built file. These do not count for the limits: to load a page must not use up what its calls need. */

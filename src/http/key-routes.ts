@@ -1,11 +1,13 @@
 import { z } from "zod";
 import * as records from "../contract/key-records.ts";
+import { ROLES } from "../db/statuses.ts";
+import { VERSION } from "../package-folder.ts";
 import { createKey, listKeys, revokeKey } from "../saved-config/named-keys.ts";
 import { ADMINS, type Route, route } from "./route.ts";
 
 const PATH = "/api/runtime/keys";
 
-/** `/api/runtime/keys`: the named keys, as `npm run key` has them. */
+/** `/api/runtime/keys`: the named keys, as `npm run key` has them; and `/api/runtime/whoami`, which tells a key's role. */
 export const keyRoutes: Route[] = [
   route({
     name: "createKey",
@@ -58,5 +60,26 @@ export const keyRoutes: Route[] = [
       const older = query().older === "true";
       response.json({ revoked: await revokeKey(db, caller, params.name, { older }) });
     },
+  }),
+  route({
+    name: "getIdentity",
+    summary: "Ask who a key is, and what it may do",
+    method: "get",
+    path: "/api/runtime/whoami",
+    access: ROLES.filter((role) => role !== "admin"),
+    answers: {
+      200: {
+        means: "The caller's key.",
+        json: z
+          .object({
+            key: z.string().nullable().describe("The name of the key; null: none was sent, and none is needed."),
+            role: z.enum(ROLES).describe("What it may do. Without a key, and for `RUNTIME_API_KEY`: `admin`."),
+            version: z.string().describe("The version of the service."),
+          })
+          .meta({ id: "Identity", description: "Who calls." }),
+      },
+    },
+    handle: ({ response, caller }) =>
+      response.json({ key: caller.keyName ?? null, role: caller.key?.role ?? "admin", version: VERSION }),
   }),
 ];
