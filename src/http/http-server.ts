@@ -3,7 +3,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { refusalAsText, refuseBare } from "./bare-refusal.ts";
-import { boundConnections } from "./descriptor-limit.ts";
+import { boundConnections } from "./connection-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { createPipelinedRequests } from "./pipelined-requests.ts";
 import { createSmallChunksLimit } from "./small-chunks.ts";

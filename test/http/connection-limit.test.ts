@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { expect, it, onTestFinished } from "vitest";
-import { type Bound, boundConnections } from "../../src/http/descriptor-limit.ts";
+import { type Bound, boundConnections } from "../../src/http/connection-limit.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
 import { eventually } from "../support/eventually.ts";

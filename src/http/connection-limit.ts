@@ -1,4 +1,4 @@
-/** Connections and the process's file descriptors. */
+/** Bounds the connections by the limit of open files. */
 import type { Server } from "node:http";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
