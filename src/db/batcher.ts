@@ -1,5 +1,5 @@
-import { limitConcurrency } from "../concurrency-limit.ts";
 import { Unavailable } from "../errors.ts";
+import { limitConcurrency } from "../places.ts";
 import { LONGEST_BATCH, sizeOfBatch } from "./batch-size.ts";
 import type { BatchStatement } from "./batch-statement.ts";
 import { turnsOf, type WaitingRequests } from "./batch-turns.ts";

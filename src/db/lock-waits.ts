@@ -1,4 +1,4 @@
-import { openPlaces, type Places } from "../concurrency-limit.ts";
+import { openPlaces, type Places } from "../places.ts";
 import { NoPlaceToWait } from "./faults-found-here.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { unlessAborted } from "../abort-signals.ts";
-import { openPlaces, type Places } from "../concurrency-limit.ts";
+import { openPlaces, type Places } from "../places.ts";
 
 /** The size in bytes above which an answer needs a place. */
 export const SHORT_ANSWER_BYTES = 100 * 1024;

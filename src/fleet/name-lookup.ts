@@ -1,6 +1,6 @@
 import type { LookupAddress } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import { limitConcurrency } from "../concurrency-limit.ts";
+import { limitConcurrency } from "../places.ts";
 
 /**
  * A name that was found within this time is known: its next lookup does not wait for those of unknown names. The callers for a name whose last

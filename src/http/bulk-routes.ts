@@ -1,11 +1,11 @@
 import type { Caller } from "../caller.ts";
-import { openPlaces } from "../concurrency-limit.ts";
 import * as bulk from "../contract/bulk.ts";
 import { createTaskBody, ignoredFields } from "../contract/create-task.ts";
 import { creationKey } from "../contract/creation-fields.ts";
 import { faultOf } from "../db/faults.ts";
 import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { Refusal, Unavailable } from "../errors.ts";
+import { openPlaces } from "../places.ts";
 import { leftUntil } from "../queue/bulk-deadline.ts";
 import { cancelTasks, replayTasks, requeueTasks } from "../queue/change-matching-tasks.ts";
 import type { Creation } from "../queue/create.ts";

@@ -1,11 +1,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Caller } from "../caller.ts";
-import { openPlaces } from "../concurrency-limit.ts";
 import type { CreateTask } from "../contract/create-task.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import { Unavailable } from "../errors.ts";
+import { openPlaces } from "../places.ts";
 import { bulkDeadline, leftUntil } from "./bulk-deadline.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
