@@ -60,7 +60,7 @@ import { openLiveFollowers } from "./queue/live-followers.ts";
 import { openOverview } from "./queue/overview.ts";
 import type { ResultWaiters } from "./queue/result-waiters.ts";
 import { openStats } from "./queue/stats.ts";
-import type { Settings } from "./saved-config/membridge-config.ts";
+import type { MembridgeConfig } from "./saved-config/membridge-config.ts";
 import type { SecretBox } from "./saved-config/secret-box.ts";
 import type { OutputStorage } from "./storage/output-storage.ts";
 
@@ -70,7 +70,7 @@ export interface AppDeps {
   db: Db;
   box: SecretBox;
   disk: Disk;
-  settings: Settings;
+  membridgeConfig: MembridgeConfig;
   membridge: Membridge;
   store: OutputStorage;
   claimWaiters: ClaimWaiters;
@@ -126,7 +126,7 @@ export function createApp(deps: AppDeps, app = createBareApp()): Express {
 
 /** Every call of the service, the busiest first: Express tries one after the other. */
 function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
-  const { config, log, db, settings, membridge, store, claimWaiters, resultWaiters, dispatcher, agents } = deps;
+  const { config, log, db, membridgeConfig, membridge, store, claimWaiters, resultWaiters, dispatcher, agents } = deps;
   const { publicUrl, accountPaceAt: paceAt } = config;
   const { outputBytes } = config.limits;
   const callbacks = { allowed: config.outboundAllow, areSigned: config.callbackSecrets.length > 0 };
@@ -140,7 +140,7 @@ function routesOf(deps: Omit<AppDeps, "connections">): Route[] {
     ...taskReadingRoutes(results),
     ...liveOutputRoutes(openLiveFollowers(db), streams, config.liveOutput),
     ...eventRoutes(deps.eventHub, streams),
-    ...membridgeConfigRoutes(settings, membridge),
+    ...membridgeConfigRoutes(membridgeConfig, membridge),
     ...bulkRoutes(callbacks),
     ...reportingRoutes(stats, openOverview(db, stats), openAttention(db)),
     ...artifactRoutes(store, log),

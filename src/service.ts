@@ -22,7 +22,7 @@ import { openClaimWaiters } from "./queue/claim-waiters.ts";
 import { createDispatcher } from "./queue/dispatch.ts";
 import { QUEUE_NEWS } from "./queue/queue-news.ts";
 import { openResultWaiters } from "./queue/result-waiters.ts";
-import { createSettings } from "./saved-config/membridge-config.ts";
+import { createMembridgeConfig } from "./saved-config/membridge-config.ts";
 import { createSecretBox } from "./saved-config/secret-box.ts";
 import { checkSettingsKey } from "./saved-config/settings-key-check.ts";
 import { readOrMakeSettingsKey } from "./saved-config/settings-key-file.ts";
@@ -93,8 +93,8 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
       await readOrMakeSettingsKey(config.settingsKey, config.dataDir, log),
       ...config.settingsKeysPrevious,
     );
-    const settings = createSettings(db, box, config.membridge, log);
-    await settings.sealAnew();
+    const membridgeConfig = createMembridgeConfig(db, box, config.membridge, log);
+    await membridgeConfig.sealAnew();
     await sealSecretsAnew(db, box);
     await checkSettingsKey(db, box, log);
     await preparePosition(db);
@@ -105,7 +105,7 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
     };
     // Each looks up names by itself: those of callbacks, which no server may answer, do not hold up those of Membridge and the agents.
     const [outbound, toReceivers] = [openOutbound(), openOutbound()];
-    const membridge = createMembridge(settings, outbound, { log });
+    const membridge = createMembridge(membridgeConfig, outbound, { log });
     const store = { bucket: config.minio && (await connectBucket(config.minio, db.meters)), log };
     await checkBucket(store);
     const agents = { outbound, agentKey: config.membridge.agentKey };
@@ -136,7 +136,7 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
       db,
       box,
       disk,
-      settings,
+      membridgeConfig,
       membridge,
       store,
       claimWaiters,

@@ -7,7 +7,7 @@ import type { Db } from "../db/client.ts";
 import { messageOf } from "../errors.ts";
 import { attempt, isFault } from "../fleet/membridge-attempt.ts";
 import { createOutbound } from "../fleet/outbound.ts";
-import { createSettings } from "../saved-config/membridge-config.ts";
+import { createMembridgeConfig } from "../saved-config/membridge-config.ts";
 import { createSecretBox } from "../saved-config/secret-box.ts";
 import { findSettingsBox } from "./database.ts";
 import { type Finding, note, ok, timeOf, wrong } from "./finding.ts";
@@ -17,13 +17,13 @@ const SWEEP_LATE_MS = 60_000;
 
 /** Asks Membridge for its health, and for something that needs the admin key. `isWanted`: its address was given. Nothing is recorded. */
 export async function checkMembridge(db: Db, config: Config, isWanted: boolean, log: Logger): Promise<Finding> {
-  const settings = createSettings(
+  const membridgeConfig = createMembridgeConfig(
     db,
     (await findSettingsBox(config, log)) ?? createSecretBox(""),
     config.membridge,
     log,
   );
-  const address = await settings.membridgeAddress();
+  const address = await membridgeConfig.address();
   const isSaved = address.url !== config.membridge.url;
   const outbound = createOutbound(config.outboundAllow);
   try {

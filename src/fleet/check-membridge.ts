@@ -2,7 +2,7 @@ import type { Caller } from "../caller.ts";
 import type { ConnectionTest } from "../contract/record-types.ts";
 import { actorOf, audit } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
-import type { Settings } from "../saved-config/membridge-config.ts";
+import type { MembridgeConfig } from "../saved-config/membridge-config.ts";
 import { type Membridge, MembridgeUnreachable } from "./membridge.ts";
 
 /** Calls that show whether Membridge takes the admin key, which its health does not need. A version may lack one of them. */
@@ -15,13 +15,13 @@ const KEYED = ["agents", "projects"];
 export async function checkMembridge(
   db: Db,
   caller: Caller | undefined,
-  settings: Settings,
+  membridgeConfig: MembridgeConfig,
   membridge: Membridge,
 ): Promise<ConnectionTest> {
   const outcome = await ask(membridge);
   const { connected } = outcome;
   const reason = outcome.connected ? null : outcome.error;
-  await settings.recordConnection(
+  await membridgeConfig.recordConnection(
     { connected, reason, isKeyed: membridge.keyFault() !== undefined || connected },
     { asked: true },
   );

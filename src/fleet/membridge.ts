@@ -10,7 +10,7 @@ import {
 } from "cockatiel";
 import type { Logger } from "pino";
 import { watchCircuit } from "../metrics/common-meters.ts";
-import type { MembridgeAddress, Settings } from "../saved-config/membridge-config.ts";
+import type { MembridgeAddress, MembridgeConfig } from "../saved-config/membridge-config.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
 import { attempt, isFault, type MembridgeAnswer, ServerFault } from "./membridge-attempt.ts";
 import type { Outbound } from "./outbound.ts";
@@ -62,11 +62,11 @@ export interface Membridge {
 }
 
 /**
- * The client of the Membridge control plane. Address and admin key come from the settings at every call. `log` is told when Membridge begins to
- * refuse the key, and when it takes it again. `restMs` is for tests.
+ * The client of the Membridge control plane. Address and admin key come from the saved configuration at every call. `log` is told when Membridge
+ * begins to refuse the key, and when it takes it again. `restMs` is for tests.
  */
 export function createMembridge(
-  settings: Settings,
+  membridgeConfig: MembridgeConfig,
   outbound: Outbound,
   { restMs = REST_MS, log }: { restMs?: number; log?: Logger } = {},
 ): Membridge {
@@ -78,7 +78,7 @@ export function createMembridge(
   let keyFault: string | undefined;
 
   async function currentAddress(): Promise<MembridgeAddress> {
-    const address = await settings.membridgeAddress();
+    const address = await membridgeConfig.address();
     // What is known of another address says nothing about this one.
     if (circuitOf?.url !== address.url || circuitOf.adminKey !== address.adminKey) {
       circuit = newCircuit(restMs);
@@ -110,7 +110,7 @@ export function createMembridge(
       if (keyFault === undefined) state.lastSuccess = Date.now();
       else state.lastError = keyFault;
       const isKeyed = needsKey(segments) || keyFault !== undefined;
-      await settings.recordConnection({ connected, reason: keyFault ?? null, isKeyed });
+      await membridgeConfig.recordConnection({ connected, reason: keyFault ?? null, isKeyed });
       return answer;
     } catch (error) {
       if (error instanceof BrokenCircuitError) throw resting(restMs);
@@ -119,7 +119,7 @@ export function createMembridge(
       state.lastError = error.message;
       connected = false;
       const reason = `Membridge could not be reached: ${error.message}`;
-      await settings.recordConnection({ connected, reason, isKeyed: false });
+      await membridgeConfig.recordConnection({ connected, reason, isKeyed: false });
       if (error instanceof ServerFault) return error.answer;
       throw new MembridgeUnreachable(reason, { cause: error });
     }

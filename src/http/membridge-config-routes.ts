@@ -3,11 +3,11 @@ import * as requests from "../contract/requests.ts";
 import { connectionTest } from "../contract/service-answers.ts";
 import { checkMembridge } from "../fleet/check-membridge.ts";
 import type { Membridge } from "../fleet/membridge.ts";
-import type { Settings } from "../saved-config/membridge-config.ts";
+import type { MembridgeConfig } from "../saved-config/membridge-config.ts";
 import { ADMINS, READERS, type Route, route } from "./route.ts";
 
 /** `/api/runtime/config`: where Membridge is. */
-export function membridgeConfigRoutes(settings: Settings, membridge: Membridge): Route[] {
+export function membridgeConfigRoutes(membridgeConfig: MembridgeConfig, membridge: Membridge): Route[] {
   return [
     route({
       name: "getConfig",
@@ -16,7 +16,7 @@ export function membridgeConfigRoutes(settings: Settings, membridge: Membridge):
       path: "/api/runtime/config",
       access: READERS,
       answers: { 200: { means: "The configuration, with the key masked.", json: membridgeConfigRecord } },
-      handle: async ({ response }) => response.json(await settings.view()),
+      handle: async ({ response }) => response.json(await membridgeConfig.view()),
     }),
     route({
       name: "saveConfig",
@@ -27,8 +27,8 @@ export function membridgeConfigRoutes(settings: Settings, membridge: Membridge):
       schema: requests.saveConfigBody,
       answers: { 200: { means: "The configuration as it is saved.", json: membridgeConfigRecord } },
       handle: async ({ response, caller, body }) => {
-        await settings.save(caller, body());
-        response.json(await settings.view());
+        await membridgeConfig.save(caller, body());
+        response.json(await membridgeConfig.view());
       },
     }),
     route({
@@ -39,7 +39,8 @@ export function membridgeConfigRoutes(settings: Settings, membridge: Membridge):
       access: "anybody",
       limit: "connection tests",
       answers: { 200: { means: "How it went.", json: connectionTest } },
-      handle: async ({ response, db, caller }) => response.json(await checkMembridge(db, caller, settings, membridge)),
+      handle: async ({ response, db, caller }) =>
+        response.json(await checkMembridge(db, caller, membridgeConfig, membridge)),
     }),
   ];
 }

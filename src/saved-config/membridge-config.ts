@@ -34,7 +34,7 @@ const REFRESH_MS = 30_000;
  * The saved configuration. Every read asks the database, so that what one instance saves, all others use (lifecycle.md, invariant 11).
  * `defaults` come from the environment, and are used until something is saved.
  */
-export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddress, log: Logger) {
+export function createMembridgeConfig(db: Db, box: SecretBox, defaults: MembridgeAddress, log: Logger) {
   async function read(by: Db = db) {
     const rows = await by.select().from(runtimeSettings);
     return new Map(rows.map((row) => [row.key, row.value]));
@@ -65,7 +65,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
   }
 
   return {
-    async membridgeAddress(): Promise<MembridgeAddress> {
+    async address(): Promise<MembridgeAddress> {
       return addressIn(await read());
     },
 
@@ -149,7 +149,7 @@ export function createSettings(db: Db, box: SecretBox, defaults: MembridgeAddres
   };
 }
 
-export type Settings = ReturnType<typeof createSettings>;
+export type MembridgeConfig = ReturnType<typeof createMembridgeConfig>;
 
 /** Shows the first and last 4 characters of a key around `****`. A key of less than 16 characters is hidden whole, and no key is "". */
 function maskKey(key: string): string {

@@ -50,8 +50,8 @@ describe("the earlier service's database", async () => {
   await migrate(database.url);
   const after = await countsOf(database);
   const { query } = database;
-  const { api, settings } = await startApp(database.db);
-  await settings.sealAnew();
+  const { api, membridgeConfig } = await startApp(database.db);
+  await membridgeConfig.sealAnew();
   const repairs = () =>
     query<{ entity_id: string; detail: string }>(
       "select entity_id, detail from audit_logs where action = 'adoption_repaired'",

@@ -9,7 +9,7 @@ import pg from "pg";
 import { expect, it } from "vitest";
 import { migrate } from "../../src/db/migrate.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
-import { createSettings } from "../../src/saved-config/membridge-config.ts";
+import { createMembridgeConfig } from "../../src/saved-config/membridge-config.ts";
 import { findKeyAndRecordUse } from "../../src/saved-config/named-keys.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { startApp } from "../support/app.ts";
@@ -49,8 +49,8 @@ it("an upgrade keeps every record as it was", async () => {
 
 it("an upgrade keeps the keys, and what is encrypted", async () => {
   const box = createSecretBox("the settings key of the upgrade test");
-  const settings = createSettings(db, box, { url: "", adminKey: "" }, inDatabase.log);
-  expect(await settings.membridgeAddress()).toEqual({
+  const membridgeConfig = createMembridgeConfig(db, box, { url: "", adminKey: "" }, inDatabase.log);
+  expect(await membridgeConfig.address()).toEqual({
     url: "http://127.0.0.1:9",
     adminKey: "an-admin-key-of-Membridge",
   });

@@ -5,7 +5,7 @@ import { type AnswerRoom, openLongAnswers, roomForAnswer } from "../../src/fleet
 import { executeOn } from "../../src/fleet/execute-on-agent.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { createSettings } from "../../src/saved-config/membridge-config.ts";
+import { createMembridgeConfig } from "../../src/saved-config/membridge-config.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { ADMIN_KEY } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -74,13 +74,13 @@ describe("an agent's answer", () => {
 describe("Membridge's answer", () => {
   const ask = async (body: string) => {
     const url = await aServerThatSays(body);
-    const settings = createSettings(
+    const membridgeConfig = createMembridgeConfig(
       db,
       createSecretBox("a secret"),
       { url, adminKey: ADMIN_KEY },
       pino({ level: "silent" }),
     );
-    return createMembridge(settings, outbound).call(["agents"]);
+    return createMembridge(membridgeConfig, outbound).call(["agents"]);
   };
 
   it.each([...HOSTILE, ["more keys than 100,000", keys(100_001), "its answer has more than 100000 keys"] as const])(

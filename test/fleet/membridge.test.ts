@@ -3,7 +3,7 @@ import { afterAll, beforeEach, describe, expect, it, onTestFinished } from "vite
 import { NOBODY } from "../../src/caller.ts";
 import { createMembridge, type MembridgeCall, MembridgeUnreachable } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { createSettings } from "../../src/saved-config/membridge-config.ts";
+import { createMembridgeConfig } from "../../src/saved-config/membridge-config.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { ADMIN_KEY } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
@@ -18,8 +18,13 @@ const post = { method: "POST", body: { primary_node_id: "rpi" } } as const;
 
 /** A client as the environment sets it up, with counters of its own. */
 function clientOf(url: string, adminKey = ADMIN_KEY, options = {}) {
-  const settings = createSettings(db, createSecretBox("a secret"), { url, adminKey }, pino({ level: "silent" }));
-  return { settings, ...createMembridge(settings, outbound, options) };
+  const membridgeConfig = createMembridgeConfig(
+    db,
+    createSecretBox("a secret"),
+    { url, adminKey },
+    pino({ level: "silent" }),
+  );
+  return { membridgeConfig, ...createMembridge(membridgeConfig, outbound, options) };
 }
 
 const fake = await startMembridge();
@@ -152,13 +157,13 @@ describe("what is known of the connection", () => {
     await query("delete from runtime_settings");
     const before = Date.now();
     await client.call(["health"], once);
-    const first = await client.settings.view();
+    const first = await client.membridgeConfig.view();
     expect(first.connected).toBe(true);
     expect(first.last_test).toBeGreaterThanOrEqual(before - 1);
 
     fake.fail("*", "cut");
     await client.call(["health"], once).catch(() => {});
-    const second = await client.settings.view();
+    const second = await client.membridgeConfig.view();
     expect(second.connected).toBe(false);
     expect(second.last_test).toBeGreaterThanOrEqual(first.last_test ?? Number.NaN);
   });
@@ -233,7 +238,7 @@ describe("the circuit", () => {
     await breakIt();
     const other = await startMembridge();
     onTestFinished(other.close);
-    await client.settings.save(NOBODY, { membridge_server_url: other.url, admin_key: ADMIN_KEY });
+    await client.membridgeConfig.save(NOBODY, { membridge_server_url: other.url, admin_key: ADMIN_KEY });
     onTestFinished(async () => void (await query("delete from runtime_settings")));
     expect((await client.call(["health"])).status).toBe(200);
   });

@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import { afterAll, beforeEach, describe, expect, it } from "vitest";
 import { NOBODY } from "../../src/caller.ts";
-import { createSettings } from "../../src/saved-config/membridge-config.ts";
+import { createMembridgeConfig } from "../../src/saved-config/membridge-config.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { checkSettingsKey, isSettingsKeyRight } from "../../src/saved-config/settings-key-check.ts";
 import { ADMIN_KEY, startApp } from "../support/app.ts";
@@ -187,10 +187,14 @@ describe("the admin key", () => {
   it("that lies there in plain text is used, and encrypted in place once, which is audited", async () => {
     await store("admin_key", ADMIN_KEY);
     const second = await startApp(db, { env: environment });
-    await Promise.all([app.settings.sealAnew(), second.settings.sealAnew(), app.settings.sealAnew()]);
+    await Promise.all([
+      app.membridgeConfig.sealAnew(),
+      second.membridgeConfig.sealAnew(),
+      app.membridgeConfig.sealAnew(),
+    ]);
     const sealed = await storedKey();
     expect(sealed).not.toContain(ADMIN_KEY);
-    await app.settings.sealAnew();
+    await app.membridgeConfig.sealAnew();
     expect(await storedKey()).toBe(sealed);
     expect((await app.api.get("/api/membridge/projects")).status).toBe(200);
     const entries = await audited();
@@ -205,15 +209,15 @@ describe("the admin key", () => {
 
   it("is encrypted anew when SETTINGS_KEY is changed, and is used all the while", async () => {
     const settingsWith = (secret: string, ...previous: string[]) =>
-      createSettings(db, createSecretBox(secret, ...previous), { url: fake.url, adminKey: "" }, silent);
+      createMembridgeConfig(db, createSecretBox(secret, ...previous), { url: fake.url, adminKey: "" }, silent);
     await settingsWith("the first secret").save(NOBODY, saved);
     const before = await storedKey();
     const rotated = settingsWith("the second secret", "the first secret");
-    expect((await rotated.membridgeAddress()).adminKey).toBe(saved.admin_key);
+    expect((await rotated.address()).adminKey).toBe(saved.admin_key);
     await Promise.all([rotated.sealAnew(), rotated.sealAnew()]);
     expect(await storedKey()).not.toBe(before);
-    expect((await settingsWith("the second secret").membridgeAddress()).adminKey).toBe(saved.admin_key);
-    expect((await settingsWith("the first secret").membridgeAddress()).adminKey).toBe("");
+    expect((await settingsWith("the second secret").address()).adminKey).toBe(saved.admin_key);
+    expect((await settingsWith("the first secret").address()).adminKey).toBe("");
     expect((await audited()).map(({ action }: { action: string }) => action)).toEqual([
       "admin_key_reencrypted",
       "config_updated",
@@ -265,7 +269,7 @@ describe("the admin key", () => {
     ]);
     expect([await warned("the next", "the first"), await warned("the first")]).toEqual([false, true]);
     // Whoever saves the configuration says which key it is from now on.
-    const other = createSettings(db, createSecretBox("another"), { url: fake.url, adminKey: "" }, silent);
+    const other = createMembridgeConfig(db, createSecretBox("another"), { url: fake.url, adminKey: "" }, silent);
     await other.save(NOBODY, saved);
     expect([await warned("another"), await warned("the next")]).toEqual([false, true]);
   });
@@ -279,7 +283,7 @@ describe("the admin key", () => {
     await checkSettingsKey(db, made, log);
     await checkSettingsKey(db, made, log);
     expect(lines).toEqual([expect.stringContaining("nothing is encrypted with it")]);
-    await createSettings(db, made, { url: fake.url, adminKey: "" }, silent).save(NOBODY, saved);
+    await createMembridgeConfig(db, made, { url: fake.url, adminKey: "" }, silent).save(NOBODY, saved);
     expect([await isSettingsKeyRight(db, made), await isSettingsKeyRight(db, lost)]).toEqual([true, false]);
   });
 

@@ -15,7 +15,7 @@ import { createLog } from "../../src/log.ts";
 import { type ClaimWaiters, openClaimWaiters } from "../../src/queue/claim-waiters.ts";
 import { createDispatcher, type Dispatcher } from "../../src/queue/dispatch.ts";
 import { openResultWaiters, type ResultWaiters } from "../../src/queue/result-waiters.ts";
-import { createSettings, type Settings } from "../../src/saved-config/membridge-config.ts";
+import { createMembridgeConfig, type MembridgeConfig } from "../../src/saved-config/membridge-config.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import type { OutputStorage } from "../../src/storage/output-storage.ts";
 import { inDatabase } from "./output-storage.ts";
@@ -30,7 +30,7 @@ export interface TestApp {
   url: string;
   /** What the app has logged so far, one object a line. */
   logged: Record<string, unknown>[];
-  settings: Settings;
+  membridgeConfig: MembridgeConfig;
   membridge: Membridge;
   claimWaiters: ClaimWaiters;
   resultWaiters: ResultWaiters;
@@ -61,10 +61,10 @@ export async function startApp(
   const log = createLog("trace", { write: (line: string) => void logged.push(JSON.parse(line)) });
   const disk = watchDisk(folderOfDatabase(config), config.diskLimits, { log, meters: db.meters });
   const box = createSecretBox("a secret for tests");
-  const settings = createSettings(db, box, config.membridge, log);
+  const membridgeConfig = createMembridgeConfig(db, box, config.membridge, log);
   const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
   afterAll(() => outbound.destroy());
-  const membridge = createMembridge(settings, outbound, { log });
+  const membridge = createMembridge(membridgeConfig, outbound, { log });
   const claimWaiters = openClaimWaiters(db, mostWaiters);
   const resultWaiters = openResultWaiters(db, mostWaiters);
   const eventHub = openEventHub(db);
@@ -79,7 +79,7 @@ export async function startApp(
     db,
     box,
     disk,
-    settings,
+    membridgeConfig,
     membridge,
     store,
     claimWaiters,
@@ -98,6 +98,6 @@ export async function startApp(
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   afterAll(() => new Promise<unknown>((resolve) => server.close(resolve)));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const parts = { settings, membridge, claimWaiters, resultWaiters, eventHub, dispatcher, stopping };
+  const parts = { membridgeConfig, membridge, claimWaiters, resultWaiters, eventHub, dispatcher, stopping };
   return { app, api: request(url), url, logged, ...parts };
 }

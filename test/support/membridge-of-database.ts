@@ -4,7 +4,7 @@ import type { Db } from "../../src/db/client.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
 import { syncOnce } from "../../src/fleet/membridge-sync.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
-import { createSettings } from "../../src/saved-config/membridge-config.ts";
+import { createMembridgeConfig } from "../../src/saved-config/membridge-config.ts";
 import { createSecretBox } from "../../src/saved-config/secret-box.ts";
 import { ADMIN_KEY } from "./app.ts";
 import { startMembridge } from "./scripted-membridge.ts";
@@ -16,7 +16,12 @@ export async function membridgeOfDatabase(db: Db) {
   const outbound = createOutbound();
   afterAll(() => outbound.destroy());
   const silent = pino({ level: "silent" });
-  const settings = createSettings(db, createSecretBox("a secret"), { url: fake.url, adminKey: ADMIN_KEY }, silent);
-  const membridge = createMembridge(settings, outbound);
+  const membridgeConfig = createMembridgeConfig(
+    db,
+    createSecretBox("a secret"),
+    { url: fake.url, adminKey: ADMIN_KEY },
+    silent,
+  );
+  const membridge = createMembridge(membridgeConfig, outbound);
   return { fake, membridge, sync: () => syncOnce(db, membridge, silent) };
 }
