@@ -15,16 +15,17 @@ import { recordSuccess } from "../fleet/quick-failures.ts";
 import { recordSignOfLife } from "../fleet/signs-of-life.ts";
 import type { PlacedOutput } from "../storage/place-output.ts";
 import { takeStaged } from "../storage/staging.ts";
+import { answerTo, findEarlier, resultColumns } from "./answer-to-completion.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { usageOf } from "./attempt-usage.ts";
 import { countCompletion } from "./count-completion.ts";
-import { isStill, staleLease } from "./fence.ts";
+import { holderForCompletion, isStill, staleLease } from "./fence.ts";
 import { lockTask, taskColumns } from "./get-task.ts";
 import { lastErrorOf, outcomeOf } from "./outcome.ts";
 import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { addUsage, recordUsage } from "./record-usage.ts";
-import { answerTo, detailOf, findEarlier, holderFor, resultColumns, type SubmittedResult } from "./submitted-result.ts";
+import { detailOf, type SubmittedResult } from "./submitted-result.ts";
 import { traceRun } from "./trace-run.ts";
 
 /**
@@ -46,7 +47,7 @@ export function completeInTransaction(
     const before = await lockTask(tx, taskId);
     const earlier = await findEarlier(tx, before, submitted);
     if (earlier) return earlier;
-    const { leaseId, workerId, late } = await holderFor(tx, before, request);
+    const { leaseId, workerId, late } = await holderForCompletion(tx, before, request);
     // A limit locks the account, which comes before the worker.
     if (request.status === "error") await recordFailedAttempt(tx, request, workerId, leaseId);
     else await recordSuccess(tx, workerId);

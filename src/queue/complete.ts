@@ -11,6 +11,7 @@ import { recordWindows } from "../fleet/account-limits.ts";
 import type { OutputStorage } from "../storage/output-storage.ts";
 import { abandonOutput, type PlacedOutput, placeInRow, placeOutput } from "../storage/place-output.ts";
 import { requireStaged, unstage } from "../storage/staging.ts";
+import { findEarlier, tooLate } from "./answer-to-completion.ts";
 import { recordSession } from "./cli-sessions.ts";
 import { completeInOneStatement } from "./complete-in-one-statement.ts";
 import { completeInTransaction } from "./complete-in-transaction.ts";
@@ -20,7 +21,7 @@ import { judgeOutput } from "./judge-output.ts";
 import { readPrinted } from "./read-cli-output.ts";
 import { runOrLog } from "./run-or-log.ts";
 import { withOwnCost } from "./session-cost.ts";
-import { findEarlier, type SubmittedResult, submittedResultOf, tooLate } from "./submitted-result.ts";
+import { type SubmittedResult, submittedResultOf } from "./submitted-result.ts";
 
 /** The task, if there may be something to complete. NotFound: no such task. Conflict: nobody holds it, or `leaseId` never was a lease of it. */
 export async function requireCompletable(db: Db, taskId: string, leaseId?: string): Promise<Task> {

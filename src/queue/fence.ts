@@ -1,5 +1,6 @@
 /** Which lease holds a task, and the guards that transitions put into their WHERE (lifecycle.md, invariant 2 and invariant 7). */
 import { and, type Column, eq, inArray, type SQL, sql } from "drizzle-orm";
+import type { CompleteTask } from "../contract/complete-task.ts";
 import { LEASE_FIELDS, type Lease, type Task } from "../contract/record-types.ts";
 import type { Locks, Size } from "../db/batch-statement.ts";
 import type { Db } from "../db/client.ts";
@@ -100,3 +101,16 @@ export function requireStatus({ status }: Task, statuses: readonly TaskStatus[])
 
 /** Conflict: no lease holds the task. */
 export const requireHeld = (task: Task): void => requireStatus(task, HELD_STATUSES);
+
+/**
+ * The lease and the worker to which a completion belongs. `late` means that the lease was swept: a success is still kept then (lifecycle.md,
+ * invariant 8), an error is not. Conflict: the lease neither holds nor held the task.
+ */
+export async function holderForCompletion(tx: Db, task: Task, { lease_id: leaseId, status }: CompleteTask) {
+  if (leaseId === undefined) requireHeld(task);
+  if (isHeld(task) && task.lease_id && task.worker_id && (leaseId ?? task.lease_id) === task.lease_id)
+    return { leaseId: task.lease_id, workerId: task.worker_id, late: false };
+  const lease = await findLease(tx, task.id, leaseId ?? "");
+  if (lease?.status !== "expired" || status !== "success") throw staleLease(leaseId);
+  return { leaseId: lease.id, workerId: lease.worker_id, late: true };
+}

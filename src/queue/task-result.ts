@@ -3,10 +3,10 @@ import type { Task, TaskWithResult } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import type { Metrics } from "../db/json-types.ts";
 import { llmResults, runtimeArtifacts } from "../db/output-tables.ts";
+import { resultColumns } from "./answer-to-completion.ts";
 import { artifactColumns } from "./artifacts.ts";
 import { hasEnded } from "./fence.ts";
 import { getTask } from "./get-task.ts";
-import { resultColumns } from "./submitted-result.ts";
 
 /** In SQL, the results that the task's last lease brought. Adopted results do not know their lease. */
 const isAccepted = ({ id, lease_id }: Task) =>
