@@ -8,7 +8,7 @@ import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
-import { beganAfterRest, insertRested, restByVerdict } from "./start-rest.ts";
+import { beganAfterRest, insertRested, restByVerdict } from "./rest-parts.ts";
 import { growingMs } from "./worker-rest.ts";
 
 /** A task that fails within this time after its lease began hardly ran: its command may be missing, or its account at its limit. */

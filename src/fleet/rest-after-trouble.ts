@@ -4,7 +4,7 @@ import { TROUBLES, workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
 import { statement } from "../db/statement.ts";
 import type { ErrorKind } from "../db/statuses.ts";
-import { beganAfterRest, insertRested, restByVerdict } from "./start-rest.ts";
+import { beganAfterRest, insertRested, restByVerdict } from "./rest-parts.ts";
 import { growingMs } from "./worker-rest.ts";
 
 const FIRST_REST_MS = 60_000;

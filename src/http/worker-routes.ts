@@ -7,7 +7,7 @@ import { workerView } from "../contract/record-types.ts";
 import { workerName } from "../contract/request-fields.ts";
 import * as requests from "../contract/requests.ts";
 import { workerRecord } from "../contract/worker-record.ts";
-import { drainWorker, resumeWorker } from "../fleet/drain-worker.ts";
+import { drainWorker, resumeWorker } from "../fleet/drain-and-resume.ts";
 import { restWorker } from "../fleet/start-rest.ts";
 import { getWorker, listWorkers, workerNotFound } from "../fleet/workers.ts";
 import { activeLeasesOf } from "../queue/leases.ts";
