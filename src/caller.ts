@@ -1,4 +1,4 @@
-import type { Role } from "./db/statuses.ts";
+import type { Role } from "./db/roles.ts";
 
 /** Who makes a request: for log lines and audit entries. */
 export interface Caller {

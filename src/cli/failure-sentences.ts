@@ -1,4 +1,4 @@
-import type { ErrorKind } from "../db/statuses.ts";
+import type { ErrorKind } from "../db/kinds.ts";
 
 const ENDS: Partial<Record<ErrorKind, string>> = {
   max_turns: "ended at its limit of turns",

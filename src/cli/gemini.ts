@@ -1,4 +1,4 @@
-import type { ErrorKind } from "../db/statuses.ts";
+import type { ErrorKind } from "../db/kinds.ts";
 import { sentenceOf } from "./failure-sentences.ts";
 import { kindOfMessage } from "./known-messages.ts";
 import { countIn, fieldsOf, known, textIn } from "./printed-values.ts";

@@ -2,7 +2,7 @@
  * The messages by which CLIs say whether the trouble is an account's, the provider's, or of what the task asks for, such as a model that does not
  * exist. Agents that send no `error_kind`, and CLIs that end with code 0 after such a message, are known by these alone.
  */
-import type { ErrorKind } from "../db/statuses.ts";
+import type { ErrorKind } from "../db/kinds.ts";
 import { isoTime } from "../format-iso-time.ts";
 
 export interface KnownMessage {

@@ -1,5 +1,5 @@
 /** Reads single values of what a CLI printed, which may have any shape. */
-import type { ErrorKind } from "../db/statuses.ts";
+import type { ErrorKind } from "../db/kinds.ts";
 import type { CliUsage } from "./reader-types.ts";
 
 /** The object's fields; none for anything that is no object. What a CLI prints may have any shape. */

@@ -1,5 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
-import type { ErrorKind } from "../db/statuses.ts";
+import type { ErrorKind } from "../db/kinds.ts";
 import { saysCannotRun } from "../unrunnable-command.ts";
 import { readClaude } from "./claude.ts";
 import { readCodex } from "./codex.ts";

@@ -1,6 +1,6 @@
 /** What the readers of CLIs take and give. */
 import type { Metrics } from "../db/json-types.ts";
-import type { ErrorKind } from "../db/statuses.ts";
+import type { ErrorKind } from "../db/kinds.ts";
 
 /** The programs whose output can be read. Any other command's output is taken as it is. */
 export const CLI_NAMES = ["claude", "codex", "gemini", "opencode"] as const;

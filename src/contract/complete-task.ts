@@ -2,8 +2,8 @@
 import { createInsertSchema } from "drizzle-zod";
 import { z } from "zod";
 import { CLI_NAMES } from "../cli/reader-types.ts";
+import { ERROR_KINDS } from "../db/kinds.ts";
 import { llmResults } from "../db/output-tables.ts";
-import { ERROR_KINDS } from "../db/statuses.ts";
 import { leaseId, longText, optional, present, text, texts } from "./request-fields.ts";
 
 const epochMs = z.int().min(0).max(8.64e15);

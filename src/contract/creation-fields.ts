@@ -1,7 +1,7 @@
 /** The fields of a creation: what a client may say of a task, with the bounds and the meaning of each. */
 import { z } from "zod";
+import { DESIRED_FORMATS } from "../db/kinds.ts";
 import type { TaskRow } from "../db/row-types.ts";
-import { DESIRED_FORMATS } from "../db/statuses.ts";
 import { httpUrl, json, jsonObject, longText, optional, text, texts } from "./request-fields.ts";
 
 const labels = z.array(text(128)).max(100);

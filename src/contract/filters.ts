@@ -1,6 +1,7 @@
 /** The filters of lists. A call that changes many tasks takes the same ones in its body as a list in its address. */
 import { z } from "zod";
-import { DELIVERY_STATES, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES, WORKER_STATUSES } from "../db/statuses.ts";
+import { ERROR_KINDS } from "../db/kinds.ts";
+import { DELIVERY_STATES, LEASE_STATUSES, TASK_STATUSES, WORKER_STATUSES } from "../db/statuses.ts";
 import { text } from "./request-fields.ts";
 
 /** A query value that is given but empty counts as absent: `?status=` lists everything. */

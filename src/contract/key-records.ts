@@ -1,6 +1,6 @@
 /** Named keys: what clients may send, and what may be shown of them. */
 import { z } from "zod";
-import { ROLES } from "../db/statuses.ts";
+import { ROLES } from "../db/roles.ts";
 import { time, words } from "./record-fields.ts";
 
 /** What a key may be called: by this name the audit says who did something. */

@@ -1,6 +1,7 @@
 /** The record of a task as clients read it. A column is published by being named here, and in no other way. */
 import { z } from "zod";
-import { DESIRED_FORMATS, ERROR_KINDS, STATES_IN_WORDS, TASK_STATUSES } from "../db/statuses.ts";
+import { DESIRED_FORMATS, ERROR_KINDS } from "../db/kinds.ts";
+import { STATES_IN_WORDS, TASK_STATUSES } from "../db/statuses.ts";
 import { anyObject, count, flag, id, list, time, words, worker } from "./record-fields.ts";
 
 const policy = z.object({

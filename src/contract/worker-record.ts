@@ -1,6 +1,7 @@
 /** The records of workers and of the accounts that they use. A column is published by being named here, and in no other way. */
 import { z } from "zod";
-import { REST_KINDS, WORKER_STATUSES } from "../db/statuses.ts";
+import { REST_KINDS } from "../db/kinds.ts";
+import { WORKER_STATUSES } from "../db/statuses.ts";
 import { count, flag, list, time, words, worker } from "./record-fields.ts";
 
 const rest = z

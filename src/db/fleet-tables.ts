@@ -3,7 +3,8 @@ import { getTableColumns, sql } from "drizzle-orm";
 import { boolean, doublePrecision, index, integer, jsonb, pgTable, primaryKey, text } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
 import type { Capabilities, Drain, Rest, UsageWindows } from "./json-types.ts";
-import { URL_SOURCES, WORKER_STATUSES } from "./statuses.ts";
+import { URL_SOURCES } from "./kinds.ts";
+import { WORKER_STATUSES } from "./statuses.ts";
 
 /** How many attempts in a row must end in trouble before a worker rests. */
 export const TROUBLES = 3;

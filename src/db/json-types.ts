@@ -1,5 +1,5 @@
 /** The types of what lies in columns that hold JSON. */
-import type { RestKind } from "./statuses.ts";
+import type { RestKind } from "./kinds.ts";
 
 export type JsonObject = { [name: string]: unknown };
 /** `timeout_sec` bounds one execution. The rest is the caller's own: the runtime only keeps it and passes it on. */

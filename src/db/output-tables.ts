@@ -3,7 +3,8 @@ import { sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { byteCount, bytes, epochMs } from "./column-types.ts";
 import type { Metrics } from "./json-types.ts";
-import { ERROR_KINDS, RESULT_STATUSES } from "./statuses.ts";
+import { ERROR_KINDS } from "./kinds.ts";
+import { RESULT_STATUSES } from "./statuses.ts";
 
 /** The type of the artifact that holds all of what a CLI printed, where the task has `keep_transcript`. */
 export const TRANSCRIPT = "LLM_TRANSCRIPT";

@@ -2,7 +2,7 @@
 import { sql } from "drizzle-orm";
 import { check, integer, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs } from "./column-types.ts";
-import { ROLES } from "./statuses.ts";
+import { ROLES } from "./roles.ts";
 
 export const runtimeSettings = pgTable("runtime_settings", {
   key: text().primaryKey(),

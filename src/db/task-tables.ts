@@ -12,10 +12,11 @@ import { boolean, check, index, integer, jsonb, pgTable, text, uniqueIndex, uuid
 import { epochMs } from "./column-types.ts";
 import { ONE_RUNNING_PER_KEY } from "./faults.ts";
 import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./json-types.ts";
+import { DESIRED_FORMATS, ERROR_KINDS } from "./kinds.ts";
 import { freeWith } from "./partial-index-conditions.ts";
 import { dueOf, keyNameOf, labelKeyOf, takeableFrom, turnOf } from "./queued-indexes.ts";
 import { heldStatuses } from "./status-lists.ts";
-import { DESIRED_FORMATS, ERROR_KINDS, LEASE_STATUSES, TASK_STATUSES } from "./statuses.ts";
+import { LEASE_STATUSES, TASK_STATUSES } from "./statuses.ts";
 
 export const llmTasks = pgTable(
   "llm_tasks",

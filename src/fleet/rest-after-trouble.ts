@@ -2,8 +2,8 @@ import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { TROUBLES, workers } from "../db/fleet-tables.ts";
 import { newId } from "../db/ids.ts";
+import type { ErrorKind } from "../db/kinds.ts";
 import { statement } from "../db/statement.ts";
-import type { ErrorKind } from "../db/statuses.ts";
 import { beganAfterRest, insertRested, restByVerdict } from "./rest-parts.ts";
 import { growingMs } from "./worker-rest.ts";
 

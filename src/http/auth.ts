@@ -2,7 +2,7 @@ import { timingSafeEqual } from "node:crypto";
 import type { Request, RequestHandler, Response } from "express";
 import type { Config } from "../config.ts";
 import type { Db } from "../db/client.ts";
-import type { Role } from "../db/statuses.ts";
+import type { Role } from "../db/roles.ts";
 import { Forbidden } from "../errors.ts";
 import { findKeyAndRecordUse } from "../saved-config/named-keys.ts";
 import { callerOf } from "./caller-of.ts";

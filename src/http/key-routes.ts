@@ -1,6 +1,6 @@
 import { z } from "zod";
 import * as records from "../contract/key-records.ts";
-import { ROLES } from "../db/statuses.ts";
+import { ROLES } from "../db/roles.ts";
 import { VERSION } from "../package-folder.ts";
 import { createKey, listKeys, revokeKey } from "../saved-config/named-keys.ts";
 import { ADMINS, type Route, route } from "./route.ts";

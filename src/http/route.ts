@@ -4,7 +4,7 @@ import { z } from "zod";
 import type { Caller } from "../caller.ts";
 import type { FormCallName } from "../contract/form-fields.ts";
 import type { Db } from "../db/client.ts";
-import type { Role } from "../db/statuses.ts";
+import type { Role } from "../db/roles.ts";
 import type { Answers } from "./answer-declarations.ts";
 import { callerOf } from "./caller-of.ts";
 import type { RequestHeader } from "./openapi/headers.ts";

@@ -5,7 +5,7 @@ import type { Task } from "../contract/record-types.ts";
 import type { AuditAction } from "../db/audit-actions.ts";
 import { nowMs } from "../db/clock.ts";
 import type { Retry } from "../db/json-types.ts";
-import type { ErrorKind } from "../db/statuses.ts";
+import type { ErrorKind } from "../db/kinds.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { limitReached, usageOf } from "./attempt-usage.ts";
 

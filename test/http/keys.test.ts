@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { ROLES, type Role } from "../../src/db/statuses.ts";
+import { ROLES, type Role } from "../../src/db/roles.ts";
 import { sweepOnce } from "../../src/queue/sweep.ts";
 import { createKey, listKeys, revokeKey } from "../../src/saved-config/named-keys.ts";
 import { startApp } from "../support/app.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { ERROR_KINDS } from "../../src/db/statuses.ts";
+import { ERROR_KINDS } from "../../src/db/kinds.ts";
 import { RULES } from "../../src/queue/outcome.ts";
 import { metrics, serviceForAttempts } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";

@@ -1,6 +1,6 @@
 /** Attempts at tasks, made over HTTP. */
 import { beforeEach } from "vitest";
-import type { ErrorKind } from "../../src/db/statuses.ts";
+import type { ErrorKind } from "../../src/db/kinds.ts";
 import { startApp, type TestApp } from "./app.ts";
 import { actionsOf } from "./audit.ts";
 import { createTestDatabase } from "./database.ts";

@@ -1,5 +1,5 @@
 import type { Db } from "../../src/db/client.ts";
-import { ROLES, type Role } from "../../src/db/statuses.ts";
+import { ROLES, type Role } from "../../src/db/roles.ts";
 import { createKey } from "../../src/saved-config/named-keys.ts";
 
 /** The header that a key is sent in. */
