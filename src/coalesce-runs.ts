@@ -3,8 +3,8 @@ import { createOutageLog } from "./outage-log.ts";
 
 /**
  * Gives a function that asks for a run of `run`: at once, or, while one is in flight, once more after it, however often it was
- * asked for in between. It resolves when no run is in flight or asked for. A run that fails is logged under `name` and not
- * repeated: its owner's timer asks for the next one.
+ * asked for in between. It resolves when no run is in flight or asked for. A run that fails is logged under `name`. Only
+ * a new call asks for another one, such as that of its owner's timer.
  */
 export function coalesceRuns(log: Logger, name: string, run: () => Promise<void>): () => Promise<void> {
   const outage = createOutageLog(log, name);
@@ -12,17 +12,16 @@ export function coalesceRuns(log: Logger, name: string, run: () => Promise<void>
   let isRunning = false;
   let running = Promise.resolve();
   const runWhileAsked = async () => {
-    try {
-      for (let answered = -1; answered !== asked; ) {
-        answered = asked;
+    for (let answered = -1; answered !== asked; ) {
+      answered = asked;
+      try {
         await run();
+        outage.worked();
+      } catch (error) {
+        outage.failed(error);
       }
-      outage.worked();
-    } catch (error) {
-      outage.failed(error);
-    } finally {
-      isRunning = false;
     }
+    isRunning = false;
   };
   return () => {
     asked += 1;
