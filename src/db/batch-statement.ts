@@ -16,8 +16,8 @@ export interface BatchStatement<Row, Request> {
    */
   together(db: Db, requests: readonly Request[]): Promise<(Row | undefined)[]>;
   /**
-   * Only for a statement, such as a claim, that may give a request nothing in a batch although it gives it something alone. Runs it for one request,
-   * and passes over what is locked. Undefined: something was locked.
+   * For a statement that may refuse in a batch what it would grant alone, such as a claim. Tries one request, and skips what is locked. Undefined:
+   * something was locked.
    */
   unlessLocked?(db: Db, request: Request): Promise<Row | undefined>;
   /** Runs it for one request, and waits for what is locked. Undefined: it was not allowed. */

@@ -1,7 +1,8 @@
 import type { Db } from "./client.ts";
 
 /**
- * The longest that a request waits for batches of other statements. On a slow disk, or with a database far away, each of them takes longer than that.
+ * The longest that a request waits for batches of other statements. With a slow disk, or a database far away, a batch takes longer than this; a
+ * waiting request is then sent beside it.
  */
 const LONGEST_WAIT_MS = 15;
 /** A request that has waited for that time is found within 5 ms. */

@@ -40,9 +40,9 @@ export type Db = Pick<NodePgDatabase, "select" | "insert" | "update" | "delete" 
    */
   tell(channel: string): void;
   /**
-   * The same database for one call that is to be answered by the process's time `endAt`, however many statements it needs: no statement and no
-   * transaction begins after that. A statement that runs then is cancelled on the server, but each gets 1 s at least. Inside a transaction, that same
-   * one.
+   * The same database for one call that must be answered by `endAt`, a time of this process, however many statements it needs. After that, no
+   * statement and no transaction begins, and a running statement is cancelled on the server, but not within its first second. Inside a transaction:
+   * that transaction itself.
    */
   endingAt(endAt: number): Db;
   /** Runs a prepared statement (statement.ts). Whole numbers come back as numbers, and JSON as parsed values. */

@@ -12,9 +12,9 @@ const ANSWER_WITHIN_MS = 2_000;
 const looking = new WeakMap<Db["transaction"], Promise<DatabaseHealth>>();
 
 /**
- * Checks that the database can write, not only answer; the reason of a failure is logged. The check stores nothing: an update of no rows fails
- * on a read-only server, and holding 256 KB with 64 KB of memory needs a temporary file, and so free disk space. Callers that ask at the same
- * moment share one check. A check that takes longer than 2 s goes on, and is answered as a database that does not answer.
+ * Checks that the database can write, and stores nothing: an update of no rows fails on a read-only server, and a query that needs a temporary file
+ * fails on a full disk. The reason of a failure is logged. Callers that ask at the same moment share one check. A check that takes longer than 2 s
+ * goes on, and is answered as a database that does not answer.
  */
 export function checkDatabaseHealth(db: Db): Promise<DatabaseHealth> {
   const running = looking.get(db.transaction) ?? look(db).finally(() => looking.delete(db.transaction));

@@ -34,8 +34,8 @@ export interface Part {
   /** A condition that an index answers, or that is true of all rows of an index. */
   where?: SQL | undefined;
   /**
-   * Only rows with this value, where there is an index of that column, the time and the id. If it were written as an equality, the planner's
-   * statistics would decide whether all newer rows of other values are passed over, one by one.
+   * Only rows with this value, where there is an index of that column, the time and the id. It is written as bounds, since with an SQL `=` the
+   * planner might choose to walk past all newer rows of other values.
    */
   only?: { column: Column; value: string } | undefined;
   /** A condition that no index answers: the rows are read in their order and looked at one by one, at most `LOOKED_AT` for a page. */
@@ -71,8 +71,8 @@ const unionOf = (names: SQL[]) => sql.join(names, sql` union all `);
 
 /**
  * Two CTEs for a query: `found` has `id`, `time` and `weight` of one row more than `wanted.limit`, so that a query sees whether there are more.
- * `horizon` has a row when the search ended before it had found that number: the `time` and `id` up to which all rows were looked at. Rows of a part
- * behind the horizon of another part are left to the next page.
+ * `horizon` has a row only if the search stopped before it had found that number: the `time` and `id` up to which everything was looked at. Rows of
+ * other parts beyond it wait for the next page.
  */
 export function findRows(source: Source, { limit, after, lookedAt = LOOKED_AT }: Wanted): SQL {
   const rows = limit + 1;

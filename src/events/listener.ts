@@ -9,7 +9,7 @@ export interface Listener {
   wants(event: Event): boolean;
   /** Takes the next events that it wants. */
   take(events: Event[]): void;
-  /** Hears that events behind its place may be lost, since another server took over or they were removed: it goes on from `now`. */
+  /** Called when events after its place may be missing, because another server took over or they were removed. The listener goes on from `now`. */
   reset(now: Position): void;
   /** True while it has not taken what it got. It gets the next events when it has. */
   isFull(): boolean;

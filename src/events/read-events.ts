@@ -63,9 +63,8 @@ const READ = statement<{ timeline: string | null; found: Row[] }, { xid: string;
 );
 
 /**
- * Reads the events behind `after`, 500 at most, of transactions that no other one can come in front of. The position behind them is that of the last
- * one, and not the number up to which all transactions have ended: PostgreSQL gives a number again after a crash when nothing of its transaction was
- * written down.
+ * Reads the events behind `after`, 500 at most. It reads only those below `horizon`, since no later one can come in front of them. The new position
+ * is that of the last event read, not the highest finished transaction: after a crash, PostgreSQL may use that number again.
  */
 export async function readEvents(db: Db, after: Position): Promise<EventBatch> {
   const [read] = await READ(db, { xid: String(after.xid), seq: String(after.seq) });
@@ -91,8 +90,8 @@ const unknown = (from: Position, now: Position): EventBatch => ({
 });
 
 /**
- * As `readEvents`, for a position that may be of long ago: entries behind it may be removed until they are read (`AUDIT_RETENTION_DAYS`). The oldest
- * go first, so that a position that is known after the reading was known at it.
+ * As `readEvents`, for a position that may be of long ago: entries behind it may be removed until they are read (`AUDIT_RETENTION_DAYS`). Whether
+ * `after` is still known is asked after the reading: entries go oldest first, so that nothing behind `after` was missing before if it is known then.
  */
 export async function readOldEvents(db: Db, after: Position): Promise<EventBatch> {
   const batch = await readEvents(db, after);

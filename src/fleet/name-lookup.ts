@@ -27,10 +27,10 @@ interface Found {
 }
 
 /**
- * Looks up names that others have set, such as the hosts of callbacks. libuv looks up two names of a process at once, the database's included, and
- * names that no server answers once blocked it: 48 of 48 creations were 503. So one known and one unknown name are looked up at a time. Where that
- * takes long, a name gets the addresses that were found last: a known name that nobody answers any more held up all others for 13 s. `resolve` is the
- * system's lookup. Rejects when the name has no address, or when the lookup has not begun within 10 s.
+ * Looks up names that others have set, such as the hosts of callbacks. Two lookups run at most: one of a name known to be quick, and one of any
+ * other. libuv looks up only two names of a process at once, the database's included, and names that no server answers once blocked it: 48 of 48
+ * creations were 503. If a lookup takes long, the addresses that were found last are used: a known name that nobody answered any more held up all
+ * others for 13 s. `resolve` is the system's lookup. Rejects when the name has no address, or when the lookup has not begun within 10 s.
  */
 export function createNameLookup(
   resolve: LookupFunction,

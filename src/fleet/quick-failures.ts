@@ -40,12 +40,15 @@ type Values = { leaseId: string; entryId: string };
 const given = (name: keyof Values) => sql`${sql.placeholder(name)}::uuid`;
 const ms = (value: number): SQL => sql.raw(String(value));
 
-/** True in SQL when the same task failed before, which says that the fault is the task's. */
+/** True in SQL when the task failed before, on this worker or on another. */
 const failedBefore = (where: "here" | "elsewhere") => sql`exists (
         select from llm_results r where r.task_id = failed.task_id and r.status = 'error' and r.error_kind is null and r.lease_id is distinct from failed.id
           and ${sql.raw(where === "here" ? "r.worker_id = failed.worker_id" : "r.worker_id <> failed.worker_id")})`;
 
-/** After a rest the same task may come back to the same worker, and its failure counts as long as no other worker failed it. */
+/**
+ * Counts a failure against the worker, unless the task itself is to blame: it failed before on another worker; or on this one, unless this worker has
+ * rested since its last success.
+ */
 const FAILED = statement<never, Values>(
   "failed",
   sql`with failed as (

@@ -18,7 +18,10 @@ export const isLost = sql`(${workers.status} in ('offline', 'unknown'))`;
 export const isQuiet = sql`(${isLost}
   or coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
 
-/** For an UPDATE of the worker's row by its own call: the time of its last sign of life. What makes a worker online is written by itself. */
+/**
+ * For an UPDATE of the worker's row by its own call: the time of its last sign of life. The sign that makes a worker online is written by
+ * `recordSignOfLife` instead, with its audit entry.
+ */
 export const signOfLife = sql`last_heartbeat = case when ${isLost} then ${workers.last_heartbeat} else ${nowMs} end`;
 
 type Values = { workerId: string; evidence: string; entryId: string };

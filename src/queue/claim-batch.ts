@@ -43,30 +43,25 @@ const ofPool: OfTask = (column) => sql`pool.${sql.identifier(column)}`;
 const allLabels = sql`coalesce(jsonb_agg(distinct label) filter (where label is not null), '[]')`;
 
 /**
- * Claims of several workers. Each worker gets the task that it would get if the claims were made one after the other. It locks only as many of the
- * first tasks as there are claims: a claim that none of them suits gets no row, nor does the second claim of the same worker. Such a claim is then
- * made again alone, after the others, and is told the reason where there is no task for it.
- *
- * `self` are the workers that have room and whose account is not paced, in the order of the claims. `oldest` are the oldest due tasks that any of
- * them may take, of each set of labels, and `same` those of their warm contexts. `seen` leaves out tasks that have the key of an earlier one and are
- * for the same workers, and every task after the first place where one may be missing. `pool` locks as many of the oldest as there are claims, beside
- * those of the warm contexts, and passes over what others have locked. `chosen` gives each claim the first task of the pool, in the queue's order for
- * its worker, that was not given before. `locked` and `worker` lock the workers' rows after the tasks and in the order of their names. `picked` are
- * the tasks that their workers still have room for.
+ * Gives each worker the task that it would get if the claims came one by one. A claim that gets no row is made again alone, after the others, and is
+ * told the reason if there is no task for it. That befalls the second claim of one worker, and a claim that none of the locked tasks suits.
  */
 export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
   "claim_batch",
   { worker_id: "text", wanted_seconds: "integer", lease_ids: "uuid[]", entry_ids: "uuid[]", actor: "text" },
   sql`self as materialized (
+      -- The workers that have room and whose account is not paced, in the order of the claims.
       select request.*, row_number() over (order by ordinal) as n, ${workers}.*, ${isLost} as quiet, ${warmContext} as warm, ${freeRoom} as room
       from (select distinct on (worker_id) * from request order by worker_id, ordinal) as request join ${workers} on ${workers.id} = request.worker_id
       where not ${isPaced} and ${freeRoom} > 0
     ), ${labelSetsWithin(sql`(select ${allLabels} from self left join lateral jsonb_array_elements_text(labels) as label on true having count(*) > 0)`)},
     oldest as materialized (
+      -- The oldest due tasks of each set of labels that any of them may take.
       select oldest.* from sets cross join lateral (
         ${oldestOf(columns, { labelSet: sql`sets.key`, condition: mayBeTakenByOneOf(sql`self`, ofTaskRow), limit: window, lookedAt })}
       ) as oldest
     ), same as (
+      -- Those of their warm contexts.
       select same.* from (select distinct warm from self) as warm cross join lateral (
         select ${columns} from (
           select * from ${llmTasks} where status = 'queued' and context_id = warm.warm order by ${queueOrder()} limit (select ${WARM_LOOKED_AT} from self limit 1)
@@ -76,6 +71,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
       ) as same
       where exists (select from oldest)
     ), seen as materialized (
+      -- Of these, the first of each concurrency key for the same workers, up to the first place where a task may be missing.
       select id as task_id, is_warm from (
         select *, row_number() over (partition by coalesce(concurrency_key, id::text), ${columnsOf(RULE_COLUMNS)}, case when is_warm then context_id end
             order by ${queueOrder()}) as nth_of_kind
@@ -85,6 +81,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
       ) as found
       where nth_of_kind = 1 and ${isBeforeCutOff(sql`oldest`)}
     ), pool as materialized (
+      -- Locks as many of the oldest as there are claims, and all of the warm contexts, and passes over those that others have locked.
       select * from (
         select ${columns}, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks} join seen on ${llmTasks.id} = seen.task_id
         where status = 'queued' and ${isDue} order by is_warm desc, ${queueOrder()}
@@ -92,6 +89,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
       ) as found
       where ${takesKey(sql`concurrency_key`)}
     ), chosen as (
+      -- Gives each claim the first task of the pool, in the queue's order for its worker, that was not given before.
       select 0::bigint as n, null::uuid as task_id, '{}'::uuid[] as tasks, '{}'::text[] as keys
       union all
       select self.n, best.id, array_append(tasks, best.id), array_append(keys, best.concurrency_key)
@@ -105,6 +103,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
       select self.*, takeable_from, policy, task_id, context_id, bytes, sum(bytes) over (order by n) as total
       from chosen join self using (n) join pool on pool.id = chosen.task_id
     ), locked as materialized (
+      -- Locks the workers, after the tasks and in the order of their names.
       select ${workers.id} from ${workers} where ${workers.id} in (select worker_id from given where total <= ${CLAIM_BYTES} or total = bytes)
       order by ${workers.id} for no key update skip locked
     ), worker as (
@@ -113,6 +112,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
       where ${workers.id} = given.worker_id and ${takesNewWork} and not ${isPaced}
       returning ${workers.id}, ${workers.served_at} as now, ${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)} as room
     ), picked as (
+      -- The tasks that their workers still have room for.
       select ordinal, task_id, worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`wanted_seconds`)}, lease_ids[1] as lease_id, entry_ids[1] as entry_id, actor,
         quiet, labels, given.room
       from given join worker on worker.id = given.worker_id

@@ -22,8 +22,8 @@ const WARM_MS = 600_000;
 /** The context of a worker whose CLI session is warm. */
 export const warmContext = sql`case when ${workers.served_at} > ${nowMs} - ${sql.raw(String(WARM_MS))} then ${workers.served_context} end`;
 /**
- * How many of the oldest tasks of that context are looked at. Most contexts have fewer, and some may have 100,000 that the worker cannot take. In the
- * statement the number stands in a query of its own: where the planner knows it, PostgreSQL reads and sorts all tasks of the context.
+ * At most this many tasks of that context are looked at: a context may have 100,000 that this worker cannot take. The number stands in a subquery,
+ * where the planner does not see it; otherwise PostgreSQL reads and sorts all tasks of the context.
  */
 export const WARM_LOOKED_AT = sql.raw("200");
 /** The most bytes in the answer to one claim, except for a single task that is larger. 32 tasks of 10 MB took 2.8 GB of memory. */
@@ -56,8 +56,8 @@ const window = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
 const mayHave = mayClaim(ofTaskRow, own);
 /**
- * `mayHave` for a query that joins the CTE `self`. Each `own` is a subquery; to start the subqueries of this rule took a third of the time of such a
- * query.
+ * `mayHave` for a query that joins `self`: it reads the worker's values from the join. To start a subquery for each value took a third of the time of
+ * such a query.
  */
 const mayHaveBesideSelf = mayClaim(ofTaskRow, (column) => sql.raw(`self.${column}`));
 const order = queueOrder(own("warm"));
@@ -121,37 +121,35 @@ export interface Claimed extends Given {
 
 const isCutOff = sql`exists (select from oldest where cut_off_at is not null)`;
 
-/**
- * The statement of a claim. `self` is the worker as it was when the statement began. `oldest` and `same` are tasks that it may take, as they were
- * then: the oldest of each set of labels, and those of its warm context. `seen` are the first of these, one of each concurrency key, up to the place
- * from which on tasks may be missing. `ranked` locks as many of them as the worker has room for, in the queue's order, and passes over those that
- * others have locked. `locked` then locks the worker's row, after the tasks (lifecycle.md, invariant 4), or passes over it where somebody else has
- * (`locks`). `worker` changes that row and counts its leases again; its new warm context is that of the first task. `picked` are the tasks that it
- * gets.
- */
+/** The statement of a claim. It picks tasks without locks, then locks tasks, and then the worker (lifecycle.md, invariant 4). */
 const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: Locks) =>
   statement<Claimed, Values>(
     name,
     sql`with recursive self as materialized (
+      -- The worker, as it is when the statement begins.
       select ${workers}.*, ${isDrained} as drained, ${isLost} as lost, ${isQuiet} as quiet, ${currentRest} as current_rest,
         ${isResting} as resting, ${restSeconds} as rest_seconds, ${warmContext} as warm,
         least(${given("maxTasks")}::int, ${freeRoom}) as room
       from ${workers} where ${workers.id} = ${given("workerId")}
     ), ${labelSetsWithin(sql`(select labels from self where room > 0)`)}, oldest as materialized (
+      -- The oldest tasks of each set of labels that the worker may take.
       ${oldest}
     ), same as (
+      -- Those of its warm context.
       select ${orderColumns} from (
         select * from ${llmTasks} where status = 'queued' and context_id = ${own("warm")} and exists (select from oldest)
         order by ${queueOrder()} limit (select ${WARM_LOOKED_AT} from self)
       ) as ${llmTasks}
       where ${isDue} and ${mayHave} and ${isKeyFree} and ${isAsked}
     ), seen as materialized (
+      -- The first of these, one of each concurrency key, up to the first place where a task may be missing.
       select id from (
         select *, row_number() over (partition by coalesce(concurrency_key, id::text) order by ${order}) as nth_of_key
         from (select ${orderColumns} from oldest union select * from same) as either
       ) as either
       where nth_of_key = 1 and ${isBeforeCutOff(sql`oldest`)} order by ${order} limit ${window}
     ), ranked as materialized (
+      -- Locks as many of them as the worker has room for, in the queue's order, and passes over those that others have locked.
       select *, row_number() over in_order as rank, sum(bytes) over in_order as total from (
         select ${orderColumns}, policy, ${taskBytes} as bytes, ${takeableFrom(llmTasks)} as takeable_from from ${llmTasks}
         where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${mayHave}
@@ -160,14 +158,17 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
       where ${takesKey(sql`concurrency_key`)}
       window in_order as (order by ${order})
     ), locked as materialized (
+      -- Locks the worker, or with "skips locked" passes over it.
       select ${workers.id} from ranked join ${workers} on ${workers.id} = ${given("workerId")}
       where ranked.rank = 1 for no key update of ${workers} ${locks === "waits" ? sql`` : sql`skip locked`}
     ), worker as (
+      -- Counts its leases again, and makes the context of the first task its warm one.
       update ${workers} set served_context = ranked.context_id, served_at = ${nowMs}, ${signOfLife}
       from ranked, locked where ranked.rank = 1 and ${workers.id} = locked.id and ${takesNewWork} and ${isAccountFree}
       returning ${workers.id}, ${workers.served_at} as now,
         least(${maxConcurrency} - ${activeLeasesOfLocked(sql`${workers.id}`)}, case when ${isPaced} then 1 end) as room
     ), picked as (
+      -- The tasks that it gets.
       select ranked.id as task_id, worker.id as worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`${given("ttlSeconds")}`)},
         (${given("leaseIds")}::uuid[])[rank] as lease_id, (${given("entryIds")}::uuid[])[rank] as entry_id
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)

@@ -31,15 +31,25 @@ export async function requireCompletable(db: Db, taskId: string, leaseId?: strin
   return task;
 }
 
+/** How a completion is taken, beside what its caller sends. */
+interface HowCompleted {
+  /** Marks the result: its output may be only a part of what was printed. */
+  incomplete?: boolean;
+  /** From this part of its allowance on, 0 to 1, the worker's account gets one task at a time; 0 is never. */
+  paceAt?: number;
+}
+
 /**
  * Takes the result of a task. The output is placed first, outside of any transaction, since an upload may be slow. Then one statement completes the
- * task (complete-in-one-statement.ts). Where that statement refuses, the case is not the ordinary one, and a transaction decides
- * (complete-in-transaction.ts). An ordinary completion costs one round trip to PostgreSQL. An output for the bucket costs two more, which ask for the
- * task's lease and announce the object, and the upload. The same body under the same `lease_id` again gives the same answer and adds nothing
- * (lifecycle.md, invariant 9). An output that no completion takes over is cleaned away later. `incomplete` marks the result: its output may be only a
- * part of what was printed. From `paceAt` of its allowance on, 0 to 1, the worker's account gets one task at a time; 0 is never. NotFound: no such
- * task. Conflict: nobody holds it, another body came under this lease, there is no output `output_id`, or the lease had ended and the task has gone
- * on; a success is kept even then (invariant 8).
+ * task (complete-in-one-statement.ts). Where it refuses, the case is not the ordinary one, and a transaction decides (complete-in-transaction.ts).
+ * The same body under the same `lease_id` again gives the same answer and adds nothing (lifecycle.md, invariant 9). An output that no completion
+ * takes over is cleaned away later.
+ *
+ * An ordinary completion costs one round trip to PostgreSQL. An output for the bucket costs two more, to ask for the task's lease and to announce the
+ * object, and the upload.
+ *
+ * NotFound: no such task. Conflict: nobody holds it, another body came under this lease, there is no output `output_id`, or the lease had ended and
+ * the task has gone on; a success is kept even then (invariant 8).
  */
 export async function completeTask(
   db: Db,
@@ -47,7 +57,7 @@ export async function completeTask(
   store: OutputStorage,
   taskId: string,
   request: CompleteTask,
-  { incomplete = false, paceAt = 0 }: { incomplete?: boolean; paceAt?: number } = {},
+  { incomplete = false, paceAt = 0 }: HowCompleted = {},
 ): Promise<Completed> {
   const { cli, output_id } = request;
   let submitted = submittedResultOf(request, incomplete);
@@ -139,8 +149,8 @@ async function placeForHolder(
   const [about] = await HOLDER(db, { taskId, leaseId: leaseId ?? null });
   if (!about) return undefined;
   return await place(db, caller, store, about, request).catch((error: unknown) => {
-    // The staged output is gone, perhaps since the same completion has just taken it over. Where there is no such completion, the output is placed
-    // once more, which throws this error again.
+    // The staged output is gone: most likely the same completion has just taken it over. Where there is no such completion, `complete` places the
+    // output again, which throws the same error.
     if (error instanceof Conflict) return undefined;
     throw error;
   });

@@ -3,8 +3,8 @@ import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 
 /**
- * Counts a completion when it is committed. `task` is the task after it; undefined where the task had gone on without this completion. `runMs` is
- * the time from lease to completion, where that is known.
+ * Counts a completion when it is committed. `task` is the task after the completion, or undefined if the completion came too late to change it.
+ * `runMs` is the time from lease to completion, where that is known.
  */
 export function countCompletion(
   db: Db,

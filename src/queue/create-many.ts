@@ -20,11 +20,11 @@ export interface KeyedRequest {
 /** Tasks are checked and created in groups of this size at most. */
 const AT_A_TIME = 64;
 /**
- * Tasks are checked in turns of this length, one call at a time. Between two turns the process serves other calls: without turns, 40 calls with 95
- * wrong tasks each held all others up for 9 s.
+ * One call at a time checks its tasks, for this long; then the process serves other calls. Otherwise 40 calls with 95 wrong tasks each held all
+ * others up for 9 s.
  */
 const CHECKED_FOR_MS = 15;
-const turns = openPlaces(
+const checkPlaces = openPlaces(
   1,
   Number.POSITIVE_INFINITY,
   () =>
@@ -83,15 +83,15 @@ const isFault = (outcome: PromiseSettledResult<unknown>): outcome is PromiseReje
   outcome.status === "rejected" && maySucceedLater(outcome.reason);
 
 /**
- * Waits for the call's turn, and checks the first of the tasks: as many as there is time for to begin with, and one at least. The call gives up
- * its turn after one turn of the event loop. Unavailable: there was no turn by `endAt`.
+ * Waits for a place, then checks the first of the tasks: those that can be begun in 15 ms, one at least. The place is given back in the next turn of
+ * the event loop. Unavailable: there was no place by `endAt`.
  */
 async function checkInTurn<Checked>(
   tasks: readonly unknown[],
   check: (task: unknown, endAt: number) => Promise<Checked>,
   endAt: number,
 ): Promise<PromiseSettledResult<Checked>[]> {
-  const leave = await turns.take(leftUntil(endAt));
+  const leave = await checkPlaces.take(leftUntil(endAt));
   const until = performance.now() + CHECKED_FOR_MS;
   const begun: Promise<Checked>[] = [];
   for (const task of tasks) {

@@ -58,9 +58,8 @@ export async function findMissingLabels(db: Db, { requires }: Task): Promise<Rea
 }
 
 /**
- * The workers that take the task once they have room, then those that rest, the shortest rest first, and then those that take it once somebody
- * resumes them: three at most.
- * A worker whose account is at its limit is not among them: `limitsFor` tells the limit.
+ * Up to three workers that could take the task later, in this order: full ones, resting ones (the shortest rest first), drained ones. A worker whose
+ * account is at its limit is left to `limitsFor`.
  */
 export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> {
   const isFull = sql`(${maxConcurrency} > 0 and ${load} >= ${maxConcurrency})`;

@@ -47,12 +47,14 @@ export async function leaseMeant(
 }
 
 /**
- * Guards for the rows `t` of a task and `l` of a lease, which a statement finds by their ids. "is true" keeps the planner from the indexes of held
- * tasks and active leases. By its statistics these look empty, and when it used them, each heartbeat read all active leases.
+ * Guards for the rows `t` of a task and `l` of a lease, which a statement finds by their ids. "is true" in `taskIsHeld` and `leaseIsActive` keeps the
+ * planner from the indexes of held tasks and active leases: by its statistics these look empty, and when it used them, each heartbeat read all active
+ * leases.
  */
 export const taskIsHeld = sql`(t.status in (${heldStatuses})) is true`;
-export const taskHasEnded = sql`(t.status not in (${openStatuses}))`;
 export const leaseIsActive = sql.raw("(l.status = 'active') is true");
+/** Guard for the row `t` of a task: no lease holds it, and it does not wait in the queue. */
+export const taskHasEnded = sql`(t.status not in (${openStatuses}))`;
 /** True when the lease `l` of the task `t` holds it, and is the one that the caller means: `leaseId`, or any where that is null. */
 export const isHeldUnder = (leaseId: SQL) =>
   sql`${taskIsHeld} and ${leaseIsActive} and t.lease_id = coalesce(${leaseId}, t.lease_id)`;

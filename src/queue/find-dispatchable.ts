@@ -46,8 +46,9 @@ const OLDEST = statement<Waiting, { labels: string; limit: number }>(
 );
 
 /**
- * The ids of the oldest due tasks that workers with an address have room for, `limit` at most. Each task reserves a slot of a worker with its labels,
- * so that tasks which nobody can take do not stand in the way of others. Most calls end with the first query, when nobody has room.
+ * The ids of the oldest due tasks that workers with an address have room for, `limit` at most. Each task reserves a slot of a worker with its labels.
+ * A task for which no such slot is left is passed over, so that it does not stand in the way of others. Most calls end with the first query, when
+ * nobody has room.
  */
 export async function findDispatchable(db: Db, limit: number): Promise<string[]> {
   const rows = await GROUPS(db, {});

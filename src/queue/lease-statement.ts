@@ -77,10 +77,11 @@ const BATCH = {
 };
 
 /**
- * What a batch passes over, and a request that is sent alone waits for: a task or a named worker that somebody has locked, and a task whose key a
- * claim is just taking. Of several requests for the same task, or for tasks with the same key, a batch takes the first. Who takes the one place of a
- * paced account locks the account after the worker; a change of the account locks them the other way round, and the two may meet in a deadlock. Only
- * a request that is sent alone takes such a place, so that a deadlock delays no other request.
+ * A batch skips what somebody has locked: a task, a named worker, a key that a claim is just taking. A request that is sent alone waits for it. Of
+ * several requests for one task or for one key, a batch takes the first.
+ *
+ * Only a request that is sent alone takes the one place of a paced account. It locks the account after the worker, while a change of the account
+ * locks them the other way round. The two may meet in a deadlock, which then delays no other request.
  */
 const rules = (locks: Locks, size: Size) =>
   locks === "waits"
@@ -91,12 +92,7 @@ const rules = (locks: Locks, size: Size) =>
         paced: sql`not ${isPaced}`,
       };
 
-/**
- * `task` locks the tasks. `chosen` chooses their workers one after the other, each with what was chosen before it; for a task alone, that also locks
- * the worker. `served` has each chosen worker with the context of the last task that it gets. `worker` then changes the rows of the workers, which
- * locks them after the tasks and in the order of their names, and counts their leases (see `activeLeasesOfLocked`). `picked` are the tasks that their
- * workers still may have and have room for. The worker's record comes as JSON: as columns it took a fifth of the driver's time.
- */
+/** Leases a task for each request. The worker's record comes as JSON: as columns it took a fifth of the driver's time. */
 export const leaseRequests = batcher(
   batchStatement<Leased, LeaseRequest>(
     "lease",
@@ -113,6 +109,7 @@ export const leaseRequests = batcher(
       const { takes, lock, paced } = rules(locks, size);
       const { waiting, chosen, served } = size === "one" ? one(locks) : BATCH;
       return sql`task as materialized (
+      -- Locks the tasks.
       select request.*, ${takeableFrom(llmTasks)} as takeable_from, ${llmTasks}.*
       from request join ${llmTasks} on ${llmTasks.id} = request.task_id
       where (${llmTasks.status} = 'queued') is true and ${isDue} and ${isKeyFree}
@@ -120,18 +117,23 @@ export const leaseRequests = batcher(
     ), waiting as materialized (
       ${waiting} where ${takes}
     ), ${candidates(sql`select context_id from waiting where named is null`)}, chosen as (
+      -- Chooses their workers one after the other, each with what was chosen before it. For a task alone, it also locks the worker.
       ${chosen}
     ), locked as materialized (
+      -- Locks the workers, after the tasks and in the order of their names.
       select id from ${workers} where id in (select worker_id from chosen) order by id for no key update ${lock}
     ), served as (
+      -- Each chosen worker, with the context of the last task that it gets.
       ${served}
     ), worker as (
+      -- Changes the workers' rows, and counts their leases (see activeLeasesOfLocked).
       update ${workers} set served_context = served.context_id, served_at = ${nowMs}
       from served join locked on locked.id = served.worker_id
       where ${workers.id} = served.worker_id and ${takesNewWork} and (served.is_named or (${isAvailable} and ${paced}))
       returning ${workers}.*, ${workers.served_at} as now, row_to_json(${workers}.*) as record, ${isAvailable} and ${paced} as is_available,
         ${maxConcurrency} as room, ${activeLeasesOfLocked(sql`${workers.id}`)} as active_leases
     ), picked as (
+      -- The tasks that their workers still may have and have room for.
       select ordinal, waiting.id as task_id, worker.id as worker_id, context_id, now, takeable_from, record,
         active_leases + given_before as active_leases, ${ttlSecondsColumn(sql`wanted_seconds`)}, new_lease as lease_id, entry_id, actor
       from chosen join waiting using (n) join worker on worker.id = chosen.worker_id

@@ -28,7 +28,7 @@ export interface Follower {
 
 /** A follower of this instance. */
 interface Following extends Follower {
-  /** Bytes given since nobody waited for more, or `least` where that is more. */
+  /** Bytes that it was given since the last look after which nobody had to wait for more; at least `least`. */
   had: number;
   end(): void;
 }
@@ -45,9 +45,9 @@ export interface LiveFollowers {
 }
 
 /**
- * Lets callers follow live output. A look takes first the pieces with which their followers will have been given the fewest bytes (`had`, and `own`
- * in live-output.ts), so that all who wait for more come to the same number of bytes. A follower that comes later, or waits again after a pause,
- * begins at the lowest of their numbers: from 0, it would come before them until it had as much as they. When nobody waits, all begin at 0 again.
+ * Lets callers follow live output. The followers with the fewest bytes so far are served first, piece by piece (`had`, and `own` in live-output.ts).
+ * A follower that is new, or that waits again after a pause, starts at the lowest number of those who wait, and not at 0: it would be served alone
+ * until it had caught up. When nobody waits, all start at 0 again.
  */
 export function openLiveFollowers(db: Db): LiveFollowers {
   const followers = new Set<Following>();

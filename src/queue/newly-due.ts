@@ -34,8 +34,8 @@ export interface Interest {
 const MOST_DEMANDS = 1_000;
 
 /**
- * When a key becomes free, 200 of the tasks that wait for it are looked at. Of them, 8 for any worker count as new, and 8 for each worker that tasks
- * are kept to, since that worker may be away.
+ * When a key becomes free, the first 200 of the tasks that wait for it are read. Up to 8 that any worker may take count as new, and up to 8 for each
+ * worker that tasks are kept to, since that worker may be away.
  */
 const LOOKED_AT_PER_KEY = sql.raw("200");
 const NEW_PER_KEY = sql.raw("8");

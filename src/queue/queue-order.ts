@@ -30,8 +30,8 @@ export function queueOrder(warm?: SQL): SQL {
 const due = dueOf(llmTasks);
 
 /**
- * True in SQL for a row that comes before the first place where `found` may lack rows. `found` is a CTE with what `oldestOf` gives with `lookedAt`;
- * the row has `orderColumns`.
+ * True in SQL for a row that surely has no unseen task before it. `found` is a CTE with what `oldestOf` gives with `lookedAt`; the row has
+ * `orderColumns`.
  */
 export function isBeforeCutOff(found: SQL): SQL {
   const cutOffAt = sql`(select min(cut_off_at) from ${found})`;
@@ -52,9 +52,10 @@ interface Wanted {
 
 /**
  * A query for due tasks that ask for one set of labels and whose concurrency key nobody holds. It gives up to `limit` tasks without a start time, in
- * the queue's order, and up to `limit` whose start time has passed, the earliest first. These are the two orders that the index has. With
- * `lookedAt`, the last task that is looked at is in the result too, even where its key is held, unless `limit` others come before it. Its
- * `cut_off_at` is the turn from which on wanted tasks may be missing; in the order of start times that is any turn.
+ * the queue's order, and up to `limit` whose start time has passed, the earliest first. These are the two orders that the index has.
+ *
+ * With `lookedAt`, at most that many tasks are looked at in each order. The last of them is returned too, even if its key is held, unless `limit` is
+ * reached before it. Its `cut_off_at` is the turn from which on wanted tasks may be missing; in the order of start times, any turn.
  */
 export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
   const first = (dueCondition: SQL, order: SQL, inOrder: SQL, missingFrom: SQL) => {

@@ -9,7 +9,7 @@ export const KEPT_PER_READING = 20;
 /** The longest time for which counts are kept. */
 const LONGEST_MS = 2_000;
 
-/** A row appears at most this long after the time in it, which is the time of its statement: no statement waits longer for a lock. */
+/** A row becomes visible at most this long after the time written in it, which is that of its statement: no statement waits longer for a lock. */
 const SETTLED_MS = 600_000;
 /** Everything is counted anew from time to time, since the database's clock may have been set back, or rows may have been put in by hand. */
 const COUNT_ALL_EVERY_MS = 3_600_000;

@@ -22,10 +22,9 @@ function daysOf({ since, until }: Range): number {
 }
 
 /**
- * Three CTEs. `asked` is the range as dates. `bounds` has the days from `since` to before `until`, and the months that are read, from `first` to
- * before `after`. `edges` are the days that are read beside the months: days that the months lack are added, and days to subtract have the sign -1.
- * The month at either end is read where at least about half of it is asked for, so that 16 days at most are read at each end; a day of 1,000 keys
- * takes about a millisecond. `isByDays`: no month is read.
+ * The CTEs `asked` (the range as dates), `bounds` and `edges`. Whole months are read where possible: at each end of the range the nearer border of a
+ * month is taken, `first` and `after` in `bounds`. The days between that border and the asked day are in `edges`, to be added (sign 1) or subtracted
+ * (-1). So 16 days at most are read at each end; a day of 1,000 keys takes about a millisecond. `isByDays`: no month is read.
  */
 function bounds(isByDays: boolean, { since = "-infinity", until = "infinity" }: Range): SQL {
   const monthOf = (day: string) => `date_trunc('month', ${day}::timestamp)::date`;

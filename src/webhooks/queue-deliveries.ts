@@ -95,8 +95,11 @@ export async function preparePosition(db: Db): Promise<void> {
 }
 
 /**
- * True in SQL when webhooks no longer need the entry: it was read for them; or there is no webhook and no callback, and a later one is told of later
- * entries alone; or the service never ran on this database, so that there is no position.
+ * True in SQL when webhooks no longer need the audit entry:
+ *
+ * - it was read for them;
+ * - or there is no webhook and no callback: a later one is told of later entries alone;
+ * - or the service never ran on this database, so that there is no position.
  */
 export const isReadForWebhooks = sql`(not ${isUsed}
   or (xid, seq) <= all (select p.xid, p.seq from runtime_webhook_position p))`;
