@@ -25,14 +25,8 @@ export const timesChosen = ({ workers: chosen }: ChosenBefore, worker: SQL) =>
   sql`coalesce(cardinality(array_positions(${chosen}, ${worker})), 0)`;
 
 /**
- * The router: a query for the worker among the candidates that could best take a task. The order, the first rule that tells two workers apart
- * decides:
- * 1. the worker whose last attempt at the task came to nothing comes last;
- * 2. the worker that has the newest CLI session of the context, where the task has `resume`;
- * 3. a worker that holds an active lease of the context, since its CLI session is warm;
- * 4. a worker that has all labels in `prefers`;
- * 5. the worker with the most free room, then the one with the freshest sign of life.
- * With `withUrl`, only workers whose agent can be called count. What was chosen before counts as leases that the workers hold already.
+ * The router: a query for the worker among the candidates that could best take a task, the first in the order of `rankedCandidates`. With `withUrl`,
+ * only workers whose agent can be called count. What was chosen before counts as leases that the workers hold already.
  */
 export function bestCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
   return sql`select id from (${rankedCandidates(ofTask, withUrl, before)} limit 1) as best`;
@@ -44,7 +38,16 @@ export function bestUnlockedCandidate(ofTask: OfTask, withUrl: SQL, before: Chos
     order by ranked.place limit 1 for no key update of unlocked skip locked`;
 }
 
-/** The candidates for the task in the router's order, with their `place` in it. */
+/**
+ * The candidates for the task in the router's order, with their `place` in it. The first rule that tells two workers apart decides:
+ * 1. the worker whose last attempt at the task came to nothing comes last;
+ * 2. the worker that has the newest CLI session of the context, where the task has `resume`;
+ * 3. a worker that holds an active lease of the context, since its CLI session is warm;
+ * 4. a worker that has all labels in `prefers`;
+ * 5. the worker with the most free room;
+ * 6. the worker with the freshest sign of life;
+ * 7. the worker whose id comes first, so that the same workers always come in the same order.
+ */
 function rankedCandidates(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
   const contextId = ofTask("context_id");
   // No part of the subquery depends on the worker, so that PostgreSQL looks for the newest session once a task, and never without `resume`.

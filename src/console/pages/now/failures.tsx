@@ -1,8 +1,11 @@
 /** The newest tasks that failed, with what they said. */
 import type { SlimTask } from "../../../client/index.ts";
+import { isRequeueable, TASK_STATUSES } from "../../parts/task-states.ts";
 import { addressOf } from "../../router.ts";
 import { texts } from "../../texts.ts";
 import { Row } from "../tasks/row.tsx";
+
+const FAILED = TASK_STATUSES.filter(isRequeueable).join();
 
 export function Failures({ tasks }: { tasks: SlimTask[] }) {
   const words = texts.value.now;
@@ -11,7 +14,7 @@ export function Failures({ tasks }: { tasks: SlimTask[] }) {
     <section aria-labelledby="failures">
       <div class="head">
         <h2 id="failures">{words.failures}</h2>
-        <a href={addressOf("tasks", undefined, { status: "failed,dead" })}>{words.all}</a>
+        <a href={addressOf("tasks", undefined, { status: FAILED })}>{words.all}</a>
       </div>
       <ul class="task-list card">
         {tasks.map((task) => (
