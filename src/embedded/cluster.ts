@@ -42,15 +42,15 @@ export async function ensureCluster(installation: Installation, log: Logger): Pr
   if (files.length === 0) await createCluster(installation);
 
   const { uid, mode } = await stat(cluster);
-  const account = runAs.account;
-  if (account === undefined && uid !== process.getuid?.()) throw wrongOwner(cluster);
+  const user = runAs.user;
+  if (user === undefined && uid !== process.getuid?.()) throw wrongOwner(cluster);
   const version = await readIfThere(join(cluster, "PG_VERSION"));
   if (version.trim() !== major) throw wrongVersion(cluster, version.trim(), major);
   // Root has copied or restored the files, and can change their owner too: PostgreSQL refuses the files of another user.
-  if (account && uid !== account.uid) {
-    const own = ["chown", "-R", "-h", `${account.uid}:${account.gid}`, cluster];
-    const { ok, output } = await run({ account: undefined, wrapper: [] }, own);
-    if (!ok) throw startFailure(installation, `its files cannot be given to user ${account.uid}: ${output.trim()}`);
+  if (user && uid !== user.uid) {
+    const own = ["chown", "-R", "-h", `${user.uid}:${user.gid}`, cluster];
+    const { ok, output } = await run({ user: undefined, wrapper: [] }, own);
+    if (!ok) throw startFailure(installation, `its files cannot be given to user ${user.uid}: ${output.trim()}`);
   }
   // Kubernetes opens a volume to its fsGroup at each mount, and PostgreSQL refuses to start on files that others may change.
   if ((mode & OPEN_TO_OTHERS) !== 0) {
@@ -77,12 +77,12 @@ async function readIfThere(path: string): Promise<string> {
 }
 
 async function createCluster(installation: Installation): Promise<void> {
-  const { account } = installation.runAs;
+  const { user } = installation.runAs;
   await makeWhole(installation.cluster, async (temporary) => {
     const made = join(temporary, "cluster");
     const password = join(temporary, PASSWORD_FILE);
     await writeFile(password, randomBytes(24).toString("hex"), { mode: 0o600, flush: true });
-    if (account) for (const path of [temporary, password]) await chown(path, account.uid, account.gid);
+    if (user) for (const path of [temporary, password]) await chown(path, user.uid, user.gid);
     const superuser = ["--username=postgres", `--pwfile=${password}`, "--auth=scram-sha-256"];
     const locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
     const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]);

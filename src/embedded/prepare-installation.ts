@@ -5,7 +5,7 @@ import { StartError } from "../errors.ts";
 import { removeLeftovers } from "./atomic-folder.ts";
 import { copyBinaries, packageVersion, prepareBinaries } from "./binaries.ts";
 import type { RunAs } from "./run-program.ts";
-import { accountFor, findWay } from "./unprivileged-user.ts";
+import { findWay, userFor } from "./unprivileged-user.ts";
 
 export interface Installation {
   /** The absolute path without symlinks, so that the folder has the same name for every process. */
@@ -29,20 +29,20 @@ export async function prepareInstallation(packageDirectory: string, wantedDataDi
   const dataDir = await realpath(wantedDataDir);
   await removeLeftovers(dataDir);
   const cluster = join(dataDir, "postgres");
-  const [account, version] = await Promise.all([accountFor(cluster), packageVersion(packageDirectory)]);
+  const [user, version] = await Promise.all([userFor(cluster), packageVersion(packageDirectory)]);
   const find = async (native: string) => {
     const postgres = join(native, "bin", "postgres");
-    const runAs = await findWay(account, dataDir, [postgres, "--version"]);
+    const runAs = await findWay(user, dataDir, [postgres, "--version"]);
     return runAs && { postgres, initdb: join(native, "bin", "initdb"), runAs };
   };
-  // The account may be unable to reach the package, although it reaches the data.
-  const canCopy = () => findWay(account, dataDir, ["test", "-d", "."]);
+  // The user may be unable to reach the package, although it reaches the data.
+  const canCopy = () => findWay(user, dataDir, ["test", "-d", "."]);
   const programs =
     (await find(await prepareBinaries(packageDirectory, dataDir))) ??
     ((await canCopy()) && (await find(await copyBinaries(packageDirectory, dataDir))));
   if (!programs) {
     throw new StartError(
-      `PostgreSQL refuses to run as root, and user ${account?.uid} cannot run it on ${dataDir}. Set DATA_DIR to a folder below a folder that every user may enter, such as /var/lib, or set DATABASE_URL, or start as an ordinary user.`,
+      `PostgreSQL refuses to run as root, and user ${user?.uid} cannot run it on ${dataDir}. Set DATA_DIR to a folder below a folder that every user may enter, such as /var/lib, or set DATABASE_URL, or start as an ordinary user.`,
     );
   }
   const major = version.split(".", 1)[0] ?? version;

@@ -4,7 +4,7 @@ import { text } from "node:stream/consumers";
 import { messageOf } from "../errors.ts";
 
 /** A user of the system, by number. */
-export interface Account {
+export interface SystemUser {
   uid: number;
   gid: number;
 }
@@ -12,8 +12,8 @@ export interface Account {
 /** How PostgreSQL's programs are run. */
 export interface RunAs {
   /** Whom they run as and who owns their files; undefined is the service's own user. */
-  account: Account | undefined;
-  /** A command that changes to `account` and runs what follows it; empty when the kernel's plain change of user will do. */
+  user: SystemUser | undefined;
+  /** A command that changes to `user` and runs what follows it; empty when the kernel's plain change of user will do. */
   wrapper: readonly string[];
 }
 
@@ -21,7 +21,7 @@ export interface RunAs {
  * Starts `command` in a process group of its own, so that the terminal's Ctrl-C does not reach it, in a folder that every user can
  * enter, and without the service's environment, which holds secrets and may hold PG* variables.
  */
-export function spawnAs({ account, wrapper }: RunAs, command: readonly string[], stdio: StdioOptions): ChildProcess {
+export function spawnAs({ user, wrapper }: RunAs, command: readonly string[], stdio: StdioOptions): ChildProcess {
   const [program = "", ...args] = [...wrapper, ...command];
   const { PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", LD_LIBRARY_PATH } = process.env;
   return spawn(program, args, {
@@ -30,7 +30,7 @@ export function spawnAs({ account, wrapper }: RunAs, command: readonly string[],
     cwd: "/",
     env: { PATH, LC_ALL: "C", TZ: "UTC", ...(LD_LIBRARY_PATH && { LD_LIBRARY_PATH }) },
     // Node wants 32 bits with a sign, and macOS has a nobody of 4294967294.
-    ...(account && wrapper.length === 0 && { uid: account.uid | 0, gid: account.gid | 0 }),
+    ...(user && wrapper.length === 0 && { uid: user.uid | 0, gid: user.gid | 0 }),
   });
 }
 

@@ -31,7 +31,7 @@ export function openLog({ logFile, runAs }: Installation): { file: number; start
     0o600,
   );
   // The next start may be by that user, without root.
-  if (runAs.account) fchownSync(file, runAs.account.uid, runAs.account.gid);
+  if (runAs.user) fchownSync(file, runAs.user.uid, runAs.user.gid);
   return { file, start: size > LARGEST_BYTES ? 0 : size };
 }
 

@@ -10,7 +10,7 @@ import { pino } from "pino";
 import { onTestFinished } from "vitest";
 import { platformPackage } from "../../src/embedded/binaries.ts";
 import { readPidFile } from "../../src/embedded/pid-file.ts";
-import type { Account } from "../../src/embedded/run-program.ts";
+import type { SystemUser } from "../../src/embedded/run-program.ts";
 import { type EmbeddedOptions, type EmbeddedPostgres, startEmbedded } from "../../src/embedded/start.ts";
 import { ROOT, testProgram } from "../support/compiled-programs.ts";
 import { useFolder } from "../support/embedded-template.ts";
@@ -64,7 +64,7 @@ export interface Service {
 }
 
 /** Starts it in a process of its own, in a process group of its own. */
-export function startService(dataDir: string, options: { as?: Account; packageDirectory?: string } = {}): Service {
+export function startService(dataDir: string, options: { as?: SystemUser; packageDirectory?: string } = {}): Service {
   const args = [SERVICE, dataDir, ...(options.packageDirectory ? [options.packageDirectory] : [])];
   const child = spawn(process.execPath, args, {
     ...options.as,
@@ -128,7 +128,7 @@ export async function copyPackage(folder: string): Promise<string> {
 }
 
 /** A user that is not root: `nobody`, or whoever runs the tests. */
-export function ordinaryUser(): Account {
+export function ordinaryUser(): SystemUser {
   const id = (which: string) => Number(execFileSync("id", isRoot ? [which, "nobody"] : [which], { encoding: "utf8" }));
   return { uid: id("-u") | 0, gid: id("-g") | 0 };
 }

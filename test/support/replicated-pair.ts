@@ -110,7 +110,7 @@ export async function startReplicatedPair(
     await onServer(primary, async (client) => {
       await client.query("select pg_backup_start('standby', true)");
       // A file that PostgreSQL removes during the copy is no loss: the log of changes, from the start of the copy on, is what counts.
-      const copied = await run({ ...runAs, account: undefined, wrapper: [] }, ["cp", "-a", source, target]);
+      const copied = await run({ ...runAs, user: undefined, wrapper: [] }, ["cp", "-a", source, target]);
       if (!copied.ok && !/No such file/.test(copied.output)) throw new Error(copied.output);
       const { rows } = await client.query<{ labelfile: string }>("select labelfile from pg_backup_stop(false)");
       await Promise.all(
@@ -127,9 +127,8 @@ export async function startReplicatedPair(
         `primary_conninfo = '${source_}'\nwal_keep_size = '${KEEP_WAL}'\n`,
       );
     });
-    const { account } = runAs;
-    if (account)
-      await run({ account: undefined, wrapper: [] }, ["chown", "-R", `${account.uid}:${account.gid}`, target]);
+    const { user } = runAs;
+    if (user) await run({ user: undefined, wrapper: [] }, ["chown", "-R", `${user.uid}:${user.gid}`, target]);
   }
 
   async function makeStandby(synchronous: boolean): Promise<void> {
