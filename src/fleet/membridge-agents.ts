@@ -54,12 +54,12 @@ const agent = z
   }));
 
 /** An agent as reported; a field that was not reported is undefined. */
-export type Agent = z.output<typeof agent> & { name: string };
+export type MembridgeAgent = z.output<typeof agent> & { name: string };
 
 /** The agents by name, and what could not be read. Of two agents with the same name, the one seen last counts. Undefined when `json` is no list. */
-export function readAgents(json: unknown): { agents: Map<string, Agent>; unreadable: Unreadable } | undefined {
+export function readAgents(json: unknown): { agents: Map<string, MembridgeAgent>; unreadable: Unreadable } | undefined {
   if (!Array.isArray(json)) return undefined;
-  const agents = new Map<string, Agent>();
+  const agents = new Map<string, MembridgeAgent>();
   const unreadable: Unreadable = { count: 0, entries: [] };
   for (const [index, entry] of json.entries()) {
     const read = agent.safeParse(entry);

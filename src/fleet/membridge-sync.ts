@@ -11,7 +11,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { copyAccounts } from "./account-limits.ts";
 import type { Membridge } from "./membridge.ts";
 import { MembridgeUnreachable } from "./membridge.ts";
-import { type Agent, readAgents } from "./membridge-agents.ts";
+import { type MembridgeAgent, readAgents } from "./membridge-agents.ts";
 import { merge, newWorker } from "./merge-membridge-agent.ts";
 import { markSilentOffline } from "./signs-of-life.ts";
 
@@ -44,8 +44,8 @@ export async function syncOnce(db: Db, membridge: Membridge, log: Logger): Promi
   return synced;
 }
 
-async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<string, Agent>> {
-  const none = new Map<string, Agent>();
+async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<string, MembridgeAgent>> {
+  const none = new Map<string, MembridgeAgent>();
   try {
     // There is no retry, since the next pass comes soon.
     const { status, json } = await membridge.call(["agents"], { retries: 0 });
@@ -65,7 +65,7 @@ async function fetchAgents(membridge: Membridge, log: Logger): Promise<Map<strin
   }
 }
 
-async function mergeAgents(tx: Db, agents: Agent[]): Promise<Omit<Synced, "offline">> {
+async function mergeAgents(tx: Db, agents: MembridgeAgent[]): Promise<Omit<Synced, "offline">> {
   const ids = agents.map((agent) => agent.name);
   const known = await tx
     .select(workerColumns)

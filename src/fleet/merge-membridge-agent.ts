@@ -1,10 +1,10 @@
 import type { WorkerRow } from "../db/row-types.ts";
 import { isLoopbackUrl } from "./agent-url-rules.ts";
-import type { Agent } from "./membridge-agents.ts";
+import type { MembridgeAgent } from "./membridge-agents.ts";
 import { OFFLINE_AFTER_MS } from "./signs-of-life.ts";
 
 /** The row of a worker that Membridge lists and that was not known before. `now` is the database's time in epoch milliseconds. */
-export function newWorker(agent: Agent, now: number): WorkerRow {
+export function newWorker(agent: MembridgeAgent, now: number): WorkerRow {
   const nobody: WorkerRow = {
     id: agent.name,
     node_id: agent.name,
@@ -44,7 +44,7 @@ export function newWorker(agent: Agent, now: number): WorkerRow {
  * A worker's row after Membridge's report. A field that is not reported keeps its value, and a report never lowers what the node itself
  * registered (lifecycle.md, "When is a worker online?").
  */
-export function merge(known: WorkerRow, agent: Agent, now: number): WorkerRow {
+export function merge(known: WorkerRow, agent: MembridgeAgent, now: number): WorkerRow {
   const { claude_cli, max_concurrency, labels } = known.capabilities;
   const own = known.self_registered;
   const lastSeen = Math.min(agent.lastSeenMs ?? 0, now);
@@ -80,7 +80,7 @@ const isWithoutCli = ({ rest }: WorkerRow) => rest?.kind === "no_cli";
  * The worker's address after the report. An address that the node itself registered stays, unless it is a loopback address, or was made from the
  * address of its request. A new address has no `answered_by`, since nobody has asked yet which node answers there.
  */
-function addressAfter(known: WorkerRow, { url }: Agent): Pick<WorkerRow, "url" | "url_from" | "answered_by"> {
+function addressAfter(known: WorkerRow, { url }: MembridgeAgent): Pick<WorkerRow, "url" | "url_from" | "answered_by"> {
   const { url_from, answered_by } = known;
   const isBetter = url !== undefined && (isLoopbackUrl(known.url) || !isLoopbackUrl(url));
   const isOwn = known.self_registered && url_from === "node" && !isLoopbackUrl(known.url);
@@ -89,8 +89,8 @@ function addressAfter(known: WorkerRow, { url }: Agent): Pick<WorkerRow, "url" |
 }
 
 /** The worker's status after the report. Only a fresh and newer `last_seen` is evidence that the worker lives; a status alone is not. */
-function statusAfter(known: WorkerRow, agent: Agent, lastSeen: number, now: number): WorkerRow["status"] {
-  const isNews = lastSeen > (known.last_heartbeat ?? 0) && lastSeen > now - OFFLINE_AFTER_MS;
-  if (!isNews || (known.self_registered && known.status === "online")) return known.status;
+function statusAfter(known: WorkerRow, agent: MembridgeAgent, lastSeen: number, now: number): WorkerRow["status"] {
+  const isFresher = lastSeen > (known.last_heartbeat ?? 0) && lastSeen > now - OFFLINE_AFTER_MS;
+  if (!isFresher || (known.self_registered && known.status === "online")) return known.status;
   return agent.status === "syncing" || agent.status === "error" ? agent.status : "online";
 }

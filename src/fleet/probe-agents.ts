@@ -15,7 +15,7 @@ import { restWithCli } from "./worker-rest.ts";
 
 const PROBE_WITHIN_MS = 3_000;
 /** After this time without a sign of life, a worker's agent is asked: well before the worker counts as offline after a minute. */
-const QUIET_MS = 20_000;
+const SILENT_MS = 20_000;
 /** A pass in which no agent answers takes 12 s. */
 const PER_PASS = 200;
 const AT_ONCE = 50;
@@ -28,20 +28,20 @@ type Addressed = { id: string; url: string };
  * that workers that are gone for good do not keep the probes from workers that are back.
  */
 export async function probeOnce(db: Db, outbound: Outbound, log: Logger): Promise<number> {
-  const quiet = await db
+  const toProbe = await db
     .select({ id: workers.id, url: workers.url })
     .from(workers)
     .where(
       and(
         ne(workers.url, ""),
-        sql`(coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${QUIET_MS} or ${workers.answered_by} is not null)`,
+        sql`(coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${SILENT_MS} or ${workers.answered_by} is not null)`,
       ),
     )
     .orderBy(sql`${workers.status} in ('offline', 'unknown'), random()`)
     .limit(PER_PASS);
   let alive = 0;
   const probing = Array.from({ length: AT_ONCE }, async () => {
-    for (let worker = quiet.shift(); worker; worker = quiet.shift())
+    for (let worker = toProbe.shift(); worker; worker = toProbe.shift())
       if (await probe(db, outbound, worker, log)) alive += 1;
   });
   await Promise.all(probing);
@@ -78,13 +78,13 @@ async function recordAnswer(tx: Db, id: string, url: string, health: Health, log
   const { version, os_info } = health;
   const capabilities = refreshCapabilities(known, health);
   const isNews = !isDeepStrictEqual(capabilities, known.capabilities);
-  const news = {
+  const changes = {
     ...(version && { agent_version: version }),
     ...(os_info && { os_info }),
     ...(isNews && { capabilities }),
     ...(isNews && capabilities.claude_cli && { rest: restWithCli }),
   };
-  if (Object.keys(news).length > 0) await tx.update(workers).set(news).where(eq(workers.id, id));
+  if (Object.keys(changes).length > 0) await tx.update(workers).set(changes).where(eq(workers.id, id));
   if (isNews)
     await audit(tx, {
       action: "worker_updated",

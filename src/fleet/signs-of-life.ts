@@ -13,16 +13,16 @@ export const OFFLINE_AFTER_MS = 60_000;
 const WRITTEN_EVERY_MS = 1_000;
 
 /** True in SQL for a worker that becomes online with its next sign of life. */
-export const isLost = sql`(${workers.status} in ('offline', 'unknown'))`;
-/** True in SQL for a worker whose last sign of life is not quite new, so that the next one is worth writing. */
-export const isQuiet = sql`(${isLost}
+export const comesOnline = sql`(${workers.status} in ('offline', 'unknown'))`;
+/** True in SQL for a worker whose next sign of life is worth writing: it makes the worker online, or the last one is more than a second old. */
+export const needsSign = sql`(${comesOnline}
   or coalesce(${workers.last_heartbeat}, 0) < ${nowMs} - ${sql.raw(String(WRITTEN_EVERY_MS))})`;
 
 /**
  * For an UPDATE of the worker's row by its own call: the time of its last sign of life. The sign that makes a worker online is written by
  * `recordSignOfLife` instead, with its audit entry.
  */
-export const signOfLife = sql`last_heartbeat = case when ${isLost} then ${workers.last_heartbeat} else ${nowMs} end`;
+export const signOfLife = sql`last_heartbeat = case when ${comesOnline} then ${workers.last_heartbeat} else ${nowMs} end`;
 
 type Values = { workerId: string; evidence: string; entryId: string };
 const given = (name: keyof Values) => sql`${sql.placeholder(name)}::text`;

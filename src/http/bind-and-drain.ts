@@ -45,7 +45,7 @@ export const leaveConnections =
  * answered only after the server takes no new connections: answered before, their clients would ask again at once.
  */
 export async function drain(server: Server, waits: { close(): void }[] = []): Promise<void> {
-  await nextQuietTurn(server);
+  await nextIdleTurn(server);
   const ended = new AbortController();
   const closed = new Promise<void>((resolve) => server.close(() => resolve())).finally(() => ended.abort());
   for (const wait of waits) wait.close();
@@ -57,23 +57,23 @@ export async function drain(server: Server, waits: { close(): void }[] = []): Pr
   await tooLate;
 }
 
-const QUIET_TURN_MS = 1;
-const QUIET_WITHIN_MS = 2_000;
+const IDLE_TURN_MS = 1;
+const IDLE_WITHIN_MS = 2_000;
 
 /**
  * Waits, for 2 s at most, for a short turn of the event loop without a new connection: then nothing is left unread. What is left unread when the
  * server closes is reset, and a proxy that has sent a POST does not send it again. Where twenty programs wait for two cores, no turn is short.
  */
-async function nextQuietTurn(server: Server): Promise<void> {
+async function nextIdleTurn(server: Server): Promise<void> {
   let cameAt = 0;
   const note = () => {
     cameAt = performance.now();
   };
   server.on("connection", note);
-  const giveUpAt = performance.now() + QUIET_WITHIN_MS;
+  const giveUpAt = performance.now() + IDLE_WITHIN_MS;
   for (let now = performance.now(); now < giveUpAt; now = performance.now()) {
     await nextTurn();
-    if (cameAt < now && performance.now() - now < QUIET_TURN_MS) break;
+    if (cameAt < now && performance.now() - now < IDLE_TURN_MS) break;
   }
   server.off("connection", note);
 }

@@ -10,7 +10,7 @@ import { llmTasks } from "../db/task-tables.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
 import { isDrained, labelKey, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork } from "../fleet/matching.ts";
-import { isLost, isQuiet, signOfLife } from "../fleet/signs-of-life.ts";
+import { comesOnline, needsSign, signOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
 import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
 import { isDue, taskBytes } from "./get-task.ts";
@@ -52,7 +52,7 @@ export type ClaimValues = {
 type Bounded = ClaimValues & { lookedAt: number | null };
 const given = (name: keyof Bounded) => sql.placeholder(name);
 const own = (column: string) => sql.raw(`(select ${column} from self)`);
-const window = sql`(select room + ${given("spare")}::int from self)`;
+const mostSeen = sql`(select room + ${given("spare")}::int from self)`;
 const isAsked = sql`(${given("slugs")}::text[] is null or agent_slug = any(${given("slugs")}::text[]))`;
 const mayHave = mayClaim(ofTaskRow, own);
 /**
@@ -63,11 +63,11 @@ const mayHaveBesideSelf = mayClaim(ofTaskRow, (column) => sql.raw(`self.${column
 const order = queueOrder(own("warm"));
 const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;
 
-const ofAllAgents = sql`select oldest.* from self cross join sets cross join lateral (
-        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: mayHaveBesideSelf, limit: window, lookedAt })}
+const ofAllSlugs = sql`select oldest.* from self cross join sets cross join lateral (
+        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: mayHaveBesideSelf, limit: mostSeen, lookedAt })}
       ) as oldest`;
-const ofSomeAgents = sql`select oldest.* from self cross join sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
-        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: sql`agent_slug = asked.slug and ${mayHaveBesideSelf}`, limit: window, lookedAt })}
+const ofSomeSlugs = sql`select oldest.* from self cross join sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
+        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: sql`agent_slug = asked.slug and ${mayHaveBesideSelf}`, limit: mostSeen, lookedAt })}
       ) as oldest`;
 
 const keyName = keyNameOf(llmTasks);
@@ -85,7 +85,7 @@ const ofFreeKeys = sql`select oldest.* from self cross join sets cross join late
           ${oldestOf(orderColumns, {
             labelSet: sql`sets.key`,
             condition: sql`${keyName} = known.name and ${mayHaveBesideSelf}`,
-            limit: sql`(case when known.name = '' then ${window} else 1 end)`,
+            limit: sql`(case when known.name = '' then ${mostSeen} else 1 end)`,
           })}
         ) as first
         where known.name not in (${heldKeys})
@@ -99,7 +99,7 @@ export interface Given {
   /** How long each of the leased tasks had been due; null where there are none. */
   waited_ms: number[] | null;
   /** The worker's sign of life is still to be written. */
-  quiet: boolean;
+  needs_sign: boolean;
   /** The worker's labels, as the text of a JSON array. */
   labels: string;
   room: number;
@@ -127,7 +127,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
     name,
     sql`with recursive self as materialized (
       -- The worker, as it is when the statement begins.
-      select ${workers}.*, ${isDrained} as drained, ${isLost} as lost, ${isQuiet} as quiet, ${currentRest} as current_rest,
+      select ${workers}.*, ${isDrained} as drained, ${comesOnline} as comes_online, ${needsSign} as needs_sign, ${currentRest} as current_rest,
         ${isResting} as resting, ${restSeconds} as rest_seconds, ${warmContext} as warm,
         least(${given("maxTasks")}::int, ${freeRoom}) as room
       from ${workers} where ${workers.id} = ${given("workerId")}
@@ -147,7 +147,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
         select *, row_number() over (partition by coalesce(concurrency_key, id::text) order by ${order}) as nth_of_key
         from (select ${orderColumns} from oldest union select * from same) as either
       ) as either
-      where nth_of_key = 1 and ${isBeforeCutOff(sql`oldest`)} order by ${order} limit ${window}
+      where nth_of_key = 1 and ${isBeforeCutOff(sql`oldest`)} order by ${order} limit ${mostSeen}
     ), ranked as materialized (
       -- Locks as many of them as the worker has room for, in the queue's order, and passes over those that others have locked.
       select *, row_number() over in_order as rank, sum(bytes) over in_order as total from (
@@ -174,7 +174,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
       from ranked, worker where rank <= least(worker.room, ${given("maxTasks")}::int)
         and (rank = 1 or total <= ${CLAIM_BYTES})
     ), ${newLeaseCtes(sql`${given("actor")}`, "with rows")}
-    select drained, drain, resting, current_rest as rest, rest_seconds, lost or (quiet and not exists (select from picked)) as quiet, labels::text, room, ${isCutOff} and not exists (select from ranked) as is_cut_off, (select count(*)::int from seen) as seen,
+    select drained, drain, resting, current_rest as rest, rest_seconds, comes_online or (needs_sign and not exists (select from picked)) as needs_sign, labels::text, room, ${isCutOff} and not exists (select from ranked) as is_cut_off, (select count(*)::int from seen) as seen,
       (select count(*)::int from ranked) as locked, (
       select coalesce(json_agg(json_build_object('task', leased_tasks, 'lease', new_leases) order by ranked.rank), '[]')
       from new_leases join leased_tasks on leased_tasks.id = new_leases.task_id join ranked on ranked.id = new_leases.task_id
@@ -187,8 +187,8 @@ const claimsOf = (locks: Locks) => ({
    * Takes the tasks that come first. It looks at `lookedAt` tasks more than there is room for, and takes
    * none that stands behind the last of them.
    */
-  claim: claimOf<Bounded>("claim", ofAllAgents, locks),
-  ofAgents: claimOf<Bounded>("claim_of_agents", ofSomeAgents, locks),
+  claim: claimOf<Bounded>("claim", ofAllSlugs, locks),
+  ofSlugs: claimOf<Bounded>("claim_of_agents", ofSomeSlugs, locks),
   /**
    * Takes the tasks that come first, after a search for the first tasks of each free key; it takes nothing where there are too many keys. It costs as
    * much as there are keys, however many tasks wait for each.

@@ -40,8 +40,8 @@ export interface Claim {
 export async function claimTasks(db: Db, caller: Caller | undefined, request: ClaimTasks): Promise<Claim> {
   const { worker_id } = request;
   const claimed = await claimWithin(db, caller, request, SPARE);
-  const { leased, drained, drain, resting, rest, rest_seconds, quiet, seen, labels, room } = claimed;
-  if (quiet) await runOrLog(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
+  const { leased, drained, drain, resting, rest, rest_seconds, needs_sign, seen, labels, room } = claimed;
+  if (needs_sign) await runOrLog(db, caller, "claim", (what) => recordSignOfLife(db, worker_id, what));
   if (drained) {
     const why = drain?.reason ? `: ${drain.reason}` : "";
     throw new Conflict(`Worker ${worker_id} is drained and gets no new work${why}`);
@@ -117,8 +117,8 @@ const claimOfOne = ({ workerId, ttlSeconds, leaseIds, entryIds, actor }: ClaimVa
  * key; with more than 1,000 keys in a set of labels, a third looks at all tasks. With `agent_slugs`, the second one already does.
  */
 async function takeFirst(db: Db, values: ClaimValues, locks: Locks): Promise<Claimed> {
-  const { claim, ofAgents, ofFreeKeys } = CLAIM[locks];
-  const first = values.slugs ? ofAgents : claim;
+  const { claim, ofSlugs, ofFreeKeys } = CLAIM[locks];
+  const first = values.slugs ? ofSlugs : claim;
   const take = (lookedAt: number | null) =>
     transition(async () => (await first(db, { ...values, lookedAt }))[0], refuse);
   let found = await take(LOOKED_AT);

@@ -73,7 +73,7 @@ export async function completeInOneStatement(
     isFault: status === "error",
   });
   await runOrLog(db, caller, `completion of task ${task_id}`, async (what) => {
-    if (completed.quiet) await recordSignOfLife(db, worker_id, what);
+    if (completed.needs_sign) await recordSignOfLife(db, worker_id, what);
     if (status === "error") await recordFailedAttempt(db, request, worker_id, lease_id);
     else if (completed.new_success) await recordSuccess(db, worker_id);
   });

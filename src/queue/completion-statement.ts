@@ -13,7 +13,7 @@ import { columnsOf, jsonOf } from "../db/column-lists.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Metrics, Usage } from "../db/json-types.ts";
 import { isNewSuccess } from "../fleet/quick-failures.ts";
-import { isQuiet } from "../fleet/signs-of-life.ts";
+import { needsSign } from "../fleet/signs-of-life.ts";
 import { HOLDER_TYPES, type HolderRequest, heldBy, leaseIsActive, taskIsHeld } from "./fence.ts";
 import type { endsTask } from "./outcome.ts";
 import { addUsage, insertUsage } from "./record-usage.ts";
@@ -75,7 +75,7 @@ const TYPES = {
 
 export interface Completed {
   task: Task;
-  quiet: boolean;
+  needs_sign: boolean;
   /** The time from lease to completion, in milliseconds. */
   run_ms: number;
   new_success: boolean;
@@ -125,7 +125,7 @@ const completing = (from: SQL, where = sql``) => sql`task as (
     ), new_usage as (
       ${insertUsage(USED)}
     )
-    select ordinal, ${jsonOf(TASK_FIELDS, undefined, "task")} as task, coalesce(${isQuiet}, false) as quiet, coalesce(${isNewSuccess}, false) as new_success,
+    select ordinal, ${jsonOf(TASK_FIELDS, undefined, "task")} as task, coalesce(${needsSign}, false) as needs_sign, coalesce(${isNewSuccess}, false) as new_success,
       task.updated_at - started_at as run_ms
     from task join released using (ordinal) left join ${workers} on ${workers.id} = task.worker_id`;
 

@@ -13,7 +13,7 @@ import type { Progress } from "../db/json-types.ts";
 import { transition } from "../db/statement.ts";
 import { NotFound } from "../errors.ts";
 import { isDrained } from "../fleet/matching.ts";
-import { isQuiet, recordSignOfLife } from "../fleet/signs-of-life.ts";
+import { needsSign, recordSignOfLife } from "../fleet/signs-of-life.ts";
 import {
   findLease,
   HOLDER_TYPES,
@@ -34,7 +34,7 @@ const LONGEST_BEAT_MS = 10_000;
 type Beat = HolderRequest & { progress: Progress | null };
 
 /** The lease is answered as JSON: as columns, it took more of the driver's time (lease-statement.ts). */
-type Renewed = { renewed: Lease & { cancel: boolean }; drain: boolean; quiet: boolean };
+type Renewed = { renewed: Lease & { cancel: boolean }; drain: boolean; needs_sign: boolean };
 
 const heartbeats = batcher(
   batchStatement<Renewed, Beat>(
@@ -51,7 +51,7 @@ const heartbeats = batcher(
       where l.id = task.lease_id and ${leaseIsActive}
       returning ${columnsOf(LEASE_FIELDS, "l")}, ordinal, cancel
     )
-    select ordinal, ${jsonOf(LEASE_FIELDS, sql`cancel`, "renewed")} as renewed, coalesce(${isDrained}, false) as drain, coalesce(${isQuiet}, false) as quiet
+    select ordinal, ${jsonOf(LEASE_FIELDS, sql`cancel`, "renewed")} as renewed, coalesce(${isDrained}, false) as drain, coalesce(${needsSign}, false) as needs_sign
     from renewed left join ${workers} on ${workers.id} = renewed.worker_id`,
   ),
   ({ progress }) => progress?.text?.length ?? 0,
@@ -72,12 +72,12 @@ export async function heartbeat(
   if (!isUuid(taskId)) throw noLease();
   if (leaseId !== undefined && !isUuid(leaseId)) await refuse(db, taskId, leaseId);
   const beat = { task_id: taskId, lease_id: leaseId ?? null, progress: progress ?? null };
-  const { renewed, drain, quiet } = await transition(
+  const { renewed, drain, needs_sign } = await transition(
     () => heartbeats.send(db, beat),
     () => refuse(db, taskId, leaseId),
   );
   const { cancel, ...lease } = renewed;
-  if (quiet)
+  if (needs_sign)
     await runOrLog(db, caller, `heartbeat of task ${taskId}`, (what) => recordSignOfLife(db, lease.worker_id, what));
   return {
     lease,

@@ -27,7 +27,7 @@ export class WaitingLine<W extends LineMember> {
   private readonly positions = new Map<W, number>();
   private readonly groups = new Map<string, Group<W>>();
   /** The groups that ask for an agent; under null, the groups that take the tasks of any agent. */
-  private readonly byAgent = new Map<string | null, Set<Group<W>>>();
+  private readonly bySlug = new Map<string | null, Set<Group<W>>>();
   private next = 0;
 
   get size(): number {
@@ -58,10 +58,10 @@ export class WaitingLine<W extends LineMember> {
     const group = this.groups.get(key);
     if (!group?.members.delete(member) || group.members.size > 0) return;
     this.groups.delete(key);
-    for (const slug of agentsOf(group)) {
-      const asking = this.byAgent.get(slug);
+    for (const slug of slugsOf(group)) {
+      const asking = this.bySlug.get(slug);
       asking?.delete(group);
-      if (asking?.size === 0) this.byAgent.delete(slug);
+      if (asking?.size === 0) this.bySlug.delete(slug);
     }
   }
 
@@ -76,7 +76,7 @@ export class WaitingLine<W extends LineMember> {
   interest(): Interest | undefined {
     if (this.groups.size === 0) return undefined;
     const labels = new Set([...this.groups.values()].flatMap((group) => [...group.labels]));
-    return { labels: [...labels], slugs: this.byAgent.has(null) ? null : [...this.byAgent.keys()].filter(isNamed) };
+    return { labels: [...labels], slugs: this.bySlug.has(null) ? null : [...this.bySlug.keys()].filter(isNamed) };
   }
 
   /** The longest waiting members that can take tasks with these demands: no more than there are tasks for them, and `limit` at most. */
@@ -111,7 +111,7 @@ export class WaitingLine<W extends LineMember> {
   }
 
   private groupsFor(slug: string): Group<W>[] {
-    return [null, slug].flatMap((name) => [...(this.byAgent.get(name) ?? [])]);
+    return [null, slug].flatMap((name) => [...(this.bySlug.get(name) ?? [])]);
   }
 
   private inOrder(some: W[]): W[] {
@@ -123,16 +123,16 @@ export class WaitingLine<W extends LineMember> {
     const labels: string[] = JSON.parse(snapshot.labels);
     const group = { labels: new Set(labels), slugs, members: new Set<W>() };
     this.groups.set(key, group);
-    for (const slug of agentsOf(group)) {
-      const asking = this.byAgent.get(slug) ?? new Set();
-      this.byAgent.set(slug, asking.add(group));
+    for (const slug of slugsOf(group)) {
+      const asking = this.bySlug.get(slug) ?? new Set();
+      this.bySlug.set(slug, asking.add(group));
     }
     return group;
   }
 }
 
 const keyOf = ({ snapshot, slugs }: LineMember) => JSON.stringify([snapshot.labels, slugs]);
-const agentsOf = ({ slugs }: { slugs: string[] }) => (slugs.length > 0 ? slugs : [null]);
+const slugsOf = ({ slugs }: { slugs: string[] }) => (slugs.length > 0 ? slugs : [null]);
 const isNamed = (slug: string | null) => slug !== null;
 
 function take<T>(some: Iterable<T>, count: number): T[] {

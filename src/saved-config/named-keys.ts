@@ -48,7 +48,7 @@ const shown = {
 };
 
 /** True in SQL for a key whose last use is not written, or was written some time ago. */
-const isQuiet = sql<boolean>`coalesce(${apiKeys.last_used_at}, 0) < ${nowMs} - ${USED_EVERY_MS}`;
+const usedLongAgo = sql<boolean>`coalesce(${apiKeys.last_used_at}, 0) < ${nowMs} - ${USED_EVERY_MS}`;
 
 /**
  * Creates a key of 256 random bits and gives it, which is possible only now. A name may have two valid keys with the same role. Conflict: it has two
@@ -144,13 +144,13 @@ export async function findKeyAndRecordUse(
   if (!key.startsWith(PREFIX)) return undefined;
   const isIt = and(eq(apiKeys.key_sha256, sha256Of(key)), isNull(apiKeys.revoked_at));
   const [found] = await db
-    .select({ name: apiKeys.name, role: apiKeys.role, id: apiKeys.id, isQuiet })
+    .select({ name: apiKeys.name, role: apiKeys.role, id: apiKeys.id, usedLongAgo })
     .from(apiKeys)
     .where(isIt);
   if (!found) return undefined;
-  const isUsed = and(eq(apiKeys.id, found.id), isQuiet);
+  const isUsed = and(eq(apiKeys.id, found.id), usedLongAgo);
   // Every call waits for its key, and nothing holds its row for long.
-  if (found.isQuiet)
+  if (found.usedLongAgo)
     await db.transaction((tx) => tx.update(apiKeys).set({ last_used_at: nowMs }).where(isUsed), {
       waitsFor: "nothing",
     });
