@@ -77,26 +77,26 @@ function openOutput(): Output {
  */
 function openPipe(failed: (error: unknown) => void): Output {
   let isBroken = false;
-  let rest = Buffer.alloc(0);
+  let unwritten = Buffer.alloc(0);
   process.stdout.on("error", (error) => {
     isBroken = true;
     failed(error);
   });
-  const isBusy = () => !isBroken && (rest.length > 0 || process.stdout.writableLength > 0);
-  const writeRest = (error?: Error | null) => {
-    if (error) rest = Buffer.alloc(0);
-    if (rest.length === 0) return;
-    const end = wholeLinesIn(rest);
-    const part = rest.subarray(0, end);
-    rest = rest.subarray(end);
-    process.stdout.write(part, writeRest);
+  const isBusy = () => !isBroken && (unwritten.length > 0 || process.stdout.writableLength > 0);
+  const writeUnwritten = (error?: Error | null) => {
+    if (error) unwritten = Buffer.alloc(0);
+    if (unwritten.length === 0) return;
+    const end = wholeLinesIn(unwritten);
+    const part = unwritten.subarray(0, end);
+    unwritten = unwritten.subarray(end);
+    process.stdout.write(part, writeUnwritten);
   };
   return {
     write(lines) {
       if (isBusy()) return false;
       if (isBroken) return true;
-      rest = Buffer.from(lines);
-      writeRest();
+      unwritten = Buffer.from(lines);
+      writeUnwritten();
       return true;
     },
     isBusy,
@@ -114,11 +114,11 @@ function wholeLinesIn(lines: Buffer): number {
 /** Writes to a file without Node's stream, which would end at the first failure: writing goes on when the disk has room again. */
 function openFile(failed: (error: unknown) => void): Output {
   /** Bytes that were taken and are not written yet. */
-  let rest = Buffer.alloc(0);
+  let unwritten = Buffer.alloc(0);
   let hasFailed = false;
-  const writeRest = () => {
+  const writeUnwritten = () => {
     try {
-      while (rest.length > 0) rest = rest.subarray(writeSync(STDOUT, rest));
+      while (unwritten.length > 0) unwritten = unwritten.subarray(writeSync(STDOUT, unwritten));
       hasFailed = false;
     } catch (error) {
       if (!hasFailed) failed(error);
@@ -128,9 +128,9 @@ function openFile(failed: (error: unknown) => void): Output {
   };
   return {
     write(lines) {
-      if (!writeRest()) return false;
-      rest = Buffer.from(lines);
-      writeRest();
+      if (!writeUnwritten()) return false;
+      unwritten = Buffer.from(lines);
+      writeUnwritten();
       return true;
     },
     isBusy: () => hasFailed,

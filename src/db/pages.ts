@@ -10,7 +10,7 @@ export interface Page {
   /** The records in their order as JSON, with commas between them; "" when there are none, or the first is large. */
   first: string;
   /** The other records, when all together are too many bytes for the memory. They come in batches. */
-  rest: AsyncGenerator<string> | undefined;
+  following: AsyncGenerator<string> | undefined;
 }
 
 /** The most bytes of records that are in memory at once, except for a single larger record. */
@@ -29,7 +29,7 @@ export async function openPage(db: Db, source: Source, wanted: Wanted): Promise<
   const order = orderOf(source);
   const { rows } = await db.execute<{
     first: string | null;
-    rest: [string, number][] | null;
+    following: [string, number][] | null;
     next: Cursor | null;
     rows: number | null;
   }>(sql`
@@ -45,19 +45,19 @@ export async function openPage(db: Db, source: Source, wanted: Wanted): Promise<
       (select string_agg(json, ',') from (
         select (select (${record})::text from ${table} where ${id} = page.id) as json from page where not is_late order by n
       ) as records) as first,
-      (select json_agg(json_build_array(page.id, weight) order by n) from page where is_late) as rest,
+      (select json_agg(json_build_array(page.id, weight) order by n) from page where is_late) as following,
       coalesce(
         (select json_build_object('time', time, 'id', page.id) from page join last using (n)
           where exists (select from keys where keys.n > last.n)),
         (select json_build_object('time', time, 'id', id) from horizon)) as next,
       (select n from last)::int as rows`);
-  const { first, rest, next, rows: found } = rows[0] ?? {};
-  if (!first && !rest && !next) await source.whenEmpty?.();
+  const { first, following, next, rows: found } = rows[0] ?? {};
+  if (!first && !following && !next) await source.whenEmpty?.();
   return {
     next: next ?? undefined,
     rows: found ?? 0,
     first: first ?? "",
-    rest: rest ? each(db, source, split(rest)) : undefined,
+    following: following ? each(db, source, split(following)) : undefined,
   };
 }
 

@@ -11,7 +11,7 @@ const MOST_LONG_ANSWERS = 2;
 /** How long an answer waits for room. Meanwhile its server cannot send on. */
 const WAIT_MS = 120_000;
 /** How long an answer that has a place may still take: 20 MB at 5 Mbit/s take 32 s. Otherwise a slow server would keep others from their places. */
-export const REST_WITHIN_MS = 60_000;
+export const FINISHED_WITHIN_MS = 60_000;
 
 /** The places for the long answers of all agents that were dispatched to. */
 export const openLongAnswers = (): Places =>

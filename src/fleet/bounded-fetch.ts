@@ -3,7 +3,7 @@ import { joinSignals } from "../abort-signals.ts";
 import { excessIn, type JsonBounds } from "../bounded-json.ts";
 import { isHttpUrl } from "../callable-addresses.ts";
 import { type Target, timeCall } from "../metrics/common-meters.ts";
-import { type AnswerRoom, REST_WITHIN_MS, SHORT_ANSWER_BYTES } from "./answer-room.ts";
+import { type AnswerRoom, FINISHED_WITHIN_MS, SHORT_ANSWER_BYTES } from "./answer-room.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
 /** An HTTP call without a usable answer. `sent` is false when the request certainly did not reach the server. */
@@ -40,7 +40,7 @@ export interface FetchAnswer {
   body: Uint8Array;
 }
 
-const tooSlow = () => new Error(`its long answer did not end within ${REST_WITHIN_MS / 1_000} s`);
+const tooSlow = () => new Error(`its long answer did not end within ${FINISHED_WITHIN_MS / 1_000} s`);
 /** First size of the buffer, which is enough for most answers. */
 const FIRST_BYTES = 16 * 1024;
 
@@ -79,10 +79,10 @@ async function fetchWhole(
   if (!isHttpUrl(url)) throw new NetworkFault("its address must not be called", false);
   const slow = new AbortController();
   const limit = joinSignals([slow.signal, ...(signal ? [signal] : [])], timeoutMs);
-  let restTimer: NodeJS.Timeout | undefined;
+  let finishTimer: NodeJS.Timeout | undefined;
   const takeRoom = async () => {
     await room?.take(limit.signal);
-    if (room) restTimer = setTimeout(() => slow.abort(tooSlow()), REST_WITHIN_MS);
+    if (room) finishTimer = setTimeout(() => slow.abort(tooSlow()), FINISHED_WITHIN_MS);
   };
   try {
     const response = await fetch(url, {
@@ -103,7 +103,7 @@ async function fetchWhole(
     if (error instanceof NetworkFault) throw error;
     throw new NetworkFault(...describe(error, timeoutMs), { cause: error });
   } finally {
-    clearTimeout(restTimer);
+    clearTimeout(finishTimer);
     limit.forget();
   }
 }

@@ -19,9 +19,9 @@ const TIMEOUT_MS = 10_000;
 const FIRST_BACKOFF_MS = 500;
 const BACKOFF_JITTER = 0.3;
 const DEFAULT_RETRIES = 3;
-/** After this number of failed calls in a row, calls fail at once. After a rest, one probe at a time finds out whether Membridge is back. */
+/** After this number of failed calls in a row, calls fail at once. After a pause, one probe at a time finds out whether Membridge is back. */
 const FAILURES = 5;
-const REST_MS = 10_000;
+const PAUSE_MS = 10_000;
 const PROBE_WITHIN_MS = 2_000;
 /** How long the caller that starts a probe waits for it: longer than a Membridge that is back needs to answer. */
 const PATIENCE_MS = 200;
@@ -63,16 +63,16 @@ export interface Membridge {
 
 /**
  * The client of the Membridge control plane. Address and admin key come from the saved configuration at every call. `log` is told when Membridge
- * begins to refuse the key, and when it takes it again. `restMs` is for tests.
+ * begins to refuse the key, and when it takes it again. `pauseMs` is for tests.
  */
 export function createMembridge(
   membridgeConfig: MembridgeConfig,
   outbound: Outbound,
-  { restMs = REST_MS, log }: { restMs?: number; log?: Logger } = {},
+  { pauseMs = PAUSE_MS, log }: { pauseMs?: number; log?: Logger } = {},
 ): Membridge {
   const state = { consecutiveFailures: 0, lastSuccess: null as number | null, lastError: null as string | null };
   let connected = false;
-  let circuit = newCircuit(restMs);
+  let circuit = newCircuit(pauseMs);
   let circuitOf: MembridgeAddress | undefined;
   /** Why Membridge does not take the admin key. */
   let keyFault: string | undefined;
@@ -81,7 +81,7 @@ export function createMembridge(
     const address = await membridgeConfig.address();
     // What is known of another address says nothing about this one.
     if (circuitOf?.url !== address.url || circuitOf.adminKey !== address.adminKey) {
-      circuit = newCircuit(restMs);
+      circuit = newCircuit(pauseMs);
       keyFault = undefined;
     }
     circuitOf = address;
@@ -113,7 +113,7 @@ export function createMembridge(
       await membridgeConfig.recordConnection({ connected, reason: keyFault ?? null, isKeyed });
       return answer;
     } catch (error) {
-      if (error instanceof BrokenCircuitError) throw resting(restMs);
+      if (error instanceof BrokenCircuitError) throw stillPaused(pauseMs);
       if (!isFault(error)) throw error;
       state.consecutiveFailures += 1;
       state.lastError = error.message;
@@ -126,19 +126,19 @@ export function createMembridge(
   }
 
   /**
-   * Asks Membridge's health after the rest, to find out whether it is back. The caller's own call does not serve as the probe, since it may be a
+   * Asks Membridge's health after the pause, to find out whether it is back. The caller's own call does not serve as the probe, since it may be a
    * POST that is done after the caller was told that it failed. MembridgeUnreachable: it is not back, or does not answer soon.
    */
   async function probe(address: MembridgeAddress): Promise<void> {
     // Without this, every caller would wait for the probe that runs now.
-    if (circuit.state === CircuitState.HalfOpen) throw resting(restMs);
+    if (circuit.state === CircuitState.HalfOpen) throw stillPaused(pauseMs);
     const ask = () => attempt(outbound, address, ["health"], { timeoutMs: PROBE_WITHIN_MS });
     const probing = recordCall(address, ["health"], circuit.execute(ask)).then(
       () => {},
       () => {},
     );
     await Promise.race([probing, delay(PATIENCE_MS, undefined, { ref: false })]);
-    if (circuit.state !== CircuitState.Closed) throw resting(restMs);
+    if (circuit.state !== CircuitState.Closed) throw stillPaused(pauseMs);
   }
 
   if (outbound.meters) watchCircuit(outbound.meters, "membridge", () => circuit.state !== CircuitState.Closed);
@@ -150,7 +150,7 @@ export function createMembridge(
       const trying = () =>
         retrying(options).execute(() => attempt(outbound, address, segments, { ...options, timeoutMs: TIMEOUT_MS }));
       const answer = await recordCall(address, segments, insist ? trying() : circuit.execute(trying));
-      if (insist && answer.status < 500 && circuit.state !== CircuitState.Closed) circuit = newCircuit(restMs);
+      if (insist && answer.status < 500 && circuit.state !== CircuitState.Closed) circuit = newCircuit(pauseMs);
       return answer;
     },
     keyFault: () => keyFault,
@@ -178,13 +178,13 @@ function keyRefused(adminKey: string, status: number): string {
   return `Membridge ${what} (${status}); save the right one with POST /api/runtime/config`;
 }
 
-function newCircuit(restMs: number) {
-  return circuitBreaker(handleWhen(isFault), { halfOpenAfter: restMs, breaker: new ConsecutiveBreaker(FAILURES) });
+function newCircuit(pauseMs: number) {
+  return circuitBreaker(handleWhen(isFault), { halfOpenAfter: pauseMs, breaker: new ConsecutiveBreaker(FAILURES) });
 }
 
-function resting(restMs: number): MembridgeUnreachable {
+function stillPaused(pauseMs: number): MembridgeUnreachable {
   return new MembridgeUnreachable(
-    `Membridge could not be reached: it failed ${FAILURES} times in a row, and is asked again after ${restMs / 1_000} s`,
+    `Membridge could not be reached: it failed ${FAILURES} times in a row, and is asked again after ${pauseMs / 1_000} s`,
   );
 }
 

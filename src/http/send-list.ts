@@ -31,11 +31,11 @@ export function setNext(request: Request, response: Response, after: string, { l
 }
 
 /** The page's records as one array. */
-export async function sendPage(response: Response, { first, rest }: Page): Promise<void> {
-  if (!rest) return sendText(response, `[${first}]`);
+export async function sendPage(response: Response, { first, following }: Page): Promise<void> {
+  if (!following) return sendText(response, `[${first}]`);
   response.type("application/json");
   // A failure in the middle cuts the connection: the client must not take what it has for the whole.
-  await pipeline(Readable.from(arrayOf(first, rest)), response);
+  await pipeline(Readable.from(arrayOf(first, following)), response);
 }
 
 async function* arrayOf(first: string, rest: AsyncGenerator<string>): AsyncGenerator<string> {

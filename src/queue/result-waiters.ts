@@ -10,7 +10,7 @@ import { watchWaiters } from "../metrics/common-meters.ts";
 /** How often to look without being notified, since notifications may get lost. */
 const LOOK_EVERY_MS = 1_000;
 /** The pause after a look is four times as long as the look took, so that a thousand completions a second do not make a thousand looks. */
-const REST_PER_LOOK = 4;
+const PAUSE_PER_LOOK = 4;
 /** The most callers that wait for results on one instance. */
 const MOST_WAITERS = 5_000;
 
@@ -46,7 +46,7 @@ export function openResultWaiters(db: Db, mostWaiters = MOST_WAITERS): ResultWai
     if (waiters.size === 0) return;
     const began = performance.now();
     for (const { id } of await ENDED(db, { ids: [...waiters.keys()] })) for (const end of waiters.get(id) ?? []) end();
-    await delay(REST_PER_LOOK * (performance.now() - began), undefined, { ref: false });
+    await delay(PAUSE_PER_LOOK * (performance.now() - began), undefined, { ref: false });
   }
 
   const lookSoon = coalesceRuns(db.log, "a look for ended tasks for waiting callers", look);

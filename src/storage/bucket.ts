@@ -14,9 +14,9 @@ import { transport } from "./s3-transport.ts";
 
 /** A connection on which nothing moves for this time is closed. */
 const IDLE_MS = 10_000;
-/** After this number of failed uploads in a row, no upload is tried for `REST_MS`, since a completion would wait for each. */
+/** After this number of failed uploads in a row, no upload is tried for `PAUSE_MS`, since a completion would wait for each. */
 const FAILURES = 5;
-const REST_MS = 10_000;
+const PAUSE_MS = 10_000;
 
 /** Bytes to store, and what is known of them. */
 export interface Upload {
@@ -56,10 +56,10 @@ export interface Bucket {
   presign(key: ArtifactKey, expiresSeconds: number, fileName: string): Promise<string>;
 }
 
-/** Opens the bucket, and connects only at the first use. Its calls are measured by `meters`. `idleMs` and `restMs` are for tests. */
+/** Opens the bucket, and connects only at the first use. Its calls are measured by `meters`. `idleMs` and `pauseMs` are for tests. */
 export function openBucket(
   { bucket: name, ...connection }: NonNullable<Config["minio"]>,
-  { idleMs = IDLE_MS, restMs = REST_MS, meters }: { idleMs?: number; restMs?: number; meters?: Meters } = {},
+  { idleMs = IDLE_MS, pauseMs = PAUSE_MS, meters }: { idleMs?: number; pauseMs?: number; meters?: Meters } = {},
 ): Bucket {
   /** By how much our clock was ahead of the store's at the store's last answer. */
   let aheadMs = 0;
@@ -77,7 +77,7 @@ export function openBucket(
   const client = connect();
   const breaker = circuitBreaker(
     handleWhen((error) => error instanceof BucketFault),
-    { halfOpenAfter: restMs, breaker: new ConsecutiveBreaker(FAILURES) },
+    { halfOpenAfter: pauseMs, breaker: new ConsecutiveBreaker(FAILURES) },
   );
   if (meters) watchCircuit(meters, "s3", () => breaker.state !== CircuitState.Closed);
   let own: Promise<void> | undefined;

@@ -174,7 +174,7 @@ describe("the circuit", () => {
     for (let n = 0; n < 5; n++) await expect(client.call(["health"], once)).rejects.toThrow(MembridgeUnreachable);
   };
   beforeEach(() => {
-    client = clientOf(fake.url, ADMIN_KEY, { restMs: 200 });
+    client = clientOf(fake.url, ADMIN_KEY, { pauseMs: 200 });
     fake.fail("*", "cut");
   });
 

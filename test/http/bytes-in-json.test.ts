@@ -27,9 +27,9 @@ async function anUpload(text: string, fields: object) {
 
 /** The sizes of the batches of a page in JSON, and whether another page follows. */
 async function batchesOf(source: Parameters<typeof openPage>[1]) {
-  const { first, rest, next } = await openPage(db, source, { limit: 500 });
+  const { first, following, next } = await openPage(db, source, { limit: 500 });
   const sizes = first === "" ? [] : [first.length];
-  for await (const batch of rest ?? []) sizes.push(batch.length);
+  for await (const batch of following ?? []) sizes.push(batch.length);
   return { sizes, all: sizes.reduce((sum, size) => sum + size, 0), hasNext: next !== undefined };
 }
 

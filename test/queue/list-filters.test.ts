@@ -22,8 +22,8 @@ async function whole<Row>(
 ): Promise<Row[]> {
   const rows: Row[] = [];
   for (let after: Cursor | undefined, isFirst = true; isFirst || after; isFirst = false) {
-    const { first, rest, next } = await openPage(db, source, { ...wanted, after });
-    expect(rest).toBeUndefined();
+    const { first, following, next } = await openPage(db, source, { ...wanted, after });
+    expect(following).toBeUndefined();
     const page = JSON.parse(`[${first}]`);
     expect(page.length).toBeLessThanOrEqual(wanted.limit);
     rows.push(...page);

@@ -5,9 +5,9 @@ import { historyOf } from "../../src/queue/history.ts";
 
 /** The records of a list's first page. */
 export async function listed(db: Db, source: Source, limit = 500): Promise<Record<string, unknown>[]> {
-  const { first, rest } = await openPage(db, source, { limit });
+  const { first, following } = await openPage(db, source, { limit });
   const records = first === "" ? [] : [first];
-  if (rest) for await (const batch of rest) records.push(batch);
+  if (following) for await (const batch of following) records.push(batch);
   return JSON.parse(`[${records.join(",")}]`);
 }
 

@@ -15,7 +15,7 @@ export const inDatabase: OutputStorage = { bucket: undefined, log: pino({ level:
 
 export interface StoreOptions {
   idleMs?: number;
-  restMs?: number;
+  pauseMs?: number;
   uploadWithinMs?: number;
 }
 

@@ -50,8 +50,8 @@ async function waitForTask(tool: Tool, route: Route, given: Arguments, use: Tool
   const waitMs = parseWait(wait_seconds) * 1_000;
   const began = performance.now();
   for (let between = 1; ; between = Math.min(2 * between, MOST_SECONDS_BETWEEN_REPORTS)) {
-    const restMs = Math.max(0, waitMs - (performance.now() - began));
-    const seconds = Math.min(restMs / 1_000, between).toFixed(3);
+    const leftMs = Math.max(0, waitMs - (performance.now() - began));
+    const seconds = Math.min(leftMs / 1_000, between).toFixed(3);
     const input = divideArguments(tool, route, { ...others, wait_seconds: seconds });
     const answer = await callRoute(route, input, use);
     const hasTime = performance.now() - began < waitMs && !use.isOver();
