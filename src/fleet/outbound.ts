@@ -1,12 +1,13 @@
 import { lookup as systemLookup } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
-import { Agent, buildConnector } from "undici";
+import { Agent, buildConnector, type Dispatcher } from "undici";
 import { type Allowed, refusalOf } from "../callable-addresses.ts";
 import type { Meters } from "../metrics/service-meters.ts";
+import { boundAnswerParts } from "./bound-answer-parts.ts";
 import { createNameLookup } from "./name-lookup.ts";
 
 /** The connections to addresses that others have named: those of Membridge and of workers, or those of webhooks and callbacks. */
-export type Outbound = Agent & {
+export type Outbound = Dispatcher & {
   /** Where calls are measured. */
   readonly meters?: Meters | undefined;
 };
@@ -16,7 +17,7 @@ export class OutboundRefused extends Error {}
 
 /**
  * Makes connections, and checks the address of each of them after its name was resolved, since a name may have another address than when it was
- * saved. `resolve` is for tests. There are no limits of time: the callers set them.
+ * saved. An answer in too many parts is broken off. `resolve` is for tests. There are no limits of time: the callers set them.
  */
 export function createOutbound(
   allowed?: Allowed,
@@ -47,5 +48,5 @@ export function createOutbound(
       else done(new OutboundRefused(refusal), null);
     },
   });
-  return Object.assign(agent, { meters });
+  return Object.assign(agent.compose(boundAnswerParts), { meters });
 }

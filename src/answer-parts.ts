@@ -1,0 +1,34 @@
+import { countChunks } from "./chunk-count.ts";
+
+/** Answers such as `103 Early Hints` before the one that counts. Servers send one, if any. */
+const MOST_INFORMATIONAL = 10;
+/** An answer of 20 MB may come in 80,000 chunks of this size. Servers send chunks of 1 KB and more. */
+const FULL_CHUNK_BYTES = 256;
+const CHUNKS_AT_ONCE = 4_000;
+
+/** Counts the parts of an answer of another server. Each function gives the error for the call whose answer has too many; it must end then. */
+export interface AnswerParts {
+  /** An informational answer (1xx) has come. */
+  addInformational(): Error | undefined;
+  /** A chunk of this size has come. */
+  addChunk(bytes: number): Error | undefined;
+}
+
+/**
+ * Bounds the parts in which the answer to one call may come. Each is a call of a function, whatever it brings: eight servers that sent `103 Early
+ * Hints` without end held the service up for 6 s, and eight that sent chunks of one byte took all its time.
+ */
+export function countAnswerParts(): AnswerParts {
+  let informational = 0;
+  const isTooMany = countChunks(CHUNKS_AT_ONCE, FULL_CHUNK_BYTES);
+  return {
+    addInformational() {
+      informational += 1;
+      return informational > MOST_INFORMATIONAL
+        ? new Error(`it sent more than ${MOST_INFORMATIONAL} informational answers (1xx) before its answer`)
+        : undefined;
+    },
+    addChunk: (bytes) =>
+      isTooMany(bytes) ? new Error("its answer comes in too many chunks of a few bytes") : undefined,
+  };
+}
