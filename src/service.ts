@@ -2,37 +2,18 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { createApp, createBareApp } from "./app.ts";
 import type { Config } from "./config.ts";
-import { openDatabase } from "./db/client.ts";
 import { isDatabaseUnavailable } from "./db/faults.ts";
-import { openServer } from "./db/given-or-embedded-server.ts";
-import { listen } from "./db/listen.ts";
 import { folderOfDatabase, watchDisk } from "./disk-space.ts";
 import { messageOf, StartError } from "./errors.ts";
-import { openEventHub } from "./events/event-hub.ts";
-import { createMembridge } from "./fleet/membridge.ts";
-import { createOutbound } from "./fleet/outbound.ts";
 import { bind, drain } from "./http/bind-and-drain.ts";
 import { createHttpServer } from "./http/http-server.ts";
 import { ownMetrics } from "./http/metrics-routes.ts";
 import { createUnkeyedConnections } from "./http/unkeyed-connections.ts";
 import { createStartup } from "./http/while-starting.ts";
-import { every } from "./loop.ts";
 import type { FirstProcess } from "./processes/run-as-child.ts";
-import { openClaimWaiters } from "./queue/claim-waiters.ts";
-import { createDispatcher } from "./queue/dispatch.ts";
-import { QUEUE_NEWS } from "./queue/queue-news.ts";
-import { openResultWaiters } from "./queue/result-waiters.ts";
-import { createMembridgeConfig } from "./saved-config/membridge-config.ts";
-import { createSecretBox } from "./saved-config/secret-box.ts";
-import { checkSettingsKey } from "./saved-config/settings-key-check.ts";
-import { readOrMakeSettingsKey } from "./saved-config/settings-key-file.ts";
 import { startLoops } from "./service-loops.ts";
-import { checkBucket, connectBucket } from "./storage/connect-bucket.ts";
+import { openDatabaseParts, openNeighbours, openWaiters, prepareSecrets, type StopStep } from "./service-parts.ts";
 import { preparePosition } from "./webhooks/queue-deliveries.ts";
-import { sealSecretsAnew } from "./webhooks/seal-secrets-anew.ts";
-import { openWebhookSender } from "./webhooks/sender.ts";
-
-const TRACE_INTERVAL_MS = 5_000;
 
 /** The running service. */
 export interface Service {
@@ -49,13 +30,18 @@ export interface Service {
  * Throws a StartError for a fault that the operator can mend.
  */
 export async function startService(config: Config, log: Logger, first?: FirstProcess): Promise<Service> {
-  const started: (() => Promise<void>)[] = [];
+  /**
+   * What stops the parts that are started, in the order of their starts. A stop runs them from the last to the first: requests end, then the listener
+   * and the loops, then the callers of agents and webhooks and their connections, then the pool, and last the server that the pool uses.
+   */
+  const steps: StopStep[] = [];
+  const atStop = (step: StopStep) => void steps.push(step);
   let stopped: Promise<void> | undefined;
   /** Aborted at a stop: the service is not ready any more, and a pass of the storage loop, which may take hours, ends. */
   const stopping = new AbortController();
   const stop = (drainMs = 0) => {
     stopping.abort();
-    stopped ??= delay(drainMs).then(() => stopAll(started.reverse(), log));
+    stopped ??= delay(drainMs).then(() => stopAll(steps.reverse(), log));
     return stopped;
   };
 
@@ -72,78 +58,29 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
     };
     const early = first?.joins ? undefined : await takeConnections();
     // This is for a start that fails. A service that has started ends its requests before its other parts.
-    started.push(() => {
+    atStop(() => {
       startup.fail();
       return drain(http);
     });
-    const server = await (first ? first.database() : openServer(config.databaseUrl, config.dataDir, log));
-    started.push(() => server.stop());
-    // The exporter is loaded only where a collector is set.
-    const exporter = config.collector && (await import("./tracing/exporter.ts")).openExporter(config.collector, log);
-    const connected = { url: server.url, poolMax: config.databasePoolMax, tracer: exporter?.tracer };
-    const { db, servers, close } = openDatabase(connected, log);
-    started.push(close);
-    if (exporter) {
-      const sending = every(TRACE_INTERVAL_MS, "traces", db, () => exporter.sendOnce());
-      started.push(() => Promise.all([exporter.stop(), sending.stop()]).then(() => {}));
-    }
 
+    const { db, servers } = await openDatabaseParts(config, log, first, atStop);
     const disk = watchDisk(folderOfDatabase(config), config.diskLimits, db);
-    const box = createSecretBox(
-      await readOrMakeSettingsKey(config.settingsKey, config.dataDir, log),
-      ...config.settingsKeysPrevious,
-    );
-    const membridgeConfig = createMembridgeConfig(db, box, config.membridge, log);
-    await membridgeConfig.sealAnew();
-    await sealSecretsAnew(db, box);
-    await checkSettingsKey(db, box, log);
+    const { box, membridgeConfig } = await prepareSecrets(config, db, log);
     await preparePosition(db);
-    const openOutbound = () => {
-      const outbound = createOutbound(config.outboundAllow, { meters: db.meters });
-      started.push(() => outbound.destroy());
-      return outbound;
-    };
-    // Each looks up names by itself: those of callbacks, which no server may answer, do not hold up those of Membridge and the agents.
-    const [outbound, toReceivers] = [openOutbound(), openOutbound()];
-    const membridge = createMembridge(membridgeConfig, outbound, { log });
-    const store = { bucket: config.minio && (await connectBucket(config.minio, db.meters)), log };
-    await checkBucket(store);
-    const agents = { outbound, agentKey: config.membridge.agentKey };
-    const dispatcher = createDispatcher(db, store, agents, log);
-    const sender = openWebhookSender(db, { outbound: toReceivers, box, callbackSecrets: config.callbackSecrets });
-    const loops = startLoops(
-      config,
-      { db, log, disk, membridge, outbound, store, dispatcher, sender },
-      stopping.signal,
-    );
-    started.push(() => dispatcher.stop());
-    started.push(() => sender.stop());
-    started.push(async () => void (await Promise.all(loops.map((loop) => loop.stop()))));
-
-    const claimWaiters = openClaimWaiters(db);
-    const resultWaiters = openResultWaiters(db);
-    const eventHub = openEventHub(db);
-    const listener = listen(servers, QUEUE_NEWS, log, () => {
-      claimWaiters.notify();
-      resultWaiters.notify();
-      eventHub.notify();
-    });
-    started.push(() => listener.stop());
+    const neighbours = await openNeighbours(config, db, box, membridgeConfig, atStop);
+    const loops = startLoops(config, { ...neighbours, db, log, disk }, stopping.signal);
+    atStop(async () => void (await Promise.all(loops.map((loop) => loop.stop()))));
+    const waiters = openWaiters(db, servers, atStop);
 
     const deps = {
+      ...neighbours,
+      ...waiters,
       config,
       log,
       db,
       box,
       disk,
       membridgeConfig,
-      membridge,
-      store,
-      claimWaiters,
-      resultWaiters,
-      eventHub,
-      dispatcher,
-      agents,
       connections,
       metricsOfAll: first?.shareMetrics(() => ownMetrics(db)),
       stopping: stopping.signal,
@@ -151,8 +88,8 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
     createApp(deps, app);
     startup.succeed();
     const port = early ?? (await takeConnections());
-    const waits = [eventHub, resultWaiters, claimWaiters];
-    started.push(() => drain(http, waits));
+    const waits = [waiters.eventHub, waiters.resultWaiters, waiters.claimWaiters];
+    atStop(() => drain(http, waits));
     return { port, stop: () => stop(config.drainMs) };
   } catch (error) {
     await stop();
@@ -169,7 +106,7 @@ function asStartError(error: unknown): unknown {
   });
 }
 
-async function stopAll(steps: (() => Promise<void>)[], log: Logger): Promise<void> {
+async function stopAll(steps: StopStep[], log: Logger): Promise<void> {
   for (const step of steps) {
     // If a step fails, the next ones are still done.
     await step().catch((error) => log.error({ err: error }, "stopping failed"));

@@ -46,7 +46,7 @@ const PACKAGES: Record<string, string[]> = {
 };
 /** The client is a package of its own, and the console knows the service only through it. */
 const WITHOUT_SHARED_FILES = ["client", "console", "metrics"];
-const PROGRAMS = /^(app|service|service-loops|server|[a-z-]+-tool)\.ts$/;
+const PROGRAMS = /^(app|service|service-loops|service-parts|server|[a-z-]+-tool)\.ts$/;
 const TABLES = /^db\/[a-z-]+-tables?\.ts$/;
 
 /** The rows of the table of layers: each folder, and those that it may import from. */
