@@ -1,13 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-
-/** The longest object that is parsed, in UTF-16 units: the text of an object is held in memory whole. No CLI's result is longer. */
-const LONGEST_OBJECT = 16_000_000;
-
-/**
- * An object with more brackets and commas than these, outside of its strings, is passed over: parsing it takes one turn of the event loop, in
- * which the service answers nobody. The slowest, 100,000 different names, takes 60 ms. No model writes more values.
- */
-const MOST_VALUES = 100_000;
+import { createObjectReader } from "./object-reader.ts";
 
 /**
  * After this number of objects that cannot be parsed, only the output's last object is tried: each of them costs 5 µs for the error thrown, which
@@ -19,95 +11,48 @@ const MOST_FAULTS = 100_000;
 const TURN_WORK = 100_000;
 const LINE_WORK = 100;
 
-const STOPS_IN_STRING = /["\\\n]/g;
-const STOPS_IN_OTHER_TEXT = /\n/g;
-
 /**
  * Finds the JSON objects in a CLI's output, given piece by piece: one a line, in an array, or spread over lines. Anything else in between
  * (banners, warnings, a line that is cut off at the end) is passed over. Each character is read once and each object parsed once, when its
  * brackets are closed, so that an array may have any number of objects.
  */
 export function createJsonFinder(found: (value: Record<string, unknown>) => void) {
+  const object = createObjectReader();
+  const parser = createParser(found);
   /** Between objects stand spaces, commas and the brackets of arrays. Behind any other text, the rest of its line is passed over. */
-  let place: "between" | "other text" | "object" = "between";
+  let within: "between" | "other text" | "object" = "between";
   let isLineStart = true;
-  /** The object that is being read: its text in the pieces before this one, and how many of its brackets are open. */
-  let text = "";
-  let depth = 0;
-  let values = 0;
-  let isInString = false;
-  let isEscaped = false;
-  /** The object is too long, has too many values, or cannot be JSON: it is read to its end, and not parsed. */
-  let isPassedOver = false;
-
   /** What was read in this turn of the event loop. */
   let work = 0;
-  let faults = 0;
-  /** The last object that was not tried, since there were too many faults. */
-  let untried: string | undefined;
-
-  function open(): void {
-    place = "object";
-    text = "";
-    depth = 0;
-    values = 0;
-    isPassedOver = false;
-  }
-
-  function close(): void {
-    place = "between";
-    work += LINE_WORK;
-    // An object has a name first, or nothing. Looking at that is cheaper than an error.
-    if (isPassedOver || !/^\{\s*["}]/.test(text)) return;
-    if (faults >= MOST_FAULTS) untried = text;
-    else parse(text);
-  }
-
-  function parse(whole: string): void {
-    let value: Record<string, unknown>;
-    try {
-      value = JSON.parse(whole);
-    } catch {
-      faults += 1;
-      return;
-    }
-    found(value);
-  }
 
   function endLine(): void {
     work += LINE_WORK;
     isLineStart = true;
-    if (place === "other text") place = "between";
-    // No string of JSON goes on behind a line.
-    if (isInString) isPassedOver = true;
-    isInString = false;
-    isEscaped = false;
+    if (within === "other text") within = "between";
+    object.endLine();
   }
 
-  /** The next character that matters in a string or in other text: looking at each one took twice as long for 37 MB of messages. */
+  /** The next character that matters, from `from` on: in a string or in other text, most do not. */
   function nextStop(piece: string, from: number): number {
-    if (isEscaped) return from;
-    const stops = place === "object" ? STOPS_IN_STRING : STOPS_IN_OTHER_TEXT;
-    stops.lastIndex = from;
-    return stops.test(piece) ? stops.lastIndex - 1 : piece.length;
+    if (isLineStart) return from;
+    if (object.isInString()) return object.nextStopInString(piece, from);
+    if (within !== "other text") return from;
+    const lineEnd = piece.indexOf("\n", from);
+    return lineEnd < 0 ? piece.length : lineEnd;
   }
 
-  /** Reads on in a string. */
-  function readInString(character: string): void {
-    if (isEscaped) isEscaped = false;
-    else if (character === "\\") isEscaped = true;
-    else if (character === '"') isInString = false;
+  /** Looks whether an object begins with this character, where none is open. */
+  function lookForObject(character: string): void {
+    if (character === "{") {
+      within = "object";
+      object.open();
+    } else if (!/[\s,[\]]/.test(character)) within = "other text";
   }
 
-  /** Reads on in an object, outside of its strings. */
-  function readInObject(character: string): void {
-    if (character === '"') isInString = true;
-    else if (character === "{" || character === "[") {
-      depth += 1;
-      values += 1;
-    } else if (character === "}" || character === "]") depth -= 1;
-    else if (character === ",") values += 1;
-    if (values > MOST_VALUES) isPassedOver = true;
+  function closeObject(): void {
+    within = "between";
+    work += LINE_WORK;
+    parser.parse(object.text());
   }
 
   /** Reads the piece from there on, for about one turn of the event loop, and gives how far it came. */
@@ -115,41 +60,28 @@ export function createJsonFinder(found: (value: Record<string, unknown>) => void
     let start = from;
     let at = from;
     for (; at < piece.length && work < TURN_WORK; at++, work++) {
-      if (!isLineStart && (isInString || place === "other text")) {
-        const next = nextStop(piece, at);
-        work += next - at;
-        at = next;
-        if (at === piece.length) break;
-      }
+      const next = nextStop(piece, at);
+      work += next - at;
+      at = next;
+      if (at === piece.length) break;
       const character = piece.charAt(at);
       if (character === "\n") {
         endLine();
         continue;
       }
       // A bracket in a line's first place begins anew: what was open was cut off.
-      if (isLineStart && (character === "{" || character === "[")) place = "between";
+      if (isLineStart && (character === "{" || character === "[")) within = "between";
       isLineStart = false;
-      if (place === "between") {
-        if (character === "{") {
-          open();
-          start = at;
-        } else if (!/[\s,[\]]/.test(character)) place = "other text";
+      if (within === "between") {
+        lookForObject(character);
+        start = at;
       }
-      if (place !== "object") continue;
-      if (isInString) readInString(character);
-      else readInObject(character);
-      if (depth === 0) {
-        keep(piece.slice(start, at + 1));
-        close();
-      }
+      if (within !== "object" || !object.read(character)) continue;
+      object.keep(piece.slice(start, at + 1));
+      closeObject();
     }
-    if (place === "object") keep(piece.slice(start, at));
+    if (within === "object") object.keep(piece.slice(start, at));
     return at;
-  }
-
-  function keep(more: string): void {
-    isPassedOver ||= text.length + more.length > LONGEST_OBJECT;
-    text = isPassedOver ? "" : text + more;
   }
 
   return {
@@ -163,8 +95,36 @@ export function createJsonFinder(found: (value: Record<string, unknown>) => void
       }
     },
     /** The output has ended. */
+    end: () => parser.end(),
+  };
+}
+
+/** Parses the texts of objects, and gives `found` those that are JSON. */
+function createParser(found: (value: Record<string, unknown>) => void) {
+  let faults = 0;
+  /** The last object that was not tried, since there were too many faults. */
+  let untried: string | undefined;
+
+  function tryToParse(text: string): void {
+    let value: Record<string, unknown>;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      faults += 1;
+      return;
+    }
+    found(value);
+  }
+
+  return {
+    parse(text: string | undefined): void {
+      // An object has a name first, or nothing. Looking at that is cheaper than an error.
+      if (text === undefined || !/^\{\s*["}]/.test(text)) return;
+      if (faults >= MOST_FAULTS) untried = text;
+      else tryToParse(text);
+    },
     end(): void {
-      if (untried !== undefined) parse(untried);
+      if (untried !== undefined) tryToParse(untried);
     },
   };
 }
