@@ -15,6 +15,18 @@ export function bytesInJson(text: string): number {
   return bytes;
 }
 
+/** The longest beginning of the text that takes `most` bytes within a JSON string. It cuts no character in two. */
+export function beginningInJson(text: string, most: number): string {
+  let bytes = 0;
+  let end = 0;
+  for (const character of text) {
+    bytes += bytesInJson(character);
+    if (bytes > most) break;
+    end += character.length;
+  }
+  return text.slice(0, end);
+}
+
 const [QUOTE, BACKSLASH] = [0x22, 0x5c];
 /** \b, \t, \n, \f and \r. */
 const SHORT_ESCAPES = new Set([8, 9, 10, 12, 13]);

@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import { pause } from "../abort-signals.ts";
+import { beginningInJson } from "../bytes-in-json.ts";
 import type { RuntimeClient, Work } from "./runtime-client.ts";
 
 const EVERY_MS = 1_000;
@@ -7,6 +8,8 @@ const SEND_WITHIN_MS = 5_000;
 /** What the runtime takes in a piece, and keeps of a task. */
 const PIECE_BYTES = 64 * 1024;
 const TAIL_BYTES = 256 * 1024;
+/** What a piece may take in JSON, where a control character takes six bytes. The runtime takes a body of 100 KB, with the other fields. */
+const PIECE_JSON_BYTES = 96 * 1024;
 /** The runtime has no room for it just now, or does not know the key for the moment: the heartbeats see to that. */
 const PASSING = new Set([401, 408, 429]);
 
@@ -34,13 +37,14 @@ export async function sendLiveOutput(
         unsent = decoder.decode(bytes, { stream: true }).replaceAll("\0", "\ufffd");
       }
       if (unsent === "") continue;
-      const piece = { id: task.id, lease_id: lease.id, seq, text: unsent };
+      const text = beginningInJson(unsent, PIECE_JSON_BYTES);
+      const piece = { id: task.id, lease_id: lease.id, seq, text };
       const answer = await client.ask(
         (runtime, signal) => runtime.addLiveOutput(piece, { signal }),
         SEND_WITHIN_MS,
         over,
       );
-      if (answer.ok) [unsent, seq] = ["", seq + 1];
+      if (answer.ok) [unsent, seq] = [unsent.slice(text.length), seq + 1];
       else if (answer.status >= 400 && answer.status < 500 && !PASSING.has(answer.status)) return;
     } catch {
       // The file is away: the next second tells.
