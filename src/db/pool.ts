@@ -5,7 +5,9 @@ import type { Meters } from "../metrics/service-meters.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./connect-writable.ts";
 import { faultOf } from "./faults.ts";
 import { OutOfTime, Unconfirmed } from "./faults-found-here.ts";
-import { type LockPlaces, openLockPlaces, type WaitsFor } from "./lock-waits.ts";
+import { LOCKED_TABLES } from "./last-connection.ts";
+import { openLockPlaces, type WaitsFor } from "./lock-waits.ts";
+import { reportConnections } from "./report-connections.ts";
 import { createReusableConnections } from "./reusable-connections.ts";
 import type { Servers } from "./servers.ts";
 
@@ -56,7 +58,8 @@ export function openPool(
 ): Pool {
   const pool = newPool(servers, poolMax, answerWithinMs);
   const cancelAfterMs = answerWithinMs * CANCEL_AFTER;
-  const lockPlaces = openLockPlaces(poolMax);
+  const findLocked = () => use((client) => ask(client, () => client.query(LOCKED_TABLES)), "nothing");
+  const lockPlaces = openLockPlaces(poolMax, findLocked);
   reportConnections(pool, { poolMax, lockPlaces }, meters);
   let isClosing = false;
   /** The connections that are in use, and for how long the next statement on each may run. */
@@ -104,41 +107,45 @@ export function openPool(
     client.release(true);
   }
 
-  return {
-    async use(work, waitsFor, endAt = Infinity) {
-      const asked = performance.now();
-      if (asked >= endAt) throw new OutOfTime();
-      const leave = await lockPlaces.take(waitsFor, endAt - asked);
-      const eachMs = cancelAfterMs - Math.trunc(performance.now() - asked);
-      const client = await checkOut().catch((error: unknown) => {
+  const use: Pool["use"] = async (work, waitsFor, endAt = Infinity) => {
+    const asked = performance.now();
+    if (asked >= endAt) throw new OutOfTime();
+    const leave = await lockPlaces.take(waitsFor, endAt - asked);
+    const eachMs = cancelAfterMs - Math.trunc(performance.now() - asked);
+    const client = await checkOut().catch((error: unknown) => {
+      leave();
+      throw error;
+    });
+    meters.poolWait.observe((performance.now() - asked) / 1_000);
+    inUse.set(client, () => Math.max(answerWithinMs * AT_LEAST, Math.min(eachMs, endAt - performance.now())));
+    try {
+      return await work(client);
+    } finally {
+      inUse.delete(client);
+      if (connections.isUsable(client)) {
+        client.release();
         leave();
-        throw error;
-      });
-      meters.poolWait.observe((performance.now() - asked) / 1_000);
-      inUse.set(client, () => Math.max(answerWithinMs * AT_LEAST, Math.min(eachMs, endAt - performance.now())));
-      try {
-        return await work(client);
-      } finally {
-        inUse.delete(client);
-        if (connections.isUsable(client)) {
-          client.release();
-          leave();
-        } else void discard(client).finally(leave);
-      }
-    },
-    async ask(client, run) {
-      const late = setTimeout(connections.giveUp, inUse.get(client)?.() ?? cancelAfterMs, client);
-      try {
-        const answer = await run();
-        if (connections.isGivenUp(client)) throw new Unconfirmed("The statement was done after it had been given up.");
-        return answer;
-      } catch (error) {
-        connections.note(client, error);
-        throw error;
-      } finally {
-        clearTimeout(late);
-      }
-    },
+      } else void discard(client).finally(leave);
+    }
+  };
+
+  const ask: Pool["ask"] = async (client, run) => {
+    const late = setTimeout(connections.giveUp, inUse.get(client)?.() ?? cancelAfterMs, client);
+    try {
+      const answer = await run();
+      if (connections.isGivenUp(client)) throw new Unconfirmed("The statement was done after it had been given up.");
+      return answer;
+    } catch (error) {
+      connections.note(client, error);
+      throw error;
+    } finally {
+      clearTimeout(late);
+    }
+  };
+
+  return {
+    use,
+    ask,
     isUsable: connections.isUsable,
     isClosing: () => isClosing,
     close() {
@@ -169,31 +176,4 @@ function newPool(servers: Servers, poolMax: number, answerWithinMs: number): pg.
     // Not `verify`: a caller whose time is over while that runs leaves its connection in use for ever (pg-pool 3.14).
     onConnect: requireWritable,
   });
-}
-
-function reportConnections(
-  pool: pg.Pool,
-  { poolMax, lockPlaces }: { poolMax: number; lockPlaces: LockPlaces },
-  { registry }: Meters,
-): void {
-  registry.watch("pool", () => [
-    {
-      name: "bloom_db_pool_connections",
-      help: "Connections to the database by what they do now.",
-      values: [
-        { value: pool.totalCount - pool.idleCount, labels: { state: "in use" } },
-        { value: pool.idleCount, labels: { state: "idle" } },
-      ],
-    },
-    {
-      name: "bloom_db_pool_max_connections",
-      help: "The most connections that the pool opens (DB_POOL_MAX).",
-      values: [{ value: poolMax }],
-    },
-    {
-      name: "bloom_db_pool_waiting",
-      help: "Statements and transactions that wait for a connection now.",
-      values: [{ value: pool.waitingCount + lockPlaces.waiting() }],
-    },
-  ]);
 }
