@@ -1,19 +1,16 @@
 import type { Logger } from "pino";
-import { pause } from "../abort-signals.ts";
 import { messageOf } from "../errors.ts";
 import { saysCannotRun } from "../unrunnable-command.ts";
 import type { Command } from "./cli-command.ts";
 import { folderFault } from "./command-folder.ts";
 import { deliver, type Outcome } from "./deliver.ts";
+import { startHeartbeats } from "./heartbeats.ts";
 import { sendLiveOutput } from "./live-output.ts";
 import { logWaitingResult } from "./log-waiting-result.ts";
-import { runCommand } from "./run-command.ts";
-import { isRecord, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
+import { type Ended, runCommand } from "./run-command.ts";
+import type { RuntimeClient, Work } from "./runtime-client.ts";
 import { createTaskFolder, type TaskFolder } from "./task-folder.ts";
 
-const BEAT_WITHIN_MS = 10_000;
-const LONGEST_BEAT_MS = 10_000;
-const SHORTEST_BEAT_MS = 200;
 /** A command that fails within this time may have failed because of this machine. */
 const FAST_MS = 10_000;
 /** How many characters of an error are logged. The result has all of it. */
@@ -63,22 +60,17 @@ export async function execute(
   { draining, giveUp }: Ending,
   isHopeless = false,
 ): Promise<Verdict> {
-  const stop = new AbortController();
-  const delivered = new AbortController();
-  const onGiveUp = () => stop.abort("was stopped with its worker");
-  giveUp.addEventListener("abort", onGiveUp, { once: true });
-  if (giveUp.aborted) onGiveUp();
-  const beating = beat(client, work, log, stop, delivered.signal);
-  const endBeats = async () => {
-    delivered.abort();
-    await beating;
-  };
+  const heartbeats = startHeartbeats(client, work, log, giveUp);
   let folder: TaskFolder | undefined;
   let showing: Promise<void> | undefined;
-  const unfit = async (reason: string, isCommand: boolean): Promise<Verdict> => {
-    await folder?.remove();
-    await endBeats();
+  // A heartbeat after the release would find that the lease is gone.
+  const release = async (reason: string) => {
+    await heartbeats.end();
     await releaseTask(client, work, reason, true);
+  };
+  const handBack = async ({ reason, isCommand }: Unfitness): Promise<Verdict> => {
+    await folder?.remove();
+    await release(reason);
     log.warn({ task: work.task.id, reason }, "handed back");
     return { kind: "unfit", reason, isCommand };
   };
@@ -86,45 +78,70 @@ export async function execute(
     try {
       folder = await createTaskFolder(work);
     } catch (error) {
-      return await unfit(`its temporary folder cannot be written: ${messageOf(error)}`, false);
+      return await handBack(unfitFolder(`its temporary folder cannot be written: ${messageOf(error)}`));
     }
     const noFolder = folderFault(command.folder);
-    if (noFolder && !isHopeless) return await unfit(noFolder, false);
+    if (noFolder && !isHopeless) return await handBack(unfitFolder(noFolder));
     const startedAt = performance.now();
     const over = new AbortController();
     showing = sendLiveOutput(client, work, folder.outputFile, over.signal);
-    const ended = await runCommand(command, work, folder, stop.signal).finally(() => over.abort());
+    const ended = await runCommand(command, work, folder, heartbeats.stop).finally(() => over.abort());
+    const durationMs = Math.round(performance.now() - startedAt);
     if (giveUp.aborted) {
-      await endBeats();
-      await releaseTask(client, work, "the worker was stopped", true);
+      await release("the worker was stopped");
       return { kind: "stopped" };
     }
-    const noRoom = await folder.requireRoom().then(
-      () => undefined,
-      (error: unknown) => `its temporary folder is full: ${messageOf(error)}`,
-    );
-    const isCommand = !ended.stopped && saysCannotRun(ended.exitCode);
-    if (!isHopeless && (noRoom !== undefined || isCommand)) {
-      const complaint = isCommand ? (await folder.complaint()).slice(-LONGEST_REASON) : "";
-      const why = `its command could not be run (exit code ${ended.exitCode})${complaint && `: ${complaint}`}`;
-      return await unfit(noRoom ?? why, isCommand);
-    }
-    const fault = noRoom === undefined ? ended.fault : `could not be run: ${noRoom}`;
-    const { exitCode, isTimeout } = ended;
-    const durationMs = Math.round(performance.now() - startedAt);
-    const cli = noRoom === undefined && !isCommand ? command.cli : undefined;
-    const outcome = { fault, isTimeout, exitCode, cli, durationMs };
+    const unfitness = await whyUnfit(ended, folder);
+    if (unfitness && !isHopeless) return await handBack(unfitness);
+    const outcome = { ...outcomeOf(ended, unfitness, command), durationMs };
     const { isFault } = await handIn(client, work, folder, outcome, log, { draining, giveUp });
     return { kind: "ran", failedFast: isFault && !ended.stopped && durationMs < FAST_MS };
   } catch (error) {
     log.error({ task: work.task.id, reason: messageOf(error) }, "the result could not be delivered");
     return { kind: "ran", failedFast: false };
   } finally {
-    giveUp.removeEventListener("abort", onGiveUp);
-    await endBeats();
+    await heartbeats.end();
     await showing;
     await folder?.remove();
   }
+}
+
+/** Why the command could not be run on this machine. */
+interface Unfitness {
+  reason: string;
+  /** The shell did not find the command, or may not run it. */
+  isCommand: boolean;
+  /** The task's temporary folder is full, so that the output is not whole. */
+  isFull: boolean;
+}
+const unfitFolder = (reason: string): Unfitness => ({ reason, isCommand: false, isFull: false });
+
+/** Undefined where the command ran, whatever came of it. */
+async function whyUnfit({ stopped, exitCode }: Ended, folder: TaskFolder): Promise<Unfitness | undefined> {
+  const noRoom = await folder.requireRoom().then(
+    () => undefined,
+    (error: unknown) => `its temporary folder is full: ${messageOf(error)}`,
+  );
+  const isCommand = !stopped && saysCannotRun(exitCode);
+  if (noRoom !== undefined) return { reason: noRoom, isCommand, isFull: true };
+  if (!isCommand) return undefined;
+  const complaint = (await folder.complaint()).slice(-LONGEST_REASON);
+  const reason = `its command could not be run (exit code ${exitCode})${complaint && `: ${complaint}`}`;
+  return { reason, isCommand, isFull: false };
+}
+
+/** What is handed in. The runtime reads the CLI's output only where the CLI ran and all of its output is there. */
+function outcomeOf(
+  { fault, exitCode, isTimeout }: Ended,
+  unfitness: Unfitness | undefined,
+  { cli }: Command,
+): Omit<Outcome, "durationMs"> {
+  return {
+    fault: unfitness?.isFull ? `could not be run: ${unfitness.reason}` : fault,
+    isTimeout,
+    exitCode,
+    cli: unfitness ? undefined : cli,
+  };
 }
 
 /** Hands in the result. `isFault`: the task failed, and this machine may be the reason. */
@@ -154,43 +171,3 @@ async function handIn(
 
 /** The kinds of failures that may be this machine's own fault; null is a failure without a kind. */
 const OWN_KINDS = new Set<string | null>([null, "crashed", "parse_error"]);
-
-/** Sends heartbeats until `delivered`, and stops the command when the task is cancelled or another lease holds it. Never rejects. */
-async function beat(
-  client: RuntimeClient,
-  { task, lease }: Work,
-  log: Logger,
-  stop: AbortController,
-  delivered: AbortSignal,
-): Promise<void> {
-  const held = { id: task.id, lease_id: lease.id };
-  let pauseMs = Math.min(LONGEST_BEAT_MS, (lease.ttl_seconds * 1_000) / 3);
-  /** The reason that was logged last: the key may be refused for an hour. */
-  let logged = "";
-  while (!delivered.aborted) {
-    const answer = await client.ask(
-      (runtime, signal) => runtime.heartbeatTask(held, { signal }),
-      BEAT_WITHIN_MS,
-      delivered,
-      isRecord,
-    );
-    if (answer.ok) {
-      logged = "";
-      const { cancel, next_heartbeat_ms } = answer.value;
-      if (cancel) stop.abort("was stopped: the task was cancelled");
-      if (typeof next_heartbeat_ms === "number")
-        pauseMs = Math.min(LONGEST_BEAT_MS, Math.max(SHORTEST_BEAT_MS, next_heartbeat_ms));
-    } else if (answer.status === 404 || answer.status === 409) {
-      return stop.abort("was stopped: its lease was lost");
-    } else if (!delivered.aborted) {
-      const { status, error } = answer;
-      const became =
-        status === 0 ? "the runtime did not answer a heartbeat" : `the runtime refused a heartbeat: ${status}`;
-      if (logged !== became + error) log.warn({ task: task.id, reason: error }, became);
-      logged = became + error;
-    }
-    const isKeyRefused = !answer.ok && answer.status === 401 && !(await client.renewKey());
-    // The pause ends early when the result is delivered.
-    await pause(isKeyRefused ? REFUSED_PAUSE_MS : pauseMs, delivered);
-  }
-}

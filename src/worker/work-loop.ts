@@ -8,7 +8,7 @@ import { commandFault } from "./can-run-command.ts";
 import type { Command } from "./cli-command.ts";
 import { execute, releaseTask } from "./execute.ts";
 import { createFitness } from "./fitness.ts";
-import { isClaimed, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
+import { type Answer, isClaimed, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 
 export interface WorkerOptions {
   name: string;
@@ -37,6 +37,9 @@ const HINTS: Record<number, string> = {
   401: "\nThe worker's key is read from RUNTIME_API_KEY in the environment, not from .env; or from the file that RUNTIME_API_KEY_FILE names.",
   404: "\nGive --server the runtime's address without the path of a page or call, such as http://host:3002.",
 };
+
+/** Why a call got no answer that is of use. */
+type NoAnswer = Extract<Answer<unknown>, { ok: false }>;
 
 /**
  * Runs the worker: registers, claims tasks by long poll and executes them until `draining` is aborted. Resolves when the tasks that were begun are
@@ -86,10 +89,32 @@ export async function work(
     if (advice.rest) await rest(advice.rest.seconds, advice.rest.reason);
   }
 
-  await register(client, self, log, draining, { isFirst: true });
+  /** Begins with the tasks, beside those that are running. */
+  function begin(items: Work[]): void {
+    for (const item of items) {
+      const done = carryOut(item).finally(() => running.delete(done));
+      running.add(done);
+    }
+  }
+
+  let failures = 0;
   /** Why there is no work, as it was logged last: a rest may take hours, and its reason is said once. */
   let saidReason = "";
-  for (let failures = 0; !draining.aborted && !broken; ) {
+  /** Says why a claim got no answer, and waits until the next one makes sense. */
+  async function afterRefusedClaim({ status, error, retryAfterSeconds }: NoAnswer): Promise<void> {
+    const reason = JSON.stringify([status, error]);
+    if (reason !== saidReason) log.warn({ status, error }, "no work for now");
+    saidReason = reason;
+    if (status === 400) broken = `the runtime does not take its claims: ${error}`;
+    if (status === 404) await register(client, self, log, draining, { isFirst: false });
+    if (status === 401 && (await client.renewKey())) return;
+    if ([401, 403, 429].includes(status)) await pause(REFUSED_PAUSE_MS, draining);
+    else if (status === 409 && retryAfterSeconds) await pause(restMs(retryAfterSeconds), draining);
+    else await pauseAfter(failures++, draining);
+  }
+
+  await register(client, self, log, draining, { isFirst: true });
+  while (!draining.aborted && !broken) {
     if (running.size >= concurrency) {
       await Promise.race(running);
       continue;
@@ -98,53 +123,36 @@ export async function work(
       await pause(restUntil - performance.now(), draining);
       continue;
     }
-    const asked = {
-      worker_id: name,
-      max_tasks: concurrency - running.size,
-      wait_seconds: WAIT_SECONDS,
-      ttl_seconds: LEASE_SECONDS,
-    };
-    // Draining does not abort the claim: tasks that it just got would be lost until their leases end.
-    const answer = await client.ask(
-      (runtime, signal) => runtime.claimTasks(asked, { signal }),
-      CLAIM_WITHIN_MS,
-      giveUp,
-      isClaimed,
-    );
+    const answer = await claim(client, name, concurrency - running.size, giveUp);
     if (answer.ok) {
       failures = 0;
       saidReason = "";
-      for (const item of answer.value?.tasks ?? []) {
-        const done = carryOut(item).finally(() => running.delete(done));
-        running.add(done);
-      }
-    } else if (!draining.aborted) {
-      const { status, error, retryAfterSeconds } = answer;
-      const reason = JSON.stringify([status, error]);
-      if (reason !== saidReason) log.warn({ status, error }, "no work for now");
-      saidReason = reason;
-      if (status === 400) broken = `the runtime does not take its claims: ${error}`;
-      if (status === 404) await register(client, self, log, draining, { isFirst: false });
-      if (status === 401 && (await client.renewKey())) continue;
-      if ([401, 403, 429].includes(status)) await pause(REFUSED_PAUSE_MS, draining);
-      else if (status === 409 && retryAfterSeconds) await pause(restMs(retryAfterSeconds), draining);
-      else await pauseAfter(failures++, draining);
-    }
+      begin(answer.value?.tasks ?? []);
+    } else if (!draining.aborted) await afterRefusedClaim(answer);
   }
   log.info({ running: running.size }, "drained: no new work");
   await Promise.all(running);
-  if (broken)
-    await client.ask(
-      (runtime, signal) => runtime.restWorker({ id: name, seconds: SAID_FOR_SECONDS, reason: broken }, { signal }),
-      TELL_WITHIN_MS,
-    );
-  // Without this, the router would choose the worker for another minute, until its silence is noticed. `giveUp` does not end it: a worker that was
-  // told to end at once says so within these 5 s, too.
-  await client.ask(
-    (runtime, signal) => runtime.registerWorker({ ...self, status: "offline" }, { signal }),
-    TELL_WITHIN_MS,
-  );
+  await sayGoodbye(client, self, broken);
   if (broken) throw new StartError(`No more work is taken, since ${broken}. Mend that and start the worker again.`);
+}
+
+/** Asks for up to `most` tasks. Draining does not abort the claim: tasks that it just got would be lost until their leases end. */
+function claim(client: RuntimeClient, name: string, most: number, giveUp: AbortSignal) {
+  const asked = { worker_id: name, max_tasks: most, wait_seconds: WAIT_SECONDS, ttl_seconds: LEASE_SECONDS };
+  return client.ask((runtime, signal) => runtime.claimTasks(asked, { signal }), CLAIM_WITHIN_MS, giveUp, isClaimed);
+}
+
+/**
+ * Tells the runtime that the worker is gone, and what is broken, if anything. Without this, the router would choose the worker for another minute,
+ * until its silence is noticed. `giveUp` does not end it: a worker that was told to end at once says so within these 5 s, too.
+ */
+async function sayGoodbye(client: RuntimeClient, self: RegisterWorkerArgs, broken: string): Promise<void> {
+  if (broken) {
+    const rest = { id: self.name, seconds: SAID_FOR_SECONDS, reason: broken };
+    await client.ask((runtime, signal) => runtime.restWorker(rest, { signal }), TELL_WITHIN_MS);
+  }
+  const offline = { ...self, status: "offline" as const };
+  await client.ask((runtime, signal) => runtime.registerWorker(offline, { signal }), TELL_WITHIN_MS);
 }
 
 /** A draining worker waits for nothing: its pauses end. */
