@@ -50,6 +50,29 @@ interface Wanted {
   lookedAt?: SQL;
 }
 
+/** One of the two orders in which an index has the queued tasks of a set of labels. */
+interface OneOrder {
+  /** True of the due tasks that are in this order. */
+  isIn: SQL;
+  order: SQL;
+  /** The same order in the names of a query over them, which has `due` and `turn` as columns. */
+  sortedBy: SQL;
+  /** When not all were looked at, the turn from which on tasks may be missing, in those names. */
+  missingFrom: SQL;
+}
+const WITHOUT_START_TIME: OneOrder = {
+  isIn: sql`${due} = 0`,
+  order: queueOrder(),
+  sortedBy: sql`turn, id`,
+  missingFrom: sql`turn`,
+};
+const WITH_START_TIME: OneOrder = {
+  isIn: sql`${due} > 0 and ${due} <= ${nowMs}`,
+  order: sql`${due}, ${queueOrder()}`,
+  sortedBy: sql`due, turn, id`,
+  missingFrom: ANY_TURN,
+};
+
 /**
  * A query for due tasks that ask for one set of labels and whose concurrency key nobody holds. It gives up to `limit` tasks without a start time, in
  * the queue's order, and up to `limit` whose start time has passed, the earliest first. These are the two orders that the index has.
@@ -58,8 +81,8 @@ interface Wanted {
  * reached before it. Its `cut_off_at` is the turn from which on wanted tasks may be missing; in the order of start times, any turn.
  */
 export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
-  const first = (dueCondition: SQL, order: SQL, inOrder: SQL, missingFrom: SQL) => {
-    const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${labelSet} and ${dueCondition} and ${condition}`;
+  const firstIn = ({ isIn, order, sortedBy, missingFrom }: OneOrder) => {
+    const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${labelSet} and ${isIn} and ${condition}`;
     if (!lookedAt)
       return sql`(select ${columns}, null::bigint as cut_off_at ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
     // The outer order names columns that the inner one sorts by. PostgreSQL then knows that the rows are in order, and stops at the limit:
@@ -67,14 +90,7 @@ export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }:
     return sql`(select ${columns}, case when is_last then ${missingFrom} end as cut_off_at from (
           select *, ${due} as due, ${turn} as turn, row_number() over (order by ${order}) = ${lookedAt} as is_last ${found}
           order by ${order} limit ${lookedAt}
-        ) as ${llmTasks} where ${isKeyFree} or is_last order by ${inOrder} limit ${limit})`;
+        ) as ${llmTasks} where ${isKeyFree} or is_last order by ${sortedBy} limit ${limit})`;
   };
-  const atOnce = first(sql`${due} = 0`, queueOrder(), sql`turn, id`, sql`turn`);
-  const later = first(
-    sql`${due} > 0 and ${due} <= ${nowMs}`,
-    sql`${due}, ${queueOrder()}`,
-    sql`due, turn, id`,
-    ANY_TURN,
-  );
-  return sql`${atOnce} union all ${later}`;
+  return sql`${firstIn(WITHOUT_START_TIME)} union all ${firstIn(WITH_START_TIME)}`;
 }
