@@ -44,7 +44,8 @@ const allLabels = sql`coalesce(jsonb_agg(distinct label) filter (where label is 
 
 /**
  * Gives each worker the task that it would get if the claims came one by one. A claim that gets no row is made again alone, after the others, and is
- * told the reason if there is no task for it. That befalls the second claim of one worker, and a claim that none of the locked tasks suits.
+ * told the reason if there is no task for it. That befalls the second claim of one worker, and a claim that none of the locked tasks suits. The
+ * statement picks tasks without locks, then locks tasks, and then the workers (lifecycle.md, invariant 4).
  */
 export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
   "claim_batch",
@@ -100,6 +101,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
         order by ${queueOrder(sql`self.warm`)} limit 1
       ) as best on true
     ), given as (
+      -- The claims that got a task, with the bytes of all tasks up to theirs.
       select self.*, takeable_from, policy, task_id, context_id, bytes, sum(bytes) over (order by n) as total
       from chosen join self using (n) join pool on pool.id = chosen.task_id
     ), locked as materialized (
@@ -107,6 +109,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
       select ${workers.id} from ${workers} where ${workers.id} in (select worker_id from given where total <= ${CLAIM_BYTES} or total = bytes)
       order by ${workers.id} for no key update skip locked
     ), worker as (
+      -- Counts their leases again, and makes the contexts of their tasks their warm ones.
       update ${workers} set served_context = given.context_id, served_at = ${nowMs}, ${signOfLife}
       from given join locked on locked.id = given.worker_id
       where ${workers.id} = given.worker_id and ${takesNewWork} and not ${isPaced}
