@@ -8,7 +8,7 @@ import type { Db } from "../db/client.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import type { AgentCalls } from "../fleet/agent-http.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
-import { openLongAnswers, roomForAnswer } from "../fleet/answer-room.ts";
+import { type AnswerRoom, openLongAnswers, roomForAnswer } from "../fleet/answer-room.ts";
 import { executeOn } from "../fleet/execute-on-agent.ts";
 import { getWorker, noUrl } from "../fleet/workers.ts";
 import type { OutputStorage } from "../storage/output-storage.ts";
@@ -16,7 +16,7 @@ import { traceCall } from "../tracing/tracer.ts";
 import { isHeld } from "./fence.ts";
 import { followDispatch } from "./follow-dispatch.ts";
 import { getTask } from "./get-task.ts";
-import { leaseTask } from "./lease-task.ts";
+import { type LeaseAndWorker, leaseTask } from "./lease-task.ts";
 import { withResumeData } from "./resume-data.ts";
 
 /** An agent that refuses a task does so at once. An agent that has said nothing for this time has begun. */
@@ -63,6 +63,28 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
   const open = new Set<Promise<unknown>>();
   const longAnswers = openLongAnswers();
 
+  /** Has the worker's agent execute the task, with what earlier work left for it. */
+  async function beginExecution(
+    task: Task,
+    { lease, worker }: LeaseAndWorker,
+    room: AnswerRoom,
+    runtimeUrl: string | undefined,
+  ) {
+    const [order = { task, traceparent: undefined }] = await withResumeData(db, worker.id, [{ task, lease }]).catch(
+      (error) => {
+        log.warn({ task: task.id, reason: messageOf(error) }, "a task is dispatched without what earlier work left");
+        return [];
+      },
+    );
+    const facts = {
+      name: "dispatch to agent",
+      attributes: { "bloom.task": task.id, "bloom.worker": worker.id, "bloom.lease": lease.id },
+    };
+    return traceCall(db.tracer, order.traceparent, facts, (traceparent) =>
+      executeOn(agents, worker.url, { ...order, traceparent, room }, runtimeUrl, stopping.signal),
+    );
+  }
+
   return {
     async dispatch(taskId, { worker_id, ttl_seconds }, runtimeUrl, caller) {
       // The task is read before it is leased, so that afterwards nothing but the call can fail.
@@ -70,33 +92,12 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
       const before = dispatchedBefore(task, worker_id);
       if (before) return before;
       if (worker_id !== undefined) await requireUrl(db, worker_id);
-      const leased = await leaseTask(db, caller, taskId, { worker_id, ttl_seconds }, { withUrl: true }).catch(
-        async (error) => {
-          const meanwhile =
-            error instanceof Conflict ? dispatchedBefore(await getTask(db, taskId), worker_id) : undefined;
-          if (meanwhile) return meanwhile;
-          throw error;
-        },
-      );
+      const leased = await leaseOrFindHolder(db, caller, taskId, { worker_id, ttl_seconds });
       if ("already" in leased) return leased;
       const { lease, worker } = leased;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);
       const room = roomForAnswer(longAnswers);
-      const executing = identified.then(async () => {
-        const [order = { task, traceparent: undefined }] = await withResumeData(db, worker.id, [{ task, lease }]).catch(
-          (error) => {
-            log.warn({ task: taskId, reason: messageOf(error) }, "a task is dispatched without what earlier work left");
-            return [];
-          },
-        );
-        const facts = {
-          name: "dispatch to agent",
-          attributes: { "bloom.task": task.id, "bloom.worker": worker.id, "bloom.lease": lease.id },
-        };
-        return traceCall(db.tracer, order.traceparent, facts, (traceparent) =>
-          executeOn(agents, worker.url, { ...order, traceparent, room }, runtimeUrl, stopping.signal),
-        );
-      });
+      const executing = identified.then(() => beginExecution(task, leased, room, runtimeUrl));
       const following = followDispatch(deps, task, lease, executing);
       open.add(following);
       void following.finally(() => {
@@ -104,9 +105,7 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
         open.delete(following);
       });
 
-      const grace = identified.then(nothing, nothing).then(() => delay(GRACE_MS));
-      const fault = await Promise.race([executing.then(nothing, (error: unknown) => error), grace]);
-      if (fault) {
+      if (await hasFailedAtOnce(identified, executing)) {
         const refused = await Promise.race([following, delay(RELEASE_WITHIN_MS)]);
         if (refused !== undefined) throw new NotDispatched(task.id, worker.id, refused);
       }
@@ -120,6 +119,31 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
 }
 
 const nothing = () => undefined;
+
+/** Whether the call has failed within the time in which an agent refuses a task, counted from when the agent has said who it is. */
+async function hasFailedAtOnce(identified: Promise<unknown>, executing: Promise<unknown>): Promise<boolean> {
+  const hasFailed = executing.then(
+    () => false,
+    () => true,
+  );
+  const graceIsOver = identified.then(nothing, nothing).then(() => delay(GRACE_MS, false));
+  return await Promise.race([hasFailed, graceIsOver]);
+}
+
+/** Leases the task to a worker with an address; or gives the answer for one that was dispatched in this moment by another call. */
+function leaseOrFindHolder(
+  db: Db,
+  caller: Caller | undefined,
+  taskId: string,
+  request: DispatchTask,
+): Promise<LeaseAndWorker | NonNullable<ReturnType<typeof dispatchedBefore>>> {
+  return leaseTask(db, caller, taskId, request, { withUrl: true }).catch(async (error) => {
+    const meanwhile =
+      error instanceof Conflict ? dispatchedBefore(await getTask(db, taskId), request.worker_id) : undefined;
+    if (meanwhile) return meanwhile;
+    throw error;
+  });
+}
 
 /** The answer for a task that a worker holds already; undefined where it is not held, or the caller named another worker. */
 function dispatchedBefore(task: Task, named: string | undefined) {

@@ -19,7 +19,7 @@ import { leaseRequests, ofTask } from "./lease-statement.ts";
 import { releaseIfAnswerLost } from "./release-undelivered.ts";
 
 /** A new lease, and its worker as it was before this lease. */
-interface LeaseAndWorker {
+export interface LeaseAndWorker {
   lease: Lease;
   worker: WorkerWithLoad;
 }
