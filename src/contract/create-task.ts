@@ -68,32 +68,32 @@ function delaysOf({ max_attempts: _attempts, ...delays }: z.output<typeof retry>
   return present(delays);
 }
 
-const nameWithin = (place: string, field: string) => (place === "" ? field : `${place}.${field}`);
+const pathOf = (path: string, field: string) => (path === "" ? field : `${path}.${field}`);
 
-/** The fields of each object in a schema, by the dotted name of its place. Unions and JSON of any form have no fields. */
-function fieldsByPlace(schema: unknown, place = ""): [place: string, fields: object][] {
+/** The fields of each object in a schema, by its dotted path. Unions and JSON of any form have no fields. */
+function fieldsByPath(schema: unknown, path = ""): [path: string, fields: object][] {
   if (schema instanceof z.ZodObject) {
-    const inner = Object.entries(schema.shape).flatMap(([field, of]) => fieldsByPlace(of, nameWithin(place, field)));
-    return [[place, schema.shape], ...inner];
+    const inner = Object.entries(schema.shape).flatMap(([field, of]) => fieldsByPath(of, pathOf(path, field)));
+    return [[path, schema.shape], ...inner];
   }
-  if (schema instanceof z.ZodPipe) return fieldsByPlace(schema.in, place);
+  if (schema instanceof z.ZodPipe) return fieldsByPath(schema.in, path);
   const isWrapped =
     schema instanceof z.ZodArray ||
     schema instanceof z.ZodDefault ||
     schema instanceof z.ZodNullable ||
     schema instanceof z.ZodOptional ||
     schema instanceof z.ZodPrefault;
-  return isWrapped ? fieldsByPlace(schema.unwrap(), place) : [];
+  return isWrapped ? fieldsByPath(schema.unwrap(), path) : [];
 }
-const KNOWN: Record<string, object> = Object.fromEntries(fieldsByPlace(creationFields));
+const KNOWN: Record<string, object> = Object.fromEntries(fieldsByPath(creationFields));
 
 /** The dotted names of the fields of a body that a creation does not know, each once; of a list's items as if they stood in the list itself. */
-export function ignoredFields(body: unknown, place = ""): string[] {
-  if (Array.isArray(body)) return [...new Set(body.flatMap((item) => ignoredFields(item, place)))];
-  const known = KNOWN[place];
+export function ignoredFields(body: unknown, path = ""): string[] {
+  if (Array.isArray(body)) return [...new Set(body.flatMap((item) => ignoredFields(item, path)))];
+  const known = KNOWN[path];
   if (!known || typeof body !== "object" || body === null) return [];
   return Object.entries(body).flatMap(([field, value]) => {
-    const name = nameWithin(place, field);
+    const name = pathOf(path, field);
     return Object.hasOwn(known, field) ? ignoredFields(value, name) : [name];
   });
 }

@@ -35,11 +35,11 @@ export function bestCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore
 /** The router's query for the best candidate whose row nobody else has locked, which also locks that row. */
 export function bestUnlockedCandidate(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): SQL {
   return sql`select unlocked.id from ${workers} as unlocked join (${rankedCandidates(ofTask, withUrl, before)}) as ranked on ranked.id = unlocked.id
-    order by ranked.place limit 1 for no key update of unlocked skip locked`;
+    order by ranked.rank limit 1 for no key update of unlocked skip locked`;
 }
 
 /**
- * The candidates for the task in the router's order, with their `place` in it. The first rule that tells two workers apart decides:
+ * The candidates for the task in the router's order, with their `rank` in it. The first rule that tells two workers apart decides:
  * 1. the worker whose last attempt at the task came to nothing comes last;
  * 2. the worker that has the newest CLI session of the context, where the task has `resume`;
  * 3. a worker that holds an active lease of the context, since its CLI session is warm;
@@ -59,6 +59,6 @@ function rankedCandidates(ofTask: OfTask, withUrl: SQL, before: ChosenBefore): S
   const order = sql`${ofTask("tried_by")} is not distinct from ${workers.id}, ${ofTask("resume")} and ${hasSession} desc, ${isWarm} desc,
       ${hasLabels(ofTask("prefers"))} is true desc, ${room} desc, ${workers.last_heartbeat} desc nulls last, ${workers.id}`;
   // The candidates stand in for the table, whose columns the rules name.
-  return sql`select ${workers.id}, row_number() over (order by ${order}) as place from candidate as workers
+  return sql`select ${workers.id}, row_number() over (order by ${order}) as rank from candidate as workers
     where ${mayTake(ofTask)} and (not ${withUrl} or ${isCallable}) and ${room} > 0 order by ${order}`;
 }

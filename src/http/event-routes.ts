@@ -66,7 +66,7 @@ function streamFrom(hub: EventHub, streams: Streams) {
     hub.requireSpace();
     const { after, isKnown } = await hub.enter(last);
     let listener: Listener | undefined;
-    const place = () => positionText(listener?.after ?? after);
+    const lastId = () => positionText(listener?.after ?? after);
     const follow = async (stream: EventStream, signal: AbortSignal) => {
       const take = (found: Event[]) =>
         stream.send(found.map((event) => ({ id: event.id, event: event.type, data: event })));
@@ -76,6 +76,6 @@ function streamFrom(hub: EventHub, streams: Streams) {
       if (!isKnown) reset(after);
       await hub.follow(listener, signal);
     };
-    await streams.serve(call, follow, place);
+    await streams.serve(call, follow, lastId);
   };
 }

@@ -16,7 +16,7 @@ export interface Patience {
   headersMs: number;
   /**
    * How long its body may take after that, in milliseconds, unless its route calls `allowBody`, and how long an answer may wait without anything
-   * of it being read. 10 MB over 1 Mbit/s take 80 s. Where others wait for room for large bodies, it has less (body-budget.ts).
+   * of it being read. 10 MB over 1 Mbit/s take 80 s. Where others wait for memory for large bodies, it has less (body-budget.ts).
    */
   requestMs: number;
   /** How long the rest of a body is read and dropped after the answer. A client that is cut off at once may not see its answer. */
@@ -149,12 +149,12 @@ const free: number[] = [];
  * byte would hold the connection for ever.
  */
 function expectBody(arrival: Arrival, lingerMs: number): void {
-  const place = free.pop() ?? arriving.length;
-  arriving[place] = arrival;
+  const index = free.pop() ?? arriving.length;
+  arriving[index] = arrival;
   const forget = () => {
-    if (arriving[place] !== arrival) return;
-    arriving[place] = undefined;
-    free.push(place);
+    if (arriving[index] !== arrival) return;
+    arriving[index] = undefined;
+    free.push(index);
   };
   const { request, response } = arrival;
   response.on("close", () => {

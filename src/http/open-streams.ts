@@ -20,13 +20,13 @@ export interface StreamCall {
 export interface Streams {
   /**
    * Answers with Server-Sent Events: `follow` sends them until all is sent, or its signal is aborted, since the client has gone away or its key was
-   * revoked. Where `follow` ends by itself, the stream ends; else the connection is cut, by which the client sees that it must come again. `place`
+   * revoked. Where `follow` ends by itself, the stream ends; else the connection is cut, by which the client sees that it must come again. `lastId`
    * gives the id of the last event, which comments repeat. Unavailable: the named key has too many streams open already.
    */
   serve(
     call: StreamCall,
     follow: (stream: EventStream, signal: AbortSignal) => Promise<void>,
-    place?: () => string | undefined,
+    lastId?: () => string | undefined,
   ): Promise<void>;
 }
 
@@ -49,10 +49,10 @@ export function createStreams(keyWatch: KeyWatch): Streams {
   }
 
   return {
-    async serve({ response, db, caller }, follow, place) {
+    async serve({ response, db, caller }, follow, lastId) {
       const uncount = count(caller.key?.id);
       const { signal, forget } = keyWatch.watch(caller.key?.id, clientGone(response));
-      const stream = openEventStream(response, place);
+      const stream = openEventStream(response, lastId);
       try {
         await follow(stream, signal);
         if (signal.aborted) stream.cut();

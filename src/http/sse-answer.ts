@@ -25,12 +25,12 @@ export interface EventStream {
 }
 
 /**
- * Begins an answer of Server-Sent Events, with a comment at once and every 15 s, and with the id that `place` gives: the id tells a client that has
+ * Begins an answer of Server-Sent Events, with a comment at once and every 15 s, and with the id that `lastId` gives: the id tells a client that has
  * got nothing for a while where to go on. A client is cut off when it has a megabyte to take, or has taken nothing since the comment before.
  */
 export function openEventStream(
   response: ServerResponse,
-  place: () => string | undefined = () => undefined,
+  lastId: () => string | undefined = () => undefined,
   commentEveryMs = COMMENT_EVERY_MS,
 ): EventStream {
   response.writeHead(200, {
@@ -45,7 +45,7 @@ export function openEventStream(
     response.write(text);
     if (response.writableLength > MOST_UNSENT_BYTES) response.destroy();
   };
-  const comment = () => write(`: \n${textOf({ id: place() })}`);
+  const comment = () => write(`: \n${textOf({ id: lastId() })}`);
   // The first comment comes at once: a client whose stream is lost before its first event then knows where to go on.
   comment();
   const comments = setInterval(() => {

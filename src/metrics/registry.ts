@@ -144,8 +144,8 @@ function bucketsOf(name: string, bounds: readonly number[]) {
   return ({ text, of: { sum, counts } }: Series<Distribution>): Sample[] => {
     let below = 0;
     const and = text === "" ? "" : `${text},`;
-    const buckets = [...bounds, "+Inf"].map((bound, place) => {
-      below += counts[place] ?? 0;
+    const buckets = [...bounds, "+Inf"].map((bound, index) => {
+      below += counts[index] ?? 0;
       return sample(`${name}_bucket`, `${and}le="${bound}"`, below);
     });
     return [...buckets, sample(`${name}_sum`, text, sum), sample(`${name}_count`, text, below)];

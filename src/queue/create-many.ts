@@ -109,18 +109,18 @@ async function createChecked(
   caller: Caller | undefined,
   checked: PromiseSettledResult<KeyedRequest>[],
 ): Promise<PromiseSettledResult<Creation>[]> {
-  const valid = checked.flatMap((each, place) =>
+  const valid = checked.flatMap((each, index) =>
     each.status === "fulfilled"
-      ? [{ place, task: newTask(caller, each.value.request, each.value.idempotencyKey) }]
+      ? [{ index, task: newTask(caller, each.value.request, each.value.idempotencyKey) }]
       : [],
   );
   const tasks = valid.map(({ task }) => task);
   const rows = await creations.sendAll(db, tasks);
-  const sentFrom = new Map(valid.map(({ place, task }, n) => [place, { task, row: rows[n] }]));
+  const sentFrom = new Map(valid.map(({ index, task }, n) => [index, { task, row: rows[n] }]));
   return await Promise.allSettled(
-    checked.map(async (each, place) => {
+    checked.map(async (each, index) => {
       if (each.status === "rejected") throw each.reason;
-      const { task, row } = sentFrom.get(place) ?? {};
+      const { task, row } = sentFrom.get(index) ?? {};
       if (!task || !row) throw new Error("A request of a batch got no verdict.");
       if (row.status === "rejected") throw row.reason;
       return await finishCreation(db, each.value.request, task, row.value);
