@@ -12,7 +12,7 @@ export const labelKeyOf = (labels: AnyPgColumn) => sql<string[]>`bloom_runtime.l
 /** How many milliseconds of age a task gains with each step of its priority. */
 const MS_PER_PRIORITY = 60_000;
 /** The order in which tasks are handed out, the lowest first: when the task was created, less a minute for each step of its priority. */
-export const turnOf = (task: Record<"created_at" | "priority", AnyPgColumn | SQL>) =>
+export const sortTimeOf = (task: Record<"created_at" | "priority", AnyPgColumn | SQL>) =>
   sql<number>`(${task.created_at} - ${task.priority} * ${sql.raw(String(MS_PER_PRIORITY))}::bigint)`;
 /** The concurrency key; without one the empty text, which no key is. The planner knows no order behind "concurrency_key is null". */
 export const keyNameOf = (task: Record<"concurrency_key", AnyPgColumn>) =>

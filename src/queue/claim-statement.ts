@@ -15,7 +15,7 @@ import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
 import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
 import { isDue, taskBytes } from "./get-task.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
-import { ANY_TURN, isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
+import { EARLIEST_SORT_TIME, isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
 
 /** How long the CLI session of a worker's last context is taken to be warm. */
 const WARM_MS = 600_000;
@@ -90,7 +90,7 @@ const ofFreeKeys = sql`select oldest.* from self cross join sets cross join late
         ) as first
         where known.name not in (${heldKeys})
         -- With more keys than that, one row says that the search was cut off.
-        union all (select ${orderColumns}, ${ANY_TURN} from (select (null::llm_tasks).*) as none cross join known offset ${MOST_KEYS})
+        union all (select ${orderColumns}, ${EARLIEST_SORT_TIME} from (select (null::llm_tasks).*) as none cross join known offset ${MOST_KEYS})
       ) as oldest`;
 
 /** What a claim gave a worker, and what is known of the worker. */

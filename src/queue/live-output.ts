@@ -106,31 +106,31 @@ const READ = statement<PiecesOfMany, ReadValues>(
   "read_live_output",
   sql`with asked as (
       select * from unnest(${asking("taskIds")}::uuid[], ${asking("positions")}::bigint[], ${asking("had")}::bigint[])
-        with ordinality as asked (id, after, had, turn)
+        with ordinality as asked (id, after, had, nth)
     ), there as (
-      select turn, had, position, weight, sum(weight) over (partition by turn order by position) as own
+      select nth, had, position, weight, sum(weight) over (partition by nth order by position) as own
       from asked cross join lateral (
         select position, bytes + ${sql.raw(String(PIECE_FIELDS_BYTES))} as weight from runtime_live_output
         where task_id = asked.id and position > asked.after order by position limit ${sql.raw(String(PIECES))}
       ) as next
     ), chosen as (
-      select *, sum(weight) over (order by had + own, turn, position rows unbounded preceding) as total
+      select *, sum(weight) over (order by had + own, nth, position rows unbounded preceding) as total
       from there where own <= ${asking("mostOfOne")}::bigint or own = weight
     ), read as (
-      select turn, max(own) as bytes, count(*) as pieces,
+      select nth, max(own) as bytes, count(*) as pieces,
         json_agg(json_build_object('position', position, 'lease_id', lease_id, 'at', created_at, 'text', text) order by position) as list
       from chosen cross join lateral (
         select lease_id, created_at, text from runtime_live_output o where o.position = chosen.position offset 0
       ) as piece
       where total <= ${asking("mostBytes")}::bigint or total = weight
-      group by turn
+      group by nth
     )
-    select (turn - 1)::int as index, t.id as task_id, ${taskHasEnded} as "isOver", coalesce(read.list, '[]') as pieces,
+    select (nth - 1)::int as index, t.id as task_id, ${taskHasEnded} as "isOver", coalesce(read.list, '[]') as pieces,
       coalesce(read.bytes, 0)::int as bytes,
       coalesce(counted.pieces > coalesce(read.pieces, 0) or counted.pieces = ${sql.raw(String(PIECES))}, false) as "hasMore"
     from asked join llm_tasks t on t.id = asked.id
-      left join (select turn, count(*) as pieces from there group by turn) as counted using (turn)
-      left join read using (turn)`,
+      left join (select nth, count(*) as pieces from there group by nth) as counted using (nth)
+      left join read using (nth)`,
 );
 
 /** What there is of the task behind a position, 100 pieces at most. Undefined: the task is not there. */

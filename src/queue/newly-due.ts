@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { takeableFrom, turnOf } from "../db/queued-indexes.ts";
+import { sortTimeOf, takeableFrom } from "../db/queued-indexes.ts";
 import { statement } from "../db/statement.ts";
 import { heldStatuses } from "../db/status-lists.ts";
 import { llmTasks } from "../db/task-tables.ts";
@@ -55,7 +55,7 @@ const freedTasks = sql`select requires, agent_slug, kept_to from (
         select *, row_number() over (partition by kept_to) as nth from (
           select ${demand} from ${llmTasks}
           where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isKeyFree}
-          order by ${turnOf(llmTasks)} limit ${LOOKED_AT_PER_KEY}
+          order by ${sortTimeOf(llmTasks)} limit ${LOOKED_AT_PER_KEY}
         ) as looked_at where ${isWanted}
       ) as first where nth <= ${NEW_PER_KEY}`;
 const DEMANDS = statement<

@@ -1,7 +1,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/column-lists.ts";
-import { dueOf, turnOf } from "../db/queued-indexes.ts";
+import { dueOf, sortTimeOf } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { labelKey } from "../fleet/matching.ts";
 import { isKeyFree } from "./concurrency-key.ts";
@@ -9,12 +9,12 @@ import { isKeyFree } from "./concurrency-key.ts";
 /** Tasks of the worker's warm context count as this much older than they are: other tasks are held back by this time at most. */
 const WARM_HEAD_START_MS = 30_000;
 
-/** The columns of a queued task that its place in the queue and its turn depend on. */
+/** The columns of a queued task that its place in the queue and its sort time depend on. */
 export const ORDER_COLUMNS: readonly string[] = ["id", "context_id", "created_at", "priority", "concurrency_key"];
 export const orderColumns = columnsOf(ORDER_COLUMNS);
-const turn = turnOf({ created_at: sql`created_at`, priority: sql`priority` });
-/** In SQL, a turn before that of every task. */
-export const ANY_TURN = sql.raw(`(${Number.MIN_SAFE_INTEGER})::bigint`);
+const sortTime = sortTimeOf({ created_at: sql`created_at`, priority: sql`priority` });
+/** In SQL, a sort time before that of every task. */
+export const EARLIEST_SORT_TIME = sql.raw(`(${Number.MIN_SAFE_INTEGER})::bigint`);
 
 /**
  * The order in which queued tasks are handed out, for an ORDER BY over rows with `orderColumns`: the oldest first, where each point of priority
@@ -24,7 +24,7 @@ export function queueOrder(warm?: SQL): SQL {
   const headStart = warm
     ? sql` - case when context_id = ${warm} then ${sql.raw(String(WARM_HEAD_START_MS))} else 0 end`
     : sql``;
-  return sql`${turn}${headStart}, id`;
+  return sql`${sortTime}${headStart}, id`;
 }
 
 const due = dueOf(llmTasks);
@@ -35,7 +35,7 @@ const due = dueOf(llmTasks);
  */
 export function isBeforeCutOff(found: SQL): SQL {
   const cutOffAt = sql`(select min(cut_off_at) from ${found})`;
-  return sql`coalesce(${turn} < ${cutOffAt}, ${cutOffAt} is null)`;
+  return sql`coalesce(${sortTime} < ${cutOffAt}, ${cutOffAt} is null)`;
 }
 
 /** Which of a set of labels' due tasks are wanted. */
@@ -55,22 +55,22 @@ interface OneOrder {
   /** True of the due tasks that are in this order. */
   isIn: SQL;
   order: SQL;
-  /** The same order in the names of a query over them, which has `due` and `turn` as columns. */
+  /** The same order in the names of a query over them, which has `due` and `sort_time` as columns. */
   sortedBy: SQL;
-  /** When not all were looked at, the turn from which on tasks may be missing, in those names. */
+  /** When not all were looked at, the sort time from which on tasks may be missing, in those names. */
   missingFrom: SQL;
 }
 const WITHOUT_START_TIME: OneOrder = {
   isIn: sql`${due} = 0`,
   order: queueOrder(),
-  sortedBy: sql`turn, id`,
-  missingFrom: sql`turn`,
+  sortedBy: sql`sort_time, id`,
+  missingFrom: sql`sort_time`,
 };
 const WITH_START_TIME: OneOrder = {
   isIn: sql`${due} > 0 and ${due} <= ${nowMs}`,
   order: sql`${due}, ${queueOrder()}`,
-  sortedBy: sql`due, turn, id`,
-  missingFrom: ANY_TURN,
+  sortedBy: sql`due, sort_time, id`,
+  missingFrom: EARLIEST_SORT_TIME,
 };
 
 /**
@@ -78,7 +78,8 @@ const WITH_START_TIME: OneOrder = {
  * the queue's order, and up to `limit` whose start time has passed, the earliest first. These are the two orders that the index has.
  *
  * With `lookedAt`, at most that many tasks are looked at in each order. The last of them is returned too, even if its key is held, unless `limit` is
- * reached before it. Its `cut_off_at` is the turn from which on wanted tasks may be missing; in the order of start times, any turn.
+ * reached before it. Its `cut_off_at` is the sort time from which on wanted tasks may be missing; in the order of start times, it is the earliest of
+ * all.
  */
 export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
   const firstIn = ({ isIn, order, sortedBy, missingFrom }: OneOrder) => {
@@ -88,7 +89,7 @@ export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }:
     // The outer order names columns that the inner one sorts by. PostgreSQL then knows that the rows are in order, and stops at the limit:
     // sorted anew, all that may be looked at were read, which took a third of a claim beside 700 tasks.
     return sql`(select ${columns}, case when is_last then ${missingFrom} end as cut_off_at from (
-          select *, ${due} as due, ${turn} as turn, row_number() over (order by ${order}) = ${lookedAt} as is_last ${found}
+          select *, ${due} as due, ${sortTime} as sort_time, row_number() over (order by ${order}) = ${lookedAt} as is_last ${found}
           order by ${order} limit ${lookedAt}
         ) as ${llmTasks} where ${isKeyFree} or is_last order by ${sortedBy} limit ${limit})`;
   };
