@@ -18,20 +18,20 @@ export interface DiskSpace {
   allBytes: number;
 }
 
-/** What a service knows of the disk of its embedded database. With DATABASE_URL there is no such disk, and there is always room. */
+/** What a service knows of the disk of its embedded database. With DATABASE_URL there is no such disk, and always enough space. */
 export interface Disk {
   /** Looks anew, and logs where that is news. Gives nothing. */
   look(): Promise<void>;
   /** A sentence where little space is left; undefined where there is enough, or that is not known. */
   shortage(): Promise<string | undefined>;
-  /** DiskNearlyFull: there is no room for new work. */
-  requireRoom(): Promise<void>;
+  /** DiskNearlyFull: too little of the disk is free for new work. */
+  requireDisk(): Promise<void>;
 }
 
 /** The folder on whose disk the database is; undefined where it is on a server of its own. */
 export const folderOfDatabase = ({ databaseUrl, dataDir }: Config) => (databaseUrl === undefined ? dataDir : undefined);
 
-/** 507: what is stored is safe and can go on, but nothing new is taken until an operator has made room. */
+/** 507: what is stored is safe and can go on, but nothing new is taken until an operator has freed some of the disk. */
 export class DiskNearlyFull extends Refusal {
   readonly status = 507;
 }
@@ -104,7 +104,7 @@ export function watchDisk(
       else if (wasLow) log.info("there is enough space on the disk of the database again");
       wasLow = sentence !== undefined;
     },
-    async requireRoom() {
+    async requireDisk() {
       const bytes = await free();
       if (bytes !== undefined && bytes < limits.refuseBelow)
         throw new DiskNearlyFull(

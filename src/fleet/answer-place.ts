@@ -8,7 +8,7 @@ export const SHORT_ANSWER_BYTES = 100 * 1024;
  * ended a process with a heap of 512 MB.
  */
 const MOST_LONG_ANSWERS = 2;
-/** How long an answer waits for room. Meanwhile its server cannot send on. */
+/** How long an answer waits for a place. Meanwhile its server cannot send on. */
 const WAIT_MS = 120_000;
 /** How long an answer that has a place may still take: 20 MB at 5 Mbit/s take 32 s. Otherwise a slow server would keep others from their places. */
 export const FINISHED_WITHIN_MS = 60_000;
@@ -21,16 +21,16 @@ export const openLongAnswers = (): Places =>
     () => new Error(`other long answers were being read for ${WAIT_MS / 1_000} s`),
   );
 
-/** The room of one answer. */
-export interface AnswerRoom {
+/** The place of one answer in memory. */
+export interface AnswerPlace {
   /** Takes a place when one is free. Rejects after 120 s without one, and with the reason of `signal` when that is aborted. */
   take(signal: AbortSignal): Promise<void>;
   /** Leaves the place, if it was taken; for when nothing of the answer is needed any more. */
   leave(): void;
 }
 
-/** Makes the room for one answer, which takes a place once it is known to be long. */
-export function roomForAnswer(longAnswers: Places): AnswerRoom {
+/** Makes the place of one answer, which is taken once the answer is known to be long. */
+export function placeForAnswer(longAnswers: Places): AnswerPlace {
   let leave = () => {};
   return {
     async take(signal) {

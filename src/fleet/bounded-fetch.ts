@@ -3,7 +3,7 @@ import { joinSignals } from "../abort-signals.ts";
 import { excessIn, type JsonBounds } from "../bounded-json.ts";
 import { isHttpUrl } from "../callable-addresses.ts";
 import { type Target, timeCall } from "../metrics/common-meters.ts";
-import { type AnswerRoom, FINISHED_WITHIN_MS, SHORT_ANSWER_BYTES } from "./answer-room.ts";
+import { type AnswerPlace, FINISHED_WITHIN_MS, SHORT_ANSWER_BYTES } from "./answer-place.ts";
 import { type Outbound, OutboundRefused } from "./outbound.ts";
 
 /** An HTTP call without a usable answer. `sent` is false when the request certainly did not reach the server. */
@@ -28,7 +28,7 @@ export interface FetchOptions {
   /** The longest answer that is read, in bytes after decompression; "unread": the body of an answer does not matter, and is empty. */
   maxBytes: number | "unread";
   /** An answer of more than 100 KB takes a place here before the rest is read; it must then end within 60 s. The caller leaves the place. */
-  room?: AnswerRoom | undefined;
+  place?: AnswerPlace | undefined;
   /** Aborted when the caller does not want the answer any more. */
   signal?: AbortSignal | undefined;
 }
@@ -73,16 +73,16 @@ export async function boundedFetch(outbound: Outbound, url: string, options: Fet
 async function fetchWhole(
   outbound: Outbound,
   url: string,
-  { method, headers, body, timeoutMs, maxBytes, room, signal }: FetchOptions,
+  { method, headers, body, timeoutMs, maxBytes, place, signal }: FetchOptions,
 ): Promise<FetchAnswer> {
   // An adopted database may hold any address. The error of fetch would quote it, with the password that may be in it.
   if (!isHttpUrl(url)) throw new NetworkFault("its address must not be called", false);
   const slow = new AbortController();
   const limit = joinSignals([slow.signal, ...(signal ? [signal] : [])], timeoutMs);
   let finishTimer: NodeJS.Timeout | undefined;
-  const takeRoom = async () => {
-    await room?.take(limit.signal);
-    if (room) finishTimer = setTimeout(() => slow.abort(tooSlow()), FINISHED_WITHIN_MS);
+  const takePlace = async () => {
+    await place?.take(limit.signal);
+    if (place) finishTimer = setTimeout(() => slow.abort(tooSlow()), FINISHED_WITHIN_MS);
   };
   try {
     const response = await fetch(url, {
@@ -97,7 +97,7 @@ async function fetchWhole(
       await response.body?.cancel();
       throw new RedirectFault(`it answered with a redirect (${response.status}), which is not followed`, true);
     }
-    return { status: response.status, headers: response.headers, body: await readBytes(response, maxBytes, takeRoom) };
+    return { status: response.status, headers: response.headers, body: await readBytes(response, maxBytes, takePlace) };
   } catch (error) {
     signal?.throwIfAborted();
     if (error instanceof NetworkFault) throw error;
@@ -112,7 +112,7 @@ async function fetchWhole(
 async function readBytes(
   response: Response,
   maxBytes: FetchOptions["maxBytes"],
-  takeRoom: () => Promise<void>,
+  takePlace: () => Promise<void>,
 ): Promise<Uint8Array> {
   if (maxBytes === "unread") {
     await response.body?.cancel();
@@ -123,7 +123,7 @@ async function readBytes(
   for await (const chunk of response.body ?? []) {
     if (bytes + chunk.byteLength > maxBytes)
       throw new NetworkFault(`its answer is longer than ${maxBytes} bytes`, true);
-    if (bytes <= SHORT_ANSWER_BYTES && bytes + chunk.byteLength > SHORT_ANSWER_BYTES) await takeRoom();
+    if (bytes <= SHORT_ANSWER_BYTES && bytes + chunk.byteLength > SHORT_ANSWER_BYTES) await takePlace();
     if (bytes + chunk.byteLength > held.length) {
       const larger = Buffer.allocUnsafe(Math.max(2 * held.length, bytes + chunk.byteLength));
       held.copy(larger, 0, 0, bytes);

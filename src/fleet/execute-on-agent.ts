@@ -3,7 +3,7 @@ import type { Task } from "../contract/record-types.ts";
 import { messageOf } from "../errors.ts";
 import { storable } from "../storable-text.ts";
 import { type AgentCalls, callAgent } from "./agent-http.ts";
-import type { AnswerRoom } from "./answer-room.ts";
+import type { AnswerPlace } from "./answer-place.ts";
 import { NetworkFault, RedirectFault } from "./bounded-fetch.ts";
 
 /** The longest answer: a task's output and some words around it. */
@@ -52,7 +52,7 @@ interface Order {
   /** Where its spans belong in the task's trace. */
   traceparent?: string | undefined;
   /** Room for a long answer, which its caller leaves when the answer is recorded. */
-  room?: AnswerRoom | undefined;
+  place?: AnswerPlace | undefined;
 }
 
 /**
@@ -62,7 +62,7 @@ interface Order {
 export async function executeOn(
   { outbound, agentKey, marginMs = MARGIN_MS }: AgentCalls,
   url: string,
-  { task, resume_session, limits_left, traceparent, room }: Order,
+  { task, resume_session, limits_left, traceparent, place }: Order,
   runtimeUrl: string | undefined,
   signal: AbortSignal,
 ): Promise<Execution> {
@@ -90,7 +90,7 @@ export async function executeOn(
     body: JSON.stringify(order),
     timeoutMs: Math.ceil(policy.timeout_sec * 1_000) + marginMs,
     maxBytes: MAX_ANSWER_BYTES,
-    room,
+    place,
     signal,
     traceparent,
   }).catch((error: unknown) => {

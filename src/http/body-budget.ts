@@ -2,18 +2,18 @@ import type { Request, Response } from "express";
 import { Refusal } from "../errors.ts";
 import { allowBody } from "./http-server.ts";
 
-/** Room for two bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
+/** Memory for two bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
 const BUDGET_BYTES = 20 * 1024 * 1024;
 /**
- * Bodies of up to this size, such as results in JSON, have room of their own: a client that sends very large bodies slowly does not hold these
+ * Bodies of up to this size, such as results in JSON, have memory of their own: a client that sends very large bodies slowly does not hold these
  * up.
  */
 const MEDIUM_BYTES = 2 * 1024 * 1024;
 const MEDIUM_BUDGET_BYTES = 8 * 1024 * 1024;
 const WAIT_MS = 15_000;
 /**
- * While others wait for room, a body that has room must arrive within 5 s, or at 1 MB a second. Without this, a client that sent a few bytes a minute
- * held the room for 2 min.
+ * While others wait for memory, a body that has it must arrive within 5 s, or at 1 MB a second. Without this, a client that sent a few bytes a
+ * minute held the memory for 2 min.
  */
 const LEAST_ARRIVAL_MS = 5_000;
 const ARRIVAL_BYTES_PER_MS = 1_000;
@@ -27,8 +27,8 @@ class TooManyBodies extends Refusal {
 /** Bounds the bytes of large bodies that are in memory at a time. */
 export interface BodyBudget {
   /**
-   * Takes `bytes` when there is room for them, and gives them back when the response has ended. Rejects with a 503 after 15 s without room. A body
-   * that arrives slowly is refused with 408 when others wait for its room.
+   * Takes `bytes` when there is memory for them, and gives them back when the response has ended. Rejects with a 503 after 15 s without memory. A body
+   * that arrives slowly is refused with 408 when others wait for its memory.
    */
   reserve(bytes: number, response: Response): Promise<void>;
 }
@@ -44,20 +44,20 @@ interface Waiting {
   admit(): void;
 }
 
-/** Makes a budget, which has room for one body of `largestBytes` at least. First come, first served. `waitMs` is for tests. */
+/** Makes a budget, which has memory for one body of `largestBytes` at least. First come, first served. `waitMs` is for tests. */
 export function createBodyBudget(largestBytes: number, waitMs = WAIT_MS): BodyBudget {
-  const medium = roomOf(MEDIUM_BUDGET_BYTES, waitMs);
-  const large = roomOf(Math.max(BUDGET_BYTES, largestBytes), waitMs);
+  const medium = budgetOf(MEDIUM_BUDGET_BYTES, waitMs);
+  const large = budgetOf(Math.max(BUDGET_BYTES, largestBytes), waitMs);
   return {
     reserve: (bytes, response) => (bytes <= MEDIUM_BYTES ? medium : large).reserve(bytes, response),
   };
 }
 
-function roomOf(roomBytes: number, waitMs: number): BodyBudget {
-  let free = roomBytes;
+function budgetOf(budgetBytes: number, waitMs: number): BodyBudget {
+  let free = budgetBytes;
   const waiting = new Set<Waiting>();
   const holders = new Set<Holder>();
-  /** Looks for slow bodies as long as somebody waits for their room. */
+  /** Looks for slow bodies as long as somebody waits for their memory. */
   let looking: NodeJS.Timeout | undefined;
   const refuseSlow = () => {
     for (const { request, until } of holders) if (!request.complete && performance.now() > until) allowBody(request, 0);
@@ -109,7 +109,7 @@ function roomOf(roomBytes: number, waitMs: number): BodyBudget {
         };
         const giveUp = () => {
           leave(() => reject(new TooManyBodies("Too many large bodies are being read now. Try again shortly.")));
-          // The next body may need less room.
+          // The next body may need less.
           admitNext();
         };
         const timer = setTimeout(giveUp, waitMs);

@@ -16,7 +16,7 @@ class UnsupportedCharset extends Refusal {
 
 export interface BodyLimits {
   maxBytes: number;
-  /** The room for bodies of more than 100 KB, which wait for it. */
+  /** The memory for bodies of more than 100 KB, which wait for it. */
   budget?: BodyBudget;
 }
 
@@ -25,7 +25,7 @@ export type BodyReader = <Params>(request: Request<Params>, response: Response, 
 
 /**
  * Reads a JSON body for the route that it stands before. Too many bytes are 413, another type 415 (instead of being taken for no body), too
- * much nesting and too many keys or values 400, and 503 where the budget has no room. No body leaves `request.body` undefined.
+ * much nesting and too many keys or values 400, and 503 where the budget has no memory. No body leaves `request.body` undefined.
  */
 export function jsonBody({ maxBytes, budget }: BodyLimits): BodyReader {
   const read = express.json({
@@ -43,16 +43,16 @@ export function jsonBody({ maxBytes, budget }: BodyLimits): BodyReader {
     // A body without JSON was read before (form-or-text-body.ts).
     if (request.body !== undefined || !hasBody(request)) return next();
     if (request.headers["content-type"] !== JSON_TYPE && !request.is(JSON_TYPE)) return next({ status: 415 });
-    const room = reserveBody({ maxBytes, ...(budget && { budget }) }, request, response);
-    if (!room) return read(request, response, next);
-    room.then(() => read(request, response, next), next);
+    const memory = reserveBody({ maxBytes, ...(budget && { budget }) }, request, response);
+    if (!memory) return read(request, response, next);
+    memory.then(() => read(request, response, next), next);
   };
 }
 
 const hasBody = ({ headers }: { headers: IncomingHttpHeaders }) =>
   headers["transfer-encoding"] !== undefined || Number(headers["content-length"]) > 0;
 
-/** Takes room for a long body from the budget, and resolves when there is some. Undefined: the body needs none. Rejects as `BodyBudget.reserve`. */
+/** Takes memory for a long body from the budget, and resolves when there is some. Undefined: the body needs none. Rejects as `BodyBudget.reserve`. */
 export function reserveBody(
   { maxBytes, budget }: BodyLimits,
   { headers }: { headers: IncomingHttpHeaders },

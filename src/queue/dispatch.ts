@@ -8,7 +8,7 @@ import type { Db } from "../db/client.ts";
 import { Conflict, messageOf, NotFound, Refusal, Unavailable } from "../errors.ts";
 import type { AgentCalls } from "../fleet/agent-http.ts";
 import { requireOwnAgent } from "../fleet/agent-identity.ts";
-import { type AnswerRoom, openLongAnswers, roomForAnswer } from "../fleet/answer-room.ts";
+import { type AnswerPlace, openLongAnswers, placeForAnswer } from "../fleet/answer-place.ts";
 import { executeOn } from "../fleet/execute-on-agent.ts";
 import { getWorker, noUrl } from "../fleet/workers.ts";
 import type { OutputStorage } from "../storage/output-storage.ts";
@@ -67,7 +67,7 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
   async function beginExecution(
     task: Task,
     { lease, worker }: LeaseAndWorker,
-    room: AnswerRoom,
+    place: AnswerPlace,
     runtimeUrl: string | undefined,
   ) {
     const [order = { task, traceparent: undefined }] = await withResumeData(db, worker.id, [{ task, lease }]).catch(
@@ -81,7 +81,7 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
       attributes: { "bloom.task": task.id, "bloom.worker": worker.id, "bloom.lease": lease.id },
     };
     return traceCall(db.tracer, order.traceparent, facts, (traceparent) =>
-      executeOn(agents, worker.url, { ...order, traceparent, room }, runtimeUrl, stopping.signal),
+      executeOn(agents, worker.url, { ...order, traceparent, place }, runtimeUrl, stopping.signal),
     );
   }
 
@@ -96,12 +96,12 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
       if ("already" in leased) return leased;
       const { lease, worker } = leased;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);
-      const room = roomForAnswer(longAnswers);
-      const executing = identified.then(() => beginExecution(task, leased, room, runtimeUrl));
+      const place = placeForAnswer(longAnswers);
+      const executing = identified.then(() => beginExecution(task, leased, place, runtimeUrl));
       const following = followDispatch(deps, task, lease, executing);
       open.add(following);
       void following.finally(() => {
-        room.leave();
+        place.leave();
         open.delete(following);
       });
 

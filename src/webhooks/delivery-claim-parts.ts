@@ -34,10 +34,10 @@ export interface ClaimedDelivery {
 export const given = (name: string) => sql`${sql.placeholder(name)}`;
 
 /**
- * In SQL, how many calls to a target may begin. `r` is the target's rest, if it has one, and `b.calls` are the calls under way. A target
+ * In SQL, how many calls to a target may still begin. `r` is the target's rest, if it has one, and `b.calls` are the calls under way. A target
  * that failed lately gets one.
  */
-export const roomOfTarget = sql`case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0)`;
+export const callsLeft = sql`case when r.failures is null then ${sql.raw(String(PER_TARGET))} else 1 end - coalesce(b.calls, 0)`;
 
 /** In SQL, the calls that this instance makes now: `b.name` and `b.calls`. */
 export const callsNow = sql`unnest(${given("busy")}::text[], ${given("calls")}::int[]) as b (name, calls)`;
@@ -46,15 +46,15 @@ export const callsNow = sql`unnest(${given("busy")}::text[], ${given("calls")}::
 export const lostAt = sql`${nowMs} + ${sql.raw(String(LOST_AFTER_MS))}`;
 
 /**
- * In SQL, the CTEs `due` and `claimed`: of each target in the CTE `open` (name, room) the deliveries that are due, `room` of them at most,
+ * In SQL, the CTEs `due` and `claimed`: of each target in the CTE `open` (name, calls_left) the deliveries that are due, `most` of them at most,
  * are taken until their calls count as lost.
  */
 export const takeDue: SQL = sql`due as (
       select d.id, d.target from open as o cross join lateral (
         select id, target from runtime_webhook_deliveries d
         where d.target = o.name and d.state = 'pending' and d.next_at <= ${nowMs}
-        order by d.next_at limit greatest(o.room, 0) for update skip locked
-      ) as d limit ${given("room")}::int
+        order by d.next_at limit greatest(o.calls_left, 0) for update skip locked
+      ) as d limit ${given("most")}::int
     ), claimed as (
       update runtime_webhook_deliveries d set attempts = d.attempts + 1, next_at = ${lostAt}
       from due where d.id = due.id

@@ -58,10 +58,10 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
     running.add(call);
   }
 
-  /** Claims what is due, where there is room for it. */
+  /** Claims what is due, as far as calls are left for it. */
   const claimSoon = coalesceRuns(db.log, "the claim of due webhook deliveries", async () => {
     if (signal.aborted || running.size >= MOST_CALLS) return;
-    // The calls as they are now: those that end while the claim is under way made no room for it.
+    // The calls as they are now: those that end while the claim is under way left none for it.
     const busy = new Map(calls);
     const claimed = await claimDeliveries(db, busy, MOST_CALLS - running.size);
     for (const { target } of claimed) busy.set(target, (busy.get(target) ?? 0) + 1);

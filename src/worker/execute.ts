@@ -118,12 +118,12 @@ const unfitFolder = (reason: string): Unfitness => ({ reason, isCommand: false, 
 
 /** Undefined where the command ran, whatever came of it. */
 async function whyUnfit({ stopped, exitCode }: Ended, folder: TaskFolder): Promise<Unfitness | undefined> {
-  const noRoom = await folder.requireRoom().then(
+  const diskFault = await folder.requireDisk().then(
     () => undefined,
     (error: unknown) => `its temporary folder is full: ${messageOf(error)}`,
   );
   const isCommand = !stopped && saysCannotRun(exitCode);
-  if (noRoom !== undefined) return { reason: noRoom, isCommand, isFull: true };
+  if (diskFault !== undefined) return { reason: diskFault, isCommand, isFull: true };
   if (!isCommand) return undefined;
   const complaint = (await folder.complaint()).slice(-LONGEST_REASON);
   const reason = `its command could not be run (exit code ${exitCode})${complaint && `: ${complaint}`}`;

@@ -6,7 +6,7 @@ import { readFileTail } from "./file-tail.ts";
 import type { Work } from "./runtime-client.ts";
 import { inputsOf } from "./task-inputs.ts";
 
-/** Where this number of bytes can still be written, what the command wrote was not cut off for lack of room. */
+/** Where this number of bytes can still be written, what the command wrote was not cut off for lack of space. */
 const PROBE_BYTES = 65_536;
 const LONGEST_COMPLAINT_BYTES = 10_000;
 
@@ -17,7 +17,7 @@ export interface TaskFolder {
   outputFile: string;
   errorFile: string;
   /** Rejects when nothing more can be written, so that what the command wrote may be cut off. */
-  requireRoom(): Promise<void>;
+  requireDisk(): Promise<void>;
   outputBytes(): Promise<number>;
   /** The output as text, if it is UTF-8 without NUL; undefined for any other bytes. */
   outputText(): Promise<string | undefined>;
@@ -32,7 +32,7 @@ export async function createTaskFolder(work: Work): Promise<TaskFolder> {
   const [outputFile, errorFile] = [join(folder, "out"), join(folder, "err")];
   const inputFiles: Record<string, string> = {};
   const remove = () => rm(folder, { recursive: true, force: true }).catch(() => {});
-  const requireRoom = async () => {
+  const requireDisk = async () => {
     const probe = join(folder, "probe");
     await writeFile(probe, Buffer.alloc(PROBE_BYTES)).finally(() => rm(probe, { force: true }));
   };
@@ -43,7 +43,7 @@ export async function createTaskFolder(work: Work): Promise<TaskFolder> {
       inputFiles[name] = file;
     }
     for (const file of [outputFile, errorFile]) await writeFile(file, "");
-    await requireRoom();
+    await requireDisk();
   } catch (error) {
     await remove();
     throw error;
@@ -52,7 +52,7 @@ export async function createTaskFolder(work: Work): Promise<TaskFolder> {
     inputFiles,
     outputFile,
     errorFile,
-    requireRoom,
+    requireDisk,
     outputBytes: async () => (await stat(outputFile)).size,
     outputText: async () => {
       const bytes = await readFile(outputFile);

@@ -1,7 +1,7 @@
 /** Answers of agents and of Membridge that are legal and would cost far more than they should. */
 import { pino } from "pino";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
-import { type AnswerRoom, openLongAnswers, roomForAnswer } from "../../src/fleet/answer-room.ts";
+import { type AnswerPlace, openLongAnswers, placeForAnswer } from "../../src/fleet/answer-place.ts";
 import { executeOn } from "../../src/fleet/execute-on-agent.ts";
 import { createMembridge } from "../../src/fleet/membridge.ts";
 import { createOutbound } from "../../src/fleet/outbound.ts";
@@ -29,8 +29,8 @@ async function aServerThatSays(body: string): Promise<string> {
 }
 
 describe("an agent's answer", () => {
-  const execute = async (body: string, room?: AnswerRoom, signal = new AbortController().signal) => {
-    const order = { task: await aTask(db), room };
+  const execute = async (body: string, place?: AnswerPlace, signal = new AbortController().signal) => {
+    const order = { task: await aTask(db), place };
     const url = await aServerThatSays(body);
     return executeOn({ outbound, agentKey: "" }, url, order, undefined, signal);
   };
@@ -45,10 +45,10 @@ describe("an agent's answer", () => {
     },
   );
 
-  it("that is long waits for room, which others have as long as they need it; short ones do not", async () => {
+  it("that is long waits for a place, which others have as long as they need it; short ones do not", async () => {
     const places = openLongAnswers();
     const long = JSON.stringify({ ok: true, output: "x".repeat(200_000) });
-    const [first, second, third, fourth] = Array.from({ length: 4 }, () => roomForAnswer(places));
+    const [first, second, third, fourth] = Array.from({ length: 4 }, () => placeForAnswer(places));
     await Promise.all([execute(long, first), execute(long, second)]);
     const leaving = new AbortController();
     const given = execute(long, fourth, leaving.signal);
