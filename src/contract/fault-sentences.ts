@@ -22,7 +22,7 @@ export function faultSentence(issue: z.core.$ZodRawIssue): string | undefined {
       if (input === undefined) return "is missing";
       if (Number.isNaN(input)) return "must be a number";
       if (issue.expected === "int" && typeof input === "number") return "must be a whole number";
-      return `must be ${KINDS[issue.expected] ?? issue.expected}, not ${kindOf(input)}`;
+      return `must be ${KINDS[issue.expected] ?? issue.expected}, not ${jsonTypeOf(input)}`;
     case "invalid_value":
       return input === undefined ? "is missing" : `must be one of ${issue.values.join(", ")}`;
     case "too_small":
@@ -37,7 +37,7 @@ export function faultSentence(issue: z.core.$ZodRawIssue): string | undefined {
   }
 }
 
-function kindOf(value: unknown): string {
+function jsonTypeOf(value: unknown): string {
   if (value === null) return "null";
   return KINDS[Array.isArray(value) ? "array" : typeof value] ?? typeof value;
 }

@@ -8,7 +8,7 @@ import type { AnyPgColumn } from "drizzle-orm/pg-core";
  * The set of labels as an array of their hashes, sorted, by which an index finds the sets within a worker's
  * labels (`labelSetsWithin`, fleet/matching.ts).
  */
-export const labelKeyOf = (labels: AnyPgColumn) => sql<string[]>`bloom_runtime.label_key(${labels})`;
+export const labelSetIdOf = (labels: AnyPgColumn) => sql<string[]>`bloom_runtime.label_key(${labels})`;
 /** How many milliseconds of age a task gains with each step of its priority. */
 const MS_PER_PRIORITY = 60_000;
 /** The order in which tasks are handed out, the lowest first: when the task was created, less a minute for each step of its priority. */

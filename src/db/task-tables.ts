@@ -14,7 +14,7 @@ import { ONE_RUNNING_PER_KEY } from "./faults.ts";
 import type { Attachment, JsonObject, Limits, Policy, Progress, Retry, Tracing, Usage } from "./json-types.ts";
 import { DESIRED_FORMATS, ERROR_KINDS } from "./kinds.ts";
 import { freeWith } from "./partial-index-conditions.ts";
-import { dueOf, keyNameOf, labelKeyOf, sortTimeOf, takeableFrom } from "./queued-indexes.ts";
+import { dueOf, keyNameOf, labelSetIdOf, sortTimeOf, takeableFrom } from "./queued-indexes.ts";
 import { heldStatuses } from "./status-lists.ts";
 import { LEASE_STATUSES, TASK_STATUSES } from "./statuses.ts";
 
@@ -97,14 +97,14 @@ export const llmTasks = pgTable(
     index("llm_tasks_by_status").on(task.status, task.created_at, task.id),
     // queue/queue-order.ts: the first tasks of a set of labels, for all agents or for one
     index("llm_tasks_queued_by_labels")
-      .on(labelKeyOf(task.requires), dueOf(task), sortTimeOf(task), task.id)
+      .on(labelSetIdOf(task.requires), dueOf(task), sortTimeOf(task), task.id)
       .where(sql`${task.status} = 'queued'`),
     index("llm_tasks_queued_by_agent")
-      .on(labelKeyOf(task.requires), task.agent_slug, dueOf(task), sortTimeOf(task), task.id)
+      .on(labelSetIdOf(task.requires), task.agent_slug, dueOf(task), sortTimeOf(task), task.id)
       .where(sql`${task.status} = 'queued'`),
     // queue/claim-statement.ts: the first tasks of each concurrency key
     index("llm_tasks_queued_by_labels_and_key")
-      .on(labelKeyOf(task.requires), keyNameOf(task), dueOf(task), sortTimeOf(task), task.id)
+      .on(labelSetIdOf(task.requires), keyNameOf(task), dueOf(task), sortTimeOf(task), task.id)
       .where(sql`${task.status} = 'queued'`),
     // queue/newly-due.ts: tasks that are new or due lately; and queue/claim-statement.ts: the first tasks of a context
     index("llm_tasks_queued_lately").on(takeableFrom(task)).where(sql`${task.status} = 'queued'`),

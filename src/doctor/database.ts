@@ -83,7 +83,7 @@ export async function findSettingsBox(config: Config, log: Logger): Promise<Secr
   return createSecretBox(await readOrMakeSettingsKey(settingsKey, dataDir, log), ...settingsKeysPrevious);
 }
 
-export async function checkSettingsKey(db: Db, config: Config, log: Logger): Promise<Finding> {
+export async function reportSettingsKey(db: Db, config: Config, log: Logger): Promise<Finding> {
   const box = await findSettingsBox(config, log);
   if (!box)
     return note(

@@ -5,7 +5,7 @@ import { databaseTime } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Drain } from "../db/json-types.ts";
 import { isDrained } from "../fleet/matching.ts";
-import { endOf, ownRest } from "../fleet/worker-rest.ts";
+import { ownRest, restEndOf } from "../fleet/worker-rest.ts";
 import { isoTime } from "../format-iso-time.ts";
 import { explain } from "../queue/explain.ts";
 import { findLongestWaiting, findUntakeable } from "../queue/overview.ts";
@@ -52,7 +52,7 @@ export async function checkWorkers(db: Db): Promise<Finding[]> {
         "Mend that on its machine, and start the worker anew.",
       );
     return note(
-      `Worker ${id} rests until ${endOf(rest)}: ${sentence(rest.reason)}`,
+      `Worker ${id} rests until ${restEndOf(rest)}: ${sentence(rest.reason)}`,
       rest.until === null
         ? `Mend that on its machine. Then start the worker anew, or call ${resume}.`
         : `${resume} ends that at once.`,

@@ -97,7 +97,7 @@ async function checkDatabase(db: Db, config: Config, isMembridgeWanted: boolean)
   await run("The database's connections", () => database.checkConnections(db, config));
   await run("The clock", () => database.checkClock(db));
   if (!isGood(await run("The tables", () => database.checkMigrations(db)))) return;
-  await run("The settings key", () => database.checkSettingsKey(db, config, log));
+  await run("The settings key", () => database.reportSettingsKey(db, config, log));
   await run("Membridge", () => neighbours.checkMembridge(db, config, isMembridgeWanted, log));
   await run("What is kept", () => database.checkRetention(db, config.keptDays));
   await run("The webhooks", () => database.checkWebhooks(db));

@@ -6,7 +6,7 @@ import type { Capabilities } from "../db/json-types.ts";
 import type { WorkerRow } from "../db/row-types.ts";
 import { type AgentCalls, callAgent } from "./agent-http.ts";
 import { NetworkFault } from "./bounded-fetch.ts";
-import { lenient, list, maxConcurrency } from "./lenient-fields.ts";
+import { lenient, list, maxConcurrencyField } from "./lenient-fields.ts";
 import { getWorker, noUrl } from "./workers.ts";
 
 const HEALTH_WITHIN_MS = 3_000;
@@ -24,9 +24,9 @@ const health = z
     os_info: lenient(text(1_024).min(1)),
     claude_cli_available: lenient(z.boolean()),
     capabilities: lenient(
-      z.object({ claude_cli: lenient(z.boolean()), max_concurrency: maxConcurrency, labels: list }),
+      z.object({ claude_cli: lenient(z.boolean()), max_concurrency: maxConcurrencyField, labels: list }),
     ),
-    max_concurrency: maxConcurrency,
+    max_concurrency: maxConcurrencyField,
     labels: list,
   })
   .transform(({ status, capabilities, ...fields }) => ({

@@ -30,12 +30,12 @@ export type Execution = z.output<typeof execution>;
  * How a call failed. `refused`: the agent has not begun the task, unless it has sent a heartbeat. `failed`: likewise, and even if it had begun, it
  * is not at work any more. `unknown`: the agent may be at work.
  */
-export type FaultKind = "refused" | "failed" | "unknown";
+export type AgentFaultKind = "refused" | "failed" | "unknown";
 
 /** The agent did not execute the task, or it is not known whether it did; `message` says why. */
 export class AgentFault extends Error {
-  readonly kind: FaultKind;
-  constructor(message: string, kind: FaultKind) {
+  readonly kind: AgentFaultKind;
+  constructor(message: string, kind: AgentFaultKind) {
     super(message);
     this.kind = kind;
   }

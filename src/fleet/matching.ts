@@ -6,7 +6,7 @@ import { type SQL, type SQLWrapper, sql } from "drizzle-orm";
 import type { Cause, Reason } from "../contract/causes.ts";
 import { nowMs } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
-import { labelKeyOf } from "../db/queued-indexes.ts";
+import { labelSetIdOf } from "../db/queued-indexes.ts";
 import type { TaskRow } from "../db/row-types.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { isAccountIdle, isPaced } from "./account-pace.ts";
@@ -166,7 +166,7 @@ export function findByLabels<Group extends { labels: ReadonlySet<string> }>(
 }
 
 /** The set of labels that a queued task asks for, in the form in which an index has it. */
-export const labelKey = labelKeyOf(llmTasks.requires);
+export const labelSetId = labelSetIdOf(llmTasks.requires);
 
 /**
  * The rule of `hasLabels` in the form that an index serves: the recursive CTE `sets`, with the key of each set of labels that queued tasks ask for
@@ -177,7 +177,7 @@ export function labelSetsWithin(labels: SQL): SQL {
   const own = sql`(select bloom_runtime.label_key(own.labels) from (select ${labels} as labels) as own where own.labels is not null)`;
   const from = (key: SQL, table: SQL) => sql`
       select found.key, bloom_runtime.next_label_key(found.key, ${own}) as next from ${table} cross join lateral (
-        select ${labelKey} as key from ${llmTasks} where status = 'queued' and ${labelKey} >= ${key} order by ${labelKey} limit 1
+        select ${labelSetId} as key from ${llmTasks} where status = 'queued' and ${labelSetId} >= ${key} order by ${labelSetId} limit 1
       ) as found`;
   return sql`steps as (${from(sql`start`, sql`(select '{}'::bigint[] as start where ${own} is not null) as begin`)}
       union all ${from(sql`steps.next`, sql`steps`)}

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { agentUrl, text } from "../contract/request-fields.ts";
 import { WORKER_STATUSES } from "../db/statuses.ts";
-import { lenient, list, maxConcurrency } from "./lenient-fields.ts";
+import { lenient, list, maxConcurrencyField } from "./lenient-fields.ts";
 
 /** How much of unreadable entries is logged: enough to find them. */
 const SHOWN_ENTRIES = 10;
@@ -26,9 +26,9 @@ const agent = z
     // In seconds, with a fraction.
     last_seen: lenient(z.number().min(0).max(1e11)),
     capabilities: lenient(
-      z.object({ claude_cli: lenient(z.boolean()), max_concurrency: maxConcurrency, labels: list }),
+      z.object({ claude_cli: lenient(z.boolean()), max_concurrency: maxConcurrencyField, labels: list }),
     ),
-    max_concurrency: maxConcurrency,
+    max_concurrency: maxConcurrencyField,
     labels: list,
     ip_addrs: list,
     obs_count: lenient(z.int().min(0).max(2_147_483_647)),

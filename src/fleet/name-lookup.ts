@@ -36,9 +36,9 @@ export function createNameLookup(
   resolve: LookupFunction,
   { begunWithinMs = BEGUN_WITHIN_MS, quickMs = QUICK_MS } = {},
 ): NameLookup {
-  const openLane = () => limitConcurrency(1, begunWithinMs, overdue);
-  const ofKnown = openLane();
-  const ofUnknown = openLane();
+  const oneAtATime = () => limitConcurrency(1, begunWithinMs, overdue);
+  const lookUpQuick = oneAtATime();
+  const lookUpOther = oneAtATime();
   /** What was found last of each name, the oldest first. */
   const last = new Map<string, Found>();
   const running = new Map<string, { lookup: Promise<LookupAddress[]>; since: number }>();
@@ -68,8 +68,8 @@ export function createNameLookup(
     });
 
   function begin(host: string) {
-    const lane = last.get(host)?.isQuick ? ofKnown : ofUnknown;
-    const lookup = lane(() => find(host)).finally(() => running.delete(host));
+    const inTurn = last.get(host)?.isQuick ? lookUpQuick : lookUpOther;
+    const lookup = inTurn(() => find(host)).finally(() => running.delete(host));
     const begun = { lookup, since: performance.now() };
     running.set(host, begun);
     return begun;

@@ -79,6 +79,6 @@ const FAILED = statement<never, Values>(
  * Records that a task failed under this lease. When that was one failure too many, the worker rests, which is audited. Locks the worker, after the
  * task. A worker that was removed meanwhile is no fault.
  */
-export async function recordFailure(db: Db, leaseId: string): Promise<void> {
+export async function recordTaskFailure(db: Db, leaseId: string): Promise<void> {
   await FAILED(db, { leaseId, entryId: newId() });
 }

@@ -39,14 +39,14 @@ export class Resting extends Refusal {
   readonly status: 409 | 503;
   override readonly retryAfterSeconds: number;
   constructor(status: 409 | 503, workerId: string, rest: Rest, seconds: number | null) {
-    super(`Worker ${workerId} rests until ${endOf(rest)}: ${rest.reason}`);
+    super(`Worker ${workerId} rests until ${restEndOf(rest)}: ${rest.reason}`);
     this.status = status;
     this.retryAfterSeconds = seconds ?? WITHOUT_END_SECONDS;
   }
 }
 
 /** When a rest ends, in words. */
-export const endOf = ({ until }: Rest): string => (until === null ? "somebody resumes it" : isoTime(until));
+export const restEndOf = ({ until }: Rest): string => (until === null ? "somebody resumes it" : isoTime(until));
 
 const restWithout = (...kinds: Rest["kind"][]) =>
   sql`case when ${inArray(sql`${workers.rest} ->> 'kind'`, kinds)} then null else ${workers.rest} end`;

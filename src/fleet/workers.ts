@@ -25,7 +25,7 @@ export async function listWorkers(
   db: Db,
   { limit, after = "", ...filter }: { limit: number; after?: string | undefined } & WorkerFilter,
 ): Promise<{ page: WorkerWithLoad[]; isLast: boolean }> {
-  const matches = matching(filter);
+  const matches = conditionOf(filter);
   const { rows } = await db.execute<{ last: string | null; has_more: boolean }>(sql`
     with found as (
       select id, row_number() over (order by id) as n,
@@ -44,7 +44,7 @@ export async function listWorkers(
 }
 
 /** There are few workers, so that no index is needed: `q` is part of the name, in upper or lower case. */
-const matching = ({ status, account, q }: WorkerFilter) =>
+const conditionOf = ({ status, account, q }: WorkerFilter) =>
   and(
     status && inArray(workers.status, status),
     account === undefined ? undefined : sql`${accountOf} = ${account}`,

@@ -4,7 +4,7 @@ import { unlessAborted } from "../abort-signals.ts";
 import { Refusal, Unavailable } from "../errors.ts";
 import { openFairTurns } from "../fair-turns.ts";
 import { leaseForUpload } from "../queue/lease-for-upload.ts";
-import { uploadReplaced } from "../storage/output-chunks.ts";
+import { uploadReplaced } from "../storage/output-pieces.ts";
 import { requireAtMost, stageUpload } from "../storage/staging.ts";
 import { allowBody } from "./http-server.ts";
 import { InvalidValue } from "./parse-request.ts";

@@ -17,7 +17,7 @@ const LIST = {
 
 /** The entries that match, oldest first; `where` leaves few of them. */
 export function entriesOf(where: SQL, filter: HistoryFilter): Source {
-  return { ...LIST, parts: [{ where: and(where, matching(filter)), isRare: true }], order: "oldest first" };
+  return { ...LIST, parts: [{ where: and(where, conditionOf(filter)), isRare: true }], order: "oldest first" };
 }
 
 /** The list of the audit entries that match the filter, newest first. */
@@ -39,7 +39,7 @@ export async function auditEntries(
 }
 
 function partOf({ entity_id, ...filter }: AuditFilter, isWithin: SQL | undefined): Part {
-  const sift = and(matching(filter), isWithin);
+  const sift = and(conditionOf(filter), isWithin);
   if (entity_id !== undefined) return { only: { column: auditLogs.entity_id, value: entity_id }, sift };
   const { action, entity_type } = filter;
   const isRare = action?.every((each) => !COMMON_ACTIONS.includes(each)) || isUncommonType(entity_type);
@@ -49,7 +49,7 @@ function partOf({ entity_id, ...filter }: AuditFilter, isWithin: SQL | undefined
 /** True for entries about other things than tasks and leases, which are uncommon: the actions of every task's life are about these two. */
 const isUncommonType = (type: string | undefined) => type !== undefined && type !== "llm_task" && type !== "lease";
 
-const matching = ({ action, entity_type, actor }: HistoryFilter) =>
+const conditionOf = ({ action, entity_type, actor }: HistoryFilter) =>
   and(
     action && inArray(auditLogs.action, action),
     entity_type === undefined ? undefined : eq(auditLogs.entity_type, entity_type),

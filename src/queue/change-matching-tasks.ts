@@ -23,7 +23,7 @@ import { createTask } from "./create.ts";
 import { getTask } from "./get-task.ts";
 import { maySucceedLater } from "./may-succeed-later.ts";
 import { requeueTask } from "./requeue.ts";
-import { matching, tasks } from "./task-list.ts";
+import { conditionOf, tasks } from "./task-list.ts";
 
 interface Wanted {
   filter: TaskFilter;
@@ -128,7 +128,7 @@ async function changeTasks(
     actor: actorOf(caller, "admin"),
     detail: `Of ${ids.length} tasks that match ${JSON.stringify(filter)}`,
   });
-  const which = matching({ ...filter, status });
+  const which = conditionOf({ ...filter, status });
   try {
     if (!(await changeInBatches(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
   } catch (error) {

@@ -20,7 +20,7 @@ import {
 } from "../fleet/matching.ts";
 import { comesOnline, signOfLife } from "../fleet/signs-of-life.ts";
 import { CLAIM_BYTES, type Given, LOOKED_AT, SPARE, WARM_LOOKED_AT, warmContext } from "./claim-statement.ts";
-import { isKeyFree, takesKey } from "./concurrency-key.ts";
+import { isConcurrencyKeyFree, takesConcurrencyKey } from "./concurrency-key.ts";
 import { isDue, taskBytes } from "./get-task.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { isBeforeCutOff, ORDER_COLUMNS, oldestOf, queueOrder } from "./queue-order.ts";
@@ -67,7 +67,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
         select ${columns} from (
           select * from ${llmTasks} where status = 'queued' and context_id = warm.warm order by ${queueOrder()} limit (select ${WARM_LOOKED_AT} from self limit 1)
         ) as ${llmTasks}
-        where ${isDue} and ${isKeyFree} and exists (select from self where self.warm = warm.warm and ${mayClaim(ofTaskRow, ofSelf)})
+        where ${isDue} and ${isConcurrencyKeyFree} and exists (select from self where self.warm = warm.warm and ${mayClaim(ofTaskRow, ofSelf)})
         order by ${queueOrder()} limit (select count(*) from self)
       ) as same
       where exists (select from oldest)
@@ -88,7 +88,7 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
         where status = 'queued' and ${isDue} order by is_warm desc, ${queueOrder()}
         limit (select count(*) from self) + (select count(*) from seen where is_warm) for no key update of ${llmTasks} skip locked
       ) as found
-      where ${takesKey(sql`concurrency_key`)}
+      where ${takesConcurrencyKey(sql`concurrency_key`)}
     ), chosen as (
       -- Gives each claim the first task of the pool, in the queue's order for its worker, that was not given before.
       select 0::bigint as n, null::uuid as task_id, '{}'::uuid[] as tasks, '{}'::text[] as keys

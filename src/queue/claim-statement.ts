@@ -9,10 +9,10 @@ import { statement } from "../db/statement.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { isAccountFree, isPaced } from "../fleet/account-pace.ts";
 import { activeLeasesOfLocked, freeRoom, maxConcurrency } from "../fleet/capacity.ts";
-import { isDrained, labelKey, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork } from "../fleet/matching.ts";
+import { isDrained, labelSetId, labelSetsWithin, mayClaim, ofTaskRow, takesNewWork } from "../fleet/matching.ts";
 import { comesOnline, needsSign, signOfLife } from "../fleet/signs-of-life.ts";
 import { currentRest, isResting, restSeconds } from "../fleet/worker-rest.ts";
-import { heldKeys, isKeyFree, takesKey } from "./concurrency-key.ts";
+import { heldKeys, isConcurrencyKeyFree, takesConcurrencyKey } from "./concurrency-key.ts";
 import { isDue, taskBytes } from "./get-task.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 import { EARLIEST_SORT_TIME, isBeforeCutOff, oldestOf, orderColumns, queueOrder } from "./queue-order.ts";
@@ -72,7 +72,7 @@ const ofSomeSlugs = sql`select oldest.* from self cross join sets cross join (se
 
 const keyName = keyNameOf(llmTasks);
 const nextKey = (after: SQL) => sql`(select ${keyName} from ${llmTasks}
-            where status = 'queued' and ${labelKey} = sets.key${after} order by ${keyName} limit 1)`;
+            where status = 'queued' and ${labelSetId} = sets.key${after} order by ${keyName} limit 1)`;
 const ofFreeKeys = sql`select oldest.* from self cross join sets cross join lateral (
         with recursive keys as (
           select ${nextKey(sql``)} as name
@@ -140,7 +140,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
         select * from ${llmTasks} where status = 'queued' and context_id = ${own("warm")} and exists (select from oldest)
         order by ${queueOrder()} limit (select ${WARM_LOOKED_AT} from self)
       ) as ${llmTasks}
-      where ${isDue} and ${mayHave} and ${isKeyFree} and ${isAsked}
+      where ${isDue} and ${mayHave} and ${isConcurrencyKeyFree} and ${isAsked}
     ), seen as materialized (
       -- The first of these, one of each concurrency key, up to the first place where a task may be missing.
       select id from (
@@ -155,7 +155,7 @@ const claimOf = <Values extends ClaimValues>(name: string, oldest: SQL, locks: L
         where id = any(array(select id from seen)) and status = 'queued' and ${isDue} and ${mayHave}
         order by ${order} limit ${own("room")} for no key update skip locked
       ) as found
-      where ${takesKey(sql`concurrency_key`)}
+      where ${takesConcurrencyKey(sql`concurrency_key`)}
       window in_order as (order by ${order})
     ), locked as materialized (
       -- Locks the worker, or with "skips locked" passes over it.

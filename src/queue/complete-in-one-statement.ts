@@ -15,7 +15,7 @@ import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { modelOf } from "./record-usage.ts";
 import { runOrLog } from "./run-or-log.ts";
 import { detailOf, type SubmittedResult } from "./submitted-result.ts";
-import { traceRun } from "./trace-run.ts";
+import { traceAttempt } from "./trace-attempt.ts";
 
 /**
  * Takes the result of a task, whose output is already placed, in one statement. This covers the ordinary case: the lease holds the task, and the
@@ -55,7 +55,7 @@ export async function completeInOneStatement(
     detail: detailOf(request, artifactId),
   };
   const completed = await (staged
-    ? stagedCompletions.send(db, { ...completion, keep_chunks: staged.keepChunks })
+    ? stagedCompletions.send(db, { ...completion, keep_pieces: staged.keepPieces })
     : completions.send(db, completion));
   if (!completed) return undefined;
   tellQueueNews(db);
@@ -63,7 +63,7 @@ export async function completeInOneStatement(
   countCompletion(db, request, task, completed.run_ms);
   const { id: task_id, worker_id, lease_id, updated_at } = task;
   if (worker_id === null || lease_id === null) throw new Error(`Task ${task_id} was held by nobody.`);
-  traceRun(db, {
+  traceAttempt(db, {
     task,
     leaseId: lease_id,
     workerId: worker_id,

@@ -26,7 +26,7 @@ import { tellQueueNews } from "./queue-news.ts";
 import { recordFailedAttempt } from "./record-failed-attempt.ts";
 import { addUsage, recordUsage } from "./record-usage.ts";
 import { detailOf, type SubmittedResult } from "./submitted-result.ts";
-import { traceRun } from "./trace-run.ts";
+import { traceAttempt } from "./trace-attempt.ts";
 
 /**
  * Takes the result of a task in a transaction that covers every case: also a cancellation, a retry, a lease that was swept, and a completion that
@@ -86,7 +86,7 @@ export function completeInTransaction(
     countCompletion(tx, request, accepted ? task : undefined, runMs);
     // A late completion ends no lease: the sweep, which ended it, has recorded the span already.
     if (startedAt !== undefined)
-      traceRun(tx, {
+      traceAttempt(tx, {
         task,
         leaseId,
         workerId,

@@ -44,7 +44,7 @@ export type Completion = HolderRequest & {
   actor: string | null;
   detail: string;
 };
-type StagedCompletion = Completion & { keep_chunks: boolean };
+type StagedCompletion = Completion & { keep_pieces: boolean };
 
 const TYPES = {
   ...HOLDER_TYPES,
@@ -73,7 +73,7 @@ const TYPES = {
   detail: "text",
 } as const;
 
-export interface Completed {
+export interface CompletedRow {
   task: Task;
   needs_sign: boolean;
   /** The time from lease to completion, in milliseconds. */
@@ -132,7 +132,7 @@ const completing = (from: SQL, where = sql``) => sql`task as (
 const lengthOf = ({ content, error_message }: Completion) => (content?.length ?? 0) + (error_message?.length ?? 0);
 
 export const completions = batcher(
-  batchStatement<Completed, Completion>(
+  batchStatement<CompletedRow, Completion>(
     "complete",
     TYPES,
     (...of) => sql`${heldOrdinary(...of)}, ${completing(sql`held`)}`,
@@ -145,14 +145,14 @@ export const completions = batcher(
  * only if the row is still there. The output's pieces are deleted before the artifact is written, since the database refuses it afterwards.
  */
 export const stagedCompletions = batcher(
-  batchStatement<Completed, StagedCompletion>(
+  batchStatement<CompletedRow, StagedCompletion>(
     "complete_staged",
-    { ...TYPES, keep_chunks: "boolean" },
+    { ...TYPES, keep_pieces: "boolean" },
     (...of) => sql`${heldOrdinary(...of)}, taken as (
       delete from runtime_staged_outputs s using held join request using (ordinal)
-      where s.id = artifact_id and s.size_bytes is not null returning ordinal, held.id, s.id as output_id, keep_chunks
+      where s.id = artifact_id and s.size_bytes is not null returning ordinal, held.id, s.id as output_id, keep_pieces
     ), cleared as (
-      delete from runtime_output_chunks c using taken where c.output_id = taken.output_id and not keep_chunks returning c.seq
+      delete from runtime_output_chunks c using taken where c.output_id = taken.output_id and not keep_pieces returning c.seq
     ), ${completing(sql`taken`, sql`where (select count(*) from cleared) >= 0`)}`,
   ),
   lengthOf,

@@ -18,13 +18,14 @@ export const heldKeys = sql`select held.concurrency_key from llm_tasks held wher
  * with a key is met: to pass over 10,000 queued tasks of a held key takes about 10 ms, and to pass
  * over 100,000 of them ten times that.
  */
-export const isKeyFree = sql`(${llmTasks.concurrency_key} is null or ${llmTasks.concurrency_key} not in (${heldKeys}))`;
+export const isConcurrencyKeyFree = sql`(${llmTasks.concurrency_key} is null or ${llmTasks.concurrency_key} not in (${heldKeys}))`;
 
 /**
  * True in SQL unless another claim is just taking a task with the same key. It waits for nobody: two claims that wait for each other's keys in
  * the index would be a deadlock. The key is kept until the transaction ends.
  */
-export const takesKey = (key: SQL) => sql`(${key} is null or pg_try_advisory_xact_lock(hashtextextended(${key}, 0)))`;
+export const takesConcurrencyKey = (key: SQL) =>
+  sql`(${key} is null or pg_try_advisory_xact_lock(hashtextextended(${key}, 0)))`;
 
 /** The id of the task that holds the key of `task`; undefined when it has no key, or a free one. */
 export async function findKeyHolder(db: Db, { concurrency_key }: Task): Promise<string | undefined> {

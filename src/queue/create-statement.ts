@@ -41,7 +41,7 @@ const isNew = sql`(key is null or id in (select id from task))`;
  * Two creations with the same key at the same moment: the second waits for this lock, or passes over the request where it may not wait. The index
  * alone would make it wait with its whole batch.
  */
-const keyLock = (locks: Locks) => {
+const idempotencyLock = (locks: Locks) => {
   const lock = sql`hashtextextended(key, 1)`;
   return locks === "waits" ? sql`pg_advisory_xact_lock(${lock})::text = ''` : sql`pg_try_advisory_xact_lock(${lock})`;
 };
@@ -63,7 +63,7 @@ export const creations = batcher(
     (locks) => sql`task as (
       insert into llm_tasks (${requested}, id, size_bytes, idempotency_key, traceparent, queue_until, status, attempts, created_at, updated_at)
       select ${requested}, id, size_bytes, key, traceparent, ${queueUntil}, 'queued', 0, ${nowMs}, ${nowMs}
-      from request where key is null or ${keyLock(locks)}
+      from request where key is null or ${idempotencyLock(locks)}
       -- Of two with the same key, the first makes the task.
       order by ordinal
       on conflict (idempotency_key) where idempotency_key is not null do nothing

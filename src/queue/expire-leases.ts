@@ -7,7 +7,7 @@ import type { TaskStatus } from "../db/statuses.ts";
 import { leases } from "../db/task-tables.ts";
 import { taskIsHeld } from "./fence.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { type Run, traceRun } from "./trace-run.ts";
+import { type TracedAttempt, traceAttempt } from "./trace-attempt.ts";
 
 /** How many leases ended, and where their tasks went. */
 export interface Expired {
@@ -20,7 +20,7 @@ export interface Expired {
 export const NONE_EXPIRED: Expired = { expired: 0, requeued: 0, dead: 0, cancelled: 0 };
 
 /** In SQL, the attempts that ended, each as a `Run`, for the traces of their tasks. */
-const RUNS = sql`json_agg(json_build_object(
+const ATTEMPTS = sql`json_agg(json_build_object(
   'task', json_build_object('id', moved.id, 'agent_slug', agent_slug, 'traceparent', traceparent), 'leaseId', ended.id, 'workerId', worker_id,
   'startedAt', started_at, 'endedAt', updated_at, 'outcome', status, 'isFault', true)) filter (where traceparent is not null)`;
 
@@ -43,7 +43,7 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
     actor: sql`'runtime'`,
     detail: sql`detail || ${reason}::text`,
   };
-  const { rows } = await tx.execute<{ status: TaskStatus | null; count: number; runs: Run[] | null }>(sql`
+  const { rows } = await tx.execute<{ status: TaskStatus | null; count: number; attempts: TracedAttempt[] | null }>(sql`
     with ended as (
       update ${leases} set status = 'expired'
       where ${leases.task_id} = any(${sql.param(taskIds)}::uuid[]) and ${leases.status} = 'active' and ${which}
@@ -67,12 +67,12 @@ export async function expireLeases(tx: Db, taskIds: string[], which: SQL, reason
     ), entries as (
       ${insertAudit(entry, sql`facts`)}
     )
-    select null as status, count(*)::int, null::json as runs from ended
-    union all select status, count(*)::int, ${tx.tracer ? RUNS : sql`null`} from moved join ended on ended.task_id = moved.id group by status`);
+    select null as status, count(*)::int, null::json as attempts from ended
+    union all select status, count(*)::int, ${tx.tracer ? ATTEMPTS : sql`null`} from moved join ended on ended.task_id = moved.id group by status`);
   const count = (status: TaskStatus | null) => rows.find((row) => row.status === status)?.count ?? 0;
   const ended = { expired: count(null), requeued: count("queued"), dead: count("dead"), cancelled: count("cancelled") };
   if (ended.expired > 0) tellQueueNews(tx);
-  for (const run of rows.flatMap(({ runs }) => runs ?? [])) traceRun(tx, run);
+  for (const attempt of rows.flatMap(({ attempts }) => attempts ?? [])) traceAttempt(tx, attempt);
   tx.onCommit(() => {
     const { leasesExpired, tasksRequeued, tasksDead } = tx.meters;
     leasesExpired.add(ended.expired);

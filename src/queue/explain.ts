@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { ErrorKind } from "../db/kinds.ts";
-import { kindOf, meaningOf, REQUEUEABLE_STATUSES } from "../db/statuses.ts";
+import { meaningOf, REQUEUEABLE_STATUSES, stageOf } from "../db/statuses.ts";
 import { isoTime } from "../format-iso-time.ts";
 import { limitReached } from "./attempt-usage.ts";
 import { findKeyHolder } from "./concurrency-key.ts";
@@ -24,7 +24,7 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
   const task = await getTask(db, taskId);
   const { id: task_id, status, last_error } = task;
   const about = { task_id, status, due_at: null, last_error, holder: null, workers: [] };
-  switch (kindOf(status)) {
+  switch (stageOf(status)) {
     case "waiting":
       return { ...about, ...(await waitOf(db, task)) };
     case "held": {
@@ -38,11 +38,11 @@ export async function explain(db: Db, taskId: string): Promise<Explanation> {
 
 /** What became of a task that has ended, and what to do about it where an operator may queue it again. */
 async function endOf(db: Db, task: Task): Promise<Reason[]> {
-  const outcome = await outcomeOf(db, task);
+  const outcome = await describeEnd(db, task);
   return REQUEUEABLE_STATUSES.includes(task.status) ? [...outcome, adviceFor(task)] : outcome;
 }
 
-async function outcomeOf(db: Db, task: Task): Promise<Reason[]> {
+async function describeEnd(db: Db, task: Task): Promise<Reason[]> {
   const { status, attempts, max_attempts } = task;
   const inState = (says: string): Reason => ({ says, cause: { code: "in_state", state: status } });
   switch (status) {

@@ -100,7 +100,7 @@ async function recordEnd(deps: Deps, task: Task, lease: Lease, executing: Promis
   }
   await tryToRecord(deps, recordAcceptance(deps.db, lease.worker_id));
   if (answer.ok && answer.output === undefined) return undefined;
-  if (answer.ok && (await isHeldUnder(deps, task, lease)))
+  if (answer.ok && (await stillHolds(deps, task, lease)))
     await pause(deps.ownCompletionMs ?? OWN_COMPLETION_MS, deps.stopping);
   const duration_ms = Math.round(answer.duration_ms ?? performance.now() - startedAt);
   await repeatUntilDone(deps, () => completeFromAnswer(deps, task, lease, { ...answer, duration_ms }));
@@ -154,7 +154,7 @@ async function completeFromAnswer(
     );
 }
 
-async function isHeldUnder(deps: Deps, task: Task, lease: Lease): Promise<boolean> {
+async function stillHolds(deps: Deps, task: Task, lease: Lease): Promise<boolean> {
   const now = await repeatUntilDone(deps, () => getTask(deps.db, task.id));
   return now.lease_id === lease.id && isHeld(now);
 }

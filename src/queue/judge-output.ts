@@ -2,7 +2,7 @@ import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { checkOutput } from "../output-schema/check.ts";
-import { readLastChunks } from "../storage/output-chunks.ts";
+import { readLastPieces } from "../storage/output-pieces.ts";
 import { requireStaged } from "../storage/staging.ts";
 import type { SubmittedResult } from "./submitted-result.ts";
 
@@ -51,6 +51,6 @@ async function outputOf(
   });
   if (size_bytes > LARGEST_BYTES) return undefined;
   const pieces: Buffer[] = [];
-  for await (const piece of readLastChunks(db, id, LARGEST_BYTES)) pieces.push(piece);
+  for await (const piece of readLastPieces(db, id, LARGEST_BYTES)) pieces.push(piece);
   return Buffer.concat(pieces).toString("utf8");
 }

@@ -18,7 +18,7 @@ import {
   NONE_BEFORE,
   timesChosen,
 } from "../fleet/router.ts";
-import { isKeyFree, takesKey } from "./concurrency-key.ts";
+import { isConcurrencyKeyFree, takesConcurrencyKey } from "./concurrency-key.ts";
 import { isDue } from "./get-task.ts";
 import { newLeaseCtes, ttlSecondsColumn } from "./new-lease.ts";
 
@@ -87,7 +87,7 @@ const rules = (locks: Locks, size: Size) =>
   locks === "waits"
     ? { takes: sql`true`, lock: sql``, paced: isAccountFree }
     : {
-        takes: sql`${sql.raw(size === "batch" ? "nth_of_key = 1 and" : "")} ${takesKey(sql`concurrency_key`)}`,
+        takes: sql`${sql.raw(size === "batch" ? "nth_of_key = 1 and" : "")} ${takesConcurrencyKey(sql`concurrency_key`)}`,
         lock: sql`skip locked`,
         paced: sql`not ${isPaced}`,
       };
@@ -112,7 +112,7 @@ export const leaseRequests = batcher(
       -- Locks the tasks.
       select request.*, ${takeableFrom(llmTasks)} as takeable_from, ${llmTasks}.*
       from request join ${llmTasks} on ${llmTasks.id} = request.task_id
-      where (${llmTasks.status} = 'queued') is true and ${isDue} and ${isKeyFree}
+      where (${llmTasks.status} = 'queued') is true and ${isDue} and ${isConcurrencyKeyFree}
       order by ${llmTasks.id} for no key update of ${llmTasks} ${lock}
     ), waiting as materialized (
       ${waiting} where ${takes}

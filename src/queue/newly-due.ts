@@ -6,7 +6,7 @@ import { statement } from "../db/statement.ts";
 import { heldStatuses } from "../db/status-lists.ts";
 import { llmTasks } from "../db/task-tables.ts";
 import { hasLabels } from "../fleet/matching.ts";
-import { isKeyFree } from "./concurrency-key.ts";
+import { isConcurrencyKeyFree } from "./concurrency-key.ts";
 import { isDue } from "./get-task.ts";
 
 /**
@@ -46,7 +46,7 @@ const isSince = (time: SQL) =>
 const demand = sql`requires, agent_slug, case when not allow_fallback then tried_by end as kept_to`;
 const isWanted = sql`${hasLabels(sql`requires`, sql`${sql.placeholder("labels")}::jsonb`)}
         and (${sql.placeholder("slugs")}::text[] is null or agent_slug = any(${sql.placeholder("slugs")}::text[]))`;
-const newTasks = sql`select ${demand} from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isKeyFree}`;
+const newTasks = sql`select ${demand} from ${llmTasks} where status = 'queued' and ${isSince(queuedAndDueSince)} and ${isConcurrencyKeyFree}`;
 /** Tasks that may be old, but whose key became free: the task that held it has ended, or waits again. */
 const freedTasks = sql`select requires, agent_slug, kept_to from (
         select distinct concurrency_key from ${llmTasks}
@@ -54,7 +54,7 @@ const freedTasks = sql`select requires, agent_slug, kept_to from (
       ) as freed cross join lateral (
         select *, row_number() over (partition by kept_to) as nth from (
           select ${demand} from ${llmTasks}
-          where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isKeyFree}
+          where concurrency_key is not null and status = 'queued' and concurrency_key = freed.concurrency_key and ${isDue} and ${isConcurrencyKeyFree}
           order by ${sortTimeOf(llmTasks)} limit ${LOOKED_AT_PER_KEY}
         ) as looked_at where ${isWanted}
       ) as first where nth <= ${NEW_PER_KEY}`;

@@ -66,7 +66,7 @@ export function endsTask({ status, error_kind, retryable }: CompleteTask): "yes"
 }
 
 /** The state into which a completion brings its task. `note` is a further audit entry, where the result alone does not explain the state. */
-export interface Outcome {
+export interface TaskOutcome {
   status: Task["status"];
   retry_at?: SQL | null;
   attempts?: SQL;
@@ -83,7 +83,7 @@ export interface Outcome {
  * unless the task has `retry` and the worker did not say that another try is no use: then it is queued again after a growing delay while attempts
  * remain, and else dead. A task whose cancellation was asked for is cancelled in any case. `workerId` is the worker of the attempt.
  */
-export function outcomeOf(task: Task, request: CompleteTask, workerId: string): Outcome {
+export function outcomeOf(task: Task, request: CompleteTask, workerId: string): TaskOutcome {
   const { attempts, max_attempts } = task;
   const { status, error_kind: kind } = request;
   if (task.cancel_requested)

@@ -3,8 +3,8 @@ import { nowMs } from "../db/clock.ts";
 import { columnsOf } from "../db/column-lists.ts";
 import { dueOf, sortTimeOf } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import { labelKey } from "../fleet/matching.ts";
-import { isKeyFree } from "./concurrency-key.ts";
+import { labelSetId } from "../fleet/matching.ts";
+import { isConcurrencyKeyFree } from "./concurrency-key.ts";
 
 /** Tasks of the worker's warm context count as this much older than they are: other tasks are held back by this time at most. */
 const WARM_HEAD_START_MS = 30_000;
@@ -40,7 +40,7 @@ export function isBeforeCutOff(found: SQL): SQL {
 
 /** Which of a set of labels' due tasks are wanted. */
 interface Wanted {
-  /** The set, as `labelKey` writes it. */
+  /** The set, as `labelSetId` writes it. */
   labelSet: SQL;
   /** True of the tasks that are wanted. It may be on the agent, which an index knows as well. */
   condition: SQL;
@@ -83,15 +83,15 @@ const WITH_START_TIME: OneOrder = {
  */
 export function oldestOf(columns: SQL, { labelSet, condition, limit, lookedAt }: Wanted): SQL {
   const firstIn = ({ isIn, order, sortedBy, missingFrom }: OneOrder) => {
-    const found = sql`from ${llmTasks} where status = 'queued' and ${labelKey} = ${labelSet} and ${isIn} and ${condition}`;
+    const found = sql`from ${llmTasks} where status = 'queued' and ${labelSetId} = ${labelSet} and ${isIn} and ${condition}`;
     if (!lookedAt)
-      return sql`(select ${columns}, null::bigint as cut_off_at ${found} and ${isKeyFree} order by ${order} limit ${limit})`;
+      return sql`(select ${columns}, null::bigint as cut_off_at ${found} and ${isConcurrencyKeyFree} order by ${order} limit ${limit})`;
     // The outer order names columns that the inner one sorts by. PostgreSQL then knows that the rows are in order, and stops at the limit:
     // sorted anew, all that may be looked at were read, which took a third of a claim beside 700 tasks.
     return sql`(select ${columns}, case when is_last then ${missingFrom} end as cut_off_at from (
           select *, ${due} as due, ${sortTime} as sort_time, row_number() over (order by ${order}) = ${lookedAt} as is_last ${found}
           order by ${order} limit ${lookedAt}
-        ) as ${llmTasks} where ${isKeyFree} or is_last order by ${sortedBy} limit ${limit})`;
+        ) as ${llmTasks} where ${isConcurrencyKeyFree} or is_last order by ${sortedBy} limit ${limit})`;
   };
   return sql`${firstIn(WITHOUT_START_TIME)} union all ${firstIn(WITH_START_TIME)}`;
 }

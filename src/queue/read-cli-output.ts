@@ -2,7 +2,7 @@ import { completionFrom } from "../cli/completion-from-output.ts";
 import type { CliName } from "../cli/reader-types.ts";
 import type { Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { readLastChunks } from "../storage/output-chunks.ts";
+import { readLastPieces } from "../storage/output-pieces.ts";
 import { requireStaged } from "../storage/staging.ts";
 import { recorded, type SubmittedResult } from "./submitted-result.ts";
 
@@ -32,7 +32,7 @@ export async function readPrinted(db: Db, task: Task, sent: SubmittedResult, cli
 
 async function* lastOf(db: Db, outputId: string): AsyncGenerator<string> {
   const decoder = new TextDecoder();
-  for await (const piece of readLastChunks(db, outputId, MOST_READ_BYTES))
+  for await (const piece of readLastPieces(db, outputId, MOST_READ_BYTES))
     yield decoder.decode(piece, { stream: true });
   yield decoder.decode();
 }

@@ -1,7 +1,7 @@
 import type { CompleteTask } from "../contract/complete-task.ts";
 import type { Db } from "../db/client.ts";
 import { limitAccount } from "../fleet/account-limits.ts";
-import { recordFailure } from "../fleet/quick-failures.ts";
+import { recordTaskFailure } from "../fleet/quick-failures.ts";
 import { recordTrouble } from "../fleet/rest-after-trouble.ts";
 import { restUntilRegistered } from "../fleet/start-rest.ts";
 import { lastErrorOf, ruleFor } from "./outcome.ts";
@@ -17,7 +17,7 @@ export async function recordFailedAttempt(
   leaseId: string,
 ): Promise<void> {
   const { error_kind: kind, resets_at, retry_after_ms } = request;
-  if (kind === null) return await recordFailure(db, leaseId);
+  if (kind === null) return await recordTaskFailure(db, leaseId);
   const message = lastErrorOf(request) ?? kind;
   switch (ruleFor(kind).rest) {
     case "account":

@@ -23,7 +23,7 @@ import {
 } from "./fence.ts";
 import { getTask } from "./get-task.ts";
 import { tellQueueNews } from "./queue-news.ts";
-import { traceRun } from "./trace-run.ts";
+import { traceAttempt } from "./trace-attempt.ts";
 
 /** Without `started`, the worker says that it has not begun the task. */
 type Release = Omit<ReleaseTask, "started"> & { started?: boolean | undefined };
@@ -120,7 +120,7 @@ export async function releaseTask(
   );
   tellQueueNews(db);
   const { status, updated_at: endedAt } = task;
-  traceRun(db, { task, leaseId: lease_id, workerId, startedAt, endedAt, outcome: status, isFault: false });
+  traceAttempt(db, { task, leaseId: lease_id, workerId, startedAt, endedAt, outcome: status, isFault: false });
   if (status === "queued") db.onCommit(() => db.meters.tasksRequeued.add(1, { cause: "handed back" }));
   return task;
 }

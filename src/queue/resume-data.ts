@@ -3,7 +3,7 @@ import type { Lease, LeasedTask, Task } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
 import { limitsLeft } from "./attempt-usage.ts";
 import { sessionsOf } from "./cli-sessions.ts";
-import { traceparentOfRun } from "./trace-run.ts";
+import { traceparentOfAttempt } from "./trace-attempt.ts";
 
 export type ResumeData = Pick<LeasedTask, "resume_session" | "limits_left" | "traceparent">;
 
@@ -20,7 +20,7 @@ export async function withResumeData<Leased extends { task: Task; lease: Pick<Le
   const sessions = await sessionsOf(db, workerId, contexts);
   return leased.map((each) => {
     const { context_id, resume, limits, usage } = each.task;
-    const traceparent = traceparentOfRun(db, each.task, each.lease.id);
+    const traceparent = traceparentOfAttempt(db, each.task, each.lease.id);
     const session = resume ? sessions.get(context_id) : undefined;
     return {
       ...each,

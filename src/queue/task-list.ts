@@ -42,8 +42,8 @@ export function tasks(filter: TaskFilter = {}, detail: Detail = "whole"): Source
  * row.
  */
 const INDEXED = ["context_id", "error_kind", "worker_id", "agent_slug"] as const;
-const isHeld = (status: TaskStatus) => HELD_STATUSES.includes(status);
-const FREE_STATUSES = TASK_STATUSES.filter((status) => !isHeld(status));
+const isHeldStatus = (status: TaskStatus) => HELD_STATUSES.includes(status);
+const FREE_STATUSES = TASK_STATUSES.filter((status) => !isHeldStatus(status));
 
 /**
  * The tasks in the parts that indexes have. The indexes by context, by worker and by agent do not have the tasks that are held; these are
@@ -72,17 +72,17 @@ function partsOf(filter: TaskFilter): Part[] {
     only: { column: llmTasks[indexed], value: filter[indexed] ?? "" },
     sift: and(
       isAmong(
-        status.filter((each) => !isHeld(each)),
+        status.filter((each) => !isHeldStatus(each)),
         FREE_STATUSES,
       ),
       rest,
     ),
   };
-  return [...(status.every(isHeld) ? [] : [free]), ...status.filter(isHeld).map(ofStatus)];
+  return [...(status.every(isHeldStatus) ? [] : [free]), ...status.filter(isHeldStatus).map(ofStatus)];
 }
 
 /** True in SQL for a task that matches the filter. */
-export function matching(filter: TaskFilter): SQL | undefined {
+export function conditionOf(filter: TaskFilter): SQL | undefined {
   const { status, created_after, created_before } = filter;
   return and(
     allBut(undefined, filter),

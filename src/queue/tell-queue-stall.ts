@@ -5,7 +5,7 @@ import { nowMs } from "../db/clock.ts";
 import { newId } from "../db/ids.ts";
 import { takeableFrom } from "../db/queued-indexes.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import { isKeyFree } from "./concurrency-key.ts";
+import { isConcurrencyKeyFree } from "./concurrency-key.ts";
 
 /** How many of the oldest tasks are looked at. All of them may wait for their concurrency key, which is no stall. */
 const LOOKED_AT = 1_000;
@@ -31,7 +31,7 @@ export async function tellQueueStall(db: Db, afterSeconds: number): Promise<numb
       select * from ${llmTasks} where ${llmTasks.status} = 'queued' and ${takeableFrom(llmTasks)} <= ${nowMs}
       order by ${takeableFrom(llmTasks)} limit ${LOOKED_AT}
     ), oldest as (
-      select id, ${takeableFrom(llmTasks)} as due_since from first as llm_tasks where ${isKeyFree}
+      select id, ${takeableFrom(llmTasks)} as due_since from first as llm_tasks where ${isConcurrencyKeyFree}
       order by 2, 1 limit 1
     ), known as (
       select task_id, since, is_told from runtime_queue_head for update skip locked

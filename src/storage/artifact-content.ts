@@ -11,7 +11,7 @@ import type { Bucket, Part } from "./bucket.ts";
 import { isStoreFault, NoSuchObject } from "./bucket-faults.ts";
 import { checkBytes, createMeasure, WrongBytes } from "./check-bytes.ts";
 import { collectingBuffers } from "./force-buffer-collection.ts";
-import { readChunks } from "./output-chunks.ts";
+import { readPieces } from "./output-pieces.ts";
 import type { OutputStorage } from "./output-storage.ts";
 
 /** 502: the artifact's bytes are gone, or are not the bytes that were stored. */
@@ -142,7 +142,7 @@ async function* piecesOf(
   if (row?.url === null && sizeBytes === null)
     throw new NotFound("The artifact has no content: its task ended without an output.");
   let at = 0;
-  for await (const piece of readChunks(db, id)) {
+  for await (const piece of readPieces(db, id)) {
     yield piece;
     at += piece.length;
   }

@@ -9,7 +9,7 @@ import { artifactKey } from "./artifact-key.ts";
 import type { Bucket } from "./bucket.ts";
 import { SourceFault, StoreRests } from "./bucket-faults.ts";
 import { checkBytes } from "./check-bytes.ts";
-import { deleteChunks, readChunks } from "./output-chunks.ts";
+import { deletePieces, readPieces } from "./output-pieces.ts";
 import type { OutputStorage } from "./output-storage.ts";
 
 const BATCH = 50;
@@ -76,7 +76,7 @@ async function move(db: Db, bucket: Bucket, id: string, signal: AbortSignal | un
   const { task_id, content, size_bytes, sha256, content_type } = artifact;
   const key = artifactKey(task_id, id);
   const facts = { sizeBytes: size_bytes, sha256 };
-  const body = checkBytes(content === null ? readChunks(db, id) : [Buffer.from(content)], facts);
+  const body = checkBytes(content === null ? readPieces(db, id) : [Buffer.from(content)], facts);
   try {
     await bucket.put(key, { body, ...facts, contentType: content_type }, { signal, isBackground: true });
   } catch (error) {
@@ -90,7 +90,7 @@ async function move(db: Db, bucket: Bucket, id: string, signal: AbortSignal | un
       .set({ url: `minio://${bucket.name}/${key}`, content: sql`null` })
       .where(and(eq(runtimeArtifacts.id, id), isHere))
       .returning({ id: runtimeArtifacts.id });
-    if (changed.length > 0 && content === null) await deleteChunks(tx, id);
+    if (changed.length > 0 && content === null) await deletePieces(tx, id);
     return changed.length > 0;
   });
 }

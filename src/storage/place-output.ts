@@ -11,7 +11,7 @@ import { type ArtifactKey, artifactKey } from "./artifact-key.ts";
 import type { Bucket, Upload } from "./bucket.ts";
 import { isStoreFault } from "./bucket-faults.ts";
 import { checkBytes } from "./check-bytes.ts";
-import { readChunks } from "./output-chunks.ts";
+import { readPieces } from "./output-pieces.ts";
 import type { OutputStorage } from "./output-storage.ts";
 import { announceObject, announceUpload, type Staged, type StagedOutput } from "./staging.ts";
 
@@ -40,8 +40,8 @@ export interface PlacedOutput {
   columns: Pick<ArtifactRow, "url" | "content" | "size_bytes" | "sha256"> & { content_json_bytes: number | null };
   /** The artifact's content type, by the format that its task asks for. */
   contentTypes: ContentTypes;
-  /** The staged row that the completion must take over. `keepChunks`: the artifact's bytes are the pieces in PostgreSQL, which must stay. */
-  staged: (Staged & { keepChunks: boolean }) | undefined;
+  /** The staged row that the completion must take over. `keepPieces`: the artifact's bytes are the pieces in PostgreSQL, which must stay. */
+  staged: (Staged & { keepPieces: boolean }) | undefined;
 }
 
 export interface Output {
@@ -90,11 +90,11 @@ export async function placeOutput(
   const staged = { id, task_id: taskId, lease_id: leaseId };
   const facts = { sizeBytes: size_bytes, sha256 };
   const mayPut = bucket && (await announce(db, bucket, staged, source, facts));
-  const body = text === null ? checkBytes(readChunks(db, id), facts) : [Buffer.from(text)];
+  const body = text === null ? checkBytes(readPieces(db, id), facts) : [Buffer.from(text)];
   const upload = { body, ...facts, contentType: contentTypes[format] };
   const url = mayPut ? await putIntoBucket(caller, store, bucket, artifactKey(taskId, id), upload) : null;
   const columns = { size_bytes, sha256, url, ...contentColumns(url === null ? text : null) };
-  return { id, columns, contentTypes, staged: { ...staged, keepChunks: url === null && text === null } };
+  return { id, columns, contentTypes, staged: { ...staged, keepPieces: url === null && text === null } };
 }
 
 /** Records that there may be an object of the output in the bucket. False: it must not be put there. */
@@ -132,7 +132,7 @@ async function putIntoBucket(
 /** Records an object in the bucket that belongs to no artifact, whatever became of its output's staged row, so that cleanOnce removes it. */
 export async function abandonOutput(db: Db, { bucket }: OutputStorage, placed: PlacedOutput): Promise<void> {
   if (!bucket || !placed.staged || placed.columns.url === null) return;
-  const { keepChunks: _, ...staged } = placed.staged;
+  const { keepPieces: _, ...staged } = placed.staged;
   // Without a size, no completion can take the output over.
   await announceObject(db, { ...staged, bucket: bucket.name, size_bytes: null, sha256: null });
 }
@@ -142,7 +142,7 @@ export async function abandonOutput(db: Db, { bucket }: OutputStorage, placed: P
  */
 async function inlineText(db: Db, { id, size_bytes }: StagedOutput): Promise<string | null> {
   if (size_bytes > INLINE_BYTES) return null;
-  const bytes = Buffer.concat(await Readable.from(readChunks(db, id)).toArray());
+  const bytes = Buffer.concat(await Readable.from(readPieces(db, id)).toArray());
   if (!isUtf8(bytes) || bytes.includes(0)) return null;
   const text = bytes.toString("utf8");
   return bytesInJson(text) <= INLINE_JSON_BYTES ? text : null;

@@ -6,7 +6,7 @@ import { stagedOutputs } from "../db/output-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { Conflict, Refusal } from "../errors.ts";
 import { createMeasure } from "./check-bytes.ts";
-import { deleteChunks, uploadReplaced, writeChunks } from "./output-chunks.ts";
+import { deletePieces, uploadReplaced, writePieces } from "./output-pieces.ts";
 import { createUtf8Check } from "./utf8-check.ts";
 
 /** How a staged output is identified: an output on its way, before its completion. */
@@ -51,7 +51,7 @@ export async function stageUpload(
   try {
     await dropEarlier(db, staged);
     const [measure, text] = [createMeasure(), createUtf8Check()];
-    await writeChunks(db, staged.id, limited(measure.through(text.through(body)), maxBytes, measure.bytesSoFar));
+    await writePieces(db, staged.id, limited(measure.through(text.through(body)), maxBytes, measure.bytesSoFar));
     const { sizeBytes: size_bytes, sha256 } = measure.result();
     const is_utf8 = text.isUtf8();
     const whole = db.update(stagedOutputs).set({ size_bytes, sha256, is_utf8 }).where(eq(stagedOutputs.id, staged.id));
@@ -127,12 +127,12 @@ export async function requireStaged(
 }
 
 /** Gives the staged output to the artifact that `tx` inserts. False when the output was cleaned away before. */
-export async function takeStaged(tx: Db, id: string, { keepChunks }: { keepChunks: boolean }): Promise<boolean> {
+export async function takeStaged(tx: Db, id: string, { keepPieces }: { keepPieces: boolean }): Promise<boolean> {
   const taken = await tx
     .delete(stagedOutputs)
     .where(and(eq(stagedOutputs.id, id), isNotNull(stagedOutputs.size_bytes)))
     .returning({ id: stagedOutputs.id });
-  if (taken.length > 0 && !keepChunks) await deleteChunks(tx, id);
+  if (taken.length > 0 && !keepPieces) await deletePieces(tx, id);
   return taken.length > 0;
 }
 
@@ -141,10 +141,10 @@ export async function unstage(db: Db, id: string): Promise<void> {
   await inTransaction(db, (tx) => drop(tx, eq(stagedOutputs.id, id)));
 }
 
-/** Deletes the rows first and then their pieces: writeChunks adds no piece without its row. */
+/** Deletes the rows first and then their pieces: writePieces adds none without its row. */
 async function drop(tx: Db, which: SQL | undefined): Promise<void> {
   const dropped = await tx.delete(stagedOutputs).where(which).returning({ id: stagedOutputs.id });
-  for (const { id } of dropped) await deleteChunks(tx, id);
+  for (const { id } of dropped) await deletePieces(tx, id);
 }
 
 async function* limited(body: AsyncIterable<Buffer>, maxBytes: number, soFar: () => number): AsyncGenerator<Buffer> {

@@ -8,7 +8,7 @@ import { webhookDeliveries as deliveries, webhookRests, webhooks } from "../db/w
 import { isCallbackTarget } from "./callback-rules.ts";
 import type { ClaimedDelivery } from "./delivery-claim-parts.ts";
 import { delayAfter, restAfter } from "./delivery-times.ts";
-import type { Outcome } from "./send-delivery.ts";
+import type { SendOutcome } from "./send-delivery.ts";
 
 const given = (name: string) => sql.placeholder(name);
 /** The last success of a webhook is written no more often than this, so that not every message writes the webhook's row. */
@@ -31,7 +31,7 @@ const TAKEN = statement<never, { id: string; attempts: number; target: string; s
 );
 
 /** Records how the call for a claimed delivery went. A call that counts as lost meanwhile changes nothing. */
-export async function recordDelivery(db: Db, delivery: ClaimedDelivery, outcome: Outcome): Promise<void> {
+export async function recordDelivery(db: Db, delivery: ClaimedDelivery, outcome: SendOutcome): Promise<void> {
   const { id, attempts, target } = delivery;
   if (!outcome.isTaken) return await recordFailure(db, delivery, outcome);
   await TAKEN(db, { id, attempts, target, status: outcome.status });
@@ -42,7 +42,7 @@ export async function recordDelivery(db: Db, delivery: ClaimedDelivery, outcome:
  * Queues the delivery again after a delay, or gives it up when its time is over. Then its webhook is turned off, if it took nothing else
  * meanwhile.
  */
-function recordFailure(db: Db, delivery: ClaimedDelivery, outcome: Outcome): Promise<void> {
+function recordFailure(db: Db, delivery: ClaimedDelivery, outcome: SendOutcome): Promise<void> {
   return inTransaction(db, async (tx) => {
     const { id, target, attempts, url } = delivery;
     const rest = await noteFailure(tx, target, outcome);
@@ -74,7 +74,7 @@ function recordFailure(db: Db, delivery: ClaimedDelivery, outcome: Outcome): Pro
 }
 
 /** Counts a failure of the target, and gives how long it rests then, in milliseconds. A receiver that refuses only this message does not rest. */
-async function noteFailure(tx: Db, target: string, { isTargetDown, retryAfterMs }: Outcome): Promise<number> {
+async function noteFailure(tx: Db, target: string, { isTargetDown, retryAfterMs }: SendOutcome): Promise<number> {
   if (!isTargetDown) return 0;
   const [noted] = await tx
     .insert(webhookRests)

@@ -20,7 +20,7 @@ export interface Sending {
 }
 
 /** How a call went. A delivery is taken when the receiver answered with 2xx. */
-export interface Outcome {
+export interface SendOutcome {
   isTaken: boolean;
   /** The HTTP status; null: there was no answer. */
   status: number | null;
@@ -32,7 +32,7 @@ export interface Outcome {
   retryAfterMs: number;
 }
 
-const FAILED: Outcome = {
+const FAILED: SendOutcome = {
   isTaken: false,
   status: null,
   error: null,
@@ -58,7 +58,7 @@ export async function sendDelivery(
   { outbound, box, callbackSecrets }: Sending,
   delivery: ClaimedDelivery,
   signal: AbortSignal,
-): Promise<Outcome> {
+): Promise<SendOutcome> {
   const isCallback = delivery.secret === null;
   const secrets = isCallback ? callbackSecrets : secretsOf(box, delivery);
   if (secrets.length === 0) return { ...FAILED, error: isCallback ? NO_CALLBACK_SECRET : NO_SECRET };

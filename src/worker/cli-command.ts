@@ -39,7 +39,7 @@ const SUBCOMMANDS: Partial<Record<CliName, string>> = {
   codex: `\${BLOOM_RESUME_SESSION:+resume "$BLOOM_RESUME_SESSION" -}`,
 };
 
-export const CLI_NAMES = Object.keys(COMMANDS);
+export const COMMAND_NAMES = Object.keys(COMMANDS);
 const isCliName = (name: string): name is CliName => Object.hasOwn(COMMANDS, name);
 
 /** How the CLI is called, with further arguments as a shell reads them; undefined when there is no such CLI. */

@@ -9,7 +9,7 @@ const COMPLETION_WITHIN_MS = 60_000;
 const UPLOAD_WITHIN_MS = 3_600_000;
 
 /** The outcome of the command. `fault` says why it failed; undefined is a success. */
-export interface Outcome {
+export interface RunOutcome {
   fault: string | undefined;
   isTimeout: boolean;
   /** The CLI that printed the output, which the runtime then reads. */
@@ -20,7 +20,7 @@ export interface Outcome {
 }
 
 /** The runtime's answer, and what was sent to it. */
-export type Delivery = Answer<Completed> & { handedIn: string };
+export type HandIn = Answer<Completed> & { handedIn: string };
 
 /**
  * Delivers the result, and tries until the runtime has decided on it. A small output that is text goes into the completion. Any other output is
@@ -31,10 +31,10 @@ export async function deliver(
   client: RuntimeClient,
   { task, lease }: Work,
   folder: TaskFolder,
-  { fault, isTimeout, cli, exitCode, durationMs }: Outcome,
+  { fault, isTimeout, cli, exitCode, durationMs }: RunOutcome,
   giveUp: AbortSignal,
   onMiss?: (status: number, error: string) => void,
-): Promise<Delivery> {
+): Promise<HandIn> {
   const complaint = await folder.complaint();
   const errorOf = (what: string) =>
     ({ status: "error", error_message: `The command ${what}${complaint && `: ${complaint}`}` }) as const;
@@ -43,7 +43,7 @@ export async function deliver(
     ...(isTimeout && { error_kind: "timeout" }),
     ...(cli && { cli, ...(exitCode !== null && { exit_code: exitCode }) }),
   };
-  const complete = async (outcome: Partial<CompleteTaskArgs>, handedIn: string): Promise<Delivery> => {
+  const complete = async (outcome: Partial<CompleteTaskArgs>, handedIn: string): Promise<HandIn> => {
     const completion = { ...outcome, id: task.id, lease_id: lease.id, metrics: { duration_ms: durationMs } };
     const answer = await client.insist(
       (runtime, signal) => runtime.completeTask(completion, { signal }),

@@ -3,7 +3,7 @@ import { messageOf } from "../errors.ts";
 import { saysCannotRun } from "../unrunnable-command.ts";
 import type { Command } from "./cli-command.ts";
 import { folderFault } from "./command-folder.ts";
-import { deliver, type Outcome } from "./deliver.ts";
+import { deliver, type RunOutcome } from "./deliver.ts";
 import { startHeartbeats } from "./heartbeats.ts";
 import { sendLiveOutput } from "./live-output.ts";
 import { logWaitingResult } from "./log-waiting-result.ts";
@@ -34,7 +34,7 @@ export type Verdict =
   | { kind: "stopped" };
 
 /** Releases the task, so that it costs no attempt. `started`: it was begun, and the reason is the worker's own. Never rejects. */
-export async function releaseTask(
+export async function sendRelease(
   client: RuntimeClient,
   { task, lease }: Work,
   reason: string,
@@ -66,7 +66,7 @@ export async function execute(
   // A heartbeat after the release would find that the lease is gone.
   const release = async (reason: string) => {
     await heartbeats.end();
-    await releaseTask(client, work, reason, true);
+    await sendRelease(client, work, reason, true);
   };
   const handBack = async ({ reason, isCommand }: Unfitness): Promise<Verdict> => {
     await folder?.remove();
@@ -135,7 +135,7 @@ function outcomeOf(
   { fault, exitCode, isTimeout }: Ended,
   unfitness: Unfitness | undefined,
   { cli }: Command,
-): Omit<Outcome, "durationMs"> {
+): Omit<RunOutcome, "durationMs"> {
   return {
     fault: unfitness?.isFull ? `could not be run: ${unfitness.reason}` : fault,
     isTimeout,
@@ -149,7 +149,7 @@ async function handIn(
   client: RuntimeClient,
   work: Work,
   folder: TaskFolder,
-  outcome: Outcome,
+  outcome: RunOutcome,
   log: Logger,
   { draining, giveUp }: Ending,
 ): Promise<{ isFault: boolean }> {

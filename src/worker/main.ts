@@ -8,7 +8,7 @@ import { createLog } from "../log.ts";
 import { onEndAsked } from "../process-signals.ts";
 import { openApiKey } from "./api-key.ts";
 import { commandFault } from "./can-run-command.ts";
-import { CLI_NAMES, type Command, cliShell } from "./cli-command.ts";
+import { COMMAND_NAMES, type Command, cliShell } from "./cli-command.ts";
 import { chooseCommandFolder } from "./command-folder.ts";
 import { ownFolderOf } from "./own-folder.ts";
 import { takePidFile } from "./pid-file.ts";
@@ -83,7 +83,7 @@ function commandIn(values: { exec?: string; cli?: string; "cli-args"?: string })
   if (!(graceMs >= 0)) throw new StartError("BLOOM_CLI_GRACE_SECONDS must be a number of seconds.");
   if (exec) return { shell: exec, cli: undefined, graceMs };
   const called = cliShell(cli ?? "", args ?? "");
-  if (!called) throw new StartError(`--cli must be one of ${CLI_NAMES.join(", ")}.\n${USAGE}`);
+  if (!called) throw new StartError(`--cli must be one of ${COMMAND_NAMES.join(", ")}.\n${USAGE}`);
   return { ...called, graceMs };
 }
 

@@ -6,7 +6,7 @@ import type { RegisterWorkerArgs } from "../client/index.ts";
 import { StartError } from "../errors.ts";
 import { commandFault } from "./can-run-command.ts";
 import type { Command } from "./cli-command.ts";
-import { execute, releaseTask } from "./execute.ts";
+import { execute, sendRelease } from "./execute.ts";
 import { createFitness } from "./fitness.ts";
 import { type Answer, isClaimed, pauseMs, REFUSED_PAUSE_MS, type RuntimeClient, type Work } from "./runtime-client.ts";
 
@@ -82,7 +82,7 @@ export async function work(
   }
 
   async function carryOut(item: Work): Promise<void> {
-    if (draining.aborted) return releaseTask(client, item, "the worker drains", false);
+    if (draining.aborted) return sendRelease(client, item, "the worker drains", false);
     const verdict = await execute(client, command, item, log, { draining, giveUp }, fitness.isHopeless(item.task.id));
     const advice = fitness.judge(item.task.id, verdict);
     broken ||= advice.broken ?? "";

@@ -14,7 +14,7 @@ export function uploadReplaced(): Conflict {
 }
 
 /** Stores the bytes, as they come, as pieces of the staged output. Conflict: the output is not staged any more. */
-export async function writeChunks(db: Db, outputId: string, body: AsyncIterable<Buffer>): Promise<void> {
+export async function writePieces(db: Db, outputId: string, body: AsyncIterable<Buffer>): Promise<void> {
   let seq = 0;
   for await (const data of collectingBuffers(inPieces(body))) {
     // This locks the staged row, so that a deletion of it waits, and then finds this piece too.
@@ -28,12 +28,12 @@ export async function writeChunks(db: Db, outputId: string, body: AsyncIterable<
 }
 
 /** The output's bytes in order. */
-export function readChunks(db: Db, outputId: string): AsyncGenerator<Buffer> {
+export function readPieces(db: Db, outputId: string): AsyncGenerator<Buffer> {
   return collectingBuffers(piecesIn(db, outputId, -1));
 }
 
 /** The last of the output's bytes, in order: `bytes` of them, and up to the size of a piece more. */
-export async function* readLastChunks(db: Db, outputId: string, bytes: number): AsyncGenerator<Buffer> {
+export async function* readLastPieces(db: Db, outputId: string, bytes: number): AsyncGenerator<Buffer> {
   const [last] = await db
     .select({ seq: max(outputChunks.seq) })
     .from(outputChunks)
@@ -57,7 +57,7 @@ async function* piecesIn(db: Db, outputId: string, after: number): AsyncGenerato
 }
 
 /** Deletes the output's pieces. The database refuses that when an artifact needs them. */
-export async function deleteChunks(tx: Db, outputId: string): Promise<void> {
+export async function deletePieces(tx: Db, outputId: string): Promise<void> {
   await tx.delete(outputChunks).where(eq(outputChunks.output_id, outputId));
 }
 

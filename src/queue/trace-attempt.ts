@@ -4,8 +4,8 @@ import type { Db } from "../db/client.ts";
 import { parseTraceparent, spanIdOfLease, traceparentOf } from "../tracing/trace-context.ts";
 import { SPAN_KIND } from "../tracing/tracer.ts";
 
-/** The end of that work. Times are in epoch milliseconds. */
-export interface Run {
+/** An attempt that has ended. Times are in epoch milliseconds. */
+export interface TracedAttempt {
   task: Pick<Task, "id" | "agent_slug" | "traceparent">;
   leaseId: string;
   workerId: string;
@@ -17,7 +17,10 @@ export interface Run {
 }
 
 /** Records the work as a span when its end is committed, if the service traces and the task belongs to a trace. */
-export function traceRun(db: Db, { task, leaseId, workerId, startedAt, endedAt, outcome, isFault }: Run): void {
+export function traceAttempt(
+  db: Db,
+  { task, leaseId, workerId, startedAt, endedAt, outcome, isFault }: TracedAttempt,
+): void {
   const { tracer } = db;
   const within = parseTraceparent(task.traceparent);
   if (!tracer || !within) return;
@@ -39,7 +42,7 @@ export function traceRun(db: Db, { task, leaseId, workerId, startedAt, endedAt, 
  * The traceparent for the worker's own spans. With a tracer it names the span of the worker's attempt. Without a tracer there is no such span, and
  * the worker gets the traceparent of the task. Undefined: the task belongs to no trace.
  */
-export function traceparentOfRun(db: Db, { traceparent }: Pick<Task, "traceparent">, leaseId: string) {
+export function traceparentOfAttempt(db: Db, { traceparent }: Pick<Task, "traceparent">, leaseId: string) {
   const within = parseTraceparent(traceparent);
   return within && traceparentOf(db.tracer ? { ...within, spanId: spanIdOfLease(leaseId) } : within);
 }
