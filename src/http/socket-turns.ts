@@ -17,6 +17,11 @@ export interface SocketTurns {
   letRead(socket: Socket): void;
   /** The connection has sent very many requests at once: those of its address (IPv6: its /64) are read in turns from now on. */
   reportCrowd(socket: Socket): void;
+  /**
+   * The connection has sent much that takes long to read: others are served before it is read on. Without a valid key, those of its address are
+   * read in turns from now on.
+   */
+  endTurn(socket: Socket): void;
 }
 
 /**
@@ -34,6 +39,8 @@ export function createSocketTurns(
   const networks = new WeakMap<Socket, string>();
   const held = new WeakSet<Socket>();
   const line = new Set<Socket>();
+  /** Connections with a valid key that are read on in the next turn of the event loop. */
+  const resting = new WeakSet<Socket>();
   let isMoving = false;
 
   const networkOf = (socket: Socket) => {
@@ -56,6 +63,23 @@ export function createSocketTurns(
     if (!isMoving) setImmediate(readNext);
     isMoving = true;
   };
+  const rest = (socket: Socket) => {
+    socket.pause();
+    resting.add(socket);
+    setImmediate(() => {
+      resting.delete(socket);
+      if (!socket.destroyed && !held.has(socket)) socket.resume();
+    });
+  };
+  const reportCrowd = (socket: Socket) => {
+    const network = networkOf(socket);
+    const isLinedUp = (crowds.get(network) ?? 0) > performance.now() + IN_TURNS_MS - LINED_UP_EVERY_MS;
+    if (isLinedUp) return;
+    rememberCrowd(network);
+    // What is paused is held, is in line, or has sent more of a body than is read.
+    for (const other of open.keys())
+      if (!other.isPaused() && !isProven(other) && networkOf(other) === network) standInLine(other);
+  };
   const readNext = () => {
     for (const socket of line) {
       line.delete(socket);
@@ -74,7 +98,7 @@ export function createSocketTurns(
     admit(socket) {
       // Node reads on at the end of each request, whether the connection is paused or not.
       socket.on("resume", () => {
-        if (held.has(socket) || line.has(socket)) socket.pause();
+        if (held.has(socket) || line.has(socket) || resting.has(socket)) socket.pause();
       });
       // Node begins to read a new connection in the next tick, and the connection can be paused only then.
       if (isInTurns(socket)) process.nextTick(standInLine, socket);
@@ -88,13 +112,11 @@ export function createSocketTurns(
       if (isInTurns(socket)) standInLine(socket);
       else socket.resume();
     },
-    reportCrowd(socket) {
-      const network = networkOf(socket);
-      const isLinedUp = (crowds.get(network) ?? 0) > performance.now() + IN_TURNS_MS - LINED_UP_EVERY_MS;
-      if (isLinedUp) return;
-      rememberCrowd(network);
-      for (const other of open.keys())
-        if (!held.has(other) && !isProven(other) && networkOf(other) === network) standInLine(other);
+    reportCrowd,
+    endTurn(socket) {
+      if (isProven(socket)) return rest(socket);
+      reportCrowd(socket);
+      standInLine(socket);
     },
   };
 }

@@ -10,8 +10,8 @@ import { createLog } from "../../src/log.ts";
 import { eventually } from "../support/eventually.ts";
 
 /** A server with this handler alone on a free port, and a connection to it: the client's side and the server's. */
-async function serve(handler: RequestListener) {
-  const server = createHttpServer(handler, { log: createLog("silent"), connections: createUnkeyedConnections(0) });
+async function serve(handler: RequestListener, connections = createUnkeyedConnections(0)) {
+  const server = createHttpServer(handler, { log: createLog("silent"), connections });
   server.listen(0, "127.0.0.1");
   onTestFinished(() => {
     server.closeAllConnections();
@@ -83,4 +83,29 @@ it("a body that nobody reads leaves its connection in use after the answer", asy
   await once(client, "data");
   client.write(`${chunks(10, 20_000)}${END}GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`);
   expect(await text(client)).toContain("at /next;");
+});
+
+it.each([
+  ["a stranger", false],
+  ["a client with a valid key", true],
+])("a body in very many lines from %s is read in turns, between which others are served", async (_who, isProven) => {
+  const connections = createUnkeyedConnections(0);
+  let [inTurn, mostInTurn] = [0, 0];
+  const { client } = await serve(async (request, response) => {
+    if (isProven) connections.prove(request.socket);
+    let bytes = 0;
+    for await (const line of request.on("data", () => void inTurn++)) bytes += line.length;
+    response.end(`took ${bytes}`);
+  }, connections);
+  let isOver = false;
+  const endTurn = () => {
+    [inTurn, mostInTurn] = [0, Math.max(inTurn, mostInTurn)];
+    if (!isOver) setImmediate(endTurn);
+  };
+  endTurn();
+  client.write(head("Connection: close\r\n") + chunks(100_000, 20) + END);
+  expect(await text(client)).toContain("took 2000000");
+  isOver = true;
+  // 1,000, and the rest of the 64 KB that were read.
+  expect(mostInTurn).toBeLessThan(4_000);
 });
