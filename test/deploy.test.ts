@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { declaredCalls } from "../src/app.ts";
 import { SETTINGS } from "../src/setting-schema.ts";
-import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
+import { argumentsOf, environmentOf, ROOT } from "./support/compiled-programs.ts";
 
 const read = (path: string) => readFileSync(join(ROOT, "deploy", path), "utf8");
 const inProject = (path: string) => existsSync(join(ROOT, path));
@@ -43,10 +43,9 @@ it("sets settings that there are", () => {
   const [, ofImage = ""] = dockerfile.match(/^ENV (.*)$/m) ?? [];
   const [, ofUnit = ""] = read("systemd/bloom-runtime.service").match(/^Environment=(.*)$/m) ?? [];
   const [, ofInit = ""] = read("openrc/bloom-runtime").match(/^\texport (.*)$/m) ?? [];
-  for (const set of [ofImage, ofUnit, ofInit]) {
-    const names = set.split(" ").map((each) => each.split("=")[0] ?? "");
-    expect(names).toEqual(["NODE_ENV", "DATA_DIR"]);
-  }
+  const ofStart = Object.entries(environmentOf("start")).map(([name, value]) => `${name}=${value}`);
+  for (const set of [ofImage, ofUnit, ofInit])
+    expect(set.split(" ")).toEqual(["NODE_ENV=production", expect.stringMatching(/^DATA_DIR=/), ...ofStart]);
 });
 
 it("starts the service as `npm start` does, and the worker as `npm run worker`", () => {

@@ -38,5 +38,11 @@ export function argumentsOf(
   return scripts[script].split("exec node ")[1].split(" ");
 }
 
+/** The variables that such a script sets for Node. */
+export function environmentOf(script: "start"): Record<string, string> {
+  const [before = ""] = scripts[script].split("exec node ");
+  return Object.fromEntries([...before.matchAll(/([A-Z_]+)=(\S+) /g)].map(([, name, value]) => [name, value]));
+}
+
 /** The file that a program for tests alone is compiled to. */
 export const testProgram = (name: keyof typeof FOR_TESTS): string => `${ROOT}dist/test/${name}.js`;
