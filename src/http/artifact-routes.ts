@@ -44,9 +44,9 @@ const CONTENT: Answers = {
 const PATIENCE_MS = 300_000;
 
 /**
- * Larger artifacts are checked four at a time, each key in its turn: each look reads and hashes all of it, also for a part of one byte. 1,600 such
- * requests for an artifact of 200 MB let the service answer nothing else for 20 s. Those whose row does not say their size take a turn too, also for
- * a HEAD, since all of them must be read. Where the row says it, small ones wait for nobody, nor does a HEAD, which reads nothing.
+ * Artifacts of more than this are read and hashed whole before a byte of them is sent, also where one byte is asked for: four at a time, each key in
+ * its turn. 1,600 such requests for an artifact of 200 MB let the service answer nothing else for 20 s. A HEAD, and a smaller artifact, wait for
+ * their turn only if the row has no size, since the whole must then be read.
  */
 const SMALL_BYTES = 256 * 1024;
 const CHECKS = { atOnce: 4, ofOne: 100, ofAll: 1_000 };
