@@ -9,14 +9,15 @@ import { openLog, readLog } from "./server-log.ts";
 
 /**
  * Runs its arguments as a child and exits with the child's code. Its stdin is a pipe that only the service holds open: when that ends,
- * however the service died, the child gets SIGINT. A shell gives its background jobs /dev/null as stdin, hence number 3.
+ * however the service died, the child gets SIGINT. A shell gives its background jobs /dev/null as stdin, hence number 3. SIGCONT wakes a child that
+ * somebody has stopped, and on Linux its own children too: a server that was stopped kept the service from ending for 30 s, and outlived it.
  */
 const SUPERVISOR = `
 trap '' HUP INT TERM
 exec 3<&0
 "$@" 3<&- </dev/null &
 child=$!
-{ read -r _ <&3; kill -INT "$child"; } &
+{ read -r _ <&3; kill -INT "$child"; kill -CONT "$child" $(cat "/proc/$child/task/$child/children" 2>/dev/null); } &
 watcher=$!
 wait "$child"
 code=$?

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -73,6 +74,25 @@ test("a PostgreSQL that was killed comes back at the same address, as often as i
     expect(await eventually(() => query(url, "select n from kept"))).toEqual([{ n: 1 }]);
   }
   expect((await startService(dataDir).next()).refused).toMatch(/^Another BLOOM Runtime/);
+});
+
+test("stop wakes a PostgreSQL that somebody has stopped with SIGSTOP, and its children", {
+  timeout: 15_000,
+}, async () => {
+  const dataDir = await usedFolder();
+  const { url, stop } = await start(dataDir);
+  await query(url, "create table kept as select 1 as n");
+  const postmaster = postmasterOf(dataDir);
+  const children = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" })
+    .split("\n")
+    .map((line) => line.trim().split(/ +/).map(Number))
+    .filter(([, parent]) => parent === postmaster);
+  // Elsewhere only the postmaster is woken, and nobody stops its children alone.
+  const stopped = process.platform === "linux" ? [postmaster, ...children.map(([pid = 0]) => pid)] : [postmaster];
+  expect(children.length).toBeGreaterThan(2);
+  for (const pid of stopped) process.kill(pid, "SIGSTOP");
+  await stop();
+  expect(processesOn(dataDir)).toEqual([]);
 });
 
 test("the crash of one of PostgreSQL's children does not cost the ownership", async () => {
