@@ -5,6 +5,7 @@ import { analyzeGrownTables } from "./db/analyze-grown-tables.ts";
 import type { Db } from "./db/client.ts";
 import { forgetPastHits } from "./db/rate-counts.ts";
 import type { Disk } from "./disk-space.ts";
+import { forgetAccounts } from "./fleet/forget-accounts.ts";
 import type { Membridge } from "./fleet/membridge.ts";
 import { syncOnce } from "./fleet/membridge-sync.ts";
 import type { Outbound } from "./fleet/outbound.ts";
@@ -65,7 +66,8 @@ export function startLoops(config: Config, parts: LoopParts, stopping: AbortSign
       await moveOnce(db, store, stopping);
       const removed = await cleanOnce(db, store, stopping);
       const kept = { printed: await cleanLiveOutput(db), sessions: await forgetSessions(db) };
-      return { removed, ...kept, deliveries: await cleanDeliveries(db) };
+      const accounts = await forgetAccounts(db);
+      return { removed, ...kept, accounts, deliveries: await cleanDeliveries(db) };
     }),
   ];
   if (config.limits.areShared)

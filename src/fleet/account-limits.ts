@@ -9,8 +9,8 @@ import { isoTime } from "../format-iso-time.ts";
 import { accountOf } from "./account-pace.ts";
 
 const HOUR_MS = 3_600_000;
-/** The longest window of today's providers is a week. */
-const LONGEST_MS = 8 * 24 * HOUR_MS;
+/** How long a rest, a pace or a window of an account may last: the longest window of today's providers is a week. */
+export const LONGEST_LIMIT_MS = 8 * 24 * HOUR_MS;
 /** The most windows that are kept of an account; providers have two or three. */
 const MOST_WINDOWS = 16;
 /** Resets are told in whole seconds or minutes, and clocks differ. */
@@ -34,7 +34,7 @@ export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, mess
     end.resets_at !== undefined
       ? sql`${end.resets_at}::bigint`
       : sql`${nowMs} + ${end.retry_after_ms ?? HOUR_MS}::bigint`;
-  const until = sql`least(greatest(${limitEnd}, ${nowMs} + ${SHORTEST_MS}::bigint), ${nowMs} + ${LONGEST_MS}::bigint)`;
+  const until = sql`least(greatest(${limitEnd}, ${nowMs} + ${SHORTEST_MS}::bigint), ${nowMs} + ${LONGEST_LIMIT_MS}::bigint)`;
   const reason = `account ${id} is at its limit: ${message}`;
   const rest = sql`jsonb_build_object('kind', 'rate_limited', 'reason', ${reason}::text, 'until', ${until})`;
   const [limited] = await tx
@@ -73,7 +73,7 @@ export async function recordWindows(tx: Db, workerId: string, windows: UsageWind
   const kept = latestOf(stored.windows, windows, now);
   const used = Object.values(kept).filter((window) => paceAt > 0 && (window.used ?? 0) >= paceAt);
   const latest = Math.max(0, ...used.map(({ resets_at }) => resets_at ?? 0));
-  const paced_until = latest > now ? Math.min(latest, now + LONGEST_MS) : null;
+  const paced_until = latest > now ? Math.min(latest, now + LONGEST_LIMIT_MS) : null;
   await tx.update(accounts).set({ windows: kept, paced_until }).where(eq(accounts.id, id));
   if (paced_until !== stored.paced_until) await copyToWorkers(tx, eq(accountOf, id));
 }
