@@ -6,7 +6,7 @@ import { clientGone } from "./client-gone.ts";
 import type { KeyWatch } from "./key-watch.ts";
 import { type EventStream, openEventStream } from "./sse-answer.ts";
 
-/** An instance has room for 1,000 streams of a kind (`src/events/event-hub.ts`); one named key may have 200, of all kinds together. */
+/** An instance takes 1,000 streams of a kind (`src/events/event-hub.ts`); one named key may have 200, of all kinds together. */
 const MOST_OF_A_KEY = 200;
 
 /** Who a stream is for. */
