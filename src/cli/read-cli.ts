@@ -7,7 +7,7 @@ import { createJsonFinder } from "./find-json.ts";
 import { readGemini } from "./gemini.ts";
 import { kindOfLastWords } from "./known-messages.ts";
 import { readOpencode } from "./opencode.ts";
-import type { CliName, CliReader, CliReading } from "./reader-types.ts";
+import type { CliFailure, CliName, CliReader, CliReading } from "./reader-types.ts";
 
 const READERS: Record<CliName, () => CliReader> = {
   claude: readClaude,
@@ -55,19 +55,24 @@ export async function readCli(
   const { text, failure, ...rest } = reader.end();
   const clean = text === null ? null : stripVTControlCharacters(text);
   if (!failure) return { ...rest, text: clean, failure: undefined };
-  const { isUnexplained, message, ...told } = failure;
-  const inPlainWords = !hasSpoken ? words : isUnexplained ? plainEndOf(words) : "";
+  const inPlainWords = !hasSpoken ? words : failure.isUnexplained ? plainEndOf(words) : "";
   const lastWords = stripVTControlCharacters(`${inPlainWords}\n${stderr}`).trim();
-  const known = failure.kind || kind ? undefined : kindOfLastWords(lastWords);
+  return { ...rest, text: clean, failure: explained(failure, lastWords, code, kind) };
+}
+
+/** The failure with what its last words, its exit code and the worker say, where the JSON itself did not tell. */
+function explained(
+  { isUnexplained, message, ...told }: CliFailure,
+  lastWords: string,
+  code: CliExit["code"],
+  kind: CliExit["kind"],
+): CliFailure {
+  const known = told.kind || kind ? undefined : kindOfLastWords(lastWords);
   return {
-    ...rest,
-    text: clean,
-    failure: {
-      ...told,
-      message: stripVTControlCharacters(isUnexplained && lastWords !== "" ? lastWords : message),
-      kind: failure.kind ?? kind ?? known?.kind ?? kindOfExit(code),
-      ...(known?.resetsAtMs && { resetsAtMs: known.resetsAtMs }),
-    },
+    ...told,
+    message: stripVTControlCharacters(isUnexplained && lastWords !== "" ? lastWords : message),
+    kind: told.kind ?? kind ?? known?.kind ?? kindOfExit(code),
+    ...(known?.resetsAtMs && { resetsAtMs: known.resetsAtMs }),
   };
 }
 
