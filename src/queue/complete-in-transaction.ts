@@ -48,11 +48,7 @@ export function completeInTransaction(
     const earlier = await findEarlier(tx, before, submitted);
     if (earlier) return earlier;
     const { leaseId, workerId, late } = await holderForCompletion(tx, before, request);
-    // A limit locks the account, which comes before the worker.
-    if (request.status === "error") await recordFailedAttempt(tx, request, workerId, leaseId);
-    else await recordSuccess(tx, workerId);
-    await recordUsage(tx, taskId, workerId, request.metrics);
-    await recordSignOfLife(tx, workerId, `completion of task ${taskId}`);
+    await recordOnWorker(tx, request, { taskId, workerId, leaseId });
     const startedAt = late ? undefined : await endLease(tx, leaseId);
     const accepted = !late || before.status === "queued";
 
@@ -97,6 +93,19 @@ export function completeInTransaction(
       });
     return answerTo(request, task, artifact, result);
   });
+}
+
+/** Records what the completion says of its worker: a success or a failed attempt, what was used, and that the worker is alive. */
+async function recordOnWorker(
+  tx: Db,
+  request: CompleteTask,
+  { taskId, workerId, leaseId }: { taskId: string; workerId: string; leaseId: string },
+): Promise<void> {
+  // A limit locks the account, which comes before the worker.
+  if (request.status === "error") await recordFailedAttempt(tx, request, workerId, leaseId);
+  else await recordSuccess(tx, workerId);
+  await recordUsage(tx, taskId, workerId, request.metrics);
+  await recordSignOfLife(tx, workerId, `completion of task ${taskId}`);
 }
 
 async function insertResult(
