@@ -2,7 +2,7 @@ import type { Db } from "../db/client.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
 import { createOutageLog } from "../outage-log.ts";
-import { type Piece, readLiveOutputs } from "./live-output.ts";
+import { type Piece, type PiecesOfMany, readLiveOutputs } from "./live-output.ts";
 
 /** How often one query reads the new output for all followers of this instance. Without followers there is no query. */
 const LOOK_EVERY_MS = 500;
@@ -68,14 +68,11 @@ export function openLiveFollowers(db: Db): LiveFollowers {
     for (const follower of asked) follower.had = Math.max(follower.had, least);
     try {
       const waiting: number[] = [];
-      for (const { index, pieces, bytes, isOver, hasMore } of await readLiveOutputs(db, asked, SHARES)) {
-        const follower = asked[index];
+      for (const read of await readLiveOutputs(db, asked, SHARES)) {
+        const follower = asked[read.index];
         if (!follower || !followers.has(follower)) continue;
-        follower.after = pieces.at(-1)?.position ?? follower.after;
-        follower.had += bytes;
-        if (hasMore) waiting.push(follower.had);
-        if (pieces.length > 0) follower.take(pieces);
-        else if (isOver && !hasMore) follower.end();
+        giveTo(follower, read);
+        if (read.hasMore) waiting.push(follower.had);
       }
       outage.worked();
       least = waiting.length > 0 ? Math.min(...waiting) : 0;
@@ -87,6 +84,14 @@ export function openLiveFollowers(db: Db): LiveFollowers {
     } finally {
       isLooking = false;
     }
+  }
+
+  /** Gives the follower what was read for it, and ends it at the end of its task's output. */
+  function giveTo(follower: Following, { pieces, bytes, isOver, hasMore }: PiecesOfMany): void {
+    follower.after = pieces.at(-1)?.position ?? follower.after;
+    follower.had += bytes;
+    if (pieces.length > 0) follower.take(pieces);
+    else if (isOver && !hasMore) follower.end();
   }
 
   return {
