@@ -1,6 +1,6 @@
 import type { Request, Response } from "express";
 import { Refusal } from "../errors.ts";
-import { allowBody } from "./http-server.ts";
+import { allowBody } from "./body-arrival.ts";
 
 /** Memory for two bodies of the largest default size (10 MB). While a body is handled, its text is in memory about four times. */
 const BUDGET_BYTES = 20 * 1024 * 1024;

@@ -3,6 +3,7 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { refusalAsText, refuseBare } from "./bare-refusal.ts";
+import { expectBody, LOOK_EVERY_MS, refuseLateBodies, TOO_LATE } from "./body-arrival.ts";
 import { boundConnections } from "./connection-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
 import { createPipelinedRequests } from "./pipelined-requests.ts";
@@ -53,7 +54,7 @@ export function createHttpServer(
     maxHeaderSize: MAX_HEADER_BYTES,
     headersTimeout: headersMs,
     keepAliveTimeout: IDLE_MS,
-    // Node has one limit for all requests. Here each has its own: see `expectBody` and `allowBody`.
+    // Node has one limit for all requests. Here each has its own: see body-arrival.ts.
     requestTimeout: 0,
     connectionsCheckingInterval: Math.min(5_000, headersMs),
   });
@@ -66,7 +67,9 @@ export function createHttpServer(
   const limitSmallChunks = createSmallChunksLimit(turns, answers);
   /** Connections on which something came that is not HTTP. */
   const broken = new WeakSet<Duplex>();
-  const begin = (request: IncomingMessage, response: ServerResponse) => {
+
+  /** Hands a request to the app when it is its turn on its connection. */
+  const beginRequest = (request: IncomingMessage, response: ServerResponse) => {
     const { socket } = request;
     // The rest of the request will not come; the refusal stands behind it in the line.
     if (broken.has(socket) && !request.complete) return pipelined.leave(socket);
@@ -81,34 +84,16 @@ export function createHttpServer(
     });
     app(request, response);
   };
-  server.on("request", (request, response) => {
-    limitSmallChunks(request, response);
-    pipelined.enter(request.socket, () => begin(request, response), request);
-  });
-  server.on("connection", connections.admit);
-  server.on("connection", (socket) => {
-    open.set(socket, performance.now());
-    turns.admit(socket);
-    socket.once("close", () => open.delete(socket));
-  });
-  const cutUnreadAnswers = createUnreadAnswersLook(open, requestMs);
-  boundConnections(server, connections, log, { areHandedOver });
-  const look = () => {
-    refuseLate();
-    cutUnreadAnswers();
-    if (server.listening) return;
-    // Node does not count connections without a request as idle, and they would keep a closing server open. On a newer connection a request may be on
-    // its way.
+
+  /** While the server closes: Node does not count connections without a request as idle, and they would keep it open. */
+  const closeSilentConnections = () => {
+    // On a newer connection a request may be on its way.
     const before = performance.now() - SILENT_MS;
     for (const [socket, cameAt] of open) if (cameAt < before && !answers.has(socket)) socket.destroy();
   };
-  const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
-  server.on("close", () => clearInterval(looking));
-  server.on("checkExpectation", (request, response) => {
-    limitSmallChunks(request, response);
-    refuseBare(response, 417, "Expect is not supported with any value but 100-continue.", { isLast: false });
-  });
-  server.on("clientError", (error: NodeJS.ErrnoException, socket) => {
+
+  /** Says on the connection why what came on it is no request, and ends it. */
+  const refuseBroken = (error: NodeJS.ErrnoException, socket: Duplex) => {
     broken.add(socket);
     const answer = answers.get(socket);
     const refuse = () => {
@@ -120,74 +105,37 @@ export function createHttpServer(
     // The request that is handled has come whole, so that the fault is in a later one. What came before that is answered first.
     else if (answer?.req.complete && !answer.writableFinished) pipelined.enter(socket, refuse);
     else refuse();
+  };
+
+  server.on("request", (request, response) => {
+    limitSmallChunks(request, response);
+    pipelined.enter(request.socket, () => beginRequest(request, response), request);
   });
+  server.on("connection", connections.admit);
+  server.on("connection", (socket) => {
+    open.set(socket, performance.now());
+    turns.admit(socket);
+    socket.once("close", () => open.delete(socket));
+  });
+  const cutUnreadAnswers = createUnreadAnswersLook(open, requestMs);
+  boundConnections(server, connections, log, { areHandedOver });
+  const look = () => {
+    refuseLateBodies();
+    cutUnreadAnswers();
+    if (!server.listening) closeSilentConnections();
+  };
+  const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
+  server.on("close", () => clearInterval(looking));
+  server.on("checkExpectation", (request, response) => {
+    limitSmallChunks(request, response);
+    refuseBare(response, 417, "Expect is not supported with any value but 100-continue.", { isLast: false });
+  });
+  server.on("clientError", refuseBroken);
   return server;
 }
 
-const TOO_LATE = "The request took too long to arrive.";
-const LOOK_EVERY_MS = 1_000;
 /** How long a connection on which no request has come is kept by a server that closes. */
 const SILENT_MS = 1_000;
-
-interface Arrival {
-  request: IncomingMessage;
-  response: ServerResponse;
-  /** The process's time by which its body must have arrived. */
-  until: number;
-}
-
-/**
- * Requests with a body, until they are answered, in an array whose places are used again. With a Map or a WeakMap the heap grew by 20 MB a second,
- * and a seventh of the time went into collecting it: when such a table grows, its old part points to the new one, and keeps the requests in it
- * until the next full collection.
- */
-const arriving: (Arrival | undefined)[] = [];
-const free: number[] = [];
-
-/**
- * Gives the request's body until `arrival.until` to arrive, and its rest `lingerMs` after the answer. Without a limit, a client that sends byte by
- * byte would hold the connection for ever.
- */
-function expectBody(arrival: Arrival, lingerMs: number): void {
-  const index = free.pop() ?? arriving.length;
-  arriving[index] = arrival;
-  const forget = () => {
-    if (arriving[index] !== arrival) return;
-    arriving[index] = undefined;
-    free.push(index);
-  };
-  const { request, response } = arrival;
-  response.on("close", () => {
-    if (request.complete || request.destroyed) forget();
-    else arrival.until = Math.min(arrival.until, performance.now() + lingerMs);
-  });
-  // An answer may wait behind another one on the same connection. When that ends, only the request is closed.
-  request.on("close", forget);
-}
-
-/** Gives the request's body, or the rest of it, `ms` from now to arrive, in place of its time so far. */
-export function allowBody(request: IncomingMessage, ms: number): void {
-  const arrival = arriving.find((each) => each?.request === request);
-  if (arrival) arrival.until = performance.now() + ms;
-}
-
-/** Answers 408 to each request whose body has not arrived in time, and closes its connection. */
-function refuseLate(): void {
-  for (const arrival of arriving) {
-    if (!arrival || arrival.request.complete || performance.now() < arrival.until) continue;
-    const { request, response } = arrival;
-    arrival.until = Number.POSITIVE_INFINITY;
-    if (response.headersSent) {
-      // The server ends its side first, so that the client reads its whole answer. A client that still sends after that is cut off.
-      if (response.writableFinished && request.socket.writable) {
-        request.socket.end();
-        arrival.until = performance.now() + LOOK_EVERY_MS;
-      } else request.destroy();
-      continue;
-    }
-    refuseBare(response, 408, TOO_LATE, { isLast: true, whenSent: () => request.destroy() });
-  }
-}
 
 type Refusal = [status: number, error: string];
 const REFUSALS: Record<string, Refusal> = {

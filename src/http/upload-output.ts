@@ -6,7 +6,7 @@ import { openFairTurns } from "../fair-turns.ts";
 import { leaseForUpload } from "../queue/lease-for-upload.ts";
 import { uploadReplaced } from "../storage/output-pieces.ts";
 import { requireAtMost, stageUpload } from "../storage/staging.ts";
-import { allowBody } from "./http-server.ts";
+import { allowBody } from "./body-arrival.ts";
 import { InvalidValue } from "./parse-request.ts";
 import { requireOwnLease } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
