@@ -222,7 +222,7 @@ describe("an object store that", () => {
   it("has failed five times in a row is left alone, and asked again after a while", async () => {
     const { connection, proxy } = await s3.behindProxy();
     await proxy.refuse();
-    const { store, logged } = storeAt(connection, { pauseMs: 300 });
+    const { store, logged } = storeAt(connection, { pauseMs: 2_000 });
     for (let n = 0; n < 6; n++) await complete(store);
     expect(logged.at(-1)).toContain("it failed too often lately");
     await proxy.accept();
