@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import type { Db } from "./db/client.ts";
 import { openDatabase } from "./db/client.ts";
-import { openServer } from "./db/given-or-embedded-server.ts";
+import { openServer, type Server } from "./db/given-or-embedded-server.ts";
 import { listen } from "./db/listen.ts";
 import type { Servers } from "./db/servers.ts";
 import { openEventHub } from "./events/event-hub.ts";
@@ -36,7 +36,7 @@ export async function openDatabaseParts(
   log: Logger,
   first: FirstProcess | undefined,
   atStop: AtStop,
-): Promise<{ db: Db; servers: Servers }> {
+): Promise<{ db: Db; servers: Servers; wake: Server["wake"] }> {
   const server = await (first ? first.database() : openServer(config.databaseUrl, config.dataDir, log));
   atStop(() => server.stop());
   // The exporter is loaded only where a collector is set.
@@ -48,7 +48,7 @@ export async function openDatabaseParts(
     const sending = every(TRACE_INTERVAL_MS, "traces", db, () => exporter.sendOnce());
     atStop(() => Promise.all([exporter.stop(), sending.stop()]).then(() => {}));
   }
-  return { db, servers };
+  return { db, servers, wake: server.wake };
 }
 
 /** The box that encrypts saved secrets. What is saved is encrypted with the current settings key afterwards. */

@@ -63,7 +63,7 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
       return drain(http);
     });
 
-    const { db, servers } = await openDatabaseParts(config, log, first, atStop);
+    const { db, servers, wake } = await openDatabaseParts(config, log, first, atStop);
     const disk = watchDisk(folderOfDatabase(config), config.diskLimits, db);
     const { box, membridgeConfig } = await prepareSecrets(config, db, log);
     await preparePosition(db);
@@ -90,6 +90,7 @@ export async function startService(config: Config, log: Logger, first?: FirstPro
     const port = early ?? (await takeConnections());
     const waits = [waiters.eventHub, waiters.resultWaiters, waiters.claimWaiters];
     atStop(() => drain(http, waits));
+    atStop(wake);
     return { port, stop: () => stop(config.drainMs) };
   } catch (error) {
     await stop();

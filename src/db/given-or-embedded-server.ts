@@ -6,9 +6,13 @@ import { migrate } from "./migrate.ts";
 
 const OLDEST_VERSION = 140_000;
 
-/** A PostgreSQL server that accepts connections at `url`. `stop()` stops the embedded server and does nothing to any other. */
+/**
+ * A PostgreSQL server that accepts connections at `url`. `stop()` stops the embedded server and does nothing to any other. `wake()` has the embedded
+ * server go on where somebody has stopped it with SIGSTOP: requests and loops that end with the service wait for its answers, which took 20 s.
+ */
 export interface Server {
   url: string;
+  wake(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -19,7 +23,7 @@ export async function connectServer(databaseUrl: string | undefined, dataDir: st
     return startEmbedded({ dataDir, log });
   }
   await checkServer(databaseUrl, log);
-  return { url: databaseUrl, stop: async () => {} };
+  return { url: databaseUrl, wake: async () => {}, stop: async () => {} };
 }
 
 /** Gives the server as `connectServer` does, with its tables brought up to date. Throws a StartError; then no server is left behind. */
@@ -42,7 +46,7 @@ export async function joinServer(databaseUrl: string | undefined, dataDir: strin
   if (databaseUrl === undefined) {
     const { findEmbedded } = await import("../embedded/start.ts");
     const url = await findEmbedded(dataDir);
-    if (url !== undefined) return { url, stop: async () => {} };
+    if (url !== undefined) return { url, wake: async () => {}, stop: async () => {} };
   }
   return connectServer(databaseUrl, dataDir, log);
 }

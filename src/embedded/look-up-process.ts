@@ -15,6 +15,18 @@ export function isAlive(pid: number): boolean {
   }
 }
 
+/** Has a process go on that somebody has stopped with SIGSTOP, and on Linux its children too. Others do not notice it. */
+export async function wake(pid: number): Promise<void> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  for (const each of [pid, ...children.split(" ").filter(Boolean).map(Number)]) {
+    try {
+      process.kill(each, "SIGCONT");
+    } catch {
+      // It has ended, or is another user's.
+    }
+  }
+}
+
 /** The command line of a process; undefined when there is no such process, or only its zombie, or it is hidden from us. */
 export async function commandLine(pid: number): Promise<string | undefined> {
   try {

@@ -12,8 +12,9 @@ import { StartError } from "../errors.ts";
 import { platformPackage } from "./binaries.ts";
 import { ensureCluster, readPassword } from "./cluster.ts";
 import { keepRunning } from "./keep-running.ts";
+import { wake } from "./look-up-process.ts";
 import { connect, newOwner, ownerOf, urlOf } from "./owner-lock.ts";
-import { readPidFile } from "./pid-file.ts";
+import { mayBePostmaster, readPidFile } from "./pid-file.ts";
 import { prepareInstallation } from "./prepare-installation.ts";
 import { startOwnedPostmaster } from "./start-owned-postmaster.ts";
 
@@ -29,6 +30,8 @@ export interface EmbeddedOptions {
 export interface EmbeddedPostgres {
   /** The address of the database `bloom`; it stays the same when PostgreSQL has to be started again. */
   readonly url: string;
+  /** Has PostgreSQL go on, where somebody has stopped it with SIGSTOP. */
+  wake(): Promise<void>;
   /** Shuts PostgreSQL down, without waiting for its clients. Resolves when it has ended, within 30 s or so; calling it twice is harmless. */
   stop(): Promise<void>;
 }
@@ -50,6 +53,10 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     const ended = keepRunning(claimant, started);
     return {
       url: urlOf(started.postmaster.port, credentials.password, "bloom"),
+      wake: async () => {
+        const pid = readPidFile(installation.cluster)?.pid ?? Number.NaN;
+        if (await mayBePostmaster(pid, installation.cluster)) await wake(pid);
+      },
       stop: () => {
         stopping.abort();
         return ended;

@@ -41,7 +41,7 @@ export function runAsChild(startService: StartService): void {
     log = createLog(config.logLevel, undefined, { pid: process.pid });
     service = await startService(config, log, {
       joins,
-      database: async () => ({ url: await url, stop: async () => {} }),
+      database: async () => ({ url: await url, wake: async () => {}, stop: async () => {} }),
       tellPort: (port) => tell({ kind: "listening", port }),
       shareMetrics(own) {
         ownMetrics = own;

@@ -78,8 +78,8 @@ export async function startProcesses(config: Config, settings: GivenSettings, lo
     const first = Array.from({ length: config.processes }, () => start(false));
     // The children listen before the database is there, as a single process does: they are alive, and not ready.
     const [port = 0] = await Promise.all(first.map(({ listening }) => listening));
-    const { url, stop } = await openServer(config.databaseUrl, config.dataDir, log);
-    server = { url, stop };
+    const { url, wake, stop } = await openServer(config.databaseUrl, config.dataDir, log);
+    server = { url, wake, stop };
     for (const child of first) child.send({ kind: "database", url });
     await Promise.all(first.map(({ started }) => started));
     const kept = first.map((child) => keepServing(child, url));
@@ -89,7 +89,7 @@ export async function startProcesses(config: Config, settings: GivenSettings, lo
       stop() {
         if (!stopped) for (const child of children) child.send({ kind: "stop" });
         stopping.abort();
-        stopped ??= allEnded(kept).then(stop);
+        stopped ??= Promise.all([wake(), allEnded(kept)]).then(stop);
         return stopped;
       },
     };

@@ -80,8 +80,7 @@ test("stop wakes a PostgreSQL that somebody has stopped with SIGSTOP, and its ch
   timeout: 15_000,
 }, async () => {
   const dataDir = await usedFolder();
-  const { url, stop } = await start(dataDir);
-  await query(url, "create table kept as select 1 as n");
+  const { url, wake, stop } = await start(dataDir);
   const postmaster = postmasterOf(dataDir);
   const children = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" })
     .split("\n")
@@ -90,7 +89,11 @@ test("stop wakes a PostgreSQL that somebody has stopped with SIGSTOP, and its ch
   // Elsewhere only the postmaster is woken, and nobody stops its children alone.
   const stopped = process.platform === "linux" ? [postmaster, ...children.map(([pid = 0]) => pid)] : [postmaster];
   expect(children.length).toBeGreaterThan(2);
-  for (const pid of stopped) process.kill(pid, "SIGSTOP");
+  const freeze = () => stopped.forEach((pid) => void process.kill(pid, "SIGSTOP"));
+  freeze();
+  await wake();
+  expect(await query(url, "select 1 as n")).toEqual([{ n: 1 }]);
+  freeze();
   await stop();
   expect(processesOn(dataDir)).toEqual([]);
 });
