@@ -34,6 +34,8 @@ export interface Content {
   contentType: string;
   /** What the artifact's row says of the bytes, which are not read for that. Adopted rows do not say it. */
   stated: Facts | undefined;
+  /** The bytes lie in the bucket, where others can change them. PostgreSQL refuses a change. */
+  isInBucket: boolean;
   /**
    * Reads all bytes to check that they are what was stored, before the first of them is sent: a client cannot be told afterwards that the last
    * are wrong. If the row says nothing of them, the bytes are taken as they are.
@@ -77,6 +79,7 @@ export function contentOf(db: Db, store: OutputStorage, artifact: LocatedArtifac
   return {
     contentType: artifact.content_type,
     stated,
+    isInBucket: artifact.url !== null,
     open,
     async verify(signal) {
       if (!stated) return measured(signal);

@@ -5,7 +5,7 @@ import { eventually } from "../support/eventually.ts";
 import { aLeasedTask, completion } from "../support/factories.ts";
 import { holdTransaction } from "../support/held-transaction.ts";
 
-const { db } = await createTestDatabase();
+const { db, query } = await createTestDatabase();
 const { api, url } = await startApp(db);
 const R = "/api/runtime";
 const MB = 1024 * 1024;
@@ -40,4 +40,21 @@ it("many requests for a part of a large artifact are answered in turns, and leav
   await api.get(`${R}/artifacts/${body.artifact.id}/content`).expect(200);
   await commit();
   expect((await Promise.all(reads)).filter((status) => status === 206)).toHaveLength(100);
+});
+
+it("a large artifact in PostgreSQL is read once, and one that is damaged nevertheless is not sent whole, and audited", async () => {
+  const path = await anArtifact(2 * MB);
+  const [, id] = /artifacts\/(.*)\/content/.exec(path) ?? [];
+  await query("alter table runtime_output_chunks disable trigger user");
+  await query(
+    "update runtime_output_chunks set data = overlay(data placing '\\x00' from 1) where output_id = $1 and seq = 0",
+    [id],
+  );
+  await query("alter table runtime_output_chunks enable trigger user");
+  const answer = await fetch(url + path);
+  // With a look at all of it before, this would be 502.
+  expect([answer.status, answer.headers.get("content-length")]).toEqual([200, String(2 * MB)]);
+  await expect(answer.arrayBuffer()).rejects.toThrow();
+  const audited = await query("select 1 from audit_logs where entity_id = $1 and action = 'artifact_damaged'", [id]);
+  expect(audited).toHaveLength(1);
 });
