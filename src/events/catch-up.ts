@@ -1,8 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { createOutageLog } from "../outage-log.ts";
+import type { KeepUp } from "./keep-up.ts";
 import { handOver, type Listener } from "./listener.ts";
-import { comparePositions, type Position } from "./position.ts";
+import { comparePositions } from "./position.ts";
 import { readOldEvents } from "./read-events.ts";
 
 /** How soon to look again whether a listener can take more, where all that are behind have a full buffer. */
@@ -16,15 +17,7 @@ export interface CatchUp {
   run(): Promise<void>;
 }
 
-/** The listeners that are not behind. */
-interface Others {
-  /** Takes a listener that has come as far as the others; gives false when the listener has not. */
-  rejoin(listener: Listener): boolean;
-  /** The position of the others, or `now` where that is later. */
-  latest(now: Position): Position;
-}
-
-export function openCatchUp(db: Db, { rejoin, latest }: Others): CatchUp {
+export function openCatchUp(db: Db, { rejoin, latest }: Pick<KeepUp, "rejoin" | "latest">): CatchUp {
   const behind = new Set<Listener>();
   const outage = createOutageLog(db.log, "reading older events for listeners");
   let isRunning = false;
