@@ -75,27 +75,15 @@ async function supervise(
   stop: AbortSignal,
   watch: (end: (reason: string) => void) => () => void,
 ): Promise<Ended> {
-  const { timeout_sec } = task.policy;
-  const timers: NodeJS.Timeout[] = [];
-  const after = (ms: number, action: () => void) => void timers.push(setTimeout(action, ms));
-  let stopped: string | undefined;
-  let killAt = 0;
-  let onStop = () => {};
+  const ending = createEnding(child);
+  const timeout = `timed out after ${task.policy.timeout_sec} s`;
+  const timer = setTimeout(() => ending.end(timeout), task.policy.timeout_sec * 1_000);
+  const onStop = () => ending.end(String(stop.reason));
   let endWatch = () => {};
-  const timeout = `timed out after ${timeout_sec} s`;
-  const ended = new Promise<void>((resolve, reject) => {
-    const end = (reason: string) => {
-      if (stopped !== undefined || hasExited(child)) return;
-      stopped = reason;
-      killAt = performance.now() + GRACE_MS;
-      kill(child, "SIGTERM");
-      after(GRACE_MS, () => kill(child, "SIGKILL"));
-    };
-    onStop = () => end(String(stop.reason));
+  const exited = new Promise<void>((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", () => resolve());
-    after(timeout_sec * 1_000, () => end(timeout));
-    endWatch = watch(end);
+    endWatch = watch(ending.end);
   });
   stop.addEventListener("abort", onStop, { once: true });
   if (stop.aborted) onStop();
@@ -106,24 +94,47 @@ async function supervise(
   const watchdog = child.stdio[3];
   if (watchdog instanceof Writable) watchdog.on("error", () => {});
   try {
-    await ended;
+    await exited;
     if (watchdog instanceof Writable) watchdog.end("ended\n");
-    // Other processes of its group have until the same moment to end.
-    while (performance.now() < killAt && groupLives(child)) await delay(LOOK_EVERY_MS);
-    if (stopped !== undefined) kill(child, "SIGKILL");
-    const isStopped = stopped !== undefined;
+    await ending.endGroup();
+    const reason = ending.reason();
     return {
-      fault: stopped === AFTER_RESULT ? undefined : (stopped ?? faultOfExit(child)),
-      exitCode: isStopped ? null : exitCodeOf(child),
-      stopped: isStopped,
-      isTimeout: stopped === timeout,
+      fault: reason === AFTER_RESULT ? undefined : (reason ?? faultOfExit(child)),
+      exitCode: reason === undefined ? exitCodeOf(child) : null,
+      stopped: reason !== undefined,
+      isTimeout: reason === timeout,
     };
   } finally {
     endWatch();
-    for (const timer of timers) clearTimeout(timer);
+    clearTimeout(timer);
+    ending.forget();
     stop.removeEventListener("abort", onStop);
     child.stdin?.destroy();
   }
+}
+
+/** Ends a command before it ends by itself: it is asked to, and killed when it has not ended in time. */
+function createEnding(child: ChildProcess) {
+  let reason: string | undefined;
+  let killAt = 0;
+  let timer: NodeJS.Timeout | undefined;
+  return {
+    /** Why the command was ended first; undefined when it ended by itself. */
+    reason: () => reason,
+    end(why: string): void {
+      if (reason !== undefined || hasExited(child)) return;
+      reason = why;
+      killAt = performance.now() + GRACE_MS;
+      kill(child, "SIGTERM");
+      timer = setTimeout(() => kill(child, "SIGKILL"), GRACE_MS);
+    },
+    /** After the command has exited: other processes of its group have until the same moment to end. */
+    async endGroup(): Promise<void> {
+      while (performance.now() < killAt && groupLives(child)) await delay(LOOK_EVERY_MS);
+      if (reason !== undefined) kill(child, "SIGKILL");
+    },
+    forget: () => clearTimeout(timer),
+  };
 }
 
 /** Why a CLI was ended that hung after its result. */
