@@ -1,9 +1,11 @@
 import { request as httpRequest } from "node:http";
 import fc from "fast-check";
 import { afterAll, expect, it } from "vitest";
-import { ADMIN_KEY, startApp } from "../support/app.ts";
+import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
+import { CALLS } from "../support/every-call.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
+import { fuzzedCalls, NOT_FUZZED } from "../support/fuzzed-calls.ts";
 import { propertyRuns } from "../support/property-runs.ts";
 import { startMembridge } from "../support/scripted-membridge.ts";
 
@@ -13,113 +15,6 @@ afterAll(membridge.close);
 const app = await startApp(db, { env: { MEMBRIDGE_SERVER_URL: membridge.url, MAX_BODY_MB: "1" } });
 const { port } = new URL(app.url);
 
-/** Every route with the statuses that api.md gives it, and a body that it accepts. */
-const TASK = "/api/runtime/llm-tasks/:id";
-const PROJECT = "/api/membridge/projects/:id";
-const task = {
-  context_id: "c",
-  agent_slug: "a",
-  prompt: "p",
-  context_hints: ["h"],
-  policy: { timeout_sec: 5, budget: { max_tokens: 1 }, required_labels: ["l"], retry: { backoff: "linear" } },
-  structured_input: { a: ["b"] },
-  attachments: [{ type: "inline", mime_type: "m", content: "c" }],
-  tracing: { trace_id: "t", metadata: { a: 1 } },
-  agent_kind: "k",
-  output_schema: { type: "object", properties: { a: { type: "string" } } },
-  keep_transcript: true,
-  priority: 5,
-  requires: ["l"],
-  prefers: ["l"],
-  concurrency_key: "k",
-  queue_ttl_sec: 60,
-  not_before: 1,
-  allow_fallback: false,
-  limits: { max_usd: 1, max_tokens: 1, max_turns: 1 },
-  resume: true,
-  idempotency_key: "k",
-};
-const filter = { status: ["failed", "queued"], context_id: "none", agent_slug: ["a"], created_after: 1 };
-const bulk = { filter, dry_run: true, limit: 1 };
-const completion = { status: "success", output: "o", error_message: null, metrics: { duration_ms: 1, tokens_used: 2 } };
-const limited = {
-  status: "error",
-  error_message: "e",
-  error_kind: "rate_limited",
-  resets_at: 1,
-  retry_after_ms: 1,
-  partial_output: "p",
-  windows: { weekly: { used: 0.5, resets_at: 1 } },
-  metrics: { ...completion.metrics, model: "m", input_tokens: 1, cost_usd: 0.5, num_turns: 1, session_id: "s" },
-};
-const printed = { cli: "claude", exit_code: 1, output: '{"type":"result"}', metrics: completion.metrics };
-const capabilities = { max_concurrency: 2, labels: ["l"] };
-const worker = { name: "w", url: "http://w:8001", capabilities, boot_id: "b", account: "shared" };
-const ROUTES: [call: string, statuses: number[], body?: object][] = [
-  ["GET /api/runtime/health", [200]],
-  ["GET /api/runtime/config", [200]],
-  ["POST /api/runtime/config", [200], { membridge_server_url: membridge.url, admin_key: ADMIN_KEY }],
-  ["POST /api/runtime/test-connection", [200]],
-  ["GET /api/runtime/workers", [200]],
-  ["GET /api/runtime/workers/:id", [200, 404]],
-  ["POST /api/runtime/workers", [200, 201], worker],
-  ["DELETE /api/runtime/workers/:id", [200, 404]],
-  ["POST /api/runtime/llm-tasks", [200, 201, 202, 409], task],
-  ["POST /api/runtime/llm-tasks/claim", [200, 204, 404, 409], { worker_id: "w", max_tasks: 1, agent_slugs: ["a"] }],
-  ["POST /api/runtime/llm-tasks", [200, 201, 202, 409], { ...task, idempotency_key: null }],
-  ["POST /api/runtime/llm-tasks/bulk", [200], { tasks: [task, { ...task, prompt: "" }] }],
-  ["POST /api/runtime/llm-tasks/cancel", [200], { ...bulk, reason: "r" }],
-  ["POST /api/runtime/llm-tasks/requeue", [200], bulk],
-  ["POST /api/runtime/llm-tasks/replay", [200], { ...bulk, changes: { priority: 1 }, idempotency_key: "k" }],
-  ["GET /api/runtime/llm-tasks", [200]],
-  [`GET ${TASK}`, [200, 404]],
-  [`POST ${TASK}/lease`, [201, 404, 409, 503], { worker_id: "w", ttl_seconds: 60 }],
-  [`POST ${TASK}/heartbeat`, [200, 404, 409], { lease_id: "l", progress: 0.5 }],
-  [
-    `POST ${TASK}/complete`,
-    [200, 404, 409],
-    { ...completion, artifact_type: "T", artifact_tags: ["t"], lease_id: "l", retryable: true },
-  ],
-  [
-    `POST ${TASK}/complete`,
-    [200, 404, 409],
-    { ...completion, output: null, output_id: "01a209a4-fab4-70b3-99f9-470f2081b27e" },
-  ],
-  [`POST ${TASK}/complete`, [200, 404, 409], limited],
-  [`POST ${TASK}/complete`, [200, 404, 409], printed],
-  [`POST ${TASK}/stream`, [204, 404, 409], { lease_id: null, seq: 1, text: "t" }],
-  [`GET ${TASK}/stream`, [200, 404]],
-  [`POST ${TASK}/replay`, [200, 201, 202, 404, 409], { changes: { priority: 1, not_before: null } }],
-  [`GET ${TASK}/result`, [200, 202, 404]],
-  [`GET ${TASK}/input/context_hints`, [200, 404]],
-  [`PUT ${TASK}/output`, [201, 404, 409], {}],
-  [`POST ${TASK}/release`, [200, 404, 409], { lease_id: "l", reason: "r" }],
-  [`POST ${TASK}/requeue`, [200, 404, 409]],
-  [`POST ${TASK}/cancel`, [200, 404, 409], { reason: "r" }],
-  [`GET ${TASK}/explain`, [200, 404]],
-  [`GET ${TASK}/results`, [200, 404]],
-  [`GET ${TASK}/history`, [200, 404]],
-  ["POST /api/runtime/workers/:id/drain", [200, 404], { reason: "r", minutes: 1 }],
-  ["POST /api/runtime/workers/:id/rest", [200, 404], { reason: "r", seconds: 1 }],
-  ["POST /api/runtime/workers/:id/resume", [200, 404]],
-  ["GET /api/runtime/accounts", [200]],
-  ["GET /api/runtime/accounts/:id", [200, 404]],
-  ["POST /api/runtime/accounts/:id/resume", [200, 404]],
-  ["GET /api/runtime/usage", [200]],
-  ["GET /api/runtime/leases", [200]],
-  ["GET /api/runtime/runs", [200]],
-  ["GET /api/runtime/artifacts", [200]],
-  ["GET /api/runtime/artifacts/:id", [200, 404]],
-  ["GET /api/runtime/artifacts/:id/content", [200, 404]],
-  ["GET /api/runtime/artifacts/:id/url", [404, 409]],
-  ["GET /api/runtime/audit", [200]],
-  ["GET /api/runtime/stats", [200]],
-  ["GET /api/membridge/health", [200]],
-  ["GET /api/membridge/projects", [200]],
-  [`GET ${PROJECT}/leadership`, [200, 404]],
-  [`GET ${PROJECT}/nodes`, [200, 404]],
-  [`POST ${PROJECT}/leadership/select`, [200, 404, 422], { primary_node_id: "rpi", lease_seconds: 60 }],
-];
 /** What any call may be told: the request is malformed, its path is nobody's, it is too large, of a wrong type, or expects what nobody gives. */
 const ANY = [400, 404, 413, 415, 417, 431];
 
@@ -260,14 +155,24 @@ function isRefusal(json: unknown): boolean {
   return Array.isArray(formErrors) && typeof fieldErrors === "object";
 }
 
-it.each(ROUTES)(
+const calls = fuzzedCalls(membridge.url);
+
+it("every call is fuzzed, or named with the reason why it is not", () => {
+  const fuzzed = calls.map(([call]) => call.replace(/^\w+/, (method) => method.toLowerCase()).replace(":id", "x"));
+  const every = CALLS.map(([method, path]) => `${method} ${path}`);
+  expect([...new Set([...fuzzed, ...Object.keys(NOT_FUZZED)])].toSorted()).toEqual(every.toSorted());
+});
+
+it.each(calls)(
   "%s answers noise with what is documented",
   async (call, statuses, sample = {}) => {
     const [method = "", path = ""] = call.split(" ");
     // Noise may be a configuration that is saved, and Membridge answers 401 from then on.
-    await query("truncate runtime_settings");
+    await query("truncate runtime_settings, runtime_webhooks cascade");
     const held = await aLeasedTask(db);
-    const ids = [held.task.id, (await aTask(db)).id, (await aWorker(db)).id, "aeeafec3a5b5710f"];
+    const webhook = { url: "https://h.example/", events: ["task.*"] };
+    const { id: webhookId } = (await app.api.post("/api/runtime/webhooks").send(webhook).expect(201)).body;
+    const ids = [held.task.id, (await aTask(db)).id, (await aWorker(db)).id, webhookId, "k", "aeeafec3a5b5710f"];
     const noise = fc.record({
       id: fc.oneof(fc.constantFrom(...ids), pathText),
       query: queryText,
