@@ -2,7 +2,9 @@ import { countChunks } from "./chunk-count.ts";
 
 /** Answers such as `103 Early Hints` before the one that counts. Servers send one, if any. */
 const MOST_INFORMATIONAL = 10;
-/** An answer of 20 MB may come in 80,000 chunks of this size. Servers send chunks of 1 KB and more. */
+/**
+ * More than 4,000 chunks of one byte at once are too many, or more of up to 255 bytes, which count for less. Servers send chunks of 1 KB and more.
+ */
 const FULL_CHUNK_BYTES = 256;
 const CHUNKS_AT_ONCE = 4_000;
 

@@ -31,8 +31,9 @@ export interface Service {
  */
 export async function startService(config: Config, log: Logger, first?: FirstProcess): Promise<Service> {
   /**
-   * What stops the parts that are started, in the order of their starts. A stop runs them from the last to the first: requests end, then the listener
-   * and the loops, then the callers of agents and webhooks and their connections, then the pool, and last the server that the pool uses.
+   * What stops the parts that are started, in the order of their starts. A stop runs them from the last to the first: an embedded PostgreSQL that
+   * somebody has stopped is woken, and requests end; then the listener and the loops end, then the callers of agents and webhooks and their
+   * connections, then the pool, then the server that the pool uses. The last step ends the requests of a start that failed.
    */
   const steps: StopStep[] = [];
   const atStop = (step: StopStep) => void steps.push(step);

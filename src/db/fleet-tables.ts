@@ -63,8 +63,9 @@ export const workers = pgTable("workers", {
 });
 
 /**
- * What is known of accounts at LLM providers. An account gets its row at its first limit, or at the first report of its windows. That row is locked
- * after the task and before the workers that share the account; their rows have copies of what decides whether they get work.
+ * What is known of accounts at LLM providers. An account gets its row when a worker registers with it, at the latest at its first limit or the first
+ * report of its windows (fleet/forget-accounts.ts removes it). The row is locked after the task and before the workers that share the account; their
+ * rows have copies of what decides whether they get work.
  */
 export const accounts = pgTable("runtime_accounts", {
   id: text().primaryKey(),

@@ -4,13 +4,13 @@ import { type UsedConnections, useConnections } from "./last-connection.ts";
 
 /**
  * What a work in the database may wait for while somebody has it locked: rows; only whole tables, as batches, which pass over locked rows; only
- * the tables that a statement with this text reads; or nothing, as what is short, and needed for every call.
+ * the tables that a statement with this text reads; or nothing: short work that every call needs, such as recording the last use of its key.
  */
 export type WaitsFor = "rows" | "tables" | { reads: string } | "nothing";
 
 /**
  * The pool keeps three connections from what waits for rows, so that batches and reads find one, two from all changes, so that reads find one,
- * and one from all that needs a table that is wholly locked (last-connection.ts). While somebody had 30 tasks locked, calls of several kinds for
+ * and at least one from what waits for the same wholly locked table (last-connection.ts). While somebody had 30 tasks locked, calls of several kinds for
  * them took all six connections, and all others got 503 for 5 s.
  */
 const NOT_FOR_ROWS = 3;

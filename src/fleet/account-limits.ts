@@ -9,7 +9,10 @@ import { isoTime } from "../format-iso-time.ts";
 import { accountOf } from "./account-pace.ts";
 
 const HOUR_MS = 3_600_000;
-/** How long a rest, a pace or a window of an account may last: the longest window of today's providers is a week. */
+/**
+ * The longest rest and pace of an account: the longest window of today's providers is a week. A window that was reported longer ago than this counts
+ * no more (forget-accounts.ts).
+ */
 export const LONGEST_LIMIT_MS = 8 * 24 * HOUR_MS;
 /** The most windows that are kept of an account; providers have two or three. */
 const MOST_WINDOWS = 16;

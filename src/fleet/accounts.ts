@@ -38,7 +38,7 @@ const selectAccounts = (page: SQL) => sql<Account>`
   from page left join ${accounts} as known on known.id = page.id left join named on named.account = page.id left join busy on busy.account = page.id
   order by page.id`;
 
-/** Every worker's account, and the accounts of which a limit or windows were known once. */
+/** Every worker's account, and the accounts that still have a row (forget-accounts.ts). */
 const ids = sql`select ${accounts.id} as id from ${accounts} union select ${accountOf} from ${workers}`;
 
 /** The first `limit` accounts by name that come after `after`, each with its first 200 workers by name. */

@@ -44,9 +44,10 @@ const CONTENT: Answers = {
 const PATIENCE_MS = 300_000;
 
 /**
- * Artifacts of more than this are read and hashed whole before a byte of them is sent, also where one byte is asked for: four at a time, each key in
- * its turn. 1,600 such requests for an artifact of 200 MB let the service answer nothing else for 20 s. A HEAD, and a smaller artifact, wait for
- * their turn only if the row has no size, since the whole must then be read.
+ * Reading a larger artifact takes a turn, four at a time, each key in its turn. An artifact in a bucket is read and hashed whole before its first byte
+ * is sent, also where one byte is asked for; one in PostgreSQL keeps its turn until its first piece is there. 1,600 requests for an artifact of 200 MB
+ * let the service answer nothing else for 20 s. A HEAD, and a smaller artifact, take a turn only if the row has no size, since the whole must then be
+ * read.
  */
 const SMALL_BYTES = 256 * 1024;
 const CHECKS = { atOnce: 4, ofOne: 100, ofAll: 1_000 };

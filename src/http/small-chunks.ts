@@ -5,12 +5,12 @@ import { refuseBare } from "./bare-refusal.ts";
 import type { SocketTurns } from "./socket-turns.ts";
 
 /**
- * Chunks with fewer bytes are refused when more than this number come on a connection at once; 1,000 more may come in each second. A line of text
- * has more bytes; a token of a model or a key that is pressed has fewer.
+ * More than 4,000 chunks of one byte that come on a connection at once are refused, or more of up to 15 bytes, which count for less; 1,000 are
+ * forgotten in each second. A line of text has more bytes; a token of a model or a key that is pressed has fewer.
  */
 const SMALL_BYTES = 16;
 const SMALL_AT_ONCE = 4_000;
-/** Chunks with fewer bytes end the connection's turn when more than this number come at once. */
+/** More than 1,000 chunks of one byte that come at once end the connection's turn, or more of up to 1,023 bytes, which count for less. */
 const FULL_BYTES = 1_024;
 const IN_ONE_TURN = 1_000;
 const TOO_MANY =

@@ -19,7 +19,7 @@ export interface Expired {
 
 export const NONE_EXPIRED: Expired = { expired: 0, requeued: 0, dead: 0, cancelled: 0 };
 
-/** In SQL, the attempts that ended, each as a `Run`, for the traces of their tasks. */
+/** In SQL, the attempts that ended, each as a `TracedAttempt`, for the traces of their tasks. */
 const ATTEMPTS = sql`json_agg(json_build_object(
   'task', json_build_object('id', moved.id, 'agent_slug', agent_slug, 'traceparent', traceparent), 'leaseId', ended.id, 'workerId', worker_id,
   'startedAt', started_at, 'endedAt', updated_at, 'outcome', status, 'isFault', true)) filter (where traceparent is not null)`;

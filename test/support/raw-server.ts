@@ -9,7 +9,7 @@ export interface RawServer {
 }
 
 /**
- * A server that answers each request with these bytes as they are, which no HTTP server would send. `onEach` sends more. It ends with the
+ * A server that answers the first request of each connection with these bytes as they are, which no HTTP server would send. `onEach` sends more. It ends with the
  * running test.
  */
 export async function startRawServer(bytes: string, onEach: (socket: Socket) => void = () => {}): Promise<RawServer> {
