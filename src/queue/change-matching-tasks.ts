@@ -21,9 +21,9 @@ import { cancelTask, cancelTogether } from "./cancel.ts";
 import { type BatchChange, changeInBatches } from "./change-in-batches.ts";
 import { createTask } from "./create.ts";
 import { getTask } from "./get-task.ts";
-import { maySucceedLater } from "./may-succeed-later.ts";
 import { requeueTask } from "./requeue.ts";
 import { conditionOf, tasks } from "./task-list.ts";
+import { isWorthSendingAgain } from "./worth-sending-again.ts";
 
 interface Wanted {
   filter: TaskFilter;
@@ -133,7 +133,7 @@ async function changeTasks(
     if (!(await changeInBatches(change, ids.toSorted(), which, answer, endAt))) answer.more = true;
   } catch (error) {
     // What is changed stays changed, and the next call goes on.
-    if (answer.changed === 0 || !maySucceedLater(error)) throw error;
+    if (answer.changed === 0 || !isWorthSendingAgain(error)) throw error;
     answer.more = true;
   }
   return answer;

@@ -9,8 +9,8 @@ import { openPlaces } from "../places.ts";
 import { bulkDeadline, leftUntil } from "./bulk-deadline.ts";
 import { type Creation, finishCreation, newTask } from "./create.ts";
 import { creations } from "./create-statement.ts";
-import { maySucceedLater } from "./may-succeed-later.ts";
 import { runOrLog } from "./run-or-log.ts";
+import { isWorthSendingAgain } from "./worth-sending-again.ts";
 
 export interface KeyedRequest {
   request: CreateTask;
@@ -80,7 +80,7 @@ export async function createTasks(
 /** The outcome of the first task of a group that was not checked at all. */
 const rejectedWith = (reason: unknown): PromiseRejectedResult[] => [{ status: "rejected", reason }];
 const isFault = (outcome: PromiseSettledResult<unknown>): outcome is PromiseRejectedResult =>
-  outcome.status === "rejected" && maySucceedLater(outcome.reason);
+  outcome.status === "rejected" && isWorthSendingAgain(outcome.reason);
 
 /**
  * Waits for a place, then checks the first of the tasks: those that can be begun in 15 ms, one at least. The place is given back in the next turn of
