@@ -2,7 +2,6 @@ import { randomInt, randomUUID } from "node:crypto";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { beginningInJson, bytesInJson } from "../../src/bytes-in-json.ts";
 import { NOBODY } from "../../src/caller.ts";
 import { createTaskBody } from "../../src/contract/create-task.ts";
 import { Conflict, Unavailable } from "../../src/errors.ts";
@@ -29,12 +28,6 @@ it("a task's size is that of its request as JSON, whatever the prompt is made of
       expect(jsonBytesOf(asked)).toBe(Buffer.byteLength(JSON.stringify(asked)));
     }),
   );
-  const everyUnit = Array.from({ length: 0x10000 }, (_, code) => String.fromCharCode(code)).join("");
-  expect(bytesInJson(everyUnit)).toBe(Buffer.byteLength(JSON.stringify(everyUnit)) - 2);
-  const pairs = "\u{10000}\u{10ffff}\ud800\ud800\udc00\udc00\ud800";
-  expect(bytesInJson(pairs)).toBe(Buffer.byteLength(JSON.stringify(pairs)) - 2);
-  expect(beginningInJson("\u0001\u{10000}xy", 10)).toBe("\u0001\u{10000}");
-  expect(beginningInJson("\u0001\u{10000}", 9)).toBe("\u0001");
 });
 
 it("a task may have all labels, the longest agent and the longest concurrency key at once, which indexes hold together", async () => {
