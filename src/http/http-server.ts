@@ -6,8 +6,8 @@ import { refusalAsText, refuseBare } from "./bare-refusal.ts";
 import { expectBody, LOOK_EVERY_MS, refuseLateBodies, TOO_LATE } from "./body-arrival.ts";
 import { boundConnections } from "./connection-limit.ts";
 import { stablePrototypes } from "./express-prototypes.ts";
+import { createManyChunksLimit } from "./many-chunks.ts";
 import { createPipelinedRequests } from "./pipelined-requests.ts";
-import { createSmallChunksLimit } from "./small-chunks.ts";
 import { createSocketTurns } from "./socket-turns.ts";
 import type { UnkeyedConnections } from "./unkeyed-connections.ts";
 import { createUnreadAnswersLook } from "./unread-answers.ts";
@@ -64,7 +64,7 @@ export function createHttpServer(
   const turns = createSocketTurns(open, connections);
   const pipelined = createPipelinedRequests(turns);
   const answers = new WeakMap<Duplex, ServerResponse>();
-  const limitSmallChunks = createSmallChunksLimit(turns, answers);
+  const limitManyChunks = createManyChunksLimit(turns, answers);
   /** Connections on which something came that is not HTTP. */
   const broken = new WeakSet<Duplex>();
 
@@ -108,7 +108,7 @@ export function createHttpServer(
   };
 
   server.on("request", (request, response) => {
-    limitSmallChunks(request, response);
+    limitManyChunks(request, response);
     pipelined.enter(request.socket, () => beginRequest(request, response), request);
   });
   server.on("connection", connections.admit);
@@ -127,7 +127,7 @@ export function createHttpServer(
   const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
   server.on("close", () => clearInterval(looking));
   server.on("checkExpectation", (request, response) => {
-    limitSmallChunks(request, response);
+    limitManyChunks(request, response);
     refuseBare(response, 417, "Expect is not supported with any value but 100-continue.", { isLast: false });
   });
   server.on("clientError", refuseBroken);

@@ -22,7 +22,7 @@ const TOO_MANY =
  * come, which take 100 bytes of memory each, the request is answered with 400 and the connection is closed; only closed when it was answered
  * already, or waits behind another request. Chunks are counted by connection, since a short body may be followed by others.
  */
-export function createSmallChunksLimit(
+export function createManyChunksLimit(
   turns: Pick<SocketTurns, "hold" | "reportCrowd" | "endTurn">,
   answers: { get(socket: Socket): ServerResponse | undefined },
 ): (request: IncomingMessage, response: ServerResponse) => void {
