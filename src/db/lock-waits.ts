@@ -1,6 +1,6 @@
 import { openPlaces } from "../places.ts";
 import { NoPlaceToWait } from "./faults-found-here.ts";
-import { type UsedConnections, useConnections } from "./last-connection.ts";
+import { type FindLocked, openTablePlaces } from "./last-connection-for-reads.ts";
 
 /**
  * What a work in the database may wait for while somebody has it locked: rows; only whole tables, as batches, which pass over locked rows; only
@@ -9,9 +9,9 @@ import { type UsedConnections, useConnections } from "./last-connection.ts";
 export type WaitsFor = "rows" | "tables" | { reads: string } | "nothing";
 
 /**
- * The pool keeps three connections from what waits for rows, so that batches and reads find one, two from all changes, so that reads find one,
- * and at least one from what waits for the same wholly locked table (last-connection.ts). While somebody had 30 tasks locked, calls of several kinds for
- * them took all six connections, and all others got 503 for 5 s.
+ * The pool keeps three connections from what waits for rows, so that batches and reads find one, two from all changes, so that reads find one, and at
+ * least one from what waits for the same wholly locked table (last-connection-for-reads.ts). While somebody had 30 tasks locked, calls of several
+ * kinds for them took all six connections, and all others got 503 for 5 s.
  */
 const NOT_FOR_ROWS = 3;
 const NOT_FOR_CHANGES = 2;
@@ -30,9 +30,9 @@ export interface LockPlaces {
  * Opens the places of a pool of `poolMax` connections; `findLocked` asks the server which tables are locked (LOCKED_TABLES). A small pool keeps back
  * fewer, so that each kind has at least one place.
  */
-export function openLockPlaces(poolMax: number, findLocked: Parameters<typeof useConnections>[1]): LockPlaces {
+export function openLockPlaces(poolMax: number, findLocked: FindLocked): LockPlaces {
   const places = (kept: number) => openPlaces(Math.max(1, poolMax - kept), PLACE_WITHIN_MS, () => new NoPlaceToWait());
-  const connections: UsedConnections = useConnections(poolMax, findLocked);
+  const forTables = openTablePlaces(poolMax, findLocked);
   const forChanges = places(NOT_FOR_CHANGES);
   const forRows = places(NOT_FOR_ROWS);
   const needed = { rows: [forRows, forChanges], tables: [forChanges] };
@@ -41,21 +41,21 @@ export function openLockPlaces(poolMax: number, findLocked: Parameters<typeof us
       if (waitsFor === "nothing") return () => {};
       const until = performance.now() + Math.min(withinMs, PLACE_WITHIN_MS);
       const leftMs = () => Math.max(0, until - performance.now());
-      if (typeof waitsFor === "object") return await connections.take(waitsFor.reads, leftMs());
+      if (typeof waitsFor === "object") return await forTables.take(waitsFor.reads, leftMs());
       const taken: (() => void)[] = [];
       const leave = () => {
         for (const each of taken) each();
       };
       try {
         for (const each of needed[waitsFor]) taken.push(await each.take(leftMs()));
-        taken.push(await connections.take(undefined, leftMs()));
+        taken.push(await forTables.take(undefined, leftMs()));
         return leave;
       } catch (error) {
         leave();
         throw error;
       }
     },
-    waiting: () => [connections, forChanges, forRows].reduce((sum, each) => sum + each.waiting(), 0),
+    waiting: () => [forTables, forChanges, forRows].reduce((sum, each) => sum + each.waiting(), 0),
   };
 }
 

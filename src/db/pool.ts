@@ -5,7 +5,7 @@ import type { Meters } from "../metrics/service-meters.ts";
 import { CONNECT_WITHIN_MS, requireWritable } from "./connect-writable.ts";
 import { faultOf } from "./faults.ts";
 import { OutOfTime, Unconfirmed } from "./faults-found-here.ts";
-import { LOCKED_TABLES } from "./last-connection.ts";
+import { LOCKED_TABLES } from "./last-connection-for-reads.ts";
 import { openLockPlaces, type WaitsFor } from "./lock-waits.ts";
 import { reportConnections } from "./report-connections.ts";
 import { createReusableConnections } from "./reusable-connections.ts";

@@ -1,10 +1,10 @@
 /** Keeps the pool's last connection from what would wait on it for a table that somebody has wholly locked. */
 import { setTimeout as delay } from "node:timers/promises";
-import type pg from "pg";
 import { NoPlaceToWait } from "./faults-found-here.ts";
 
 /**
- * The tables that cannot be read now, those with a locked index included: somebody holds the lock that excludes reading, or is next to get it.
+ * The tables that cannot be read now, those with a locked index included: somebody holds the lock that excludes reading, or
+ * waits for it, and later readers wait behind it.
  */
 export const LOCKED_TABLES = `
   select distinct relname as name from pg_locks
@@ -19,14 +19,17 @@ const SENT_WITHIN_MS = 50;
 /** In a pool of two, one connection must be enough for changes, and the other one is there for all reads. */
 const TOO_SMALL_TO_KEEP_ONE = 2;
 
-/** The connections of the pool that are in use by what may wait for tables. */
-export interface UsedConnections {
+/** Asks the server with LOCKED_TABLES. */
+export type FindLocked = () => Promise<{ rows: { name: string }[] }>;
+
+/** The connections of the pool as places for what may wait for tables. */
+export interface TablePlaces {
   /**
-   * Takes one, as soon as it is free for this; the function that it gives hands it back, and is called once. `reads` is the text of a statement that
-   * only reads, and undefined is a change. NoPlaceToWait: there was none within `withinMs` milliseconds.
+   * Takes a place, as soon as one is free for this; the function that it gives leaves it again, and is called once. `reads` is the text of a
+   * statement that only reads, and undefined is a change. NoPlaceToWait: there was none within `withinMs` milliseconds.
    */
   take(reads: string | undefined, withinMs: number): Promise<() => void>;
-  /** How many wait for one now. */
+  /** How many wait for a place now. */
   waiting(): number;
 }
 
@@ -38,37 +41,35 @@ interface Waiter {
 /** What the server said: which tables were locked at that time of the process's clock. */
 interface Report {
   at: number;
-  names(text: string): boolean;
+  /** True for the text of a statement that names one of those tables. */
+  mentionsLocked(text: string): boolean;
 }
 
 /**
  * All but one of `poolMax` connections are for everybody, first come, first served. While they are in use, the last one is for reads of tables that
- * nobody has locked: 12 reads of a locked table took all six connections for 8 s, and what reads other tables waited. `findLocked` asks the server
- * with LOCKED_TABLES; it is called only while somebody waits for long. Where it rejects, nobody gets the last one.
+ * nobody has locked: 12 reads of a locked table took all six connections for 8 s, and what reads other tables waited. `findLocked` is
+ * called only while somebody waits for long. Where it rejects, nobody gets the last one.
  *
- * The tables may have been locked since, so one of the reads in use must be older than what the server said: that one waits for none of the other
- * tables, and so at most all but one of the connections wait for one table.
+ * A table may be locked after the server was asked. So the last connection is given away only while a read in use is older than the server's answer:
+ * that read waits for no table that was locked later, and so no single table can hold all connections.
  */
-export function useConnections(
-  poolMax: number,
-  findLocked: () => Promise<pg.QueryResult<{ name: string }>>,
-): UsedConnections {
+export function openTablePlaces(poolMax: number, findLocked: FindLocked): TablePlaces {
   const forAll = poolMax > TOO_SMALL_TO_KEEP_ONE ? poolMax - 1 : poolMax;
   let used = 0;
-  /** When the reads that are in use began, the oldest first. */
-  const reading = new Set<{ since: number }>();
+  /** The reads that have a place, the oldest first, each with its beginning. */
+  const readers = new Set<{ since: number }>();
   /** In the order in which they came. */
   const waiters = new Set<Waiter>();
   let isWatching = false;
   let report: Report | undefined;
 
-  function use(reads: string | undefined): () => void {
-    const read = { since: performance.now() };
+  function occupy(reads: string | undefined): () => void {
+    const holder = { since: performance.now() };
     used += 1;
-    if (reads !== undefined) reading.add(read);
+    if (reads !== undefined) readers.add(holder);
     return () => {
       used -= 1;
-      reading.delete(read);
+      readers.delete(holder);
       admit();
     };
   }
@@ -83,11 +84,11 @@ export function useConnections(
   }
 
   function isLastFree(): boolean {
-    const [oldest] = reading;
+    const [oldest] = readers;
     return report !== undefined && oldest !== undefined && oldest.since + SENT_WITHIN_MS < report.at;
   }
 
-  const mayTakeLast = ({ reads }: Waiter) => reads !== undefined && report?.names(reads) === false;
+  const mayTakeLast = ({ reads }: Waiter) => reads !== undefined && report?.mentionsLocked(reads) === false;
 
   async function watch(): Promise<void> {
     if (isWatching || forAll === poolMax) return;
@@ -97,7 +98,7 @@ export function useConnections(
       if (waiters.size === 0) break;
       const at = performance.now();
       report = await findLocked().then(
-        ({ rows }) => ({ at, names: findOneOf(rows.map(({ name }) => name)) }),
+        ({ rows }) => ({ at, mentionsLocked: findOneOf(rows.map(({ name }) => name)) }),
         () => undefined,
       );
       admit();
@@ -107,7 +108,7 @@ export function useConnections(
 
   return {
     async take(reads, withinMs) {
-      if (used < forAll) return use(reads);
+      if (used < forAll) return occupy(reads);
       return await new Promise<() => void>((resolve, reject) => {
         const late = setTimeout(() => {
           waiters.delete(waiter);
@@ -117,7 +118,7 @@ export function useConnections(
           reads,
           begin() {
             clearTimeout(late);
-            resolve(use(reads));
+            resolve(occupy(reads));
           },
         };
         waiters.add(waiter);
