@@ -169,19 +169,19 @@ export function findByLabels<Group extends { labels: ReadonlySet<string> }>(
 export const labelSetId = labelSetIdOf(llmTasks.requires);
 
 /**
- * The rule of `hasLabels` in the form that an index serves: the recursive CTE `sets`, with the key of each set of labels that queued tasks ask for
- * and that lies within `labels`, a JSON array in SQL. With `labels` null there are no sets. The cost is an index look-up for each set that fits,
- * and few more: after a set that does not fit, the search leaps past all sets with the same foreign label.
+ * The rule of `hasLabels` in the form that an index serves: the recursive CTE `sets`, with each set of labels that queued tasks ask for, as
+ * `label_set`, and that lies within `labels`, a JSON array in SQL. With `labels` null there are no sets. The cost is an index look-up for each set
+ * that fits, and few more: after a set that does not fit, the search leaps past all sets with the same foreign label.
  */
 export function labelSetsWithin(labels: SQL): SQL {
   const own = sql`(select bloom_runtime.label_key(own.labels) from (select ${labels} as labels) as own where own.labels is not null)`;
-  const from = (key: SQL, table: SQL) => sql`
-      select found.key, bloom_runtime.next_label_key(found.key, ${own}) as next from ${table} cross join lateral (
-        select ${labelSetId} as key from ${llmTasks} where status = 'queued' and ${labelSetId} >= ${key} order by ${labelSetId} limit 1
+  const from = (atLeast: SQL, table: SQL) => sql`
+      select found.label_set, bloom_runtime.next_label_key(found.label_set, ${own}) as next from ${table} cross join lateral (
+        select ${labelSetId} as label_set from ${llmTasks} where status = 'queued' and ${labelSetId} >= ${atLeast} order by ${labelSetId} limit 1
       ) as found`;
   return sql`steps as (${from(sql`start`, sql`(select '{}'::bigint[] as start where ${own} is not null) as begin`)}
       union all ${from(sql`steps.next`, sql`steps`)}
     ), sets as materialized (
-      select key from steps where next[cardinality(key) + 1] = -1
+      select label_set from steps where next[cardinality(label_set) + 1] = -1
     )`;
 }

@@ -52,14 +52,14 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
   { worker_id: "text", wanted_seconds: "integer", lease_ids: "uuid[]", entry_ids: "uuid[]", actor: "text" },
   sql`self as materialized (
       -- The workers that have room and whose account is not paced, in the order of the claims.
-      select request.*, row_number() over (order by ordinal) as n, ${workers}.*, ${comesOnline} as needs_sign, ${warmContext} as warm, ${freeRoom} as room
+      select request.*, row_number() over (order by ordinal) as n, ${workers}.*, ${comesOnline} as comes_online, ${warmContext} as warm, ${freeRoom} as room
       from (select distinct on (worker_id) * from request order by worker_id, ordinal) as request join ${workers} on ${workers.id} = request.worker_id
       where not ${isPaced} and ${freeRoom} > 0
     ), ${labelSetsWithin(sql`(select ${allLabels} from self left join lateral jsonb_array_elements_text(labels) as label on true having count(*) > 0)`)},
     oldest as materialized (
       -- The oldest due tasks of each set of labels that any of them may take.
       select oldest.* from sets cross join lateral (
-        ${oldestOf(columns, { labelSet: sql`sets.key`, condition: mayBeTakenByOneOf(sql`self`, ofTaskRow), limit: mostSeen, lookedAt })}
+        ${oldestOf(columns, { labelSet: sql`sets.label_set`, condition: mayBeTakenByOneOf(sql`self`, ofTaskRow), limit: mostSeen, lookedAt })}
       ) as oldest
     ), same as (
       -- Those of their warm contexts.
@@ -117,11 +117,11 @@ export const CLAIMS = statementForBatch<Given, ClaimOfOne>(
     ), picked as (
       -- The tasks that their workers still have room for.
       select ordinal, task_id, worker_id, context_id, now, takeable_from, ${ttlSecondsColumn(sql`wanted_seconds`)}, lease_ids[1] as lease_id, entry_ids[1] as entry_id, actor,
-        needs_sign, labels, given.room
+        comes_online, labels, given.room
       from given join worker on worker.id = given.worker_id
       where worker.room > 0
     ), ${newLeaseCtes(sql`actor`, "with rows")}
     select ordinal, json_build_array(json_build_object('task', leased_tasks, 'lease', new_leases)) as leased,
-      json_build_array(picked.now - takeable_from) as waited_ms, needs_sign, picked.labels::text as labels, room
+      json_build_array(picked.now - takeable_from) as waited_ms, comes_online as needs_sign, picked.labels::text as labels, room
     from picked join new_leases on new_leases.task_id = picked.task_id join leased_tasks on leased_tasks.id = picked.task_id`,
 );

@@ -64,15 +64,15 @@ const order = queueOrder(own("warm"));
 const lookedAt = sql`(select room + ${given("spare")}::int + ${given("lookedAt")}::int from self)`;
 
 const ofAllSlugs = sql`select oldest.* from self cross join sets cross join lateral (
-        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: mayHaveBesideSelf, limit: mostSeen, lookedAt })}
+        ${oldestOf(orderColumns, { labelSet: sql`sets.label_set`, condition: mayHaveBesideSelf, limit: mostSeen, lookedAt })}
       ) as oldest`;
 const ofSomeSlugs = sql`select oldest.* from self cross join sets cross join (select distinct unnest(${given("slugs")}::text[]) as slug) as asked cross join lateral (
-        ${oldestOf(orderColumns, { labelSet: sql`sets.key`, condition: sql`agent_slug = asked.slug and ${mayHaveBesideSelf}`, limit: mostSeen, lookedAt })}
+        ${oldestOf(orderColumns, { labelSet: sql`sets.label_set`, condition: sql`agent_slug = asked.slug and ${mayHaveBesideSelf}`, limit: mostSeen, lookedAt })}
       ) as oldest`;
 
 const keyName = keyNameOf(llmTasks);
 const nextKey = (after: SQL) => sql`(select ${keyName} from ${llmTasks}
-            where status = 'queued' and ${labelSetId} = sets.key${after} order by ${keyName} limit 1)`;
+            where status = 'queued' and ${labelSetId} = sets.label_set${after} order by ${keyName} limit 1)`;
 const ofFreeKeys = sql`select oldest.* from self cross join sets cross join lateral (
         with recursive keys as (
           select ${nextKey(sql``)} as name
@@ -83,7 +83,7 @@ const ofFreeKeys = sql`select oldest.* from self cross join sets cross join late
         )
         select first.* from known cross join lateral (
           ${oldestOf(orderColumns, {
-            labelSet: sql`sets.key`,
+            labelSet: sql`sets.label_set`,
             condition: sql`${keyName} = known.name and ${mayHaveBesideSelf}`,
             limit: sql`(case when known.name = '' then ${mostSeen} else 1 end)`,
           })}

@@ -40,7 +40,7 @@ const OLDEST = statement<Waiting, { labels: string; limit: number }>(
       select ${workers}.* from ${workersWithLoad} where ${isAble}
     ), ${labelSetsWithin(sql`${sql.placeholder("labels")}::jsonb`)}
     select id, requires, concurrency_key from sets cross join lateral (
-      ${oldestOf(sql`${orderColumns}, requires`, { labelSet: sql`sets.key`, condition: mayBeTakenByOneOf(sql`able`, ofTaskRow), limit })}
+      ${oldestOf(sql`${orderColumns}, requires`, { labelSet: sql`sets.label_set`, condition: mayBeTakenByOneOf(sql`able`, ofTaskRow), limit })}
     ) as oldest
     order by ${queueOrder()}`,
 );
