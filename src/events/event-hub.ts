@@ -2,11 +2,11 @@ import type { Db } from "../db/client.ts";
 import { UNKNOWN_TIMELINE } from "../db/server-timeline.ts";
 import { Unavailable } from "../errors.ts";
 import { watchWaiters } from "../metrics/common-meters.ts";
-import { openCatchUp } from "./catch-up.ts";
-import { openKeepUp } from "./keep-up.ts";
 import type { Listener } from "./listener.ts";
+import { openListenersBehind } from "./listeners-behind.ts";
 import type { Position } from "./position.ts";
 import { enterEvents } from "./read-events.ts";
+import { openUpToDateListeners } from "./up-to-date-listeners.ts";
 
 /** How often one query looks for new events for all listeners of this instance, beside each look after a notification. */
 const LOOK_EVERY_MS = 150;
@@ -17,10 +17,11 @@ export interface EventHub {
   /** Unavailable: too many listen already. */
   requireSpace(): void;
   /**
-   * The place behind `after`, or now. `isKnown` is false where events behind `after` are not there any more; the place is now then.
+   * The position to go on from: `after`, or now where there is none. `isKnown` is false where events behind `after` are gone; the position is now
+   * then too.
    */
   enter(after: Position | undefined): Promise<{ after: Position; isKnown: boolean }>;
-  /** Hands the listener every event behind its place, once each and in their order, until `signal` is aborted or the service stops. */
+  /** Hands the listener every event behind its position, once each and in their order, until `signal` is aborted or the service stops. */
   follow(listener: Listener, signal: AbortSignal): Promise<void>;
   /** Says that there may be new events. */
   notify(): void;
@@ -42,8 +43,8 @@ export function openEventHub(db: Db): EventHub {
   let timer: NodeJS.Timeout | undefined;
   let isClosed = false;
   let isUnknownTold = false;
-  const upToDate = openKeepUp(db, (listener) => behind.add(listener));
-  const behind = openCatchUp(db, upToDate);
+  const upToDate = openUpToDateListeners(db, (listener) => behind.add(listener));
+  const behind = openListenersBehind(db, upToDate);
   watchWaiters(db.meters, "event", () => endOf.size);
 
   function notify(): void {

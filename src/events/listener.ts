@@ -4,21 +4,21 @@ import type { EventBatch } from "./read-events.ts";
 
 /** A client's stream, as the hub knows it. */
 export interface Listener {
-  /** Its place in the events, which moves on with what was looked at, whether the listener wanted it or not. */
+  /** Its position in the events, which moves on with what was looked at, whether the listener wanted it or not. */
   after: Position;
   wants(event: Event): boolean;
   /** Takes the next events that it wants. */
   take(events: Event[]): void;
-  /** Called when events after its place may be missing, because another server took over or they were removed. The listener goes on from `now`. */
+  /** Called when events after its position may be missing, because another server took over or they were removed. The listener goes on from `now`. */
   reset(now: Position): void;
   /** True while it has not taken what it got. It gets the next events when it has. */
   isFull(): boolean;
 }
 
-/** Hands the listener what it wants of a batch that was read from its place, or from before it. Its place moves on. */
+/** Hands the listener what it wants of a batch that was read from its position, or from before it. Its position moves on. */
 export function handOver(listener: Listener, { from, events, until, isKnown }: EventBatch): void {
   if (!isKnown) {
-    // A listener on the new timeline whose place is later than `from` has missed nothing.
+    // A listener on the new timeline whose position is later than `from` has missed nothing.
     if (listener.after.timeline === until.timeline && comparePositions(listener.after, from) > 0) return;
     listener.reset(until);
     listener.after = until;

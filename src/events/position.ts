@@ -1,17 +1,17 @@
 import { UNKNOWN_TIMELINE } from "../db/server-timeline.ts";
 
 /**
- * A place in the order of all events: behind the entry `seq` of the transaction `xid`, and before the next. Transactions are ordered by
+ * A position in the order of all events: behind the entry `seq` of the transaction `xid`, and before the next. Transactions are ordered by
  * their numbers, and only those below the oldest running one are read, since all of these have ended: no event can come up in front of a
- * place that was passed. A promoted standby may lack the last transactions of the primary and use their numbers again, so a place is known
+ * position that was passed. A promoted standby may lack the last transactions of the primary and use their numbers again, so a position is known
  * on its own timeline alone.
  */
-export interface Position extends EntryPlace {
+export interface Position extends EntryPosition {
   timeline: number;
 }
 
 /** Where an audit entry stands among all of its timeline. */
-export interface EntryPlace {
+export interface EntryPosition {
   xid: number;
   seq: number;
 }

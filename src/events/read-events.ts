@@ -4,7 +4,7 @@ import type { Db } from "../db/client.ts";
 import { STORED_TIMELINE, timelineNumber, UNKNOWN_TIMELINE } from "../db/server-timeline.ts";
 import { statement } from "../db/statement.ts";
 import { Unavailable } from "../errors.ts";
-import { type EntryPlace, type Position, positionText } from "./position.ts";
+import { type EntryPosition, type Position, positionText } from "./position.ts";
 import { eventType } from "./type-of-entry.ts";
 
 /** An event, where it stands, and what a stream sends of it. */
@@ -28,7 +28,7 @@ export interface EventBatch {
 /** How many events one query reads. */
 const BATCH = 500;
 
-type Row = EntryPlace & Omit<Event, "id">;
+type Row = EntryPosition & Omit<Event, "id">;
 
 const given = (name: "xid" | "seq") => sql.placeholder(name);
 
@@ -101,7 +101,7 @@ export async function readOldEvents(db: Db, after: Position): Promise<EventBatch
 }
 
 const ENTER = statement<
-  { timeline: string | null; newest: EntryPlace | null; is_known: boolean },
+  { timeline: string | null; newest: EntryPosition | null; is_known: boolean },
   { xid: string; seq: string }
 >(
   "enter_events",
@@ -115,8 +115,8 @@ const ENTER = statement<
 
 /**
  * The position from which on nothing was told yet, and whether everything behind `after` is still there. `isKnown` is false where the entries up to
- * `after` were removed, since later ones may have gone with them, and where `after` is of another timeline or database. The place 0.0 is that of an
- * empty audit, before all entries; it is known until the first is removed.
+ * `after` were removed, since later ones may have gone with them, and where `after` is of another timeline or database. The position 0.0 is that of
+ * an empty audit, before all entries; it is known until the first is removed.
  */
 export async function enterEvents(
   db: Db,

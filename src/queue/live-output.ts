@@ -36,7 +36,7 @@ const ADD = statement<{ isHeld: boolean }, Values>(
       select id, lease_id, ${given("seq")}::int, ${given("text")}, ${given("bytes")}::int, ${nowMs} from held
       on conflict (lease_id, seq) do nothing
     ), tail as (
-      select position, sum(bytes) over newest as total, row_number() over newest as place
+      select position, sum(bytes) over newest as total, row_number() over newest as nth
       from (
         select position, bytes from runtime_live_output where task_id = (select id from held)
         order by position desc limit ${sql.raw(String(TAIL_PIECES))}
@@ -46,7 +46,7 @@ const ADD = statement<{ isHeld: boolean }, Values>(
       delete from runtime_live_output
       where task_id = (select id from held) and position <= (
         select max(position) from tail
-        where total > ${sql.raw(String(TAIL_BYTES))} - ${given("bytes")}::int or place = ${sql.raw(String(TAIL_PIECES))}
+        where total > ${sql.raw(String(TAIL_BYTES))} - ${given("bytes")}::int or nth = ${sql.raw(String(TAIL_PIECES))}
       )
     )
     select exists (select from held) as "isHeld"`,

@@ -36,14 +36,14 @@ const callbackTarget = sql`'callback ' || left(lower(coalesce(substring(t.callba
 // The limit tells PostgreSQL that there is one position. It expected a hundred, and therefore compiled the statement (jit) each second.
 const QUEUE = statement<{ is_there: boolean; read: number; queued: number }, Record<never, never>>(
   "queue_deliveries",
-  sql`with place as materialized (
+  sql`with position as materialized (
       select name, xid, seq from runtime_webhook_position limit 1 for update skip locked
     ), entries as materialized (
       select e.*
-      from place cross join lateral (
+      from position cross join lateral (
         select e.id, e.xid, e.seq, ${eventType} as type, e.timestamp, ${taskOfEntry} as task_id, e.entity_type, e.entity_id
         from audit_logs e
-        where (e.xid, e.seq) > (place.xid, place.seq) and e.xid < ${horizon} and ${isUsed}
+        where (e.xid, e.seq) > (position.xid, position.seq) and e.xid < ${horizon} and ${isUsed}
         order by e.xid, e.seq limit ${raw(BATCH)}
       ) as e
     ), wanted as (
@@ -61,14 +61,14 @@ const QUEUE = statement<{ is_there: boolean; read: number; queued: number }, Rec
       returning 1
     ), moved as (
       update runtime_webhook_position p set xid = last.xid, seq = last.seq
-      from (select xid, seq from entries order by xid desc, seq desc limit 1) as last where p.name = (select name from place)
+      from (select xid, seq from entries order by xid desc, seq desc limit 1) as last where p.name = (select name from position)
     ), passed_over as (
       update runtime_webhook_position p
       set xid = ((${horizon}::text::bigint - 1)::text)::xid8, seq = (select coalesce(max(seq), 0) from audit_logs)
-      where p.name = (select name from place) and not ${isUsed}
+      where p.name = (select name from position) and not ${isUsed}
         and ${horizon}::text::bigint - p.xid::text::bigint > ${raw(MOST_BEHIND)}
     )
-    select exists (select from place) as is_there, (select count(*)::int from entries) as read, (select count(*)::int from queued) as queued`,
+    select exists (select from position) as is_there, (select count(*)::int from entries) as read, (select count(*)::int from queued) as queued`,
 );
 
 /**

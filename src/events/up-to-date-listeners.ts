@@ -8,7 +8,7 @@ import { readEvents, readOldEvents } from "./read-events.ts";
 const LONG_PAUSE_MS = 3_600_000;
 
 /** The listeners that are not behind: they have got all events so far, and are at one position. */
-export interface KeepUp {
+export interface UpToDateListeners {
   /** Up to where they have got all events; undefined while nobody listens. */
   position(): Position | undefined;
   /** Somebody listens now, from this position on, where nobody did. */
@@ -28,7 +28,7 @@ export interface KeepUp {
 }
 
 /** `fallBehind` takes a listener that is full: the others do not wait for it. */
-export function openKeepUp(db: Db, fallBehind: (listener: Listener) => void): KeepUp {
+export function openUpToDateListeners(db: Db, fallBehind: (listener: Listener) => void): UpToDateListeners {
   const listeners = new Set<Listener>();
   let position: Position | undefined;
   let isLooking = false;

@@ -1,23 +1,26 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Db } from "../db/client.ts";
 import { createOutageLog } from "../outage-log.ts";
-import type { KeepUp } from "./keep-up.ts";
 import { handOver, type Listener } from "./listener.ts";
 import { comparePositions } from "./position.ts";
 import { readOldEvents } from "./read-events.ts";
+import type { UpToDateListeners } from "./up-to-date-listeners.ts";
 
 /** How soon to look again whether a listener can take more, where all that are behind have a full buffer. */
 const FULL_MS = 50;
 
 /** The listeners that are behind the others. */
-export interface CatchUp {
+export interface ListenersBehind {
   add(listener: Listener): void;
   remove(listener: Listener): void;
   /** Reads older events for them until none is behind any more, one query at a time. When that fails, the next call begins again. */
   run(): Promise<void>;
 }
 
-export function openCatchUp(db: Db, { rejoin, latest }: Pick<KeepUp, "rejoin" | "latest">): CatchUp {
+export function openListenersBehind(
+  db: Db,
+  { rejoin, latest }: Pick<UpToDateListeners, "rejoin" | "latest">,
+): ListenersBehind {
   const behind = new Set<Listener>();
   const outage = createOutageLog(db.log, "reading older events for listeners");
   let isRunning = false;
