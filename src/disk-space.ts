@@ -25,7 +25,7 @@ export interface Disk {
   /** A sentence where little space is left; undefined where there is enough, or that is not known. */
   shortage(): Promise<string | undefined>;
   /** DiskNearlyFull: too little of the disk is free for new work. */
-  requireDisk(): Promise<void>;
+  requireFreeDisk(): Promise<void>;
 }
 
 /** The folder on whose disk the database is; undefined where it is on a server of its own. */
@@ -104,7 +104,7 @@ export function watchDisk(
       else if (wasLow) log.info("there is enough space on the disk of the database again");
       wasLow = sentence !== undefined;
     },
-    async requireDisk() {
+    async requireFreeDisk() {
       const bytes = await free();
       if (bytes !== undefined && bytes < limits.refuseBelow)
         throw new DiskNearlyFull(

@@ -15,7 +15,7 @@ const MOST_LISTENERS = 1_000;
 /** The listeners for events on this instance. */
 export interface EventHub {
   /** Unavailable: too many listen already. */
-  requireSpace(): void;
+  requirePlace(): void;
   /**
    * The position to go on from: `after`, or now where there is none. `isKnown` is false where events behind `after` are gone; the position is now
    * then too.
@@ -53,7 +53,7 @@ export function openEventHub(db: Db): EventHub {
   }
 
   return {
-    requireSpace() {
+    requirePlace() {
       if (endOf.size >= MOST_LISTENERS) throw new Unavailable("Too many listen to events on this instance; try again.");
     },
     async enter(after) {

@@ -30,7 +30,7 @@ export const OUTCOME: Answers = {
 /** Answers calls that wait until a task has ended. */
 export interface ResultAnswers {
   /** Unavailable: too many callers wait on this instance. */
-  requireSpace(): void;
+  requirePlace(): void;
   /**
    * Answers 200 with the task, its result and its artifact as soon as the task has ended, and 202 with the task when that has not happened within
    * `waitSeconds`. A client whose key is revoked meanwhile is told 401. NotFound: no such task. Unavailable: too many callers wait, and the task
@@ -42,14 +42,14 @@ export interface ResultAnswers {
 /** Answers that wait for a task's end by means of `waiters`. */
 export function answersFrom(waiters: ResultWaiters, keyWatch: KeyWatch): ResultAnswers {
   return {
-    requireSpace: () => waiters.requireSpace(),
+    requirePlace: () => waiters.requirePlace(),
     async answer({ response, db, caller }, taskId, waitSeconds, headers = {}) {
       const gone = clientGone(response);
       // The client may have gone away before this call: then nothing is read for it.
       if (response.closed) return;
       let outcome = await getTaskWithResult(db, taskId);
       if (!hasEnded(outcome.task) && waitSeconds > 0) {
-        waiters.requireSpace();
+        waiters.requirePlace();
         const { signal, revoked, forget } = keyWatch.watch(caller.key?.id, gone, waitSeconds * 1_000);
         await waiters.wait(taskId, signal).finally(forget);
         if (gone.aborted) return;

@@ -92,7 +92,7 @@ async function createAs(
     throw new InvalidValue("The header Idempotency-Key and idempotency_key in the body are two keys.");
   await requireUsable(task, caller, callbacks);
   const waitSeconds = preferredWait(request);
-  if (waitSeconds !== undefined) results.requireSpace();
+  if (waitSeconds !== undefined) results.requirePlace();
   const created = await createTask(db, caller, task, header ?? field, replayOf);
   const ignored = namesInHeader(sent.ignored);
   const ignoredFields = ignored ? { "X-Ignored-Fields": ignored } : {};

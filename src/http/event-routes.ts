@@ -63,7 +63,7 @@ function positionOf(given: string | undefined): Position | undefined {
 /** Sends the events until the client goes away, its key is revoked, or the service stops. */
 function streamFrom(hub: EventHub, streams: Streams) {
   return async (wants: (event: Event) => boolean, last: Position | undefined, call: StreamCall) => {
-    hub.requireSpace();
+    hub.requirePlace();
     const { after, isKnown } = await hub.enter(last);
     let listener: Listener | undefined;
     const lastId = () => positionText(listener?.after ?? after);

@@ -82,7 +82,7 @@ function lastEventOf(header: string | undefined): number | undefined {
 /** Server-Sent Events: `output` for each piece, with its position as the id, and `end` when the task has ended. */
 function eventsFrom(followers: LiveFollowers, streams: Streams) {
   return async (taskId: string, after: number, call: StreamCall): Promise<void> => {
-    followers.requireSpace();
+    followers.requirePlace();
     await streams.serve(call, async (stream, signal) => {
       const take = (pieces: Piece[]) =>
         stream.send(pieces.map(({ position, ...data }) => ({ id: String(position), event: "output", data })));

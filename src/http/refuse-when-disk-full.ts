@@ -8,7 +8,7 @@ export function refusingWhenFull(routes: Route[], disk: Disk): Route[] {
     return {
       ...route,
       serve: async (request, response, db) => {
-        await disk.requireDisk();
+        await disk.requireFreeDisk();
         return await route.serve(request, response, db);
       },
     };

@@ -36,7 +36,7 @@ interface Following extends Follower {
 /** Who follows the output of running tasks on this instance. */
 export interface LiveFollowers {
   /** Unavailable: too many follow already. */
-  requireSpace(): void;
+  requirePlace(): void;
   /**
    * Hands the follower what its task has printed, and then what it prints, until it has ended or `signal` is aborted; resolves then. When there is
    * more than one look can give, followers who were given least come first. While the database cannot be asked, the follower waits.
@@ -95,7 +95,7 @@ export function openLiveFollowers(db: Db): LiveFollowers {
   }
 
   return {
-    requireSpace() {
+    requirePlace() {
       if (followers.size >= MOST_FOLLOWERS)
         throw new Unavailable("Too many follow the output of tasks on this instance; try again.");
     },

@@ -17,7 +17,7 @@ const MOST_WAITERS = 5_000;
 /** The callers that wait on this instance until a task has ended. */
 export interface ResultWaiters {
   /** Unavailable: too many callers wait already. */
-  requireSpace(): void;
+  requirePlace(): void;
   /** Resolves when the task has ended (within about a second), when `signal` is aborted, or at the service's stop. */
   wait(taskId: string, signal: AbortSignal): Promise<void>;
   /** Says that some task may have ended. */
@@ -54,7 +54,7 @@ export function openResultWaiters(db: Db, mostWaiters = MOST_WAITERS): ResultWai
   const timer = setInterval(notify, LOOK_EVERY_MS).unref();
 
   return {
-    requireSpace: () => {
+    requirePlace: () => {
       if (count >= mostWaiters) throw new Unavailable("Too many callers wait for results on this instance; try again.");
     },
     wait: (taskId, signal) =>

@@ -118,7 +118,7 @@ const unfitFolder = (reason: string): Unfitness => ({ reason, isCommand: false, 
 
 /** Undefined where the command ran, whatever came of it. */
 async function whyUnfit({ stopped, exitCode }: Ended, folder: TaskFolder): Promise<Unfitness | undefined> {
-  const diskFault = await folder.requireDisk().then(
+  const diskFault = await folder.requireFreeDisk().then(
     () => undefined,
     (error: unknown) => `its temporary folder is full: ${messageOf(error)}`,
   );

@@ -17,7 +17,7 @@ export interface TaskFolder {
   outputFile: string;
   errorFile: string;
   /** Rejects when nothing more can be written, so that what the command wrote may be cut off. */
-  requireDisk(): Promise<void>;
+  requireFreeDisk(): Promise<void>;
   outputBytes(): Promise<number>;
   /** The output as text, if it is UTF-8 without NUL; undefined for any other bytes. */
   outputText(): Promise<string | undefined>;
@@ -32,7 +32,7 @@ export async function createTaskFolder(work: Work): Promise<TaskFolder> {
   const [outputFile, errorFile] = [join(folder, "out"), join(folder, "err")];
   const inputFiles: Record<string, string> = {};
   const remove = () => rm(folder, { recursive: true, force: true }).catch(() => {});
-  const requireDisk = async () => {
+  const requireFreeDisk = async () => {
     const probe = join(folder, "probe");
     await writeFile(probe, Buffer.alloc(PROBE_BYTES)).finally(() => rm(probe, { force: true }));
   };
@@ -43,7 +43,7 @@ export async function createTaskFolder(work: Work): Promise<TaskFolder> {
       inputFiles[name] = file;
     }
     for (const file of [outputFile, errorFile]) await writeFile(file, "");
-    await requireDisk();
+    await requireFreeDisk();
   } catch (error) {
     await remove();
     throw error;
@@ -52,7 +52,7 @@ export async function createTaskFolder(work: Work): Promise<TaskFolder> {
     inputFiles,
     outputFile,
     errorFile,
-    requireDisk,
+    requireFreeDisk,
     outputBytes: async () => (await stat(outputFile)).size,
     outputText: async () => {
       const bytes = await readFile(outputFile);
