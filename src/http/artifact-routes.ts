@@ -44,19 +44,19 @@ const CONTENT: Answers = {
 const PATIENCE_MS = 300_000;
 
 /**
- * Reading a larger artifact takes a turn, four at a time, each key in its turn. An artifact in a bucket is read and hashed whole before its first byte
- * is sent, also where one byte is asked for; one in PostgreSQL keeps its turn until its first piece is there. 1,600 requests for an artifact of 200 MB
- * let the service answer nothing else for 20 s. A HEAD, and a smaller artifact, take a turn only if the row has no size, since the whole must then be
- * read.
+ * Reading a larger artifact takes a turn, four at a time, each key in its turn. An artifact in a bucket is read and hashed whole before its first
+ * byte is sent, also where one byte is asked for; one in PostgreSQL keeps its turn until its first piece is there. 1,600 requests for an artifact of
+ * 200 MB let the service answer nothing else for 20 s. A HEAD, and a smaller artifact, take a turn only if the row has no size, since the whole must
+ * then be read.
  */
 const SMALL_BYTES = 256 * 1024;
-const CHECKS = { atOnce: 4, ofOne: 100, ofAll: 1_000 };
-const CHECKED_WITHIN_MS = 30_000;
+const TURNS = { atOnce: 4, ofOne: 100, ofAll: 1_000 };
+const TURN_WITHIN_MS = 30_000;
 
 /** `/api/runtime/artifacts`: what tasks have brought forth. There is no call that changes an artifact. `patienceMs` is for tests. */
 export function artifactRoutes(store: OutputStorage, log: Logger, { patienceMs = PATIENCE_MS } = {}): Route[] {
-  const checks = openFairTurns(
-    CHECKS,
+  const turns = openFairTurns(
+    TURNS,
     () => new Unavailable("Too many large artifacts are being read now. Try again shortly."),
   );
   return [
@@ -108,10 +108,10 @@ export function artifactRoutes(store: OutputStorage, log: Logger, { patienceMs =
         const content = contentOf(db, store, artifact);
         const isHead = request.method === "HEAD";
         let pieces: AsyncGenerator<Buffer> | undefined;
-        let endCheck = () => {};
+        let endTurn = () => {};
         try {
-          const isChecked = !content.stated || (!isHead && content.stated.sizeBytes > SMALL_BYTES);
-          if (isChecked) endCheck = await checks.take(askerOf(caller), CHECKED_WITHIN_MS);
+          const takesTurn = !content.stated || (!isHead && content.stated.sizeBytes > SMALL_BYTES);
+          if (takesTurn) endTurn = await turns.take(askerOf(caller), TURN_WITHIN_MS);
           gone.signal.throwIfAborted();
           const facts = content.stated ?? (await content.verify(gone.signal));
           const { sizeBytes, sha256 } = facts;
@@ -126,7 +126,7 @@ export function artifactRoutes(store: OutputStorage, log: Logger, { patienceMs =
           pieces = content.open(facts, part, gone.signal);
           // What fails before the first byte is still answered.
           const first = isHead ? undefined : await pieces.next();
-          endCheck();
+          endTurn();
 
           response.set({ ...headers, ETag: `"${sha256}"`, "Content-Type": content.contentType });
           if (part) response.status(206).set("Content-Range", rangeOf(part, sizeBytes));
@@ -142,7 +142,7 @@ export function artifactRoutes(store: OutputStorage, log: Logger, { patienceMs =
           log[level]({ artifact: artifact.id, reason: messageOf(error), requestId }, "an artifact was sent in part");
           response.destroy();
         } finally {
-          endCheck();
+          endTurn();
           await pieces?.return(undefined);
         }
       },

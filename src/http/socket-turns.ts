@@ -40,7 +40,7 @@ export function createSocketTurns(
   const held = new WeakSet<Socket>();
   const line = new Set<Socket>();
   /** Connections with a valid key that are read on in the next turn of the event loop. */
-  const resting = new WeakSet<Socket>();
+  const untilNextTurn = new WeakSet<Socket>();
   let isMoving = false;
 
   const networkOf = (socket: Socket) => {
@@ -63,11 +63,11 @@ export function createSocketTurns(
     if (!isMoving) setImmediate(readNext);
     isMoving = true;
   };
-  const rest = (socket: Socket) => {
+  const readNextTurn = (socket: Socket) => {
     socket.pause();
-    resting.add(socket);
+    untilNextTurn.add(socket);
     setImmediate(() => {
-      resting.delete(socket);
+      untilNextTurn.delete(socket);
       if (!socket.destroyed && !held.has(socket)) socket.resume();
     });
   };
@@ -98,7 +98,7 @@ export function createSocketTurns(
     admit(socket) {
       // Node reads on at the end of each request, whether the connection is paused or not.
       socket.on("resume", () => {
-        if (held.has(socket) || line.has(socket) || resting.has(socket)) socket.pause();
+        if (held.has(socket) || line.has(socket) || untilNextTurn.has(socket)) socket.pause();
       });
       // Node begins to read a new connection in the next tick, and the connection can be paused only then.
       if (isInTurns(socket)) process.nextTick(standInLine, socket);
@@ -114,7 +114,7 @@ export function createSocketTurns(
     },
     reportCrowd,
     endTurn(socket) {
-      if (isProven(socket)) return rest(socket);
+      if (isProven(socket)) return readNextTurn(socket);
       reportCrowd(socket);
       standInLine(socket);
     },

@@ -7,7 +7,7 @@ export class BucketFault extends Error {}
 export class NoSuchObject extends BucketFault {}
 
 /** The object store was not asked, since it failed too often lately. */
-export class StoreRests extends BucketFault {}
+export class StorePaused extends BucketFault {}
 
 /** The bytes to store could not be read from their source, which is not the object store's fault. `cause` says why. */
 export class SourceFault extends Error {}

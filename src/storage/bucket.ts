@@ -46,7 +46,7 @@ export interface Bucket {
   readonly name: string;
   /** Makes the bucket if it is missing. ForeignBucket: it is not ours to use. BucketFault: the store does not answer. */
   checkOwn(): Promise<void>;
-  /** Stores the bytes in one request, so that a failure leaves no part of them. SourceFault: the bytes could not be read. StoreRests. */
+  /** Stores the bytes in one request, so that a failure leaves no part of them. SourceFault: the bytes could not be read. StorePaused. */
   put(key: ArtifactKey, upload: Upload, options: PutOptions): Promise<void>;
   /** The object's bytes, or a part of them. NoSuchObject. */
   get(key: ArtifactKey, part?: Part, signal?: AbortSignal): AsyncGenerator<Buffer>;

@@ -7,7 +7,7 @@ import { inTransaction } from "../db/transaction.ts";
 import { messageOf } from "../errors.ts";
 import { artifactKey } from "./artifact-key.ts";
 import type { Bucket } from "./bucket.ts";
-import { SourceFault, StoreRests } from "./bucket-faults.ts";
+import { SourceFault, StorePaused } from "./bucket-faults.ts";
 import { checkBytes } from "./check-bytes.ts";
 import { deletePieces, readPieces } from "./output-pieces.ts";
 import type { OutputStorage } from "./output-storage.ts";
@@ -41,7 +41,7 @@ export async function moveOnce(db: Db, { bucket, log }: OutputStorage, signal?: 
       if (signal?.aborted) break;
       if (isDatabaseUnavailable(error)) throw error;
       log.warn({ reason: messageOf(error), artifact: id }, "an output stays in PostgreSQL for now");
-      if (error instanceof StoreRests) break;
+      if (error instanceof StorePaused) break;
       failures += 1;
       if (failures < FAILURES) continue;
       endedAt.set(bucket, id);

@@ -1,7 +1,7 @@
 import { BrokenCircuitError } from "cockatiel";
 import { S3Error } from "minio";
 import { messageOf, StartError } from "../errors.ts";
-import { BucketFault, NoSuchObject, SourceFault, StoreRests } from "./bucket-faults.ts";
+import { BucketFault, NoSuchObject, SourceFault, StorePaused } from "./bucket-faults.ts";
 
 const GONE = new Set(["NoSuchKey", "NoSuchBucket", "NotFound"]);
 const OURS = [BucketFault, StartError, SourceFault];
@@ -13,7 +13,7 @@ const OURS = [BucketFault, StartError, SourceFault];
 export function storageFaultOf(error: unknown, aheadMs = 0): unknown {
   if (OURS.some((kind) => error instanceof kind)) return error;
   if (error instanceof BrokenCircuitError)
-    return new StoreRests("it failed too often lately, and is left alone for a while");
+    return new StorePaused("it failed too often lately, and is left alone for a while");
   if (error instanceof S3Error && error.code && GONE.has(error.code))
     return new NoSuchObject("there is no such object");
   if (error instanceof S3Error && error.code === "RequestTimeTooSkewed") return new BucketFault(wrongClock(aheadMs));
