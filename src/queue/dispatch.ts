@@ -64,7 +64,7 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
   const longAnswers = openLongAnswers();
 
   /** Has the worker's agent execute the task, with what earlier work left for it. */
-  async function beginExecution(
+  async function executeWithResumeData(
     task: Task,
     { lease, worker }: LeaseAndWorker,
     place: AnswerPlace,
@@ -97,7 +97,7 @@ export function createDispatcher(db: Db, store: OutputStorage, agents: AgentCall
       const { lease, worker } = leased;
       const identified = requireOwnAgent(db, agents.outbound, worker, stopping.signal);
       const place = placeForAnswer(longAnswers);
-      const executing = identified.then(() => beginExecution(task, leased, place, runtimeUrl));
+      const executing = identified.then(() => executeWithResumeData(task, leased, place, runtimeUrl));
       const following = followDispatch(deps, task, lease, executing);
       open.add(following);
       void following.finally(() => {

@@ -75,15 +75,15 @@ async function supervise(
   stop: AbortSignal,
   watch: (end: (reason: string) => void) => () => void,
 ): Promise<Ended> {
-  const ending = createEnding(child);
+  const stopper = createStopper(child);
   const timeout = `timed out after ${task.policy.timeout_sec} s`;
-  const timer = setTimeout(() => ending.end(timeout), task.policy.timeout_sec * 1_000);
-  const onStop = () => ending.end(String(stop.reason));
+  const timer = setTimeout(() => stopper.end(timeout), task.policy.timeout_sec * 1_000);
+  const onStop = () => stopper.end(String(stop.reason));
   let endWatch = () => {};
   const exited = new Promise<void>((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", () => resolve());
-    endWatch = watch(ending.end);
+    endWatch = watch(stopper.end);
   });
   stop.addEventListener("abort", onStop, { once: true });
   if (stop.aborted) onStop();
@@ -96,8 +96,8 @@ async function supervise(
   try {
     await exited;
     if (watchdog instanceof Writable) watchdog.end("ended\n");
-    await ending.endGroup();
-    const reason = ending.reason();
+    await stopper.endGroup();
+    const reason = stopper.reason();
     return {
       fault: reason === AFTER_RESULT ? undefined : (reason ?? faultOfExit(child)),
       exitCode: reason === undefined ? exitCodeOf(child) : null,
@@ -107,14 +107,14 @@ async function supervise(
   } finally {
     endWatch();
     clearTimeout(timer);
-    ending.forget();
+    stopper.forget();
     stop.removeEventListener("abort", onStop);
     child.stdin?.destroy();
   }
 }
 
 /** Ends a command before it ends by itself: it is asked to, and killed when it has not ended in time. */
-function createEnding(child: ChildProcess) {
+function createStopper(child: ChildProcess) {
   let reason: string | undefined;
   let killAt = 0;
   let timer: NodeJS.Timeout | undefined;
