@@ -27,20 +27,23 @@ it("forgets the names that a worker has invented, one after the other, and keeps
 
 it("keeps what would matter to a worker that comes back, as long as it lasts", async () => {
   const ago = (ms: number) => sql`(extract(epoch from now()) * 1000)::bigint - ${ms}::bigint`;
-  const known = async (id: string, restsMs: number, windowMs: number, updatedMs = 0) => {
+  const known = async (id: string, restsMs: number, windowMs: number, updatedMs = 0, pacedMs?: number) => {
     const end = (ms: number) => Date.now() + ms;
     const rest = restsMs === 0 ? null : JSON.stringify({ kind: "rate_limited", reason: "", until: end(restsMs) });
     const windows = windowMs === 0 ? "{}" : JSON.stringify({ "5h": { used: 0.5, resets_at: end(windowMs) } });
-    await db.execute(sql`insert into runtime_accounts (id, rest, windows, updated_at)
-      values (${id}, ${rest}::jsonb, ${windows}::jsonb, ${ago(updatedMs)})`);
+    const pacedUntil = pacedMs === undefined ? null : end(pacedMs);
+    await db.execute(sql`insert into runtime_accounts (id, rest, windows, paced_until, updated_at)
+      values (${id}, ${rest}::jsonb, ${windows}::jsonb, ${pacedUntil}, ${ago(updatedMs)})`);
   };
   await known("rests", HOUR_MS, 0);
   await known("rested", -HOUR_MS, 0);
   await known("has a window", 0, HOUR_MS);
   await known("had a window", 0, -HOUR_MS);
   await known("has a window for ever", 0, 1_000 * DAY_MS, 9 * DAY_MS);
+  await known("is paced", 0, 0, 0, HOUR_MS);
+  await known("was paced", 0, 0, 0, -HOUR_MS);
   await known("used", -HOUR_MS, -HOUR_MS);
   await aWorker(db, { name: "worker", account: "used" });
-  expect(await forgetAccounts(db)).toBe(3);
-  expect(await named()).toEqual(["has a window", "rests", "used"]);
+  expect(await forgetAccounts(db)).toBe(4);
+  expect(await named()).toEqual(["has a window", "is paced", "rests", "used"]);
 });
