@@ -54,8 +54,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
     return {
       url: urlOf(started.postmaster.port, credentials.password, "bloom"),
       wake: async () => {
-        const pid = readPidFile(installation.cluster)?.pid ?? Number.NaN;
-        if (await mayBePostmaster(pid, installation.cluster)) await wake(pid);
+        const pid = readPidFile(installation.cluster)?.pid;
+        if (pid !== undefined && (await mayBePostmaster(pid, installation.cluster))) await wake(pid);
       },
       stop: () => {
         stopping.abort();
