@@ -30,7 +30,6 @@ export function countAnswerParts(): AnswerParts {
         ? new Error(`it sent more than ${MOST_INFORMATIONAL} informational answers (1xx) before its answer`)
         : undefined;
     },
-    addChunk: (bytes) =>
-      isTooMany(bytes) ? new Error("its answer comes in too many chunks of a few bytes") : undefined,
+    addChunk: (bytes) => (isTooMany(bytes) ? new Error("its answer comes in too many small chunks") : undefined),
   };
 }

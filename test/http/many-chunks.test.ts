@@ -8,6 +8,7 @@ import { createHttpServer } from "../../src/http/http-server.ts";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
 import { createLog } from "../../src/log.ts";
 import { eventually } from "../support/eventually.ts";
+import { chunks, END } from "../support/raw-server.ts";
 
 /** A server with this handler alone on a free port, and a connection to it: the client's side and the server's. */
 async function serve(handler: RequestListener, connections = createUnkeyedConnections(0)) {
@@ -24,8 +25,6 @@ async function serve(handler: RequestListener, connections = createUnkeyedConnec
   return { client, served };
 }
 const head = (more = "") => `POST / HTTP/1.1\r\nHost: x\r\n${more}Transfer-Encoding: chunked\r\n\r\n`;
-const chunks = (count: number, bytes: number) => `${bytes.toString(16)}\r\n${"a".repeat(bytes)}\r\n`.repeat(count);
-const END = "0\r\n\r\n";
 /** 1.2 MB. */
 const MANY = 200_000;
 

@@ -5,11 +5,16 @@ import { buffer } from "node:stream/consumers";
 import { expect, it } from "vitest";
 import { openBucket } from "../../src/storage/bucket.ts";
 import { transport } from "../../src/storage/s3-transport.ts";
-import { sendForEver, startRawServer } from "../support/raw-server.ts";
-
-const HINTS = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n";
-const CHUNKED = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
-const chunks = (count: number, bytes: number) => `${bytes.toString(16)}\r\n${"a".repeat(bytes)}\r\n`.repeat(count);
+import {
+  CHUNKED,
+  chunks,
+  END,
+  HINTS,
+  sendForEver,
+  startRawServer,
+  TOO_MANY_CHUNKS,
+  TOO_MANY_HINTS,
+} from "../support/raw-server.ts";
 
 /** The bytes that a store's answer has, for a request that it answers so. */
 async function ask(bytes: string, onEach?: (socket: Socket) => void) {
@@ -25,14 +30,14 @@ async function ask(bytes: string, onEach?: (socket: Socket) => void) {
 }
 
 it.each([
-  ["103 Early Hints", "", HINTS.repeat(1_000), "it sent more than 10 informational answers (1xx) before its answer"],
-  ["chunks of one byte", CHUNKED, chunks(1_000, 1), "its answer comes in too many chunks of a few bytes"],
+  ["103 Early Hints", "", HINTS.repeat(1_000), TOO_MANY_HINTS],
+  ["chunks of one byte", CHUNKED, chunks(1_000, 1), TOO_MANY_CHUNKS],
 ])("a store's answer of endless %s is broken off", async (_what, head, more, why) => {
   await expect(ask(head, sendForEver(more))).rejects.toThrow(why);
 });
 
 it("a store's answer behind some hints and in chunks of 1 KB is taken whole", async () => {
-  expect(await ask(`${HINTS.repeat(10)}${CHUNKED}${chunks(20_000, 1_000)}0\r\n\r\n`)).toHaveLength(20_000_000);
+  expect(await ask(`${HINTS.repeat(10)}${CHUNKED}${chunks(20_000, 1_000)}${END}`)).toHaveLength(20_000_000);
 });
 
 it("a bucket says so", async () => {
