@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { declaredCalls } from "../src/app.ts";
 import { SETTINGS } from "../src/setting-schema.ts";
-import { argumentsOf, environmentOf, ROOT } from "./support/compiled-programs.ts";
+import { argumentsOf, environmentOfStart, ROOT } from "./support/compiled-programs.ts";
 
 const read = (path: string) => readFileSync(join(ROOT, "deploy", path), "utf8");
 const inProject = (path: string) => existsSync(join(ROOT, path));
@@ -43,7 +43,7 @@ it("sets settings that there are", () => {
   const [, ofImage = ""] = dockerfile.match(/^ENV (.*)$/m) ?? [];
   const [, ofUnit = ""] = read("systemd/bloom-runtime.service").match(/^Environment=(.*)$/m) ?? [];
   const [, ofInit = ""] = read("openrc/bloom-runtime").match(/^\texport (.*)$/m) ?? [];
-  const ofStart = Object.entries(environmentOf("start")).map(([name, value]) => `${name}=${value}`);
+  const ofStart = Object.entries(environmentOfStart()).map(([name, value]) => `${name}=${value}`);
   for (const set of [ofImage, ofUnit, ofInit])
     expect(set.split(" ")).toEqual(["NODE_ENV=production", expect.stringMatching(/^DATA_DIR=/), ...ofStart]);
 });

@@ -38,9 +38,9 @@ export function argumentsOf(
   return scripts[script].split("exec node ")[1].split(" ");
 }
 
-/** The variables that such a script sets for Node. */
-export function environmentOf(script: "start"): Record<string, string> {
-  const [before = ""] = scripts[script].split("exec node ");
+/** The variables that `npm start` sets for Node. */
+export function environmentOfStart(): Record<string, string> {
+  const [before = ""] = scripts.start.split("exec node ");
   return Object.fromEntries([...before.matchAll(/([A-Z_]+)=(\S+) /g)].map(([, name, value]) => [name, value]));
 }
 

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable } from "node:stream";
-import { argumentsOf, environmentOf, ROOT } from "./compiled-programs.ts";
+import { argumentsOf, environmentOfStart, ROOT } from "./compiled-programs.ts";
 
 /** What `npm start` tells Node: the heap begins small and grows when it is needed, where it would take 100 MB before it looks for garbage. */
 const START = argumentsOf("start");
@@ -23,7 +23,7 @@ export interface Launched {
 /** Starts it with `env` alone as its settings, on a free port unless `env` names one. `nodeOptions` come before its own. */
 export function launch(env: Record<string, string>, nodeOptions: string[] = []): Launched {
   return launchProgram(process.execPath, [...nodeOptions, ...START], ROOT, {
-    ...environmentOf("start"),
+    ...environmentOfStart(),
     BLOOM_RUNTIME_PORT: "0",
     ...env,
   });
