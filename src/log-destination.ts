@@ -72,8 +72,8 @@ function openOutput(): Output {
 
 /**
  * Node writes to a pipe without waiting for its reader. Node's stream ends at the first failure, which is right for a pipe: its reader has gone.
- * Where several processes have the pipe, a write that it has no room for may be torn, and the rest come after a line of another process. A pipe
- * takes 4 KB whole or not at all, so that not more is written at a time.
+ * Where several processes have the pipe, a write that is longer than what it can take at that moment may be torn, and the rest come after a line of
+ * another process. A pipe takes 4 KB whole or not at all, so that not more is written at a time.
  */
 function openPipe(failed: (error: unknown) => void): Output {
   let isBroken = false;
@@ -111,7 +111,7 @@ function wholeLinesIn(lines: Buffer): number {
   return (end < 0 ? lines.indexOf("\n") : end) + 1;
 }
 
-/** Writes to a file without Node's stream, which would end at the first failure: writing goes on when the disk has room again. */
+/** Writes to a file without Node's stream, which would end at the first failure: writing goes on when the disk has space again. */
 function openFile(failed: (error: unknown) => void): Output {
   /** Bytes that were taken and are not written yet. */
   let unwritten = Buffer.alloc(0);

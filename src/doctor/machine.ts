@@ -34,11 +34,11 @@ export function checkOpenFiles(limit = openFilesLimit()): Finding {
 /** Looks at the disk of `DATA_DIR`, or of the folder that it will be made in. */
 export async function checkDisk({ dataDir, diskLimits: { warnBelow, refuseBelow } }: Config): Promise<Finding> {
   const { freeBytes, allBytes } = await readDiskSpace(dataDir);
-  const room = `${(freeBytes / GB).toFixed(1)} GB of ${(allBytes / GB).toFixed(1)} GB are free for DATA_DIR (${dataDir})`;
+  const space = `${(freeBytes / GB).toFixed(1)} GB of ${(allBytes / GB).toFixed(1)} GB are free for DATA_DIR (${dataDir})`;
   const mend =
-    "Make room, set RETENTION_DAYS so that old tasks are removed, or set DATA_DIR to a folder on another disk.";
-  if (freeBytes < refuseBelow) return wrong(`Only ${room}: new work is refused with an embedded database.`, mend);
-  return freeBytes < warnBelow ? note(`Only ${room}.`, mend) : ok(room);
+    "Free some space, set RETENTION_DAYS so that old tasks are removed, or set DATA_DIR to a folder on another disk.";
+  if (freeBytes < refuseBelow) return wrong(`Only ${space}: new work is refused with an embedded database.`, mend);
+  return freeBytes < warnBelow ? note(`Only ${space}.`, mend) : ok(space);
 }
 
 export function checkKey({ apiKey, production, allowOpen }: Config): Finding {

@@ -51,7 +51,7 @@ interface Order {
   limits_left?: object | undefined;
   /** Where its spans belong in the task's trace. */
   traceparent?: string | undefined;
-  /** Room for a long answer, which its caller leaves when the answer is recorded. */
+  /** The place for a long answer, which its caller leaves when the answer is recorded. */
   place?: AnswerPlace | undefined;
 }
 

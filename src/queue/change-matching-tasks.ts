@@ -96,7 +96,8 @@ interface Change extends BatchChange {
 /**
  * Changes the oldest `limit` tasks that match (1,000 unless told otherwise), in the order of their ids. The tasks that others have locked come last,
  * each in a transaction of its own, so that no call holds the lock of one task while it waits for another. After an interruption the same call goes
- * on, since changed tasks do not match any more. A fault of the database, or a lack of room or of time, after the first change is answered as `more`.
+ * on, since changed tasks do not match any more. A fault of the database, or a lack of connections or of time, after the first change is answered as
+ * `more`.
  */
 async function changeTasks(
   db: Db,

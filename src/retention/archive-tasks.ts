@@ -12,7 +12,7 @@ const MOST_CHARACTERS = 64 * 1024 * 1024;
 export interface ArchivedTasks {
   archive: string;
   tasks: WholeTask[];
-  /** The tasks that the archive had no more room for. */
+  /** The tasks that were too many or too large for this archive. */
   rest: string[];
 }
 

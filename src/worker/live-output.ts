@@ -10,7 +10,7 @@ const PIECE_BYTES = 64 * 1024;
 const TAIL_BYTES = 256 * 1024;
 /** What a piece may take in JSON, where a control character takes six bytes. The runtime takes a body of 100 KB, with the other fields. */
 const PIECE_JSON_BYTES = 96 * 1024;
-/** The runtime has no room for it just now, or does not know the key for the moment: the heartbeats see to that. */
+/** The runtime cannot take the piece just now, or does not know the key for the moment: the heartbeats see to that. */
 const PASSING = new Set([401, 408, 429]);
 
 /**
