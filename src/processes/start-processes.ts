@@ -78,8 +78,8 @@ export async function startProcesses(config: Config, settings: GivenSettings, lo
     const first = Array.from({ length: config.processes }, () => start(false));
     // The children listen before the database is there, as a single process does: they are alive, and not ready.
     const [port = 0] = await Promise.all(first.map(({ listening }) => listening));
-    const { url, wake, stop } = await openServer(config.databaseUrl, config.dataDir, log);
-    server = { url, wake, stop };
+    server = await openServer(config.databaseUrl, config.dataDir, log);
+    const { url, wake, stop } = server;
     for (const child of first) child.send({ kind: "database", url });
     await Promise.all(first.map(({ started }) => started));
     const kept = first.map((child) => keepServing(child, url));
