@@ -8,7 +8,7 @@ const MOST_INFORMATIONAL = 10;
 const FULL_CHUNK_BYTES = 256;
 const CHUNKS_AT_ONCE = 4_000;
 
-/** Counts the parts of an answer of another server. Each function gives the error for the call whose answer has too many; it must end then. */
+/** Counts the parts of another server's answer. Each function gives an error once there are too many; the call must end with it. */
 export interface AnswerParts {
   /** An informational answer (1xx) has come. */
   addInformational(): Error | undefined;

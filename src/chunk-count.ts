@@ -2,8 +2,8 @@
 const PER_MS = 1;
 
 /**
- * Gives a function that counts a body's chunks by their sizes in bytes, and is true whenever more than `atOnce` have come; it then counts anew. A
- * chunk counts the less the more bytes it has, and not at all with `fullBytes`; in each second 1,000 are forgotten. Node makes an event of each
+ * Gives a function to be called with the size of each chunk in bytes. It gives true when more than `atOnce` have come, and begins at 0 again then.
+ * Larger chunks count for less, chunks of `fullBytes` for nothing, and 1,000 are forgotten in each second. Node makes an event of each
  * chunk, 10,900 of 64 KB in chunks of one byte, so that few bytes may take much time.
  */
 export function countChunks(atOnce: number, fullBytes: number): (bytes: number) => boolean {

@@ -40,7 +40,10 @@ export function openLane<Row extends object, Request>(
   const waiting: Waiting<Row, Request>[] = [];
   /** When each batch under way was sent. */
   const underWay: number[] = [];
-  /** Sends requests again, each alone, that pass over what is locked. Those that wait for it are bounded for all statements (lock-waits.ts). */
+  /**
+   * Limits the requests that are sent again alone and skip what is locked. Those that wait for locks are limited in lock-waits.ts, for all statements
+   * together.
+   */
   const again = limitConcurrency(MOST_ALONE, SENT_WITHIN_MS, overdue);
   const turns = turnsOf(db);
   let isScheduled = false;

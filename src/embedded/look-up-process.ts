@@ -15,7 +15,7 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Has a process go on that somebody has stopped with SIGSTOP, and on Linux its children too. Others do not notice it. */
+/** Sends SIGCONT to the process, and on Linux to its children, in case somebody has stopped them. A process that runs does not notice it. */
 export async function wake(pid: number): Promise<void> {
   const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
   for (const each of [pid, ...children.split(" ").filter(Boolean).map(Number)]) {

@@ -91,7 +91,8 @@ const unknown = (from: Position, now: Position): EventBatch => ({
 
 /**
  * As `readEvents`, for a position that may be of long ago: entries behind it may be removed until they are read (`AUDIT_RETENTION_DAYS`). Whether
- * `after` is still known is asked after the reading: entries go oldest first, so that nothing behind `after` was missing before if it is known then.
+ * `after` is still known is asked after the reading. The oldest entries are removed first: if `after` is known then, nothing behind it had been
+ * removed when it was read.
  */
 export async function readOldEvents(db: Db, after: Position): Promise<EventBatch> {
   const batch = await readEvents(db, after);

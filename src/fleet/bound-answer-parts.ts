@@ -2,8 +2,8 @@ import type { Dispatcher } from "undici";
 import { countAnswerParts } from "../answer-parts.ts";
 
 /**
- * Breaks off a call, and its connection, when its answer comes in too many parts (answer-parts.ts). Informational answers are passed on to
- * nobody: `fetch` ignores them, and undici pauses the answer after one that is handed on.
+ * Breaks off a call, and its connection, when its answer comes in too many parts (answer-parts.ts). Informational answers are not
+ * handed on: `fetch` ignores them, and undici would pause the answer behind one.
  */
 export const boundAnswerParts: Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) => {
   const parts = countAnswerParts();

@@ -11,7 +11,7 @@ const MOST_AT_ONCE = 1_000;
 
 const isInUse = sql`${accounts.id} in (select ${accountOf} from ${workers})`;
 const isAccountPaced = sql`coalesce(${accounts.paced_until} > ${nowMs}, false)`;
-/** A window may be said to end in a hundred years. */
+/** A worker may report a window that ends in a hundred years: an old report keeps no account. */
 const hasWindow = sql`(${accounts.updated_at} > ${nowMs} - ${sql.raw(String(LONGEST_LIMIT_MS))} and exists (
   select from jsonb_each(${accounts.windows}) as window_of where (window_of.value ->> 'resets_at')::numeric > ${nowMs}))`;
 

@@ -49,7 +49,7 @@ export function createManyChunksLimit(
         return true;
       }
       const goesOn = push(chunk, encoding);
-      // Where the body is not read on by itself, its reader ends the turn.
+      // Where `push` gives false, Node itself pauses the connection until the body is read on.
       if (goesOn && chunk !== null && counts.isTurnOver(chunk.length)) turns.endTurn(socket);
       return goesOn;
     };

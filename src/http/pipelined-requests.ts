@@ -31,8 +31,8 @@ export interface PipelinedRequests {
 /**
  * Node hands over all requests of what it has read at once, 2,500 short ones of 64 KB: twelve connections held all others up for 5 to 9 s, and
  * answers that nobody read took 1 GB. Here each request begins when the request before it was answered, in a turn of the event loop of its own,
- * and where many wait, nothing more is read. An answer that waits behind another also hears nothing of the end of its connection, so that it
- * would hold its memory and places for ever.
+ * and where many wait, nothing more is read. If all were begun at once, an answer that waits behind another would not hear that its connection
+ * has ended, and would keep its memory and places for ever.
  */
 export function createPipelinedRequests(turns: SocketTurns): PipelinedRequests {
   const pipelines = new WeakMap<Socket, Pipeline>();

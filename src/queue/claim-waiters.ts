@@ -14,8 +14,8 @@ import { type Attempt, type Waiter, waitInLine } from "./waiting-worker.ts";
  */
 const LOOK_EVERY_MS = 1_000;
 /**
- * Each look reads again this much of what the look before it read: a task carries the time at which its statement began, and is seen only after the
- * commit. The looks of the timer use the wide margin, which is longer than a statement may take.
+ * Each look overlaps the look before it by this much: a task has the time at which its statement began, but is seen only after the commit. The looks
+ * of the timer use the wide margin, which is longer than a statement may take.
  */
 const MARGIN_MS = 1_000;
 const WIDE_MARGIN_MS = 15_000;

@@ -28,7 +28,7 @@ export interface Follower {
 
 /** A follower of this instance. */
 interface Following extends Follower {
-  /** Bytes that it was given since the last look after which nobody had to wait for more; at least `least`. */
+  /** How many bytes it was given since a look last left nothing for later; never less than `least` when a look begins. */
   had: number;
   end(): void;
 }

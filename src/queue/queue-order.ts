@@ -57,7 +57,7 @@ interface OneOrder {
   order: SQL;
   /** The same order in the names of a query over them, which has `due` and `sort_time` as columns. */
   sortedBy: SQL;
-  /** When not all were looked at, the sort time from which on tasks may be missing, in those names. */
+  /** The sort time from which on tasks may be missing where not all were looked at, in those names. */
   missingFrom: SQL;
 }
 const WITHOUT_START_TIME: OneOrder = {

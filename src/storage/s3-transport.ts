@@ -43,7 +43,7 @@ export function transport(
 function boundChunks(answer: IncomingMessage, parts: AnswerParts): void {
   const push = answer.push.bind(answer);
   answer.push = (chunk: Buffer | null, encoding?: BufferEncoding) => {
-    // What was read of the connection still comes after its end.
+    // Node hands over what it had already read, also after the answer was destroyed.
     if (answer.destroyed) return false;
     const excess = chunk ? parts.addChunk(chunk.length) : undefined;
     if (!excess) return push(chunk, encoding);

@@ -61,7 +61,7 @@ export function openWebhookSender(db: Db, sending: Sending): WebhookSender {
   /** Claims what is due, as far as calls are left for it. */
   const claimSoon = coalesceRuns(db.log, "the claim of due webhook deliveries", async () => {
     if (signal.aborted || running.size >= MOST_CALLS) return;
-    // The calls as they are now: those that end while the claim is under way left none for it.
+    // Copied now: calls that end while the claim runs are counted as still under way.
     const busy = new Map(calls);
     const claimed = await claimDeliveries(db, busy, MOST_CALLS - running.size);
     for (const { target } of claimed) busy.set(target, (busy.get(target) ?? 0) + 1);

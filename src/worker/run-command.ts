@@ -119,7 +119,7 @@ function createStopper(child: ChildProcess) {
   let killAt = 0;
   let timer: NodeJS.Timeout | undefined;
   return {
-    /** Why the command was ended first; undefined when it ended by itself. */
+    /** Why the command was ended; undefined when it ended by itself. */
     reason: () => reason,
     end(why: string): void {
       if (reason !== undefined || hasExited(child)) return;

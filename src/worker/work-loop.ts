@@ -26,7 +26,7 @@ const CLAIM_WITHIN_MS = 15_000;
 const REGISTER_WITHIN_MS = 30_000;
 const TELL_WITHIN_MS = 5_000;
 const LONGEST_PAUSE_MS = 5_000;
-/** How long the worker's record says why it has ended, unless it is started anew before: the longest that the call takes. */
+/** How long the worker's record shows why it stopped, unless it is started again before. The call takes no longer time. */
 const SAID_FOR_SECONDS = 3_600;
 /** How long a lease lives after each heartbeat. If this machine dies, the task is queued again after this time. */
 const LEASE_SECONDS = 90;
