@@ -1,4 +1,4 @@
-/** Named keys: what clients may send, and what may be shown of them. */
+/** Named keys: what clients may send, and what the calls for keys answer. */
 import { z } from "zod";
 import { ROLES } from "../db/roles.ts";
 import { time, words } from "./record-fields.ts";
@@ -28,3 +28,19 @@ export const keyRecord = z
     revoked_at: time("When it was revoked; null: it is valid.").nullable(),
   })
   .meta({ id: "Key", description: "A named key. The key itself is not stored, and shown only when it is made." });
+
+export const newKey = z.object({
+  name: z.string().describe("The name of the key."),
+  role: keyRecord.shape.role,
+  key: z.string().describe("What callers send in `X-Runtime-API-Key`."),
+});
+
+export const revocation = z.object({ revoked: z.int().describe("1, or 2 where the name had two valid keys.") });
+
+export const identity = z
+  .object({
+    key: z.string().nullable().describe("The name of the key; null: none was sent, and none is needed."),
+    role: z.enum(ROLES).describe("What it may do. Without a key, and for `RUNTIME_API_KEY`: `admin`."),
+    version: z.string().describe("The version of the service."),
+  })
+  .meta({ id: "Identity", description: "Who calls." });

@@ -1,4 +1,3 @@
-import { z } from "zod";
 import * as records from "../contract/key-records.ts";
 import { ROLES } from "../db/roles.ts";
 import { VERSION } from "../package-folder.ts";
@@ -19,11 +18,7 @@ export const keyRoutes: Route[] = [
     answers: {
       201: {
         means: "The key, which is shown only in this answer.",
-        json: z.object({
-          name: z.string().describe("The name of the key."),
-          role: records.keyRecord.shape.role,
-          key: z.string().describe("What callers send in `X-Runtime-API-Key`."),
-        }),
+        json: records.newKey,
       },
       409: "The name has two valid keys already, or one with another role, or the audit uses it for something else.",
     },
@@ -50,10 +45,7 @@ export const keyRoutes: Route[] = [
     access: ADMINS,
     query: records.revokedKeys,
     answers: {
-      200: {
-        means: "How many were revoked.",
-        json: z.object({ revoked: z.int().describe("1, or 2 where the name had two valid keys.") }),
-      },
+      200: { means: "How many were revoked.", json: records.revocation },
       404: "There is no such valid key.",
     },
     handle: async ({ response, db, caller, params, query }) => {
@@ -68,16 +60,7 @@ export const keyRoutes: Route[] = [
     path: "/api/runtime/whoami",
     access: ROLES.filter((role) => role !== "admin"),
     answers: {
-      200: {
-        means: "The caller's key.",
-        json: z
-          .object({
-            key: z.string().nullable().describe("The name of the key; null: none was sent, and none is needed."),
-            role: z.enum(ROLES).describe("What it may do. Without a key, and for `RUNTIME_API_KEY`: `admin`."),
-            version: z.string().describe("The version of the service."),
-          })
-          .meta({ id: "Identity", description: "Who calls." }),
-      },
+      200: { means: "The caller's key.", json: records.identity },
     },
     handle: ({ response, caller }) =>
       response.json({ key: caller.keyName ?? null, role: caller.key?.role ?? "admin", version: VERSION }),
