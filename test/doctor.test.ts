@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { databaseTime } from "../src/db/clock.ts";
-import { checkUntakeable } from "../src/doctor/fleet.ts";
+import { checkUntakeable, checkWorkers } from "../src/doctor/fleet.ts";
 import { checkNode, checkOpenFiles } from "../src/doctor/machine.ts";
 import { argumentsOf, ROOT } from "./support/compiled-programs.ts";
 import { createTestDatabase } from "./support/database.ts";
@@ -37,6 +37,8 @@ describe("npm run doctor", () => {
     expect(output).toMatch(/^ok {4}Tasks and audit entries are kept for ever/m);
     expect(output).toMatch(/^note {2}There is no SETTINGS_KEY and no /m);
     expect([code, output.includes(KEY)]).toEqual([0, false]);
+    const notes = output.match(/^note /gm)?.length;
+    expect(output).toMatch(new RegExp(`\\n\\nNothing is wrong; ${notes} notes above\\.\n$`));
     expect((await examine({})).output).toMatch(/^note {2}There is no SETTINGS_KEY and no /m);
   });
 
@@ -99,14 +101,22 @@ describe("npm run doctor", () => {
     await query("update workers set rest = $1 where id = 'logged-out'", [rest]);
     await query("update workers set drain = $1 where id = 'away'", [{ reason: "new disk.", until: null }]);
     await aWorker(db, { name: "gone", status: "offline" });
-    await query("update workers set rest = $1 where id = 'gone'", [{ ...rest, reason: "no claude", until: 4e12 }]);
+    await query("update workers set rest = $1 where id = 'gone'", [
+      { kind: "worker", reason: "no claude", until: 4e12 },
+    ]);
+    await aWorker(db, { name: "slow", status: "offline" });
+    await query("update workers set rest = $1 where id = 'slow'", [
+      { kind: "trouble", reason: "time-outs", until: 4e12 },
+    ]);
+    const levels = (await checkWorkers(db)).map(({ level, what }) => `${level} ${what.split(" ")[1]}`);
+    expect(levels).toEqual(["wrong gone", "wrong logged-out", "note away", "note slow"]);
     const { id } = await aTask(db, { requires: ["kiln"] });
     await query("update llm_tasks set updated_at = updated_at - 120000 where id = $1", [id]);
     const { code, output } = await examine({});
     expect(output).toMatch(/^note {2}Worker away is drained: new disk\.\n {6}POST \S+\/away\/resume ends that\.$/m);
-    expect(output).toContain("note  Worker gone is offline. Before, it rested: no claude.\n");
+    expect(output).toContain("WRONG Worker gone is offline. Before, it rested: no claude.\n");
     const why = "Worker logged-out rests until somebody resumes it: Not logged in · Please run /login.";
-    expect(output).toContain(`note  ${why}\n      Mend that on its machine.`);
+    expect(output).toContain(`WRONG ${why}\n      Mend that on its machine.`);
     expect(output).toContain(`WRONG 1 task(s) wait, the oldest for 2 min (${id}). ${why}`);
     expect(code).toBe(1);
   });

@@ -1,5 +1,5 @@
 /** What can be said of the workers, and of tasks that none of them can take. */
-import { asc, sql } from "drizzle-orm";
+import { asc, desc, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { databaseTime } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
@@ -17,11 +17,18 @@ const NOBODY_WORKS_MS = 60_000;
 /** A rest of a worker after failures takes 5 min at most, and ends by itself. */
 const SOON_MS = 10 * 60_000;
 
+/**
+ * True in SQL for a rest that ends when somebody has mended something on the worker's machine: its CLI has no access or is not there, or the worker
+ * said so itself and ended.
+ */
+const isToBeMended = sql<boolean>`(${ownRest} is not null
+  and (${workers.rest} ->> 'until' is null or (${workers.status} = 'offline' and ${workers.rest} ->> 'kind' = 'worker')))`;
+
 const sentence = (text: string) => text.replace(/[.\s]*$/, ".");
 
 /**
  * Workers that are online and get no work, since they rest or somebody has drained them; and workers that are offline and said before why they can do
- * none. What accounts rest for is said by `checkQueue`.
+ * none. Where something has to be mended on the worker's machine, that is wrong, also when other workers are fine. What accounts rest for is said by `checkQueue`.
  */
 export async function checkWorkers(db: Db): Promise<Finding[]> {
   const found = await db
@@ -30,15 +37,18 @@ export async function checkWorkers(db: Db): Promise<Finding[]> {
       isOnline: sql<boolean>`${workers.status} = 'online'`,
       drain: sql<Drain | null>`case when ${isDrained} then ${workers.drain} end`,
       rest: ownRest,
+      isToBeMended,
     })
     .from(workers)
     .where(
       sql`(${workers.status} = 'online' and ${isDrained}) or (${workers.status} in ('online', 'offline') and ${ownRest} is not null)`,
     )
-    .orderBy(asc(workers.id))
+    .orderBy(desc(isToBeMended), asc(workers.id))
     .limit(MOST_WORKERS + 1);
-  const findings = found.slice(0, MOST_WORKERS).map(({ id, isOnline, drain, rest }) => {
-    const resume = `POST /api/runtime/workers/${encodeURIComponent(id)}/resume`;
+  const findings = found.slice(0, MOST_WORKERS).map(({ id, isOnline, drain, rest, isToBeMended }) => {
+    const worker = `/api/runtime/workers/${encodeURIComponent(id)}`;
+    const resume = `POST ${worker}/resume`;
+    const finding = isToBeMended ? wrong : note;
     if (rest === null) {
       const until = drain?.until == null ? "" : ` until ${isoTime(drain.until)}`;
       return note(
@@ -47,11 +57,11 @@ export async function checkWorkers(db: Db): Promise<Finding[]> {
       );
     }
     if (!isOnline)
-      return note(
+      return finding(
         `Worker ${id} is offline. Before, it rested: ${sentence(rest.reason)}`,
-        "Mend that on its machine, and start the worker anew.",
+        `Mend that on its machine, and start the worker anew; or forget the worker: DELETE ${worker}.`,
       );
-    return note(
+    return finding(
       `Worker ${id} rests until ${restEndOf(rest)}: ${sentence(rest.reason)}`,
       rest.until === null
         ? `Mend that on its machine. Then start the worker anew, or call ${resume}.`

@@ -21,10 +21,12 @@ import * as neighbours from "./neighbours.ts";
 /** What a check logs is said by its finding. */
 const log: Logger = pino({ level: "silent" });
 let isSomethingWrong = false;
+let notes = 0;
 
 function say(...findings: Finding[]): void {
   for (const finding of findings) {
     isSomethingWrong ||= finding.level === "wrong";
+    if (finding.level === "note") notes++;
     process.stdout.write(lineOf(finding));
   }
 }
@@ -107,11 +109,17 @@ async function checkDatabase(db: Db, config: Config, isMembridgeWanted: boolean)
   await run("The tasks that wait", () => fleet.checkUntakeable(db));
 }
 
+function lastLine(): string {
+  if (isSomethingWrong) return "Something is wrong.";
+  if (notes === 0) return "Nothing is wrong.";
+  return `Nothing is wrong; ${notes} ${notes === 1 ? "note" : "notes"} above.`;
+}
+
 const exitCode = () => (isSomethingWrong ? 1 : 0);
 endWhenNobodyReads(exitCode);
 main()
   .catch((error: unknown) => say(wrong(`The doctor itself failed: ${messageOf(error)}`, "Report this.")))
   .finally(() => {
-    process.stdout.write(isSomethingWrong ? "\nSomething is wrong.\n" : "\nNothing is wrong.\n");
+    process.stdout.write(`\n${lastLine()}\n`);
     process.exitCode = exitCode();
   });
