@@ -57,7 +57,9 @@ export async function stopOrphanedPostmaster(
 export function alreadyRunning(dataDir: string, owner: string): StartError {
   const pid = pidOfOwner(owner);
   const who = pid ? `Another BLOOM Runtime (process ${pid})` : "Another program";
-  return new StartError(`${who} is already running on ${dataDir}. Stop it, or set DATA_DIR to another folder.`);
+  return new StartError(
+    `${who} is already running on ${dataDir}. Stop it, or set DATA_DIR to another folder. For two instances over one database set DATABASE_URL; for more processes of one instance, INSTANCES.`,
+  );
 }
 
 async function removeOrphan(client: pg.Client, file: PidFile, { cluster, dataDir }: Installation, log: Logger) {

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { gone, postmasterOf, processesOn, query, start, startService, temporaryFolder, usedFolder } from "./support.ts";
 
 const refusal = (pid: number, dataDir: string) =>
-  `Another BLOOM Runtime (process ${pid}) is already running on ${dataDir}. Stop it, or set DATA_DIR to another folder.`;
+  `Another BLOOM Runtime (process ${pid}) is already running on ${dataDir}. Stop it, or set DATA_DIR to another folder. For two instances over one database set DATABASE_URL; for more processes of one instance, INSTANCES.`;
 
 test("a second service on the same folder is refused at once, and the first one does not notice", async () => {
   const dataDir = await usedFolder();
