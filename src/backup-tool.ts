@@ -2,11 +2,14 @@
 import { resolve } from "node:path";
 import { type Config, loadConfig } from "./config.ts";
 import { backUp, type RowCounts } from "./db/backup.ts";
+import { openDatabase } from "./db/client.ts";
 import { joinServer } from "./db/given-or-embedded-server.ts";
 import { restore } from "./db/restore.ts";
+import { findSettingsBox } from "./doctor/database.ts";
 import { loadEnvFile } from "./env-file.ts";
 import { lastWords, StartError } from "./errors.ts";
 import { createLog } from "./log.ts";
+import { isSettingsKeyRight } from "./saved-config/settings-key-check.ts";
 
 const USAGE = "Name the file: npm run backup -- FILE, or npm run restore -- FILE.";
 
@@ -20,7 +23,7 @@ async function main(verb: string | undefined, path: string | undefined, surplus:
     const file = resolve(path);
     if (verb === "backup") print(`${sumOf(await backUp(server.url, file))} are in ${file}.`);
     else print(`${sumOf(await restore(server.url, file))} are restored from ${file}.`);
-    for (const sentence of notIncluded(config, verb)) print(sentence);
+    for (const sentence of await notIncluded(config, verb, server.url)) print(sentence);
   } finally {
     await server.stop();
   }
@@ -33,23 +36,42 @@ function sumOf(rows: RowCounts): string {
 }
 
 /** What a backup leaves to the operator. */
-function notIncluded({ minio, settingsKey, dataDir }: Config, verb: "backup" | "restore"): string[] {
-  const keyFile = resolve(dataDir, "settings.key");
-  const whereKeyFileGoes = {
-    backup: `The key that encrypts the saved admin key is not in it: keep ${keyFile} too, in another place than the backup.`,
-    restore: `Before the next start, put the settings.key of the earlier service at ${keyFile}: without it, the saved admin key and the secrets of webhooks cannot be read.`,
-  };
+async function notIncluded(config: Config, verb: "backup" | "restore", url: string): Promise<string[]> {
+  const { minio } = config;
   const where = minio && `${minio.endPoint}:${minio.port}`;
   return [
     minio
       ? `The outputs in the bucket ${minio.bucket} at ${where} are not in it: copy or mirror that bucket by itself.`
       : "No bucket is set (MINIO_ENDPOINT); outputs that lie in one are not in it.",
-    settingsKey === undefined
-      ? whereKeyFileGoes[verb]
-      : "SETTINGS_KEY, which encrypts the saved admin key, is not in it: keep it too, in another place than the backup.",
+    verb === "backup" ? keepTheKey(config) : await bringTheKey(config, url),
   ];
 }
 
+function keepTheKey({ settingsKey, dataDir }: Config): string {
+  return settingsKey === undefined
+    ? `The key that encrypts the saved admin key is not in it: keep ${keyFileIn(dataDir)} too, in another place than the backup.`
+    : "SETTINGS_KEY, which encrypts the saved admin key, is not in it: keep it too, in another place than the backup.";
+}
+
+/** The database at `url` is restored, and may need another settings key than is here. */
+async function bringTheKey(config: Config, url: string): Promise<string> {
+  if (await isKeyHere(config, url).catch(() => false)) return "The settings key here opens what is saved.";
+  const bring =
+    config.settingsKey === undefined
+      ? `put the settings.key of the earlier service at ${keyFileIn(config.dataDir)}`
+      : "set the SETTINGS_KEY of the earlier service";
+  return `Before the next start, ${bring}: without it, the saved admin key and the secrets of webhooks cannot be read.`;
+}
+
+async function isKeyHere(config: Config, url: string): Promise<boolean> {
+  const log = createLog("silent");
+  const box = await findSettingsBox(config, log);
+  if (!box) return false;
+  const { db, close } = openDatabase({ url, poolMax: 1 }, log);
+  return await isSettingsKeyRight(db, box).finally(close);
+}
+
+const keyFileIn = (dataDir: string) => resolve(dataDir, "settings.key");
 const print = (line: string) => void process.stdout.write(`${line}\n`);
 
 const [verb, path, ...surplus] = process.argv.slice(2);

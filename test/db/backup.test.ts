@@ -7,6 +7,8 @@ import { backUp } from "../../src/db/backup.ts";
 import { restore } from "../../src/db/restore.ts";
 import { addLiveOutput } from "../../src/queue/live-output.ts";
 import { createKey } from "../../src/saved-config/named-keys.ts";
+import { createSecretBox } from "../../src/saved-config/secret-box.ts";
+import { checkSettingsKey } from "../../src/saved-config/settings-key-check.ts";
 import { argumentsOf, ROOT } from "../support/compiled-programs.ts";
 import { createTestDatabase, type TestDatabase } from "../support/database.ts";
 import { useFolder } from "../support/embedded-template.ts";
@@ -95,6 +97,28 @@ it("brings all rows of a server into the embedded database, and from there into 
     code: 1,
     err: expect.stringMatching(/^The database is not empty: audit_logs has \d+ row\(s\)\. Restore into a new one/),
   });
+});
+
+it("says after a restore whether the settings key that is here is the right one", async () => {
+  const from = await createTestDatabase();
+  const [key, other] = ["the key of the earlier service", "a key of another service"];
+  await checkSettingsKey(from.db, createSecretBox(key), from.db.log);
+  await from.query("insert into runtime_settings values ('admin_key', 'sealed')");
+  await backUp(from.url, join(folder, "sealed.gz"));
+  const dataDir = join(folder, "own");
+  await mkdir(dataDir);
+  const restoredWith = async (env: Record<string, string>) => {
+    const { url } = await createTestDatabase({ from: "template0" });
+    return (await run("restore", "sealed.gz", { DATABASE_URL: url, DATA_DIR: dataDir, ...env })).out;
+  };
+  const toBring = `put the settings.key of the earlier service at ${join(dataDir, "settings.key")}`;
+  expect(await restoredWith({})).toContain(toBring);
+  expect(await restoredWith({ SETTINGS_KEY: other })).toContain("set the SETTINGS_KEY of the earlier service");
+  expect(await restoredWith({ SETTINGS_KEY: key })).toContain("The settings key here opens what is saved.");
+  await writeFile(join(dataDir, "settings.key"), `${other}, and longer than 32`, { mode: 0o600 });
+  expect(await restoredWith({})).toContain(toBring);
+  await writeFile(join(dataDir, "settings.key"), "short", { mode: 0o600 });
+  expect(await restoredWith({})).toContain(toBring);
 });
 
 it("leaves the database empty after a file that is no whole backup, and says what is wrong with it", async () => {
