@@ -11,6 +11,7 @@ import type { Capabilities } from "../db/json-types.ts";
 import { inTransaction } from "../db/transaction.ts";
 import { copyAccounts, lockAccount } from "../fleet/account-limits.ts";
 import { reachableUrl, requireAllowedUrl } from "../fleet/agent-url-rules.ts";
+import { OFFLINE_AFTER_MS } from "../fleet/signs-of-life.ts";
 import { restOnceRegistered } from "../fleet/worker-rest.ts";
 import { getWorker } from "../fleet/workers.ts";
 import { endWorkerLeases } from "./end-worker-leases.ts";
@@ -44,7 +45,7 @@ export function registerWorker(
   const { name, boot_id } = request;
   const account = request.account ?? name;
   return inTransaction(db, async (tx) => {
-    const restarted = `worker ${name} has restarted`;
+    const restarted = `worker ${name} has restarted, or another machine has taken its name`;
     if (boot_id === "") await lockAccount(tx, account);
     else
       await endWorkerLeases(tx, name, restarted, async () => {
@@ -68,14 +69,30 @@ export function registerWorker(
   });
 }
 
-/** True when the worker had another `boot_id` before. A worker that had none is not taken to have restarted. Locks the worker. */
+/**
+ * True when the worker had another `boot_id` before. A worker that had none is not taken to have restarted. Where it was heard of within the last
+ * minute and did not say that it stops, the log warns: that may be a second machine, such as another Raspberry Pi with the host name
+ * `raspberrypi`. Locks the worker.
+ */
 async function lockAndCompareBoot(tx: Db, name: string, bootId: string): Promise<boolean> {
   const [known] = await tx
-    .select({ boot_id: workers.boot_id })
+    .select({
+      boot_id: workers.boot_id,
+      status: workers.status,
+      silentMs: sql<number | null>`(${nowMs} - ${workers.last_heartbeat})::float8`,
+    })
     .from(workers)
     .where(eq(workers.id, name))
     .for("no key update");
-  return known !== undefined && known.boot_id !== "" && known.boot_id !== bootId;
+  if (known === undefined || known.boot_id === "" || known.boot_id === bootId) return false;
+  const { status, silentMs } = known;
+  if (silentMs !== null && silentMs < OFFLINE_AFTER_MS && status !== "offline")
+    tx.onCommit(() =>
+      tx.log.warn(
+        `worker ${name} registers anew, and was heard of ${Math.max(0, Math.round(silentMs / 1_000))} s ago: if it did not restart, another machine uses its name: start one of them with --name`,
+      ),
+    );
+  return true;
 }
 
 /**

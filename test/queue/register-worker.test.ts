@@ -5,7 +5,7 @@ import { removeWorker } from "../../src/queue/remove-worker.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker, leaseTo } from "../support/factories.ts";
 
-const { db, query } = await createTestDatabase();
+const { db, query, logged } = await createTestDatabase();
 const restart = (name: string, boot_id?: string) => aWorker(db, { name, ...(boot_id && { boot_id }) });
 
 describe("a worker that registers again", () => {
@@ -18,8 +18,25 @@ describe("a worker that registers again", () => {
     expect((await getTask(db, last.id)).status).toBe("dead");
     expect(await query("select action, detail from audit_logs where entity_id = $1", [lease.id])).toContainEqual({
       action: "lease_expired",
-      detail: expect.stringContaining(`worker ${worker.id} has restarted`),
+      detail: expect.stringContaining(`worker ${worker.id} has restarted, or another machine has taken its name`),
     });
+  });
+
+  it("under another boot_id soon after its last sign of life may be a second machine: the log warns", async () => {
+    const { id } = await aWorker(db, { boot_id: "first" });
+    await query("update workers set last_heartbeat = last_heartbeat - 4000 where id = $1", [id]);
+    logged.length = 0;
+    await restart(id, "first");
+    await aWorker(db, { name: id, boot_id: "first", status: "offline" });
+    await restart(id, "second");
+    await query("update workers set last_heartbeat = last_heartbeat - 60000 where id = $1", [id]);
+    await restart(id, "third");
+    expect(logged).toEqual([]);
+    await query("update workers set last_heartbeat = last_heartbeat - 4000 where id = $1", [id]);
+    await restart(id, "fourth");
+    const msg = `worker ${id} registers anew, and was heard of 4 s ago: if it did not restart, another machine uses its name: start one of them with --name`;
+    expect(logged).toEqual([expect.objectContaining({ msg })]);
+    logged.length = 0;
   });
 
   it.each([
