@@ -14,7 +14,7 @@ export function candidates(asked: SQL): SQL {
     )`;
 }
 
-/** What was chosen before in the same statement: a worker and the context of its task at the same place of two arrays. */
+/** What was chosen before in the same statement: a worker and the context of its task at the same index of two arrays. */
 export interface ChosenBefore {
   workers: SQL;
   contexts: SQL;
