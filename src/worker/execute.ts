@@ -162,7 +162,13 @@ async function handIn(
   const reason = decided ? (task?.last_error ?? decided.error_message)?.slice(0, LONGEST_REASON) : ownReason;
   // An older runtime says nothing of kinds.
   const kind = decided?.error_kind ?? null;
-  const facts = { task: work.task.id, reason, kind, duration_ms: outcome.durationMs, handedIn };
+  const facts = {
+    task: work.task.id,
+    reason,
+    ...(kind !== null && { kind }),
+    duration_ms: outcome.durationMs,
+    handedIn,
+  };
   if (!answer.ok) log.warn({ ...facts, error: answer.error }, `the result was not taken: ${answer.status}`);
   else if (reason) log.warn(facts, "completed with an error");
   else log.info(facts, "completed");

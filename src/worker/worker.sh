@@ -633,7 +633,6 @@ finish() {
   if [ -n "$reason" ]; then
     status=error
     write_complaint "$reason"
-    warn "task $TASK failed: $(head -c 300 "$DIR/complaint" | tr '\n' ' ')"
   fi
   deliver "$status"
   # The runtime rests the worker or its account by itself for other kinds than these.
@@ -643,12 +642,13 @@ finish() {
     200:?*:error:*) status="error, $(field answer error-kind)" ;;
   esac
   said=''
-  [ -z "$PRINTED" ] || said=$(field answer error-message)
+  [ "$status" = success ] || [ -z "$PRINTED" ] || said=$(field answer error-message)
+  [ -n "$said" ] || [ -z "$reason" ] || said=$(head -c 300 "$DIR/complaint")
   case $CODE:$status in
     200:error) warn "task $TASK: error$(field answer error-kind | sed 's/^/, /') after $DURATION ms, $how${said:+: $said}" ;;
     200:error*) warn "task $TASK: $status after $DURATION ms, $how${said:+: $said}" ;;
     200:*) log "task $TASK: $status after $DURATION ms, $how" ;;
-    *) warn "task $TASK: $status after $DURATION ms, but its result was not taken: $WHY" ;;
+    *) warn "task $TASK: $status after $DURATION ms, but its result was not taken: $WHY${said:+. $said}" ;;
   esac
   if [ "$status" != error ] || [ -s "$DIR/reason" ] || [ "$DURATION" -ge $((FAST_SECONDS * 1000)) ]; then FAILURES=0
   else

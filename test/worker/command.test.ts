@@ -79,7 +79,7 @@ describeWorkers(({ it, label, start, startBehindProxy }) => {
   });
 
   it("tells what a command that fails said, and ends one at its timeout", async () => {
-    start(`if [ "$(cat)" = sleep ]; then sleep 60; else echo half; echo 'no "disk"' >&2; exit 7; fi`);
+    const worker = start(`if [ "$(cat)" = sleep ]; then sleep 60; else echo half; echo 'no "disk"' >&2; exit 7; fi`);
     const failing = await create(label);
     await endOf(failing.id, "failed");
     const failed = await resultOf(failing.id);
@@ -90,6 +90,9 @@ describeWorkers(({ it, label, start, startBehindProxy }) => {
     const slow = await create(label, { prompt: "sleep", policy: { timeout_sec: 1 } });
     await endOf(slow.id, "failed");
     expect((await resultOf(slow.id))?.error_message).toContain("timed out after 1 s");
+    await eventually(() => expect(worker.said()).toContain("timed out after 1 s"));
+    expect(worker.said().split("disk")).toHaveLength(2);
+    expect(worker.said()).not.toContain('"kind":null');
   });
 
   it("stops a task that is cancelled", async () => {
