@@ -1,7 +1,7 @@
 #!/bin/sh
 # A BLOOM worker in one file: it asks the runtime for tasks, runs a command for each, and hands in what the command prints.
 #
-#   curl -fsS http://host:3002/api/runtime/worker.sh | sh -s -- --server http://host:3002 --name pi --cli claude
+#   { curl -fsS http://host:3002/api/runtime/worker.sh || echo exit 1; } | sh -s -- --server http://host:3002 --name pi --cli claude
 #
 # It needs a POSIX shell (BusyBox, dash, bash), curl and the usual small tools. With --exec 'any command' in place of
 # --cli, what the command prints is the result as it is. The command gets the prompt on standard input and the task's

@@ -153,9 +153,10 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     await button("Make the line").click();
     await card("Connect a worker").getByText("is shown only now. It calls 127.0.0.1").waitFor();
     const line = await page.locator("pre.code").innerText();
-    const [, key = "", address = ""] = /RUNTIME_API_KEY=(\S+) CLI=codex .*'(http\S+)' \| sh/.exec(line) ?? [];
+    const [, key = "", address = ""] =
+      /RUNTIME_API_KEY=(\S+) CLI=codex .*'(http\S+)' \|\| echo exit 1; \} \| sh\)$/.exec(line) ?? [];
     // A shell takes what was filled in as it is.
-    const [given = ""] = line.slice("(".length).split("; curl");
+    const [given = ""] = line.slice("(".length).split("; { curl");
     const told = execFileSync("sh", ["-c", `${given}; printf '%s|' "$LABELS" "$ACCOUNT"`], { encoding: "utf8" });
     expect(told).toBe("gpu,linux|Olena's account|");
     const worker = createClient({ url, key: () => key });

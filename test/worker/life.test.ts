@@ -1,5 +1,5 @@
 /** How a worker begins, goes on and ends. */
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmod, copyFile, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,6 +16,7 @@ import {
   PATH,
   proxy,
   query,
+  ROOT,
   resultOf,
   SCRIPT,
   startWorker,
@@ -180,6 +181,15 @@ vitestIt.skipIf(!busyBox)("the shell worker runs from a pipe, as it comes from t
   const { id } = await create("only-piped", { prompt: "through a pipe" });
   await endOf(id, "completed");
   expect((await resultOf(id))?.output).toBe("through a pipe");
+});
+
+vitestIt("the lines that fetch the shell worker end as failed with a wrong key", async () => {
+  for (const file of [join(ROOT, "README.md"), SCRIPT]) {
+    const line = /\{ curl .*\|\s+sh -s .*/.exec(await readFile(file, "utf8"))?.[0] ?? "";
+    const env = { ...process.env, RUNTIME_API_KEY: "wrong" };
+    const ended = spawnSync("sh", ["-c", line.replaceAll("http://host:3002", url)], { env, encoding: "utf8" });
+    expect([ended.status, ended.stderr]).toEqual([1, expect.stringContaining("401")]);
+  }
 });
 
 vitestIt("the shell worker keeps its lease when its file's name has spaces", async () => {

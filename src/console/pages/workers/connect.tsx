@@ -147,5 +147,5 @@ function lineOf({ name, cli, args, labels, account, key }: Wanted): string {
     value === undefined ? [] : [`${variable}=${PLAIN.test(value) ? value : quoted(value)}`],
   );
   // In a shell of its own, with the empty ones: what one line sets, a later one must not find.
-  return `(export ${given.join(" ")}; curl -fsS${header} ${quoted(script)} | sh)`;
+  return `(export ${given.join(" ")}; { curl -fsS${header} ${quoted(script)} || echo exit 1; } | sh)`;
 }
