@@ -17,6 +17,7 @@ import { work } from "./work-loop.ts";
 
 const USAGE = `Usage: npm run worker -- --server http://host:3002 --cli claude [--cli-args '--permission-mode acceptEdits']
   [--name <name>] [--concurrency 1] [--labels a,b] [--account <name>] [--cwd <folder>]
+--server is http://localhost:3002 by default, and --name the host's name.
 With --exec 'any command' in place of --cli, what the command prints is the result as it is. It runs in the folder of --cwd; without that, where
 you call this, or in an empty folder of the worker's own where that is the service's checkout.
 The key of the runtime, if it has one, is read from RUNTIME_API_KEY in the environment, not from .env; or from the file that RUNTIME_API_KEY_FILE
