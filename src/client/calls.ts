@@ -488,7 +488,7 @@ export type Overview = {
   accounts: Account[];
   /** Workers that need somebody, by name. Up to 5 workers of each of three kinds: online but resting; reporting `error`; lost. A lost worker fell silent without saying that it stops, and is not drained. */
   workers_in_trouble: Worker[];
-  /** The newest 6 tasks that are `failed` or `dead`. */
+  /** The last 6 failures: tasks that are `failed` or `dead` since their `updated_at`, the last first. */
   failures: SlimTask[];
 };
 

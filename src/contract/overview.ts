@@ -48,7 +48,7 @@ const attention = z.object({
   failures: z
     .array(slimTaskRecord)
     .describe(
-      `The newest ${MOST.failures} tasks that are ${REQUEUEABLE_STATUSES.map((status) => `\`${status}\``).join(" or ")}.`,
+      `The last ${MOST.failures} failures: tasks that are ${REQUEUEABLE_STATUSES.map((status) => `\`${status}\``).join(" or ")} since their \`updated_at\`, the last first.`,
     ),
 });
 

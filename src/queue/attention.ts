@@ -1,11 +1,9 @@
 import { type Attention, MOST } from "../contract/overview.ts";
 import { workerView } from "../contract/record-types.ts";
 import type { Db } from "../db/client.ts";
-import { openPage } from "../db/pages.ts";
-import { REQUEUEABLE_STATUSES } from "../db/statuses.ts";
 import { listAccountsAtLimitFirst } from "../fleet/accounts.ts";
 import { listWorkersInTrouble } from "../fleet/workers.ts";
-import { tasks } from "./task-list.ts";
+import { findLatelyFailed } from "./lately-failed.ts";
 
 /**
  * Gives a function that reads what needs a person's attention. Callers share a reading, which begins only after each of them has asked: so a person
@@ -28,11 +26,10 @@ export function openAttention(db: Db): () => Promise<Attention> {
 }
 
 async function readAttention(db: Db): Promise<Attention> {
-  const [accounts, inTrouble, failed] = await Promise.all([
+  const [accounts, inTrouble, failures] = await Promise.all([
     listAccountsAtLimitFirst(db, MOST.accounts),
     listWorkersInTrouble(db, MOST.workersOfEachKind),
-    openPage(db, tasks({ status: [...REQUEUEABLE_STATUSES] }, "slim"), { limit: MOST.failures }),
+    findLatelyFailed(db, MOST.failures),
   ]);
-  const failures = JSON.parse(`[${failed.first}]`) as Attention["failures"];
   return { accounts, workers_in_trouble: inTrouble.map(workerView), failures };
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { inTransaction } from "../../src/db/transaction.ts";
 import { markSilentOffline } from "../../src/fleet/signs-of-life.ts";
 import { findUntakeable } from "../../src/queue/overview.ts";
+import { sweepOnce } from "../../src/queue/sweep.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aLeasedTask, aTask, aWorker } from "../support/factories.ts";
@@ -190,6 +191,43 @@ describe("GET /api/runtime/stats", async () => {
     expect(body.accounts).toHaveLength(50);
     expect(body.accounts).toContainEqual(expect.objectContaining({ id: "z-team", rest: expect.anything() }));
     expect(body.failures).toEqual([expect.objectContaining({ id: failed, status: "failed", prompt_bytes: 14 })]);
+  });
+
+  it("has in the overview what failed last, by the time of the failure, also where the task is old or never gave a result", async () => {
+    const { db, query } = await createTestDatabase();
+    const { api } = await startApp(db);
+    const failures = async (): Promise<{ id: string; updated_at: number }[]> =>
+      (await api.get("/api/runtime/overview").expect(200)).body.failures;
+    const end = (id: string) =>
+      api
+        .post(`/api/runtime/llm-tasks/${id}/complete`)
+        .send({ status: "error", metrics: { duration_ms: 1 } })
+        .expect(200);
+    const failed: string[] = [];
+    for (let n = 0; n < 8; n++) {
+      const { task } = await aLeasedTask(db);
+      failed.push(task.id);
+      await end(task.id);
+    }
+    await query("update llm_tasks set created_at = created_at - 3600000, updated_at = updated_at - 3600000");
+    const [again = "", dead = "", ...others] = failed;
+    for (const id of [again, dead]) await api.post(`/api/runtime/llm-tasks/${id}/requeue`).expect(200);
+    expect(await failures()).toHaveLength(6);
+    await api.post(`/api/runtime/llm-tasks/${again}/lease`).send({}).expect(201);
+    await end(again);
+    // As many newer tasks and artifacts as are looked at, and a task that dies without a result.
+    await query(
+      `insert into llm_tasks select (jsonb_populate_record(t, jsonb_build_object('id', gen_random_uuid(), 'created_at', t.created_at + 60000))).*
+         from llm_tasks t, generate_series(1, 200) where t.id = '${others.at(-1)}';
+       insert into runtime_artifacts select (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid(), 'created_at', a.created_at + 60000))).*
+         from runtime_artifacts a, generate_series(1, 200) where a.task_id = '${others.at(-1)}'`,
+    );
+    await query(`update llm_tasks set queue_until = 1, queue_ttl_sec = 1 where id = '${dead}'`);
+    await sweepOnce(db);
+    const shown = await failures();
+    expect(shown.slice(0, 2).map(({ id }) => id)).toEqual([dead, again]);
+    expect(shown).toHaveLength(6);
+    expect(shown).toEqual(shown.toSorted((a, b) => b.updated_at - a.updated_at));
   });
 
   it("counts what is long there once, and its changes all the same", async () => {

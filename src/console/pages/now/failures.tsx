@@ -1,4 +1,4 @@
-/** The newest tasks that failed, with what they said. */
+/** The tasks that failed last, with what they said and when they failed. */
 import type { SlimTask } from "../../../client/index.ts";
 import { isRequeueable, TASK_STATUSES } from "../../parts/task-states.ts";
 import { addressOf } from "../../router.ts";
@@ -18,7 +18,7 @@ export function Failures({ tasks }: { tasks: SlimTask[] }) {
       </div>
       <ul class="task-list card">
         {tasks.map((task) => (
-          <Row key={task.id} task={task} isChosen={false} choose={undefined} />
+          <Row key={task.id} task={task} at={task.updated_at} isChosen={false} choose={undefined} />
         ))}
       </ul>
     </section>

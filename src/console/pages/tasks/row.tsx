@@ -9,13 +9,15 @@ import { now } from "../../ticking-now.ts";
 
 export interface RowProps {
   task: SlimTask;
+  /** The time that is shown; not given: when the task was created. */
+  at?: number;
   isChosen: boolean;
   choose: ((id: string) => void) | undefined;
 }
 
 /** A task in a line or two. */
-export function Row({ task, isChosen, choose }: RowProps) {
-  const { id, context_id, agent_slug, status, worker_id, attempts, max_attempts, created_at } = task;
+export function Row({ task, at = task.created_at, isChosen, choose }: RowProps) {
+  const { id, context_id, agent_slug, status, worker_id, attempts, max_attempts } = task;
   const words = texts.value.tasks;
   const text = textOf(task);
   return (
@@ -34,7 +36,7 @@ export function Row({ task, isChosen, choose }: RowProps) {
           {attempts}/{max_attempts}
         </span>
         <span class="soft number task-age">
-          <Ago at={created_at} />
+          <Ago at={at} />
         </span>
       </a>
     </li>
