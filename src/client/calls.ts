@@ -486,7 +486,7 @@ export type Overview = {
   }>;
   /** The first 50 accounts by name; those at their limit before others. */
   accounts: Account[];
-  /** Workers that need somebody, by name. Up to 5 workers of each of three kinds: online but resting; reporting `error`; lost. A lost worker fell silent without saying that it stops, and is not drained. */
+  /** Workers that need somebody, by name. Up to 5 workers of each of four kinds: online but resting; reporting `error`; lost, which is offline without having said that it stops; stopped without its login or its CLI, or because it could not go on. Drained workers that are offline are not among them. */
   workers_in_trouble: Worker[];
   /** The last 6 failures: tasks that are `failed` or `dead` since their `updated_at`, the last first. */
   failures: SlimTask[];

@@ -43,7 +43,7 @@ const attention = z.object({
   workers_in_trouble: z
     .array(workerRecord)
     .describe(
-      `Workers that need somebody, by name. Up to ${MOST.workersOfEachKind} workers of each of three kinds: online but resting; reporting \`error\`; lost. A lost worker fell silent without saying that it stops, and is not drained.`,
+      `Workers that need somebody, by name. Up to ${MOST.workersOfEachKind} workers of each of four kinds: online but resting; reporting \`error\`; lost, which is offline without having said that it stops; stopped without its login or its CLI, or because it could not go on. Drained workers that are offline are not among them.`,
     ),
   failures: z
     .array(slimTaskRecord)

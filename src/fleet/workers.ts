@@ -60,9 +60,19 @@ const silentSince = sql`(select ${auditLogs.timestamp} from ${auditLogs}
 /** Without `offset 0`, PostgreSQL estimates `silentSince` for every worker, and then compiles the query (JIT). */
 const offlineOnes = sql`(select * from ${workers} where ${workers.status} = 'offline' and not ${isDrained} offset 0) as workers`;
 
+/** The longest rest that a shipped worker asks for while it goes on (worker/fitness.ts). As its end, it asks for a longer one. */
+const LONGEST_OWN_REST_MS = 300_000;
 /**
- * The workers that need somebody, by name, up to `limit` of each of three kinds: online but resting by themselves; reporting an error; lost. A lost
- * worker fell silent without saying that it stops, and is not drained.
+ * True for a worker that stopped while something on its machine had to be mended: its login, its CLI, or what it said itself as its last word. The
+ * end of that rest does not matter, since only a worker that is started anew has been mended.
+ */
+const hasStoppedBroken = sql`(${workers.rest} ->> 'kind' in ('auth', 'no_cli', 'worker')
+  and coalesce((${workers.rest} ->> 'until')::bigint > ${workers.last_heartbeat} + ${LONGEST_OWN_REST_MS}, true))`;
+
+/**
+ * The workers that need somebody, by name, up to `limit` of each of four kinds: online but resting by themselves; reporting an error; lost; stopped
+ * while its login or its CLI was missing, or because it could not go on. A lost worker fell silent without saying that it stops. Of those
+ * that are offline, a drained one needs nobody.
  */
 export function listWorkersInTrouble(db: Db, limit: number): Promise<WorkerWithLoad[]> {
   const first = (from: SQL, condition: SQL) =>
@@ -71,8 +81,9 @@ export function listWorkersInTrouble(db: Db, limit: number): Promise<WorkerWithL
   const resting = first(table, sql`${workers.status} = 'online' and ${ownRest} is not null`);
   const inError = first(table, eq(workers.status, "error"));
   const lost = first(offlineOnes, sql`${silentSince} >= coalesce(${workers.last_heartbeat}, 0)`);
+  const stopped = first(offlineOnes, hasStoppedBroken);
   return selectWorkers(db)
-    .where(sql`${workers.id} in (${resting} union all ${inError} union all ${lost})`)
+    .where(sql`${workers.id} in (${resting} union all ${inError} union all ${lost} union all ${stopped})`)
     .orderBy(workers.id);
 }
 

@@ -175,6 +175,14 @@ describe.skipIf(!browser)("the console", { timeout: PATIENCE_MS }, async () => {
     expect(await attention.innerText()).not.toContain("greenhouse-1");
   });
 
+  it("says of a worker that ended itself what has to be mended", async () => {
+    await client.registerWorker({ name: "greenhouse-1" });
+    await client.restWorker({ id: "greenhouse-1", reason: "its command is gone", seconds: 3_600 });
+    await client.registerWorker({ name: "greenhouse-1", status: "offline" });
+    await page.goto("/console");
+    await attention.filter({ hasText: "Worker greenhouse-1 has stopped: its command is gone. Mend that" }).waitFor();
+  });
+
   it("saves where Membridge is, tests the connection, and promotes a node", async () => {
     await page.goto("/console/settings");
     await card("Membridge").getByLabel("Address").fill(`${membridge.url}/`);

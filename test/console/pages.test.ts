@@ -90,4 +90,12 @@ describe.skipIf(!browser)("the pages of the console", { timeout: PATIENCE_MS }, 
       expect(faults).toEqual([]);
     }
   });
+
+  it("names first what somebody has to mend, and last what is over by itself", async () => {
+    await english.page.setViewportSize(DESKTOP);
+    await english.page.goto("/console");
+    const lines = english.page.locator(".attention li");
+    await lines.first().filter({ hasText: "Worker build-box is logged out" }).waitFor();
+    await lines.last().filter({ hasText: "Account claude-team: at its limit" }).waitFor();
+  });
 });

@@ -178,16 +178,34 @@ describe("GET /api/runtime/stats", async () => {
     await api.post("/api/runtime/workers/resting/rest").send({ reason: "It is hot.", seconds: 60 }).expect(200);
     await query("update workers set status = 'error' where id = 'broken'");
     for (let n = 0; n < 50; n++) await aWorker(db, { name: `many-${n}` });
-    const end = async (account: string, error_kind: string) => {
-      const { task } = await aLeasedTask(db, { worker: { account } });
+    // These three say that they stop: one for good, one while it rests for a minute, and one that is logged out.
+    const stop = (name: string) => api.post("/api/runtime/workers").send({ name, status: "offline" }).expect(200);
+    for (const [name, seconds] of Object.entries({ "no-cli": 3_600, tired: 60 })) {
+      await aWorker(db, { name });
+      await api.post(`/api/runtime/workers/${name}/rest`).send({ reason: "Its CLI is gone.", seconds }).expect(200);
+      await stop(name);
+    }
+    // Its last word counts also when the hour is over for which it was said.
+    await query(`update workers set last_heartbeat = last_heartbeat - 7200000,
+      rest = rest || jsonb_build_object('until', (rest ->> 'until')::bigint - 7200000) where id = 'no-cli'`);
+    const end = async (account: string, error_kind: string, name?: string) => {
+      const { task } = await aLeasedTask(db, { worker: { account, ...(name && { name }) } });
       const done = { status: "error", error_kind, error_message: "e", metrics: { duration_ms: 1 } };
       await api.post(`/api/runtime/llm-tasks/${task.id}/complete`).send(done).expect(200);
       return task.id;
     };
     await end("z-team", "rate_limited");
     const failed = await end("other", "parse_error");
+    await end("third", "auth", "no-login");
+    await stop("no-login");
     const { body } = await api.get("/api/runtime/overview").expect(200);
-    expect(body.workers_in_trouble.map(({ id }: { id: string }) => id)).toEqual(["broken", "lost", "resting"]);
+    expect(body.workers_in_trouble.map(({ id }: { id: string }) => id)).toEqual([
+      "broken",
+      "lost",
+      "no-cli",
+      "no-login",
+      "resting",
+    ]);
     expect(body.accounts).toHaveLength(50);
     expect(body.accounts).toContainEqual(expect.objectContaining({ id: "z-team", rest: expect.anything() }));
     expect(body.failures).toEqual([expect.objectContaining({ id: failed, status: "failed", prompt_bytes: 14 })]);

@@ -1,11 +1,9 @@
 /** What somebody should do something about, the most urgent first, each with what mends it. */
-import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import type { Key, Overview } from "../../../client/index.ts";
+import type { Overview } from "../../../client/index.ts";
 import { Icon } from "../../parts/icon.tsx";
 import { tell, tellFault } from "../../parts/notice.tsx";
-import { Ago, durationText, untilText } from "../../parts/time.tsx";
-import { isKeyRevoked } from "../../parts/worker-key-revoked.ts";
+import { durationText, untilText } from "../../parts/time.tsx";
 import { addressOf } from "../../router.ts";
 import { client, may } from "../../session.ts";
 import { numberText, texts } from "../../texts.ts";
@@ -13,16 +11,12 @@ import { now } from "../../ticking-now.ts";
 import { useLiveData } from "../../use-live-data.ts";
 import { resumeAccount } from "../accounts/resume.ts";
 import { changeMatching } from "../tasks/bulk.tsx";
+import { type Item, link, MOST } from "./item.tsx";
+import { workerItems } from "./worker-items.tsx";
 
-interface Item {
-  key: string;
-  tone: "bad" | "wait";
-  says: ComponentChildren;
-  mends: ComponentChildren;
-}
+/** What somebody has to mend comes first, and what is over by itself last. */
+const rankOf = ({ tone, isPassing }: Item) => (isPassing ? 2 : tone === "bad" ? 0 : 1);
 
-/** The most lines of a kind; the page of that kind has the rest. */
-const MOST = 4;
 /** How many lines a phone shows at first, so that what failed lately stands on its first screen too (now.css). */
 const MOST_ON_PHONE = 2;
 
@@ -41,6 +35,7 @@ export function Attention({ overview, reload }: { overview: Overview; reload(): 
       reload();
     }, tellFault);
   const items = [
+    ...workerItems(overview, keys, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
     ...taskItems(overview, reload),
     ...overview.accounts
       .filter(({ rest }) => rest)
@@ -49,6 +44,7 @@ export function Attention({ overview, reload }: { overview: Overview; reload(): 
         ({ id, rest }): Item => ({
           key: `account ${id}`,
           tone: "wait",
+          isPassing: rest?.until !== null,
           says: words.accountRests(id, rest ? texts.value.states.rest[rest.kind] : "", untilText(rest?.until ?? null)),
           mends: (
             <>
@@ -62,8 +58,7 @@ export function Attention({ overview, reload }: { overview: Overview; reload(): 
           ),
         }),
       ),
-    ...workerItems(overview, keys, (id) => act(client.resumeWorker({ id }), words.resumed(id))),
-  ];
+  ].toSorted((one, other) => rankOf(one) - rankOf(other));
   if (items.length === 0)
     return (
       <p class="calm">
@@ -93,19 +88,7 @@ export function Attention({ overview, reload }: { overview: Overview; reload(): 
   );
 }
 
-const link = (address: string) => (
-  <a class="button" href={address}>
-    {texts.value.now.look}
-  </a>
-);
-
 const ageText = (since: number) => durationText(Math.max(0, now.value - since), false);
-
-const ConnectLink = () => (
-  <a class="button" href={addressOf("workers")}>
-    {texts.value.workers.connect.title}
-  </a>
-);
 
 /** Tasks that nobody can take, and those that are dead. */
 function taskItems({ counts, untakeable }: Overview, reload: () => void): Item[] {
@@ -147,44 +130,4 @@ function taskItems({ counts, untakeable }: Overview, reload: () => void): Item[]
     ),
   };
   return [...stuck, item];
-}
-
-/** Workers that are lost, logged out, or rest for another cause. */
-function workerItems(
-  { workers_in_trouble: workers, counts }: Overview,
-  keys: Key[],
-  resume: (id: string) => void,
-): Item[] {
-  const words = texts.value.now;
-  const button = (id: string) =>
-    may("administer") && (
-      <button type="button" onClick={() => resume(id)}>
-        {words.resume}
-      </button>
-    );
-  const resting = workers.flatMap(({ id, rest, status }): Item[] => {
-    if (!rest || status !== "online") return [];
-    const says =
-      rest.kind === "auth"
-        ? words.loggedOut(id)
-        : words.workerRests(id, texts.value.states.rest[rest.kind], untilText(rest.until));
-    return [{ key: `rest ${id}`, tone: rest.kind === "auth" ? "bad" : "wait", says, mends: button(id) }];
-  });
-  const gone = workers
-    .filter(({ status }) => status !== "online")
-    .map(
-      ({ id, status, last_heartbeat }): Item => ({
-        key: `lost ${id}`,
-        tone: "wait",
-        says: (
-          <>
-            {words.lost(id)} {last_heartbeat !== null && <Ago at={last_heartbeat} />}
-            {isKeyRevoked({ id, status }, keys) && `. ${texts.value.workers.keyRevoked}`}
-          </>
-        ),
-        mends: link(addressOf("workers", id)),
-      }),
-    );
-  if (counts.workers.total === 0) return [{ key: "none", tone: "bad", says: words.noWorkers, mends: <ConnectLink /> }];
-  return [...resting.slice(0, MOST), ...gone.slice(0, MOST)];
 }

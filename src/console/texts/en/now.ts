@@ -16,6 +16,7 @@ export const now = {
   accountRests: (account: string, why: string, until: string) => `Account ${account}: ${why}, ${until}.`,
   workerRests: (worker: string, why: string, until: string) => `Worker ${worker} rests, ${until}: ${why}.`,
   loggedOut: (worker: string) => `Worker ${worker} is logged out of its LLM. Log in on that machine, then resume it.`,
+  stopped: (worker: string, why: string) => `Worker ${worker} has stopped: ${why}. Mend that, then start it again.`,
   lost: (worker: string) => `Worker ${worker} is offline: last heard of`,
   noWorkers: "No worker is connected: nothing is worked on.",
   tiles: {

@@ -18,6 +18,7 @@ export const now: Texts["now"] = {
   accountRests: (account, why, until) => `Акаунт ${account}: ${why}, ${until}.`,
   workerRests: (worker, why, until) => `Виконавець ${worker} відпочиває, ${until}: ${why}.`,
   loggedOut: (worker) => `Виконавець ${worker} вийшов зі свого LLM. Увійдіть на тій машині, тоді відновіть його.`,
+  stopped: (worker, why) => `Виконавець ${worker} зупинився: ${why}. Усуньте це й запустіть його знову.`,
   lost: (worker) => `Виконавець ${worker} не на зв’язку: востаннє озивався`,
   noWorkers: "Жодного виконавця не під’єднано: нічого не виконується.",
   tiles: {
