@@ -13,7 +13,7 @@ export interface Loop {
 /**
  * Runs `pass` now, and again `intervalMs` milliseconds after each pass has ended, so that never two run at once. The wait varies by up to 10 %, so
  * that instances that were started together do not stay in step. A pass may give counts of what it changed, or lists of names, as an object; counts
- * above 0 and lists that are not empty are logged, with how long the pass took. An error of a pass is logged, and the loop goes on; the same error in
+ * above 0 and lists that are not empty are logged, `sessionsForgotten` as "3 sessions forgotten", with how long the pass took. An error of a pass is logged, and the loop goes on; the same error in
  * the next passes is not logged again, and that the loop works again is. `meters` get how long passes took, and how many failed.
  */
 export function every(
@@ -31,9 +31,10 @@ export function every(
     if (typeof changes !== "object" || changes === null) return;
     const made = Object.entries(changes).filter(([, change]) => (Array.isArray(change) ? change.length : change) > 0);
     if (made.length === 0) return;
-    const words = made.map(([what, change]) =>
-      Array.isArray(change) ? `${what} ${change.join(", ")}` : `${change} ${what}`,
-    );
+    const words = made.map(([name, change]) => {
+      const what = name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+      return Array.isArray(change) ? `${what} ${change.join(", ")}` : `${change} ${what}`;
+    });
     log.info({ loop: name, ...Object.fromEntries(made), durationMs: Math.round(ms) }, `${name}: ${words.join(", ")}`);
   };
   const run = async () => {

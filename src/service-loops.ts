@@ -64,10 +64,13 @@ export function startLoops(config: Config, parts: LoopParts, stopping: AbortSign
     every(STATISTICS_INTERVAL_MS, "table statistics", db, async () => ({ counted: await analyzeGrownTables(db) })),
     every(STORAGE_INTERVAL_MS, "artifact storage", db, async () => {
       await moveOnce(db, store, stopping);
-      const removed = await cleanOnce(db, store, stopping);
-      const kept = { printed: await cleanLiveOutput(db), sessions: await forgetSessions(db) };
-      const accounts = await forgetAccounts(db);
-      return { removed, ...kept, accounts, deliveries: await cleanDeliveries(db) };
+      return {
+        unusedOutputsRemoved: await cleanOnce(db, store, stopping),
+        piecesOfLiveOutputRemoved: await cleanLiveOutput(db),
+        sessionsForgotten: await forgetSessions(db),
+        accountsForgotten: await forgetAccounts(db),
+        messagesToWebhooksRemoved: await cleanDeliveries(db),
+      };
     }),
   ];
   if (config.limits.areShared)

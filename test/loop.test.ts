@@ -100,10 +100,11 @@ describe("a loop", () => {
       { expired: 0, dead: 0 },
       { expired: 3, requeued: 2, dead: 1, cancelled: 0 },
       { counted: ["leases", "llm_tasks"], skipped: [] },
+      { sessionsForgotten: 3, accountsForgotten: 0 },
     ];
     let done = 0;
     const loop = every(1, "lease sweep", { log }, async () => passes[done++]);
-    await eventually(() => expect(done).toBeGreaterThan(3), { interval: 1 });
+    await eventually(() => expect(done).toBeGreaterThan(passes.length), { interval: 1 });
     await loop.stop();
     expect(lines).toEqual([
       expect.objectContaining({
@@ -115,6 +116,7 @@ describe("a loop", () => {
         msg: "lease sweep: 3 expired, 2 requeued, 1 dead",
       }),
       expect.objectContaining({ counted: ["leases", "llm_tasks"], msg: "lease sweep: counted leases, llm_tasks" }),
+      expect.objectContaining({ sessionsForgotten: 3, msg: "lease sweep: 3 sessions forgotten" }),
     ]);
   });
 });
