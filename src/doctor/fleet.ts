@@ -5,7 +5,7 @@ import { databaseTime } from "../db/clock.ts";
 import { workers } from "../db/fleet-tables.ts";
 import type { Drain } from "../db/json-types.ts";
 import { isDrained } from "../fleet/matching.ts";
-import { ownRest, restEndOf } from "../fleet/worker-rest.ts";
+import { ownRest, restInWords } from "../fleet/worker-rest.ts";
 import { isoTime } from "../format-iso-time.ts";
 import { explain } from "../queue/explain.ts";
 import { findLongestWaiting, findUntakeable } from "../queue/overview.ts";
@@ -62,7 +62,7 @@ export async function checkWorkers(db: Db): Promise<Finding[]> {
         `Mend that on its machine, and start the worker anew; or forget the worker: DELETE ${worker}.`,
       );
     return finding(
-      `Worker ${id} rests until ${restEndOf(rest)}: ${sentence(rest.reason)}`,
+      `Worker ${id} ${sentence(restInWords(rest))}`,
       rest.until === null
         ? `Mend that on its machine. Then start the worker anew, or call ${resume}.`
         : `${resume} ends that at once.`,

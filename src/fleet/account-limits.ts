@@ -5,8 +5,8 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { accounts, workers } from "../db/fleet-tables.ts";
 import type { UsageWindows } from "../db/json-types.ts";
-import { isoTime } from "../format-iso-time.ts";
 import { accountOf } from "./account-pace.ts";
+import { restInWords } from "./worker-rest.ts";
 
 const HOUR_MS = 3_600_000;
 /**
@@ -51,7 +51,7 @@ export async function limitAccount(tx: Db, workerId: string, end: LimitEnd, mess
     .returning({ rest: accounts.rest });
   if (!limited?.rest?.until) return;
   await copyToWorkers(tx, eq(accountOf, id));
-  const detail = `Account ${id} rests until ${isoTime(limited.rest.until)}: ${message}`;
+  const detail = `Account ${id} ${restInWords({ ...limited.rest, reason: message })}`;
   await audit(tx, { action: "account_limited", entity_type: "account", entity_id: id, actor: "runtime", detail });
 }
 

@@ -39,14 +39,17 @@ export class Resting extends Refusal {
   readonly status: 409 | 503;
   override readonly retryAfterSeconds: number;
   constructor(status: 409 | 503, workerId: string, rest: Rest, seconds: number | null) {
-    super(`Worker ${workerId} rests until ${restEndOf(rest)}: ${rest.reason}`);
+    super(`Worker ${workerId} ${restInWords(rest)}`);
     this.status = status;
     this.retryAfterSeconds = seconds ?? WITHOUT_END_SECONDS;
   }
 }
 
-/** When a rest ends, in words. */
-export const restEndOf = ({ until }: Rest): string => (until === null ? "somebody resumes it" : isoTime(until));
+/** "rests until <its end>: <why>". The end stands once, also where a CLI's message names it. */
+export function restInWords({ until, reason }: Rest): string {
+  const end = until === null ? "somebody resumes it" : isoTime(until);
+  return `rests until ${end}: ${reason.replace(` until ${end}`, "")}`;
+}
 
 const restWithout = (...kinds: Rest["kind"][]) =>
   sql`case when ${inArray(sql`${workers.rest} ->> 'kind'`, kinds)} then null else ${workers.rest} end`;

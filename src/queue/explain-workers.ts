@@ -9,7 +9,7 @@ import { accountOf, isAccountIdle, isPaced } from "../fleet/account-pace.ts";
 import { activeLeases, isFree, load, loadCte, maxConcurrency, workersWithLoad } from "../fleet/capacity.ts";
 import { hasLabels, isDrained, mayTake, type OfTask, refusalsOf } from "../fleet/matching.ts";
 import { isPaused, takesCalls } from "../fleet/refusing-agents.ts";
-import { accountRest, ownRest, restEndOf } from "../fleet/worker-rest.ts";
+import { accountRest, ownRest, restInWords } from "../fleet/worker-rest.ts";
 import { isoTime } from "../format-iso-time.ts";
 
 /** The most workers that an explanation names. */
@@ -79,7 +79,7 @@ export async function findWorkersInReach(db: Db, task: Task): Promise<Reason[]> 
   return rows.map(({ id: worker_id, drain, rest, active, slots }) => {
     if (drain === null && rest !== null)
       return {
-        says: `Worker ${worker_id} rests until ${restEndOf(rest)}: ${rest.reason.replace(/[.\s]*$/, ".")}`,
+        says: `Worker ${worker_id} ${restInWords(rest).replace(/[.\s]*$/, ".")}`,
         cause: { code: "worker_rests", worker_id, kind: rest.kind, said: rest.reason, ...endIn(rest) },
       };
     if (drain === null)
@@ -193,6 +193,6 @@ function reasonsOf({ status, last_heartbeat, drain, rest, accountRest, account, 
 const endIn = (stop: { until: number | null } | null) => (stop?.until == null ? {} : { until: stop.until });
 
 const restOf = (code: "rests" | "account_rests", rest: Rest, about: { account?: string }): Reason => ({
-  says: `rests until ${restEndOf(rest)}: ${rest.reason}`,
+  says: restInWords(rest),
   cause: { code, ...about, kind: rest.kind, said: rest.reason, ...endIn(rest) },
 });

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { restInWords } from "../../src/fleet/worker-rest.ts";
 import { metrics, serviceForAttempts } from "../support/attempts.ts";
 import { aTask, aWorker } from "../support/factories.ts";
 
@@ -41,6 +42,13 @@ describe("an account at its limit", () => {
     expect(workers[0].reasons).toEqual([expect.stringContaining("account max-1 is at its limit")]);
     await api.post(`${WORKERS}/b1/resume`).expect(200);
     expect(await lease(id)).toBe("b1");
+  });
+
+  it("says once until when it rests, where the CLI's message says it too", () => {
+    const [reason, end] = ["account max-1 is at its limit: usage limit reached", "2026-11-28T05:00:00.000Z"];
+    const rest = { kind: "rate_limited", reason: `${reason} until ${end}`, until: Date.parse(end) } as const;
+    expect(restInWords(rest)).toBe(`rests until ${end}: ${reason}`);
+    expect(restInWords({ ...rest, until: rest.until + 1 })).toContain(`: ${reason} until ${end}`);
   });
 
   it("gets work again when its time has come, and when somebody resumes it", async () => {
