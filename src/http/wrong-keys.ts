@@ -79,7 +79,7 @@ export function createWrongKeys(perMinute: number, store: HitStore): WrongKeys {
         .status(429)
         .set("Retry-After", String(WINDOW_MS / 1_000))
         .json({
-          error: `Too many wrong keys came from this address; try again in a minute. WRONG_KEY_LIMIT_PER_MINUTE allows ${perMinute}.`,
+          error: `Too many wrong keys came from this address; try again in a minute. A key that was right from it before goes on. WRONG_KEY_LIMIT_PER_MINUTE allows ${perMinute}.`,
         });
     },
   };
