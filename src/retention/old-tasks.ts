@@ -1,17 +1,29 @@
 import { sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { ENDED_STATUSES, type TaskStatus } from "../db/statuses.ts";
+import { isReadForWebhooks } from "../webhooks/queue-deliveries.ts";
 
 const FIRST = { created_at: -1, id: "00000000-0000-0000-0000-000000000000" };
 
 /** The time, in epoch milliseconds by the database's clock, before which everything of a task must lie so that it may be removed. */
 export type Cutoff = number;
 
-/** True in SQL for an ended task `t` of which everything is older than the cutoff: a result may have come long after the task's end. */
+/**
+ * True in SQL when the callback of the task `t` was queued, or there is none. The address stands in the task alone, and the end is read from the audit,
+ * which any long transaction on the server delays. An aggregate, since PostgreSQL may answer a `not exists` under an `or` by a scan of the whole audit.
+ */
+const isToldOf = sql`(t.callback_url is null
+  or (select coalesce(bool_and(${isReadForWebhooks}), true) from audit_logs where entity_id = t.id::text))`;
+
+/**
+ * True in SQL for an ended task `t` of which everything is older than the cutoff, since a result may have come long after the task's end, and whose
+ * callback needs the task no more.
+ */
 export const isOld = (cutoff: Cutoff) => sql`t.updated_at < ${cutoff}::bigint
   and not exists (select from leases l where l.task_id = t.id and l.status = 'active')
   and not exists (select from llm_results r where r.task_id = t.id and r.completed_at >= ${cutoff}::bigint)
-  and not exists (select from runtime_artifacts a where a.task_id = t.id and a.created_at >= ${cutoff}::bigint)`;
+  and not exists (select from runtime_artifacts a where a.task_id = t.id and a.created_at >= ${cutoff}::bigint)
+  and ${isToldOf}`;
 
 /**
  * The ids of tasks that ended before the cutoff, in groups of `perGroup` at most, each task once. They are found by status and time of creation, as
