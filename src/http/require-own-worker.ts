@@ -35,6 +35,22 @@ export async function requireOwnLease(
   return meant.lease;
 }
 
+/**
+ * Requires that a worker's key means a lease of its own worker on the task, for calls that only read: these do not look at the lease again. Forbidden:
+ * there is no such lease of the task, or it is another worker's. A task that does not exist is for the call itself to answer.
+ */
+export async function requireOwnTask(
+  db: Db,
+  caller: Caller,
+  taskId: string,
+  leaseId: string | undefined,
+): Promise<void> {
+  const name = workerOfKey(caller);
+  if (name === undefined) return;
+  const meant = await leaseMeant(db, taskId, leaseId);
+  if (meant && meant.worker !== name) throw new Forbidden(`The worker "${name}" of this key does not hold the task.`);
+}
+
 /** Gives what `fencedBody` gave, with the lease that `requireOwnLease` gives. Throws Forbidden as `requireOwnLease` does. */
 export async function requireOwnFence(
   db: Db,

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import type { Task } from "../contract/record-types.ts";
 import { NotFound } from "../errors.ts";
 import { getTask } from "../queue/get-task.ts";
-import { requireOwnLease } from "./require-own-worker.ts";
+import { requireOwnTask } from "./require-own-worker.ts";
 import type { Call } from "./route.ts";
 
 type InputCall = Call<"/:id/:name", z.ZodType, z.ZodObject>;
@@ -27,7 +27,7 @@ export function inputsOf(task: Task): string[] {
  * inputs of what it holds. NotFound: no such task, or no such input.
  */
 export async function sendTaskInput({ request, response, db, caller, params: { id, name } }: InputCall): Promise<void> {
-  await requireOwnLease(db, caller, id, request.get("x-lease-id")?.toLowerCase());
+  await requireOwnTask(db, caller, id, request.get("x-lease-id")?.toLowerCase());
   const task = await getTask(db, id);
   const read = Object.hasOwn(INPUTS, name) ? INPUTS[name] : undefined;
   if (!read) throw new NotFound(`A task has no input "${name}"; there are: ${Object.keys(INPUTS).join(", ")}.`);

@@ -383,6 +383,22 @@ describe("role escalation: the key of a worker", () => {
     await as(keys.work, "heartbeat", randomUUID(), {}).expect(404);
   });
 
+  it("reads the inputs of what its worker holds, and of nothing else, whichever lease it names", async () => {
+    const own = await aLeasedTask(db, { worker: { name: "key-work" } });
+    const other = await aLeasedTask(db);
+    const queued = await aTask(db);
+    const statusOf = async (id: string, headers: Record<string, string> = {}) =>
+      (await api.get(`${R}/llm-tasks/${id}/input/context_hints`).set({ [KEY_HEADER]: keys.work, ...headers })).status;
+    for (const id of [other.task.id, queued.id]) {
+      expect(await statusOf(id)).toBe(403);
+      for (const lease of [own.lease.id, other.lease.id, randomUUID(), "forged"])
+        expect(await statusOf(id, { "X-Lease-Id": lease })).toBe(403);
+    }
+    expect(await statusOf(own.task.id)).toBe(200);
+    expect(await statusOf(own.task.id, { "X-Lease-Id": own.lease.id.toUpperCase() })).toBe(200);
+    expect(await statusOf(randomUUID(), { "X-Lease-Id": own.lease.id })).toBe(404);
+  });
+
   it("takes no task for another worker, nor for whichever the router chooses", async () => {
     const { id } = await aTask(db);
     const { id: other } = await aWorker(db);
