@@ -52,6 +52,8 @@ export function createHttpServer(
   const server = createServer({
     ...stablePrototypes(app),
     maxHeaderSize: MAX_HEADER_BYTES,
+    // Node refuses each request without Host as soon as it has read it, past the line of its connection. Here it stands in line: `beginRequest`.
+    requireHostHeader: false,
     headersTimeout: headersMs,
     keepAliveTimeout: IDLE_MS,
     // Node has one limit for all requests. Here each has its own: see body-arrival.ts.
@@ -68,8 +70,8 @@ export function createHttpServer(
   /** Connections on which something came that is not HTTP. */
   const broken = new WeakSet<Duplex>();
 
-  /** Hands a request to the app when it is its turn on its connection. */
-  const beginRequest = (request: IncomingMessage, response: ServerResponse) => {
+  /** Hands a request to who answers it when it is its turn on its connection. */
+  const beginRequest = (request: IncomingMessage, response: ServerResponse, answer: RequestListener) => {
     const { socket } = request;
     // The rest of the request will not come; the refusal stands behind it in the line.
     if (broken.has(socket) && !request.complete) return pipelined.leave(socket);
@@ -82,8 +84,17 @@ export function createHttpServer(
       // While the server closes, Node ends a connection that is kept alive only 5 s after its last answer.
       if (!server.listening) setImmediate(() => server.closeIdleConnections());
     });
-    app(request, response);
+    if (request.httpVersion === "1.1" && request.headers.host === undefined)
+      return refuseBare(response, 400, NO_HOST, { isLast: true });
+    answer(request, response);
   };
+  /** Takes requests of whatever kind: each is counted, and waits behind those before it on its connection. */
+  const takeFor =
+    (answer: RequestListener): RequestListener =>
+    (request, response) => {
+      limitManyChunks(request, response);
+      pipelined.enter(request.socket, () => beginRequest(request, response, answer), request);
+    };
 
   /** While the server closes: Node does not count connections without a request as idle, and they would keep it open. */
   const closeSilentConnections = () => {
@@ -107,10 +118,15 @@ export function createHttpServer(
     else refuse();
   };
 
-  server.on("request", (request, response) => {
-    limitManyChunks(request, response);
-    pipelined.enter(request.socket, () => beginRequest(request, response), request);
-  });
+  server.on("request", takeFor(app));
+  const continueForApp: RequestListener = (request, response) => {
+    response.writeContinue();
+    app(request, response);
+  };
+  server.on("checkContinue", takeFor(continueForApp));
+  const refuseExpectation: RequestListener = (_request, response) =>
+    refuseBare(response, 417, "Expect is not supported with any value but 100-continue.", { isLast: false });
+  server.on("checkExpectation", takeFor(refuseExpectation));
   server.on("connection", connections.admit);
   server.on("connection", (socket) => {
     open.set(socket, performance.now());
@@ -126,16 +142,14 @@ export function createHttpServer(
   };
   const looking = setInterval(look, Math.min(LOOK_EVERY_MS, requestMs)).unref();
   server.on("close", () => clearInterval(looking));
-  server.on("checkExpectation", (request, response) => {
-    limitManyChunks(request, response);
-    refuseBare(response, 417, "Expect is not supported with any value but 100-continue.", { isLast: false });
-  });
   server.on("clientError", refuseBroken);
   return server;
 }
 
 /** How long a connection on which no request has come is kept by a server that closes. */
 const SILENT_MS = 1_000;
+
+const NO_HOST = "The request has no Host header, which HTTP/1.1 requires: send the host's name of the URL in it.";
 
 type Refusal = [status: number, error: string];
 const REFUSALS: Record<string, Refusal> = {

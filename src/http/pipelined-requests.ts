@@ -49,6 +49,8 @@ export function createPipelinedRequests(turns: SocketTurns): PipelinedRequests {
     return pipeline;
   };
   const beginNext = (socket: Socket, pipeline: Pipeline) => {
+    // The answer before was the connection's last, which HTTP forbids to go on from. What waits ends with the connection.
+    if (!socket.writable) return;
     const next = pipeline.waiting.shift();
     if (!next) return;
     inAll -= 1;

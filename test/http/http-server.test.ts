@@ -47,6 +47,7 @@ it.each([
   ["many headers that are too long together", `GET / HTTP/1.1\r\nHost: x\r\n${headers(90, 200)}\r\n`, 431],
   ["what is no HTTP", "hello\r\n\r\n", 400],
   ["two lengths", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400],
+  ["a request without Host", "GET /livez HTTP/1.1\r\n\r\n", 400],
   ["an expectation", "POST / HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\nConnection: close\r\n\r\n", 417],
 ])("%s is refused in JSON", async (_what, bytes, status) => {
   expect(await say(bytes)).toEqual({ status, body: { error: expect.stringMatching(/^[A-Z].*\.$/) } });
