@@ -19,23 +19,33 @@ const COUNT = statement<HitCount, { key: string; windowMs: number }>(
       hits = case when counted.ends_at <= ${nowMs} then 1 else counted.hits + 1 end,
       ends_at = case when counted.ends_at <= ${nowMs} then excluded.ends_at else counted.ends_at end
     returning hits, ends_at - ${nowMs} as "endsInMs"`,
-  // Every call counts, and nothing holds these rows for long.
-  { waitsFor: "nothing" },
+  { waitsFor: "note" },
 );
 
-/** Counts one hit of `key`; the first one begins a window of `windowMs` milliseconds. */
+/** To wait for a place among the notes. A statement that was sent has a second at least (`endingAt`). */
+const COUNTED_WITHIN_MS = 500;
+const soon = (db: Db) => db.endingAt(performance.now() + COUNTED_WITHIN_MS);
+
+const TAKE_BACK = statement<never, { key: string }>(
+  "take_hit_back",
+  sql`update ${rateCounts} set hits = hits - 1 where key = ${sql.placeholder("key")} and hits > 0 and ends_at > ${nowMs}`,
+  { waitsFor: "note" },
+);
+
+/**
+ * Counts one hit of `key`; the first one begins a window of `windowMs` milliseconds. Every call waits for its count, so that a count that is not
+ * there within a second or so is given up as one of a database that does not answer: while somebody had the table locked, counts took all
+ * connections, and health came 10 s late.
+ */
 export async function countHit(db: Db, key: string, windowMs: number): Promise<HitCount> {
-  const [count] = await COUNT(db, { key, windowMs });
+  const [count] = await COUNT(soon(db), { key, windowMs });
   if (!count) throw new Error("A hit was counted, and the database gave no count.");
   return count;
 }
 
-/** Takes one hit of `key` back. */
+/** Takes one hit of `key` back, with no more patience than `countHit`. */
 export async function takeHitBack(db: Db, key: string): Promise<void> {
-  await db
-    .update(rateCounts)
-    .set({ hits: sql`${rateCounts.hits} - 1` })
-    .where(sql`${rateCounts.key} = ${key} and ${rateCounts.hits} > 0 and ${rateCounts.ends_at} > ${nowMs}`);
+  await TAKE_BACK(soon(db), { key });
 }
 
 /** Forgets the windows that are over, and gives their number. */

@@ -7,7 +7,7 @@ import { type AuditFact, actorOf, audit } from "../db/audit.ts";
 import type { AuditAction } from "../db/audit-actions.ts";
 import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
-import { isUniqueViolation } from "../db/faults.ts";
+import { isDatabaseUnavailable, isUniqueViolation } from "../db/faults.ts";
 import { newId } from "../db/ids.ts";
 import type { Role } from "../db/roles.ts";
 import { apiKeys } from "../db/settings-tables.ts";
@@ -38,6 +38,8 @@ const TAKEN = new Set([
 ]);
 /** How often the time of the last use is written. */
 const USED_EVERY_MS = 60_000;
+/** To wait for a place among the notes. What was sent has a second at least (`endingAt`). */
+const RECORDED_WITHIN_MS = 500;
 
 const shown = {
   name: apiKeys.name,
@@ -134,7 +136,7 @@ export async function findRevoked(db: Db, ids: string[]): Promise<string[]> {
 }
 
 /**
- * Finds the valid key with this text, and records its use. The key is found by its hash, so that the time that this takes says nothing
+ * Finds the valid key with this text, and records its use where the database takes that within a second or so. The key is found by its hash, so that the time that this takes says nothing
  * about any key.
  */
 export async function findKeyAndRecordUse(
@@ -149,11 +151,15 @@ export async function findKeyAndRecordUse(
     .where(isIt);
   if (!found) return undefined;
   const isUsed = and(eq(apiKeys.id, found.id), usedLongAgo);
-  // Every call waits for its key, and nothing holds its row for long.
+  // Every call waits for its key. While its row cannot be changed, the use is left to a later call.
   if (found.usedLongAgo)
-    await db.transaction((tx) => tx.update(apiKeys).set({ last_used_at: nowMs }).where(isUsed), {
-      waitsFor: "nothing",
-    });
+    await db
+      .endingAt(performance.now() + RECORDED_WITHIN_MS)
+      .transaction((tx) => tx.update(apiKeys).set({ last_used_at: nowMs }).where(isUsed), { waitsFor: "note" })
+      .catch((error: unknown) => {
+        if (!isDatabaseUnavailable(error)) throw error;
+        db.log.debug({ err: error, key: found.name }, "the use of a key was not recorded");
+      });
   return { id: found.id, name: found.name, role: found.role };
 }
 
