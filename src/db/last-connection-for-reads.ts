@@ -1,4 +1,4 @@
-/** Keeps the pool's last connection from what would wait on it for a table that somebody has wholly locked. */
+/** Keeps connections from reads that would wait on them for a table that somebody has wholly locked: one for changes, and the last for other reads. */
 import { setTimeout as delay } from "node:timers/promises";
 import { NoPlaceToWait } from "./faults-found-here.ts";
 
@@ -18,6 +18,8 @@ const ASKED_EVERY_MS = 100;
 const SENT_WITHIN_MS = 50;
 /** In a pool of two, one connection must be enough for changes, and the other one is there for all reads. */
 const TOO_SMALL_TO_KEEP_ONE = 2;
+/** In a pool of three, two reads at a time are worth more than a connection for changes. */
+const TOO_SMALL_TO_KEEP_TWO = 3;
 
 /** Asks the server with LOCKED_TABLES. */
 export type FindLocked = () => Promise<{ rows: { name: string }[] }>;
@@ -46,15 +48,18 @@ interface Report {
 }
 
 /**
- * All but one of `poolMax` connections are for everybody, first come, first served. While they are in use, the last one is for reads of tables that
- * nobody has locked: 12 reads of a locked table took all six connections for 8 s, and what reads other tables waited. `findLocked` is
- * called only while somebody waits for long. Where it rejects, nobody gets the last one.
+ * All but one of `poolMax` connections are for everybody, first come, first served, but reads leave one of them to changes: while 12 reads waited for
+ * a locked table, two tasks were created in 20 s. The last one is for reads of tables that nobody has locked: 12 reads of a locked table took
+ * all six connections for 8 s, and what reads other tables waited. `findLocked` is called only while somebody waits for long. Where it rejects,
+ * nobody gets the last one.
  *
  * A table may be locked after the server was asked. So the last connection is given away only while a read in use is older than the server's answer:
- * that read waits for no table that was locked later, and so no single table can hold all connections.
+ * that read waits for no table that was locked later, and so no single table can hold all connections. Once reads have the last one, a change may
+ * still take the one that they leave to it.
  */
 export function openTablePlaces(poolMax: number, findLocked: FindLocked): TablePlaces {
   const forAll = poolMax > TOO_SMALL_TO_KEEP_ONE ? poolMax - 1 : poolMax;
+  const forReads = poolMax > TOO_SMALL_TO_KEEP_TWO ? forAll - 1 : forAll;
   let used = 0;
   /** The reads that have a place, the oldest first, each with its beginning. */
   const readers = new Set<{ since: number }>();
@@ -76,11 +81,17 @@ export function openTablePlaces(poolMax: number, findLocked: FindLocked): TableP
 
   function admit(): void {
     for (const waiter of waiters) {
-      if (used >= poolMax || (used >= forAll && !isLastFree())) return;
-      if (used >= forAll && !mayTakeLast(waiter)) continue;
+      if (used >= poolMax) return;
+      if (!isForAll(waiter.reads) && !mayTakeLast(waiter.reads)) continue;
       waiters.delete(waiter);
       waiter.begin();
     }
+  }
+
+  /** Whether it may begin whatever is locked. More than `forReads` reads are there only where one of them has the last connection. */
+  function isForAll(reads: string | undefined): boolean {
+    if (reads !== undefined) return readers.size < forReads && used < forAll;
+    return used < forAll || (used < poolMax && readers.size > forReads);
   }
 
   function isLastFree(): boolean {
@@ -88,7 +99,8 @@ export function openTablePlaces(poolMax: number, findLocked: FindLocked): TableP
     return report !== undefined && oldest !== undefined && oldest.since + SENT_WITHIN_MS < report.at;
   }
 
-  const mayTakeLast = ({ reads }: Waiter) => reads !== undefined && report?.mentionsLocked(reads) === false;
+  const mayTakeLast = (reads: string | undefined) =>
+    reads !== undefined && readers.size <= forReads && isLastFree() && report?.mentionsLocked(reads) === false;
 
   async function watch(): Promise<void> {
     if (isWatching || forAll === poolMax) return;
@@ -108,7 +120,7 @@ export function openTablePlaces(poolMax: number, findLocked: FindLocked): TableP
 
   return {
     async take(reads, withinMs) {
-      if (used < forAll) return occupy(reads);
+      if (isForAll(reads)) return occupy(reads);
       return await new Promise<() => void>((resolve, reject) => {
         const late = setTimeout(() => {
           waiters.delete(waiter);
