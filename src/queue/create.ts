@@ -7,7 +7,7 @@ import { actorOf } from "../db/audit.ts";
 import type { Db } from "../db/client.ts";
 import { newId } from "../db/ids.ts";
 import { llmTasks } from "../db/task-tables.ts";
-import { Conflict } from "../errors.ts";
+import { Conflict, Unavailable } from "../errors.ts";
 import { traceparentFrom } from "../tracing/trace-context.ts";
 import { type CreatedRow, creations, type NewTask } from "./create-statement.ts";
 import { taskColumns } from "./get-task.ts";
@@ -76,20 +76,31 @@ export function newTask(
   };
 }
 
+/** How often a creation is sent at most. The key's task may be removed (retention/) between the insert that met it and the look at it. */
+const MOST_SENT = 3;
+
 /**
  * Tells of the new task, or finds the task that was created before under the same key. `row` is what the statement gave for the task, and undefined
- * when the key was taken. Conflict: another request had taken the key.
+ * when the key was taken; where its task is gone by now, the creation is sent again. Conflict: another request had taken the key. Unavailable: each
+ * time, the key was taken and its task was gone.
  */
 export async function finishCreation(
   db: Db,
   request: CreateTask,
-  { id, size_bytes, key, traceparent }: NewTask,
+  made: NewTask,
   row: CreatedRow | undefined,
 ): Promise<Creation> {
-  if (!row) return { task: await findCreated(db, request, key), isNew: false };
+  let created = row;
+  for (let sent = 1; !created; sent++) {
+    const task = await findCreated(db, request, made.key);
+    if (task) return { task, isNew: false };
+    if (sent === MOST_SENT) throw new Unavailable("The task of this Idempotency-Key was just removed; try again.");
+    created = await creations.send(db, made);
+  }
   tellQueueNews(db);
   db.onCommit(() => db.meters.tasksCreated.add(1));
-  const { created_at, queue_until } = row;
+  const { id, size_bytes, key, traceparent } = made;
+  const { created_at, queue_until } = created;
   // These are the values that were stored. They are not read back, since a prompt may be long.
   const task: Task = {
     id,
@@ -105,13 +116,13 @@ export async function finishCreation(
   return { task, isNew: true };
 }
 
-/** The task that was created under the key. Requested fields never change, so comparing them shows a repeat. */
-async function findCreated(db: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task> {
+/** The task that was created under the key, if it is still there. Requested fields never change, so comparing them shows a repeat. */
+async function findCreated(db: Db, request: CreateTask, idempotencyKey: string | null): Promise<Task | undefined> {
   const [task] = await db
     .select(taskColumns)
     .from(llmTasks)
     .where(eq(llmTasks.idempotency_key, idempotencyKey ?? ""));
-  if (!task) throw new Error("The insert of a task returned no row.");
+  if (!task) return undefined;
   // The request is compared as JSON, as it was stored: -0, for instance, is stored as 0.
   const wanted: object = JSON.parse(JSON.stringify(request));
   if (!isDeepStrictEqual({ ...task, ...wanted }, task))

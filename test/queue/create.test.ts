@@ -6,7 +6,7 @@ import { NOBODY } from "../../src/caller.ts";
 import { createTaskBody } from "../../src/contract/create-task.ts";
 import { Conflict, Unavailable } from "../../src/errors.ts";
 import { completeTask } from "../../src/queue/complete.ts";
-import { createTask } from "../../src/queue/create.ts";
+import { createTask, finishCreation, newTask } from "../../src/queue/create.ts";
 import { createTasks, type KeyedRequest } from "../../src/queue/create-many.ts";
 import { getTask } from "../../src/queue/get-task.ts";
 import { jsonBytesOf } from "../../src/queue/request-bytes.ts";
@@ -101,6 +101,17 @@ describe("the same creation again", () => {
       expect(await query("select id from llm_tasks where idempotency_key = $1", [key])).toHaveLength(1);
     },
   );
+
+  it("makes a new task where the first is removed between the insert, which met its key, and the look at it", async () => {
+    const made = newTask(NOBODY, request(), randomUUID());
+    // The key was taken, so that the insert gave no row; now its task is gone.
+    const { task, isNew } = await finishCreation(db, request(), made, undefined);
+    expect([isNew, task]).toEqual([true, await getTask(db, made.id)]);
+    expect(await finishCreation(db, request(), { ...made, id: randomUUID() }, undefined)).toEqual({
+      task,
+      isNew: false,
+    });
+  });
 
   it("without a key makes another task", async () => {
     const [one, two] = [await createTask(db, NOBODY, request()), await createTask(db, NOBODY, request())];
