@@ -1,5 +1,5 @@
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -21,6 +21,20 @@ export const archiveFolder = (dataDir: string) => join(dataDir, "archive");
 /** The first line of an archive, by which a reader knows what it is. */
 const FIRST_LINE = '{"archive":"BLOOM Runtime","version":1}\n';
 
+const UNFINISHED = ".unfinished";
+/** An archive takes seconds. One that is written so slowly all the same fails when its file is gone, and removes nothing from the database. */
+const LEFT_OVER_AFTER_MS = 3_600_000;
+
+/** Removes what processes that were killed have left in the folder. Other processes may be writing there, whose files are young. */
+async function removeLeftOvers(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  for (const path of names.filter((name) => name.endsWith(UNFINISHED)).map((name) => join(folder, name))) {
+    // Undefined: the process that wrote it has finished it.
+    const found = await stat(path).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > LEFT_OVER_AFTER_MS) await rm(path, { force: true });
+  }
+}
+
 /**
  * Writes the lines into the new archive `name`, gzipped, and gives its place: a path, or an address in the bucket. When it returns, the archive is
  * there for good: it is on the disk, or the object store has taken it whole. What fails leaves no archive behind.
@@ -32,9 +46,10 @@ export async function writeArchive(
   signal: AbortSignal,
 ): Promise<string> {
   const path = join(folder, name);
-  const unfinished = `${path}.unfinished`;
+  const unfinished = path + UNFINISHED;
   const made = await mkdir(folder, { recursive: true, mode: 0o700 });
   if (made !== undefined) await syncFolder(dirname(folder));
+  await removeLeftOvers(folder);
   try {
     const file = await open(unfinished, "w", 0o600);
     const text = async function* () {
