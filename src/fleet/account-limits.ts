@@ -94,10 +94,15 @@ export async function copyAccounts(tx: Db, workerIds: string[]): Promise<void> {
   if (workerIds.length > 0) await copyToWorkers(tx, inArray(workers.id, workerIds));
 }
 
-/** Locks the account against a change of its limits, before its workers are locked. An account without a row gets an empty one. */
+/**
+ * Locks the account against a change of its limits, before its workers are locked. An account without a row gets an empty one. The insert itself locks
+ * the row that it meets, and changes nothing: a lock by a second statement found no row where the account was forgotten in between.
+ */
 export async function lockAccount(tx: Db, id: string): Promise<void> {
-  await tx.insert(accounts).values({ id, updated_at: nowMs }).onConflictDoNothing();
-  await tx.select({ id: accounts.id }).from(accounts).where(eq(accounts.id, id)).for("no key update");
+  await tx
+    .insert(accounts)
+    .values({ id, updated_at: nowMs })
+    .onConflictDoUpdate({ target: accounts.id, set: { updated_at: nowMs }, setWhere: sql`false` });
 }
 
 /**

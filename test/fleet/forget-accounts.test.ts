@@ -1,9 +1,12 @@
 import { sql } from "drizzle-orm";
-import { expect, it } from "vitest";
+import pg from "pg";
+import { expect, it, vi } from "vitest";
+import { lockAccount } from "../../src/fleet/account-limits.ts";
 import { forgetAccounts } from "../../src/fleet/forget-accounts.ts";
 import { startApp } from "../support/app.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { aWorker } from "../support/factories.ts";
+import { holdTransaction } from "../support/held-transaction.ts";
 
 const { db, query } = await createTestDatabase();
 const { api } = await startApp(db);
@@ -46,4 +49,23 @@ it("keeps what would matter to a worker that comes back, as long as it lasts", a
   await aWorker(db, { name: "worker", account: "used" });
   expect(await forgetAccounts(db)).toBe(4);
   expect(await named()).toEqual(["has a window", "is paced", "rests", "used"]);
+});
+
+it("keeps the account that a registration has locked, whichever of its statements it is at", async () => {
+  await query("insert into runtime_accounts (id, updated_at) values ('comes back', 1)");
+  const ask = pg.Client.prototype.query as (...args: unknown[]) => Promise<unknown>;
+  const spy = vi.spyOn(pg.Client.prototype, "query") as unknown as {
+    mockImplementation(ask: (this: pg.Client, ...args: unknown[]) => Promise<unknown>): void;
+    mockRestore(): void;
+  };
+  spy.mockImplementation(async function (...args) {
+    const answer = await ask.apply(this, args);
+    if (JSON.stringify(args[0]).includes("insert into")) await forgetAccounts(db);
+    return answer;
+  });
+  await holdTransaction(db, (tx) => lockAccount(tx, "comes back")).finally(() => spy.mockRestore());
+  expect(await query("select id, updated_at from runtime_accounts where id = 'comes back'")).toEqual([
+    { id: "comes back", updated_at: "1" },
+  ]);
+  expect(await query("select from runtime_accounts where id = 'comes back' for no key update skip locked")).toEqual([]);
 });
