@@ -2,7 +2,7 @@ import { eq, getTableColumns, type SQL, sql } from "drizzle-orm";
 import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import type { ArtifactRow } from "../db/row-types.ts";
-import { messageOf } from "../errors.ts";
+import { messageOf, NotFound } from "../errors.ts";
 import { type Content, contentOf, Damaged, type Facts } from "../storage/artifact-content.ts";
 import { keyIn } from "../storage/artifact-key.ts";
 import type { OutputStorage } from "../storage/output-storage.ts";
@@ -73,7 +73,7 @@ interface Output {
   facts: Facts;
 }
 
-/** The task's outputs whose bytes are not in a row, after a look that all of these are right. Undefined: some are damaged. */
+/** The task's outputs whose bytes are not in a row, after a look that all of these are right. Undefined: some are damaged or gone. */
 async function outputsOf(
   db: Db,
   store: OutputStorage,
@@ -96,6 +96,8 @@ async function outputsOf(
     }
     return outputs;
   } catch (error) {
+    // Another pass has removed it.
+    if (error instanceof NotFound) return undefined;
     if (!(error instanceof Damaged)) throw error;
     const reason = messageOf(error);
     store.log.warn({ task: taskId, reason }, "an old task is not removed, since its output is damaged");

@@ -27,8 +27,8 @@ export interface Facts {
 }
 
 /**
- * An artifact's bytes, in PostgreSQL or in the bucket. Reading them throws Damaged, which is audited, or Unavailable when the object store does
- * not answer, or the reason of an aborted `signal`.
+ * An artifact's bytes, in PostgreSQL or in the bucket. Reading them throws Damaged, which is audited, NotFound when it is removed meanwhile,
+ * Unavailable when the object store does not answer, or the reason of an aborted `signal`.
  */
 export interface Content {
   contentType: string;
@@ -162,8 +162,13 @@ function inBucket({ bucket }: OutputStorage, url: string): { bucket: Bucket; key
   throw new Conflict(`The artifact lies at ${url}, which is not in the bucket that MINIO_* names.`);
 }
 
-/** Audits that the artifact is damaged, unless its newest entry says the same, so that many reads make one entry. */
-async function damaged(db: Db, { id }: LocatedArtifact, reason: string): Promise<Damaged> {
+/**
+ * Audits that the artifact is damaged, unless its newest entry says the same, so that many reads make one entry. NotFound, and no entry: it was removed
+ * (retention/) while it was read.
+ */
+async function damaged(db: Db, { id }: LocatedArtifact, reason: string): Promise<Damaged | NotFound> {
+  const found = await db.select({ id: runtimeArtifacts.id }).from(runtimeArtifacts).where(eq(runtimeArtifacts.id, id));
+  if (found.length === 0) return new NotFound("The artifact was removed while it was read.");
   const detail = `The artifact is damaged: ${reason}`;
   const fact: AuditFact = {
     action: "artifact_damaged",

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, get, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
+import { buffer } from "node:stream/consumers";
 import express, { type RequestHandler } from "express";
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
@@ -35,6 +36,20 @@ async function setUp(sizeBytes: number, options = {}) {
 
 const damages = (id: string) =>
   query("select detail from audit_logs where entity_id = $1 and action = 'artifact_damaged'", [id]);
+
+it("an artifact that is removed while it is read is gone, and nothing is said of damage", async () => {
+  const { artifact } = await uploaded(db, inDatabase, Buffer.alloc(3 * MB, "\0"));
+  const content = contentOf(db, inDatabase, artifact);
+  const pieces = content.open(await content.verify());
+  expect((await pieces.next()).done).toBe(false);
+  // As retention does, for which alone the trigger allows it.
+  await query(`select set_config('bloom.retention_cutoff', '99999999999999', true);
+    delete from runtime_artifacts where id = '${artifact.id}';
+    delete from runtime_output_chunks where output_id = '${artifact.id}'`);
+  await expect(buffer(pieces)).rejects.toThrow("was removed while it was read");
+  await expect(content.verify()).rejects.toMatchObject({ status: 404 });
+  expect(await damages(artifact.id)).toEqual([]);
+});
 
 describe("a store that", () => {
   it("breaks the connection while an artifact is looked at is 503, and nothing is said of damage", async () => {
