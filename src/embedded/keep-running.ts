@@ -12,13 +12,15 @@ import {
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
+/** How long the supervisor may take to shut PostgreSQL down. Without its watcher it never does. */
+const PASSED_ON_WITHIN_MS = 2_000;
 /** A PostgreSQL that ran for this time did not die because of its start, so that the waits begin anew. */
 const STABLE_AFTER_MS = 60_000;
 
 /**
  * Watches the postmaster `started`, and starts a new one on the same port when it is lost: at once, then after waits that double up to 30 s, and
  * without end, since a full disk or a machine short of memory may recover. Aborting `claimant.signal` ends that; resolves when PostgreSQL
- * has then shut down, or with a warning after 30 s when it still does.
+ * has then shut down, or with a warning when it still does so after 32 s.
  */
 export async function keepRunning(claimant: Claimant, started: OwnedPostmaster): Promise<void> {
   const { log, signal } = claimant;
@@ -51,10 +53,14 @@ async function ownAgain(claimant: Claimant, { postmaster }: OwnedPostmaster): Pr
 }
 
 async function close({ installation, log }: Claimant, { postmaster, pid }: OwnedPostmaster): Promise<void> {
-  if (!(await postmaster.stop(STOP_WITHIN_MS))) {
-    log.warn({ postgresPid: pid }, "PostgreSQL is still shutting down");
-  } else if (await mayBePostmaster(pid, installation.cluster)) {
-    // The supervisor was killed, so that it did not do this.
-    await stopPostmaster(pid, installation.cluster);
+  await postmaster.stop(PASSED_ON_WITHIN_MS);
+  let reason = "its supervisor has not ended";
+  try {
+    // The supervisor or its watcher was killed, or PostgreSQL needs longer, for which a second SIGINT changes nothing.
+    if (await mayBePostmaster(pid, installation.cluster)) await stopPostmaster(pid, installation.cluster);
+    if (await postmaster.stop(STOP_WITHIN_MS)) return;
+  } catch (error) {
+    reason = messageOf(error);
   }
+  log.warn({ postgresPid: pid, reason }, "PostgreSQL is still shutting down");
 }

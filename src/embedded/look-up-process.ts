@@ -27,6 +27,12 @@ export async function wake(pid: number): Promise<void> {
   }
 }
 
+/** The process that started this one, on Linux; undefined elsewhere, and when there is no such process. */
+export async function parentOf(pid: number): Promise<number | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
+  return Number(/^PPid:\s*(\d+)$/m.exec(status)?.[1]) || undefined;
+}
+
 /** The command line of a process; undefined when there is no such process, or only its zombie, or it is hidden from us. */
 export async function commandLine(pid: number): Promise<string | undefined> {
   try {

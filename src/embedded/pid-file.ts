@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, readFileSync, writeSync } from "node:fs
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { StartError } from "../errors.ts";
-import { commandLine } from "./look-up-process.ts";
+import { commandLine, parentOf, wake } from "./look-up-process.ts";
 
 const POLL_MS = 20;
 const STOP_WITHIN_MS = 30_000;
@@ -40,6 +40,22 @@ export async function mayBePostmaster(pid: number, cluster: string): Promise<boo
 }
 
 /**
+ * Sends SIGCONT to the postmaster and, on Linux, to its children and to the supervisor that started it with its watcher, in case somebody
+ * has stopped them. Does nothing when process `pid` is no postmaster of `cluster`.
+ */
+export async function wakePostmaster(pid: number, cluster: string): Promise<void> {
+  if (!(await mayBePostmaster(pid, cluster))) return;
+  const parent = await parentOf(pid);
+  // Somebody may have started the postmaster by hand, and then its parent is theirs.
+  if (parent !== undefined && isSupervisor((await commandLine(parent)) ?? "", cluster)) await wake(parent);
+  await wake(pid);
+}
+
+function isSupervisor(command: string, cluster: string): boolean {
+  return command.startsWith("/bin/sh -c ") && command.includes(` -D ${cluster} `);
+}
+
+/**
  * Takes a process number that is now somebody else's out of the lock file. The rest stays, since PostgreSQL needs it to see whether the
  * postmaster's children are really gone, and then removes the file itself.
  */
@@ -55,7 +71,10 @@ export function disarmPidFile(cluster: string, stale: PidFile): void {
   }
 }
 
-/** Shuts down the postmaster with SIGINT, which is clean and does not wait for its clients. Throws a StartError if it stays. */
+/**
+ * Shuts down the postmaster with SIGINT, which is clean and does not wait for its clients, and wakes it if somebody has stopped it. Throws a
+ * StartError if it is still there after 30 s.
+ */
 export async function stopPostmaster(pid: number, cluster: string): Promise<void> {
   const stuck = (why: string) =>
     new StartError(
@@ -67,6 +86,7 @@ export async function stopPostmaster(pid: number, cluster: string): Promise<void
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "EPERM") throw stuck("belongs to another user");
   }
+  await wakePostmaster(pid, cluster);
   const giveUpAt = performance.now() + STOP_WITHIN_MS;
   while (await mayBePostmaster(pid, cluster)) {
     if (performance.now() > giveUpAt) throw stuck(`did not shut down within ${STOP_WITHIN_MS / 1000} s`);

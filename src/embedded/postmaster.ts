@@ -32,7 +32,10 @@ export interface Postmaster {
   output(): string;
   /** Its exit code; 0 is a shutdown that was asked for. */
   exitCode(): number | undefined;
-  /** Asks for a clean shutdown that does not wait for clients, and waits for it, at most `withinMs`. Resolves to whether it has ended. */
+  /**
+   * Asks for a clean shutdown that does not wait for clients, and waits for it, at most `withinMs`. Resolves to whether it has ended, the
+   * supervisor included. Asking again only waits on.
+   */
   stop(withinMs: number): Promise<boolean>;
 }
 
@@ -71,8 +74,19 @@ export function launchPostmaster(installation: Installation, port: number): Post
     exitCode: () => exitCode,
     stop: async (withinMs) => {
       child.stdin?.end();
+      if (exitCode === undefined) wakeGroup(child.pid);
       await Promise.race([ended, delay(withinMs, undefined, { ref: false })]);
       return exitCode !== undefined;
     },
   };
+}
+
+/** Sends SIGCONT to the supervisor, its watcher and the postmaster: a supervisor that somebody has stopped would not pass the end on. */
+function wakeGroup(leader: number | undefined): void {
+  if (leader === undefined) return;
+  try {
+    process.kill(-leader, "SIGCONT");
+  } catch {
+    // It has just ended.
+  }
 }

@@ -12,9 +12,8 @@ import { StartError } from "../errors.ts";
 import { platformPackage } from "./binaries.ts";
 import { ensureCluster, readPassword } from "./cluster.ts";
 import { keepRunning } from "./keep-running.ts";
-import { wake } from "./look-up-process.ts";
 import { connect, newOwner, ownerOf, urlOf } from "./owner-lock.ts";
-import { mayBePostmaster, readPidFile } from "./pid-file.ts";
+import { readPidFile, wakePostmaster } from "./pid-file.ts";
 import { prepareInstallation } from "./prepare-installation.ts";
 import { startOwnedPostmaster } from "./start-owned-postmaster.ts";
 
@@ -55,7 +54,7 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
       url: urlOf(started.postmaster.port, credentials.password, "bloom"),
       wake: async () => {
         const pid = readPidFile(installation.cluster)?.pid;
-        if (pid !== undefined && (await mayBePostmaster(pid, installation.cluster))) await wake(pid);
+        if (pid !== undefined) await wakePostmaster(pid, installation.cluster);
       },
       stop: () => {
         stopping.abort();

@@ -8,7 +8,14 @@ import type { Logger } from "pino";
 import { messageOf, StartError } from "../errors.ts";
 import { isAlive } from "./look-up-process.ts";
 import { type Credentials, connect, ownerOf, pidOfOwner, tryLock } from "./owner-lock.ts";
-import { disarmPidFile, mayBePostmaster, type PidFile, readPidFile, stopPostmaster } from "./pid-file.ts";
+import {
+  disarmPidFile,
+  mayBePostmaster,
+  type PidFile,
+  readPidFile,
+  stopPostmaster,
+  wakePostmaster,
+} from "./pid-file.ts";
 import type { Installation } from "./prepare-installation.ts";
 
 const POLL_MS = 20;
@@ -48,6 +55,9 @@ export async function stopOrphanedPostmaster(
       throw new StartError(
         `PostgreSQL (process ${file.pid}) already runs on ${dataDir} and does not answer. Stop it, or set DATA_DIR to another folder.`,
       );
+    } else {
+      // A postmaster that was stopped with SIGSTOP before its service was killed would never answer.
+      await wakePostmaster(file.pid, cluster);
     }
     await delay(POLL_MS, undefined, { signal });
   }

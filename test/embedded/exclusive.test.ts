@@ -3,7 +3,19 @@ import { once } from "node:events";
 import { cp, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { gone, postmasterOf, processesOn, query, start, startService, temporaryFolder, usedFolder } from "./support.ts";
+import { eventually } from "../support/eventually.ts";
+import {
+  freeze,
+  gone,
+  postmasterOf,
+  processesOn,
+  query,
+  start,
+  startService,
+  supervisorsOn,
+  temporaryFolder,
+  usedFolder,
+} from "./support.ts";
 
 const refusal = (pid: number, dataDir: string) =>
   `Another BLOOM Runtime (process ${pid}) is already running on ${dataDir}. Stop it, or set DATA_DIR to another folder. For two instances over one database set DATABASE_URL; for more processes of one instance, INSTANCES.`;
@@ -41,15 +53,43 @@ test("a PostgreSQL without its service and supervisor is replaced, with its data
   const { url } = await service.next();
   await query(url, "create table kept as select 1 as n");
   const orphan = postmasterOf(dataDir);
-  const shells = processesOn(dataDir).filter(({ command }) => command.includes("/bin/sh -c"));
+  const shells = supervisorsOn(dataDir);
   // Stopped first: the end of one would let the other still shut PostgreSQL down.
-  for (const signal of ["SIGSTOP", "SIGKILL"]) for (const { pid } of shells) process.kill(pid, signal);
+  for (const signal of ["SIGSTOP", "SIGKILL"]) for (const pid of shells) process.kill(pid, signal);
   await service.kill();
   expect(await query(url, "select n from kept")).toEqual([{ n: 1 }]);
 
   const { url: again } = await start(dataDir);
   expect(await query(again, "select n from kept")).toEqual([{ n: 1 }]);
   expect(processesOn(dataDir).map(({ pid }) => pid)).not.toContain(orphan);
+});
+
+test("a PostgreSQL that was stopped with SIGSTOP before its service was killed is woken and replaced, with its data", {
+  timeout: 25_000,
+}, async () => {
+  const dataDir = await usedFolder();
+  const service = startService(dataDir);
+  const { url } = await service.next();
+  await query(url, "create table kept as select 1 as n");
+  const old = [postmasterOf(dataDir), ...supervisorsOn(dataDir)];
+  freeze(dataDir);
+  await service.kill();
+
+  const { url: again } = await start(dataDir);
+  expect(await query(again, "select n from kept")).toEqual([{ n: 1 }]);
+  await eventually(() => expect(processesOn(dataDir).filter(({ pid }) => old.includes(pid))).toEqual([]));
+});
+
+test("supervisors that were stopped alone end with the PostgreSQL that they watch", { timeout: 25_000 }, async () => {
+  const dataDir = await usedFolder();
+  const service = startService(dataDir);
+  await service.next();
+  const old = [postmasterOf(dataDir), ...supervisorsOn(dataDir)];
+  for (const pid of supervisorsOn(dataDir)) process.kill(pid, "SIGSTOP");
+  await service.kill();
+
+  await start(dataDir);
+  await eventually(() => expect(processesOn(dataDir).filter(({ pid }) => old.includes(pid))).toEqual([]));
 });
 
 test("a service that starts while PostgreSQL still shuts down for another waits for it", async () => {

@@ -1,9 +1,20 @@
-import { execFileSync } from "node:child_process";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { eventually } from "../support/eventually.ts";
-import { gone, postmasterOf, processesOn, query, start, startService, temporaryFolder, usedFolder } from "./support.ts";
+import {
+  childrenOf,
+  freeze,
+  gone,
+  postmasterOf,
+  processesOn,
+  query,
+  start,
+  startService,
+  supervisorsOn,
+  temporaryFolder,
+  usedFolder,
+} from "./support.ts";
 
 test("what was written is there after a clean stop and a new start", async () => {
   const dataDir = join(await temporaryFolder(), "deep", ".data");
@@ -76,24 +87,36 @@ test("a PostgreSQL that was killed comes back at the same address, as often as i
   expect((await startService(dataDir).next()).refused).toMatch(/^Another BLOOM Runtime/);
 });
 
-test("stop wakes a PostgreSQL that somebody has stopped with SIGSTOP, and its children", {
-  timeout: 15_000,
+test("stop wakes a PostgreSQL that somebody has stopped with SIGSTOP, its children and its supervisor", {
+  timeout: 25_000,
 }, async () => {
   const dataDir = await usedFolder();
   const { url, wake, stop } = await start(dataDir);
-  const postmaster = postmasterOf(dataDir);
-  const children = execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" })
-    .split("\n")
-    .map((line) => line.trim().split(/ +/).map(Number))
-    .filter(([, parent]) => parent === postmaster);
-  // Elsewhere only the postmaster is woken, and nobody stops its children alone.
-  const stopped = process.platform === "linux" ? [postmaster, ...children.map(([pid = 0]) => pid)] : [postmaster];
-  expect(children.length).toBeGreaterThan(2);
-  const freeze = () => stopped.forEach((pid) => void process.kill(pid, "SIGSTOP"));
-  freeze();
+  expect(supervisorsOn(dataDir)).toHaveLength(2);
+  expect(childrenOf(postmasterOf(dataDir)).length).toBeGreaterThan(2);
+  freeze(dataDir);
   await wake();
   expect(await query(url, "select 1 as n")).toEqual([{ n: 1 }]);
-  freeze();
+  freeze(dataDir);
+  await stop();
+  expect(processesOn(dataDir)).toEqual([]);
+});
+
+test("stop wakes a supervisor that was stopped alone", { timeout: 25_000 }, async () => {
+  const dataDir = await usedFolder();
+  const { stop } = await start(dataDir);
+  for (const pid of supervisorsOn(dataDir)) process.kill(pid, "SIGSTOP");
+  await stop();
+  expect(processesOn(dataDir)).toEqual([]);
+});
+
+test("stop ends PostgreSQL without the shell that watches for the service's end", { timeout: 25_000 }, async () => {
+  const dataDir = await usedFolder();
+  const { stop } = await start(dataDir);
+  const supervisors = supervisorsOn(dataDir);
+  const watchers = supervisors.flatMap(childrenOf).filter((pid) => supervisors.includes(pid));
+  expect(watchers).toHaveLength(1);
+  for (const pid of watchers) process.kill(pid, "SIGKILL");
   await stop();
   expect(processesOn(dataDir)).toEqual([]);
 });
@@ -119,9 +142,7 @@ test("stop works while PostgreSQL is being started again, and when its superviso
   await gone(dataDir);
 
   const second = await start(dataDir);
-  for (const { pid } of processesOn(dataDir).filter(({ command }) => command.includes("/bin/sh -c"))) {
-    process.kill(pid, "SIGKILL");
-  }
+  for (const pid of supervisorsOn(dataDir)) process.kill(pid, "SIGKILL");
   await second.stop();
   await gone(dataDir);
 });

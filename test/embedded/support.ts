@@ -105,6 +105,33 @@ export function processesOn(dataDir: string): { pid: number; command: string }[]
     .map((line) => ({ pid: Number.parseInt(line, 10), command: line }));
 }
 
+/** The shell that supervises the postmaster, and the one that watches for the service's end. */
+export function supervisorsOn(dataDir: string): number[] {
+  return processesOn(dataDir)
+    .filter(({ command }) => command.includes("/bin/sh -c"))
+    .map(({ pid }) => pid);
+}
+
+export function childrenOf(parent: number): number[] {
+  return execFileSync("ps", ["-A", "-o", "pid=,ppid="], { encoding: "utf8" })
+    .split("\n")
+    .map((line) => line.trim().split(/ +/).map(Number))
+    .flatMap(([pid = 0, ppid]) => (ppid === parent ? [pid] : []));
+}
+
+/** Stops PostgreSQL with SIGSTOP: its supervisors and the postmaster; on Linux, where they are woken too, also its children. */
+export function freeze(dataDir: string): void {
+  const postmaster = postmasterOf(dataDir);
+  const children = process.platform === "linux" ? childrenOf(postmaster) : [];
+  for (const pid of [...supervisorsOn(dataDir), postmaster, ...children]) {
+    try {
+      process.kill(pid, "SIGSTOP");
+    } catch {
+      // A child that served a connection has ended with it.
+    }
+  }
+}
+
 export function postmasterOf(dataDir: string): number {
   return readPidFile(join(dataDir, "postgres"))?.pid ?? Number.NaN;
 }
