@@ -13,6 +13,8 @@ const SMALL_AT_ONCE = 4_000;
 /** More than 1,000 chunks of one byte that come at once end the connection's turn, or more of up to 1,023 bytes, which count for less. */
 const FULL_BYTES = 1_024;
 const IN_ONE_TURN = 1_000;
+/** A body with so many trailers ends the connection's turn: they may be 2,000 in 8 KB, of which Node keeps 100. Nobody is known to send any. */
+const MANY_TRAILERS = 20;
 const TOO_MANY =
   "The body comes in too many chunks of a few bytes. Send it in larger chunks, or with its Content-Length.";
 
@@ -49,6 +51,8 @@ export function createManyChunksLimit(
         return true;
       }
       const goesOn = push(chunk, encoding);
+      // Node has added the trailers by the time that it ends the body.
+      if (chunk === null && request.rawTrailers.length >= 2 * MANY_TRAILERS) turns.endTurn(socket);
       // Where `push` gives false, Node itself pauses the connection until the body is read on.
       if (goesOn && chunk !== null && counts.isTurnOver(chunk.length)) turns.endTurn(socket);
       return goesOn;

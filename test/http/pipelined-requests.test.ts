@@ -30,7 +30,12 @@ it.each([
   ["without Host", get("")],
   ["with an expectation", get("Host: x\r\nExpect: miracles\r\n")],
   ["that wait for 100", get("Host: x\r\nExpect: 100-continue\r\n")],
-])("connections of an address that sends thousands of requests %s at once are read in turns", async (_what, line) => {
+  ["with thousands of headers", get(`Host: x\r\n${"a:\r\n".repeat(3_500)}`)],
+  [
+    "with thousands of trailers",
+    `POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n${"a:b\r\n".repeat(2_000)}\r\n`,
+  ],
+])("connections of an address that sends many requests %s at once are read in turns", async (_what, line) => {
   const { seen, open } = await serve((_request, response) => void response.end());
   const CONNECTIONS = 8;
   const AT_ONCE = Math.floor(60_000 / line.length);
@@ -57,7 +62,7 @@ it.each([
   }
   expect(seen.made).toBeGreaterThan(CONNECTIONS);
   // What Node reads at once, 64 KB.
-  expect(most).toBeLessThanOrEqual(65_536 / line.length);
+  expect(most).toBeLessThanOrEqual(Math.ceil(65_536 / line.length));
 });
 
 it.each([
