@@ -14,6 +14,8 @@ import { transport } from "./s3-transport.ts";
 
 /** A connection on which nothing moves for this time is closed. */
 const IDLE_MS = 10_000;
+/** A check of the bucket and a removal may take this time, and so may an answer without an object. */
+const CALL_MS = 30_000;
 /** After this number of failed uploads in a row, no upload is tried for `PAUSE_MS`, since a completion would wait for each. */
 const FAILURES = 5;
 const PAUSE_MS = 10_000;
@@ -56,10 +58,17 @@ export interface Bucket {
   presign(key: ArtifactKey, expiresSeconds: number, fileName: string): Promise<string>;
 }
 
-/** Opens the bucket, and connects only at the first use. Its calls are measured by `meters`. `idleMs` and `pauseMs` are for tests. */
+export interface BucketOptions {
+  idleMs?: number;
+  callMs?: number;
+  pauseMs?: number;
+  meters?: Meters;
+}
+
+/** Opens the bucket, and connects only at the first use. Its calls are measured by `meters`. The times are for tests. */
 export function openBucket(
   { bucket: name, ...connection }: NonNullable<Config["minio"]>,
-  { idleMs = IDLE_MS, pauseMs = PAUSE_MS, meters }: { idleMs?: number; pauseMs?: number; meters?: Meters } = {},
+  { idleMs = IDLE_MS, callMs = CALL_MS, pauseMs = PAUSE_MS, meters }: BucketOptions = {},
 ): Bucket {
   /** By how much our clock was ahead of the store's at the store's last answer. */
   let aheadMs = 0;
@@ -72,7 +81,7 @@ export function openBucket(
       ...connection,
       // A stream cannot be sent twice, and an output stays in PostgreSQL when its upload fails.
       retryOptions: { disableRetry: true },
-      transport: transport(connection.useSSL, idleMs, noteTime, signal),
+      transport: transport(connection.useSSL, { idleMs, answerMs: callMs }, noteTime, signal),
     });
   const client = connect();
   const breaker = circuitBreaker(
@@ -82,11 +91,18 @@ export function openBucket(
   if (meters) watchCircuit(meters, "s3", () => breaker.state !== CircuitState.Closed);
   let own: Promise<void> | undefined;
 
+  const withinCall = <T>(what: string, signal: AbortSignal | undefined, work: (ending: AbortSignal) => Promise<T>) =>
+    withDeadline(callMs, () => new BucketFault(`${what} within ${callMs / 1_000} s`), signal, work);
+
   /** Checks the bucket once. A check that failed is made again at the next use. */
   function checkOwn(): Promise<void> {
-    own ??= prepareBucket(client, name, connection.region).catch((error) => {
-      own = undefined;
-      throw asBucketFault(error);
+    own ??= withinCall("not checked", undefined, async (ending) => {
+      try {
+        await prepareBucket(connect(ending), name, connection.region);
+      } catch (error) {
+        own = undefined;
+        throw ending.aborted ? ending.reason : asBucketFault(error);
+      }
     });
     return own;
   }
@@ -153,9 +169,11 @@ export function openBucket(
       }
     },
     remove: (key, signal) =>
-      use(signal, (client) => client.removeObject(name, key)).catch((error) => {
-        if (!(error instanceof NoSuchObject)) throw error;
-      }),
+      withinCall("not removed", signal, (ending) =>
+        use(ending, (client) => client.removeObject(name, key)).catch((error) => {
+          if (!(error instanceof NoSuchObject)) throw error;
+        }),
+      ),
     presign: (key, expiresSeconds, fileName) =>
       client
         .presignedGetObject(name, key, expiresSeconds, {

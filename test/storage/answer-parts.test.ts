@@ -19,8 +19,8 @@ import {
 /** The bytes that a store's answer has, for a request that it answers so. */
 async function ask(bytes: string, onEach?: (socket: Socket) => void) {
   const { port } = await startRawServer(bytes, onEach);
-  const made = transport(false, 10_000, () => {})
-    .request({ host: "127.0.0.1", port })
+  const made = transport(false, { idleMs: 10_000, answerMs: 10_000 }, () => {})
+    .request({ host: "127.0.0.1", port, method: "GET", path: "/bloom/a" })
     .end();
   const [answer]: Readable[] = await once(made, "response");
   // The request hears of the fault as well as its answer.
