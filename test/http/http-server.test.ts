@@ -1,5 +1,5 @@
 import { on, once } from "node:events";
-import type { RequestListener, ServerResponse } from "node:http";
+import type { ServerResponse } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { setImmediate as nextTurn } from "node:timers/promises";
@@ -11,6 +11,7 @@ import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts"
 import { createStartup } from "../../src/http/while-starting.ts";
 import { createLog } from "../../src/log.ts";
 import { startApp } from "../support/app.ts";
+import { startBareServer } from "../support/bare-server.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { eventually } from "../support/eventually.ts";
 import { sendBytes } from "../support/send-bytes.ts";
@@ -79,23 +80,10 @@ it("an idle connection is kept for longer than the 90 s of a proxy in front", as
 
 const SHORT = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-/** A server with this handler alone, without limits of connections, on a free port. */
-async function serve(handler: RequestListener) {
-  const server = createHttpServer(handler, { log: createLog("silent"), connections: createUnkeyedConnections(0) });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  return { server, open: () => connect(port, "127.0.0.1").on("error", () => {}) };
-}
-
 it("requests that come at once on a connection are handled one after the other, and all are answered", async () => {
   let running = 0;
   const most: number[] = [];
-  const { open } = await serve(async ({ url: path }, response) => {
+  const { open } = await startBareServer(async ({ url: path }, response) => {
     most.push(++running);
     await nextTurn();
     running -= 1;
@@ -118,7 +106,7 @@ it.each([
   ["no request", "no request\r\n\r\n"],
   ["a wrong chunk", "POST /3 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"],
 ])("what came before %s is answered, and then that is refused", async (_what, unreadable) => {
-  const { open } = await serve(async ({ url: path }, response) => {
+  const { open } = await startBareServer(async ({ url: path }, response) => {
     await nextTurn();
     response.end(`at ${path};`);
   });
@@ -130,7 +118,7 @@ it.each([
 
 it("connections of an address that sends thousands of requests at once are read in turns", async () => {
   let made = 0;
-  const { server, open } = await serve((_request, response) => void response.end());
+  const { server, open } = await startBareServer((_request, response) => void response.end());
   server.prependListener("request", () => void made++);
   const CONNECTIONS = 8;
   const AT_ONCE = 2_000;
@@ -159,7 +147,7 @@ async function startPatient() {
   const seen = { begun: 0, made: 0 };
   const unanswered: ServerResponse[] = [];
   let isPatient = true;
-  const { server, open } = await serve((_request, response) => {
+  const { server, open } = await startBareServer((_request, response) => {
     seen.begun += 1;
     if (isPatient) unanswered.push(response);
     else response.end("ok;");

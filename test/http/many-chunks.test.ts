@@ -1,25 +1,18 @@
 import { once } from "node:events";
 import type { IncomingMessage, RequestListener } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { finished } from "node:stream";
 import { text } from "node:stream/consumers";
-import { expect, it, onTestFinished } from "vitest";
-import { createHttpServer } from "../../src/http/http-server.ts";
+import { expect, it } from "vitest";
 import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
-import { createLog } from "../../src/log.ts";
+import { startBareServer } from "../support/bare-server.ts";
 import { eventually } from "../support/eventually.ts";
 import { chunks, END } from "../support/raw-server.ts";
 
 /** A server with this handler alone on a free port, and a connection to it: the client's side and the server's. */
 async function serve(handler: RequestListener, connections = createUnkeyedConnections(0)) {
-  const server = createHttpServer(handler, { log: createLog("silent"), connections });
-  server.listen(0, "127.0.0.1");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  await once(server, "listening");
-  const client = connect((server.address() as AddressInfo).port, "127.0.0.1").on("error", () => {});
+  const { server, open } = await startBareServer(handler, connections);
+  const client = open();
   const [served]: Socket[] = await once(server, "connection");
   if (!served) throw new Error("No connection came.");
   return { client, served };

@@ -1,27 +1,17 @@
 import { once } from "node:events";
 import type { RequestListener } from "node:http";
-import { type AddressInfo, connect } from "node:net";
 import { text } from "node:stream/consumers";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { expect, it, onTestFinished } from "vitest";
-import { createHttpServer } from "../../src/http/http-server.ts";
-import { createUnkeyedConnections } from "../../src/http/unkeyed-connections.ts";
-import { createLog } from "../../src/log.ts";
+import { expect, it } from "vitest";
+import { startBareServer } from "../support/bare-server.ts";
 
 /** A server with this handler alone on a free port, and how many requests Node has made of what it has read. */
 async function serve(handler: RequestListener) {
-  const server = createHttpServer(handler, { log: createLog("silent"), connections: createUnkeyedConnections(0) });
+  const { server, open } = await startBareServer(handler);
   const seen = { made: 0 };
   for (const event of ["request", "checkContinue", "checkExpectation"])
     server.prependListener(event, () => void seen.made++);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  const { port } = server.address() as AddressInfo;
-  return { seen, open: () => connect(port, "127.0.0.1").on("error", () => {}) };
+  return { seen, open };
 }
 const get = (headers = "Host: x\r\n", path = "/") => `GET ${path} HTTP/1.1\r\n${headers}\r\n`;
 const CLOSE = "Connection: close\r\n";
