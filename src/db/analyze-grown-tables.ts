@@ -2,6 +2,7 @@ import { getTableName, sql } from "drizzle-orm";
 import { auditLogs } from "./audit-table.ts";
 import type { Db } from "./client.ts";
 import { workers } from "./fleet-tables.ts";
+import { LOCKED_RELATIONS } from "./last-connection-for-reads.ts";
 import { llmResults, outputChunks, runtimeArtifacts, stagedOutputs } from "./output-tables.ts";
 import { leases, llmTasks } from "./task-tables.ts";
 
@@ -17,10 +18,7 @@ const GROWN_PAGES = 8;
  * that of `pg_class.oid` was taken of all tables of the database; and the text names our tables, so that the pool knows what it may wait for.
  */
 const FIND_GROWN = sql`
-  with locked as materialized (
-    select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
-      and database = (select oid from pg_database where datname = current_database())
-  ) select name from (values ${sql.raw(GROWING.map((name) => `('${name}')`).join(", "))}) as growing (name)
+  with locked as materialized (${sql.raw(LOCKED_RELATIONS)}) select name from (values ${sql.raw(GROWING.map((name) => `('${name}')`).join(", "))}) as growing (name)
     join pg_class on pg_class.oid = to_regclass(name)
   where case when to_regclass(name)::oid in (select relation from locked) then false
     else pg_relation_size(to_regclass(name)) / current_setting('block_size')::int > ${GROWN_TIMES} * greatest(relpages, 0) + ${GROWN_PAGES} end`;

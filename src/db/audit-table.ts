@@ -1,5 +1,5 @@
 /** The table of the audit: who did what to which thing. */
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { bigint, index, pgTable, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { epochMs, transactionId } from "./column-types.ts";
 import { isUncommon } from "./partial-index-conditions.ts";
@@ -30,3 +30,6 @@ export const auditLogs = pgTable(
     index("audit_logs_by_entity").on(entry.entity_id, entry.seq),
   ],
 );
+
+/** True in SQL for an entity's id that is the id of a row of ours. Adopted databases may hold any text as one. */
+export const isUuidText = (entityId: SQL): SQL => sql`${entityId} ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`;

@@ -2,15 +2,18 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { NoPlaceToWait } from "./faults-found-here.ts";
 
+/** The tables and indexes of this database, by their oids, that somebody holds or wants under the lock that excludes reading. */
+export const LOCKED_RELATIONS = `
+  select relation from pg_locks where locktype = 'relation' and mode = 'AccessExclusiveLock'
+    and database = (select oid from pg_database where datname = current_database())`;
+
 /**
  * The tables that cannot be read now, those with a locked index included: somebody holds the lock that excludes reading, or
  * waits for it, and later readers wait behind it.
  */
 export const LOCKED_TABLES = `
-  select distinct relname as name from pg_locks
-  left join pg_index on indexrelid = relation join pg_class on pg_class.oid = coalesce(indrelid, relation)
-  where locktype = 'relation' and mode = 'AccessExclusiveLock'
-    and database = (select oid from pg_database where datname = current_database())`;
+  select distinct relname as name from (${LOCKED_RELATIONS}) as locked
+  left join pg_index on indexrelid = relation join pg_class on pg_class.oid = coalesce(indrelid, relation)`;
 
 /** Ordinary waits are over sooner, so that the server is not asked about them. */
 const ASKED_EVERY_MS = 100;

@@ -2,6 +2,7 @@
 import { lt, sql } from "drizzle-orm";
 import type { Db } from "./client.ts";
 import { nowMs } from "./clock.ts";
+import { forNote } from "./note-patience.ts";
 import { rateCounts } from "./rate-count-table.ts";
 import { statement } from "./statement.ts";
 
@@ -22,10 +23,6 @@ const COUNT = statement<HitCount, { key: string; windowMs: number }>(
   { waitsFor: "note" },
 );
 
-/** To wait for a place among the notes. A statement that was sent has a second at least (`endingAt`). */
-const COUNTED_WITHIN_MS = 500;
-const soon = (db: Db) => db.endingAt(performance.now() + COUNTED_WITHIN_MS);
-
 const TAKE_BACK = statement<never, { key: string }>(
   "take_hit_back",
   sql`update ${rateCounts} set hits = hits - 1 where key = ${sql.placeholder("key")} and hits > 0 and ends_at > ${nowMs}`,
@@ -38,14 +35,14 @@ const TAKE_BACK = statement<never, { key: string }>(
  * connections, and health came 10 s late.
  */
 export async function countHit(db: Db, key: string, windowMs: number): Promise<HitCount> {
-  const [count] = await COUNT(soon(db), { key, windowMs });
+  const [count] = await COUNT(forNote(db), { key, windowMs });
   if (!count) throw new Error("A hit was counted, and the database gave no count.");
   return count;
 }
 
 /** Takes one hit of `key` back, with no more patience than `countHit`. */
 export async function takeHitBack(db: Db, key: string): Promise<void> {
-  await TAKE_BACK(soon(db), { key });
+  await TAKE_BACK(forNote(db), { key });
 }
 
 /** Forgets the windows that are over, and gives their number. */

@@ -1,5 +1,6 @@
 import { sql } from "drizzle-orm";
 import type { Event } from "../contract/event-record.ts";
+import { isUuidText } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { STORED_TIMELINE, timelineNumber, UNKNOWN_TIMELINE } from "../db/server-timeline.ts";
 import { statement } from "../db/statement.ts";
@@ -35,7 +36,7 @@ const given = (name: "xid" | "seq") => sql.placeholder(name);
 /** In SQL, the task that the audit entry `e` is about; null where it is about none. An adopted database may hold any text as an id. */
 export const taskOfEntry = sql`case
     when e.entity_type = 'llm_task' then e.entity_id
-    when e.entity_type = 'lease' and e.entity_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+    when e.entity_type = 'lease' and ${isUuidText(sql`e.entity_id`)}
       then (select l.task_id::text from leases l where l.id = e.entity_id::uuid) end`;
 
 /** In SQL, the number of the oldest transaction that still runs: all below it have ended, and this query sees what they wrote. */

@@ -1,6 +1,6 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Attention } from "../contract/overview.ts";
-import { auditLogs } from "../db/audit-table.ts";
+import { auditLogs, isUuidText } from "../db/audit-table.ts";
 import type { Db } from "../db/client.ts";
 import { runtimeArtifacts } from "../db/output-tables.ts";
 import { isUncommon } from "../db/partial-index-conditions.ts";
@@ -30,7 +30,7 @@ export async function findLatelyFailed(db: Db, limit: number): Promise<Attention
       order by ${auditLogs.seq} desc limit ${LOOKED_AT}
     ), looked_at as (
       (select task_id as id from ${runtimeArtifacts} order by created_at desc, ${runtimeArtifacts.id} desc limit ${LOOKED_AT})
-      union select case when entity_id ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then entity_id::uuid end from uncommon
+      union select case when ${isUuidText(sql`entity_id`)} then entity_id::uuid end from uncommon
         where entity_type = 'llm_task' and action in ('task_requeued', 'task_dead')
       union ${sql.join(REQUEUEABLE_STATUSES.map(newestOf), sql` union `)}
     ), found as (

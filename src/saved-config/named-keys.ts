@@ -9,6 +9,7 @@ import type { Db } from "../db/client.ts";
 import { nowMs } from "../db/clock.ts";
 import { isDatabaseUnavailable, isUniqueViolation } from "../db/faults.ts";
 import { newId } from "../db/ids.ts";
+import { forNote } from "../db/note-patience.ts";
 import type { Role } from "../db/roles.ts";
 import { apiKeys } from "../db/settings-tables.ts";
 import { inTransaction } from "../db/transaction.ts";
@@ -38,8 +39,6 @@ const TAKEN = new Set([
 ]);
 /** How often the time of the last use is written. */
 const USED_EVERY_MS = 60_000;
-/** To wait for a place among the notes. What was sent has a second at least (`endingAt`). */
-const RECORDED_WITHIN_MS = 500;
 
 const shown = {
   name: apiKeys.name,
@@ -136,8 +135,8 @@ export async function findRevoked(db: Db, ids: string[]): Promise<string[]> {
 }
 
 /**
- * Finds the valid key with this text, and records its use where the database takes that within a second or so. The key is found by its hash, so that the time that this takes says nothing
- * about any key.
+ * Finds the valid key with this text, and records its use where the database takes that within a second or so. The key is found by its hash, so that
+ * the time that this takes says nothing about any key.
  */
 export async function findKeyAndRecordUse(
   db: Db,
@@ -153,8 +152,7 @@ export async function findKeyAndRecordUse(
   const isUsed = and(eq(apiKeys.id, found.id), usedLongAgo);
   // Every call waits for its key. While its row cannot be changed, the use is left to a later call.
   if (found.usedLongAgo)
-    await db
-      .endingAt(performance.now() + RECORDED_WITHIN_MS)
+    await forNote(db)
       .transaction((tx) => tx.update(apiKeys).set({ last_used_at: nowMs }).where(isUsed), { waitsFor: "note" })
       .catch((error: unknown) => {
         if (!isDatabaseUnavailable(error)) throw error;
