@@ -13,8 +13,8 @@ export interface Loop {
 /**
  * Runs `pass` now, and again `intervalMs` milliseconds after each pass has ended, so that never two run at once. The wait varies by up to 10 %, so
  * that instances that were started together do not stay in step. A pass may give counts of what it changed, or lists of names, as an object; counts
- * above 0 and lists that are not empty are logged, `sessionsForgotten` as "3 sessions forgotten", with how long the pass took. An error of a pass is logged, and the loop goes on; the same error in
- * the next passes is not logged again, and that the loop works again is. `meters` get how long passes took, and how many failed.
+ * above 0 and lists that are not empty are logged, `sessionsForgotten` as "3 sessions forgotten", with how long the pass took. An error of a pass is
+ * logged, and the loop goes on; the same error in the next passes is not logged again, and that the loop works again is. `meters` get how long passes took, and how many failed.
  */
 export function every(
   intervalMs: number,

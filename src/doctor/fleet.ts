@@ -28,7 +28,8 @@ const sentence = (text: string) => text.replace(/[.\s]*$/, ".");
 
 /**
  * Workers that are online and get no work, since they rest or somebody has drained them; and workers that are offline and said before why they can do
- * none. Where something has to be mended on the worker's machine, that is wrong, also when other workers are fine. What accounts rest for is said by `checkQueue`.
+ * none. Where something has to be mended on the worker's machine, that is wrong, also when other workers are fine. What accounts rest for is said by
+ * `checkQueue`.
  */
 export async function checkWorkers(db: Db): Promise<Finding[]> {
   const found = await db

@@ -22,7 +22,7 @@ export async function wake(pid: number): Promise<void> {
     try {
       process.kill(each, "SIGCONT");
     } catch {
-      // It has ended, or is another user's.
+      // The process has ended, or is another user's.
     }
   }
 }

@@ -87,6 +87,6 @@ function wakeGroup(leader: number | undefined): void {
   try {
     process.kill(-leader, "SIGCONT");
   } catch {
-    // It has just ended.
+    // The process has just ended.
   }
 }
