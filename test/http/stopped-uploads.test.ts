@@ -1,4 +1,6 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { once } from "node:events";
+import type { IncomingMessage } from "node:http";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -30,6 +32,16 @@ beforeEach(() => query("truncate runtime_staged_outputs"));
 
 const hasBegun = (uploads: number) =>
   eventually(async () => expect(await query("select 1 from runtime_staged_outputs")).toHaveLength(uploads));
+
+/** The requests that servers of this process take from now on, until the end of the test. */
+function collectRequests(): IncomingMessage[] {
+  const requests: IncomingMessage[] = [];
+  const collect = (message: unknown) => void requests.push((message as { request: IncomingMessage }).request);
+  subscribe(TAKEN, collect);
+  onTestFinished(() => void unsubscribe(TAKEN, collect));
+  return requests;
+}
+const TAKEN = "http.server.request.start";
 
 const now = performance.now.bind(performance);
 
@@ -81,9 +93,12 @@ describe("the connection of an upload that is refused in the middle goes on to t
 });
 
 it("an upload that brings less than 256 KB in a minute is cut off, and a slow one goes on", async () => {
+  const requests = collectRequests();
   const stopped = begin(await aLeasedTask(db), 250_000);
   const slow = begin(await aLeasedTask(db), 1_000);
   await hasBegun(2);
+  // The minute begins when the body is read for the first time.
+  await eventually(() => expect(requests.map((each) => each.listenerCount("readable"))).toEqual([1, 1]));
   setAhead(50_000);
   slow.socket.write(Buffer.alloc(300_000, "x"));
   await eventually(async () =>
